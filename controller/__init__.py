@@ -1,0 +1,1 @@
+"""macrorail: an automated macro-rail lab instrument controller."""

@@ -1,0 +1,1 @@
+"""Align/blend: frames of one stack in, one sharp picture and its depth map out."""
