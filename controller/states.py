@@ -1,0 +1,177 @@
+"""The run's state machine: the table is data, the machine judges, and a plain loop acts.
+
+``runner.py`` does the work and tells the machine each step; a step that the table does not hold is
+a bug and raises. No device is ever called from here: chained callbacks recurse, and one that
+raises would leave the machine in the new state with the work undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+from transitions import Machine, MachineError
+
+
+class State(Enum):
+    """Where a run is. Gerunds take time, the rest are rest."""
+
+    IDLE = "idle"
+    PREPARING = "preparing"
+    MOVING = "moving"
+    SETTLING = "settling"
+    EXPOSING = "exposing"
+    COLLECTING = "collecting"
+    VERIFYING = "verifying"
+    FINISHING = "finishing"
+    PAUSED = "paused"
+    RECOVERING = "recovering"
+    DONE = "done"
+    ABORTED = "aborted"
+    FAILED = "failed"
+
+
+class Trigger(Enum):
+    """A step: the verb of the state it enters."""
+
+    PREPARE = "prepare"
+    MOVE = "move"
+    SETTLE = "settle"
+    EXPOSE = "expose"
+    COLLECT = "collect"
+    VERIFY = "verify"
+    FINISH = "finish"
+    COMPLETE = "complete"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RECOVER = "recover"
+    ABORT = "abort"
+    FAIL = "fail"
+
+
+class FinishReason(Enum):
+    """Why a run ended; apart from the state, because DONE can still leave coverage unproven."""
+
+    COMPLETED = "completed"
+    COVERAGE_NOT_PROVEN = "coverage_not_proven"
+    STACKING_FAILED = "stacking_failed"
+    STOPPED_BY_OPERATOR = "stopped_by_operator"
+    DEVICE_FAULT = "device_fault"
+    STORAGE_FAULT = "storage_fault"
+    REFUSED = "refused"
+    BUG = "bug"
+
+
+FINAL = frozenset({State.DONE, State.ABORTED, State.FAILED})
+
+_S, _T = State, Trigger
+_UNDER_WAY = [s for s in State if s not in FINAL]
+_AT_WORK = [
+    _S.PREPARING,
+    _S.MOVING,
+    _S.SETTLING,
+    _S.EXPOSING,
+    _S.COLLECTING,
+    _S.VERIFYING,
+]
+
+#: (trigger, the states it may leave, the state it enters). A frame is collected while SETTLING
+#: when it was being sent during the move (rail), straight after EXPOSING when axis and camera
+#: share one owner (lens) or no move follows.
+TABLE: tuple[tuple[Trigger, list[State], State], ...] = (
+    (_T.PREPARE, [_S.IDLE, _S.RECOVERING], _S.PREPARING),
+    (_T.MOVE, [_S.PREPARING, _S.SETTLING, _S.EXPOSING, _S.VERIFYING], _S.MOVING),
+    (_T.SETTLE, [_S.MOVING], _S.SETTLING),
+    (_T.EXPOSE, [_S.SETTLING, _S.VERIFYING], _S.EXPOSING),
+    (_T.COLLECT, [_S.SETTLING, _S.EXPOSING], _S.COLLECTING),
+    (_T.VERIFY, [_S.COLLECTING], _S.VERIFYING),
+    (_T.FINISH, [_S.VERIFYING], _S.FINISHING),
+    (_T.COMPLETE, [_S.FINISHING], _S.DONE),
+    (_T.PAUSE, [_S.VERIFYING], _S.PAUSED),
+    (_T.RESUME, [_S.PAUSED], _S.PREPARING),
+    (_T.RECOVER, _AT_WORK, _S.RECOVERING),
+    (_T.ABORT, _UNDER_WAY, _S.ABORTED),
+    (_T.FAIL, _UNDER_WAY, _S.FAILED),
+)
+
+
+class RunMachine:
+    """Judges whether a step is allowed, and remembers where the run is.
+
+    Parameters
+    ----------
+    on_enter
+        Told ``(trigger, state)`` after each step; for journals and displays. It must not step the
+        machine.
+    """
+
+    def __init__(self, on_enter: Callable[[Trigger, State], None] | None = None) -> None:
+        self._on_enter = on_enter
+        self._machine = Machine(
+            model=None,
+            states=State,
+            initial=State.IDLE,
+            auto_transitions=False,
+            model_override=True,
+        )
+        self._model = _Model()
+        self._machine.add_model(self._model, initial=State.IDLE)
+        for trigger, sources, destination in TABLE:
+            self._machine.add_transition(trigger.value, sources, destination)
+
+    @property
+    def state(self) -> State:
+        return self._model.state
+
+    @property
+    def ended(self) -> bool:
+        return self.state in FINAL
+
+    def may(self, trigger: Trigger) -> bool:
+        """Whether the table allows ``trigger`` from here."""
+        return any(t is trigger and self.state in sources for t, sources, _ in TABLE)
+
+    def step(self, trigger: Trigger) -> State:
+        """Take a step.
+
+        Raises
+        ------
+        IllegalStep
+            The table does not hold it; the state is unchanged.
+        """
+        before = self.state
+        try:
+            self._model.trigger(trigger.value)
+        except MachineError as error:
+            raise IllegalStep(f"cannot {trigger.value} while {before.value}") from error
+        if self._on_enter is not None:
+            self._on_enter(trigger, self.state)
+        return self.state
+
+
+class IllegalStep(RuntimeError):
+    """A step the table does not hold: a bug in the runner, never the user's fault."""
+
+
+class _Model:
+    """What ``transitions`` writes the state to."""
+
+    state: State
+
+    def trigger(self, name: str) -> bool:
+        raise AttributeError(name)  # replaced by transitions (model_override)
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram; the README's is this text, held equal by a test."""
+    lines = ["stateDiagram-v2", "    [*] --> IDLE"]
+    everywhere = {_T.ABORT, _T.FAIL, _T.RECOVER}
+    for trigger, sources, destination in TABLE:
+        if trigger in everywhere:
+            continue
+        lines += [f"    {s.name} --> {destination.name}: {trigger.value}" for s in sources]
+    lines.append("    note right of RECOVERING: recover, from every state at work")
+    lines.append("    note right of ABORTED: abort, from every state under way")
+    lines.append("    note right of FAILED: fail, from every state under way")
+    lines += [f"    {s.name} --> [*]" for s in State if s in FINAL]
+    return "\n".join(lines) + "\n"
