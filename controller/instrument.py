@@ -1,0 +1,235 @@
+"""The schema of a rig file: what the instrument is, apart from what to shoot.
+
+A section that names a ``driver`` is validated by that driver's ``Options``, a subclass of the
+section here with the driver's own keys added. Loading a rig imports its drivers but touches no
+device.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import Field, SerializeAsAny, model_validator
+
+from controller.document import Document, Section, key_error, read_document
+from controller.errors import ConfigError
+from controller.quantity import (
+    Acceleration,
+    DataSize,
+    Duration,
+    Length,
+    Speed,
+    format_length,
+)
+
+
+class CameraSection(Section):
+    """What every camera section says.
+
+    Attributes
+    ----------
+    driver
+        Import string ``package.module:Class``.
+    port
+        Where the camera is (``usb:``, ``ptpip:192.168.1.1``), or ``bench``.
+    image_width, image_height
+        Pixels of a frame as it is delivered.
+    pixel_pitch_um
+        Distance between neighbouring pixels on the sensor, micrometres.
+    frame_size_bytes
+        Of a typical frame, to predict the disk space.
+    download_s
+        From the end of an exposure to its frame on disk, to predict the time.
+    """
+
+    driver: str
+    port: str
+    image_width: int = Field(gt=0)
+    image_height: int = Field(gt=0)
+    pixel_pitch_um: Length = Field(alias="pixel_pitch", gt=0)
+    frame_size_bytes: DataSize = Field(alias="frame_size", gt=0)
+    download_s: Duration = Field(alias="download", ge=0)
+
+
+class Travel(Section):
+    """Where an axis may go, micrometres, growing towards the specimen."""
+
+    from_um: Length = Field(alias="from")
+    to_um: Length = Field(alias="to")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.from_um < self.to_um:
+            raise key_error(
+                "to",
+                f"must be greater than 'from' ({format_length(self.from_um)}): positions grow "
+                f"towards the specimen",
+            )
+        return self
+
+
+class AxisSection(Section):
+    """What every axis section says; a driver on a port of its own adds ``port``.
+
+    Attributes
+    ----------
+    driver
+        Import string ``package.module:Class``.
+    travel
+        Where the axis may go.
+    closest_approach_um
+        The highest position ever allowed, whatever asks for it; the travel's end when not given.
+    speed_um_s, acceleration_um_s2
+        Of a move, to predict the time (and for drivers that can set them). Without an
+        acceleration the speed counts as reached at once.
+    """
+
+    driver: str
+    travel: Travel
+    closest_approach_um: Length | None = Field(alias="closest_approach", default=None)
+    speed_um_s: Speed = Field(alias="speed", gt=0)
+    acceleration_um_s2: Acceleration | None = Field(alias="acceleration", default=None, gt=0)
+
+    shares_camera: ClassVar[bool] = False
+    """True for an axis driven through the camera, which cannot move while a frame is sent."""
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        closest = self.closest_approach_um
+        if closest is not None and closest <= self.travel.from_um:
+            raise key_error(
+                "closest_approach",
+                f"{format_length(closest)} leaves no room to move: the travel starts at "
+                f"{format_length(self.travel.from_um)}",
+            )
+        return self
+
+    @property
+    def allowed_um(self) -> tuple[float, float]:
+        """Lowest and highest position allowed: the travel, ended by ``closest_approach``."""
+        highest = self.travel.to_um
+        if self.closest_approach_um is not None:
+            highest = min(highest, self.closest_approach_um)
+        return self.travel.from_um, highest
+
+    def magnification_at(self, position_um: float, magnification: float) -> float:
+        """Magnification at a position, given that of the optics section.
+
+        A rail carries the optics along unchanged; a lens driver's options override this with its
+        lens file's breathing.
+        """
+        del position_um
+        return magnification
+
+
+class OpticsSection(Section):
+    """The optics between specimen and sensor.
+
+    Attributes
+    ----------
+    magnification
+        Image size over object size, > 0.
+    pupil_ratio
+        Exit over entrance pupil diameter, > 0; 1 for a symmetrical lens.
+    na
+        Numerical aperture of a microscope objective; such optics have no f-number to set.
+    """
+
+    magnification: float = Field(gt=0)
+    pupil_ratio: float = Field(default=1.0, gt=0)
+    na: float | None = Field(default=None, gt=0)
+
+
+class BenchSection(Section):
+    """A simulated world that stands in for devices whose ``port`` is ``bench``.
+
+    Attributes
+    ----------
+    driver
+        Import string ``package.module:Class``.
+    time_scale
+        How much faster than life the simulated world runs, > 0.
+    seed
+        Of everything random in it.
+    """
+
+    driver: str
+    time_scale: float = Field(default=1.0, gt=0)
+    seed: int = 0
+
+
+class Rig(Section):
+    """A whole instrument; each section is an instance of its driver's ``Options``."""
+
+    camera: SerializeAsAny[CameraSection]
+    axis: SerializeAsAny[AxisSection]
+    optics: OpticsSection
+    bench: SerializeAsAny[BenchSection] | None = None
+
+
+_DRIVEN: dict[str, type[Section]] = {
+    "camera": CameraSection,
+    "axis": AxisSection,
+    "bench": BenchSection,
+}
+
+
+def load_rig(path: Path) -> Rig:
+    """Read a rig file and validate each section with its driver's ``Options``.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`controller.document.load_document`, or a driver that cannot be imported.
+    """
+    document = read_document(path)
+    sections: dict[str, Any] = dict(document.data)
+    for name, base in _DRIVEN.items():
+        if isinstance(sections.get(name), dict) and "driver" in sections[name]:
+            sections[name] = document.validate(_options(document, name, base), (name,))
+    return document.validate(Rig, data=sections)
+
+
+def import_driver(name: str) -> type[Any]:
+    """The class that an import string ``package.module:Class`` names.
+
+    Raises
+    ------
+    ConfigError
+        Malformed, not importable, or not a class; the message has no file position.
+    """
+    module_name, colon, class_name = name.partition(":")
+    if not (module_name and colon and class_name):
+        raise ConfigError(
+            f"'{name}' is not an import string; write it as 'package.module:Class', "
+            f"such as 'controller.drivers.rail:SerialRail'"
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ConfigError(f"cannot import '{module_name}': {error}") from error
+    found = getattr(module, class_name, None)
+    if not isinstance(found, type):
+        raise ConfigError(f"module '{module_name}' has no class '{class_name}'")
+    return found
+
+
+def _options(document: Document, name: str, base: type[Section]) -> type[Section]:
+    where = (name, "driver")
+    written = document.data[name]
+    assert isinstance(written, dict)
+    driver = written["driver"]
+    if not isinstance(driver, str):
+        raise document.error(where, "must be an import string 'package.module:Class'")
+    try:
+        options = getattr(import_driver(driver), "Options", None)
+    except ConfigError as error:
+        raise document.error(where, str(error)) from error
+    if not (isinstance(options, type) and issubclass(options, base)):
+        raise document.error(
+            where,
+            f"'{driver}' is not a driver for '{name}': its Options are not a {base.__name__}",
+        )
+    return options
