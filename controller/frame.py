@@ -41,21 +41,26 @@ def store_frame(path: Path, data: bytes | memoryview, camera_name: str) -> Frame
     Raises
     ------
     FrameError
-        A frame of that name is already there (it is never overwritten), or the data is empty.
-    OSError
-        The disk is full or gone.
+        A frame of that name is already there (it is never overwritten), the data is empty, or
+        the disk is full or gone.
     """
     if len(data) == 0:
         raise FrameError(f"{camera_name} arrived empty; nothing was written to {path}")
     if path.exists():
         raise FrameError(f"{path} exists already and is not overwritten with {camera_name}")
     aside = path.with_name(f".{path.name}.part")
-    with aside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)
-    sync_folder(path.parent)
+    try:
+        with aside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.rename(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise FrameError(
+            f"{path}: {camera_name} ({len(data)} bytes) cannot be written: {error.strerror}; "
+            f"it is still in the camera"
+        ) from error
     digest = hashlib.sha256(data).hexdigest()
     return Frame(path, digest, len(data), camera_name)
 

@@ -8,7 +8,7 @@ lies at the end away from the specimen. For a lens it is the plane in focus, 0 a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -199,6 +199,68 @@ class Camera(Protocol):
 
     def close(self) -> None:
         """Live view off, release the device. Safe to call twice and after any failure."""
+        ...
+
+
+class Bench(Protocol):
+    """A simulated world that stands in for devices; built as ``Driver(options, rig)``."""
+
+    @property
+    def clock(self) -> Clock:
+        """The world's clock, once started."""
+        ...
+
+    @property
+    def ports(self) -> Mapping[str, Any]:
+        """What ``port: bench`` stands for, by device kind (``rail``, ``camera``)."""
+        ...
+
+    @property
+    def address(self) -> str | None:
+        """Where a later process can find this world again; ``None`` when it lives in ours."""
+        ...
+
+    def start(self) -> None:
+        """Bring the world to life.
+
+        Raises
+        ------
+        ConnectError
+        """
+        ...
+
+    def close(self) -> None:
+        """End the world, or leave it to whoever else owns it. Safe to call twice."""
+        ...
+
+
+class FrameStream(Protocol):
+    """Where counted frames go, in the order in which they are counted: align/blend.
+
+    It runs beside the run and never delays it.
+    """
+
+    def add(self, number: int, frame: Path, position_um: float) -> None:
+        """Hand over slice ``number``; returns at once, whatever state the stream is in."""
+        ...
+
+    def reports(self) -> list[dict[str, Any]]:
+        """What it has said since the last call: one dict per aligned slice, with ``number``,
+        ``transform`` (2x3, frame to reference pixels) and ``sharpness``."""
+        ...
+
+    def finish(self, check: Callable[[], None]) -> dict[str, Any]:
+        """Wait for the fused picture; ``check`` is called while waiting and may raise.
+
+        Returns
+        -------
+        dict
+            The manifest's ``fused`` section.
+
+        Raises
+        ------
+        StackError
+        """
         ...
 
 

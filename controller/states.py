@@ -117,7 +117,7 @@ class RunMachine:
         self._model = _Model()
         self._machine.add_model(self._model, initial=State.IDLE)
         for trigger, sources, destination in TABLE:
-            self._machine.add_transition(trigger.value, sources, destination)
+            self._machine.add_transition(trigger.value, [*sources], destination)
 
     @property
     def state(self) -> State:

@@ -1,0 +1,56 @@
+# Sets up, demonstrates, tests. `make demo` and `make test` are all a newcomer needs.
+PYTHON ?= python3
+BIN    := .venv/bin
+# Root can install what is missing; others are told what to install.
+APT    := $(shell if [ "$$(id -u)" = 0 ]; then echo apt-get; elif command -v sudo >/dev/null; then echo sudo apt-get; fi)
+
+.PHONY: demo test set-up test-set-up firmware avr lint clean
+
+demo: set-up
+	$(BIN)/macrorail run configs/protocols/demo-rail.yaml
+
+test: test-set-up
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+set-up: .venv/.ready firmware
+
+test-set-up: .venv/.test-ready firmware avr-toolchain
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "macrorail needs Python 3.11 or newer; this is $$($(PYTHON) -V). Try: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory apt PACKAGES=python3-venv
+	$(PYTHON) -m venv .venv
+
+.venv/.ready: .venv/bin/python pyproject.toml
+	$(BIN)/pip install --quiet --editable .
+	touch $@
+
+.venv/.test-ready: .venv/.ready
+	$(BIN)/pip install --quiet --editable '.[test]'
+	touch $@
+
+firmware:
+	@command -v cc >/dev/null || $(MAKE) --no-print-directory apt PACKAGES='gcc libc6-dev'
+	$(MAKE) --no-print-directory -C firmware native
+
+# The tests also build the Arduino image.
+.PHONY: avr-toolchain
+avr-toolchain:
+	@command -v avr-gcc >/dev/null || $(MAKE) --no-print-directory apt PACKAGES='gcc-avr avr-libc binutils-avr'
+
+.PHONY: apt
+apt:
+	@if [ -z "$(APT)" ]; then echo "Please install first: apt-get install $(PACKAGES)"; exit 1; fi
+	$(APT) update -qq
+	DEBIAN_FRONTEND=noninteractive $(APT) install -y -qq --no-install-recommends $(PACKAGES)
+
+avr:
+	$(MAKE) --no-print-directory -C firmware avr
+
+clean:
+	rm -rf .venv firmware/build

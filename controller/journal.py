@@ -1,0 +1,205 @@
+"""The run folder and its write-ahead journal: what was intended, what happened, in what order.
+
+A line of ``journal.jsonl`` is on disk (fsync) before the act it announces, and before anything
+that relies on it. Every line carries its number and a checksum, so that a torn or altered journal
+is noticed at the line where it happened.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from controller.errors import JournalError
+from controller.frame import sync_folder
+
+JOURNAL = "journal.jsonl"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the journal.
+
+    Attributes
+    ----------
+    number
+        Counts from 1 without a gap.
+    world_s
+        World time in seconds since the run's start, >= 0.
+    event
+        What happened: ``started``, ``state``, ``intent``, ``exposed``, ``counted`` ...
+    fields
+        The rest, as JSON values.
+    """
+
+    number: int
+    world_s: float
+    event: str
+    fields: dict[str, Any]
+
+
+class Journal:
+    """Appends to a run's journal; nothing is ever rewritten.
+
+    Parameters
+    ----------
+    path
+        ``journal.jsonl`` in the run folder; must not exist yet.
+    now
+        World time in seconds.
+    """
+
+    def __init__(self, path: Path, now: Callable[[], float]) -> None:
+        try:
+            self._file = path.open("xb")
+        except OSError as error:
+            raise JournalError(f"{path}: cannot start a journal: {error.strerror}") from error
+        sync_folder(path.parent)
+        self.path = path
+        self.entries: list[Entry] = []
+        self._now = now
+        self._start_s = now()
+        self._listeners: list[Callable[[Entry], None]] = []
+
+    def listen(self, listener: Callable[[Entry], None]) -> None:
+        """Tell ``listener`` each entry, once it is on disk."""
+        self._listeners.append(listener)
+
+    def append(self, event: str, **fields: Any) -> Entry:
+        """Write one entry and return once it is on disk.
+
+        Raises
+        ------
+        JournalError
+            The disk is full or gone: nothing may be done that this entry announces.
+        """
+        entry = Entry(len(self.entries) + 1, round(self._now() - self._start_s, 6), event, fields)
+        try:
+            self._file.write(_encode(entry))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise JournalError(
+                f"{self.path}: cannot write entry {entry.number} ({event}): {error.strerror}; "
+                f"every slice counted so far is on disk"
+            ) from error
+        self.entries.append(entry)
+        for listener in self._listeners:
+            listener(entry)
+        return entry
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
+        self._file.close()
+
+
+def _encode(entry: Entry) -> bytes:
+    body = json.dumps(
+        {
+            "n": entry.number,
+            "t": entry.world_s,
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "event": entry.event,
+            **entry.fields,
+        },
+        ensure_ascii=False,
+    )
+    # The checksum stands last, over everything before it, so that the line stays plain JSON.
+    return f'{body[:-1]}, "crc": "{zlib.crc32(body.encode()):08x}"}}\n'.encode()
+
+
+def _decode(line: bytes) -> Entry:
+    body, _, tail = line.rpartition(b', "crc": "')
+    if zlib.crc32(body + b"}") != int(tail[:8], 16) or tail[8:] != b'"}':
+        raise ValueError("checksum")
+    fields = json.loads(body + b"}")
+    number, world_s, event = fields.pop("n"), fields.pop("t"), fields.pop("event")
+    fields.pop("at")
+    return Entry(number, world_s, event, fields)
+
+
+def read_journal(path: Path) -> list[Entry]:
+    """Read a journal back and check every line.
+
+    A last line that was torn by a crash (no newline at its end) is left out: what it announced
+    was never begun.
+
+    Raises
+    ------
+    JournalError
+        Unreadable, or a line before the last is damaged or missing; names file and line.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise JournalError(f"{path}: cannot read the journal: {error.strerror}") from error
+    *lines, _torn = data.split(b"\n")
+    entries = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = _decode(line)
+        except ValueError as error:
+            raise JournalError(
+                f"{path}:{number}: this line is damaged; the entries before it can be trusted, "
+                f"restore the file from a copy or stack the frames as they are"
+            ) from error
+        if entry.number != number:
+            raise JournalError(f"{path}:{number}: entry {entry.number} stands here, lines are lost")
+        entries.append(entry)
+    return entries
+
+
+def create_run_folder(parent: Path, name: str) -> Path:
+    """Make a new folder ``<date>-<time>-<name>`` with ``frames/`` in it.
+
+    Parameters
+    ----------
+    parent
+        Where runs are kept; made when missing.
+    name
+        The specimen's identifier, letters, digits and ``-_.`` only.
+
+    Raises
+    ------
+    JournalError
+        The folder cannot be made.
+    """
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for suffix in ("", *(f"-{n}" for n in range(2, 100))):
+            folder = parent / f"{stamp}-{name}{suffix}"
+            if not folder.exists():
+                (folder / "frames").mkdir(parents=True)
+                sync_folder(parent)
+                return folder
+    except OSError as error:
+        raise JournalError(f"{parent}: cannot make a run folder there: {error.strerror}") from error
+    raise JournalError(f"{parent}: a hundred runs of {name} began in this very second")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file so that it is there complete or not at all.
+
+    Raises
+    ------
+    JournalError
+        The disk is full or gone.
+    """
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        with aside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.rename(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise JournalError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,95 @@
+"""The manifest: a run's journal folded into one page that scripts and people read.
+
+Nothing stands here that the journal does not say; a manifest can be made again at any time.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable
+from importlib.metadata import version
+from typing import Any
+
+from controller.journal import Entry
+
+_LIBRARIES = ("macrorail", "gphoto2", "numpy", "opencv-python-headless", "pyserial", "transitions")
+
+
+def build_manifest(entries: Iterable[Entry]) -> dict[str, Any]:
+    """Fold journal entries, in their order, into ``manifest.json``.
+
+    Returns
+    -------
+    dict
+        ``run``, ``specimen``, ``state``, ``finish_reason``, ``message``, ``slices``,
+        ``fusion_order``, ``coverage``, ``fused``, ``devices``, ``settings``, ``faults``,
+        ``versions``, ``timing``. Lengths are micrometres, times seconds of world time.
+    """
+    entries = list(entries)
+    last = {entry.event: entry for entry in entries}
+    slices: dict[int, dict[str, Any]] = {}
+    for entry in entries:
+        if entry.event == "counted":
+            slices[entry.fields["slice"]] = _slice(entry.fields)
+        elif entry.event == "aligned":
+            counted = slices[entry.fields["number"]]
+            counted["transform"] = entry.fields["transform"]
+            counted["sharpness"] = entry.fields["sharpness"]
+
+    def fields(event: str) -> dict[str, Any]:
+        return last[event].fields if event in last else {}
+
+    for pair in fields("coverage").get("overlaps", []):
+        for counted in slices.values():
+            if counted["achieved_um"] == pair["position_um"]:
+                counted["overlap"] = pair["overlap"]
+    started, ended = fields("started"), fields("ended")
+    coverage = {k: v for k, v in fields("coverage").items() if k != "overlaps"}
+    return {
+        "run": started.get("run"),
+        "specimen": started.get("specimen"),
+        "state": ended.get("state", "interrupted"),
+        "finish_reason": ended.get("reason"),
+        "message": ended.get("message", ""),
+        "slices": sorted(slices.values(), key=lambda counted: int(counted["index"])),
+        "fusion_order": list(slices),
+        "coverage": coverage or {"proven": False, "gaps": []},
+        "fused": fields("fused") or None,
+        "devices": {
+            "axis": fields("axis_opened") or None,
+            "camera": fields("camera_opened") or None,
+            "bench": started.get("bench"),
+        },
+        "settings": fields("settings"),
+        "faults": [entry.fields for entry in entries if entry.event == "fault"],
+        "versions": {
+            "python": platform.python_version(),
+            **{library: version(library) for library in _LIBRARIES},
+        },
+        "timing": _timing(entries),
+    }
+
+
+def _slice(fields: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "index": fields["slice"],
+        "target_um": fields["target_um"],
+        "achieved_um": fields["achieved_um"],
+        "frame": fields["frame"],
+        "sha256": fields["sha256"],
+        "attempts": fields["attempt"],
+        "dof_um": fields["dof_um"],
+        "overlap": None,
+        "sharpness": None,
+        "transform": None,
+    }
+
+
+def _timing(entries: list[Entry]) -> dict[str, float | int]:
+    exposed = [entry.world_s for entry in entries if entry.event == "exposed"]
+    cycles = sorted(after - before for before, after in zip(exposed, exposed[1:], strict=False))
+    return {
+        "total_s": entries[-1].world_s if entries else 0.0,
+        "exposures": len(exposed),
+        "median_cycle_s": round(cycles[len(cycles) // 2], 6) if cycles else 0.0,
+    }

@@ -1,0 +1,470 @@
+"""Walks one plan, slice by slice: move, settle, bring in the frame before, expose.
+
+This is the life of a slice, top to bottom. ``states.py`` judges each step, the journal is written
+before each act, and the devices are whatever satisfies ``interfaces.py``. An exposure is over
+before its frame has arrived, so on a rail the axis moves on and settles meanwhile; a lens is
+driven through the camera, so there each frame is brought in before the next move.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from controller.clock import Clock
+from controller.errors import (
+    CameraBusy,
+    CameraSettingRefused,
+    CameraUnsupported,
+    DeviceError,
+    FrameError,
+    JournalError,
+    LimitError,
+    MacrorailError,
+    OperatorStop,
+    PlanError,
+    StackError,
+)
+from controller.frame import Frame, verify_frame
+from controller.interfaces import AxisReport, Camera, Exposure, FocusAxis, FrameStream
+from controller.journal import Journal
+from controller.overlap import Band, Coverage, missing_positions, prove
+from controller.plan import Plan
+from controller.states import FinishReason, RunMachine, State, Trigger
+
+#: How often one slice is exposed at most, and how often the same gap is filled, before the run
+#: gives up on it: enough for a passing fault, never for ever.
+ATTEMPTS = 3
+
+#: Camera faults that opening the camera anew cannot mend.
+_PERMANENT = (CameraSettingRefused, CameraUnsupported)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A slice still to be shot.
+
+    Attributes
+    ----------
+    number
+        Counts slices from 1 in the order in which they were first wanted; names the frame.
+    position_um
+        Where to.
+    attempt
+        1 for the first try.
+    tries_to_close
+        How often a gap before this slice has been filled.
+    """
+
+    number: int
+    position_um: float
+    attempt: int = 1
+    tries_to_close: int = 0
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """An exposure whose frame is still on its way."""
+
+    target: Target
+    achieved_um: float
+    exposure: Exposure
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """How a run ended.
+
+    Attributes
+    ----------
+    state
+        DONE, ABORTED or FAILED.
+    reason
+        Why, as scripts read it.
+    message
+        Why, in words; empty when all went well.
+    error
+        What ended it, with its exit code; ``None`` when it ran to its end.
+    """
+
+    state: State
+    reason: FinishReason
+    message: str = ""
+    error: MacrorailError | None = None
+
+
+class Runner:
+    """Carries out one plan with one axis and one camera.
+
+    Parameters
+    ----------
+    plan
+        Checked: every slice within travel and closest approach.
+    settings
+        Camera settings by canonical name.
+    settle_s
+        World time to wait after each move before the shutter opens.
+    closest_approach_um
+        A tighter limit than the rig's own, for this specimen.
+    axis, camera, clock
+        Built, not yet opened.
+    frames
+        Folder for the frames.
+    journal
+        Open.
+    stream
+        Takes each counted frame; ``None`` shoots without align/blend.
+    observe
+        Told each state entered; it must not raise.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        settings: Mapping[str, str],
+        settle_s: float,
+        closest_approach_um: float | None,
+        axis: FocusAxis,
+        camera: Camera,
+        clock: Clock,
+        frames: Path,
+        journal: Journal,
+        stream: FrameStream | None = None,
+        observe: Callable[[State], None] | None = None,
+    ) -> None:
+        self._plan = plan
+        self._settings = settings
+        self._settle_s = settle_s
+        self._closest_approach_um = closest_approach_um
+        self._axis = axis
+        self._camera = camera
+        self._clock = clock
+        self._frames = frames
+        self._journal = journal
+        self._stream = stream
+        self._machine = RunMachine(lambda _, state: observe(state) if observe else None)
+        self._targets = deque(
+            Target(number, planned.target_um) for number, planned in enumerate(plan.slices, 1)
+        )
+        self._numbers = len(self._targets)
+        self._pending: _Pending | None = None
+        self._covered: dict[int, Band] = {}
+
+    # ------------------------------------------------------------------ the run, top to bottom
+
+    def run(self) -> RunEnd:
+        """Shoot every slice, fuse, and leave the instrument safe whatever happens."""
+        try:
+            self._prepare()
+            self._sweep()
+            end = self._finish()
+        except OperatorStop as stop:
+            self._keep_what_is_exposed()
+            end = self._stopped(Trigger.ABORT, FinishReason.STOPPED_BY_OPERATOR, stop)
+        except PlanError as refusal:
+            end = self._stopped(Trigger.FAIL, FinishReason.REFUSED, refusal)
+        except DeviceError as fault:
+            end = self._stopped(Trigger.FAIL, FinishReason.DEVICE_FAULT, fault)
+        except StackError as fault:
+            end = self._stopped(Trigger.FAIL, FinishReason.STACKING_FAILED, fault)
+        except (FrameError, JournalError) as fault:
+            end = self._stopped(Trigger.FAIL, FinishReason.STORAGE_FAULT, fault)
+        except BaseException:
+            self._make_safe(RunEnd(State.FAILED, FinishReason.BUG, "an error of macrorail itself"))
+            raise
+        self._make_safe(end)
+        return end
+
+    def _prepare(self) -> None:
+        """Open both devices and check them against the plan; only then home."""
+        self._machine.step(Trigger.PREPARE)
+        report = self._axis.open(self._closest_approach_um)
+        self._note(
+            "axis_opened",
+            model=report.model,
+            version=report.version,
+            travel_um=list(report.travel_um),
+            resolution_um=report.resolution_um,
+            estimated=report.estimated,
+        )
+        self._check_travel(report)
+        self._open_camera()
+        self._note("homed", position_um=self._axis.home())
+
+    def _sweep(self) -> None:
+        """Shoot until nothing is left to shoot and no gap is left to fill."""
+        for _ in range(ATTEMPTS):
+            while self._targets or self._pending is not None:
+                self._take_next()
+            missing = missing_positions(self.coverage())
+            if not missing:
+                return
+            self._insert(missing, why="not covered at the end of the sweep")
+        while self._targets or self._pending is not None:
+            self._take_next()
+
+    def _take_next(self) -> None:
+        """One slice: move, settle, bring in the frame before, expose."""
+        if self._axis.shares_camera or not self._targets:
+            self._bring_in_frame()
+            if not self._targets:
+                return
+        target = self._targets.popleft()
+        achieved_um = self._move(target)
+        if self._fill_gap_before(target, achieved_um):
+            return
+        self._settle()
+        if self._bring_in_frame():
+            self._expose(target, achieved_um)
+        else:
+            # The lost slice stands first in the queue, then comes this one: positions in order.
+            self._targets.insert(1, target)
+
+    # ------------------------------------------------------------------------- its single steps
+
+    def _move(self, target: Target) -> float:
+        self._machine.step(Trigger.MOVE)
+        self._axis.start_move(target.position_um)
+        achieved_um = self._axis.finish_move()
+        self._note(
+            "moved", slice=target.number, target_um=target.position_um, achieved_um=achieved_um
+        )
+        self._machine.step(Trigger.SETTLE)
+        return achieved_um
+
+    def _fill_gap_before(self, target: Target, achieved_um: float) -> bool:
+        """Go back first when the axis came to rest too far from the slice before."""
+        before = [band for band in self._covered.values() if band.position_um < achieved_um]
+        if not before or target.tries_to_close >= ATTEMPTS:
+            return False
+        here = self._band(achieved_um)
+        nearest = max(before, key=lambda band: band.position_um)
+        missing = missing_positions(
+            prove(
+                [nearest, here],
+                nearest.position_um,
+                achieved_um,
+                self._plan.minimum_overlap,
+            )
+        )
+        if not missing:
+            return False
+        self._targets.appendleft(replace(target, tries_to_close=target.tries_to_close + 1))
+        self._insert(missing, why="the axis came to rest too far from the slice before")
+        return True
+
+    def _settle(self) -> None:
+        self._clock.sleep(self._settle_s)
+
+    def _expose(self, target: Target, achieved_um: float) -> None:
+        stem = self._frames / f"{target.number:04d}"
+        self._note(
+            "intent",
+            slice=target.number,
+            attempt=target.attempt,
+            target_um=target.position_um,
+            achieved_um=achieved_um,
+            dof_um=self._plan.dof_um_at(achieved_um),
+        )
+        self._machine.step(Trigger.EXPOSE)
+        try:
+            exposure = self._camera.expose(stem)
+        except DeviceError as fault:
+            self._recover(target, fault)
+            return
+        self._note(
+            "exposed",
+            slice=target.number,
+            attempt=target.attempt,
+            exposure=exposure.number,
+            started_s=exposure.started_s,
+            ended_s=exposure.ended_s,
+        )
+        self._pending = _Pending(target, achieved_um, exposure)
+        self._covered[target.number] = self._band(achieved_um)
+
+    def _bring_in_frame(self) -> bool:
+        """Wait for the frame that is on its way, check it, count its slice, stream it.
+
+        Returns
+        -------
+        bool
+            False when the frame is no good; its slice stands first in the queue again.
+        """
+        if self._pending is None:
+            return True
+        pending, self._pending = self._pending, None
+        target = pending.target
+        self._machine.step(Trigger.COLLECT)
+        try:
+            frame = self._camera.collect(pending.exposure)
+            self._machine.step(Trigger.VERIFY)
+            verify_frame(frame)
+        except (DeviceError, FrameError) as fault:
+            del self._covered[target.number]
+            self._set_aside(target)
+            self._recover(target, fault)
+            return False
+        self._count(pending, frame)
+        return True
+
+    def _count(self, pending: _Pending, frame: Frame) -> None:
+        target = pending.target
+        self._note(
+            "counted",
+            slice=target.number,
+            attempt=target.attempt,
+            target_um=target.position_um,
+            achieved_um=pending.achieved_um,
+            dof_um=self._plan.dof_um_at(pending.achieved_um),
+            frame=f"{frame.path.parent.name}/{frame.path.name}",
+            sha256=frame.sha256,
+            size_bytes=frame.size_bytes,
+            camera_name=frame.camera_name,
+        )
+        if self._stream is not None:
+            self._stream.add(target.number, frame.path, pending.achieved_um)
+            self._note_reports()
+
+    def _finish(self) -> RunEnd:
+        """Prove the coverage, wait for the picture."""
+        self._machine.step(Trigger.FINISH)
+        coverage = self.coverage()
+        self._note("coverage", **coverage.to_dict())
+        if self._stream is not None:
+            fused = self._stream.finish(self._clock.check)
+            self._note_reports()
+            self._note("fused", **fused)
+        self._machine.step(Trigger.COMPLETE)
+        if coverage.proven:
+            return RunEnd(State.DONE, FinishReason.COMPLETED)
+        error = coverage.error()
+        return RunEnd(State.DONE, FinishReason.COVERAGE_NOT_PROVEN, str(error), error)
+
+    # ------------------------------------------------------------------------------ when it fails
+
+    def _recover(self, target: Target, fault: MacrorailError) -> None:
+        """Open the camera anew and put the slice first in the queue again, or give up.
+
+        A capture is never repeated blindly: opening drains the camera, and what it still held is
+        in the journal before the slice is shot again.
+        """
+        self._note(
+            "fault",
+            slice=target.number,
+            attempt=target.attempt,
+            error=type(fault).__name__,
+            message=str(fault),
+        )
+        if isinstance(fault, _PERMANENT) or target.attempt >= ATTEMPTS:
+            raise fault
+        self._machine.step(Trigger.RECOVER)
+        if not isinstance(fault, (CameraBusy, FrameError)):
+            self._camera.close()
+            self._machine.step(Trigger.PREPARE)
+            self._open_camera()
+        else:
+            self._note("drained", files=self._camera.drain())
+            self._machine.step(Trigger.PREPARE)
+        self._targets.appendleft(replace(target, attempt=target.attempt + 1))
+
+    def _stopped(self, trigger: Trigger, reason: FinishReason, error: MacrorailError) -> RunEnd:
+        if not self._machine.ended:
+            self._machine.step(trigger)
+        return RunEnd(self._machine.state, reason, str(error), error)
+
+    def _keep_what_is_exposed(self) -> None:
+        """After a stop: axis at rest first, then take in the frame that was on its way."""
+        pending, self._pending = self._pending, None
+        try:
+            self._axis.stop()
+            if pending is not None:
+                frame = self._camera.collect(pending.exposure)
+                verify_frame(frame)
+                self._count(pending, frame)
+        except MacrorailError as error:
+            self._note("not_kept", message=str(error))
+
+    def _make_safe(self, end: RunEnd) -> None:
+        """Stop the axis, release both devices, close the journal's account.
+
+        One that fails never keeps the others from it, and an impatient second Ctrl-C neither.
+        """
+        troubles = []
+        for release in (self._axis.close, self._camera.close):
+            for _ in range(2):
+                try:
+                    release()
+                    break
+                except MacrorailError as error:
+                    troubles.append(str(error))
+        try:
+            self._note(
+                "ended",
+                state=end.state.value,
+                reason=end.reason.value,
+                message=end.message,
+                troubles=troubles,
+            )
+        except JournalError as error:
+            # What ended the run is told by its caller; the journal can take no more.
+            troubles.append(str(error))
+
+    # ---------------------------------------------------------------------------------- small help
+
+    def coverage(self) -> Coverage:
+        """What the slices shot so far prove, from their achieved positions."""
+        return prove(
+            list(self._covered.values()),
+            self._plan.near_um,
+            self._plan.far_um,
+            self._plan.minimum_overlap,
+        )
+
+    def _band(self, position_um: float) -> Band:
+        return Band(position_um, self._plan.dof_um_at(position_um))
+
+    def _insert(self, positions_um: list[float], why: str) -> None:
+        self._note("inserted", positions_um=positions_um, why=why)
+        added = []
+        for position_um in positions_um:
+            self._numbers += 1
+            added.append(Target(self._numbers, position_um, tries_to_close=ATTEMPTS))
+        self._targets.extendleft(reversed(added))
+
+    def _check_travel(self, report: AxisReport) -> None:
+        low_um, high_um = report.travel_um
+        for planned in self._plan.slices:
+            if not low_um <= planned.target_um <= high_um:
+                raise LimitError(
+                    f"slice {planned.index} at {planned.target_um:.1f} um lies outside the "
+                    f"{low_um:.1f}..{high_um:.1f} um that the axis allows; nothing has moved"
+                )
+
+    def _open_camera(self) -> None:
+        report = self._camera.open()
+        self._note(
+            "camera_opened",
+            model=report.model,
+            version=report.version,
+            serial=report.serial,
+            battery_percent=report.battery_percent,
+        )
+        self._note("drained", files=self._camera.drain())
+        self._note("settings", **self._camera.configure(self._settings))
+
+    def _set_aside(self, target: Target) -> None:
+        """Keep a rejected frame under another name: nothing is deleted, nothing overwritten."""
+        for path in self._frames.glob(f"{target.number:04d}.*"):
+            path.rename(path.with_name(f"rejected-{path.stem}-{target.attempt}{path.suffix}"))
+
+    def _note_reports(self) -> None:
+        if self._stream is not None:
+            for report in self._stream.reports():
+                self._note("aligned", **report)
+
+    def _note(self, event: str, **fields: Any) -> None:
+        self._journal.append(event, **fields)

@@ -1,0 +1,14 @@
+"""What every test shares: Hypothesis kept free of wall time, and nothing left behind."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+# A busy machine must not fail a test: no deadlines. No example database: tests leave no files.
+settings.register_profile(
+    "macrorail",
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("macrorail")

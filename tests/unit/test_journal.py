@@ -1,0 +1,154 @@
+"""The journal: what is read back is what was written, and damage is named by its line."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.errors import JournalError
+from controller.journal import Journal, create_run_folder, read_journal, write_whole
+from controller.manifest import build_manifest
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+
+
+def journal_with(folder: Path, events: int = 3) -> Path:
+    ticks = count()
+    journal = Journal(folder / "journal.jsonl", lambda: float(next(ticks)))
+    for number in range(events):
+        journal.append("counted", slice=number, name=f"µ{number}")
+    journal.close()
+    return journal.path
+
+
+@given(fields=st.dictionaries(st.sampled_from(["slice", "why", "äöü", "crc"]), VALUES))
+@settings(max_examples=50)
+def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, fields: dict) -> None:
+    folder = tmp_path_factory.mktemp("run")
+    journal = Journal(folder / "journal.jsonl", lambda: 5.0)
+    if "crc" in fields:
+        fields["crc_"] = fields.pop("crc")
+    written = [journal.append("event", **fields), journal.append("other")]
+    assert read_journal(journal.path) == written
+    journal.close()
+
+
+def test_a_torn_last_line_is_left_out_wherever_it_was_torn(tmp_path: Path) -> None:
+    path = journal_with(tmp_path)
+    whole = path.read_bytes()
+    start_of_last = whole[:-1].rindex(b"\n") + 1
+    for length in range(start_of_last, len(whole)):
+        path.write_bytes(whole[:length])
+        assert len(read_journal(path)) == 2
+    path.write_bytes(whole)
+    assert len(read_journal(path)) == 3
+
+
+def test_no_flipped_bit_goes_unnoticed(tmp_path: Path) -> None:
+    path = journal_with(tmp_path)
+    entries = read_journal(path)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        for bit in range(8):
+            damaged = bytearray(whole)
+            damaged[place] ^= 1 << bit
+            path.write_bytes(bytes(damaged))
+            try:
+                read = read_journal(path)
+            except JournalError as error:
+                assert str(path) in str(error)
+            else:
+                # A flip that made or ate the last newline makes the last line a torn one.
+                assert read == entries[: len(read)]
+                assert len(read) >= 2
+
+
+def test_a_lost_line_is_named(tmp_path: Path) -> None:
+    path = journal_with(tmp_path)
+    first, _, third = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + third)
+    with pytest.raises(JournalError, match=r"journal.jsonl:2: entry 3 stands here"):
+        read_journal(path)
+
+
+def test_a_journal_is_never_begun_twice(tmp_path: Path) -> None:
+    journal_with(tmp_path)
+    with pytest.raises(JournalError, match="File exists"):
+        Journal(tmp_path / "journal.jsonl", lambda: 0.0)
+
+
+def test_listeners_hear_only_what_is_on_disk(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl", lambda: 0.0)
+    heard = []
+    journal.listen(lambda entry: heard.append((entry, read_journal(journal.path)[-1])))
+    journal.append("intent", slice=1)
+    journal.close()
+    [(told, on_disk)] = heard
+    assert told == on_disk
+
+
+def test_a_full_disk_is_told_with_the_entry() -> None:
+    try:
+        full = Path("/dev/full").open("wb")
+    except OSError:
+        pytest.skip("this system has no /dev/full to write to")
+    journal = Journal.__new__(Journal)
+    journal.__dict__.update(
+        path=Path("journal.jsonl"), _file=full, entries=[], _now=lambda: 0.0, _start_s=0.0
+    )
+    with pytest.raises(JournalError, match=r"cannot write entry 1 \(intent\): No space left"):
+        journal.append("intent")
+    assert journal.entries == []
+    with pytest.raises(OSError, match="No space left"):
+        full.close()
+
+
+def test_two_runs_in_one_second_get_two_folders(tmp_path: Path) -> None:
+    folders = {create_run_folder(tmp_path, "beetle") for _ in range(3)}
+    assert len(folders) == 3
+    assert all((folder / "frames").is_dir() for folder in folders)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "plan.json"
+    write_whole(target, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(target, "new \udc80")
+    assert target.read_text() == "old"
+
+
+def test_the_manifest_is_a_fold_of_the_journal(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl", lambda: 0.0)
+    journal.append("started", run="r1", specimen="beetle")
+    for number, at_um in ((1, 10.0), (3, 20.0), (2, 30.0)):
+        journal.append(
+            "counted",
+            slice=number,
+            attempt=1,
+            target_um=at_um,
+            achieved_um=at_um,
+            dof_um=12.0,
+            frame=f"frames/{number:04d}.jpg",
+            sha256="0" * 64,
+        )
+    journal.append("aligned", number=3, transform=[[1, 0, 0], [0, 1, 0]], sharpness=2.5)
+    journal.append("ended", state="done", reason="completed", message="")
+    journal.close()
+    manifest = build_manifest(read_journal(journal.path))
+    assert [s["index"] for s in manifest["slices"]] == [1, 2, 3]
+    assert manifest["fusion_order"] == [1, 3, 2]
+    assert manifest["slices"][2]["sharpness"] == 2.5
+    assert (manifest["state"], manifest["finish_reason"]) == ("done", "completed")
+
+
+def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
+    path = journal_with(tmp_path, events=0)
+    assert build_manifest(read_journal(path))["state"] == "interrupted"
