@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, SerializeAsAny, model_validator
 
@@ -135,11 +135,15 @@ class OpticsSection(Section):
         Exit over entrance pupil diameter, > 0; 1 for a symmetrical lens.
     na
         Numerical aperture of a microscope objective; such optics have no f-number to set.
+    f_number_is
+        Whether the f-number that the camera shows is the ``marked`` one (at infinity) or already
+        the ``effective`` one, as Nikon bodies show it for their macro lenses.
     """
 
     magnification: float = Field(gt=0)
     pupil_ratio: float = Field(default=1.0, gt=0)
     na: float | None = Field(default=None, gt=0)
+    f_number_is: Literal["marked", "effective"] = "marked"
 
 
 class BenchSection(Section):

@@ -133,6 +133,28 @@ def parse_size(value: object) -> float:
     return _parse(value, "size", _SIZES_BYTES, "12 MB")
 
 
+def parse_f_number(value: object) -> float:
+    """F-number from text such as ``f/5.6``; the number is taken as written.
+
+    Raises
+    ------
+    ValueError
+        Not written as an f-number, or not above 0; says what to write instead.
+    """
+    if isinstance(value, str):
+        match = re.fullmatch(rf"[fF]\s*/?\s*({_NUMBER})", value.strip())
+        if match is None:
+            raise ValueError(f"must be an f-number written as 'f/5.6', got '{value.strip()}'")
+        value = match[1]
+    return _positive(float(str(value)), value)
+
+
+def _positive(number: float, written: object) -> float:
+    if not _finite(number, written) > 0:
+        raise ValueError(f"must be above 0, got '{written}'")
+    return number
+
+
 def _typed(parse: Callable[[object], float]) -> BeforeValidator:
     return BeforeValidator(parse)
 
@@ -147,6 +169,8 @@ Speed = Annotated[float, _typed(parse_speed)]
 """Micrometres per second."""
 Acceleration = Annotated[float, _typed(parse_acceleration)]
 """Micrometres per second squared."""
+FNumber = Annotated[float, _typed(parse_f_number)]
+"""Focal length over entrance pupil diameter, as written."""
 DataSize = Annotated[float, _typed(parse_size)]
 """Bytes."""
 
@@ -178,6 +202,11 @@ def format_duration(duration_s: float) -> str:
         return f"{minutes} min {seconds:02d} s"
     hours, minutes = divmod(round(duration_s / 60), 60)
     return f"{hours} h {minutes:02d} min"
+
+
+def format_fraction(fraction: float) -> str:
+    """A share for people: ``30 %``."""
+    return f"{fraction * 100:.3g} %"
 
 
 def format_size(size_bytes: float) -> str:

@@ -1,0 +1,359 @@
+"""Turns a protocol and a rig into the slices to shoot: pure, printable, and refused when unsafe.
+
+The first slice stands at the near end and the last at the far end. Between them the distance is
+the step, or what leaves the planned overlap at the depth of field there; only the last distance
+may be shorter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from controller.errors import OverlapError, PlanError
+from controller.instrument import AxisSection, Rig
+from controller.optics import (
+    PIXELS_PER_COC,
+    DepthOfField,
+    depth_of_field,
+    effective_f_number,
+    effective_f_number_of_na,
+    object_pixel_um,
+)
+from controller.overlap import Band, Gap, prove
+from controller.protocol import Protocol
+from controller.quantity import format_fraction, format_length
+
+# A last distance shorter than this share of a step is rounding, not a slice of its own.
+_ROUNDING = 1e-9
+# What is written beside the frames: a 16-bit colour picture and a 32-bit depth map, per pixel.
+_RESULT_BYTES_PER_PIXEL = 3 * 2 + 4
+
+
+@dataclass(frozen=True)
+class SweepOptics:
+    """The optics along a sweep: a lens changes its magnification as it focuses.
+
+    Attributes
+    ----------
+    axis
+        Knows the magnification at a position.
+    magnification, pupil_ratio
+        Of the rig's optics section.
+    f_number
+        As set, and whether the camera shows the marked or the effective one; ``None`` with an
+        ``na``.
+    f_number_is
+        ``marked`` or ``effective``.
+    na
+        Numerical aperture of an objective, or ``None``.
+    coc_um, wavelength_um
+        What counts as sharp.
+    """
+
+    axis: AxisSection
+    magnification: float
+    pupil_ratio: float
+    f_number: float | None
+    f_number_is: str
+    na: float | None
+    coc_um: float
+    wavelength_um: float
+
+    def magnification_at(self, position_um: float) -> float:
+        """Magnification with the axis at ``position_um``."""
+        return self.axis.magnification_at(position_um, self.magnification)
+
+    def at(self, position_um: float) -> DepthOfField:
+        """Depth of field with the axis at ``position_um``."""
+        m = self.magnification_at(position_um)
+        if self.f_number is None:
+            assert self.na is not None
+            effective = effective_f_number_of_na(self.na, m)
+        elif self.f_number_is == "effective":
+            effective = self.f_number
+        else:
+            effective = effective_f_number(self.f_number, m, self.pupil_ratio)
+        return depth_of_field(effective, m, self.coc_um, self.wavelength_um)
+
+
+@dataclass(frozen=True)
+class PlannedSlice:
+    """One slice to shoot.
+
+    Attributes
+    ----------
+    index
+        From 1, in the order of shooting.
+    target_um
+        Where the axis is to go.
+    overlap
+        With the slice before, as a fraction; ``None`` for the first.
+    dof_um
+        Limiting depth of field there.
+    criterion
+        Which one limits: ``geometric`` or ``wave``.
+    magnification, effective_f_number, um_per_px
+        Of the picture there.
+    """
+
+    index: int
+    target_um: float
+    overlap: float | None
+    dof_um: float
+    criterion: str
+    magnification: float
+    effective_f_number: float
+    um_per_px: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The slices of one stack, and what they will take.
+
+    Attributes
+    ----------
+    slices
+        In the order of shooting, from near to far.
+    near_um, far_um
+        The range to be covered.
+    minimum_overlap
+        Fraction that achieved positions must prove.
+    optics
+        Gives the depth of field anywhere along the sweep.
+    closest_approach_um
+        Highest position allowed: the tighter one of rig and protocol.
+    duration_s
+        Predicted world time from the first move to the last frame on disk.
+    disk_bytes
+        Predicted size of the frames and the results.
+    """
+
+    slices: tuple[PlannedSlice, ...]
+    near_um: float
+    far_um: float
+    minimum_overlap: float
+    optics: SweepOptics
+    closest_approach_um: float
+    duration_s: float
+    disk_bytes: int
+
+    def dof_um_at(self, position_um: float) -> float:
+        """Limiting depth of field with the axis at ``position_um``."""
+        return self.optics.at(position_um).limiting_um
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``plan.json`` has it: plain numbers with their units in the names."""
+        return {
+            "slices": [asdict(planned) for planned in self.slices],
+            "near_um": self.near_um,
+            "far_um": self.far_um,
+            "minimum_overlap": self.minimum_overlap,
+            "coc_um": self.optics.coc_um,
+            "wavelength_um": self.optics.wavelength_um,
+            "closest_approach_um": self.closest_approach_um,
+            "duration_s": self.duration_s,
+            "disk_bytes": self.disk_bytes,
+        }
+
+
+def make_plan(protocol: Protocol, rig: Rig) -> Plan:
+    """Work out the slices that ``protocol`` asks of ``rig``, and check them.
+
+    Raises
+    ------
+    PlanError
+        Out of travel, beyond the closest approach, too many slices, or optics that do not fit.
+    OverlapError
+        Slices too far apart for their depth of field.
+    """
+    low_um, high_um = rig.axis.allowed_um
+    if protocol.closest_approach_um is not None:
+        high_um = min(high_um, protocol.closest_approach_um)
+    near_um, far_um = protocol.range.nearest_um, protocol.range.farthest_um
+    _check_limits(near_um, far_um, low_um, high_um, rig.axis.travel.to_um)
+    optics = _sweep_optics(protocol, rig)
+    targets_um = list(_targets(protocol, optics))
+    slices = tuple(_planned(targets_um, optics, rig.camera.pixel_pitch_um))
+    _check_overlap(slices, protocol)
+    pixels = rig.camera.image_width * rig.camera.image_height
+    return Plan(
+        slices=slices,
+        near_um=near_um,
+        far_um=far_um,
+        minimum_overlap=protocol.minimum_overlap,
+        optics=optics,
+        closest_approach_um=high_um,
+        duration_s=_duration_s(targets_um, protocol, rig),
+        disk_bytes=round(
+            len(slices) * rig.camera.frame_size_bytes + pixels * _RESULT_BYTES_PER_PIXEL
+        ),
+    )
+
+
+def move_s(distance_um: float, axis: AxisSection) -> float:
+    """World time of a move from rest to rest: a trapezoid, or a triangle when it is short."""
+    distance_um = abs(distance_um)
+    speed, acceleration = axis.speed_um_s, axis.acceleration_um_s2
+    if acceleration is None:
+        return distance_um / speed
+    if distance_um < speed**2 / acceleration:
+        return 2 * math.sqrt(distance_um / acceleration)
+    return distance_um / speed + speed / acceleration
+
+
+def _check_limits(
+    near_um: float, far_um: float, low_um: float, high_um: float, travel_end_um: float
+) -> None:
+    if near_um < low_um:
+        raise PlanError(
+            f"range: the near end {_place(near_um)} lies before the axis' travel, which starts at "
+            f"{_place(low_um)}; move the specimen away from the camera, or the range up by "
+            f"{format_length(low_um - near_um)}"
+        )
+    if far_um > high_um:
+        limit = "the axis' travel, which ends" if high_um == travel_end_um else "closest_approach"
+        raise PlanError(
+            f"range: the far end {_place(far_um)} lies {format_length(far_um - high_um)} beyond "
+            f"{limit} at {_place(high_um)}; move the specimen towards the camera, or end the "
+            f"range there"
+        )
+
+
+def _sweep_optics(protocol: Protocol, rig: Rig) -> SweepOptics:
+    f_number, na = protocol.exposure.aperture, rig.optics.na
+    if na is not None and f_number is not None:
+        raise PlanError(
+            f"exposure.aperture: the rig's optics have a numerical aperture (na: {na:g}) and no "
+            f"f-number to set; leave the aperture out"
+        )
+    if na is None and f_number is None:
+        raise PlanError(
+            "exposure.aperture: is missing, and without it there is no depth of field; write it "
+            "as 'aperture: f/5.6', or give the rig's optics an 'na' if it is an objective"
+        )
+    coc_um = protocol.optics.coc_um
+    return SweepOptics(
+        axis=rig.axis,
+        magnification=rig.optics.magnification,
+        pupil_ratio=rig.optics.pupil_ratio,
+        f_number=f_number,
+        f_number_is=rig.optics.f_number_is,
+        na=na,
+        coc_um=PIXELS_PER_COC * rig.camera.pixel_pitch_um if coc_um is None else coc_um,
+        wavelength_um=protocol.optics.wavelength_um,
+    )
+
+
+def _targets(protocol: Protocol, optics: SweepOptics) -> Iterator[float]:
+    """Targets from near to far, stopped by the slice budget."""
+    if protocol.range.positions_um is not None:
+        yield from _within_budget(iter(protocol.range.positions_um), protocol)
+    elif protocol.step_um is not None:
+        yield from _within_budget(_by_step(protocol, protocol.step_um), protocol)
+    else:
+        yield from _within_budget(_by_overlap(protocol, optics), protocol)
+
+
+def _within_budget(targets_um: Iterator[float], protocol: Protocol) -> Iterator[float]:
+    for count, target_um in enumerate(targets_um, 1):
+        if count > protocol.max_slices:
+            raise PlanError(
+                f"the plan needs more than {protocol.max_slices} slices; check the units of range "
+                f"and step, or raise max_slices if you mean it"
+            )
+        yield target_um
+
+
+def _by_step(protocol: Protocol, step_um: float) -> Iterator[float]:
+    near_um, far_um = protocol.range.nearest_um, protocol.range.farthest_um
+    # Counted, not added up: repeated addition drifts and drops or doubles the last slice.
+    steps = math.ceil((far_um - near_um) / step_um * (1 - _ROUNDING))
+    index = 0
+    while index < steps:
+        yield near_um + index * step_um
+        index += 1
+    yield far_um
+
+
+def _by_overlap(protocol: Protocol, optics: SweepOptics) -> Iterator[float]:
+    far_um, reach = protocol.range.farthest_um, 1 - protocol.planned_overlap
+    position_um = protocol.range.nearest_um
+    while True:
+        yield position_um
+        here_um = optics.at(position_um).limiting_um
+        # The overlap counts from the mean depth of field of both slices. One correction brings
+        # that of the next slice in; the smaller of the two guesses errs to the safe side.
+        guess_um = min(position_um + reach * here_um, far_um)
+        there_um = optics.at(guess_um).limiting_um
+        step_um = reach * min(here_um, (here_um + there_um) / 2)
+        if far_um - position_um <= step_um * (1 + _ROUNDING):
+            break
+        position_um += step_um
+    yield far_um
+
+
+def _planned(
+    targets_um: list[float], optics: SweepOptics, pixel_pitch_um: float
+) -> Iterator[PlannedSlice]:
+    before: Band | None = None
+    for index, target_um in enumerate(targets_um, 1):
+        dof, m = optics.at(target_um), optics.magnification_at(target_um)
+        band = Band(target_um, dof.limiting_um)
+        yield PlannedSlice(
+            index=index,
+            target_um=target_um,
+            overlap=None if before is None else Gap(before, band).overlap,
+            dof_um=dof.limiting_um,
+            criterion=dof.criterion,
+            magnification=m,
+            effective_f_number=dof.effective_f_number,
+            um_per_px=object_pixel_um(pixel_pitch_um, m),
+        )
+        before = band
+
+
+def _check_overlap(slices: tuple[PlannedSlice, ...], protocol: Protocol) -> None:
+    """Refuse slices that could not be proven to overlap even if the axis were perfect."""
+    bands = [Band(planned.target_um, planned.dof_um) for planned in slices]
+    coverage = prove(
+        bands, protocol.range.nearest_um, protocol.range.farthest_um, protocol.minimum_overlap
+    )
+    if coverage.proven:
+        return
+    worst = max(coverage.gaps, key=lambda gap: gap.distance_um / gap.dof_um)
+    index = bands.index(worst.far) + 1
+    largest_um = (1 - protocol.minimum_overlap) * min(band.dof_um for band in bands)
+    limiting = slices[index - 1].criterion
+    raise OverlapError(
+        worst.distance_um,
+        worst.dof_um,
+        f"slices {index - 1} and {index} would be {format_length(worst.distance_um)} apart where "
+        f"the depth of field is {format_length(worst.dof_um)} ({limiting} criterion): overlap "
+        f"{format_fraction(worst.overlap)}, wanted at least "
+        f"{format_fraction(protocol.minimum_overlap)}. The largest allowed step is "
+        f"{format_length(math.floor(largest_um * 100) / 100)}; or give 'overlap: "
+        f"{format_fraction(max(protocol.planned_overlap, protocol.minimum_overlap))}' instead and "
+        f"let the steps be computed, or close the aperture.",
+    )
+
+
+def _duration_s(targets_um: list[float], protocol: Protocol, rig: Rig) -> float:
+    """From the axis' start to the last frame: on a rail a frame is sent while the axis moves."""
+    axis, download_s = rig.axis, rig.camera.download_s
+    position_um = axis.travel.from_um
+    total_s = 0.0
+    for index, target_um in enumerate(targets_um):
+        ready_s = move_s(target_um - position_um, axis) + protocol.settle_s
+        if index > 0:
+            sending_s = download_s
+            ready_s = ready_s + sending_s if axis.shares_camera else max(ready_s, sending_s)
+        total_s += ready_s + protocol.exposure.shutter_s
+        position_um = target_um
+    return total_s + download_s
+
+
+def _place(position_um: float) -> str:
+    return format_length(position_um, digits=6)

@@ -1,0 +1,272 @@
+"""The schema of a protocol file: what to shoot, apart from what the instrument is.
+
+Positions are those of the axis: micrometres growing away from the camera, so that ``near`` is the
+plane nearest to the camera.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from controller.document import Section, key_error, load_document
+from controller.optics import DEFAULT_WAVELENGTH_UM
+from controller.quantity import (
+    Duration,
+    FNumber,
+    Fraction,
+    Length,
+    format_fraction,
+    format_length,
+    parse_duration,
+)
+
+DEFAULT_OVERLAP = 0.30
+DEFAULT_MINIMUM_OVERLAP = 0.10
+LARGEST_OVERLAP = 0.95
+
+_FORMS = "'near' and 'far', 'around' with 'span' or with 'above' and 'below', or 'positions'"
+
+
+def _plausible_overlap(overlap: float) -> float:
+    if not 0 <= overlap <= LARGEST_OVERLAP:
+        raise ValueError(
+            f"must be from 0 % to {format_fraction(LARGEST_OVERLAP)}, "
+            f"got {format_fraction(overlap)}"
+        )
+    return overlap
+
+
+Overlap = Annotated[Fraction, AfterValidator(_plausible_overlap)]
+"""Share of a slice's depth of field that its neighbour covers too."""
+
+
+class Specimen(Section):
+    """What lies on the stage.
+
+    Attributes
+    ----------
+    id
+        Letters, digits, ``-``, ``_`` and ``.``: it names folders.
+    """
+
+    id: str
+
+    @field_validator("id")
+    @classmethod
+    def _safe_in_paths(cls, value: str) -> str:
+        kept = "".join(c for c in value if c.isascii() and (c.isalnum() or c in "-_."))
+        if value != kept or not 1 <= len(value) <= 64 or not value[0].isalnum():
+            raise ValueError(
+                f"must be 1 to 64 letters, digits, '-', '_' or '.', starting with a letter or "
+                f"digit, because it names folders; got '{value}'"
+            )
+        return value
+
+
+class Range(Section):
+    """Where to shoot, in one of the forms people know.
+
+    Attributes
+    ----------
+    near_um, far_um
+        First and last plane to be covered.
+    around_um
+        A centre, with either ``span_um`` (the whole range, half to each side) or ``above_um``
+        (towards the camera) and ``below_um`` (away from it).
+    positions_um
+        The slices themselves, from near to far.
+    """
+
+    near_um: Length | None = Field(alias="near", default=None)
+    far_um: Length | None = Field(alias="far", default=None)
+    around_um: Length | None = Field(alias="around", default=None)
+    span_um: Length | None = Field(alias="span", default=None, gt=0)
+    above_um: Length | None = Field(alias="above", default=None, ge=0)
+    below_um: Length | None = Field(alias="below", default=None, ge=0)
+    positions_um: tuple[Length, ...] | None = Field(alias="positions", default=None)
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        given = {name.removesuffix("_um") for name in self.model_fields_set}
+        forms = ({"near", "far"}, {"around", "span"}, {"around", "above", "below"}, {"positions"})
+        if given not in forms:
+            keys = ", ".join(f"'{key}'" for key in type(self)._in_file_order(given)) or "nothing"
+            raise ValueError(f"needs {_FORMS}; got {keys}")
+        if self.positions_um is not None:
+            self._check_positions(self.positions_um)
+        elif not self.nearest_um < self.farthest_um:
+            raise key_error(
+                "far" if "far" in given else "below",
+                f"the far end ({format_length(self.farthest_um)}) must lie beyond the near end "
+                f"({format_length(self.nearest_um)}); for one slice write 'positions: [POSITION]'",
+            )
+        return self
+
+    @classmethod
+    def _in_file_order(cls, keys: set[str]) -> list[str]:
+        return [alias for info in cls.model_fields.values() if (alias := info.alias) in keys]
+
+    @staticmethod
+    def _check_positions(positions_um: tuple[float, ...]) -> None:
+        if not positions_um:
+            raise key_error("positions", "lists no position")
+        for before, after in pairwise(positions_um):
+            if not before < after:
+                raise key_error(
+                    "positions",
+                    f"must grow from near to far, but {format_length(after)} follows "
+                    f"{format_length(before)}",
+                )
+
+    @property
+    def nearest_um(self) -> float:
+        """First plane to be covered, micrometres."""
+        if self.positions_um is not None:
+            return self.positions_um[0]
+        if self.around_um is not None:
+            return self.around_um - (self.span_um / 2 if self.span_um else self.above_um or 0.0)
+        assert self.near_um is not None
+        return self.near_um
+
+    @property
+    def farthest_um(self) -> float:
+        """Last plane to be covered, micrometres."""
+        if self.positions_um is not None:
+            return self.positions_um[-1]
+        if self.around_um is not None:
+            return self.around_um + (self.span_um / 2 if self.span_um else self.below_um or 0.0)
+        assert self.far_um is not None
+        return self.far_um
+
+
+class ExposureSettings(Section):
+    """What the camera is set to; what is not given stays as it is set on the camera.
+
+    Attributes
+    ----------
+    aperture
+        F-number as set on the lens or body, ``f/5.6``; not given for an objective without one.
+    shutter
+        Exposure time as written, ``1/60 s``.
+    iso, white_balance, image_format
+        As the camera's menu names them.
+    """
+
+    aperture: FNumber | None = None
+    shutter: str
+    iso: str | None = None
+    white_balance: str | None = None
+    image_format: str | None = None
+
+    @field_validator("shutter")
+    @classmethod
+    def _a_duration(cls, value: str) -> str:
+        if not parse_duration(value) > 0:
+            raise ValueError(f"must be above 0 s, got '{value}'")
+        return value
+
+    @property
+    def shutter_s(self) -> float:
+        """Exposure time in seconds."""
+        return parse_duration(self.shutter)
+
+    def settings(self) -> dict[str, str]:
+        """For `Camera.configure`: ``{"aperture": "f/5.6", "shutter": "1/60 s", "iso": "100"}``."""
+        given = {
+            "aperture": None if self.aperture is None else f"f/{self.aperture:g}",
+            "shutter": self.shutter,
+            "iso": self.iso,
+            "white_balance": self.white_balance,
+            "image_format": self.image_format,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class OpticsSettings(Section):
+    """How sharp is sharp.
+
+    Attributes
+    ----------
+    coc_um
+        Circle of confusion on the sensor; two pixels of the rig's camera when not given.
+    wavelength_um
+        Of the light that is to be sharp; 550 nm when not given.
+    """
+
+    coc_um: Length | None = Field(alias="coc", default=None, gt=0)
+    wavelength_um: Length = Field(alias="wavelength", default=DEFAULT_WAVELENGTH_UM, gt=0)
+
+
+class Protocol(Section):
+    """What to shoot.
+
+    Attributes
+    ----------
+    specimen, range, exposure, optics
+        See there.
+    step_um
+        Distance between slices; the last one is shorter where needed to end at the far end.
+    overlap
+        Instead of a step: the share by which neighbours overlap; 30 % when neither is given.
+    minimum_overlap
+        What must be proven from the achieved positions, 10 % when not given. Less than planned,
+        since no axis stops exactly where it was told to.
+    settle_s
+        World time between a move's end and the shutter.
+    closest_approach_um
+        A tighter limit than the rig's, for this specimen.
+    max_slices
+        Refuse plans with more, which mostly come from a mistyped unit.
+    """
+
+    specimen: Specimen
+    range: Range
+    step_um: Length | None = Field(alias="step", default=None, gt=0)
+    overlap: Overlap | None = None
+    minimum_overlap: Overlap = DEFAULT_MINIMUM_OVERLAP
+    settle_s: Duration = Field(alias="settle", ge=0)
+    exposure: ExposureSettings
+    optics: OpticsSettings = OpticsSettings()
+    closest_approach_um: Length | None = Field(alias="closest_approach", default=None)
+    max_slices: int = Field(default=1000, ge=1)
+
+    @model_validator(mode="after")
+    def _one_spacing(self) -> Self:
+        spaced = [key for key in ("step", "overlap") if key in self._given]
+        if self.range.positions_um is not None and spaced:
+            raise key_error(spaced[0], "'range: positions' lists the slices already; leave it out")
+        if len(spaced) == 2:
+            raise key_error("overlap", "give either 'step' or 'overlap', not both")
+        by_overlap = self.step_um is None and self.range.positions_um is None
+        if by_overlap and self.planned_overlap < self.minimum_overlap:
+            raise key_error(
+                "minimum_overlap" if self.overlap is None else "overlap",
+                f"the planned overlap ({format_fraction(self.planned_overlap)}) is less than "
+                f"minimum_overlap ({format_fraction(self.minimum_overlap)}), which a run must "
+                f"prove; plan more overlap or lower minimum_overlap",
+            )
+        return self
+
+    @property
+    def _given(self) -> set[str]:
+        return {name.removesuffix("_um") for name in self.model_fields_set}
+
+    @property
+    def planned_overlap(self) -> float:
+        """The overlap to space slices by when no step is given."""
+        return DEFAULT_OVERLAP if self.overlap is None else self.overlap
+
+
+def load_protocol(path: Path) -> Protocol:
+    """Read a protocol file.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`controller.document.load_document`.
+    """
+    return load_document(path, Protocol)
