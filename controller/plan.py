@@ -28,8 +28,8 @@ from controller.quantity import format_fraction, format_length
 
 # A last distance shorter than this share of a step is rounding, not a slice of its own.
 _ROUNDING = 1e-9
-# What is written beside the frames: a 16-bit colour picture and a 32-bit depth map, per pixel.
-_RESULT_BYTES_PER_PIXEL = 3 * 2 + 4
+# Beside the frames: the fused picture in 16 bits, the depth map, and previews.
+_RESULT_BYTES_PER_PIXEL = 16
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Plan:
         Highest position allowed: the tighter one of rig and protocol.
     duration_s
         Predicted world time from the first move to the last frame on disk.
-    disk_bytes
+    size_bytes
         Predicted size of the frames and the results.
     """
 
@@ -138,7 +138,12 @@ class Plan:
     optics: SweepOptics
     closest_approach_um: float
     duration_s: float
-    disk_bytes: int
+    size_bytes: int
+
+    @property
+    def object_pixel_um(self) -> float:
+        """What a pixel spans on the specimen in the first slice, micrometres."""
+        return self.slices[0].um_per_px
 
     def dof_um_at(self, position_um: float) -> float:
         """Limiting depth of field with the axis at ``position_um``."""
@@ -155,7 +160,7 @@ class Plan:
             "wavelength_um": self.optics.wavelength_um,
             "closest_approach_um": self.closest_approach_um,
             "duration_s": self.duration_s,
-            "disk_bytes": self.disk_bytes,
+            "size_bytes": self.size_bytes,
         }
 
 
@@ -187,7 +192,7 @@ def make_plan(protocol: Protocol, rig: Rig) -> Plan:
         optics=optics,
         closest_approach_um=high_um,
         duration_s=_duration_s(targets_um, protocol, rig),
-        disk_bytes=round(
+        size_bytes=round(
             len(slices) * rig.camera.frame_size_bytes + pixels * _RESULT_BYTES_PER_PIXEL
         ),
     )

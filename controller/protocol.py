@@ -174,17 +174,6 @@ class ExposureSettings(Section):
         """Exposure time in seconds."""
         return parse_duration(self.shutter)
 
-    def settings(self) -> dict[str, str]:
-        """For `Camera.configure`: ``{"aperture": "f/5.6", "shutter": "1/60 s", "iso": "100"}``."""
-        given = {
-            "aperture": None if self.aperture is None else f"f/{self.aperture:g}",
-            "shutter": self.shutter,
-            "iso": self.iso,
-            "white_balance": self.white_balance,
-            "image_format": self.image_format,
-        }
-        return {name: value for name, value in given.items() if value is not None}
-
 
 class OpticsSettings(Section):
     """How sharp is sharp.
@@ -254,6 +243,19 @@ class Protocol(Section):
     @property
     def _given(self) -> set[str]:
         return {name.removesuffix("_um") for name in self.model_fields_set}
+
+    @property
+    def camera_settings(self) -> dict[str, str]:
+        """For `Camera.configure`: ``{"aperture": "f/5.6", "shutter": "1/60 s", "iso": "100"}``."""
+        exposure = self.exposure
+        given = {
+            "aperture": None if exposure.aperture is None else f"f/{exposure.aperture:g}",
+            "shutter": exposure.shutter,
+            "iso": exposure.iso,
+            "white_balance": exposure.white_balance,
+            "image_format": exposure.image_format,
+        }
+        return {name: value for name, value in given.items() if value is not None}
 
     @property
     def planned_overlap(self) -> float:
