@@ -1,0 +1,77 @@
+"""The ``macrorail`` command: its verbs, and how errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+import click
+import typer
+from rich.console import Console
+
+from controller.cli.check import check
+from controller.cli.dof import dof
+from controller.cli.plan import plan
+from controller.cli.run import run
+from controller.cli.stack import stack
+from controller.errors import MacrorailError, OperatorStop
+
+USAGE_ERROR = 2
+BUG = 70
+
+app = typer.Typer(
+    name="macrorail",
+    help="Unattended focus stacking: from a YAML protocol to one sharp picture, with proof that "
+    "no slice is missing.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for verb in (plan, check, run, stack, dof):
+    app.command()(verb)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; returns its exit code and never lets a traceback through.
+
+    Returns
+    -------
+    int
+        0 done; 2 configuration or usage; 3 device; 4 coverage not proven; 5 stopped by the
+        operator; 6 stacking; 70 a bug.
+    """
+    console = Console(stderr=True, highlight=False)
+    try:
+        code = app(arguments, standalone_mode=False)
+    except MacrorailError as error:
+        console.print(f"[bold red]{_name(error)}:[/] ", end="")
+        console.print(str(error), markup=False)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return USAGE_ERROR
+    except (click.Abort, KeyboardInterrupt):
+        console.print("Stopped.")
+        return OperatorStop.exit_code
+    except BrokenPipeError:
+        # Whoever read our output went away (`macrorail plan | head`): not an error of ours, but
+        # Python would complain again when it flushes standard output at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:
+        console.print("[bold red]This is a bug in macrorail.[/] Please report it with this text:")
+        console.print(traceback.format_exc(), markup=False)
+        return BUG
+    return code if isinstance(code, int) else 0
+
+
+def _name(error: MacrorailError) -> str:
+    return {2: "Refused", 3: "Device", 4: "Coverage", 5: "Stopped", 6: "Stacking"}.get(
+        error.exit_code, "Error"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
