@@ -1,0 +1,63 @@
+"""The codes of the rail's wire, generated from firmware/codes.csv: change them there."""
+
+from __future__ import annotations
+
+# How many arguments each verb takes.
+VERBS: dict[str, int] = {
+    "HELLO": 2,
+    "STATUS": 0,
+    "PACE": 2,
+    "LIMITS": 2,
+    "SILENCE": 1,
+    "HOME": 3,
+    "GO": 1,
+    "STOP": 0,
+}
+
+ERRORS: dict[str, str] = {
+    "none": "not an error",
+    "crc": "the line was damaged on its way",
+    "long": "the line was longer than 64 characters",
+    "syntax": "the line is not a sequence number then a verb then whole numbers",
+    "hello": "no session is open: the board was reset or the host never said HELLO",
+    "version": "host and board speak different versions of the wire",
+    "sequence": "the sequence number is neither the last one nor the one after it",
+    "verb": "the board does not know this verb",
+    "arguments": "the verb takes another number of arguments",
+    "range": "an argument lies outside what the board can do",
+    "busy": "the board is moving and this verb has to wait until it rests",
+    "unhomed": "the position is not known: HOME first",
+    "unlimited": "no soft limits were set since the session was opened",
+    "outside": "the target lies outside the soft limits",
+    "limit": "the limit switch on the way is pressed",
+    "estop": "the emergency stop is pressed",
+}
+
+STOPS: dict[str, str] = {
+    "none": "nothing has moved since the reset",
+    "done": "the motion reached its target",
+    "host": "the host asked for a stop",
+    "silence": "the host was silent for too long",
+    "hello": "a new session was opened during the motion",
+    "emergency": "the emergency byte 0x85 or a line holding only ! arrived",
+    "limit_min": "the limit switch at the home end was pressed",
+    "limit_max": "the limit switch at the specimen end was pressed",
+    "estop": "the emergency stop was pressed",
+    "underrun": "the motion was not prepared in time",
+    "no_switch": "homing went its whole search distance without finding the home switch",
+    "stuck": "the home switch stayed pressed although the carriage was driven away from it",
+}
+
+STATES: dict[str, str] = {
+    "idle": "at rest",
+    "moving": "on the way to a target",
+    "homing": "looking for the home switch",
+}
+
+CAUSES: dict[str, str] = {
+    "unknown": "the bootloader kept the cause to itself",
+    "power": "power came on",
+    "pin": "the reset pin: a button or the opening of the port",
+    "brownout": "the supply voltage sagged",
+    "watchdog": "the program hung and the watchdog ended it",
+}

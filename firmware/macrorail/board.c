@@ -1,0 +1,60 @@
+/* The board as a whole: what happens once after a reset, and then forever. */
+#include "board.h"
+
+#include "codes.h"
+#include "hal.h"
+#include "homing.h"
+#include "inbox.h"
+#include "limits.h"
+#include "motion.h"
+#include "position.h"
+#include "protocol.h"
+#include "session.h"
+#include "travel.h"
+
+void board_setup(void) {
+    inbox_init();
+    protocol_init();
+    motion_init();
+    homing_init();
+    position_init();
+    limits_clear();
+    travel_init();
+    hal_init();
+    session_init();
+}
+
+static void obey_emergency(void) {
+    protocol_init();
+    travel_halt(STOP_EMERGENCY);
+}
+
+static void read_byte(uint8_t byte) {
+    struct command command;
+    uint8_t error;
+    switch (protocol_feed(byte, &command, &error)) {
+    case LINE_COMMAND:
+        session_command(&command);
+        break;
+    case LINE_BAD:
+        session_bad_line(error);
+        break;
+    case LINE_EMERGENCY:
+        travel_halt(STOP_EMERGENCY);
+        break;
+    case LINE_NOTHING:
+        break;
+    }
+}
+
+void board_loop(void) {
+    int16_t byte;
+    do {
+        if (inbox_take_emergency()) obey_emergency();
+        byte = inbox_take();
+        if (byte >= 0) read_byte((uint8_t)byte);
+        travel_poll();
+    } while (byte >= 0);
+    session_poll();
+    hal_idle();
+}

@@ -1,0 +1,65 @@
+/* What each verb does and what its answer says. */
+#include "commands.h"
+
+#include "codes.h"
+#include "hal.h"
+#include "limits.h"
+#include "motion.h"
+#include "position.h"
+#include "session.h"
+#include "travel.h"
+
+static const uint8_t argument_counts[VERB_COUNT] PROGMEM = VERB_ARGUMENTS;
+static const char firmware_version[] PROGMEM = "0.1.0";
+
+static uint8_t set_limits(int32_t lowest, int32_t highest) {
+    if (travel_state() != STATE_IDLE) return ERROR_BUSY;
+    if (lowest > highest) return ERROR_RANGE;
+    limits_set(lowest, highest);
+    return ERROR_NONE;
+}
+
+static uint8_t perform(const struct command *command) {
+    const int32_t *arguments = command->arguments;
+    if (command->verb >= VERB_COUNT) return ERROR_VERB;
+    if (command->argument_count != pgm_read_byte(&argument_counts[command->verb])) {
+        return ERROR_ARGUMENTS;
+    }
+    switch (command->verb) {
+    case VERB_PACE:
+        return travel_set_pace(arguments[0], arguments[1]);
+    case VERB_LIMITS:
+        return set_limits(arguments[0], arguments[1]);
+    case VERB_SILENCE:
+        return session_set_silence(arguments[0]);
+    case VERB_HOME:
+        return travel_home(command->sequence, arguments[0], arguments[1], arguments[2]);
+    case VERB_GO:
+        return travel_go(command->sequence, arguments[0]);
+    case VERB_STOP:
+        travel_stop(STOP_HOST);
+        return ERROR_NONE;
+    default:
+        return ERROR_NONE;
+    }
+}
+
+void commands_execute(const struct command *command, struct report *answer) {
+    uint8_t error = perform(command);
+    if (error != ERROR_NONE) {
+        report_error(answer, command, error);
+        return;
+    }
+    report_ok(answer, command);
+    if (command->verb == VERB_HELLO) {
+        report_word(answer, firmware_version);
+        report_cause(answer, hal_reset_cause());
+    } else if (command->verb == VERB_STATUS) {
+        report_state(answer, travel_state());
+        report_number(answer, motion_position());
+        report_number(answer, position_is_known());
+        report_number(answer, travel_motion());
+        report_stop(answer, travel_stop_code());
+        report_number(answer, hal_inputs());
+    }
+}

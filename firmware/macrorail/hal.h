@@ -1,0 +1,47 @@
+/* What the core asks of the hardware: hal_avr.c answers on the chip, hal_native.c on a computer. */
+#ifndef MACRORAIL_HAL_H
+#define MACRORAIL_HAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __AVR__
+#include <avr/pgmspace.h>
+#else
+#define PROGMEM
+#define pgm_read_byte(address) (*(const uint8_t *)(address))
+#define pgm_read_dword(address) (*(const uint32_t *)(address))
+#endif
+
+/* Bits of hal_inputs(): 1 = pressed. A broken wire reads as pressed. */
+#define INPUT_MIN 1u   /* home end, away from the specimen */
+#define INPUT_MAX 2u   /* specimen end */
+#define INPUT_ESTOP 4u /* emergency stop */
+
+#define STEP_TIMER_HZ 2000000UL
+
+void hal_init(void);
+uint8_t hal_inputs(void);
+uint8_t hal_reset_cause(void); /* enum cause_code */
+uint32_t hal_millis(void);
+
+/* The step timer calls motion_interrupt() each time its interval (in ticks) is over. */
+void hal_step_timer_start(uint16_t interval);
+void hal_step_timer_set(uint16_t interval);
+void hal_step_timer_stop(void);
+void hal_step_begin(void);
+void hal_step_end(void);
+void hal_direction(bool towards_specimen);
+void hal_enable(void);
+
+/* Waits while the transmit buffer is full. */
+void hal_serial_write(uint8_t byte);
+
+/* Keeps interrupts away from data they share with the main loop. */
+uint8_t hal_lock(void);
+void hal_unlock(uint8_t lock);
+
+/* Sleeps until an interrupt, unless a received byte is already waiting. */
+void hal_idle(void);
+
+#endif

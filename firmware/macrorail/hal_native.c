@@ -1,0 +1,194 @@
+/* The hardware as a simulation in virtual time, on a computer; its mechanics are sims/carriage.c. */
+#ifndef __AVR__
+
+#include <stddef.h>
+#include <string.h>
+
+#include "board.h"
+#include "carriage.h"
+#include "codes.h"
+#include "hal.h"
+#include "inbox.h"
+#include "motion.h"
+
+#define EXPORT __attribute__((visibility("default")))
+#define NEVER UINT64_MAX
+#define TICKS_PER_MS 2000u
+#define TICKS_PER_BYTE 174u /* 10 bits at 115200 baud */
+#define QUEUE 65536u
+
+struct queue {
+    uint8_t bytes[QUEUE];
+    uint64_t ticks[QUEUE]; /* when each byte has gone through the line */
+    uint32_t head, tail;
+    uint64_t free_at; /* tick at which the line is free again */
+};
+
+static struct carriage *world;
+static struct queue to_board, to_host;
+static bool alive; /* false from a reset until the bootloader hands over */
+static uint64_t boot_tick, millisecond_tick, step_tick;
+static uint16_t step_interval;
+static uint32_t milliseconds;
+static uint8_t cause;
+
+static void queue_put(struct queue *queue, uint8_t byte) {
+    uint32_t next = (queue->head + 1u) % QUEUE;
+    if (next == queue->tail) return;
+    if (queue->free_at < world->now) queue->free_at = world->now;
+    queue->free_at += TICKS_PER_BYTE;
+    queue->bytes[queue->head] = byte;
+    queue->ticks[queue->head] = queue->free_at;
+    queue->head = next;
+}
+
+static uint64_t queue_tick(const struct queue *queue) {
+    return queue->head == queue->tail ? NEVER : queue->ticks[queue->tail];
+}
+
+static uint8_t queue_take(struct queue *queue) {
+    uint8_t byte = queue->bytes[queue->tail];
+    queue->tail = (queue->tail + 1u) % QUEUE;
+    return byte;
+}
+
+/* What the outside drives. */
+
+EXPORT void native_reset(uint8_t reset_cause, uint64_t bootloader_ticks) {
+    alive = false;
+    boot_tick = world->now + bootloader_ticks;
+    step_tick = NEVER;
+    cause = reset_cause;
+    to_board.head = to_board.tail = to_host.head = to_host.tail = 0;
+    world->enabled = 0;
+    world->resets++;
+}
+
+EXPORT void native_attach(struct carriage *carriage, uint64_t bootloader_ticks) {
+    world = carriage;
+    native_reset(CAUSE_POWER, bootloader_ticks);
+}
+
+EXPORT void native_send(const uint8_t *bytes, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) queue_put(&to_board, bytes[i]);
+}
+
+EXPORT uint32_t native_receive(uint8_t *bytes, uint32_t most) {
+    uint32_t count = 0;
+    while (count < most && queue_tick(&to_host) <= world->now) bytes[count++] = queue_take(&to_host);
+    return count;
+}
+
+/* True when nothing happens until the host speaks. */
+EXPORT bool native_is_quiet(void) {
+    return alive && step_tick == NEVER && queue_tick(&to_board) == NEVER &&
+           queue_tick(&to_host) == NEVER;
+}
+
+static void boot(void) {
+    alive = true;
+    milliseconds = 0;
+    millisecond_tick = world->now + TICKS_PER_MS;
+    board_setup();
+    board_loop();
+}
+
+static void pass_millisecond(void) {
+    millisecond_tick += TICKS_PER_MS;
+    milliseconds++;
+    carriage_sample(world);
+}
+
+static void pass_byte(void) {
+    uint8_t byte = queue_take(&to_board);
+    if (alive) inbox_receive(byte); /* the bootloader swallows it otherwise */
+}
+
+static void pass_step(void) {
+    step_tick += step_interval;
+    motion_interrupt();
+}
+
+EXPORT void native_run(uint64_t until) {
+    for (;;) {
+        uint64_t byte_tick = queue_tick(&to_board);
+        uint64_t next = alive ? millisecond_tick : boot_tick;
+        if (step_tick < next) next = step_tick;
+        if (byte_tick < next) next = byte_tick;
+        if (next > until) break;
+        if (next > world->now) world->now = next;
+        if (next == step_tick) pass_step();
+        else if (next == byte_tick) pass_byte();
+        else if (alive) pass_millisecond();
+        else boot();
+        if (alive) board_loop();
+    }
+    if (until > world->now) world->now = until;
+}
+
+/* What the core asks for. */
+
+void hal_init(void) {}
+
+uint8_t hal_inputs(void) {
+    uint8_t inputs = 0;
+    if (carriage_min_reads_pressed(world)) inputs |= INPUT_MIN;
+    if (carriage_max_reads_pressed(world)) inputs |= INPUT_MAX;
+    if (world->estop) inputs |= INPUT_ESTOP;
+    return inputs;
+}
+
+uint8_t hal_reset_cause(void) {
+    return cause;
+}
+
+uint32_t hal_millis(void) {
+    return milliseconds;
+}
+
+void hal_step_timer_start(uint16_t interval) {
+    step_interval = interval;
+    step_tick = world->now + interval;
+}
+
+void hal_step_timer_set(uint16_t interval) {
+    /* As on the chip, the new interval counts from the step that is being made. */
+    step_interval = interval;
+    step_tick = world->now + interval;
+}
+
+void hal_step_timer_stop(void) {
+    step_tick = NEVER;
+}
+
+void hal_step_begin(void) {
+    carriage_step(world);
+}
+
+void hal_step_end(void) {}
+
+void hal_direction(bool towards_specimen) {
+    world->direction = towards_specimen ? 1 : -1;
+}
+
+void hal_enable(void) {
+    world->enabled = 1;
+}
+
+void hal_serial_write(uint8_t byte) {
+    queue_put(&to_host, byte);
+}
+
+uint8_t hal_lock(void) {
+    return 0;
+}
+
+void hal_unlock(uint8_t lock) {
+    (void)lock;
+}
+
+void hal_idle(void) {}
+
+#else
+typedef int not_for_the_board;
+#endif

@@ -1,0 +1,22 @@
+/* The bytes that have arrived and wait for the main loop. */
+#ifndef MACRORAIL_INBOX_H
+#define MACRORAIL_INBOX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* No character of the wire is one flipped bit away from it, unlike a letter or a punctuation mark. */
+#define EMERGENCY_BYTE 0x85u
+
+void inbox_init(void);
+/* Called by the receive interrupt: an emergency byte acts here and now, whatever the loop does. */
+void inbox_receive(uint8_t byte);
+bool inbox_is_empty(void);
+/* The oldest byte, or -1. */
+int16_t inbox_take(void);
+
+/* True once after an emergency byte; what had arrived before it is forgotten, so that a GO still
+ * waiting here cannot start after the emergency. */
+bool inbox_take_emergency(void);
+
+#endif

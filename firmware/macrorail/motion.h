@@ -1,0 +1,29 @@
+/* The steps: segments prepared by the main loop, carried out by the step timer's interrupt. */
+#ifndef MACRORAIL_MOTION_H
+#define MACRORAIL_MOTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ramp.h"
+
+void motion_init(void);
+/* Starts towards a target in steps; only at rest. The interrupt takes no step while the emergency
+ * stop or the switch on the way is pressed. */
+void motion_start(int32_t target, const struct pace *pace);
+/* Prepares segments and takes note of the end; called by the main loop all the time. */
+void motion_poll(void);
+bool motion_is_busy(void);
+/* Why the last motion ended (enum stop_code); STOP_NONE while busy. */
+uint8_t motion_stop_code(void);
+/* Ramps down; the code becomes the reason. Only from the main loop. */
+void motion_stop(uint8_t code);
+/* Ends the motion without another step; from the main loop or an interrupt. */
+void motion_halt(uint8_t code);
+int32_t motion_position(void);
+/* Names the present position; only at rest. */
+void motion_set_position(int32_t position);
+/* Called by the step timer's interrupt: at most one step. */
+void motion_interrupt(void);
+
+#endif

@@ -1,0 +1,34 @@
+/* Whether the step count says where the carriage is. */
+#include "position.h"
+
+#include "codes.h"
+
+static bool known;
+
+void position_init(void) {
+    known = false;
+}
+
+bool position_is_known(void) {
+    return known;
+}
+
+void position_after(uint8_t stop_code) {
+    switch (stop_code) {
+    case STOP_DONE:
+    case STOP_HOST:
+    case STOP_SILENCE:
+    case STOP_HELLO:
+        break; /* ended on a ramp: every step was followed */
+    default:
+        known = false;
+    }
+}
+
+void position_forget(void) {
+    known = false;
+}
+
+void position_found(void) {
+    known = true;
+}

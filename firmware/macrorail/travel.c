@@ -1,0 +1,110 @@
+/* What the board is doing: at rest, on the way, homing; and how the last motion ended. */
+#include "travel.h"
+
+#include "codes.h"
+#include "homing.h"
+#include "limits.h"
+#include "motion.h"
+#include "position.h"
+
+#define SEARCH_LONGEST 10000000L  /* steps */
+#define CLEARANCE_LONGEST 10000L  /* steps */
+
+static uint8_t state;
+static uint8_t stop_code;
+static uint16_t motion;
+static uint32_t acceleration;
+static struct pace pace;
+
+void travel_init(void) {
+    state = STATE_IDLE;
+    stop_code = STOP_NONE;
+    motion = 0;
+    travel_set_pace(1600, 8000);
+}
+
+uint8_t travel_state(void) {
+    return state;
+}
+
+uint16_t travel_motion(void) {
+    return motion;
+}
+
+uint8_t travel_stop_code(void) {
+    return stop_code;
+}
+
+static bool speed_is_possible(int32_t speed) {
+    return speed >= (int32_t)SPEED_LOWEST && speed <= (int32_t)SPEED_HIGHEST;
+}
+
+uint8_t travel_set_pace(int32_t speed, int32_t rate) {
+    if (state != STATE_IDLE) return ERROR_BUSY;
+    if (!speed_is_possible(speed) || rate < (int32_t)ACCELERATION_LOWEST ||
+        rate > (int32_t)ACCELERATION_HIGHEST) {
+        return ERROR_RANGE;
+    }
+    acceleration = (uint32_t)rate;
+    pace = ramp_pace((uint16_t)speed, acceleration);
+    return ERROR_NONE;
+}
+
+static void begin(uint8_t next, uint16_t sequence) {
+    state = next;
+    motion = sequence;
+    stop_code = STOP_NONE;
+}
+
+uint8_t travel_go(uint16_t sequence, int32_t target) {
+    if (state != STATE_IDLE) return ERROR_BUSY;
+    if (!position_is_known()) return ERROR_UNHOMED;
+    uint8_t error = limits_judge(target);
+    if (error == ERROR_NONE) error = limits_judge_inputs(target > motion_position());
+    if (error != ERROR_NONE) return error;
+    begin(STATE_MOVING, sequence);
+    motion_start(target, &pace);
+    return ERROR_NONE;
+}
+
+uint8_t travel_home(uint16_t sequence, int32_t search, int32_t speed, int32_t clearance) {
+    if (state != STATE_IDLE) return ERROR_BUSY;
+    if (search < 1 || search > SEARCH_LONGEST || clearance < 1 || clearance > CLEARANCE_LONGEST ||
+        !speed_is_possible(speed)) {
+        return ERROR_RANGE;
+    }
+    if (limits_judge_inputs(false) == ERROR_ESTOP) return ERROR_ESTOP;
+    struct pace seek = ramp_pace((uint16_t)speed, acceleration);
+    position_forget();
+    begin(STATE_HOMING, sequence);
+    homing_start((uint32_t)search, &seek, (uint16_t)clearance);
+    return ERROR_NONE;
+}
+
+void travel_stop(uint8_t code) {
+    if (state == STATE_HOMING) homing_stop(code);
+    else motion_stop(code);
+}
+
+void travel_halt(uint8_t code) {
+    motion_halt(code);
+    if (state == STATE_HOMING) homing_stop(code);
+}
+
+static void end(uint8_t code) {
+    state = STATE_IDLE;
+    stop_code = code;
+    position_after(code);
+}
+
+void travel_poll(void) {
+    motion_poll();
+    if (state == STATE_MOVING && !motion_is_busy()) {
+        end(motion_stop_code());
+    } else if (state == STATE_HOMING) {
+        homing_poll();
+        if (homing_is_busy()) return;
+        if (homing_stop_code() == STOP_DONE) position_found();
+        end(homing_stop_code());
+    }
+}

@@ -1,0 +1,24 @@
+/* What the board is doing: at rest, on the way, homing; and how the last motion ended. */
+#ifndef MACRORAIL_TRAVEL_H
+#define MACRORAIL_TRAVEL_H
+
+#include <stdint.h>
+
+void travel_init(void);
+uint8_t travel_state(void); /* enum state_code */
+/* The sequence number of the last motion command and why it ended; STOP_NONE while it lasts. */
+uint16_t travel_motion(void);
+uint8_t travel_stop_code(void);
+
+/* Each answers with an enum error_code: ERROR_NONE when it was accepted. */
+uint8_t travel_set_pace(int32_t speed, int32_t acceleration);
+uint8_t travel_go(uint16_t sequence, int32_t target);
+uint8_t travel_home(uint16_t sequence, int32_t search, int32_t speed, int32_t clearance);
+
+/* Ramps down, whatever moves. */
+void travel_stop(uint8_t stop_code);
+/* Not one step more. */
+void travel_halt(uint8_t stop_code);
+void travel_poll(void);
+
+#endif

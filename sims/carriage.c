@@ -1,0 +1,93 @@
+/* The mechanics at the board's pins: screw with play, carriage, end switches, and what goes wrong. */
+#include "carriage.h"
+
+#define EXPORT __attribute__((visibility("default")))
+#define SAMPLE_TICKS 2000u
+
+EXPORT void carriage_init(struct carriage *carriage, int64_t place, int64_t length) {
+    *carriage = (struct carriage){
+        .size = sizeof *carriage,
+        .length = length,
+        .overtravel = 1600,
+        .screw = place,
+        .place = place,
+        .direction = -1,
+        .noise = 0x9E3779B97F4A7C15u,
+    };
+}
+
+static void add_sample(struct carriage *carriage, uint64_t tick) {
+    struct carriage_sample *sample = &carriage->samples[carriage->sample_count % CARRIAGE_SAMPLES];
+    sample->tick = tick;
+    sample->place = carriage->place;
+    carriage->sample_count++; /* last: a reader trusts what is counted */
+}
+
+void carriage_sample(struct carriage *carriage) {
+    uint64_t count = carriage->sample_count;
+    if (count > 0 && carriage->samples[(count - 1) % CARRIAGE_SAMPLES].place == carriage->place) {
+        return;
+    }
+    add_sample(carriage, carriage->now);
+}
+
+static bool min_is_pressed(const struct carriage *carriage) {
+    return carriage->place <= 0;
+}
+
+static bool max_is_pressed(const struct carriage *carriage) {
+    return carriage->place >= carriage->length;
+}
+
+/* The nut follows the screw with `play` between its two flanks; a hard stop stalls the motor. */
+static bool turn(struct carriage *carriage) {
+    int64_t screw = carriage->screw + carriage->direction;
+    int64_t place = carriage->place;
+    if (place < screw - carriage->play) place = screw - carriage->play;
+    if (place > screw) place = screw;
+    if (place < -carriage->overtravel || place > carriage->length + carriage->overtravel) {
+        carriage->collisions++;
+        return false;
+    }
+    carriage->screw = screw;
+    carriage->place = place;
+    return true;
+}
+
+void carriage_step(struct carriage *carriage) {
+    bool forward = carriage->direction > 0;
+    bool min_before = min_is_pressed(carriage), max_before = max_is_pressed(carriage);
+    carriage->edges++;
+    if (forward ? max_before : min_before) carriage->past_switch++;
+    if (carriage->estop) carriage->past_estop++;
+    carriage->interval = carriage->now - carriage->last_edge;
+    carriage->last_edge = carriage->now;
+    /* The rest before a motion, so that the time between is not read as a slow drift. */
+    if (carriage->interval > 2 * SAMPLE_TICKS) add_sample(carriage, carriage->now);
+    if (carriage->jam > 0) {
+        carriage->jam--;
+        carriage->lost++;
+    } else if (!carriage->enabled || !turn(carriage)) {
+        carriage->lost++;
+    }
+    if (min_is_pressed(carriage) != min_before) carriage->min_changed = carriage->now;
+    if (max_is_pressed(carriage) != max_before) carriage->max_changed = carriage->now;
+}
+
+static bool chatter(struct carriage *carriage) {
+    carriage->noise = carriage->noise * 6364136223846793005u + 1442695040888963407u;
+    return carriage->noise >> 63;
+}
+
+static bool reads(struct carriage *carriage, bool pressed, uint64_t changed) {
+    if (changed > 0 && carriage->now - changed < carriage->bounce) return chatter(carriage);
+    return pressed;
+}
+
+bool carriage_min_reads_pressed(struct carriage *carriage) {
+    return reads(carriage, min_is_pressed(carriage), carriage->min_changed);
+}
+
+bool carriage_max_reads_pressed(struct carriage *carriage) {
+    return reads(carriage, max_is_pressed(carriage), carriage->max_changed);
+}

@@ -1,0 +1,132 @@
+"""The rail's mechanics as the world sees them: where the carriage truly is, and what goes wrong."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+from pathlib import Path
+
+TICKS_PER_S = 2_000_000
+_SAMPLES = 1024
+
+
+class _Sample(ctypes.Structure):
+    _fields_ = (("tick", ctypes.c_uint64), ("place", ctypes.c_int64))
+
+
+class CarriageState(ctypes.Structure):
+    """``struct carriage`` of ``carriage.h``, where every field is explained."""
+
+    _fields_ = (
+        ("size", ctypes.c_uint64),
+        ("length", ctypes.c_int64),
+        ("overtravel", ctypes.c_int64),
+        ("play", ctypes.c_int64),
+        ("jam", ctypes.c_int64),
+        ("bounce", ctypes.c_uint64),
+        ("estop", ctypes.c_uint64),
+        ("reset", ctypes.c_uint64),
+        ("now", ctypes.c_uint64),
+        ("screw", ctypes.c_int64),
+        ("place", ctypes.c_int64),
+        ("direction", ctypes.c_int64),
+        ("enabled", ctypes.c_uint64),
+        ("edges", ctypes.c_uint64),
+        ("lost", ctypes.c_uint64),
+        ("past_switch", ctypes.c_uint64),
+        ("past_estop", ctypes.c_uint64),
+        ("collisions", ctypes.c_uint64),
+        ("last_edge", ctypes.c_uint64),
+        ("interval", ctypes.c_uint64),
+        ("resets", ctypes.c_uint64),
+        ("min_changed", ctypes.c_uint64),
+        ("max_changed", ctypes.c_uint64),
+        ("noise", ctypes.c_uint64),
+        ("sample_count", ctypes.c_uint64),
+        ("samples", _Sample * _SAMPLES),
+    )
+
+
+class Carriage:
+    """The true carriage behind a simulated board, in this process or in another one.
+
+    Positions are micrometres from the home switch, growing towards the specimen. They are the
+    carriage's, not the screw's: play makes the two differ.
+
+    Parameters
+    ----------
+    state
+        The simulation's own memory.
+    um_per_microstep
+        Micrometres of one microstep, > 0.
+    """
+
+    def __init__(self, state: CarriageState, um_per_microstep: float) -> None:
+        if state.size != ctypes.sizeof(CarriageState):
+            raise ValueError(
+                f"the simulated carriage has {state.size} bytes, expected "
+                f"{ctypes.sizeof(CarriageState)}: rebuild with make -C firmware native"
+            )
+        self.state = state
+        self.um_per_microstep = um_per_microstep
+
+    @classmethod
+    def of_file(cls, path: Path, um_per_microstep: float) -> Carriage:
+        """The carriage of a board that runs in another process and shares it through a file."""
+        with path.open("r+b") as file:
+            memory = mmap.mmap(file.fileno(), ctypes.sizeof(CarriageState))
+        return cls(CarriageState.from_buffer(memory), um_per_microstep)
+
+    def position_um(self, world_s: float) -> float:
+        """Where the carriage was at an instant of the last second or so of motion.
+
+        An instant that the simulation has not reached yet gives the newest position.
+        """
+        tick = world_s * TICKS_PER_S
+        state = self.state
+        later_tick, later_place = state.now, state.place
+        if tick >= later_tick:
+            return float(later_place * self.um_per_microstep)
+        count = state.sample_count
+        for index in range(count - 1, max(count - _SAMPLES, 0) - 1, -1):
+            sample = state.samples[index % _SAMPLES]
+            if sample.tick <= tick:
+                share = (tick - sample.tick) / (later_tick - sample.tick)
+                place = sample.place + share * (later_place - sample.place)
+                return float(place * self.um_per_microstep)
+            later_tick, later_place = sample.tick, sample.place
+        return float(later_place * self.um_per_microstep)
+
+    def velocity_um_s(self, world_s: float) -> float:
+        """Mean velocity over the 2 ms before an instant, micrometres per second."""
+        before_s = max(world_s - 2e-3, 0.0)
+        if world_s <= before_s:
+            return 0.0
+        travelled_um = self.position_um(world_s) - self.position_um(before_s)
+        return travelled_um / (world_s - before_s)
+
+    @property
+    def last_motion_s(self) -> float:
+        """World time of the newest step, seconds; 0 when there was none."""
+        return float(self.state.last_edge) / TICKS_PER_S
+
+    @property
+    def now_s(self) -> float:
+        """World time that the simulation has reached, seconds."""
+        return float(self.state.now) / TICKS_PER_S
+
+    def press_estop(self, pressed: bool) -> None:
+        """Press or release the emergency stop."""
+        self.state.estop = int(pressed)
+
+    def jam(self, steps: int) -> None:
+        """Let the next ``steps`` steps come to nothing."""
+        self.state.jam = steps
+
+    def let_switches_bounce(self, duration_s: float) -> None:
+        """Let each switch chatter for ``duration_s`` after it has changed."""
+        self.state.bounce = round(duration_s * TICKS_PER_S)
+
+    def reset_board(self) -> None:
+        """Press the board's reset button; acts when its process next looks."""
+        self.state.reset += 1
