@@ -1,0 +1,107 @@
+"""What a simulated body can refuse, and faults by script that make it misbehave on demand."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class Reason(Enum):
+    """Why a body refuses an operation."""
+
+    BUSY = auto()
+    STORE_FULL = auto()
+    NOT_LIVE_VIEW = auto()
+    LIVE_VIEW_PROHIBITED = auto()
+    END_STOP = auto()
+    STEP_TOO_SMALL = auto()
+    OUT_OF_FOCUS = auto()
+    VALUE_NOT_OFFERED = auto()
+    NO_SUCH_FILE = auto()
+    GENERAL = auto()
+
+
+class Refusal(Exception):
+    """A body's answer that it will not do what was asked."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.name)
+        self.reason = reason
+
+
+class Action(Enum):
+    """What a fault does to the operation that it meets.
+
+    ``REFUSE`` answers with a reason, ``DROP`` cuts the connection, ``STALL`` answers late,
+    ``SWALLOW`` never answers, ``LOSE`` exposes but never announces the frame, ``LATE`` announces
+    it late.
+    """
+
+    REFUSE = auto()
+    DROP = auto()
+    STALL = auto()
+    SWALLOW = auto()
+    LOSE = auto()
+    LATE = auto()
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault of a script.
+
+    Attributes
+    ----------
+    operation
+        What it meets: ``release``, ``drive``, ``read``, ``delete``, ``set``, ``live_view``,
+        ``events``, ``ready``.
+    action
+        What it does.
+    reason
+        Of a ``REFUSE``.
+    delay_s
+        Of a ``STALL`` or ``LATE``, world seconds.
+    after
+        How many such operations pass unharmed before it strikes.
+    times
+        How often it strikes.
+    """
+
+    operation: str
+    action: Action
+    reason: Reason = Reason.GENERAL
+    delay_s: float = 0.0
+    after: int = 0
+    times: int = 1
+
+
+class FaultScript:
+    """The faults that a body still has before it; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[list[int]] = []
+        self._faults: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        with self._lock:
+            self._faults.append(fault)
+            self._waiting.append([fault.after, fault.times])
+
+    def clear(self) -> None:
+        with self._lock:
+            self._faults.clear()
+            self._waiting.clear()
+
+    def take(self, operation: str) -> Fault | None:
+        """The fault that strikes this operation, if any; counts the operation."""
+        with self._lock:
+            for fault, counts in zip(self._faults, self._waiting, strict=True):
+                if fault.operation != operation:
+                    continue
+                if counts[0] > 0:
+                    counts[0] -= 1
+                elif counts[1] > 0:
+                    counts[1] -= 1
+                    return fault
+        return None

@@ -1,0 +1,146 @@
+"""What a Nikon answers over PTP beyond the standard: capture, events, live view, focus drive."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+from sims.bodies.base import Kind
+from sims.bodies.exif import CLOCK_ZERO
+from sims.bodies.faults import Reason, Refusal
+from sims.bodies.nikon import NikonBody
+from sims.bodies.ptp import (
+    OK,
+    TEXT,
+    UINT8,
+    UINT16,
+    UINT32,
+    Answer,
+    Property,
+    Responder,
+    array16,
+)
+
+_OBJECT_ADDED, _CAPTURE_COMPLETE = 0x4002, 0x400D
+_ADDED_IN_MEMORY, _COMPLETE_IN_MEMORY = 0xC101, 0xC102
+_TOWARDS_NEAR = 1
+_TO_MEMORY = 1
+
+
+class NikonResponder(Responder):
+    """A Nikon body behind PTP.
+
+    Parameters
+    ----------
+    body
+        The camera behind it.
+    """
+
+    vendor = 0x0000000A
+    reasons = {
+        **Responder.reasons,
+        Reason.OUT_OF_FOCUS: 0xA002,
+        Reason.LIVE_VIEW_PROHIBITED: 0xA004,
+        Reason.NOT_LIVE_VIEW: 0xA00B,
+        Reason.END_STOP: 0xA00C,
+        Reason.STEP_TOO_SMALL: 0xA00E,
+    }
+
+    def __init__(self, body: NikonBody) -> None:
+        super().__init__(body)
+        self.nikon = body
+        self._live_view_prohibited = 0
+        self._recording_media = 0
+        self.properties.update(self._nikon_properties())
+        self.operations.update(
+            {
+                0x90C2: ("mode", lambda _p, _d: Answer()),
+                0x90C7: ("events", lambda _p, _d: Answer(data=self._events())),
+                0x90C8: ("ready", lambda _p, _d: Answer(self._ready())),
+                0x90CA: ("info", lambda _p, _d: Answer(data=self._vendor_properties())),
+                0x9201: ("live_view", lambda _p, _d: self._live_view(True)),
+                0x9202: ("live_view", lambda _p, _d: self._live_view(False)),
+                0x9204: ("drive", self._drive),
+                0x9207: ("release", self._release),
+            }
+        )
+        if body.lens is None:
+            del self.operations[0x9204]
+
+    def _nikon_properties(self) -> dict[int, Property]:
+        body = self.nikon
+        shutters = body.settings["shutter"].choices.values()
+        return {
+            0x5001: Property(UINT8, lambda: body.battery_percent, limits=(0, 100, 1)),
+            0x5004: self._setting("image_format", UINT8),
+            0x5005: self._setting("white_balance", UINT16),
+            0x5007: self._setting("aperture", UINT16),
+            0x500A: Property(UINT16, lambda: 1),  # focus mode: manual
+            0x500D: Property(
+                UINT32,
+                lambda: _tenth_ms(body.settings["shutter"].value),
+                self._set_tenth_ms,
+                [_tenth_ms(shutter) for shutter in shutters],
+            ),
+            0x500E: Property(UINT16, lambda: 1, choices=[1]),  # exposure program: manual
+            0x500F: self._setting("iso", UINT16),
+            0x5011: Property(TEXT, lambda: f"{CLOCK_ZERO:%Y%m%dT%H%M%S}"),
+            0xD100: self._setting("shutter", UINT32),
+            0xD10B: Property(
+                UINT8, lambda: self._recording_media, self._set_recording_media, [0, 1]
+            ),
+            0xD1A2: Property(UINT8, lambda: int(body.live_view)),
+            0xD1A4: Property(UINT32, lambda: self._live_view_prohibited),
+        }
+
+    def _setting(self, name: str, kind: int) -> Property:
+        setting = self.nikon.settings[name]
+        write: Callable[[int], None] = lambda value: self.nikon.set(name, value)  # noqa: E731
+        return Property(kind, lambda: setting.value, write, list(setting.choices.values()))
+
+    def _set_tenth_ms(self, value: int) -> None:
+        shutters = self.nikon.settings["shutter"].choices.values()
+        self.nikon.set("shutter", next(each for each in shutters if _tenth_ms(each) == value))
+
+    def _set_recording_media(self, value: int) -> None:
+        self._recording_media = value
+
+    def _vendor_properties(self) -> bytes:
+        return array16(sorted(code for code in self.properties if code >= 0xD000))
+
+    def _events(self) -> bytes:
+        events: list[tuple[int, int]] = []
+        for notice in self.body.take_notices():
+            if notice.kind is Kind.FILE_ADDED:
+                on_card = self.body.file(notice.handle).on_card
+                events.append((_OBJECT_ADDED if on_card else _ADDED_IN_MEMORY, notice.handle))
+            else:
+                events.append((_CAPTURE_COMPLETE, 0))
+        return struct.pack("<H", len(events)) + b"".join(struct.pack("<HI", *e) for e in events)
+
+    def _ready(self) -> int:
+        if self.body.busy:
+            return self.reasons[Reason.BUSY]
+        stopped = self.body.drive_end()
+        return self.reasons[stopped] if stopped else OK
+
+    def _live_view(self, on: bool) -> Answer:
+        self.body.set_live_view(on)
+        return Answer()
+
+    def _drive(self, parameters: tuple[int, ...], _data: bytes) -> Answer:
+        direction, steps = parameters[:2]
+        if not 1 <= steps <= 32767:
+            raise Refusal(Reason.STEP_TOO_SMALL)
+        self.body.drive_focus(-steps if direction == _TOWARDS_NEAR else steps)
+        return Answer()
+
+    def _release(self, parameters: tuple[int, ...], _data: bytes) -> Answer:
+        to_memory = len(parameters) > 1 and parameters[1] == _TO_MEMORY
+        self.release(to_card=not to_memory)
+        return Answer()
+
+
+def _tenth_ms(fraction: int) -> int:
+    """A shutter time in PTP's own unit, 0.1 ms, from Nikon's fraction."""
+    return max(1, round(10000 * (fraction >> 16) / (fraction & 0xFFFF)))
