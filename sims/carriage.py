@@ -97,6 +97,20 @@ class Carriage:
             later_tick, later_place = sample.tick, sample.place
         return float(later_place * self.um_per_microstep)
 
+    def at_rest_since_s(self, world_s: float) -> float:
+        """When the newest motion before an instant ended, world seconds; 0 when there was none.
+
+        An instant in the middle of a motion gives itself, to the millisecond.
+        """
+        tick = world_s * TICKS_PER_S
+        state = self.state
+        count = state.sample_count
+        for index in range(count - 1, max(count - _SAMPLES, 0) - 1, -1):
+            sample = state.samples[index % _SAMPLES]
+            if sample.tick <= tick:
+                return float(sample.tick) / TICKS_PER_S
+        return 0.0
+
     def velocity_um_s(self, world_s: float) -> float:
         """Mean velocity over the 2 ms before an instant, micrometres per second."""
         before_s = max(world_s - 2e-3, 0.0)

@@ -20,6 +20,8 @@ from controller.optics import (
 )
 from controller.quantity import format_length, parse_length
 
+Figures = dict[str, float | str | None]
+
 _WORDS = {
     "effective_f_number": "effective f-number",
     "na": "numerical aperture",
@@ -63,40 +65,50 @@ def dof(
         _check_positive(option, number)
     _check_positive("--pupil-ratio", pupil_ratio)
     coc_um, wavelength_um = _length("--coc", coc), _length("--wavelength", wavelength)
-    figures: dict[str, float | str | None]
     if magnification is None:
         assert na is not None
-        wave_um = wave_dof_um(na, wavelength_um)
-        figures = {
-            "effective_f_number": None,
-            "na": na,
-            "geometric_um": None,
-            "wave_um": wave_um,
-            "limiting_um": wave_um,
-            "criterion": "wave",
-            "object_pixel_um": None,
-        }
+        figures = _without_magnification(na, wavelength_um)
     else:
-        effective = (
-            effective_f_number(f_number, magnification, pupil_ratio)
-            if f_number is not None
-            else effective_f_number_of_na(na or 0.0, magnification)
-        )
-        depth = depth_of_field(effective, magnification, coc_um, wavelength_um)
-        figures = {
-            "effective_f_number": depth.effective_f_number,
-            "na": depth.na,
-            "geometric_um": depth.geometric_um,
-            "wave_um": depth.wave_um,
-            "limiting_um": depth.limiting_um,
-            "criterion": depth.criterion,
-            "object_pixel_um": object_pixel_um(coc_um / PIXELS_PER_COC, magnification),
-        }
+        if f_number is not None:
+            effective = effective_f_number(f_number, magnification, pupil_ratio)
+        else:
+            assert na is not None
+            effective = effective_f_number_of_na(na, magnification)
+        figures = _figures(effective, magnification, coc_um, wavelength_um)
     figures |= {"coc_um": coc_um, "wavelength_um": wavelength_um}
     if as_json:
         typer.echo(json.dumps(figures))
     else:
         Console(highlight=False).print(_table(figures))
+
+
+def _figures(
+    effective: float, magnification: float, coc_um: float, wavelength_um: float
+) -> Figures:
+    depth = depth_of_field(effective, magnification, coc_um, wavelength_um)
+    return {
+        "effective_f_number": depth.effective_f_number,
+        "na": depth.na,
+        "geometric_um": depth.geometric_um,
+        "wave_um": depth.wave_um,
+        "limiting_um": depth.limiting_um,
+        "criterion": depth.criterion,
+        "object_pixel_um": object_pixel_um(coc_um / PIXELS_PER_COC, magnification),
+    }
+
+
+def _without_magnification(na: float, wavelength_um: float) -> Figures:
+    """An objective's wave depth needs no magnification; the rest stays open."""
+    wave_um = wave_dof_um(na, wavelength_um)
+    return {
+        "effective_f_number": None,
+        "na": na,
+        "geometric_um": None,
+        "wave_um": wave_um,
+        "limiting_um": wave_um,
+        "criterion": "wave",
+        "object_pixel_um": None,
+    }
 
 
 def _check_given(magnification: float | None, f_number: float | None, na: float | None) -> None:
@@ -125,7 +137,7 @@ def _length(option: str, written: str) -> float:
     return length_um
 
 
-def _table(figures: dict[str, float | str | None]) -> Table:
+def _table(figures: Figures) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column()
     table.add_column(justify="right")

@@ -1,0 +1,60 @@
+"""A whole simulated instrument inside this process, in virtual time: for thousands of runs.
+
+The same firmware, carriage, scene and body model as the bench in a session of its own, without
+serial line, libgphoto2 and waiting. It dies with its process, so it is no bench for resuming.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from controller.instrument import BenchSection, Rig
+from sims.bodies.nikon import NikonBody
+from sims.carriage import Carriage
+from sims.clock import VirtualClock
+from sims.firmware_native import NativeBoard
+from sims.virtual_port import VirtualPort
+from sims.world import SpecimenSection, VibrationSection, World, build_lens, build_scene
+
+
+class VirtualBench:
+    """Named by a rig as ``sims.virtual:VirtualBench``, with ``sims.camera:InProcessCamera``.
+
+    Attributes
+    ----------
+    body, board, carriage, world
+        The truth, for tests; ``board`` and ``carriage`` are ``None`` when the lens is the axis.
+    """
+
+    class Options(BenchSection):
+        """Keys of a rig's bench section; ``time_scale`` has no meaning here."""
+
+        specimen: SpecimenSection
+        vibration: VibrationSection = VibrationSection()
+
+    def __init__(self, options: Options, rig: Rig) -> None:
+        self.clock = VirtualClock()
+        self.board: NativeBoard | None = None
+        self.carriage: Carriage | None = None
+        self.ports: Mapping[str, Any] = {}
+        if not rig.axis.shares_camera:
+            um_per_microstep: float = getattr(rig.axis, "um_per_microstep")
+            self.board = NativeBoard()
+            self.carriage = Carriage(self.board.state, um_per_microstep)
+            self.ports = {"rail": VirtualPort(self.board, self.clock)}
+        scene = build_scene(rig, options.specimen, options.seed)
+        self.world = World(scene, self.clock, options.vibration, self.carriage)
+        self.body = NikonBody(self.world, lens=build_lens(rig))
+        self.ports = {**self.ports, "camera": self.body}
+
+    @property
+    def address(self) -> str | None:
+        """Nobody else can find this world."""
+        return None
+
+    def start(self) -> None:
+        """It lives as soon as it is built."""
+
+    def close(self) -> None:
+        """It ends with its last reference."""

@@ -1,0 +1,134 @@
+"""One world: a clock, a specimen, and where the lens truly looks at any instant."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from controller.clock import Clock
+from controller.document import Section, key_error
+from controller.instrument import Rig
+from controller.quantity import Duration, Length
+from sims.bodies.base import LightGathered
+from sims.bodies.lens import SimulatedLens
+from sims.carriage import Carriage
+from sims.scene import Scene, SceneOptions
+
+#: How often an exposure looks at where the carriage is; enough for motion blur, cheap to render.
+_LOOKS = 5
+
+
+class SpecimenSection(Section):
+    """Where the simulated specimen stands, positions along the axis.
+
+    Attributes
+    ----------
+    near_um, far_um
+        Of its nearest point and of its ground.
+    """
+
+    near_um: Length = Field(alias="near")
+    far_um: Length = Field(alias="far")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.near_um < self.far_um:
+            raise key_error("far", "must be greater than 'near': positions grow away from the lens")
+        return self
+
+
+class VibrationSection(Section):
+    """How the instrument trembles after a move: a damped swing across the optical axis.
+
+    Attributes
+    ----------
+    amplitude_um
+        When the axis comes to rest, micrometres in the specimen's plane, >= 0.
+    decay_s
+        Time in which it dies down to a third, seconds.
+    frequency_hz
+        Swings per second.
+    """
+
+    amplitude_um: Length = Field(alias="amplitude", default=12.0, ge=0)
+    decay_s: Duration = Field(alias="decay", default=0.08, gt=0)
+    frequency_hz: float = Field(alias="frequency", default=22.0, gt=0)
+
+    def offset_um(self, since_rest_s: float) -> float:
+        """How far off the axis stands so long after it came to rest."""
+        swing = math.sin(2 * math.pi * self.frequency_hz * since_rest_s)
+        return self.amplitude_um * math.exp(-since_rest_s / self.decay_s) * swing
+
+
+@dataclass(frozen=True)
+class World:
+    """What the camera looks at.
+
+    Attributes
+    ----------
+    scene
+        Specimen and optics.
+    clock
+        The world's clock.
+    vibration
+        After each move of the carriage.
+    carriage
+        What the camera stands on; ``None`` when it stands still and its lens moves the plane.
+    """
+
+    scene: Scene
+    clock: Clock
+    vibration: VibrationSection
+    carriage: Carriage | None = None
+
+    def render(self, light: LightGathered) -> bytes:
+        """The JPEG of what the lens saw while the shutter was open."""
+        shutter_s = light.end_s - light.start_s
+        times_s = [light.start_s + shutter_s * look / (_LOOKS - 1) for look in range(_LOOKS)]
+        if light.lens is not None:
+            position_um, offsets_um = light.lens.plane_um, [(0.0, 0.0, 0.0)]
+        else:
+            assert self.carriage is not None, "a camera without a lens of its own needs a carriage"
+            position_um = self.carriage.position_um(times_s[_LOOKS // 2])
+            offsets_um = [self._offset_um(at_s, position_um) for at_s in times_s]
+        return self.scene.render(
+            position_um,
+            f_number=light.f_number,
+            iso=light.iso,
+            shutter_s=shutter_s,
+            exposure_number=light.number,
+            offsets_um=offsets_um,
+            quality=light.jpeg_quality,
+        )
+
+    def _offset_um(self, at_s: float, position_um: float) -> tuple[float, float, float]:
+        assert self.carriage is not None
+        sway_um = self.vibration.offset_um(at_s - self.carriage.at_rest_since_s(at_s))
+        along_um = self.carriage.position_um(at_s) - position_um
+        return sway_um, 0.6 * sway_um, along_um
+
+
+def build_scene(rig: Rig, specimen: SpecimenSection, seed: int) -> Scene:
+    """The scene that a rig's camera and optics look at, if they are what the rig says."""
+    return Scene(
+        SceneOptions(
+            seed=seed,
+            width_px=rig.camera.image_width,
+            height_px=rig.camera.image_height,
+            pixel_pitch_um=rig.camera.pixel_pitch_um,
+            magnification=rig.optics.magnification,
+            pupil_ratio=rig.optics.pupil_ratio,
+            specimen_near_um=specimen.near_um,
+            specimen_far_um=specimen.far_um,
+        )
+    )
+
+
+def build_lens(rig: Rig) -> SimulatedLens | None:
+    """The camera's own lens, when it is what moves the plane in focus."""
+    return SimulatedLens() if rig.axis.shares_camera else None
+
+

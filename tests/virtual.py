@@ -1,0 +1,122 @@
+"""A whole run on the virtual bench, for tests: rig and protocol as YAML, devices as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from controller.clock import Clock
+from controller.document import load_document
+from controller.instrument import import_driver, load_rig
+from controller.interfaces import Camera, Context, FocusAxis, FrameStream
+from controller.journal import Entry, Journal, read_journal
+from controller.plan import Plan, make_plan
+from controller.protocol import Protocol
+from controller.runner import RunEnd, Runner
+from controller.states import State
+
+RAIL = """
+camera:
+  driver: sims.camera:InProcessCamera
+  port: bench
+  image_width: 96
+  image_height: 64
+  pixel_pitch: 4.5 um
+  frame_size: 8 kB
+  download: 0.1 s
+axis:
+  driver: controller.drivers.rail:SerialRail
+  port: bench
+  travel: {from: 0 mm, to: 60 mm}
+  closest_approach: 45 mm
+  speed: 4 mm/s
+  acceleration: 20 mm/s2
+optics: {magnification: 2}
+bench:
+  driver: sims.virtual:VirtualBench
+  seed: 7
+  specimen: {near: 10 mm, far: 12 mm}
+"""
+
+LENS = RAIL.replace("driver: controller.drivers.rail:SerialRail\n  port: bench", (
+    "driver: controller.drivers.lens:LensAxis\n  lens: "
+    f"{Path(__file__).parents[1] / 'configs/lenses/simulated-105mm.yaml'}"
+)).replace("to: 60 mm", "to: 15 mm").replace("closest_approach: 45 mm", "closest_approach: 14 mm")
+
+PROTOCOL = """
+specimen: {{id: test-specimen}}
+range: {{near: {near}, far: {far}}}
+{spacing}
+settle: 0.3 s
+exposure: {{aperture: f/8, shutter: 1/60 s, iso: 100}}
+max_slices: 5000
+"""
+
+
+def protocol_text(
+    near: str = "10.2 mm", far: str = "11 mm", spacing: str = "overlap: 30 %"
+) -> str:
+    return PROTOCOL.format(near=near, far=far, spacing=spacing)
+
+
+@dataclass
+class VirtualRun:
+    """Everything about one run that a test may want to look at or to spoil beforehand."""
+
+    folder: Path
+    rig_text: str = RAIL
+    protocol: str = field(default_factory=protocol_text)
+    wrap_axis: Callable[[FocusAxis], FocusAxis] = lambda axis: axis
+    wrap_camera: Callable[[Camera], Camera] = lambda camera: camera
+    stream: FrameStream | None = None
+    observe: Callable[[State], None] | None = None
+    listen: Callable[[Entry], None] | None = None
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / "frames").mkdir()
+        (self.folder / "rig.yaml").write_text(self.rig_text)
+        (self.folder / "protocol.yaml").write_text(self.protocol)
+        self.rig = load_rig(self.folder / "rig.yaml")
+        self.wanted = load_document(self.folder / "protocol.yaml", Protocol)
+        self.plan: Plan = make_plan(self.wanted, self.rig)
+        assert self.rig.bench is not None
+        self.bench: Any = import_driver(self.rig.bench.driver)(self.rig.bench, self.rig)
+        self.clock: Clock = self.bench.clock
+        context = Context(self.clock, self.bench.ports)
+        self.camera = self.wrap_camera(
+            import_driver(self.rig.camera.driver)(self.rig.camera, context)
+        )
+        context = Context(self.clock, self.bench.ports, self.camera)
+        self.axis = self.wrap_axis(import_driver(self.rig.axis.driver)(self.rig.axis, context))
+
+    def run(self) -> RunEnd:
+        journal = Journal(self.folder / "journal.jsonl", self.clock.now)
+        if self.listen is not None:
+            journal.listen(self.listen)
+        runner = Runner(
+            self.plan,
+            self.wanted.camera_settings,
+            self.wanted.settle_s,
+            self.wanted.closest_approach_um,
+            self.axis,
+            self.camera,
+            self.clock,
+            self.folder / "frames",
+            journal,
+            self.stream,
+            self.observe,
+        )
+        try:
+            return runner.run()
+        finally:
+            journal.close()
+
+    @property
+    def entries(self) -> list[Entry]:
+        return read_journal(self.folder / "journal.jsonl")
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        return [entry.fields for entry in self.entries if entry.event == event]
