@@ -1,0 +1,321 @@
+"""The simulated world's picture: a specimen, the lens in front of it and the sensor behind.
+
+Nothing here knows the controller's formulas: what is blurred how much comes from the lens's pupils
+(``pupil.py``) and from diffraction (``diffraction.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sims.layers import Layers, raster_length
+from sims.pupil import Lens
+from sims.sensor import Sensor
+from sims.sheet import Floats, Sheet
+from sims.specimen import make_specimen
+from sims.view import View
+
+Offset = tuple[float, float, float]
+
+_STOP_TOLERANCE = 1.02  # what is marked f/5.6 stands at f/5.657
+_BLUR_STEP_PX = 1.0
+_WAVEFRONT_STEP_UM = 0.11
+_STILL_PX = 0.05
+_VIEW_MARGIN = 0.05
+
+
+@dataclass(frozen=True)
+class SceneOptions:
+    """A simulated specimen and the optics in front of it.
+
+    The defaults are a 65 mm macro lens at twice life size on a specimen 3 mm wide and 2.8 mm deep:
+    at f/5.6 a slice is sharp over about a tenth of a millimetre, and some forty make a stack.
+
+    Attributes
+    ----------
+    seed
+        Of everything random in the picture.
+    width_px, height_px, pixel_pitch_um
+        The sensor.
+    magnification
+        Of the plane in focus (times the ``breathing`` of an exposure).
+    pupil_ratio
+        Exit over entrance pupil diameter.
+    focal_length_um
+        Of the lens; with the magnification it says how far the entrance pupil is, and hence how
+        fast perspective changes.
+    widest_f_number
+        The widest stop used: it decides how finely depth is cut.
+    specimen_near_um, specimen_far_um
+        Position of the nearest bristle's tip, and of the dark ground behind everything.
+    sensor
+        Exposure and noise.
+    """
+
+    seed: int = 7
+    width_px: int = 1200
+    height_px: int = 800
+    pixel_pitch_um: float = 5.0
+    magnification: float = 2.0
+    pupil_ratio: float = 1.0
+    focal_length_um: float = 65_000.0
+    widest_f_number: float = 5.6
+    specimen_near_um: float = 2000.0
+    specimen_far_um: float = 4800.0
+    sensor: Sensor = field(default_factory=Sensor)
+
+    def __post_init__(self) -> None:
+        for name in (
+            "width_px",
+            "height_px",
+            "pixel_pitch_um",
+            "magnification",
+            "pupil_ratio",
+            "focal_length_um",
+            "widest_f_number",
+        ):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if not self.specimen_near_um < self.specimen_far_um:
+            raise ValueError(
+                f"the specimen ends at {self.specimen_far_um:g} um before it starts at "
+                f"{self.specimen_near_um:g} um: positions grow away from the camera"
+            )
+
+
+class Scene:
+    """Renders what the camera sees; drawn when first looked at, and safe to use from threads.
+
+    Parameters
+    ----------
+    options
+        Specimen, lens and sensor.
+    sheets
+        Surfaces to show instead of the beetle, rasters of ``raster_shape`` rows and columns.
+    """
+
+    def __init__(
+        self, options: SceneOptions | None = None, sheets: tuple[Sheet, ...] | None = None
+    ) -> None:
+        self.options = options or SceneOptions()
+        self._sheets = sheets
+
+    @property
+    def object_pixel_um(self) -> float:
+        """What a pixel spans in the plane in focus."""
+        return self.options.pixel_pitch_um / self.options.magnification
+
+    @property
+    def raster_shape(self) -> tuple[int, int]:
+        """Rows and columns of the sheets: the frame and a margin, centred on it."""
+        return (
+            raster_length(self.options.height_px * (1 + 2 * _VIEW_MARGIN)),
+            raster_length(self.options.width_px * (1 + 2 * _VIEW_MARGIN)),
+        )
+
+    def render(
+        self,
+        position_um: float,
+        f_number: float,
+        iso: int,
+        shutter_s: float,
+        exposure_number: int,
+        offsets_um: Sequence[Offset] = (),
+        breathing: float = 1.0,
+        quality: int = 92,
+    ) -> bytes:
+        """The JPEG of one exposure; parameters as in :meth:`render_linear`, and
+
+        Parameters
+        ----------
+        iso, shutter_s
+            As set on the camera.
+        exposure_number
+            With the seed it decides the noise.
+        quality
+            Of the JPEG, 1..100.
+        """
+        light = self.render_linear(position_um, f_number, offsets_um, breathing)
+        rng = np.random.default_rng([self.options.seed, 2, exposure_number])
+        picture = self.options.sensor.expose(light, f_number, shutter_s, iso, rng)
+        return _encode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+    def render_linear(
+        self,
+        position_um: float,
+        f_number: float,
+        offsets_um: Sequence[Offset] = (),
+        breathing: float = 1.0,
+    ) -> Floats:
+        """Light on the sensor before exposure and noise.
+
+        Parameters
+        ----------
+        position_um
+            Position of the plane in focus.
+        f_number
+            The marked stop, not wider than ``widest_f_number``.
+        offsets_um
+            Where the lens was relative to that, at equal intervals while the shutter was open:
+            right, down, away from the camera. None means at rest.
+        breathing
+            Magnification of the plane in focus over ``options.magnification``: 1 on a rail, where
+            the whole lens moves; a lens that focuses by itself changes it.
+
+        Returns
+        -------
+        ndarray
+            float32 (height, width, 3), blue green red; 1 is white paper.
+
+        Raises
+        ------
+        ValueError
+            An f-number wider than ``widest_f_number``, or a specimen behind the lens.
+        """
+        path = np.array(offsets_um or [(0.0, 0.0, 0.0)], np.float64)
+        spacing_um = float(np.diff(self._layers.depths_um[:2])[0])
+        pieces = 1 + int(np.ptp(path[:, 2]) / (spacing_um / 2))
+        total: Floats | None = None
+        for piece in np.array_split(path, min(pieces, len(path))):
+            light = self._exposed_along(piece, position_um, f_number, breathing)
+            light *= np.float32(len(piece) / len(path))
+            total = light if total is None else total + light
+        assert total is not None
+        return total
+
+    def truth(
+        self, position_um: float, f_number: float = 5.6, breathing: float = 1.0
+    ) -> tuple[npt.NDArray[np.uint8], Floats]:
+        """What a stack should become in the geometry of the frame at a position.
+
+        Every depth is as sharp as diffraction allows at that f-number, exposed as metered and
+        without noise.
+
+        Returns
+        -------
+        picture : ndarray
+            uint8 (height, width, 3), blue green red, sRGB.
+        depth_um : ndarray
+            float32 (height, width), position of what is seen.
+        """
+        view = self._view(position_um, f_number, breathing, (0.0, 0.0))
+        return self.options.sensor.picture(view.light(defocused=False)), view.depth_um()
+
+    def write_truth(
+        self, folder: Path, position_um: float, f_number: float = 5.6, breathing: float = 1.0
+    ) -> tuple[Path, Path]:
+        """Write :meth:`truth` as ``truth.png`` and ``truth_depth.npy``; returns their paths."""
+        picture, depth_um = self.truth(position_um, f_number, breathing)
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = folder / "truth.png", folder / "truth_depth.npy"
+        paths[0].write_bytes(_encode(".png", picture, []))
+        np.save(paths[1], depth_um)
+        return paths
+
+    def lens(self, f_number: float, breathing: float = 1.0) -> Lens:
+        """The lens at a marked stop."""
+        if f_number * _STOP_TOLERANCE < self.options.widest_f_number:
+            raise ValueError(
+                f"f/{f_number:g} is wider than f/{self.options.widest_f_number:g}, for which this "
+                f"scene is cut; set widest_f_number to {f_number:g}"
+            )
+        return Lens(
+            focal_length_um=self.options.focal_length_um,
+            magnification=self.options.magnification * breathing,
+            pupil_ratio=self.options.pupil_ratio,
+            f_number=f_number,
+        )
+
+    def _exposed_along(
+        self, path: npt.NDArray[np.float64], position_um: float, f_number: float, breathing: float
+    ) -> Floats:
+        right_um, down_um, away_um = path.mean(axis=0)
+        aside_um = (float(right_um), float(down_um))
+        light = self._view(position_um + float(away_um), f_number, breathing, aside_um).light()
+        # The picture moves against the lens.
+        moves_px = -(path[:, :2] - (right_um, down_um)) * (breathing / self.object_pixel_um)
+        if np.abs(moves_px).max() < _STILL_PX:
+            return light
+        smeared = cv2.filter2D(light, -1, _smear(moves_px), borderType=cv2.BORDER_REPLICATE)
+        return smeared.astype(np.float32, copy=False)
+
+    def _view(
+        self,
+        position_um: float,
+        f_number: float,
+        breathing: float,
+        aside_um: tuple[float, float],
+    ) -> View:
+        options = self.options
+        lens = self.lens(f_number, breathing)
+        gap_um = lens.working_distance_um + options.specimen_near_um - position_um
+        if gap_um <= 0:
+            raise ValueError(
+                f"with the focus at {position_um:g} um the specimen at "
+                f"{options.specimen_near_um:g} um lies behind the entrance pupil"
+            )
+        return View(
+            layers=self._layers,
+            lens=lens,
+            plane_um=position_um,
+            aside_um=aside_um,
+            width_px=options.width_px,
+            height_px=options.height_px,
+            pixel_pitch_um=options.pixel_pitch_um,
+            object_pixel_um=self.object_pixel_um,
+        )
+
+    @cached_property
+    def _layers(self) -> Layers:
+        options = self.options
+        sheets = self._sheets or make_specimen(
+            options.seed,
+            self.raster_shape,
+            options.width_px,
+            self.object_pixel_um,
+            options.specimen_near_um,
+            options.specimen_far_um,
+        )
+        return Layers(
+            sheets, options.specimen_near_um, options.specimen_far_um, self._layer_count()
+        )
+
+    def _layer_count(self) -> int:
+        """As many that halfway between two of them neither diffraction nor pixels tell."""
+        lens = self.lens(self.options.widest_f_number)
+        at_um = lens.working_distance_um
+        one_um = 1.0
+        pixels = lens.blur_disc_um(at_um + one_um) / self.options.pixel_pitch_um
+        half_um = max(
+            _WAVEFRONT_STEP_UM / 2 / lens.wavefront_error_um(at_um + one_um),
+            _BLUR_STEP_PX / 2 / pixels,
+        )
+        depth_um = self.options.specimen_far_um - self.options.specimen_near_um
+        return 2 + int(depth_um / (2 * half_um))
+
+
+def _smear(moves_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """The track of a point over the pixels, sum 1."""
+    reach = int(np.ceil(np.abs(moves_px).max())) + 1
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    for x, y in moves_px:
+        column, row = int(np.floor(x)), int(np.floor(y))
+        for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            share = (1 - abs(x - column - right)) * (1 - abs(y - row - down))
+            kernel[reach + row + down, reach + column + right] += share / len(moves_px)
+    # filter2D correlates; a smear is a convolution.
+    return np.ascontiguousarray(kernel[::-1, ::-1])
+
+
+def _encode(suffix: str, picture: npt.NDArray[np.uint8], settings: list[int]) -> bytes:
+    done, data = cv2.imencode(suffix, picture, settings)
+    if not done:
+        raise RuntimeError(f"OpenCV could not encode a {suffix} of shape {picture.shape}")
+    return data.tobytes()
