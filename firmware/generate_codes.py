@@ -49,7 +49,7 @@ def c_header() -> str:
 def python_module() -> str:
     """The text of controller/drivers/codes.py."""
     lines = [
-        '"""The codes of the rail\'s wire, generated from firmware/codes.csv: change them there."""',
+        '"""The codes of the rail\'s wire: generated, change firmware/codes.csv."""',
         "",
         "from __future__ import annotations",
         "",

@@ -1,4 +1,4 @@
-"""World time without waiting: time passes only when somebody waits, and every device lives in it."""
+"""World time without waiting: it passes only when somebody waits, and every device lives in it."""
 
 from __future__ import annotations
 

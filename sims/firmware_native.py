@@ -68,7 +68,7 @@ def _is_fresh() -> bool:
 
 
 def _load_private(library: Path) -> ctypes.CDLL:
-    """Load a copy: the firmware has one board's worth of variables, and each board needs its own."""
+    """Load a copy: the firmware keeps one board's variables, and each board needs its own."""
     with tempfile.NamedTemporaryFile(prefix="macrorail-", suffix=".so") as copy:
         copy.write(library.read_bytes())
         copy.flush()

@@ -1,4 +1,4 @@
-"""The codes of the rail's wire, generated from firmware/codes.csv: change them there."""
+"""The codes of the rail's wire: generated, change firmware/codes.csv."""
 
 from __future__ import annotations
 

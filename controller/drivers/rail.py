@@ -1,0 +1,362 @@
+"""The rail: a carriage on a lead screw, moved by our firmware on an Arduino."""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from controller.document import key_error
+from controller.drivers.codes import STOPS
+from controller.drivers.link import Link, Refused, open_port
+from controller.drivers.wire import Status
+from controller.errors import (
+    DeviceError,
+    DeviceTimeout,
+    LimitError,
+    PositionInDoubt,
+    RailAlarm,
+    WireError,
+)
+from controller.instrument import AxisSection
+from controller.interfaces import AxisReport, Context
+from controller.quantity import Acceleration, Duration, Length, format_length
+
+_POLL_S = 0.05
+_SPEEDS_STEPS_S = (50, 20_000)
+_ACCELERATIONS_STEPS_S2 = (100, 200_000)
+
+_NEXT: dict[str, str] = {
+    "limit_min": "see what pushed it there or whether a wire is loose, then home the rail",
+    "limit_max": "see what pushed it there or whether a wire is loose, then home the rail",
+    "estop": "release the emergency stop, then home the rail",
+    "emergency": "home the rail before it moves again",
+    "silence": "start the move again; if it happens often, raise 'host_silence' in the rig file",
+    "hello": "another program opened the rail; close it",
+    "underrun": "lower 'speed' or 'acceleration' in the rig file, then home the rail",
+    "no_switch": "check the home switch, its wires, the motor and its power",
+    "stuck": "check the home switch, its wires and the motor's direction",
+}
+
+
+class SerialRail:
+    """A rail behind a serial port; a ``controller.interfaces.FocusAxis``.
+
+    Every rest is approached with the carriage moving towards the specimen, so that the screw's
+    play never shows; every rest is checked against the board's own count.
+    """
+
+    class Options(AxisSection):
+        """Keys of a rig's axis section.
+
+        Attributes
+        ----------
+        port
+            Serial port, or ``bench``.
+        lead_um
+            How far one turn of the screw moves the carriage, micrometres.
+        steps_per_revolution, microsteps
+            Of the motor, and of its driver.
+        acceleration_um_s2
+            Of the ramps, micrometres per second squared.
+        home_clearance_um
+            How far from the home switch the carriage comes to rest after homing; the travel
+            must not start nearer to it.
+        backlash_um
+            By how much more than the screw's play a move away from the specimen overshoots
+            before it returns.
+        host_silence_s
+            World time without a word from us after which the board stops by itself.
+        """
+
+        port: str
+        lead_um: Length = Field(alias="lead", default=2000.0, gt=0)
+        steps_per_revolution: int = Field(default=200, gt=0)
+        microsteps: int = Field(default=16, gt=0)
+        acceleration_um_s2: Acceleration = Field(alias="acceleration", default=20_000.0, gt=0)
+        home_clearance_um: Length = Field(alias="home_clearance", default=200.0, gt=0)
+        backlash_um: Length = Field(alias="backlash", default=50.0, ge=0)
+        host_silence_s: Duration = Field(alias="host_silence", default=2.0, ge=0.1, le=600)
+
+        @property
+        def um_per_step(self) -> float:
+            """Micrometres of one microstep."""
+            return self.lead_um / (self.steps_per_revolution * self.microsteps)
+
+        @model_validator(mode="after")
+        def _the_board_can(self) -> Self:
+            _check_range("speed", self.speed_um_s / self.um_per_step, _SPEEDS_STEPS_S, "steps/s")
+            _check_range(
+                "acceleration",
+                self.acceleration_um_s2 / self.um_per_step,
+                _ACCELERATIONS_STEPS_S2,
+                "steps/s²",
+            )
+            if self.travel.from_um < self.home_clearance_um:
+                raise key_error(
+                    "travel",
+                    f"must not start nearer to the home switch than 'home_clearance' "
+                    f"({format_length(self.home_clearance_um)}), or a move would press it",
+                )
+            if self.home_clearance_um < 2 * self.backlash_um:
+                raise key_error(
+                    "home_clearance",
+                    f"must be at least twice 'backlash' ({format_length(self.backlash_um)}), or "
+                    f"taking up the play would press the home switch",
+                )
+            return self
+
+    def __init__(self, options: Options, context: Context) -> None:
+        self._options = options
+        self._context = context
+        self._clock = context.clock
+        self._um_per_step = options.um_per_step
+        self._backlash_steps = math.ceil(options.backlash_um / self._um_per_step)
+        self._link: Link | None = None
+        self._travel_um = options.allowed_um
+        self._lowest, self._highest = 0, 0
+        # Where the newest rest left the carriage, steps; None while that is not known.
+        self._position: int | None = None
+        self._approached = False
+        # What finish_move() waits for, steps; and the step that the present leg of it goes to.
+        self._target: int | None = None
+        self._leg = 0
+        self._motion = 0
+        self._deadline_s = 0.0
+
+    @property
+    def shares_camera(self) -> bool:
+        return False
+
+    def open(self, closest_approach_um: float | None = None) -> AxisReport:
+        self.close()
+        self._set_limits(closest_approach_um)
+        port = self._context.resolve_port(self._options.port, "rail")
+        name = port if isinstance(port, str) else "the bench"
+        link = Link(open_port(port), name)
+        try:
+            version, _ = link.hello()
+            self._configure(link)
+            status = link.status()
+        except BaseException:
+            link.close()
+            raise
+        self._link = link
+        self._position = status.position if status.is_known else None
+        return AxisReport(
+            model="macrorail rail",
+            version=f"firmware {version}",
+            travel_um=self._travel_um,
+            resolution_um=self._um_per_step,
+            position_um=None if self._position is None else self._position * self._um_per_step,
+            estimated=False,
+        )
+
+    def home(self) -> float:
+        options = self._options
+        speed = options.speed_um_s / 2
+        search_um = 1.2 * options.travel.to_um + options.home_clearance_um
+        self._forget()
+        clearance = round(options.home_clearance_um / self._um_per_step)
+        self._motion = self._ask(
+            "HOME",
+            round(search_um / self._um_per_step),
+            max(round(speed / self._um_per_step), _SPEEDS_STEPS_S[0]),
+            clearance,
+        )
+        # Backing off and touching the switch again is slow, a few seconds at most.
+        self._deadline_s = self._clock.now() + 2 * search_um / speed + 60
+        status = self._finish("homing")
+        if status.position != clearance or not status.is_known:
+            raise WireError(
+                f"the rail says it is homed at step {status.position}, expected {clearance}; "
+                f"flash the firmware that came with this macrorail"
+            )
+        self._position, self._approached = clearance, True
+        return clearance * self._um_per_step
+
+    def start_move(self, position_um: float) -> None:
+        low_um, high_um = self._travel_um
+        if not low_um <= position_um <= high_um:
+            raise LimitError(
+                f"{format_length(position_um)} lies outside the rail's travel of "
+                f"{format_length(low_um)} to {format_length(high_um)}; nothing has moved"
+            )
+        self._opened()
+        if self._position is None:
+            raise PositionInDoubt("the rail does not know where it is; home it first")
+        # The limits are positions, not steps: rounding must not carry a target across one.
+        target = min(max(round(position_um / self._um_per_step), self._lowest), self._highest)
+        self._target = target
+        first_leg = target
+        if target < self._position or not self._approached:
+            first_leg = target - self._backlash_steps
+        self._go(first_leg)
+
+    def finish_move(self) -> float:
+        if self._target is None:
+            raise PositionInDoubt("no move of the rail is under way; start one")
+        target = self._target
+        if self._finish_leg() != target:
+            self._go(target)
+            self._finish_leg()
+        self._approached = True
+        self._target = None
+        return target * self._um_per_step
+
+    def stop(self) -> None:
+        if self._link is None:
+            return
+        self._target = None
+        self._approached = False
+        self._ask("STOP")
+        options = self._options
+        deadline_s = self._clock.now() + options.speed_um_s / options.acceleration_um_s2 + 5
+        while (status := self._opened().status()).state != "idle":
+            if self._clock.now() > deadline_s:
+                self._opened().emergency()
+                self._forget()
+                raise DeviceTimeout(
+                    "the rail did not come to rest within 5 s of a stop and was halted; home it"
+                )
+            self._clock.sleep(_POLL_S)
+        self._position = status.position if status.is_known else None
+
+    def close(self) -> None:
+        link = self._link
+        if link is None:
+            return
+        try:
+            self.stop()
+        except DeviceError:
+            # The link is broken: the board stops by itself when it hears nothing from us.
+            self._forget()
+        finally:
+            self._link = None
+            link.close()
+
+    def _set_limits(self, closest_approach_um: float | None) -> None:
+        low_um, high_um = self._options.allowed_um
+        if closest_approach_um is not None:
+            high_um = min(high_um, closest_approach_um)
+        if not low_um < high_um:
+            raise LimitError(
+                f"a closest approach of {format_length(high_um)} leaves the rail no room to move: "
+                f"its travel starts at {format_length(low_um)}"
+            )
+        self._travel_um = (low_um, high_um)
+        # A hair of tolerance, so that a limit of 45 mm is step 72000 and not 71999.
+        self._lowest = math.ceil(low_um / self._um_per_step - 1e-6)
+        self._highest = math.floor(high_um / self._um_per_step + 1e-6)
+
+    def _configure(self, link: Link) -> None:
+        options = self._options
+        link.ask(
+            "PACE",
+            round(options.speed_um_s / self._um_per_step),
+            round(options.acceleration_um_s2 / self._um_per_step),
+        )
+        link.ask("LIMITS", self._lowest - self._backlash_steps, self._highest)
+        link.ask("SILENCE", round(options.host_silence_s * 1000))
+
+    def _opened(self) -> Link:
+        if self._link is None:
+            raise DeviceError("the rail is not open")
+        return self._link
+
+    def _forget(self) -> None:
+        self._position, self._approached, self._target = None, False, None
+
+    def _ask(self, verb: str, *arguments: int) -> int:
+        """Have a command carried out; returns its sequence number."""
+        try:
+            return self._opened().ask(verb, *arguments).sequence
+        except Refused as refusal:
+            raise self._refusal(refusal) from refusal
+        except DeviceError:
+            self._forget()
+            raise
+
+    def _refusal(self, refusal: Refused) -> DeviceError:
+        said = f"{refusal}; nothing has moved"
+        match refusal.code:
+            case "unhomed":
+                self._forget()
+                return PositionInDoubt(f"{said}; home the rail first")
+            case "outside" | "limit":
+                return LimitError(said)
+            case "estop":
+                return RailAlarm("estop", f"{said}; release the emergency stop")
+            case "busy":
+                return RailAlarm("busy", f"{said}; stop the rail first")
+            case _:
+                return WireError(f"{said}; this is a bug, or the firmware is not ours")
+
+    def _go(self, target: int) -> None:
+        assert self._position is not None
+        way_um = abs(target - self._position) * self._um_per_step
+        options = self._options
+        expected_s = way_um / options.speed_um_s + options.speed_um_s / options.acceleration_um_s2
+        self._motion = self._ask("GO", target)
+        self._leg = target
+        self._deadline_s = self._clock.now() + 2 * expected_s + 2
+
+    def _finish_leg(self) -> int:
+        status = self._finish(f"moving to {format_length(self._leg * self._um_per_step)}")
+        if status.position != self._leg:
+            self._forget()
+            raise PositionInDoubt(
+                f"the rail says it has arrived, but counts step {status.position} where "
+                f"{self._leg} was asked for; home it"
+            )
+        self._position = self._leg
+        return self._leg
+
+    def _finish(self, what: str) -> Status:
+        """Wait until the motion that was begun last has reached its target."""
+        link = self._opened()
+        while True:
+            try:
+                status = link.status()
+            except DeviceError:
+                self._forget()
+                raise
+            if status.motion != self._motion:
+                self._forget()
+                raise WireError(
+                    f"the rail is busy with motion {status.motion} while {what} as motion "
+                    f"{self._motion}; home it"
+                )
+            if status.state == "idle":
+                break
+            if self._clock.now() > self._deadline_s:
+                link.emergency()
+                self._forget()
+                raise DeviceTimeout(f"the rail is still {what} long after its time; home it")
+            self._clock.sleep(_POLL_S)
+        if status.stop != "done":
+            raise self._alarm(status, what)
+        return status
+
+    def _alarm(self, status: Status, what: str) -> RailAlarm:
+        self._forget()
+        where = "its position is in doubt"
+        if status.is_known:
+            self._position = status.position
+            where = f"it rests at {format_length(status.position * self._um_per_step)}"
+        return RailAlarm(
+            status.stop,
+            f"the rail stopped while {what}: {STOPS[status.stop]}; {where}; "
+            f"{_NEXT.get(status.stop, 'home it before it moves again')}",
+        )
+
+
+def _check_range(key: str, steps: float, limits: tuple[int, int], unit: str) -> None:
+    low, high = limits
+    if not low <= steps <= high:
+        raise key_error(
+            key,
+            f"asks the motor for {steps:.0f} {unit}, the board can do {low} to {high}; change it, "
+            f"or 'microsteps'",
+        )
