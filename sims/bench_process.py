@@ -23,7 +23,7 @@ from controller.instrument import Rig, import_driver
 from sims.bench import ADDRESS_FILE, CONTROL_SOCKET, SimulatedBench
 from sims.bodies.faults import Action, Fault, Reason
 from sims.bodies.nikon import NikonBody, NikonResponder
-from sims.firmware_native import FirmwareProcess
+from sims.firmware_process import FirmwareProcess
 from sims.ptpip import PtpIpServer
 from sims.world import World, build_lens, build_scene
 
