@@ -108,7 +108,7 @@ class Document:
             )
         except ValidationError as error:
             found = [self._explain(model, location, details) for details in error.errors()]
-        lines = [line for _, line in sorted(found)]
+        lines = [line for _, line in sorted(found, key=lambda entry: entry[0])]
         raise ConfigError("\n".join(lines))
 
     def _at(self, location: Location) -> Any:

@@ -190,9 +190,16 @@ def load_rig(path: Path) -> Rig:
     """
     document = read_document(path)
     sections: dict[str, Any] = dict(document.data)
+    errors: list[ConfigError] = []
     for name, base in _DRIVEN.items():
         if isinstance(sections.get(name), dict) and "driver" in sections[name]:
-            sections[name] = document.validate(_options(document, name, base), (name,))
+            try:
+                options = _options(document, name, base)
+                sections[name] = document.validate(options, (name,))
+            except ConfigError as error:
+                errors.append(error)
+    if errors:
+        raise ConfigError("\n".join(str(error) for error in errors))
     return document.validate(Rig, data=sections)
 
 

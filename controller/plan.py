@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import count
 from typing import Any
 
 from controller.errors import OverlapError, PlanError
@@ -263,8 +264,8 @@ def _targets(protocol: Protocol, optics: SweepOptics) -> Iterator[float]:
 
 
 def _within_budget(targets_um: Iterator[float], protocol: Protocol) -> Iterator[float]:
-    for count, target_um in enumerate(targets_um, 1):
-        if count > protocol.max_slices:
+    for index, target_um in enumerate(targets_um, 1):
+        if index > protocol.max_slices:
             raise PlanError(
                 f"the plan needs more than {protocol.max_slices} slices; check the units of range "
                 f"and step, or raise max_slices if you mean it"
@@ -274,12 +275,11 @@ def _within_budget(targets_um: Iterator[float], protocol: Protocol) -> Iterator[
 
 def _by_step(protocol: Protocol, step_um: float) -> Iterator[float]:
     near_um, far_um = protocol.range.nearest_um, protocol.range.farthest_um
-    # Counted, not added up: repeated addition drifts and drops or doubles the last slice.
-    steps = math.ceil((far_um - near_um) / step_um * (1 - _ROUNDING))
-    index = 0
-    while index < steps:
+    # Multiplied, not added up: repeated addition drifts and drops or doubles the last slice.
+    for index in count():
+        if far_um - near_um - index * step_um <= step_um * _ROUNDING:
+            break
         yield near_um + index * step_um
-        index += 1
     yield far_um
 
 
@@ -339,10 +339,16 @@ def _check_overlap(slices: tuple[PlannedSlice, ...], protocol: Protocol) -> None
         f"the depth of field is {format_length(worst.dof_um)} ({limiting} criterion): overlap "
         f"{format_fraction(worst.overlap)}, wanted at least "
         f"{format_fraction(protocol.minimum_overlap)}. The largest allowed step is "
-        f"{format_length(math.floor(largest_um * 100) / 100)}; or give 'overlap: "
+        f"{format_length(_rounded_down(largest_um))}; or give 'overlap: "
         f"{format_fraction(max(protocol.planned_overlap, protocol.minimum_overlap))}' instead and "
         f"let the steps be computed, or close the aperture.",
     )
+
+
+def _rounded_down(length_um: float) -> float:
+    """To four digits, so that what a message allows is allowed."""
+    unit_um = 10.0 ** (math.floor(math.log10(length_um)) - 3)
+    return math.floor(length_um / unit_um * (1 + _ROUNDING)) * unit_um
 
 
 def _duration_s(targets_um: list[float], protocol: Protocol, rig: Rig) -> float:

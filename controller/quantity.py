@@ -31,7 +31,6 @@ def _parse(value: object, kind: str, units: Mapping[str, float], example: str) -
     if not isinstance(value, str):
         return _finite(float(value), value)
     text = value.strip()
-    allowed = ", ".join(units)
     match = _QUANTITY.fullmatch(text)
     if match is None:
         raise ValueError(f"must be a {kind} such as '{example}', got '{text}'")
@@ -39,16 +38,17 @@ def _parse(value: object, kind: str, units: Mapping[str, float], example: str) -
     # Both micro signs (U+00B5, U+03BC) and the raised two mean what 'u' and '2' mean.
     unit = unit.strip().replace("µ", "u").replace("μ", "u").replace("²", "2").replace("^2", "2")
     if not unit:
-        likely = example.lstrip("0123456789./ ")
-        raise ValueError(
-            f"needs a unit: '{text}' could mean anything; write '{text} {likely}' "
-            f"or another of {allowed}"
-        )
+        *others, last = units
+        listed = f"{', '.join(others)} or {last}" if others else last
+        raise ValueError(f"needs a unit: write '{text}' followed by {listed}")
     if unit not in units:
         raise ValueError(_unknown_unit(text, unit, kind, units, example))
     if divisor is not None and float(divisor) == 0:
         raise ValueError(f"divides by zero: '{text}'")
-    return _finite(float(number) / float(divisor or 1) * units[unit], text)
+    factor = units[unit]
+    ratio = float(number) / float(divisor or 1)
+    # 95 / 100 is the nearest number to 0.95; 95 * 0.01 is not.
+    return _finite(ratio * factor if factor >= 1 else ratio / round(1 / factor), text)
 
 
 def _finite(number: float, written: object) -> float:
