@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import traceback
 
-import click
 import typer
 from rich.console import Console
 
@@ -16,6 +16,9 @@ from controller.cli.plan import plan
 from controller.cli.run import run
 from controller.cli.stack import stack
 from controller.errors import MacrorailError, OperatorStop
+
+# Some releases of typer bring a click of their own, whose errors are not click's.
+click_errors = importlib.import_module(typer.BadParameter.__module__)
 
 USAGE_ERROR = 2
 BUG = 70
@@ -47,12 +50,12 @@ def main(arguments: list[str] | None = None) -> int:
         code = app(arguments, standalone_mode=False)
     except MacrorailError as error:
         console.print(f"[bold red]{_name(error)}:[/] ", end="")
-        console.print(str(error), markup=False)
+        console.print(str(error), markup=False, soft_wrap=True)
         return error.exit_code
-    except click.ClickException as error:
+    except click_errors.ClickException as error:
         error.show()
         return USAGE_ERROR
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         console.print("Stopped.")
         return OperatorStop.exit_code
     except BrokenPipeError:
