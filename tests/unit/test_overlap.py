@@ -155,6 +155,23 @@ def test_a_slice_at_the_end_covers_it_whatever_lies_beyond():
     assert prove([Band(-19.5, 20), Band(0, 20), Band(9, 20)], 0, 9, 0.3).proven
 
 
+def test_a_deep_slice_covers_for_the_thin_ones_within_it():
+    assert prove([Band(500, 1500), Band(100, 10), Band(900, 10)], 0, 1000, 0.3).proven
+
+
+def test_slices_out_of_the_range_neither_prove_nor_spoil_anything():
+    coverage = prove([Band(-500, 20), Band(20, 20), Band(900, 20)], 0, 25, 0.1)
+    assert coverage.gaps == ()
+    assert (coverage.near_covered, coverage.far_covered) == (False, True)
+
+
+def test_proposals_stay_in_the_range_even_when_a_slice_overshot_it():
+    bands = [Band(-20, 42), Band(60, 10)]
+    missing = missing_positions(prove(bands, 0, 60, 0.1))
+    assert missing[0] == 0
+    assert prove([*bands, *(Band(p, 10) for p in missing)], 0, 60, 0.1).proven
+
+
 def test_no_slice_proves_nothing():
     coverage = prove([], 0, 60, 0.1)
     assert not coverage.proven

@@ -42,11 +42,13 @@ def rig(axis=AxisSection, optics=None, axis_keys=None) -> Rig:
             download="0.5 s",
         ),
         axis=axis(
-            driver="x:Y",
-            travel={"from": "0 mm", "to": "60 mm"},
-            closest_approach="50 mm",
-            speed="2 mm/s",
-            **(axis_keys or {}),
+            **{
+                "driver": "x:Y",
+                "travel": {"from": "0 mm", "to": "60 mm"},
+                "closest_approach": "50 mm",
+                "speed": "2 mm/s",
+                **(axis_keys or {}),
+            }
         ),
         optics=OpticsSection(**(optics or {"magnification": 2})),
     )
@@ -92,6 +94,13 @@ def test_a_step_is_kept_and_only_the_last_is_shorter():
 def test_shots_are_one_more_than_steps():
     at = targets(make_plan(protocol(step="50 um", range={"near": "0 mm", "far": "1 mm"}), rig()))
     assert len(at) == 21
+
+
+def test_the_budget_counts_slices():
+    keys = {"step": "50 um", "range": {"near": "0 mm", "far": "1 mm"}}
+    assert len(make_plan(protocol(max_slices=21, **keys), rig()).slices) == 21
+    with pytest.raises(PlanError, match="more than 20 slices"):
+        make_plan(protocol(max_slices=20, **keys), rig())
 
 
 def test_a_list_of_positions_is_shot_as_it_stands():
@@ -192,6 +201,10 @@ def test_a_protocol_can_only_tighten_the_closest_approach():
     with pytest.raises(PlanError, match="beyond closest_approach at 50 mm"):
         make_plan(loose, rig())
     assert make_plan(protocol(closest_approach="59 mm"), rig()).closest_approach_um == 50_000
+
+
+def test_the_travel_ends_even_where_the_closest_approach_is_farther():
+    assert rig(axis_keys={"travel": {"from": "0 mm", "to": "30 mm"}}).axis.allowed_um == (0, 30_000)
 
 
 def test_a_step_beyond_the_depth_of_field_is_refused_with_the_largest_allowed():
