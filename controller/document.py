@@ -11,10 +11,10 @@ import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from controller.errors import ConfigError
@@ -47,15 +47,6 @@ def key_error(key: str, message: str) -> PydanticCustomError:
     """An error to raise in a model validator about one ``key`` of the section at hand."""
     # Braces in the text must not be taken for the template's.
     return PydanticCustomError("key", "{message}", {"key": key, "message": message})
-
-
-def _beside_document(path: Path, info: ValidationInfo) -> Path:
-    folder = (info.context or {}).get("folder")
-    return path if folder is None else folder / path.expanduser()
-
-
-DocumentPath = Annotated[Path, AfterValidator(_beside_document)]
-"""A path written in a YAML file; relative ones start from the folder of that file."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +92,7 @@ class Document:
         """
         try:
             return model.model_validate(
-                self._at(location) if data is None else data,
-                context={"folder": self.path.parent},
-                by_alias=True,
-                by_name=False,
+                self._at(location) if data is None else data, by_alias=True, by_name=False
             )
         except ValidationError as error:
             found = [self._explain(model, location, details) for details in error.errors()]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, model_validator
 
-from controller.document import DocumentPath, Section, key_error, load_document, read_document
+from controller.document import Section, key_error, load_document, read_document
 from controller.errors import ConfigError
 from controller.instrument import load_rig
 from controller.quantity import Length
@@ -27,7 +27,6 @@ class Beetle(Section):
     legs: tuple[Leg, ...] = ()
     wings: Leg | None = None
     armoured: bool = False
-    picture: DocumentPath | None = None
 
     @model_validator(mode="after")
     def _can_fly(self):
@@ -57,12 +56,11 @@ def test_reads_a_whole_document(tmp_path):
     beetle = load(
         tmp_path,
         "name: Carabus\nlegs:\n  - {length: 4 mm}\n  - length: 5 mm\n    joints: 4\n"
-        "armoured: yes\npicture: pictures/a.jpg\n",
+        "armoured: yes\n",
     )
     assert [leg.length_um for leg in beetle.legs] == [4000, 5000]
     assert beetle.legs[1].joints == 4
     assert beetle.armoured
-    assert beetle.picture == tmp_path / "pictures/a.jpg"
 
 
 @pytest.mark.parametrize(
@@ -71,7 +69,7 @@ def test_reads_a_whole_document(tmp_path):
         (
             "name: x\nwinks: {length: 1 mm}\n",
             "beetle.yaml:2:1: winks: unknown key; did you mean 'wings'? "
-            "allowed here: name, legs, wings, armoured, picture",
+            "allowed here: name, legs, wings, armoured",
         ),
         (
             "name: x\nlegs:\n  - lenght: 1 mm\n",
