@@ -15,7 +15,7 @@ import serial
 
 from controller.drivers import wire
 from controller.drivers.codes import ERRORS
-from controller.errors import ConnectError, DeviceLost, DeviceTimeout, WireError
+from controller.errors import ConnectError, DeviceError, DeviceLost, DeviceTimeout, WireError
 
 _ANSWER_TIMEOUT_S = 0.25
 _ATTEMPTS = 8
@@ -100,6 +100,8 @@ class Link:
         self._port = port
         self._name = name
         self._sequence = 0
+        # After an unanswered command the two ends may disagree on the next sequence number.
+        self._broken = False
 
     def hello(self) -> tuple[str, str]:
         """Open a session, waiting for the board to come out of its reset.
@@ -167,6 +169,15 @@ class Link:
         self._port.close()
 
     def _ask(self, attempts: int, verb: str, *arguments: int) -> wire.Answer:
+        if self._broken:
+            raise self._lost("it failed before")
+        try:
+            return self._converse(attempts, verb, *arguments)
+        except DeviceError:
+            self._broken = True
+            raise
+
+    def _converse(self, attempts: int, verb: str, *arguments: int) -> wire.Answer:
         self._sequence = wire.next_sequence(self._sequence)
         line = wire.encode(self._sequence, verb, *arguments)
         for _ in range(attempts):
@@ -176,7 +187,7 @@ class Link:
                 return self._judge(answer, verb, arguments)
         raise DeviceTimeout(
             f"the rail's board on {self._name} did not answer {verb} in {attempts} attempts of "
-            f"{_ANSWER_TIMEOUT_S:g} s; check the cable and the board's power"
+            f"{_ANSWER_TIMEOUT_S:g} s; check the cable and the board's power, then open it again"
         )
 
     def _listen(self, verb: str) -> wire.Answer | None:
@@ -217,7 +228,7 @@ class Link:
     def _misheard(self, answer: wire.Answer, verb: str) -> WireError:
         return WireError(
             f"the rail's board on {self._name} answered {verb} with "
-            f"'{answer.error or 'ok'} {answer.verb} {answer.arguments}'; stop and home the rail"
+            f"'{answer.error or 'ok'} {answer.verb} {answer.arguments}'; open the rail again and home it"
         )
 
     def _lost(self, why: str) -> DeviceLost:

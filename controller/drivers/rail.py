@@ -210,7 +210,12 @@ class SerialRail:
             return
         self._target = None
         self._approached = False
-        self._ask("STOP")
+        try:
+            self._ask("STOP")
+        except DeviceError:
+            # Said without an answer: all that can be done through a line that fails.
+            self._opened().emergency()
+            raise
         options = self._options
         deadline_s = self._clock.now() + options.speed_um_s / options.acceleration_um_s2 + 5
         while (status := self._opened().status()).state != "idle":
