@@ -183,9 +183,14 @@ def serve(handlers: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
     Ctrl-C is the parent's business.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    answers = os.fdopen(os.dup(1), "wb")
+    # C libraries get no hold of our two pipes: they print to standard output, and libgphoto2
+    # closes descriptor 0 when it lets go of a PTP/IP camera.
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
     os.dup2(2, 1)
-    for line in sys.stdin.buffer:
+    for line in requests:
         message = json.loads(line)
         request, verb = message.pop("id"), message.pop("do")
         try:

@@ -96,7 +96,7 @@ class PtpIpServer:
 
     def _serve(self, connection: socket.socket) -> None:
         try:
-            kind, payload = _receive(connection)
+            kind, _ = _receive(connection)
             if kind == _INIT_COMMAND:
                 self._sessions += 1
                 name = (self.responder.body.model + "\0").encode("utf-16-le")
@@ -112,7 +112,7 @@ class PtpIpServer:
             elif kind == _INIT_EVENT:
                 _send(connection, _INIT_EVENT_ACK, b"")
                 while True:
-                    kind, payload = _receive(connection)
+                    kind, _ = _receive(connection)
                     if kind == _PROBE:
                         _send(connection, _PROBE_ACK, b"")
         except (OSError, Dropped):
@@ -156,9 +156,7 @@ class PtpIpServer:
             end = start + _CHUNK_BYTES
             due_s = started_s + pace_s * min(end / len(data), 1.0) if data else started_s
             clock.sleep(max(0.0, due_s - clock.now()))
-            _send(
-                connection, _END_DATA if end >= len(data) else _DATA, number + data[start:end]
-            )
+            _send(connection, _END_DATA if end >= len(data) else _DATA, number + data[start:end])
 
 
 def _receive(connection: socket.socket) -> tuple[int, bytes]:

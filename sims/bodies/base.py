@@ -186,7 +186,7 @@ class Body:
         self._notices: list[Notice] = []
         self._shots = 0
         self._handles = 0x1000
-        self._under_way: list[Shot] = []
+        self.under_way: list[Shot] = []
         self._busy_until_s = 0.0
         self._drive_result: Reason | None = None
 
@@ -267,7 +267,7 @@ class Body:
             announced = not (fault and fault.action is Action.LOSE)
             ready_s = end_s + self.timing.readout_s + late_s
             shot = Shot(light, self.formats, to_card, ready_s, announced)
-            self._under_way.append(shot)
+            self.under_way.append(shot)
             self._busy_until_s = end_s
             return shot
 
@@ -292,7 +292,7 @@ class Body:
                 if shot.announced:
                     self._notices.append(Notice(due_s, Kind.FILE_ADDED, handle))
             self._notices.append(Notice(due_s, Kind.EXPOSURE_COMPLETE))
-            self._under_way.remove(shot)
+            self.under_way.remove(shot)
 
     def take_notices(self) -> list[Notice]:
         """What is due by now, each told once."""
@@ -352,7 +352,7 @@ class Body:
             used = sum(len(file.data) for file in self.files.values() if file.on_card)
             return used < self.card_bytes
         waiting = sum(not file.on_card for file in self.files.values())
-        waiting += sum(not shot.to_card for shot in self._under_way)
+        waiting += sum(not shot.to_card for shot in self.under_way)
         return waiting < self.memory_frames
 
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import ClassVar
 
 from sims.bodies.base import Body, StoredFile
 from sims.bodies.exif import CLOCK_ZERO
@@ -29,6 +30,7 @@ _STORE = 0x00010001
 _FOLDER = 0x3001
 _JPEG = 0x3801
 _RAW = 0x3000
+_THUMBNAIL = 0x3808
 _DCIM, _PICTURES = 0x0001, 0x0002
 _WHOLE_STORE = 0xFFFFFFFF
 
@@ -129,7 +131,7 @@ class Responder:
     vendor = 0
     vendor_text = ""
     events: tuple[int, ...] = (0x4002, 0x4003, 0x4006, 0x400D)
-    reasons: Mapping[Reason, int] = {
+    reasons: ClassVar[Mapping[Reason, int]] = {
         Reason.BUSY: 0x2019,
         Reason.STORE_FULL: 0x200C,
         Reason.VALUE_NOT_OFFERED: VALUE_REFUSED,
@@ -261,7 +263,7 @@ class Responder:
         when = f"{CLOCK_ZERO + timedelta(seconds=taken_s):%Y%m%dT%H%M%S}"
         return (
             struct.pack("<IHHI", store, kind, 0, size)
-            + struct.pack("<HIII", 0, 0, 0, 0)  # no thumbnail
+            + struct.pack("<HIII", _THUMBNAIL, 0, 0, 0)
             + struct.pack("<IIII", 0, 0, 24, parent)
             + struct.pack("<HII", kind == _FOLDER, 0, 0)
             + pack(TEXT, name)

@@ -1,0 +1,258 @@
+"""A camera driven through libgphoto2, which lives in a worker process of its own.
+
+Every request has a wall-time limit; past it the worker is killed and :meth:`GphotoCamera.open`
+starts a new one. Waiting lets an operator's stop through: what was asked of the camera goes on,
+and :meth:`GphotoCamera.close` brings it to its end.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from controller.drivers.gphoto_settings import quantity
+from controller.errors import ConnectError, DeviceError, FrameMissing, MacrorailError, OperatorStop
+from controller.frame import Frame
+from controller.instrument import CameraSection
+from controller.interfaces import CameraReport, Context, Exposure
+from controller.workers import Worker
+
+_OPEN_TIMEOUT_S = 30.0
+_SETTINGS_TIMEOUT_S = 20.0
+_DRIVE_TIMEOUT_S = 20.0
+_DRAIN_TIMEOUT_S = 15.0
+_CLOSE_TIMEOUT_S = 5.0
+_RELEASE_TIMEOUT_S = 15.0
+_FRAME_TIMEOUT_S = 60.0
+_LONGEST_EXPOSURE_S = 60.0
+"""Assumed for a shutter setting that is no number (bulb)."""
+
+
+@dataclass
+class _OnItsWay:
+    """An exposure whose frame has not been received; ``request`` is the worker's number."""
+
+    exposure_number: int
+    request: int
+    timeout_s: float
+
+
+class GphotoCamera:
+    """A camera behind libgphoto2.
+
+    Parameters
+    ----------
+    options
+        ``port`` is ``auto`` (the first camera on USB), ``usb:BUS,DEVICE``,
+        ``ptpip:ADDRESS`` or ``bench``.
+    context
+        The rig's surroundings.
+    """
+
+    class Options(CameraSection):
+        """Camera section of a rig; no keys of its own."""
+
+    def __init__(self, options: Options, context: Context) -> None:
+        self._options = options
+        self._context = context
+        self._worker: Worker | None = None
+        self._home: tempfile.TemporaryDirectory[str] | None = None
+        self._settings: dict[str, str | None] = {}
+        self._exposures = 0
+        self._on_its_way: _OnItsWay | None = None
+        self._card_before: set[str] | None = None
+        self._collected: set[str] = set()
+        self._left_behind: list[str] = []
+
+    def open(self) -> CameraReport:
+        """Start a worker, connect, drain; see :class:`controller.interfaces.Camera`."""
+        interrupted = self._on_its_way is not None
+        self._discard_worker()
+        # A home of its own keeps the library from reading and writing the user's ~/.gphoto;
+        # without a locale its messages are English, which the error table reads.
+        self._home = tempfile.TemporaryDirectory(prefix="macrorail-camera-")
+        environment = {"HOME": self._home.name, "LC_ALL": "C", "LANGUAGE": "C"}
+        log = self._context.log_folder
+        self._worker = Worker(
+            "controller.drivers.gphoto_worker",
+            "camera",
+            env=environment,
+            log=None if log is None else log / "camera.log",
+        )
+        port = str(self._context.resolve_port(self._options.port, "camera"))
+        answer = self._request("open", _OPEN_TIMEOUT_S, port=port)
+        self._settings = answer["settings"]
+        report = CameraReport(
+            model=answer["model"],
+            version=answer["version"],
+            serial=answer["serial"],
+            battery_percent=_percent(answer["battery"]),
+            abilities=frozenset(answer["abilities"]),
+        )
+        self._note_left_behind(answer["card"])
+        self._left_behind += self._drain(self._longest_wait_s() if interrupted else 0.0)
+        return report
+
+    def configure(self, settings: Mapping[str, str]) -> dict[str, str]:
+        """Set and read back; see :class:`controller.interfaces.Camera`."""
+        answer = self._request("configure", _SETTINGS_TIMEOUT_S, settings=dict(settings))
+        self._settings = answer["settings"]
+        return {name: str(self._settings[name]) for name in settings}
+
+    def expose(self, stem: Path) -> Exposure:
+        """Take one picture; see :class:`controller.interfaces.Camera`."""
+        worker = self._open_worker()
+        if self._on_its_way is not None:
+            raise FrameMissing(
+                f"exposure {self._on_its_way.exposure_number} has not been collected; "
+                f"collect it or drain the camera first"
+            )
+        self._exposures += 1
+        number, exposure_s = self._exposures, self._exposure_s()
+        started_s = self._context.clock.now()
+        release = worker.send("expose", number=number)
+        collect = worker.send(
+            "collect", number=number, stem=str(stem), timeout_s=_FRAME_TIMEOUT_S + exposure_s
+        )
+        collect_timeout_s = _FRAME_TIMEOUT_S + exposure_s + _RELEASE_TIMEOUT_S
+        self._on_its_way = _OnItsWay(number, collect, collect_timeout_s)
+        try:
+            self._receive(release, _RELEASE_TIMEOUT_S + 2 * exposure_s)
+        except DeviceError:
+            # Without a release the worker answers the other half at once.
+            if worker.alive:
+                _ignoring_device_errors(worker, collect, _RELEASE_TIMEOUT_S)
+            self._on_its_way = None
+            raise
+        return Exposure(stem, number, started_s, self._context.clock.now())
+
+    def collect(self, exposure: Exposure) -> Frame:
+        """Wait for the frame; see :class:`controller.interfaces.Camera`."""
+        pending = self._on_its_way
+        if pending is None or pending.exposure_number != exposure.number:
+            raise FrameMissing(
+                f"exposure {exposure.number} is not on its way; drain the camera and repeat it"
+            )
+        try:
+            answer = self._receive(pending.request, pending.timeout_s)
+        except OperatorStop:
+            raise  # the frame is still on its way and can be collected later
+        except MacrorailError:
+            self._on_its_way = None
+            raise
+        self._on_its_way = None
+        frames = [_frame(file) for file in answer["files"]]
+        self._collected.update(frame.camera_name for frame in frames)
+        # Of a RAW and JPEG pair the JPEG is the one that everything downstream can read.
+        return next((f for f in frames if f.path.suffix in (".jpg", ".jpeg")), frames[0])
+
+    def drain(self) -> list[str]:
+        """Take in what nobody asked for; see :class:`controller.interfaces.Camera`."""
+        names, self._left_behind = self._left_behind, []
+        return names + self._drain(0.0)
+
+    def drive_focus(self, steps: int) -> None:
+        """Drive the lens by ``steps`` motor steps, towards far when positive, and wait for it.
+
+        Switches live view on when the body needs it.
+
+        Raises
+        ------
+        FocusLimit
+            The lens has run into its end stop.
+        CameraUnsupported, CameraBusy, CameraError, DeviceLost, DeviceTimeout, WorkerCrashed
+        """
+        self._request("drive_focus", _DRIVE_TIMEOUT_S, steps=steps)
+
+    def close(self) -> None:
+        """Live view off, release; see :class:`controller.interfaces.Camera`.
+
+        A frame that is on its way is received first: it lies on disk complete or not at all.
+        """
+        worker, pending = self._worker, self._on_its_way
+        try:
+            if worker is not None and worker.alive:
+                if pending is not None:
+                    # The answer may be an error; closing goes on either way.
+                    _ignoring_device_errors(worker, pending.request, pending.timeout_s)
+                _ignoring_device_errors(worker, worker.send("close"), _CLOSE_TIMEOUT_S)
+        finally:
+            self._on_its_way = None
+            self._discard_worker()
+
+    def _drain(self, wait_s: float) -> list[str]:
+        pending = self._on_its_way
+        worker = self._open_worker()
+        names: list[str] = []
+        if pending is not None:
+            self._on_its_way = None
+            answer = _ignoring_device_errors(worker, pending.request, pending.timeout_s)
+            names += [file["path"] for file in (answer or {}).get("files", [])]
+        answer = self._request("drain", _DRAIN_TIMEOUT_S + wait_s, wait_s=wait_s)
+        return names + [str(name) for name in answer["files"]]
+
+    def _note_left_behind(self, card: list[str]) -> None:
+        """Compare the card with what it held at first: the rest was exposed and never fetched."""
+        if self._card_before is None:
+            self._card_before = set(card)
+            return
+        new = set(card) - self._card_before
+        self._left_behind += sorted(
+            PurePosixPath(path).name
+            for path in new
+            if PurePosixPath(path).name not in self._collected
+        )
+        self._card_before |= new
+
+    def _exposure_s(self) -> float:
+        text = self._settings.get("shutter")
+        seconds = quantity(text) if text else None
+        return _LONGEST_EXPOSURE_S if seconds is None else seconds
+
+    def _longest_wait_s(self) -> float:
+        return self._exposure_s() + _RELEASE_TIMEOUT_S
+
+    def _open_worker(self) -> Worker:
+        if self._worker is None or not self._worker.alive:
+            raise ConnectError("the camera is not open (or its worker has ended); open it first")
+        return self._worker
+
+    def _request(self, verb: str, timeout_s: float, **arguments: Any) -> dict[str, Any]:
+        return self._receive(self._open_worker().send(verb, **arguments), timeout_s)
+
+    def _receive(self, request: int, timeout_s: float) -> dict[str, Any]:
+        worker = self._worker
+        if worker is None:
+            raise ConnectError("the camera is not open; open it first")
+        return worker.receive(request, timeout_s, self._context.clock.check)
+
+    def _discard_worker(self) -> None:
+        if self._worker is not None:
+            self._worker.close(_CLOSE_TIMEOUT_S)
+            self._worker = None
+        if self._home is not None:
+            self._home.cleanup()
+            self._home = None
+
+
+def _ignoring_device_errors(
+    worker: Worker, request: int, timeout_s: float
+) -> dict[str, Any] | None:
+    """The answer, or ``None`` for a camera that fails while it is being let go."""
+    try:
+        return worker.receive(request, timeout_s)
+    except MacrorailError:
+        return None
+
+
+def _frame(file: Mapping[str, Any]) -> Frame:
+    return Frame(Path(file["path"]), file["sha256"], file["size_bytes"], file["camera_name"])
+
+
+def _percent(text: str | None) -> int | None:
+    match = re.match(r"(\d+)\s*%", text or "")
+    return int(match.group(1)) if match else None

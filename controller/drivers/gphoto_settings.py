@@ -1,0 +1,91 @@
+"""Canonical camera settings: which widgets stand for them, and which of its choices is meant.
+
+Makers name the same thing differently (``aperture``, ``f-number``) and write its values
+differently (``8``, ``f/8``; ``1/60``, ``0.0167s``). A value is taken as written when the camera
+offers it so; otherwise the one choice that means the same quantity is taken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from controller.errors import CameraSettingRefused
+
+WIDGETS: dict[str, tuple[str, ...]] = {
+    # Nikon's shutterspeed2 is exact where shutterspeed rounds to 0.1 ms.
+    "shutter": ("shutterspeed2", "shutterspeed"),
+    "aperture": ("f-number", "aperture"),
+    "iso": ("iso",),
+    "white_balance": ("whitebalance",),
+    "image_format": ("imageformat", "imagequality"),
+    "capture_target": ("capturetarget",),
+}
+"""Widget names by canonical name, the first that the camera has is used."""
+
+_ROUNDING = {"shutter": 0.005}
+"""Relative difference that a menu's rounding explains (1/60 s is 0.0167s in some)."""
+
+
+def widgets_of(name: str) -> tuple[str, ...]:
+    """The widgets that may stand for a canonical setting.
+
+    Raises
+    ------
+    CameraSettingRefused
+        No such canonical name.
+    """
+    if name not in WIDGETS:
+        raise CameraSettingRefused(
+            f"'{name}' is no camera setting; there are {', '.join(sorted(WIDGETS))}"
+        )
+    return WIDGETS[name]
+
+
+def choose(name: str, value: str, choices: Sequence[str]) -> str:
+    """The choice that ``value`` means.
+
+    Raises
+    ------
+    CameraSettingRefused
+        The camera does not offer it; the message lists what it does.
+    """
+    if value in choices:
+        return value
+    wanted = quantity(value)
+    if wanted is not None:
+        rounding = _ROUNDING.get(name, 0.0)
+        for choice in choices:
+            offered = quantity(choice)
+            if offered is not None and abs(offered - wanted) <= rounding * wanted:
+                return choice
+    same = [choice for choice in choices if choice.casefold() == value.casefold()]
+    if same:
+        return same[0]
+    raise CameraSettingRefused(
+        f"the camera does not offer {name} '{value}'; it offers {', '.join(choices) or 'nothing'}"
+    )
+
+
+def quantity(text: str) -> float | None:
+    """The number in a menu's text: seconds, f-number or ISO; ``None`` when it is a word.
+
+    Understands ``1/60``, ``1/60 s``, ``0.0167s``, ``f/8`` and ``400``.
+    """
+    match = re.fullmatch(r"(?:f/?)?(\d+(?:\.\d+)?)(?:/(\d+(?:\.\d+)?))?\s*s?", text.strip())
+    if match is None:
+        return None
+    divisor = float(match.group(2) or 1)
+    return float(match.group(1)) / divisor if divisor else None
+
+
+def formats_of(image_format: str | None) -> tuple[str, ...]:
+    """The kinds of file (``jpeg``, ``raw``) that one exposure gives in an image format.
+
+    Formats are known by their menu texts: ``NEF+Fine``, ``RAW + Large Fine JPEG``, ``cRAW``.
+    A camera that does not say its format is expected to give one JPEG.
+    """
+    words = (image_format or "jpeg").lower()
+    raw = "raw" in words or "nef" in words
+    both = raw and ("+" in words)
+    return ("raw", "jpeg") if both else ("raw",) if raw else ("jpeg",)

@@ -1,0 +1,49 @@
+"""Reads libgphoto2's widgets without the crash that an unnamed value causes.
+
+A radio widget whose current value is not among its choices (f/0 with a bellows or manual lens)
+holds a NULL, and python-gphoto2 2.6 dereferences it. So the pointer is looked at through ctypes
+first.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gphoto2 as gp
+
+
+def text_of(widget: Any) -> str | None:
+    """The widget's value as text, ``None`` when it has none."""
+    if widget.get_type() in (gp.GP_WIDGET_RADIO, gp.GP_WIDGET_MENU, gp.GP_WIDGET_TEXT):
+        if _is_null(widget):
+            return None
+        return str(widget.get_value())
+    return f"{widget.get_value():g}"
+
+
+def choices_of(widget: Any) -> list[str]:
+    """What the widget offers; empty when it is not a choice."""
+    if widget.get_type() not in (gp.GP_WIDGET_RADIO, gp.GP_WIDGET_MENU):
+        return []
+    return [str(choice) for choice in widget.get_choices()]
+
+
+def _is_null(widget: Any) -> bool:
+    value = ctypes.c_void_p()
+    # SWIG's handle is the address of the C widget.
+    address = ctypes.c_void_p(int(widget.this))
+    code = _library().gp_widget_get_value(address, ctypes.byref(value))
+    return code < 0 or value.value is None
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    """The very libgphoto2 that python-gphoto2 has loaded into this process."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        path = line.split()[-1]
+        if Path(path).name.startswith("libgphoto2") and "_port" not in Path(path).name:
+            return ctypes.CDLL(path)
+    raise RuntimeError("libgphoto2 is not loaded in this process")

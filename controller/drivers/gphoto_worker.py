@@ -1,0 +1,415 @@
+"""The camera's one owner: the only process that touches libgphoto2.
+
+libgphoto2 can crash, hang and hold the interpreter's lock for seconds; here all of that hits a
+process that can be killed and started again. Run by :mod:`controller.drivers.gphoto`, which also
+guards every request with a timeout.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gphoto2 as gp
+
+from controller.drivers.gphoto_errors import GP_ERROR, GP_ERROR_BUSY, explain, explain_connect
+from controller.drivers.gphoto_settings import WIDGETS, choose, formats_of, widgets_of
+from controller.drivers.gphoto_widgets import choices_of, text_of
+from controller.errors import (
+    AutofocusFailed,
+    CameraBusy,
+    CameraError,
+    CameraSettingRefused,
+    CameraStorageFull,
+    CameraUnsupported,
+    ConnectError,
+    DeviceLost,
+    FrameMissing,
+)
+from controller.frame import store_frame
+from controller.workers import serve
+
+_EVENT_WAIT_MS = 500
+_QUIET_MS = 300
+_BACK_OFF_S = (0.05, 0.1, 0.2, 0.4, 0.8)
+_MEMORY_FOLDER = "/"
+"""Where libgphoto2 shows frames of the camera's own memory; they are gone once fetched."""
+
+
+class CameraOwner:
+    """Holds the camera and carries out the parent's requests, one at a time."""
+
+    def __init__(self) -> None:
+        self._camera: Any = None
+        self._said: list[str] = []
+        self._context = gp.Context()
+        # The callback lives as long as this reference to it.
+        self._callback = self._context.set_error_func(self._hear, None)
+        self._port = ""
+        self._number = 0
+        self._expected: tuple[str, ...] = ()
+        self._orphans: list[str] = []
+        self._in_live_view = False
+
+    def open(self, port: str) -> dict[str, Any]:
+        """Connect; answers with what the camera is and has."""
+        self._port = port
+        camera = gp.Camera()
+        ports, models = gp.PortInfoList(), gp.CameraAbilitiesList()
+        try:
+            ports.load()
+            if port.startswith("ptpip:"):
+                models.load()
+                camera.set_abilities(models[models.lookup_model("PTP/IP Camera")])
+            if port != "auto":
+                camera.set_port_info(ports[ports.lookup_path(port)])
+            camera.init(self._context)
+        except gp.GPhoto2Error as error:
+            raise explain_connect(error.code, self._heard(), port) from error
+        self._camera = camera
+        self._set_text("capture_target", self._card_or_first())
+        return {
+            "model": self._read("cameramodel") or "unknown",
+            "version": self._read("deviceversion") or "unknown",
+            "serial": self._read("serialnumber") or "unknown",
+            "battery": self._read("batterylevel"),
+            "abilities": self._abilities(),
+            "settings": self._settings(),
+            "card": self._card_files(),
+        }
+
+    def configure(self, settings: dict[str, str]) -> dict[str, Any]:
+        """Set each and read it back; answers with everything as it is now."""
+        for name, value in settings.items():
+            self._set_text(name, value)
+        return {"settings": self._settings()}
+
+    def expose(self, number: int) -> dict[str, Any]:
+        """Release the shutter; answers when the exposure is over."""
+        if self._expected:
+            raise CameraBusy(
+                f"exposure {self._number} has not been collected; drain the camera first"
+            )
+        self._orphans += self._take_in(quiet_ms=0)
+        expected = formats_of(self._read_setting("image_format"))
+        self._release()
+        self._number, self._expected = number, expected
+        return {}
+
+    def collect(self, number: int, stem: str, timeout_s: float) -> dict[str, Any]:
+        """Receive the frame of an exposure and store it; delete it from the camera once safe."""
+        if not self._expected or number != self._number:
+            raise FrameMissing(f"exposure {number} gave no frame: its shutter was not released")
+        wanted, self._expected = len(self._expected), ()
+        deadline = time.monotonic() + timeout_s
+        arrived: list[tuple[str, str]] = []
+        complete = False
+        while len(arrived) < wanted or not complete:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                break
+            kind, data = self._wait(min(_EVENT_WAIT_MS, max(1, int(left_s * 1000))))
+            if kind == gp.GP_EVENT_FILE_ADDED:
+                arrived.append((data.folder, data.name))
+            elif kind == gp.GP_EVENT_CAPTURE_COMPLETE:
+                complete = True
+            elif kind == gp.GP_EVENT_TIMEOUT and len(arrived) >= wanted:
+                break
+        if len(arrived) != wanted:
+            raise FrameMissing(
+                f"exposure {number}: {len(arrived)} of {wanted} files arrived within "
+                f"{timeout_s:g} s; drain the camera before the next exposure"
+            )
+        return {"files": [self._fetch(folder, name, Path(stem)) for folder, name in arrived]}
+
+    def drain(self, wait_s: float) -> dict[str, Any]:
+        """Take in what the camera has to say; waits for a frame that is still due.
+
+        Frames in the camera's memory are gone with it; those on its card stay there.
+        """
+        expected, self._expected = len(self._expected), ()
+        names, self._orphans = self._orphans, []
+        names += self._take_in(_QUIET_MS)
+        deadline = time.monotonic() + wait_s
+        while len(names) < expected and time.monotonic() < deadline:
+            names += self._take_in(_QUIET_MS)
+        return {"files": names}
+
+    def drive_focus(self, steps: int) -> dict[str, Any]:
+        """Turn the lens's motor, towards far when positive; answers when it is at rest."""
+        if steps == 0:
+            # A Nikon turns zero into one step.
+            raise CameraSettingRefused("a focus drive of zero steps was asked for; leave it out")
+        if not self._in_live_view:
+            self._set_live_view(True)
+        began = time.monotonic()
+        try:
+            self._patiently(lambda: self._drive_once(steps), "driving the lens")
+        except CameraBusy as error:
+            if time.monotonic() - began > sum(_BACK_OFF_S) + 0.5:
+                raise CameraError(
+                    f"the lens was still moving when libgphoto2 gave up on a drive of {steps} "
+                    f"steps; drive it by fewer steps at once and home it again"
+                ) from error
+            raise
+        return {}
+
+    def close(self) -> dict[str, Any]:
+        """Live view off, release the camera."""
+        camera, self._camera = self._camera, None
+        if camera is None:
+            return {}
+        try:
+            if self._in_live_view:
+                self._camera = camera
+                self._set_live_view(False)
+        finally:
+            self._camera = None
+            try:
+                camera.exit(self._context)
+            except gp.GPhoto2Error as error:
+                raise explain(error.code, self._heard(), "closing the camera") from error
+        return {}
+
+    # Releasing and receiving.
+
+    def _release(self) -> None:
+        try:
+            self._owned().trigger_capture(self._context)
+        except gp.GPhoto2Error as error:
+            text = self._heard()
+            if error.code == GP_ERROR and not text:
+                raise self._reason_of_refusal() from error
+            raise explain(error.code, text, "releasing the shutter") from error
+
+    def _reason_of_refusal(self) -> Exception:
+        """Why the shutter was not released, where libgphoto2 says only -1: look at the camera."""
+        try:
+            fired = self._take_in(_QUIET_MS)
+            free_kb = [store.freekbytes for store in self._owned().get_storageinfo(self._context)]
+        except (gp.GPhoto2Error, DeviceLost, CameraError) as error:
+            return DeviceLost(
+                f"releasing the shutter: the camera is gone ({error}); check cable and power, "
+                f"then open it again"
+            )
+        self._orphans += fired
+        if free_kb and max(free_kb) == 0:
+            return CameraStorageFull(
+                "releasing the shutter: the card is full; empty it or put in another"
+            )
+        focus = self._read("focusmode")
+        if focus is not None and focus.lower() not in ("manual", "mf", "manual focus"):
+            return AutofocusFailed(
+                f"releasing the shutter: the camera refused, and its focus mode is '{focus}'; set "
+                f"lens and body to manual focus"
+            )
+        return CameraError(
+            "releasing the shutter: the camera refused without a reason (general error); look at "
+            "its display, then drain it before the next exposure"
+        )
+
+    def _wait(self, timeout_ms: int) -> tuple[int, Any]:
+        try:
+            kind, data = self._owned().wait_for_event(timeout_ms, self._context)
+        except gp.GPhoto2Error as error:
+            text = self._heard()
+            if error.code == GP_ERROR:
+                # A camera that is there answers a wait for events, whatever else it refuses.
+                raise DeviceLost(
+                    f"the camera is gone ({text or 'error -1'}); check cable and power, then open "
+                    f"it again"
+                ) from error
+            raise explain(error.code, text, "waiting for the camera") from error
+        return kind, data
+
+    def _take_in(self, quiet_ms: int) -> list[str]:
+        """Everything the camera has to say, until it says nothing for ``quiet_ms``."""
+        names: list[str] = []
+        while True:
+            kind, data = self._wait(quiet_ms)
+            if kind == gp.GP_EVENT_TIMEOUT:
+                return names
+            if kind == gp.GP_EVENT_FILE_ADDED:
+                names.append(data.name)
+
+    def _fetch(self, folder: str, name: str, stem: Path) -> dict[str, Any]:
+        try:
+            # The bytes belong to the CameraFile: without this reference they are freed and wrong.
+            file = self._owned().file_get(folder, name, gp.GP_FILE_TYPE_NORMAL, None, self._context)
+            data = bytes(memoryview(file.get_data_and_size()))
+        except gp.GPhoto2Error as error:
+            raise explain(error.code, self._heard(), f"fetching {name}") from error
+        frame = store_frame(stem.with_name(stem.name + Path(name).suffix.lower()), data, name)
+        if folder != _MEMORY_FOLDER:
+            try:
+                self._owned().file_delete(folder, name, self._context)
+            except gp.GPhoto2Error as error:
+                # The frame is safe on disk; that it also stays on the card costs only room.
+                _log(f"{name} stays on the card: {error}")
+        return {
+            "path": str(frame.path),
+            "sha256": frame.sha256,
+            "size_bytes": frame.size_bytes,
+            "camera_name": name,
+        }
+
+    # Focus.
+
+    def _drive_once(self, steps: int) -> None:
+        widget = self._widget("manualfocusdrive")
+        if widget is None:
+            raise CameraUnsupported("this camera cannot drive its lens; use another focus axis")
+        widget.set_value(float(steps))
+        self._owned().set_single_config("manualfocusdrive", widget, self._context)
+
+    def _set_live_view(self, on: bool) -> None:
+        def switch() -> None:
+            widget = self._widget("viewfinder")
+            if widget is None:
+                raise CameraUnsupported("this camera has no live view, which its focus drive needs")
+            widget.set_value(int(on))
+            self._owned().set_single_config("viewfinder", widget, self._context)
+
+        self._patiently(switch, f"switching live view {'on' if on else 'off'}")
+        self._in_live_view = on
+
+    def _patiently(self, act: Callable[[], None], doing: str) -> None:
+        """Do what a busy camera refuses at once and untouched, backing off in between."""
+        for pause_s in (*_BACK_OFF_S, None):
+            began = time.monotonic()
+            try:
+                return act()
+            except gp.GPhoto2Error as error:
+                text = self._heard()
+                refused_at_once = time.monotonic() - began < 0.5
+                if error.code != GP_ERROR_BUSY or pause_s is None or not refused_at_once:
+                    raise explain(error.code, text, doing) from error
+            self._orphans += self._take_in(quiet_ms=0)
+            time.sleep(pause_s)
+        raise AssertionError("the last attempt returns or raises")
+
+    # Settings.
+
+    def _set_text(self, name: str, value: str) -> None:
+        widget_name, widget = self._find(name)
+        chosen = choose(name, value, choices_of(widget))
+        if text_of(widget) == chosen and name != "capture_target":
+            return
+
+        def put() -> None:
+            fresh = self._widget(widget_name)
+            fresh.set_value(chosen)
+            self._owned().set_single_config(widget_name, fresh, self._context)
+
+        self._patiently(put, f"setting {name} to {chosen}")
+        kept = self._read(widget_name)
+        if kept != chosen:
+            raise CameraSettingRefused(
+                f"{name} was set to '{chosen}' but the camera kept '{kept}'; check its mode dial "
+                f"and lens"
+            )
+
+    def _find(self, name: str) -> tuple[str, Any]:
+        for widget_name in widgets_of(name):
+            widget = self._widget(widget_name)
+            if widget is not None:
+                return widget_name, widget
+        raise CameraSettingRefused(f"this camera has no setting for {name}")
+
+    def _settings(self) -> dict[str, str | None]:
+        return {name: self._read_setting(name) for name in WIDGETS}
+
+    def _read_setting(self, name: str) -> str | None:
+        values = (self._read(widget) for widget in WIDGETS[name])
+        return next((value for value in values if value is not None), None)
+
+    def _card_or_first(self) -> str:
+        """The card where there is one: what lies there outlives a lost link."""
+        _, widget = self._find("capture_target")
+        choices = choices_of(widget)
+        return next((choice for choice in choices if "card" in choice.lower()), choices[0])
+
+    def _widget(self, name: str) -> Any:
+        """A fresh widget (a used one may not be sent again), or ``None`` without such a setting."""
+        try:
+            return self._owned().get_single_config(name, self._context)
+        except gp.GPhoto2Error as error:
+            text = self._heard()
+            if error.code in (-1, -2):  # an unknown name, depending on the maker
+                return None
+            raise explain(error.code, text, f"reading {name}") from error
+
+    def _read(self, name: str) -> str | None:
+        widget = self._widget(name)
+        return None if widget is None else text_of(widget)
+
+    def _abilities(self) -> list[str]:
+        operations = self._owned().get_abilities().operations
+        trigger = gp.GP_OPERATION_TRIGGER_CAPTURE
+        if self._port.startswith("ptpip:"):
+            # There the library lists what a camera of unknown model can do, and leaves this out.
+            trigger |= gp.GP_OPERATION_CAPTURE_IMAGE
+        has = {
+            "capture": operations & gp.GP_OPERATION_CAPTURE_IMAGE,
+            "trigger": operations & trigger,
+            "focus_drive": self._widget("manualfocusdrive") is not None,
+            "live_view": self._widget("viewfinder") is not None,
+        }
+        return sorted(name for name, present in has.items() if present)
+
+    def _card_files(self) -> list[str]:
+        """Every file on the camera's card, as ``folder/name``."""
+        camera, found, folders = self._owned(), [], ["/"]
+        try:
+            while folders:
+                folder = folders.pop()
+                files = camera.folder_list_files(folder, self._context)
+                found += [f"{folder.rstrip('/')}/{files.get_name(i)}" for i in range(files.count())]
+                below = camera.folder_list_folders(folder, self._context)
+                folders += [
+                    f"{folder.rstrip('/')}/{below.get_name(i)}" for i in range(below.count())
+                ]
+        except gp.GPhoto2Error as error:
+            raise explain(error.code, self._heard(), "listing the card") from error
+        return sorted(found)
+
+    # The library.
+
+    def _owned(self) -> Any:
+        if self._camera is None:
+            raise ConnectError("the camera is not open; open it first")
+        return self._camera
+
+    def _hear(self, _context: object, text: str | bytes, _data: object = None) -> None:
+        self._said.append(text.decode(errors="replace") if isinstance(text, bytes) else text)
+
+    def _heard(self) -> str:
+        said, self._said = " ".join(self._said), []
+        return said
+
+
+def _log(text: str) -> None:
+    os.write(2, f"{text}\n".encode())
+
+
+def main() -> None:
+    """Serve one parent until it goes."""
+    owner = CameraOwner()
+    serve(
+        {
+            "open": owner.open,
+            "configure": owner.configure,
+            "expose": owner.expose,
+            "collect": owner.collect,
+            "drain": owner.drain,
+            "drive_focus": owner.drive_focus,
+            "close": owner.close,
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""A lens file: which plane is in focus after how many motor steps from the near stop."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Self
+
+import numpy as np
+from pydantic import BeforeValidator, Field, model_validator
+
+from controller.document import Section, key_error, load_document
+from controller.errors import ConfigError
+from controller.quantity import Length
+
+
+def parse_steps(value: object) -> int:
+    """A whole number of motor steps from text such as ``14 steps``.
+
+    Raises
+    ------
+    ValueError
+        Not a whole number, or without its unit.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = re.fullmatch(r"(\d+) steps?", value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"must be a whole number of motor steps such as '14 steps', got '{value}'")
+    return int(match.group(1))
+
+
+_SHIPPED = Path(__file__).parents[2] / "configs" / "lenses"
+
+Steps = Annotated[int, BeforeValidator(parse_steps)]
+
+
+class LensPoint(Section):
+    """One row of a lens's table.
+
+    Attributes
+    ----------
+    at_steps
+        Motor steps from the near stop, driving towards far, play taken up.
+    plane_um
+        Plane in focus, micrometres from that of the near stop, growing away from the camera.
+    scale
+        Size of the image relative to that at the near stop (breathing).
+    """
+
+    at_steps: Steps = Field(alias="at", ge=0)
+    plane_um: Length = Field(alias="plane", ge=0)
+    scale: float = Field(gt=0)
+
+
+class LensFile(Section):
+    """What is known of a lens.
+
+    Attributes
+    ----------
+    name
+        Of the lens.
+    slack_steps
+        Play of the focus gear: motor steps after a reversal that move nothing. Rather too large
+        than too small.
+    largest_drive_steps
+        Longest drive that the body finishes within libgphoto2's patience of one second.
+    table
+        At least two rows, the first at the near stop, steps and planes growing.
+    """
+
+    name: str = Field(min_length=1)
+    slack_steps: Steps = Field(alias="slack", ge=0)
+    largest_drive_steps: Steps = Field(alias="largest_drive", ge=1, le=32767)
+    table: tuple[LensPoint, ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _growing(self) -> Self:
+        first = self.table[0]
+        if first.at_steps != 0 or first.plane_um != 0:
+            raise key_error("table", "must start at the near stop: {at: 0 steps, plane: 0 um, ...}")
+        for before, after in zip(self.table, self.table[1:], strict=False):
+            if not (before.at_steps < after.at_steps and before.plane_um < after.plane_um):
+                raise key_error(
+                    "table",
+                    f"steps and planes must grow from row to row: after {before.at_steps} steps "
+                    f"({before.plane_um:g} um) comes {after.at_steps} steps "
+                    f"({after.plane_um:g} um)",
+                )
+        return self
+
+    @property
+    def travel_steps(self) -> int:
+        """Last step that the table knows."""
+        return self.table[-1].at_steps
+
+    @property
+    def travel_um(self) -> float:
+        """Last plane that the table knows, micrometres."""
+        return self.table[-1].plane_um
+
+    @property
+    def resolution_um(self) -> float:
+        """Largest way of the plane in one motor step, micrometres."""
+        return float(np.max(np.diff(self._planes_um()) / np.diff(self._steps())))
+
+    def steps_at(self, position_um: float) -> int:
+        """The nearest whole step, from the near stop, at which a plane is in focus."""
+        return round(float(np.interp(position_um, self._planes_um(), self._steps())))
+
+    def position_at(self, steps: float) -> float:
+        """The plane in focus after so many steps from the near stop, micrometres."""
+        return float(np.interp(steps, self._steps(), self._planes_um()))
+
+    def scale_at(self, position_um: float) -> float:
+        """Size of the image of a plane, relative to that at the near stop."""
+        return float(
+            np.interp(position_um, self._planes_um(), [point.scale for point in self.table])
+        )
+
+    def _steps(self) -> Sequence[int]:
+        return [point.at_steps for point in self.table]
+
+    def _planes_um(self) -> Sequence[float]:
+        return [point.plane_um for point in self.table]
+
+
+def find_lens_file(name: str) -> Path:
+    """Where a lens file lies: a path as written, or the name of one that macrorail ships.
+
+    Raises
+    ------
+    ConfigError
+        Not there; the message lists what is shipped.
+    """
+    if "/" in name or name.endswith((".yaml", ".yml")):
+        return Path(name).expanduser().absolute()
+    path = _SHIPPED / f"{name}.yaml"
+    if not path.is_file():
+        shipped = ", ".join(sorted(each.stem for each in _SHIPPED.glob("*.yaml"))) or "none"
+        raise ConfigError(
+            f"there is no lens file '{name}'; shipped are: {shipped}. Name one of them or a path"
+        )
+    return path
+
+
+def load_lens_file(path: Path) -> LensFile:
+    """Read and check a lens file.
+
+    Raises
+    ------
+    ConfigError
+        Unreadable or wrong; names file, line and column.
+    """
+    return load_document(path, LensFile)

@@ -1,0 +1,269 @@
+"""A camera driver that works a simulated body inside this process, without PTP and libgphoto2.
+
+The same body model and the same error classes as the real driver against the PTP/IP responder,
+but every wait is on the world's clock: in virtual time thousands of runs take minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path, PurePath
+from typing import TypeVar
+
+from controller.drivers.gphoto_settings import choose, widgets_of
+from controller.errors import (
+    AutofocusFailed,
+    CameraBusy,
+    CameraError,
+    CameraSettingRefused,
+    CameraStorageFull,
+    CameraUnsupported,
+    ConnectError,
+    DeviceError,
+    DeviceLost,
+    FocusLimit,
+    FrameMissing,
+    NotInLiveView,
+)
+from controller.frame import Frame, store_frame
+from controller.instrument import CameraSection
+from controller.interfaces import CameraReport, Context, Exposure
+from sims.bodies.base import Body, Kind, Shot, StoredFile
+from sims.bodies.faults import Action, Fault, Reason, Refusal
+
+_CARD, _MEMORY = "Memory card", "Internal RAM"
+_PATIENCE_S = 2.5
+_FRAME_TIMEOUT_S = 60.0
+_BUSY_RETRIES = 5
+_BACK_OFF_S = 0.2
+
+Answer = TypeVar("Answer")
+
+_REFUSED: dict[Reason, type[CameraError]] = {
+    Reason.BUSY: CameraBusy,
+    Reason.STORE_FULL: CameraStorageFull,
+    Reason.NOT_LIVE_VIEW: NotInLiveView,
+    Reason.LIVE_VIEW_PROHIBITED: CameraError,
+    Reason.END_STOP: FocusLimit,
+    Reason.STEP_TOO_SMALL: CameraError,
+    Reason.OUT_OF_FOCUS: AutofocusFailed,
+    Reason.VALUE_NOT_OFFERED: CameraSettingRefused,
+    Reason.NO_SUCH_FILE: FrameMissing,
+    Reason.GENERAL: CameraError,
+}
+
+
+class InProcessCamera:
+    """A simulated body as a :class:`controller.interfaces.Camera`.
+
+    Parameters
+    ----------
+    options
+        ``port`` is ``bench``.
+    context
+        Its bench port ``camera`` is a :class:`sims.bodies.base.Body`.
+    """
+
+    class Options(CameraSection):
+        """Camera section of a rig; no keys of its own."""
+
+    def __init__(self, options: Options, context: Context) -> None:
+        self._options = options
+        self._context = context
+        self._clock = context.clock
+        self._opened: Body | None = None
+        self._target = _CARD
+        self._exposures = 0
+        self._shot: Shot | None = None
+
+    def open(self) -> CameraReport:
+        """See :class:`controller.interfaces.Camera`."""
+        body = self._context.resolve_port(self._options.port, "camera")
+        if not isinstance(body, Body):
+            raise ConnectError(
+                f"'{body}' is no simulated body; this driver works only on a bench in this process"
+            )
+        self._opened = body
+        self._target = _CARD
+        abilities = {"capture", "trigger", "live_view"}
+        if body.lens is not None:
+            abilities.add("focus_drive")
+        return CameraReport(
+            model=body.model,
+            version=body.version,
+            serial=body.serial,
+            battery_percent=body.battery_percent,
+            abilities=frozenset(abilities),
+        )
+
+    def configure(self, settings: Mapping[str, str]) -> dict[str, str]:
+        """See :class:`controller.interfaces.Camera`."""
+        return {name: self._set(name, value) for name, value in settings.items()}
+
+    def expose(self, stem: Path) -> Exposure:
+        """See :class:`controller.interfaces.Camera`."""
+        body = self._body()
+        if self._shot is not None:
+            raise FrameMissing(
+                f"exposure {self._exposures} has not been collected; collect it or drain the "
+                f"camera first"
+            )
+        body.take_notices()
+        fault = self._meet("release")
+        started_s = self._clock.now()
+        shot = self._asked(lambda: body.release(self._target == _CARD, fault), "release")
+        self._exposures += 1
+        self._shot = shot
+        self._clock.sleep(shot.light.end_s - self._clock.now())
+        return Exposure(stem, self._exposures, started_s, self._clock.now())
+
+    def collect(self, exposure: Exposure) -> Frame:
+        """See :class:`controller.interfaces.Camera`."""
+        if self._shot is None or exposure.number != self._exposures:
+            raise FrameMissing(
+                f"exposure {exposure.number} is not on its way; drain the camera and repeat it"
+            )
+        shot = self._shot
+        files = self._develop(shot)
+        # From here on a failure leaves the doubt to a drain; only a stop may come back for more.
+        try:
+            frames = [self._fetch(file, exposure.stem) for file in files]
+        except DeviceError:
+            self._shot = None
+            raise
+        self._shot = None
+        return next((frame for frame in frames if frame.path.suffix == ".jpg"), frames[0])
+
+    def drain(self) -> list[str]:
+        """See :class:`controller.interfaces.Camera`."""
+        body = self._body()
+        self._shot = None
+        for shot in list(body.under_way):
+            self._finish(shot)
+        added = [each.handle for each in body.take_notices() if each.kind is Kind.FILE_ADDED]
+        names = [body.file(handle).name for handle in added]
+        for handle in added:
+            if not body.file(handle).on_card:
+                body.delete(handle)
+        return names
+
+    def drive_focus(self, steps: int) -> None:
+        """Drive the lens by ``steps`` motor steps, towards far when positive, and wait for it.
+
+        Raises
+        ------
+        FocusLimit
+            The lens has run into its end stop.
+        """
+        body = self._body()
+        if body.lens is None:
+            raise CameraUnsupported("this camera cannot drive its lens; use another focus axis")
+        if steps == 0:
+            raise CameraSettingRefused("a focus drive of zero steps was asked for; leave it out")
+        if not body.live_view:
+            self._patiently("live_view", lambda: body.set_live_view(True))
+            self._clock.sleep(body.busy_s)
+        self._patiently("drive", lambda: body.drive_focus(steps))
+        self._clock.sleep(body.busy_s)
+        stopped = body.drive_end()
+        if stopped is not None:
+            raise _REFUSED[stopped](f"driving the lens by {steps} steps: it is at its end stop")
+
+    def close(self) -> None:
+        """See :class:`controller.interfaces.Camera`; an exposure under way stays with the body."""
+        body, self._opened = self._opened, None
+        self._shot = None
+        if body is None:
+            return
+        with suppress(Refusal):  # a body in the middle of an exposure keeps its live view
+            body.set_live_view(False)
+
+    def _body(self) -> Body:
+        if self._opened is None:
+            raise ConnectError("the camera is not open; open it first")
+        return self._opened
+
+    # What the body does with time and faults.
+
+    def _finish(self, shot: Shot) -> None:
+        """Let an exposure that may still be under way come to its end and be announced."""
+        body = self._body()
+        self._clock.sleep(max(0.0, shot.light.end_s - self._clock.now()))
+        if shot in body.under_way:
+            body.develop(shot)
+        self._clock.sleep(max(0.0, shot.ready_s - self._clock.now()))
+
+    def _develop(self, shot: Shot) -> list[StoredFile]:
+        self._finish(shot)
+        body = self._body()
+        added = [each.handle for each in body.take_notices() if each.kind is Kind.FILE_ADDED]
+        if len(added) != len(shot.formats):
+            self._clock.sleep(_FRAME_TIMEOUT_S)
+            self._shot = None
+            raise FrameMissing(
+                f"exposure {self._exposures}: {len(added)} of {len(shot.formats)} files arrived "
+                f"within {_FRAME_TIMEOUT_S:g} s; drain the camera before the next exposure"
+            )
+        return [body.file(handle) for handle in added]
+
+    def _fetch(self, file: StoredFile, stem: Path) -> Frame:
+        body = self._body()
+        self._meet("read")
+        self._clock.sleep(body.transfer_s(len(file.data)))
+        path = stem.with_name(stem.name + PurePath(file.name).suffix.lower())
+        frame = store_frame(path, file.data, file.name)
+        body.delete(file.handle)
+        return frame
+
+    def _set(self, name: str, value: str) -> str:
+        body = self._body()
+        widgets_of(name)
+        if name == "capture_target":
+            self._target = choose(name, value, (_CARD, _MEMORY))
+            return self._target
+        setting = body.settings[name]
+        chosen = choose(name, value, list(setting.choices))
+        self._patiently("set", lambda: body.set(name, setting.choices[chosen]))
+        kept = setting.label
+        if kept != chosen:
+            raise CameraSettingRefused(f"{name} was set to '{chosen}' but the camera kept '{kept}'")
+        return chosen
+
+    def _patiently(self, operation: str, act: Callable[[], None]) -> None:
+        """Do what a busy body refuses untouched, backing off in between, as the worker does."""
+        for _ in range(_BUSY_RETRIES):
+            try:
+                self._meet(operation)
+                return self._asked(act, operation)
+            except CameraBusy:
+                self._clock.sleep(_BACK_OFF_S)
+        self._meet(operation)
+        return self._asked(act, operation)
+
+    def _asked(self, act: Callable[[], Answer], operation: str) -> Answer:
+        try:
+            return act()
+        except Refusal as refusal:
+            raise _refused(refusal.reason, operation) from refusal
+
+    def _meet(self, operation: str) -> Fault | None:
+        """Let the fault that the script has for this operation strike, if there is one."""
+        fault = self._body().faults.take(operation)
+        if fault is None:
+            return None
+        if fault.action is Action.REFUSE:
+            raise _refused(fault.reason, operation)
+        waits_s = {Action.STALL: fault.delay_s, Action.SWALLOW: _PATIENCE_S}
+        self._clock.sleep(min(waits_s.get(fault.action, 0.0), _PATIENCE_S))
+        stalled = fault.action is Action.STALL and fault.delay_s > _PATIENCE_S
+        if stalled or fault.action in (Action.DROP, Action.SWALLOW):
+            self._opened = None
+            raise DeviceLost(
+                f"{operation}: the camera is gone; check cable and power, then open it again"
+            )
+        return fault
+
+
+def _refused(reason: Reason, operation: str) -> CameraError:
+    return _REFUSED[reason](f"{operation}: the camera refuses ({reason.name.lower()})")
