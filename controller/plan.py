@@ -289,11 +289,11 @@ def _by_overlap(protocol: Protocol, optics: SweepOptics) -> Iterator[float]:
     while True:
         yield position_um
         here_um = optics.at(position_um).limiting_um
-        # The overlap counts from the mean depth of field of both slices. One correction brings
-        # that of the next slice in; the smaller of the two guesses errs to the safe side.
+        # The overlap counts from the mean depth of field of both slices; the next one's is taken
+        # where it would stand by this one's alone. That errs to the safe side whether the depth
+        # grows along the sweep (the guess falls short) or shrinks (it goes too far).
         guess_um = min(position_um + reach * here_um, far_um)
-        there_um = optics.at(guess_um).limiting_um
-        step_um = reach * min(here_um, (here_um + there_um) / 2)
+        step_um = reach * (here_um + optics.at(guess_um).limiting_um) / 2
         if far_um - position_um <= step_um * (1 + _ROUNDING):
             break
         position_um += step_um

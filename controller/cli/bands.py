@@ -5,11 +5,10 @@ from __future__ import annotations
 from controller.plan import Plan, PlannedSlice
 
 _LEAST_COLUMNS = 7
-_ROWS = 2
 
 
 def draw_bands(plan: Plan, width: int) -> list[str]:
-    """The bands to scale, neighbours on alternate lines so that their overlap can be seen.
+    """The bands to scale, overlapping ones on lines of their own so that it can be seen.
 
     When the whole range would not fit legibly, the first slices that do.
 
@@ -25,15 +24,18 @@ def draw_bands(plan: Plan, width: int) -> list[str]:
     def column(position_um: float) -> int:
         return round((position_um - start_um) * columns_per_um)
 
-    rows = [[" "] * width for _ in range(_ROWS)]
-    for number, planned in enumerate(shown):
-        row = rows[number % _ROWS]
+    rows: list[str] = []
+    for planned in shown:
         first = column(planned.target_um - planned.dof_um / 2)
+        middle = column(planned.target_um)
         last = column(planned.target_um + planned.dof_um / 2)
-        row[first : last + 1] = "━" * (last + 1 - first)
-        row[first], row[last], row[column(planned.target_um)] = "┣", "┫", "┿"
+        band = "┣" + "━" * (middle - first - 1) + "┿" + "━" * (last - middle - 1) + "┫"
+        free = next((index for index, row in enumerate(rows) if len(row) <= first), len(rows))
+        if free == len(rows):
+            rows.append("")
+        rows[free] = rows[free].ljust(first) + band
     near, far = f"{shown[0].target_um / 1e3:.4f} mm", f"{shown[-1].target_um / 1e3:.4f} mm"
-    lines = [near + far.rjust(width - len(near)), *("".join(row).rstrip() for row in rows)]
+    lines = [near + far.rjust(width - len(near)), *rows]
     left_out = len(plan.slices) - len(shown)
     if left_out:
         lines.append(f"(the first {len(shown)} slices to scale; {left_out} more follow)")
