@@ -6,15 +6,16 @@ Nothing here knows the controller's formulas: what is blurred how much comes fro
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from sims.diffraction import WAVELENGTH_UM
 from sims.layers import Layers, raster_length
 from sims.pupil import Lens
 from sims.sensor import Sensor
@@ -24,9 +25,9 @@ from sims.view import View
 
 Offset = tuple[float, float, float]
 
-_STOP_TOLERANCE = 1.02  # what is marked f/5.6 stands at f/5.657
+# From one layer to the next at most a quarter wave, or a pixel more of blur, whichever is coarser.
+_WAVEFRONT_STEP_UM = WAVELENGTH_UM / 4
 _BLUR_STEP_PX = 1.0
-_WAVEFRONT_STEP_UM = 0.11
 _STILL_PX = 0.05
 _VIEW_MARGIN = 0.05
 
@@ -51,8 +52,6 @@ class SceneOptions:
     focal_length_um
         Of the lens; with the magnification it says how far the entrance pupil is, and hence how
         fast perspective changes.
-    widest_f_number
-        The widest stop used: it decides how finely depth is cut.
     specimen_near_um, specimen_far_um
         Position of the nearest bristle's tip, and of the dark ground behind everything.
     sensor
@@ -66,7 +65,6 @@ class SceneOptions:
     magnification: float = 2.0
     pupil_ratio: float = 1.0
     focal_length_um: float = 65_000.0
-    widest_f_number: float = 5.6
     specimen_near_um: float = 2000.0
     specimen_far_um: float = 4800.0
     sensor: Sensor = field(default_factory=Sensor)
@@ -79,7 +77,6 @@ class SceneOptions:
             "magnification",
             "pupil_ratio",
             "focal_length_um",
-            "widest_f_number",
         ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
@@ -106,6 +103,8 @@ class Scene:
     ) -> None:
         self.options = options or SceneOptions()
         self._sheets = sheets
+        self._layers: Layers | None = None
+        self._cutting = threading.Lock()
 
     @property
     def object_pixel_um(self) -> float:
@@ -161,7 +160,8 @@ class Scene:
         position_um
             Position of the plane in focus.
         f_number
-            The marked stop, not wider than ``widest_f_number``.
+            Focal length over entrance pupil diameter. Another one than the last cuts the specimen
+            anew, which takes a second.
         offsets_um
             Where the lens was relative to that, at equal intervals while the shutter was open:
             right, down, away from the camera. None means at rest.
@@ -177,10 +177,11 @@ class Scene:
         Raises
         ------
         ValueError
-            An f-number wider than ``widest_f_number``, or a specimen behind the lens.
+            A specimen behind the lens.
         """
         path = np.array(offsets_um or [(0.0, 0.0, 0.0)], np.float64)
-        spacing_um = float(np.diff(self._layers.depths_um[:2])[0])
+        depths_um = self._layers_for(f_number).depths_um
+        spacing_um = float(depths_um[1] - depths_um[0])
         pieces = 1 + int(np.ptp(path[:, 2]) / (spacing_um / 2))
         total: Floats | None = None
         for piece in np.array_split(path, min(pieces, len(path))):
@@ -220,12 +221,7 @@ class Scene:
         return paths
 
     def lens(self, f_number: float, breathing: float = 1.0) -> Lens:
-        """The lens at a marked stop."""
-        if f_number * _STOP_TOLERANCE < self.options.widest_f_number:
-            raise ValueError(
-                f"f/{f_number:g} is wider than f/{self.options.widest_f_number:g}, for which this "
-                f"scene is cut; set widest_f_number to {f_number:g}"
-            )
+        """The lens at a stop."""
         return Lens(
             focal_length_um=self.options.focal_length_um,
             magnification=self.options.magnification * breathing,
@@ -262,7 +258,7 @@ class Scene:
                 f"{options.specimen_near_um:g} um lies behind the entrance pupil"
             )
         return View(
-            layers=self._layers,
+            layers=self._layers_for(f_number),
             lens=lens,
             plane_um=position_um,
             aside_um=aside_um,
@@ -272,33 +268,32 @@ class Scene:
             object_pixel_um=self.object_pixel_um,
         )
 
-    @cached_property
-    def _layers(self) -> Layers:
-        options = self.options
-        sheets = self._sheets or make_specimen(
-            options.seed,
-            self.raster_shape,
-            options.width_px,
-            self.object_pixel_um,
-            options.specimen_near_um,
-            options.specimen_far_um,
-        )
-        return Layers(
-            sheets, options.specimen_near_um, options.specimen_far_um, self._layer_count()
-        )
+    def _layers_for(self, f_number: float) -> Layers:
+        near_um, far_um = self.options.specimen_near_um, self.options.specimen_far_um
+        count = self._layer_count(f_number)
+        with self._cutting:
+            if self._sheets is None:
+                self._sheets = make_specimen(
+                    self.options.seed,
+                    self.raster_shape,
+                    self.options.width_px,
+                    self.object_pixel_um,
+                    near_um,
+                    far_um,
+                )
+            if self._layers is None or len(self._layers.depths_um) != count:
+                self._layers = None  # two at once would be much memory
+                self._layers = Layers(self._sheets, near_um, far_um, count)
+            return self._layers
 
-    def _layer_count(self) -> int:
-        """As many that halfway between two of them neither diffraction nor pixels tell."""
-        lens = self.lens(self.options.widest_f_number)
-        at_um = lens.working_distance_um
-        one_um = 1.0
-        pixels = lens.blur_disc_um(at_um + one_um) / self.options.pixel_pitch_um
-        half_um = max(
-            _WAVEFRONT_STEP_UM / 2 / lens.wavefront_error_um(at_um + one_um),
-            _BLUR_STEP_PX / 2 / pixels,
-        )
+    def _layer_count(self, f_number: float) -> int:
+        lens = self.lens(f_number)
+        one_um_off = lens.working_distance_um + 1.0
+        waves_um = lens.wavefront_error_um(one_um_off)
+        blur_px = lens.blur_disc_um(one_um_off) / self.options.pixel_pitch_um
+        spacing_um = max(_WAVEFRONT_STEP_UM / waves_um, _BLUR_STEP_PX / blur_px)
         depth_um = self.options.specimen_far_um - self.options.specimen_near_um
-        return 2 + int(depth_um / (2 * half_um))
+        return 2 + int(depth_um / spacing_um)
 
 
 def _smear(moves_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -62,12 +64,26 @@ class Sensor:
         signal = light * np.float32(gain)
         # Photons arrive independently: the variance of a count is the count.
         deviation = np.sqrt(signal / well_e + (self.read_noise_e / well_e) ** 2)
-        signal += deviation * rng.standard_normal(signal.shape, dtype=np.float32)
+        signal += deviation * _roughly_normal(rng, signal.shape)
         return encode_srgb(signal)
 
     def picture(self, light: Floats) -> npt.NDArray[np.uint8]:
         """The picture of a perfect, noiseless exposure as metered; as :meth:`expose`."""
         return encode_srgb(light * np.float32(_WHITE_READS))
+
+
+def _roughly_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Numbers of mean 0 and deviation 1, in a third of the time that exactly normal ones take.
+
+    Each is the sum of four even bytes (Irwin-Hall's distribution), and ends at 3.4 deviations.
+    """
+    count = math.prod(shape)
+    four = rng.integers(0, 1 << 32, size=count, dtype=np.uint32).view(np.uint8).reshape(4, count)
+    total = cv2.add(four[0], four[1], dtype=cv2.CV_32F)
+    total += cv2.add(four[2], four[3], dtype=cv2.CV_32F)
+    deviation = math.sqrt(4 * (256**2 - 1) / 12)
+    scaled: Floats = (total - np.float32(4 * 255 / 2)) * np.float32(1 / deviation)
+    return scaled.reshape(shape)
 
 
 def encode_srgb(linear: Floats) -> npt.NDArray[np.uint8]:

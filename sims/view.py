@@ -19,8 +19,15 @@ from sims.layers import SIZES, Layers
 from sims.pupil import Lens
 from sims.sheet import Floats
 
-_MARGIN_PX = 8
-_LARGEST_SPOT_PX = 7.0
+# Around a canvas, so that enlarging it has neighbours to go by.
+_MARGIN_PX = 2
+_LARGEST_SPOT_PX = 6.0
+_TILE_PX = 128
+_OPAQUE = 0.999
+
+_ONE_MINUS_COVERAGE = np.tile(np.array([0, 0, 0, -1, 1], np.float32), (4, 1))
+
+_Window = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
@@ -58,27 +65,25 @@ class View:
         With ``defocused`` false every layer is in focus: what no lens can do.
         """
         order = [i for i in range(len(self.layers.depths_um)) if not self.layers.is_empty(i)]
-        sizes = {i: self._size(i) if defocused else self._size_in_focus() for i in order}
-        finest = min(sizes.values())
-        middle = [i for i in order if sizes[i] == finest]
-        front, back = _Gathered(), _Gathered()
-        for index in order:
-            if index > middle[-1]:
-                break
-            front.resize(sizes[index], self)
-            front.put_behind(self._blurred(index, sizes[index], defocused))
-        for index in reversed(order):
-            if index <= middle[-1]:
-                break
-            back.resize(sizes[index], self)
-            back.put_in_front(self._blurred(index, sizes[index], defocused))
-        if back.light is not None:
-            back.resize(finest, self)
-            front.put_behind(back.light)
-        front.resize(0, self)
-        assert front.light is not None
-        inside = front.light[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX, :3]
-        return np.ascontiguousarray(inside)
+        shown = {index: self._shown(index, defocused) for index in order}
+        finest = min(layer.size for layer in shown.values())
+        last = max(index for index in order if shown[index].size == finest)
+        front = _Gathered(self, shown[order[0]].size)
+        for index in range(order[0], last + 1):
+            if index in shown:
+                front.resize(shown[index].size)
+                self._put_behind(front.light, shown[index])
+        behind = [shown[index] for index in reversed(order) if index > last]
+        if behind:
+            back = _Gathered(self, behind[0].size)
+            for layer in behind:
+                back.resize(layer.size)
+                self._put_in_front(back.light, layer)
+            back.resize(finest)
+            _add_behind(front.light, back.light)
+        front.resize(0)
+        inside = slice(_MARGIN_PX, -_MARGIN_PX)
+        return np.ascontiguousarray(front.light[inside, inside, :3])
 
     def depth_um(self) -> Floats:
         """Depth of what is seen at each pixel, float32 (height, width), micrometres."""
@@ -86,9 +91,9 @@ class View:
         depth_um = np.full(size[::-1], self.layers.depths_um[-1], np.float32)
         for index in range(len(self.layers.depths_um) - 1, -1, -1):
             to_raster = self._to_raster(index, 0, 0)
-            for sheet, coverage in reversed(self.layers.shares(index)):
+            for coverage, sheet_um in self.layers.surfaces(index):
                 covered = _warp(coverage, to_raster, size)
-                here = _warp(sheet.depth_um, to_raster, size, cv2.INTER_NEAREST)
+                here = _warp(sheet_um, to_raster, size, cv2.INTER_NEAREST)
                 # Of a point shared by two layers, the nearer one that holds half decides.
                 depth_um = np.where(covered >= 0.5, here, depth_um)
         return depth_um
@@ -103,15 +108,19 @@ class View:
         beyond_um = float(self.layers.depths_um[index]) - self.plane_um
         return self.lens.working_distance_um + beyond_um
 
-    def _size(self, index: int) -> int:
-        disc_px = self.lens.blur_disc_um(self._distance_um(index)) / self.pixel_pitch_um
-        return _size_for(float(np.hypot(disc_px, self._dark_ring_px())))
-
-    def _size_in_focus(self) -> int:
-        return _size_for(self._dark_ring_px())
-
-    def _dark_ring_px(self) -> float:
-        return first_dark_ring_um(self.lens.sensor_f_number) / self.pixel_pitch_um
+    def _shown(self, index: int, defocused: bool) -> _Shown:
+        distance_um = self._distance_um(index)
+        f_number = self.lens.sensor_f_number
+        disc_um = self.lens.blur_disc_um(distance_um) if defocused else 0.0
+        spot_px = np.hypot(disc_um, first_dark_ring_um(f_number)) / self.pixel_pitch_um
+        size = 0
+        while spot_px > _LARGEST_SPOT_PX and size < SIZES - 1:
+            spot_px /= 2
+            size += 1
+        wavefront_um = self.lens.wavefront_error_um(distance_um) if defocused else 0.0
+        pixel_um = self.pixel_pitch_um * 2**size
+        kernel = spot(wavefront_um, f_number, pixel_um, _widened_px2(size))
+        return _Shown(index, size, kernel / np.float32(self.layers.full_scale(size)))
 
     def _to_raster(self, index: int, size: int, margin_px: int) -> npt.NDArray[np.float64]:
         """From pixels of the canvas at a size to those of the raster at that size, 2 x 3."""
@@ -129,76 +138,103 @@ class View:
             matrix[axis, 2] = zoom * (0.5 - margin_px) + corner / 2**size - 0.5
         return matrix
 
-    def _blurred(self, index: int, size: int, defocused: bool) -> Floats:
-        raster = self.layers.raster(index, size)
-        seen = _warp(raster, self._to_raster(index, size, _MARGIN_PX), self.canvas(size))
-        wavefront_um = self.lens.wavefront_error_um(self._distance_um(index)) if defocused else 0.0
-        kernel = spot(
-            wavefront_um,
-            self.lens.sensor_f_number,
-            self.pixel_pitch_um * 2**size,
-            _widened_px2(size),
+    def _put_behind(self, light: Floats, layer: _Shown) -> None:
+        """Add a layer where what lies in front is not opaque: of a body, a narrow ring."""
+        height, width = light.shape[:2]
+        for top in range(0, height, _TILE_PX):
+            for left in range(0, width, _TILE_PX):
+                rows = slice(top, min(top + _TILE_PX, height))
+                columns = slice(left, min(left + _TILE_PX, width))
+                there = light[rows, columns]
+                if there[..., 3].min() < _OPAQUE and self._reaches(layer, (rows, columns)):
+                    _add_behind(there, self._blurred(layer, (rows, columns)))
+
+    def _put_in_front(self, light: Floats, layer: _Shown) -> None:
+        height, width = light.shape[:2]
+        blurred = self._blurred(layer, (slice(0, height), slice(0, width)))
+        light *= _let_through(blurred)
+        light += blurred
+
+    def _reaches(self, layer: _Shown, window: _Window) -> bool:
+        """Whether any of a layer's light can fall into a window of its canvas."""
+        reach = layer.kernel.shape[0] // 2 + 1
+        to_raster = self._to_raster(layer.index, layer.size, _MARGIN_PX)
+        bounds = []
+        for axis, span in ((1, window[0]), (0, window[1])):
+            zoom, start = to_raster[axis, axis], to_raster[axis, 2]
+            ends = (span.start - reach, span.stop + reach)
+            bounds.append([(zoom * end + start) * 2**layer.size for end in ends])
+        return self.layers.occupies(layer.index, *bounds)
+
+    def _blurred(self, layer: _Shown, window: _Window) -> Floats:
+        """A layer as it falls on a window of its canvas."""
+        reach = layer.kernel.shape[0] // 2
+        rows, columns = window
+        to_raster = self._to_raster(layer.index, layer.size, _MARGIN_PX)
+        to_raster[:, 2] += to_raster[:, :2] @ (columns.start - reach, rows.start - reach)
+        size = columns.stop - columns.start + 2 * reach, rows.stop - rows.start + 2 * reach
+        seen = _warp(
+            self.layers.raster(layer.index, layer.size),
+            to_raster,
+            size,
+            cv2.INTER_CUBIC if layer.size else cv2.INTER_LINEAR,
         )
-        blurred = cv2.filter2D(
-            seen,
-            cv2.CV_32F,
-            kernel / np.float32(self.layers.full_scale(size)),
-            borderType=cv2.BORDER_REPLICATE,
-        )
-        return blurred.astype(np.float32, copy=False)
+        blurred = cv2.filter2D(seen, cv2.CV_32F, layer.kernel)
+        inside = blurred[reach : size[1] - reach, reach : size[0] - reach]
+        return inside.astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A layer's index, the size at which it is blurred, and its spot there."""
+
+    index: int
+    size: int
+    kernel: Floats
 
 
 class _Gathered:
     """Layers gathered so far: premultiplied light and coverage, float32 (rows, columns, 4)."""
 
-    def __init__(self) -> None:
-        self.light: Floats | None = None
-        self._size = 0
+    def __init__(self, view: View, size: int) -> None:
+        width, height = view.canvas(size)
+        self.light: Floats = np.zeros((height, width, 4), np.float32)
+        self._view = view
+        self._size = size
 
-    def resize(self, size: int, view: View) -> None:
+    def resize(self, size: int) -> None:
         """Go on at a finer (or the same) size."""
-        if self.light is None:
-            self._size = size
         while self._size > size:
-            assert self.light is not None
             self._size -= 1
-            width, height = view.canvas(self._size)
+            width, height = self._view.canvas(self._size)
             twice = cv2.resize(self.light, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
             rows = slice(_MARGIN_PX, _MARGIN_PX + height)
             columns = slice(_MARGIN_PX, _MARGIN_PX + width)
-            self.light = np.ascontiguousarray(twice[rows, columns])
-
-    def put_behind(self, light: Floats) -> None:
-        if self.light is None:
-            self.light = light
-        else:
-            self.light += (1 - self.light[..., 3:]) * light
-
-    def put_in_front(self, light: Floats) -> None:
-        if self.light is not None:
-            light = light + (1 - light[..., 3:]) * self.light
-        self.light = light
+            self.light = twice[rows, columns].astype(np.float32)
 
 
-def _size_for(spot_px: float) -> int:
-    size = 0
-    while spot_px > _LARGEST_SPOT_PX and size < SIZES - 1:
-        spot_px /= 2
-        size += 1
-    return size
+def _let_through(light: Floats) -> Floats:
+    """What premultiplied light lets through, one minus its coverage, for all four channels."""
+    return cv2.transform(light, _ONE_MINUS_COVERAGE).astype(np.float32, copy=False)
+
+
+def _add_behind(light: Floats, behind: Floats) -> None:
+    through = _let_through(light)
+    through *= behind
+    light += through
 
 
 def _widened_px2(size: int) -> float:
     """Variance that working at a fraction of the size adds, in pixels of that size.
 
-    A box of one pixel (1/12) twice: shrinking, and the spot's own pixels; interpolating between
-    two pixels (1/6 on average) for the projection, and on the way back up at quarters (3/16,
-    then a fourth of it at each finer size).
+    A box of one pixel (1/12) twice, for shrinking and for the spot's own pixels; and going back up
+    between two pixels at quarters (3/16, then a fourth of it at each finer size). The projection
+    adds next to none: it interpolates with cubics.
     """
     if size == 0:
         return 0.0
     back_up = 3 / 16 * sum(0.25**step for step in range(size))
-    return 2 / 12 + 1 / 6 + back_up
+    return 2 / 12 + back_up
 
 
 def _warp(
