@@ -78,7 +78,7 @@ def geometric_dof_um(effective_f_number: float, magnification: float, coc_um: fl
 
     The blur disc on the sensor of a point ``z`` out of focus is ``z m**2 / Neff`` wide; it equals
     ``c`` at half this depth to either side. Source: the close-up limit of the usual formula
-    ``2 N c (1 + m/P) / m**2``, as in A. Ray, Applied Photographic Optics (Focal Press, 2002).
+    ``2 N c (1 + m/P) / m**2``, as in S. F. Ray, Applied Photographic Optics (Focal Press, 2002).
     """
     return 2 * effective_f_number * coc_um / magnification**2
 
