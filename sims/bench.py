@@ -24,7 +24,7 @@ from controller.clock import WorldClock
 from controller.errors import ConnectError
 from controller.instrument import BenchSection, Rig
 from controller.quantity import Duration
-from sims.world import SpecimenSection
+from sims.world import SpecimenSection, VibrationSection
 
 ADDRESS_FILE = "address.json"
 CONTROL_SOCKET = "control"
@@ -50,6 +50,8 @@ class SimulatedBench:
         ----------
         specimen
             What stands in front of the lens.
+        vibration
+            How the instrument trembles after a move.
         linger_s
             Wall time that a world waits for an owner before it ends.
         address
@@ -57,6 +59,7 @@ class SimulatedBench:
         """
 
         specimen: SpecimenSection
+        vibration: VibrationSection = VibrationSection()
         linger_s: Duration = Field(alias="linger", default=60.0, gt=0)
         address: str | None = None
 

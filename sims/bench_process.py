@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.clock import WorldClock
+from controller.drivers.rail import SerialRail
 from controller.instrument import Rig, import_driver
 from sims.bench import ADDRESS_FILE, CONTROL_SOCKET, SimulatedBench
 from sims.bodies.faults import Action, Fault, Reason
@@ -44,9 +45,16 @@ class WorldProcess:
         self._folder = folder
         self._linger_s = rig.bench.linger_s
         self._clock = WorldClock(rig.bench.time_scale)
-        self._rail = None if rig.axis.shares_camera else FirmwareProcess(folder, self._clock)
-        scene = build_scene(rig)
-        self._world = World(scene, self._clock, self._rail.carriage if self._rail else None)
+        self._rail: FirmwareProcess | None = None
+        if isinstance(rig.axis, SerialRail.Options):
+            self._rail = FirmwareProcess(
+                folder, self._clock, um_per_microstep=rig.axis.um_per_step
+            )
+        carriage = self._rail.carriage if self._rail else None
+        scene = build_scene(rig, rig.bench.specimen, rig.bench.seed)
+        # Drawn now, or the first exposure would wait for it while the world's time runs on.
+        scene.truth(rig.bench.specimen.near_um)
+        self._world = World(scene, self._clock, rig.bench.vibration, carriage)
         self._body = NikonBody(self._world, lens=build_lens(rig))
         self._camera = PtpIpServer(NikonResponder(self._body)).start()
         self._owners = 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from controller.drivers.rail import SerialRail
 from controller.instrument import BenchSection, Rig
 from sims.bodies.nikon import NikonBody
 from sims.carriage import Carriage
@@ -38,10 +39,9 @@ class VirtualBench:
         self.board: NativeBoard | None = None
         self.carriage: Carriage | None = None
         self.ports: Mapping[str, Any] = {}
-        if not rig.axis.shares_camera:
-            um_per_microstep: float = getattr(rig.axis, "um_per_microstep")
+        if isinstance(rig.axis, SerialRail.Options):
             self.board = NativeBoard()
-            self.carriage = Carriage(self.board.state, um_per_microstep)
+            self.carriage = Carriage(self.board.state, rig.axis.um_per_step)
             self.ports = {"rail": VirtualPort(self.board, self.clock)}
         scene = build_scene(rig, options.specimen, options.seed)
         self.world = World(scene, self.clock, options.vibration, self.carriage)

@@ -29,7 +29,7 @@ camera:
 axis:
   driver: controller.drivers.rail:SerialRail
   port: bench
-  travel: {from: 0 mm, to: 60 mm}
+  travel: {from: 1 mm, to: 60 mm}
   closest_approach: 45 mm
   speed: 4 mm/s
   acceleration: 20 mm/s2
