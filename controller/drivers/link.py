@@ -228,7 +228,8 @@ class Link:
     def _misheard(self, answer: wire.Answer, verb: str) -> WireError:
         return WireError(
             f"the rail's board on {self._name} answered {verb} with "
-            f"'{answer.error or 'ok'} {answer.verb} {answer.arguments}'; open the rail again and home it"
+            f"'{answer.error or 'ok'} {answer.verb} {answer.arguments}'; open the rail "
+            f"again and home it"
         )
 
     def _lost(self, why: str) -> DeviceLost:

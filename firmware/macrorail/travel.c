@@ -60,7 +60,8 @@ uint8_t travel_go(uint16_t sequence, int32_t target) {
     if (state != STATE_IDLE) return ERROR_BUSY;
     if (!position_is_known()) return ERROR_UNHOMED;
     uint8_t error = limits_judge(target);
-    if (error == ERROR_NONE) error = limits_judge_inputs(target > motion_position());
+    int32_t here = motion_position();
+    if (error == ERROR_NONE && target != here) error = limits_judge_inputs(target > here);
     if (error != ERROR_NONE) return error;
     begin(STATE_MOVING, sequence);
     motion_start(target, &pace);
