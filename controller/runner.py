@@ -296,14 +296,14 @@ class Runner:
         """
         if self._pending is None:
             return True
-        pending, self._pending = self._pending, None
-        target = pending.target
+        pending, target = self._pending, self._pending.target
         self._machine.step(Trigger.COLLECT)
         try:
             frame = self._camera.collect(pending.exposure)
             self._machine.step(Trigger.VERIFY)
             verify_frame(frame)
         except (DeviceError, FrameError) as fault:
+            self._pending = None
             del self._covered[target.number]
             self._set_aside(target)
             self._recover(target, fault)
@@ -312,7 +312,7 @@ class Runner:
         return True
 
     def _count(self, pending: _Pending, frame: Frame) -> None:
-        target = pending.target
+        self._pending, target = None, pending.target
         self._note(
             "counted",
             slice=target.number,
@@ -378,13 +378,12 @@ class Runner:
 
     def _keep_what_is_exposed(self) -> None:
         """After a stop: axis at rest first, then take in the frame that was on its way."""
-        pending, self._pending = self._pending, None
         try:
             self._axis.stop()
-            if pending is not None:
-                frame = self._camera.collect(pending.exposure)
+            if self._pending is not None:
+                frame = self._camera.collect(self._pending.exposure)
                 verify_frame(frame)
-                self._count(pending, frame)
+                self._count(self._pending, frame)
         except MacrorailError as error:
             self._note("not_kept", message=str(error))
 

@@ -7,10 +7,14 @@ raises would leave the machine in the new state with the work undone.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from enum import Enum
 
 from transitions import Machine, MachineError
+
+# With model_override it warns of every convenience method that the model has no use for.
+logging.getLogger("transitions").setLevel(logging.ERROR)
 
 
 class State(Enum):
