@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TypeVar
 
@@ -20,11 +21,12 @@ from controller.errors import (
     CameraStorageFull,
     CameraUnsupported,
     ConnectError,
-    DeviceError,
     DeviceLost,
     FocusLimit,
     FrameMissing,
+    MacrorailError,
     NotInLiveView,
+    OperatorStop,
 )
 from controller.frame import Frame, store_frame
 from controller.instrument import CameraSection
@@ -54,6 +56,15 @@ _REFUSED: dict[Reason, type[CameraError]] = {
 }
 
 
+@dataclass
+class _OnItsWay:
+    """An exposure whose frame is still to come: what has been announced and what is on disk."""
+
+    shot: Shot
+    announced: list[StoredFile] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+
+
 class InProcessCamera:
     """A simulated body as a :class:`controller.interfaces.Camera`.
 
@@ -75,7 +86,7 @@ class InProcessCamera:
         self._opened: Body | None = None
         self._target = _CARD
         self._exposures = 0
-        self._shot: Shot | None = None
+        self._on_its_way: _OnItsWay | None = None
 
     def open(self) -> CameraReport:
         """See :class:`controller.interfaces.Camera`."""
@@ -104,7 +115,7 @@ class InProcessCamera:
     def expose(self, stem: Path) -> Exposure:
         """See :class:`controller.interfaces.Camera`."""
         body = self._body()
-        if self._shot is not None:
+        if self._on_its_way is not None:
             raise FrameMissing(
                 f"exposure {self._exposures} has not been collected; collect it or drain the "
                 f"camera first"
@@ -114,31 +125,34 @@ class InProcessCamera:
         started_s = self._clock.now()
         shot = self._asked(lambda: body.release(self._target == _CARD, fault), "release")
         self._exposures += 1
-        self._shot = shot
+        self._on_its_way = _OnItsWay(shot)
         self._clock.sleep(shot.light.end_s - self._clock.now())
         return Exposure(stem, self._exposures, started_s, self._clock.now())
 
     def collect(self, exposure: Exposure) -> Frame:
         """See :class:`controller.interfaces.Camera`."""
-        if self._shot is None or exposure.number != self._exposures:
+        pending = self._on_its_way
+        if pending is None or exposure.number != self._exposures:
             raise FrameMissing(
                 f"exposure {exposure.number} is not on its way; drain the camera and repeat it"
             )
-        shot = self._shot
-        files = self._develop(shot)
-        # From here on a failure leaves the doubt to a drain; only a stop may come back for more.
         try:
-            frames = [self._fetch(file, exposure.stem) for file in files]
-        except DeviceError:
-            self._shot = None
+            self._await_announcements(pending)
+            for file in pending.announced[len(pending.frames) :]:
+                pending.frames.append(self._fetch(file, exposure.stem))
+        except OperatorStop:
+            raise  # the frame is still on its way and can be collected later
+        except MacrorailError:
+            self._on_its_way = None
             raise
-        self._shot = None
-        return next((frame for frame in frames if frame.path.suffix == ".jpg"), frames[0])
+        self._on_its_way = None
+        jpegs = (frame for frame in pending.frames if frame.path.suffix == ".jpg")
+        return next(jpegs, pending.frames[0])
 
     def drain(self) -> list[str]:
         """See :class:`controller.interfaces.Camera`."""
         body = self._body()
-        self._shot = None
+        self._on_its_way = None
         for shot in list(body.under_way):
             self._finish(shot)
         added = [each.handle for each in body.take_notices() if each.kind is Kind.FILE_ADDED]
@@ -173,7 +187,7 @@ class InProcessCamera:
     def close(self) -> None:
         """See :class:`controller.interfaces.Camera`; an exposure under way stays with the body."""
         body, self._opened = self._opened, None
-        self._shot = None
+        self._on_its_way = None
         if body is None:
             return
         with suppress(Refusal):  # a body in the middle of an exposure keeps its live view
@@ -194,18 +208,20 @@ class InProcessCamera:
             body.develop(shot)
         self._clock.sleep(max(0.0, shot.ready_s - self._clock.now()))
 
-    def _develop(self, shot: Shot) -> list[StoredFile]:
-        self._finish(shot)
+    def _await_announcements(self, pending: _OnItsWay) -> None:
+        self._finish(pending.shot)
         body = self._body()
-        added = [each.handle for each in body.take_notices() if each.kind is Kind.FILE_ADDED]
-        if len(added) != len(shot.formats):
+        for notice in body.take_notices():
+            if notice.kind is Kind.FILE_ADDED:
+                pending.announced.append(body.file(notice.handle))
+        missing = len(pending.shot.formats) - len(pending.announced)
+        if missing:
             self._clock.sleep(_FRAME_TIMEOUT_S)
-            self._shot = None
             raise FrameMissing(
-                f"exposure {self._exposures}: {len(added)} of {len(shot.formats)} files arrived "
-                f"within {_FRAME_TIMEOUT_S:g} s; drain the camera before the next exposure"
+                f"exposure {self._exposures}: {missing} of {len(pending.shot.formats)} files did "
+                f"not arrive within {_FRAME_TIMEOUT_S:g} s; drain the camera before the next "
+                f"exposure"
             )
-        return [body.file(handle) for handle in added]
 
     def _fetch(self, file: StoredFile, stem: Path) -> Frame:
         body = self._body()
