@@ -322,6 +322,14 @@ def test_homing_with_a_motor_that_does_not_turn_says_the_switch_is_stuck() -> No
     assert (rest.stop, rest.is_known) == ("stuck", False)
 
 
+def test_homing_that_cannot_leave_the_switch_says_so() -> None:
+    host = Host()
+    host.greet()
+    host.board.state.play = 330
+    rest = host.home()
+    assert (rest.stop, rest.is_known) == ("stuck", False)
+
+
 @pytest.mark.parametrize("at_ms", [100, 1_000, 1_300, 1_340, 1_400, 1_700, 2_000])
 def test_a_stop_ends_homing_in_any_phase(at_ms: int) -> None:
     host = Host()
