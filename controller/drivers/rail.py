@@ -176,6 +176,25 @@ class SerialRail:
         self._position, self._approached = clearance, True
         return clearance * self._um_per_step
 
+    def check_count(self) -> float:
+        """Touch the home switch again and count anew from it.
+
+        Returns
+        -------
+        float
+            How far the count was off, micrometres: what the motor lost since the last homing.
+            Above 0 the carriage stood nearer to the home switch than was said.
+
+        Raises
+        ------
+        PositionInDoubt
+            There is no count to check.
+        """
+        if self._position is None:
+            raise PositionInDoubt("the rail does not know where it is; home it first")
+        self.home()
+        return self._opened().status().slip * self._um_per_step
+
     def start_move(self, position_um: float) -> None:
         low_um, high_um = self._travel_um
         if not low_um <= position_um <= high_um:

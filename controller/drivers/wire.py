@@ -79,6 +79,8 @@ class Status:
         How that motion ended, out of ``codes.STOPS``; ``none`` while it lasts.
     inputs
         Bit 0 home switch, bit 1 far switch, bit 2 emergency stop; 1 is pressed.
+    slip
+        Where the newest homing found its switch by the count from before it, steps; 0 without one.
     """
 
     state: str
@@ -87,6 +89,7 @@ class Status:
     motion: int
     stop: str
     inputs: int
+    slip: int
 
 
 def next_sequence(sequence: int) -> int:
@@ -158,10 +161,10 @@ def status_of(answer: Answer) -> Status:
         It carries something else.
     """
     try:
-        state, position, known, motion, stop, inputs = answer.result
+        state, position, known, motion, stop, inputs, slip = answer.result
         if state not in STATES or stop not in STOPS or known not in ("0", "1"):
             raise ValueError
-        return Status(state, int(position), known == "1", int(motion), stop, int(inputs))
+        return Status(state, int(position), known == "1", int(motion), stop, int(inputs), int(slip))
     except ValueError:
         raise WireError(
             f"the rail's board reported its status as '{' '.join(answer.result)}', which this "

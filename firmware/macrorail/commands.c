@@ -61,5 +61,6 @@ void commands_execute(const struct command *command, struct report *answer) {
         report_number(answer, travel_motion());
         report_stop(answer, travel_stop_code());
         report_number(answer, hal_inputs());
+        report_number(answer, travel_slip());
     }
 }

@@ -19,6 +19,7 @@ static bool clear_once; /* the back-off has found the switch open and goes one b
 static uint8_t bites;
 static uint8_t asked; /* STOP_NONE until somebody wants homing to end */
 static uint8_t stop_code;
+static int32_t touched_at;
 static uint16_t clearance;
 static uint32_t open_since_ms, listen_since_ms;
 static struct pace pace;
@@ -40,6 +41,7 @@ static void enter(enum phase next) {
         break;
     case LEAVING:
         found = true;
+        touched_at = here;
         motion_set_position(0);
         motion_start(clearance, &pace);
         break;
@@ -127,4 +129,8 @@ bool homing_is_busy(void) {
 
 uint8_t homing_stop_code(void) {
     return stop_code;
+}
+
+int32_t homing_touched_at(void) {
+    return touched_at;
 }

@@ -18,5 +18,7 @@ void homing_stop(uint8_t code);
 bool homing_is_busy(void);
 /* How it ended (enum stop_code); STOP_DONE only when the switch was found and left again. */
 uint8_t homing_stop_code(void);
+/* Where the switch closed by the count from before homing, after it ended with STOP_DONE. */
+int32_t homing_touched_at(void);
 
 #endif

@@ -13,6 +13,8 @@
 static uint8_t state;
 static uint8_t stop_code;
 static uint16_t motion;
+static bool was_known; /* before homing began */
+static int32_t slip;
 static uint32_t acceleration;
 static struct pace pace;
 
@@ -20,6 +22,7 @@ void travel_init(void) {
     state = STATE_IDLE;
     stop_code = STOP_NONE;
     motion = 0;
+    slip = 0;
     travel_set_pace(1600, 8000);
 }
 
@@ -37,6 +40,10 @@ uint8_t travel_stop_code(void) {
 
 static bool speed_is_possible(int32_t speed) {
     return speed >= (int32_t)SPEED_LOWEST && speed <= (int32_t)SPEED_HIGHEST;
+}
+
+int32_t travel_slip(void) {
+    return slip;
 }
 
 uint8_t travel_set_pace(int32_t speed, int32_t rate) {
@@ -76,6 +83,7 @@ uint8_t travel_home(uint16_t sequence, int32_t search, int32_t speed, int32_t cl
     }
     if (limits_judge_inputs(false) == ERROR_ESTOP) return ERROR_ESTOP;
     struct pace seek = ramp_pace((uint16_t)speed, acceleration);
+    was_known = position_is_known();
     position_forget();
     begin(STATE_HOMING, sequence);
     homing_start((uint32_t)search, &seek, (uint16_t)clearance);
@@ -105,7 +113,10 @@ void travel_poll(void) {
     } else if (state == STATE_HOMING) {
         homing_poll();
         if (homing_is_busy()) return;
-        if (homing_stop_code() == STOP_DONE) position_found();
+        if (homing_stop_code() == STOP_DONE) {
+            position_found();
+            slip = was_known ? homing_touched_at() : 0;
+        }
         end(homing_stop_code());
     }
 }

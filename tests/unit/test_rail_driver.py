@@ -191,6 +191,23 @@ def test_the_play_of_the_screw_never_shows() -> None:
         assert bench.carriage.position_um(bench.clock.now()) == asked_um - 40.0
 
 
+@pytest.mark.parametrize(
+    ("from_um", "to_um", "lost_um"), [(5_000.0, 8_000.0, 62.5), (8_000.0, 5_000.0, -62.5)]
+)
+def test_a_jam_is_found_by_touching_the_home_switch_again(
+    from_um: float, to_um: float, lost_um: float
+) -> None:
+    bench = Bench(backlash="0 um").ready()
+    bench.move(from_um)
+    bench.carriage.jam(100)
+    assert bench.move(to_um) == to_um
+    assert bench.carriage.position_um(bench.clock.now()) == to_um - lost_um
+    assert bench.rail.check_count() == lost_um
+    assert bench.move(to_um) == to_um
+    assert bench.carriage.position_um(bench.clock.now()) == to_um
+    assert bench.rail.check_count() == 0.0
+
+
 def test_a_board_that_does_not_answer_is_not_a_rail() -> None:
     bench = Bench()
     bench.port.cut = True
@@ -233,7 +250,7 @@ def test_a_count_that_differs_from_the_target_is_not_believed() -> None:
     bench = Bench().ready()
     bench.rail.start_move(6_000.0)
     motion = bench.rail._motion
-    bench.port.answer = answering(f"ok STATUS idle 9599 1 {motion} done 0")
+    bench.port.answer = answering(f"ok STATUS idle 9599 1 {motion} done 0 0")
     with pytest.raises(PositionInDoubt, match=r"counts step 9599 where 9600 was asked"):
         bench.rail.finish_move()
 

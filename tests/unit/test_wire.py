@@ -63,9 +63,9 @@ def test_a_damaged_line_is_refused(
 
 
 def test_status_and_hello_carry_their_words() -> None:
-    answer = wire.decode("7 ok STATUS moving -12 1 6 none 4")
+    answer = wire.decode("7 ok STATUS moving -12 1 6 none 4 -3")
     assert isinstance(answer, wire.Answer)
-    assert wire.status_of(answer) == wire.Status("moving", -12, True, 6, "none", 4)
+    assert wire.status_of(answer) == wire.Status("moving", -12, True, 6, "none", 4, -3)
     hello = wire.decode("1 ok HELLO 1 77 0.1.0 pin")
     assert isinstance(hello, wire.Answer)
     assert (hello.arguments, hello.result) == ((1, 77), ("0.1.0", "pin"))
@@ -81,7 +81,9 @@ def test_what_the_wire_does_not_know_is_an_error(text: str) -> None:
         wire.decode(text)
 
 
-@pytest.mark.parametrize("result", ["idle 5 1 6 done", "asleep 5 1 6 done 0", "idle x 1 6 done 0"])
+@pytest.mark.parametrize(
+    "result", ["idle 5 1 6 done 0", "asleep 5 1 6 done 0 0", "idle x 1 6 done 0 0"]
+)
 def test_a_strange_status_is_an_error(result: str) -> None:
     answer = wire.Answer(7, None, "STATUS", (), tuple(result.split()))
     with pytest.raises(WireError, match="status"):
