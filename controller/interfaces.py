@@ -245,8 +245,9 @@ class FrameStream(Protocol):
         ...
 
     def reports(self) -> list[dict[str, Any]]:
-        """What it has said since the last call: one dict per aligned slice, with ``number``,
-        ``transform`` (2x3, frame to reference pixels) and ``sharpness``."""
+        """What it has said since the last call: one dict per slice, with ``number`` and either
+        ``transform`` (2x3, frame to reference pixels) and ``sharpness``, or ``error`` for a frame
+        that could not be aligned and was left out."""
         ...
 
     def finish(self, check: Callable[[], None]) -> dict[str, Any]:
@@ -255,7 +256,8 @@ class FrameStream(Protocol):
         Returns
         -------
         dict
-            The manifest's ``fused`` section.
+            The manifest's ``fused`` section; ``left_out`` has the numbers of slices that could
+            not be aligned.
 
         Raises
         ------

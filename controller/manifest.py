@@ -33,8 +33,8 @@ def build_manifest(entries: Iterable[Entry]) -> dict[str, Any]:
             slices[entry.fields["slice"]] = _slice(entry.fields)
         elif entry.event == "aligned":
             counted = slices[entry.fields["number"]]
-            counted["transform"] = entry.fields["transform"]
-            counted["sharpness"] = entry.fields["sharpness"]
+            counted["transform"] = entry.fields.get("transform")
+            counted["sharpness"] = entry.fields.get("sharpness")
 
     def fields(event: str) -> dict[str, Any]:
         return last[event].fields if event in last else {}

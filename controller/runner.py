@@ -16,6 +16,7 @@ from typing import Any
 
 from controller.clock import Clock
 from controller.errors import (
+    AlignError,
     CameraBusy,
     CameraSettingRefused,
     CameraUnsupported,
@@ -334,15 +335,28 @@ class Runner:
         self._machine.step(Trigger.FINISH)
         coverage = self.coverage()
         self._note("coverage", **coverage.to_dict())
-        if self._stream is not None:
-            fused = self._stream.finish(self._clock.check)
-            self._note_reports()
-            self._note("fused", **fused)
+        left_out = self._fuse()
         self._machine.step(Trigger.COMPLETE)
-        if coverage.proven:
-            return RunEnd(State.DONE, FinishReason.COMPLETED)
-        error = coverage.error()
-        return RunEnd(State.DONE, FinishReason.COVERAGE_NOT_PROVEN, str(error), error)
+        if not coverage.proven:
+            unproven = coverage.error()
+            return RunEnd(State.DONE, FinishReason.COVERAGE_NOT_PROVEN, str(unproven), unproven)
+        if left_out:
+            misfit = AlignError(
+                f"the picture lacks slice(s) {', '.join(map(str, left_out))}: they could not be "
+                f"aligned (the journal says why). Their frames are on disk"
+            )
+            return RunEnd(State.DONE, FinishReason.STACKING_FAILED, str(misfit), misfit)
+        return RunEnd(State.DONE, FinishReason.COMPLETED)
+
+    def _fuse(self) -> list[int]:
+        """Wait for the picture; returns the slices that it had to leave out."""
+        if self._stream is None:
+            return []
+        fused = self._stream.finish(self._clock.check)
+        self._note_reports()
+        self._note("fused", **fused)
+        left_out: list[int] = fused["left_out"]
+        return left_out
 
     # ------------------------------------------------------------------------------ when it fails
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sims.sheet import Floats, Sheet
 
 _SHEETS = 4
-_BRISTLES = 190
+_BRISTLES = 120
 _POINTS = 28
 _SUBPIXEL_BITS = 4
 

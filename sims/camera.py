@@ -87,6 +87,8 @@ class InProcessCamera:
         self._target = _CARD
         self._exposures = 0
         self._on_its_way: _OnItsWay | None = None
+        self._known: set[int] | None = None
+        self._left_behind: list[str] = []
 
     def open(self) -> CameraReport:
         """See :class:`controller.interfaces.Camera`."""
@@ -97,6 +99,7 @@ class InProcessCamera:
             )
         self._opened = body
         self._target = _CARD
+        self._note_left_behind(body)
         abilities = {"capture", "trigger", "live_view"}
         if body.lens is not None:
             abilities.add("focus_drive")
@@ -155,12 +158,14 @@ class InProcessCamera:
         self._on_its_way = None
         for shot in list(body.under_way):
             self._finish(shot)
+        names, self._left_behind = self._left_behind, []
         added = [each.handle for each in body.take_notices() if each.kind is Kind.FILE_ADDED]
-        names = [body.file(handle).name for handle in added]
         for handle in added:
-            if not body.file(handle).on_card:
+            file = body.file(handle)
+            names.append(file.name)
+            if not file.on_card:
                 body.delete(handle)
-        return names
+        return list(dict.fromkeys(names))
 
     def drive_focus(self, steps: int) -> None:
         """Drive the lens by ``steps`` motor steps, towards far when positive, and wait for it.
@@ -198,6 +203,17 @@ class InProcessCamera:
             raise ConnectError("the camera is not open; open it first")
         return self._opened
 
+    def _note_left_behind(self, body: Body) -> None:
+        """Compare the card with what it held at first: the rest was exposed and never fetched."""
+        on_card = {file.handle: file.name for file in body.files.values() if file.on_card}
+        if self._known is not None:
+            self._left_behind += [
+                on_card[handle] for handle in on_card if handle not in self._known
+            ]
+            self._known |= set(on_card)
+        else:
+            self._known = set(on_card)
+
     # What the body does with time and faults.
 
     def _finish(self, shot: Shot) -> None:
@@ -229,6 +245,10 @@ class InProcessCamera:
         self._clock.sleep(body.transfer_s(len(file.data)))
         path = stem.with_name(stem.name + PurePath(file.name).suffix.lower())
         frame = store_frame(path, file.data, file.name)
+        try:
+            self._meet("delete")
+        except CameraError:
+            return frame  # it is safe on disk; that it also stays on the card costs only room
         body.delete(file.handle)
         return frame
 

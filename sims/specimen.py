@@ -16,11 +16,11 @@ from sims.bristles import bristle_sheets
 from sims.sheet import Floats, Sheet
 
 # Fractions of the depth between the nearest bristle's tip and the ground.
-_RIM = 0.80
-_DOME = 0.55
+_RIM = 0.88
+_DOME = 0.66
 # Fractions of the frame's width.
-_HALF_LENGTH, _HALF_BREADTH = 0.46, 0.29
-_WAIST = -0.15
+_HALF_LENGTH, _HALF_BREADTH = 0.60, 0.385
+_WAIST = -0.19
 _SCALE = 0.011
 _TILT = np.radians(-17.0)
 
@@ -132,7 +132,7 @@ def _body_shape(grid: _Grid, rng: np.random.Generator) -> tuple[Floats, Floats, 
     side = across / breadth
     radius = np.sqrt((along / _HALF_LENGTH) ** 2 + side**2)
     coverage = np.clip((1 - radius) * (_HALF_BREADTH * grid.frame_px) + 0.5, 0, 1)
-    height = _DOME * np.clip(1 - radius**2, 0, 1) ** 0.62
+    height = _DOME * np.clip(1 - radius**2, 0, 1) ** 0.95
 
     waist = _WAIST + 0.05 * side**2
     wing = along > waist
@@ -156,7 +156,7 @@ def _body_shape(grid: _Grid, rng: np.random.Generator) -> tuple[Floats, Floats, 
 
     for _ in range(26):  # knobs, mostly on the neck shield
         on_wing = rng.random() < 0.4
-        knob_along = rng.uniform(-0.02, 0.33) if on_wing else rng.uniform(-0.38, -0.2)
+        knob_along = rng.uniform(-0.05, 0.42) if on_wing else rng.uniform(-0.48, -0.25)
         reach = 0.8 * np.sqrt(max(0.0, 1 - (knob_along / _HALF_LENGTH) ** 2)) * _HALF_BREADTH
         knob_across = rng.uniform(-reach, reach)
         away = np.hypot(along - knob_along, across - knob_across)
@@ -164,6 +164,7 @@ def _body_shape(grid: _Grid, rng: np.random.Generator) -> tuple[Floats, Floats, 
         height += rng.uniform(0.04, 0.075) * knob
         bare = np.maximum(bare, knob)
 
+    bare = np.maximum(bare, np.clip((radius - 0.93) / 0.03, 0, 1))  # the wing case's dark margin
     height += 0.004 * _noise(grid, rng, 0.15, 0.6)
     height = np.clip(height, 0.0, None)
     return coverage.astype(np.float32), height.astype(np.float32), bare.astype(np.float32)
@@ -184,7 +185,7 @@ def _skin(grid: _Grid, height_px: Floats, bare: Floats, rng: np.random.Generator
         mix = ((warm[band] - low) / width)[:, None]
         colour[band] = start + (end - start) * mix
     colour *= (tone * gap * rib)[..., None]
-    grain = 1 + 0.30 * _noise(grid, rng, 0.02, 0.85)
+    grain = 1 + 0.40 * _noise(grid, rng, 0.02, 0.85)
     cuticle = _CUTICLE * np.clip(grain, 0.2, None)[..., None]
     bareness = cv2.GaussianBlur(bare, (0, 0), 0.6)[..., None]
     colour += (cuticle - colour) * bareness
@@ -226,12 +227,12 @@ def _scales(grid: _Grid, rng: np.random.Generator) -> tuple[Floats, Floats, Floa
     border = np.zeros(grid.shape, np.float32)
     border[:, 1:] += labels[:, 1:] != labels[:, :-1]
     border[1:] += labels[1:] != labels[:-1]
-    gap = 1 - 0.8 * cv2.GaussianBlur(np.minimum(border, 1), (0, 0), max(0.5, pitch / 16))
+    gap = 1 - 0.9 * cv2.GaussianBlur(np.minimum(border, 1), (0, 0), max(0.5, pitch / 16))
     tint = rng.normal(0, 0.13, count).astype(np.float32)[labels]
-    tone = rng.uniform(0.45, 1.25, count).astype(np.float32)[labels]
+    tone = rng.uniform(0.2, 1.5, count).astype(np.float32)[labels]
     turn = rng.uniform(0, np.pi, count).astype(np.float32)
     phase = grid.x * np.cos(turn)[labels] + grid.y * np.sin(turn)[labels]
-    rib = 1 + 0.30 * np.sin(phase * (2 * np.pi * grid.frame_px / max(3.2, pitch / 3.2)))
+    rib = 1 + 0.45 * np.sin(phase * (2 * np.pi * grid.frame_px / max(3.2, pitch / 2.9)))
     return tint, tone, gap.astype(np.float32), rib.astype(np.float32)
 
 

@@ -24,11 +24,8 @@ from controller.protocol import Protocol
 from controller.quantity import format_duration, format_size
 from controller.rig import connect
 from controller.runner import RunEnd, Runner
-from controller.stacking.process import RunStream
+from controller.stacking.stream import RunStream
 from controller.states import FinishReason, State
-
-#: Besides the frames: the fused picture, depth map and previews, in bytes per pixel of a frame.
-_RESULT_BYTES_PER_PIXEL = 16
 
 
 def run(
@@ -55,7 +52,7 @@ def run(
     wanted = load_document(protocol, Protocol)
     instrument = load_rig(rig_path)
     plan = make_plan(wanted, instrument)
-    check_disk_space(out, plan, instrument)
+    check_disk_space(out, plan)
     folder = create_run_folder(out, wanted.specimen.id)
     shutil.copyfile(protocol, folder / "protocol.yaml")
     shutil.copyfile(rig_path, folder / "rig.yaml")
@@ -110,8 +107,8 @@ def carry_out(
         return runner.run()
 
 
-def check_disk_space(out: Path, plan: Plan, rig: Rig) -> None:
-    """Refuse a run whose frames would not fit.
+def check_disk_space(out: Path, plan: Plan) -> None:
+    """Refuse a run whose frames and results would not fit.
 
     Raises
     ------
@@ -120,11 +117,10 @@ def check_disk_space(out: Path, plan: Plan, rig: Rig) -> None:
     """
     there = next(folder for folder in (out, *out.resolve().parents) if folder.exists())
     free = shutil.disk_usage(there).free
-    pixels = rig.camera.image_width * rig.camera.image_height
-    needed = plan.size_bytes + pixels * _RESULT_BYTES_PER_PIXEL
-    if needed > free:
+    if plan.size_bytes > free:
         raise PlanError(
-            f"{out} has {format_size(free)} free, the run needs about {format_size(needed)}; "
+            f"{out} has {format_size(free)} free, the run needs about "
+            f"{format_size(plan.size_bytes)}; "
             f"make room or choose another disk with --out"
         )
 

@@ -162,6 +162,8 @@ class Body:
         Room on the card.
     manual_aperture
         True for a lens or bellows whose aperture the body can neither read nor set.
+    autofocus
+        True when the body insists on focusing by itself, which it cannot so near.
     """
 
     world: World
@@ -170,6 +172,7 @@ class Body:
     memory_frames: int = 4
     card_bytes: int = 32_000_000_000
     manual_aperture: bool = False
+    autofocus: bool = False
     serial: str = "6001234"
 
     maker = ""
@@ -228,6 +231,11 @@ class Body:
     # What every body does.
 
     @property
+    def exposures(self) -> int:
+        """How often the shutter has opened."""
+        return self._shots
+
+    @property
     def busy(self) -> bool:
         """Whether the body exposes, drives or changes its mode at this moment."""
         return self.world.clock.now() < self._busy_until_s
@@ -249,6 +257,8 @@ class Body:
         with self._lock:
             if self.busy:
                 raise Refusal(Reason.BUSY)
+            if self.autofocus:
+                raise Refusal(Reason.OUT_OF_FOCUS)
             if not self._has_room(to_card):
                 raise Refusal(Reason.STORE_FULL)
             self._shots += 1

@@ -52,6 +52,7 @@ _OBJECT_ADDED, _CAPTURE_COMPLETE = 0x4002, 0x400D
 _ADDED_IN_MEMORY, _COMPLETE_IN_MEMORY = 0xC101, 0xC102
 _TOWARDS_NEAR = 1
 _TO_MEMORY = 1
+_MANUAL_FOCUS, _SINGLE_AUTOFOCUS = 1, 0x8010
 
 
 def _fraction(label: str) -> int:
@@ -164,7 +165,11 @@ class NikonResponder(Responder):
             0x5004: self._setting("image_format", UINT8),
             0x5005: self._setting("white_balance", UINT16),
             0x5007: self._setting("aperture", UINT16),
-            0x500A: Property(UINT16, lambda: 1),  # focus mode: manual
+            0x500A: Property(
+                UINT16,
+                lambda: _SINGLE_AUTOFOCUS if body.autofocus else _MANUAL_FOCUS,
+                choices=[_MANUAL_FOCUS, _SINGLE_AUTOFOCUS],
+            ),
             0x500D: Property(
                 UINT32,
                 lambda: _tenth_ms(body.settings["shutter"].value),

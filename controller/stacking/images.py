@@ -1,0 +1,186 @@
+"""Pictures on disk: reading them as the sensor saw them, writing them so that they are whole.
+
+Pixels are BGR, uint8 or uint16, sRGB-encoded. An EXIF orientation is ignored, always: all frames
+of a stack then share one geometry, the sensor's, even when a camera pointing straight down changes
+its mind about which side is up.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import simplejpeg
+import tifffile
+from numpy.typing import NDArray
+
+from controller.errors import StackError
+
+Picture = NDArray[np.uint8] | NDArray[np.uint16]
+
+JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
+TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+SUFFIXES = JPEG_SUFFIXES | TIFF_SUFFIXES | {".png"}
+
+_JPEG_QUALITY = 95
+_PNG_END = b"IEND\xaeB`\x82"
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the suffix is one that :func:`read_picture` knows."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def read_picture(path: Path) -> Picture:
+    """Read a JPEG, PNG or TIFF.
+
+    Returns
+    -------
+    array of shape (height, width, 3), BGR, uint8 or uint16
+        Grey pictures are repeated into three channels; an EXIF orientation is not applied.
+
+    Raises
+    ------
+    StackError
+        Unknown type, unreadable, truncated or of a pixel type that cannot be stacked; names the
+        file.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise StackError(
+            f"{path}: '{path.suffix}' is not a type that can be stacked; give JPEG, PNG or TIFF"
+        )
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise StackError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        if suffix in JPEG_SUFFIXES:
+            pixels = simplejpeg.decode_jpeg(data, "BGR")
+        elif suffix == ".png":
+            pixels = _decode_png(data)
+        else:
+            pixels = _decode_tiff(path)
+    except (ValueError, RuntimeError, cv2.error, tifffile.TiffFileError) as error:
+        raise StackError(f"{path} is damaged or cut short: {error}") from error
+    return _as_bgr(pixels, path)
+
+
+def _decode_png(data: bytes) -> NDArray[np.generic]:
+    # libpng hands out the rows it has and only warns, so the end is looked for here.
+    if not data.rstrip(b"\0").endswith(_PNG_END):
+        raise ValueError("the end of the PNG is missing")
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if pixels is None:
+        raise ValueError("not a PNG")
+    return pixels
+
+
+def _decode_tiff(path: Path) -> NDArray[np.generic]:
+    pixels = tifffile.imread(path)
+    if pixels.ndim == 3 and pixels.shape[2] in (3, 4):
+        return np.ascontiguousarray(pixels[:, :, 2::-1])
+    return np.asarray(pixels)
+
+
+def _as_bgr(pixels: NDArray[np.generic], path: Path) -> Picture:
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
+    if pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise StackError(f"{path} has the shape {pixels.shape}; a colour or grey picture is needed")
+    if pixels.dtype == np.uint8 or pixels.dtype == np.uint16:
+        return pixels
+    raise StackError(f"{path} has {pixels.dtype} pixels; 8 or 16 bits per channel are needed")
+
+
+def write_picture(path: Path, pixels: Picture, um_per_px: float | None = None) -> None:
+    """Write a picture, its format chosen by the suffix: TIFF and PNG as they are, JPEG in 8 bits.
+
+    Written aside and renamed: an older file of that name is replaced by a whole one, or kept.
+
+    Parameters
+    ----------
+    pixels
+        (height, width, 3), BGR, uint8 or uint16.
+    um_per_px
+        Size of a pixel on the specimen, micrometres; goes into a TIFF as its resolution.
+
+    Raises
+    ------
+    StackError
+        Unknown suffix, or the folder cannot be written.
+    """
+    suffix = path.suffix.lower()
+    aside = path.with_name(f".{path.name}.part{path.suffix}")
+    try:
+        if suffix in TIFF_SUFFIXES:
+            _write_tiff(aside, pixels[:, :, ::-1], um_per_px, photometric="rgb")
+        elif suffix == ".png":
+            _encode(aside, pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        elif suffix in JPEG_SUFFIXES:
+            _encode(aside, to_8_bit(pixels), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+        else:
+            raise StackError(f"{path}: the result is written as .tif, .png or .jpg")
+        _replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise StackError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def write_depth(path: Path, depth: NDArray[np.float32], um_per_px: float | None = None) -> None:
+    """Write a depth map as a float32 TIFF, aside and renamed.
+
+    Raises
+    ------
+    StackError
+        Another suffix than .tif, or the folder cannot be written.
+    """
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        raise StackError(f"{path}: a depth map keeps its precision only as .tif")
+    aside = path.with_name(f".{path.name}.part{path.suffix}")
+    try:
+        _write_tiff(aside, depth, um_per_px, photometric="minisblack")
+        _replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise StackError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def to_8_bit(pixels: Picture) -> NDArray[np.uint8]:
+    """The same picture in 8 bits, rounded."""
+    if pixels.dtype == np.uint8:
+        return pixels.astype(np.uint8, copy=False)
+    # 65535 / 257 = 255: both ends of the range stay where they are.
+    return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _write_tiff(
+    path: Path, pixels: NDArray[np.generic], um_per_px: float | None, photometric: str
+) -> None:
+    if um_per_px is None:
+        tifffile.imwrite(path, pixels, photometric=photometric)
+        return
+    per_cm = 10_000 / um_per_px
+    tifffile.imwrite(
+        path,
+        pixels,
+        photometric=photometric,
+        resolution=(per_cm, per_cm),
+        resolutionunit="CENTIMETER",
+    )
+
+
+def _encode(path: Path, pixels: Picture, parameters: list[int]) -> None:
+    done, data = cv2.imencode(path.suffix, pixels, parameters)
+    if not done:
+        raise StackError(f"{path} cannot be encoded")
+    path.write_bytes(data.tobytes())
+
+
+def _replace(aside: Path, path: Path) -> None:
+    with aside.open("rb") as file:
+        os.fsync(file.fileno())
+    aside.replace(path)

@@ -1,0 +1,55 @@
+"""Display values and linear light: a lens adds up light, so that is what gets blended.
+
+The sRGB transfer function of IEC 61966-2-1, as tables.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.stacking.kernels import by_bands, encode_plane
+
+# Linear light in steps of 1/_STEPS, interpolated between: fine enough that every 16-bit value
+# comes back as itself (the curve is steepest, and straight, near black).
+_STEPS = 1 << 16
+
+
+@cache
+def linear_table(bits: int) -> NDArray[np.float32]:
+    """Linear light 0..1 for every display value of 8 or 16 bits, float32."""
+    display = np.arange(1 << bits, dtype=np.float64) / ((1 << bits) - 1)
+    linear = np.where(display <= 0.04045, display / 12.92, ((display + 0.055) / 1.055) ** 2.4)
+    return linear.astype(np.float32)
+
+
+@cache
+def _display_table() -> NDArray[np.float32]:
+    linear = np.arange(_STEPS + 2, dtype=np.float64) / _STEPS
+    display = np.where(
+        linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055
+    )
+    return (display * 65535).astype(np.float32)
+
+
+def to_display(planes: list[NDArray[np.float32]]) -> NDArray[np.uint16]:
+    """Join linear planes into a picture.
+
+    Parameters
+    ----------
+    planes
+        Blue, green and red, each (height, width), linear light. Outside 0..1 lies what noise and
+        overshoot of the pyramid add; the display has no such light, so it becomes black or white.
+
+    Returns
+    -------
+    array of shape (height, width, 3), uint16, sRGB-encoded
+    """
+    height, width = planes[0].shape
+    picture = np.empty((height, width, 3), np.uint16)
+    table = _display_table()
+    for channel, plane in enumerate(planes):
+        by_bands(encode_plane, height, plane, table, picture, channel)
+    return picture

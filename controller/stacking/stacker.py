@@ -1,0 +1,188 @@
+"""Align/blend of one stack: frames go in one at a time, the picture and its depth come out.
+
+Memory does not depend on the number of frames. The result depends on the frames, their positions
+and the order in which they are added, and on nothing else: the same frames in the same order give
+the same pixels, whether they stream from a run or lie in a folder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.errors import StackError
+from controller.stacking.align import Aligner, Transform
+from controller.stacking.blend import Blender
+from controller.stacking.depth import DepthTracker
+from controller.stacking.images import Picture, read_picture
+from controller.stacking.reach import valid_rect
+
+
+@dataclass(frozen=True)
+class FrameReport:
+    """What became of one frame.
+
+    Attributes
+    ----------
+    index
+        Of the slice.
+    name
+        File name, or the index when the frame came from memory.
+    transform
+        (2, 3) float64: frame pixel coordinates (x, y; the first pixel's centre is 0, 0) to
+        reference pixel coordinates.
+    correlation
+        With the neighbour it was aligned to, -1..1; 1 for the reference.
+    sharpness
+        Mean sharpness at the finest level over the frame, 8-bit display steps, >= 0.
+    """
+
+    index: int
+    name: str
+    transform: Transform
+    correlation: float
+    sharpness: float
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A finished stack.
+
+    Attributes
+    ----------
+    image
+        (height, width, 3) uint16, BGR, sRGB-encoded, in the reference frame's geometry.
+    depth
+        (height, width) float32: micrometres when every frame came with its position, otherwise
+        the slice index.
+    confidence
+        (height, width) float32, 0..1: how much the depth is to be believed.
+    valid_rect
+        (x, y, width, height): the part of the picture that every frame covers.
+    reports
+        In the order of fusion.
+    """
+
+    image: NDArray[np.uint16]
+    depth: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    valid_rect: tuple[int, int, int, int]
+    reports: tuple[FrameReport, ...]
+
+
+class Stacker:
+    """Fuses the frames of one stack; the first frame added is the reference."""
+
+    def __init__(self) -> None:
+        self._aligner = Aligner()
+        self._blender: Blender | None = None
+        self._depth: DepthTracker | None = None
+        self._shape: tuple[int, ...] = ()
+        self._type: np.dtype[np.generic] | None = None
+        self._reports: list[FrameReport] = []
+        self._knows_um: bool | None = None
+        self._warped: Picture | None = None
+
+    @property
+    def reports(self) -> tuple[FrameReport, ...]:
+        """Of the frames added so far, in the order of fusion."""
+        return tuple(self._reports)
+
+    def add(
+        self, frame: Picture | Path, index: int | None = None, z_um: float | None = None
+    ) -> FrameReport:
+        """Align one frame and blend it in.
+
+        Parameters
+        ----------
+        frame
+            A file, or (height, width, 3) BGR uint8/uint16.
+        index
+            Of its slice, >= 0, each once; counted from 0 when not given.
+        z_um
+            Position of the slice along the axis, micrometres: for all frames of a stack or none.
+
+        Raises
+        ------
+        AlignError
+            The frame cannot be aligned; it has not been blended, and the stack can go on.
+        StackError
+            Unreadable, of another size or type than the first, or index or position do not fit.
+        """
+        index = len(self._reports) if index is None else index
+        name = frame.name if isinstance(frame, Path) else f"frame {index}"
+        if any(report.index == index for report in self._reports):
+            raise StackError(f"{name}: slice {index} is in this stack already")
+        picture = read_picture(frame) if isinstance(frame, Path) else frame
+        self._check(picture, z_um, name)
+        position = float(index) if z_um is None else z_um
+        placement = self._aligner.place(index, position, picture, name)
+        if self._blender is None or self._depth is None:
+            self._begin(picture, z_um is not None)
+            assert self._blender is not None and self._depth is not None
+        to_frame = _inverse(placement.transform)
+        aligned = picture if placement.neighbour is None else self._warp(picture, to_frame)
+        self._blender.add(aligned, to_frame)
+        self._depth.add(index, position, self._blender.sharpness)
+        sharpness = float(self._blender.sharpness[0].mean())
+        report = FrameReport(index, name, placement.transform, placement.correlation, sharpness)
+        self._reports.append(report)
+        return report
+
+    def _check(self, picture: Picture, z_um: float | None, name: str) -> None:
+        if not self._reports:
+            return
+        if picture.shape != self._shape:
+            raise StackError(
+                f"{name} is {picture.shape[1]} x {picture.shape[0]} px, the frames before it are "
+                f"{self._shape[1]} x {self._shape[0]} px; a stack has frames of one size"
+            )
+        if picture.dtype != self._type:
+            raise StackError(
+                f"{name} has {picture.dtype} pixels, the frames before it {self._type}; a stack "
+                f"has frames of one type"
+            )
+        if (z_um is not None) != self._knows_um:
+            raise StackError(f"{name}: positions are given for all frames of a stack or for none")
+
+    def _begin(self, picture: Picture, knows_um: bool) -> None:
+        height, width = picture.shape[:2]
+        self._shape, self._type, self._knows_um = picture.shape, picture.dtype, knows_um
+        self._blender = Blender(height, width)
+        self._depth = DepthTracker(height, width)
+
+    def _warp(self, picture: Picture, to_frame: Transform) -> Picture:
+        if self._warped is None:
+            self._warped = np.empty_like(picture)
+        cv2.warpAffine(
+            picture,
+            to_frame,
+            (picture.shape[1], picture.shape[0]),
+            dst=self._warped,
+            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REFLECT,
+        )
+        return self._warped
+
+    def finish(self) -> Fused:
+        """The fused picture; the stacker is used up.
+
+        Raises
+        ------
+        StackError
+            No frame was added.
+        """
+        if self._blender is None or self._depth is None:
+            raise StackError("there is no frame to stack")
+        image = self._blender.finish()
+        depth = self._depth.finish()
+        rect = valid_rect([report.transform for report in self._reports], image.shape[:2])
+        return Fused(image, depth.depth, depth.confidence, rect, self.reports)
+
+
+def _inverse(transform: Transform) -> Transform:
+    return np.ascontiguousarray(np.linalg.inv(np.vstack([transform, [0, 0, 1]]))[:2])

@@ -1,0 +1,139 @@
+"""A run's end of align/blend: frames go out as they are counted, the run never waits for it.
+
+A stacker that dies takes nothing with it: when the run has all its frames, the stack is built
+anew from them, in the same order, and gives the same pixels.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from controller.errors import DeviceTimeout, StackError, WorkerCrashed
+from controller.workers import Worker
+
+#: For one frame, or for writing the results: far more than either takes at 100 megapixels.
+_PATIENCE_S = 600.0
+#: Frames handed over and not yet reported; more would wait in the pipe and could fill it.
+_UNDER_WAY = 4
+#: What ends the worker's process rather than one frame.
+_DEATHS = (WorkerCrashed, DeviceTimeout)
+
+
+@dataclass(frozen=True)
+class _Counted:
+    number: int
+    frame: Path
+    position_um: float
+
+
+class RunStream:
+    """Streams counted frames into a stacker process; a ``controller.interfaces.FrameStream``.
+
+    Parameters
+    ----------
+    folder
+        The run folder: takes the pictures and the process's log.
+    um_per_px
+        Object-side size of a pixel in the reference frame, micrometres.
+    """
+
+    def __init__(self, folder: Path, um_per_px: float) -> None:
+        self._folder = folder
+        self._um_per_px = um_per_px
+        self._frames: list[_Counted] = []
+        self._begin()
+
+    def add(self, number: int, frame: Path, position_um: float) -> None:
+        """See ``FrameStream``."""
+        counted = _Counted(number, frame, position_um)
+        self._frames.append(counted)
+        self._waiting.append(counted)
+
+    def reports(self) -> list[dict[str, Any]]:
+        """See ``FrameStream``; a frame that could not be aligned has ``error`` in its report."""
+        try:
+            self._hand_over()
+            while self._under_way and self._worker.ready(self._under_way[0][0]):
+                self._take_report()
+                self._hand_over()
+        except _DEATHS:
+            self._alive = False
+        told = list(self._untold)
+        self._untold.clear()
+        return told
+
+    def finish(self, check: Callable[[], None]) -> dict[str, Any]:
+        """See ``FrameStream``; stacks everything once more if the process has died meanwhile.
+
+        Raises
+        ------
+        StackError
+            No frame fits, or the process has died a second time.
+        """
+        try:
+            return self._finish(check)
+        except _DEATHS as death:
+            self._worker.close()
+            self._begin()
+            self._waiting.extend(self._frames)
+            try:
+                return self._finish(check)
+            except _DEATHS as again:
+                raise StackError(
+                    f"align/blend died twice ({death}; {again}). All frames are on disk: see "
+                    f"{self._folder / 'stacker.log'}, then 'macrorail stack {self._folder}'"
+                ) from again
+
+    def close(self) -> None:
+        """End the process. Safe to call twice."""
+        self._worker.close()
+
+    def _begin(self) -> None:
+        self._worker = Worker(
+            "controller.stacking.stream_worker", "stacker", log=self._folder / "stacker.log"
+        )
+        self._alive = True
+        self._waiting: deque[_Counted] = deque()
+        self._under_way: deque[tuple[int, _Counted]] = deque()
+        self._untold: list[dict[str, Any]] = []
+        self._left_out: list[int] = []
+
+    def _hand_over(self) -> None:
+        while self._alive and self._waiting and len(self._under_way) < _UNDER_WAY:
+            counted = self._waiting.popleft()
+            request = self._worker.send(
+                "add",
+                number=counted.number,
+                frame=str(counted.frame),
+                position_um=counted.position_um,
+            )
+            self._under_way.append((request, counted))
+
+    def _take_report(self, check: Callable[[], None] | None = None) -> None:
+        request, counted = self._under_way[0]
+        try:
+            report = self._worker.receive(request, _PATIENCE_S, check)
+            report.pop("id")
+        except StackError as error:
+            # Left out and said so: a frame that does not fit is never blended in silence.
+            report = {"number": counted.number, "error": str(error)}
+            self._left_out.append(counted.number)
+        self._under_way.popleft()
+        self._untold.append(report)
+
+    def _finish(self, check: Callable[[], None]) -> dict[str, Any]:
+        if not self._alive:
+            raise WorkerCrashed("it was gone before the last frame")
+        self._hand_over()
+        while self._under_way:
+            self._take_report(check)
+            self._hand_over()
+        fused = self._worker.request(
+            "finish", _PATIENCE_S, check, folder=str(self._folder), um_per_px=self._um_per_px
+        )
+        fused.pop("id")
+        return {**fused, "left_out": self._left_out}

@@ -1,0 +1,82 @@
+"""The align/blend process of a run: frames come by name, the picture is written by itself."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+from controller.stacking.images import write_depth, write_picture
+from controller.stacking.stacker import FrameReport, Fused, Stacker
+from controller.workers import serve
+
+_LESS_URGENT = 10
+
+
+class StreamWorker:
+    """One stack from its first frame to its pictures on disk."""
+
+    def __init__(self) -> None:
+        self._stacker = Stacker()
+        self._last_frame_s = 0.0
+
+    def add(self, number: int, frame: str, position_um: float) -> dict[str, Any]:
+        """Align and blend one frame; see :meth:`Stacker.add`."""
+        report = self._stacker.add(Path(frame), number, position_um)
+        self._last_frame_s = time.monotonic()
+        return report_to_dict(report)
+
+    def finish(self, folder: str, um_per_px: float) -> dict[str, Any]:
+        """Write ``fused.tif``, ``fused.jpg`` and ``depth.tif``; the manifest's ``fused``."""
+        last_frame_s = self._last_frame_s
+        fused = self._stacker.finish()
+        seconds = time.monotonic() - last_frame_s
+        return {
+            **write_results(fused, Path(folder), um_per_px),
+            "seconds_after_last_frame": round(seconds, 3),
+            "peak_rss_mb": peak_rss_mb(),
+        }
+
+
+def report_to_dict(report: FrameReport) -> dict[str, Any]:
+    """As the journal and the manifest have it."""
+    return {
+        "number": report.index,
+        "transform": report.transform.tolist(),
+        "correlation": report.correlation,
+        "sharpness": report.sharpness,
+    }
+
+
+def write_results(fused: Fused, folder: Path, um_per_px: float) -> dict[str, Any]:
+    """Write a run's pictures, each whole or not at all; returns the manifest's ``fused``."""
+    picture = folder / "fused.tif"
+    write_picture(picture, fused.image, um_per_px)
+    write_picture(folder / "fused.jpg", fused.image)
+    write_depth(folder / "depth.tif", fused.depth, um_per_px)
+    return {
+        "path": picture.name,
+        "sha256": hashlib.sha256(picture.read_bytes()).hexdigest(),
+        "valid_rect": list(fused.valid_rect),
+        "um_per_px": um_per_px,
+    }
+
+
+def peak_rss_mb() -> float:
+    """Largest memory this process has held, MB (10**6 bytes)."""
+    # Linux gives ru_maxrss in kibibytes (getrusage(2)).
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, 1)
+
+
+def main() -> None:
+    """Serve the parent until it closes the pipe, giving way to whoever drives the devices."""
+    os.nice(_LESS_URGENT)
+    worker = StreamWorker()
+    serve({"add": worker.add, "finish": worker.finish})
+
+
+if __name__ == "__main__":
+    main()
