@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TypeVar
 
+from pydantic import Field
+
 from controller.drivers.gphoto_settings import choose, widgets_of
 from controller.errors import (
     AutofocusFailed,
@@ -31,28 +33,28 @@ from controller.errors import (
 from controller.frame import Frame, store_frame
 from controller.instrument import CameraSection
 from controller.interfaces import CameraReport, Context, Exposure
+from controller.quantity import Duration
 from sims.bodies.base import Body, Kind, Shot, StoredFile
 from sims.bodies.faults import Action, Fault, Reason, Refusal
 
 _CARD, _MEMORY = "Memory card", "Internal RAM"
 _PATIENCE_S = 2.5
-_FRAME_TIMEOUT_S = 60.0
 _BUSY_RETRIES = 5
 _BACK_OFF_S = 0.2
 
 Answer = TypeVar("Answer")
 
-_REFUSED: dict[Reason, type[CameraError]] = {
-    Reason.BUSY: CameraBusy,
-    Reason.STORE_FULL: CameraStorageFull,
-    Reason.NOT_LIVE_VIEW: NotInLiveView,
-    Reason.LIVE_VIEW_PROHIBITED: CameraError,
-    Reason.END_STOP: FocusLimit,
-    Reason.STEP_TOO_SMALL: CameraError,
-    Reason.OUT_OF_FOCUS: AutofocusFailed,
-    Reason.VALUE_NOT_OFFERED: CameraSettingRefused,
-    Reason.NO_SUCH_FILE: FrameMissing,
-    Reason.GENERAL: CameraError,
+_REFUSED: dict[Reason, tuple[type[CameraError], str]] = {
+    Reason.BUSY: (CameraBusy, "drain the camera and wait a moment"),
+    Reason.STORE_FULL: (CameraStorageFull, "it is full; empty the card or put in another"),
+    Reason.NOT_LIVE_VIEW: (NotInLiveView, "switch live view on before driving the lens"),
+    Reason.LIVE_VIEW_PROHIBITED: (CameraError, "live view cannot start"),
+    Reason.END_STOP: (FocusLimit, "the lens is at its end stop; home the axis"),
+    Reason.STEP_TOO_SMALL: (CameraError, "drive the lens by more steps at once"),
+    Reason.OUT_OF_FOCUS: (AutofocusFailed, "set lens and body to manual focus"),
+    Reason.VALUE_NOT_OFFERED: (CameraSettingRefused, "check the setting's value"),
+    Reason.NO_SUCH_FILE: (FrameMissing, "drain the camera before the next exposure"),
+    Reason.GENERAL: (CameraError, "drain the camera before the next exposure"),
 }
 
 
@@ -77,7 +79,15 @@ class InProcessCamera:
     """
 
     class Options(CameraSection):
-        """Camera section of a rig; no keys of its own."""
+        """Camera section of a rig.
+
+        Attributes
+        ----------
+        frame_timeout_s
+            How long after the end of an exposure its frame counts as lost.
+        """
+
+        frame_timeout_s: Duration = Field(alias="frame_timeout", default=30.0, gt=0)
 
     def __init__(self, options: Options, context: Context) -> None:
         self._options = options
@@ -129,7 +139,7 @@ class InProcessCamera:
         shot = self._asked(lambda: body.release(self._target == _CARD, fault), "release")
         self._exposures += 1
         self._on_its_way = _OnItsWay(shot)
-        self._clock.sleep(shot.light.end_s - self._clock.now())
+        self._sleep_until(shot.light.end_s)
         return Exposure(stem, self._exposures, started_s, self._clock.now())
 
     def collect(self, exposure: Exposure) -> Frame:
@@ -187,7 +197,7 @@ class InProcessCamera:
         self._clock.sleep(body.busy_s)
         stopped = body.drive_end()
         if stopped is not None:
-            raise _REFUSED[stopped](f"driving the lens by {steps} steps: it is at its end stop")
+            raise _refused(stopped, f"driving the lens by {steps} steps")
 
     def close(self) -> None:
         """See :class:`controller.interfaces.Camera`; an exposure under way stays with the body."""
@@ -217,12 +227,13 @@ class InProcessCamera:
     # What the body does with time and faults.
 
     def _finish(self, shot: Shot) -> None:
-        """Let an exposure that may still be under way come to its end and be announced."""
+        """Let an exposure come to its end and wait for its frame, as long as is agreed."""
         body = self._body()
-        self._clock.sleep(max(0.0, shot.light.end_s - self._clock.now()))
+        self._sleep_until(shot.light.end_s)
         if shot in body.under_way:
             body.develop(shot)
-        self._clock.sleep(max(0.0, shot.ready_s - self._clock.now()))
+        lost_at_s = shot.light.end_s + self._options.frame_timeout_s
+        self._sleep_until(min(shot.ready_s, lost_at_s) if shot.announced else lost_at_s)
 
     def _await_announcements(self, pending: _OnItsWay) -> None:
         self._finish(pending.shot)
@@ -232,12 +243,14 @@ class InProcessCamera:
                 pending.announced.append(body.file(notice.handle))
         missing = len(pending.shot.formats) - len(pending.announced)
         if missing:
-            self._clock.sleep(_FRAME_TIMEOUT_S)
             raise FrameMissing(
                 f"exposure {self._exposures}: {missing} of {len(pending.shot.formats)} files did "
-                f"not arrive within {_FRAME_TIMEOUT_S:g} s; drain the camera before the next "
-                f"exposure"
+                f"not arrive within {self._options.frame_timeout_s:g} s; drain the camera before "
+                f"the next exposure"
             )
+
+    def _sleep_until(self, world_s: float) -> None:
+        self._clock.sleep(max(0.0, world_s - self._clock.now()))
 
     def _fetch(self, file: StoredFile, stem: Path) -> Frame:
         body = self._body()
@@ -302,4 +315,5 @@ class InProcessCamera:
 
 
 def _refused(reason: Reason, operation: str) -> CameraError:
-    return _REFUSED[reason](f"{operation}: the camera refuses ({reason.name.lower()})")
+    error, advice = _REFUSED[reason]
+    return error(f"{operation}: the camera refuses; {advice}")

@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pydantic import Field
+
 from controller.drivers.gphoto_settings import quantity
 from controller.errors import ConnectError, DeviceError, FrameMissing, MacrorailError, OperatorStop
 from controller.frame import Frame
 from controller.instrument import CameraSection
 from controller.interfaces import CameraReport, Context, Exposure
+from controller.quantity import Duration
 from controller.workers import Worker
 
 _OPEN_TIMEOUT_S = 30.0
@@ -27,7 +30,6 @@ _DRIVE_TIMEOUT_S = 20.0
 _DRAIN_TIMEOUT_S = 15.0
 _CLOSE_TIMEOUT_S = 5.0
 _RELEASE_TIMEOUT_S = 15.0
-_FRAME_TIMEOUT_S = 60.0
 _LONGEST_EXPOSURE_S = 60.0
 """Assumed for a shutter setting that is no number (bulb)."""
 
@@ -54,7 +56,15 @@ class GphotoCamera:
     """
 
     class Options(CameraSection):
-        """Camera section of a rig; no keys of its own."""
+        """Camera section of a rig.
+
+        Attributes
+        ----------
+        frame_timeout_s
+            How long after the end of an exposure its frame counts as lost (wall time).
+        """
+
+        frame_timeout_s: Duration = Field(alias="frame_timeout", default=30.0, gt=0)
 
     def __init__(self, options: Options, context: Context) -> None:
         self._options = options
@@ -113,13 +123,12 @@ class GphotoCamera:
             )
         self._exposures += 1
         number, exposure_s = self._exposures, self._exposure_s()
+        # Long-exposure noise reduction takes as long again before the frame is ready.
+        frame_timeout_s = self._options.frame_timeout_s + exposure_s
         started_s = self._context.clock.now()
         release = worker.send("expose", number=number)
-        collect = worker.send(
-            "collect", number=number, stem=str(stem), timeout_s=_FRAME_TIMEOUT_S + exposure_s
-        )
-        collect_timeout_s = _FRAME_TIMEOUT_S + exposure_s + _RELEASE_TIMEOUT_S
-        self._on_its_way = _OnItsWay(number, collect, collect_timeout_s)
+        collect = worker.send("collect", number=number, stem=str(stem), timeout_s=frame_timeout_s)
+        self._on_its_way = _OnItsWay(number, collect, frame_timeout_s + _RELEASE_TIMEOUT_S)
         try:
             self._receive(release, _RELEASE_TIMEOUT_S + 2 * exposure_s)
         except DeviceError:

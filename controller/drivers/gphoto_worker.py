@@ -171,7 +171,7 @@ class CameraOwner:
             try:
                 camera.exit(self._context)
             except gp.GPhoto2Error as error:
-                raise explain(error.code, self._heard(), "closing the camera") from error
+                raise self._failed(error, "closing the camera") from error
         return {}
 
     # Releasing and receiving.
@@ -188,14 +188,12 @@ class CameraOwner:
     def _reason_of_refusal(self) -> Exception:
         """Why the shutter was not released, where libgphoto2 says only -1: look at the camera."""
         try:
-            fired = self._take_in(_QUIET_MS)
+            self._orphans += self._take_in(_QUIET_MS)
             free_kb = [store.freekbytes for store in self._owned().get_storageinfo(self._context)]
-        except (gp.GPhoto2Error, DeviceLost, CameraError) as error:
-            return DeviceLost(
-                f"releasing the shutter: the camera is gone ({error}); check cable and power, "
-                f"then open it again"
-            )
-        self._orphans += fired
+        except gp.GPhoto2Error as error:
+            return _lost(error, self._heard())
+        except DeviceLost as lost:
+            return lost
         if free_kb and max(free_kb) == 0:
             return CameraStorageFull(
                 "releasing the shutter: the card is full; empty it or put in another"
@@ -215,14 +213,8 @@ class CameraOwner:
         try:
             kind, data = self._owned().wait_for_event(timeout_ms, self._context)
         except gp.GPhoto2Error as error:
-            text = self._heard()
-            if error.code == GP_ERROR:
-                # A camera that is there answers a wait for events, whatever else it refuses.
-                raise DeviceLost(
-                    f"the camera is gone ({text or 'error -1'}); check cable and power, then open "
-                    f"it again"
-                ) from error
-            raise explain(error.code, text, "waiting for the camera") from error
+            # A camera that is there answers a wait for events, whatever else it refuses.
+            raise _lost(error, self._heard()) from error
         return kind, data
 
     def _take_in(self, quiet_ms: int) -> list[str]:
@@ -241,7 +233,7 @@ class CameraOwner:
             file = self._owned().file_get(folder, name, gp.GP_FILE_TYPE_NORMAL, None, self._context)
             data = bytes(memoryview(file.get_data_and_size()))
         except gp.GPhoto2Error as error:
-            raise explain(error.code, self._heard(), f"fetching {name}") from error
+            raise self._failed(error, f"fetching {name}") from error
         frame = store_frame(stem.with_name(stem.name + Path(name).suffix.lower()), data, name)
         if folder != _MEMORY_FOLDER:
             try:
@@ -283,10 +275,9 @@ class CameraOwner:
             try:
                 return act()
             except gp.GPhoto2Error as error:
-                text = self._heard()
                 refused_at_once = time.monotonic() - began < 0.5
                 if error.code != GP_ERROR_BUSY or pause_s is None or not refused_at_once:
-                    raise explain(error.code, text, doing) from error
+                    raise self._failed(error, doing) from error
             self._orphans += self._take_in(quiet_ms=0)
             time.sleep(pause_s)
         raise AssertionError("the last attempt returns or raises")
@@ -373,10 +364,20 @@ class CameraOwner:
                     f"{folder.rstrip('/')}/{below.get_name(i)}" for i in range(below.count())
                 ]
         except gp.GPhoto2Error as error:
-            raise explain(error.code, self._heard(), "listing the card") from error
+            raise self._failed(error, "listing the card") from error
         return sorted(found)
 
     # The library.
+
+    def _failed(self, error: Any, doing: str) -> Exception:
+        """What to raise for a failed call; -1 can also mean that the camera is gone."""
+        explained = explain(error.code, self._heard(), doing)
+        if error.code == GP_ERROR and type(explained) is CameraError:
+            try:
+                self._orphans += self._take_in(quiet_ms=1)
+            except DeviceLost as lost:
+                return lost
+        return explained
 
     def _owned(self) -> Any:
         if self._camera is None:
@@ -389,6 +390,13 @@ class CameraOwner:
     def _heard(self) -> str:
         said, self._said = " ".join(self._said), []
         return said
+
+
+def _lost(error: Any, text: str) -> DeviceLost:
+    return DeviceLost(
+        f"the camera is gone ({text or f'error {error.code}'}); check cable and power, then open "
+        f"it again"
+    )
 
 
 def _log(text: str) -> None:

@@ -1,0 +1,161 @@
+"""The cameras that the conformance suite runs on, each in a world of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from controller.clock import Clock, WorldClock
+from controller.drivers.gphoto import GphotoCamera
+from controller.interfaces import Context
+from sims.bodies.faults import Action, Fault, Reason
+from sims.camera import InProcessCamera
+from sims.clock import VirtualClock
+from tests.conformance.camera_process import TIME_SCALE, facts, make_body
+
+OPTIONS: dict[str, Any] = {
+    "driver": "named.by:Test",
+    "port": "bench",
+    "image_width": 300,
+    "image_height": 200,
+    "pixel_pitch": "4 um",
+    "frame_size": "10 kB",
+    "download": "0.2 s",
+    "frame_timeout": "2 s",
+}
+
+
+def stop_at(clock: Clock, at_s: float) -> Callable[[float], None]:
+    """A device of the virtual world that presses Ctrl-C once."""
+    pressed = []
+
+    def press(now_s: float) -> None:
+        if now_s >= at_s and not pressed:
+            pressed.append(now_s)
+            clock.request_stop("Ctrl-C")
+
+    return press
+
+
+@dataclass(frozen=True)
+class CameraWorld:
+    """A camera and the world that it lives in.
+
+    Attributes
+    ----------
+    make
+        A new driver for the same body, not opened; it can also drive the lens.
+    clock
+        The world's clock.
+    add_fault
+        Adds a fault to the body's script.
+    clear_faults
+        Forgets those that have not struck.
+    stop_soon
+        Has the operator ask for a stop after 1 s of world time.
+    facts
+        What is true of the body: ``exposures``, ``card`` and ``memory`` (file names),
+        ``glass_steps``, ``live_view``.
+    """
+
+    make: Callable[[], Any]
+    clock: Clock
+    add_fault: Callable[[Fault], None]
+    clear_faults: Callable[[], None]
+    stop_soon: Callable[[], None]
+    facts: Callable[[], dict[str, Any]]
+
+
+class BodyProcess:
+    """A body behind PTP/IP in a process of its own: libgphoto2 holds the interpreter's lock."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.conformance.camera_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def close(self) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(20)
+        self._process.stdout.close()
+
+
+@contextmanager
+def in_process(**body: Any) -> Iterator[CameraWorld]:
+    """The body in this process, in virtual time."""
+    clock = VirtualClock()
+    camera_body = make_body(clock, **body)
+    context = Context(clock, {"camera": camera_body})
+    options = InProcessCamera.Options.model_validate(OPTIONS)
+    yield CameraWorld(
+        make=lambda: InProcessCamera(options, context),
+        clock=clock,
+        add_fault=camera_body.faults.add,
+        clear_faults=camera_body.faults.clear,
+        stop_soon=lambda: clock.attach(stop_at(clock, clock.now() + 1.0)),
+        facts=lambda: facts(camera_body),
+    )
+
+
+@contextmanager
+def over_ptpip(process: BodyProcess, **body: Any) -> Iterator[CameraWorld]:
+    """The body behind PTP/IP, driven by the real libgphoto2."""
+    made = process.ask(do="make", **body)
+    clock = WorldClock(TIME_SCALE, made["epoch_s"])
+    context = Context(clock, {"camera": made["address"]})
+    options = GphotoCamera.Options.model_validate(OPTIONS)
+
+    def clear_faults() -> None:
+        process.ask(do="clear_faults")
+
+    def add_fault(fault: Fault) -> None:
+        process.ask(
+            do="fault",
+            operation=fault.operation,
+            action=fault.action.name,
+            reason=fault.reason.name,
+            delay_s=fault.delay_s,
+            after=fault.after,
+            times=fault.times,
+        )
+
+    yield CameraWorld(
+        make=lambda: GphotoCamera(options, context),
+        clock=clock,
+        add_fault=add_fault,
+        clear_faults=clear_faults,
+        stop_soon=lambda: threading.Timer(1.0 / TIME_SCALE, clock.request_stop, ["Ctrl-C"]).start(),
+        facts=lambda: process.ask(do="facts"),
+    )
+    process.ask(do="unmake")
+
+
+def refuse(operation: str, reason: Reason, times: int = 1) -> Fault:
+    """A fault that makes the body refuse."""
+    return Fault(operation, Action.REFUSE, reason, times=times)
+
+
+def wait_until(true: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    """Wait in wall time for something that another process does."""
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline, f"still not so after {timeout_s:g} s"
+        time.sleep(0.02)
