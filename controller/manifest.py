@@ -8,6 +8,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable
 from importlib.metadata import version
+from itertools import pairwise
 from typing import Any
 
 from controller.journal import Entry
@@ -87,7 +88,7 @@ def _slice(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _timing(entries: list[Entry]) -> dict[str, float | int]:
     exposed = [entry.world_s for entry in entries if entry.event == "exposed"]
-    cycles = sorted(after - before for before, after in zip(exposed, exposed[1:], strict=False))
+    cycles = sorted(after - before for before, after in pairwise(exposed))
     return {
         "total_s": entries[-1].world_s if entries else 0.0,
         "exposures": len(exposed),

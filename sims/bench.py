@@ -22,9 +22,9 @@ from pydantic import Field
 
 from controller.clock import WorldClock
 from controller.errors import ConnectError
-from controller.instrument import BenchSection, Rig
+from controller.instrument import Rig
 from controller.quantity import Duration
-from sims.world import SpecimenSection, VibrationSection
+from sims.world import WorldSection
 
 ADDRESS_FILE = "address.json"
 CONTROL_SOCKET = "control"
@@ -43,23 +43,17 @@ class SimulatedBench:
         The whole rig: what the camera, axis and optics are said to be is what the world builds.
     """
 
-    class Options(BenchSection):
+    class Options(WorldSection):
         """Keys of a rig's bench section.
 
         Attributes
         ----------
-        specimen
-            What stands in front of the lens.
-        vibration
-            How the instrument trembles after a move.
         linger_s
             Wall time that a world waits for an owner before it ends.
         address
             A world that runs already; a new one is started when not given.
         """
 
-        specimen: SpecimenSection
-        vibration: VibrationSection = VibrationSection()
         linger_s: Duration = Field(alias="linger", default=60.0, gt=0)
         address: str | None = None
 

@@ -47,11 +47,9 @@ class WorldProcess:
         self._clock = WorldClock(rig.bench.time_scale)
         self._rail: FirmwareProcess | None = None
         if isinstance(rig.axis, SerialRail.Options):
-            self._rail = FirmwareProcess(
-                folder, self._clock, um_per_microstep=rig.axis.um_per_step
-            )
+            self._rail = FirmwareProcess(folder, self._clock, um_per_microstep=rig.axis.um_per_step)
         carriage = self._rail.carriage if self._rail else None
-        scene = build_scene(rig, rig.bench.specimen, rig.bench.seed)
+        scene = build_scene(rig, rig.bench)
         # Drawn now, or the first exposure would wait for it while the world's time runs on.
         scene.truth(rig.bench.specimen.near_um)
         self._world = World(scene, self._clock, rig.bench.vibration, carriage)

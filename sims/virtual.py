@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.drivers.rail import SerialRail
-from controller.instrument import BenchSection, Rig
+from controller.instrument import Rig
 from sims.bodies.nikon import NikonBody
 from sims.carriage import Carriage
 from sims.clock import VirtualClock
 from sims.firmware_native import NativeBoard
 from sims.virtual_port import VirtualPort
-from sims.world import SpecimenSection, VibrationSection, World, build_lens, build_scene
+from sims.world import World, WorldSection, build_lens, build_scene
 
 
 class VirtualBench:
@@ -28,11 +28,8 @@ class VirtualBench:
         The truth, for tests; ``board`` and ``carriage`` are ``None`` when the lens is the axis.
     """
 
-    class Options(BenchSection):
+    class Options(WorldSection):
         """Keys of a rig's bench section; ``time_scale`` has no meaning here."""
-
-        specimen: SpecimenSection
-        vibration: VibrationSection = VibrationSection()
 
     def __init__(self, options: Options, rig: Rig) -> None:
         self.clock = VirtualClock()
@@ -43,7 +40,7 @@ class VirtualBench:
             self.board = NativeBoard()
             self.carriage = Carriage(self.board.state, rig.axis.um_per_step)
             self.ports = {"rail": VirtualPort(self.board, self.clock)}
-        scene = build_scene(rig, options.specimen, options.seed)
+        scene = build_scene(rig, options)
         self.world = World(scene, self.clock, options.vibration, self.carriage)
         self.body = NikonBody(self.world, lens=build_lens(rig))
         self.ports = {**self.ports, "camera": self.body}

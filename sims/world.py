@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from controller.clock import Clock
 from controller.document import Section, key_error
-from controller.instrument import Rig
+from controller.instrument import BenchSection, Rig
 from controller.quantity import Duration, Length
 from sims.bodies.base import LightGathered
 from sims.bodies.lens import SimulatedLens
@@ -19,6 +20,8 @@ from sims.scene import Scene, SceneOptions
 
 #: How often an exposure looks at where the carriage is; enough for motion blur, cheap to render.
 _LOOKS = 5
+#: What the ring of a lens says that the body cannot read.
+_UNREAD_F_NUMBER = 8.0
 
 
 class SpecimenSection(Section):
@@ -63,6 +66,21 @@ class VibrationSection(Section):
         return self.amplitude_um * math.exp(-since_rest_s / self.decay_s) * swing
 
 
+class WorldSection(BenchSection):
+    """Keys of a bench section that say what the world is like.
+
+    Attributes
+    ----------
+    specimen
+        What stands in front of the lens.
+    vibration
+        How the instrument trembles after a move.
+    """
+
+    specimen: SpecimenSection
+    vibration: VibrationSection = VibrationSection()
+
+
 @dataclass(frozen=True)
 class World:
     """What the camera looks at.
@@ -88,19 +106,22 @@ class World:
         """The JPEG of what the lens saw while the shutter was open."""
         shutter_s = light.end_s - light.start_s
         times_s = [light.start_s + shutter_s * look / (_LOOKS - 1) for look in range(_LOOKS)]
+        breathing = 1.0
         if light.lens is not None:
             position_um, offsets_um = light.lens.plane_um, [(0.0, 0.0, 0.0)]
+            breathing = light.lens.scale
         else:
             assert self.carriage is not None, "a camera without a lens of its own needs a carriage"
             position_um = self.carriage.position_um(times_s[_LOOKS // 2])
             offsets_um = [self._offset_um(at_s, position_um) for at_s in times_s]
         return self.scene.render(
             position_um,
-            f_number=light.f_number,
+            f_number=light.f_number or _UNREAD_F_NUMBER,
             iso=light.iso,
             shutter_s=shutter_s,
             exposure_number=light.number,
             offsets_um=offsets_um,
+            breathing=breathing,
             quality=light.jpeg_quality,
         )
 
@@ -111,24 +132,37 @@ class World:
         return sway_um, 0.6 * sway_um, along_um
 
 
-def build_scene(rig: Rig, specimen: SpecimenSection, seed: int) -> Scene:
+def build_scene(rig: Rig, world: WorldSection) -> Scene:
     """The scene that a rig's camera and optics look at, if they are what the rig says."""
     return Scene(
         SceneOptions(
-            seed=seed,
+            seed=world.seed,
             width_px=rig.camera.image_width,
             height_px=rig.camera.image_height,
             pixel_pitch_um=rig.camera.pixel_pitch_um,
             magnification=rig.optics.magnification,
             pupil_ratio=rig.optics.pupil_ratio,
-            specimen_near_um=specimen.near_um,
-            specimen_far_um=specimen.far_um,
+            specimen_near_um=world.specimen.near_um,
+            specimen_far_um=world.specimen.far_um,
         )
     )
+
+
+def write_truth(rig: Rig, position_um: float, f_number: float, folder: Path) -> None:
+    """Write what a stack shot with ``rig`` should become, in the geometry of the frame at
+    ``position_um``: ``truth.png`` and ``truth_depth.npy`` (see :meth:`Scene.write_truth`).
+
+    Parameters
+    ----------
+    rig
+        Its bench section is a :class:`WorldSection`.
+    """
+    assert isinstance(rig.bench, WorldSection), "only a simulated world knows the truth"
+    scene = build_scene(rig, rig.bench)
+    breathing = rig.axis.magnification_at(position_um, 1.0)
+    scene.write_truth(folder, position_um, f_number, breathing)
 
 
 def build_lens(rig: Rig) -> SimulatedLens | None:
     """The camera's own lens, when it is what moves the plane in focus."""
     return SimulatedLens() if rig.axis.shares_camera else None
-
-

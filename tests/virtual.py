@@ -40,10 +40,17 @@ bench:
   specimen: {near: 10 mm, far: 12 mm}
 """
 
-LENS = RAIL.replace("driver: controller.drivers.rail:SerialRail\n  port: bench", (
-    "driver: controller.drivers.lens:LensAxis\n  lens: "
-    f"{Path(__file__).parents[1] / 'configs/lenses/simulated-105mm.yaml'}"
-)).replace("to: 60 mm", "to: 15 mm").replace("closest_approach: 45 mm", "closest_approach: 14 mm")
+LENS = (
+    RAIL.replace(
+        "driver: controller.drivers.rail:SerialRail\n  port: bench",
+        (
+            "driver: controller.drivers.lens:LensAxis\n  lens: "
+            f"{Path(__file__).parents[1] / 'configs/lenses/simulated-105mm.yaml'}"
+        ),
+    )
+    .replace("to: 60 mm", "to: 15 mm")
+    .replace("closest_approach: 45 mm", "closest_approach: 14 mm")
+)
 
 PROTOCOL = """
 specimen: {{id: test-specimen}}
@@ -55,9 +62,7 @@ max_slices: 5000
 """
 
 
-def protocol_text(
-    near: str = "10.2 mm", far: str = "11 mm", spacing: str = "overlap: 30 %"
-) -> str:
+def protocol_text(near: str = "10.2 mm", far: str = "11 mm", spacing: str = "overlap: 30 %") -> str:
     return PROTOCOL.format(near=near, far=far, spacing=spacing)
 
 

@@ -74,7 +74,3 @@ def _name(error: MacrorailError) -> str:
     return {2: "Refused", 3: "Device", 4: "Coverage", 5: "Stopped", 6: "Stacking"}.get(
         error.exit_code, "Error"
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

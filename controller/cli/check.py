@@ -71,7 +71,8 @@ def examine(instrument: Instrument, permit: Callable[[], None], console: Console
     told = "estimated" if axis.estimated else "proven by the device"
     console.print(
         f"axis    {axis.model}, {axis.version}; {format_length(low_um)} to "
-        f"{format_length(high_um)} in steps of {format_length(axis.resolution_um)}, positions {told}",
+        f"{format_length(high_um)} in steps of {format_length(axis.resolution_um)}, positions "
+        f"{told}",
         markup=False,
     )
     camera = instrument.camera.open()
