@@ -8,10 +8,10 @@ import sys
 import traceback
 
 import typer
-from rich.console import Console
 
 from controller.cli.check import check
 from controller.cli.dof import dof
+from controller.cli.messages import message_console
 from controller.cli.plan import plan
 from controller.cli.run import run
 from controller.cli.stack import stack
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         0 done; 2 configuration or usage; 3 device; 4 coverage not proven; 5 stopped by the
         operator; 6 stacking; 70 a bug.
     """
-    console = Console(stderr=True, highlight=False)
+    console = message_console()
     try:
         code = app(arguments, standalone_mode=False)
     except MacrorailError as error:

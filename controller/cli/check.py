@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from controller.cli.messages import message_console
 from controller.cli.rigs import RIG_HELP, choose_rig
 from controller.cli.signals import stopped_by_signals
 from controller.errors import OperatorStop
@@ -35,7 +36,7 @@ def check(
 
       macrorail check --rig lab.yaml --yes --json
     """
-    console = Console(stderr=True, highlight=False)
+    console = message_console()
     loaded = load_rig(choose_rig(rig, console))
     low_um, high_um = loaded.axis.allowed_um
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from controller.cli.bands import draw_bands
+from controller.cli.messages import message_console
 from controller.cli.rigs import RIG_HELP, choose_rig
 from controller.instrument import load_rig
 from controller.plan import Plan, PlannedSlice, make_plan
@@ -38,7 +38,7 @@ def plan(
 
       macrorail plan beetle.yaml --rig lab.yaml --json
     """
-    rig_path = choose_rig(rig, Console(stderr=True, highlight=False))
+    rig_path = choose_rig(rig, message_console())
     made = make_plan(load_protocol(protocol), load_rig(rig_path))
     if as_json:
         typer.echo(json.dumps(made.to_dict(), indent=2))

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from controller.cli.display import RunDisplay
+from controller.cli.messages import message_console
 from controller.cli.rigs import RIG_HELP, choose_rig
 from controller.cli.signals import stopped_by_signals
 from controller.document import load_document
@@ -47,7 +48,7 @@ def run(
 
       macrorail run beetle.yaml --rig lab.yaml --out /data/runs
     """
-    console = Console(stderr=True, highlight=False)
+    console = message_console()
     rig_path = choose_rig(rig, console)
     wanted = load_document(protocol, Protocol)
     instrument = load_rig(rig_path)
@@ -72,9 +73,7 @@ def run(
     return 0
 
 
-def carry_out(
-    folder: Path, wanted: Protocol, rig: Rig, plan: Plan, console: Console
-) -> RunEnd:
+def carry_out(folder: Path, wanted: Protocol, rig: Rig, plan: Plan, console: Console) -> RunEnd:
     """Connect the rig, walk the plan, and journal it all in ``folder``."""
     with (
         connect(rig, log_folder=folder) as instrument,

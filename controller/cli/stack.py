@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from controller.cli.messages import message_console
 from controller.errors import ConfigError
 from controller.journal import JOURNAL, read_journal
 from controller.stacking.images import is_picture, write_depth, write_picture
@@ -68,7 +68,7 @@ def stack(
 
       macrorail stack runs/20261122-200000-beetle -o again.tif
     """
-    console = Console(stderr=True, highlight=False)
+    console = message_console()
     frames = find_frames(sources)
     first = reference_place(reference, len(frames))
     order = frames[first:] + frames[:first][::-1]
