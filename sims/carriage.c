@@ -23,7 +23,7 @@ static void add_sample(struct carriage *carriage, uint64_t tick) {
     carriage->sample_count++; /* last: a reader trusts what is counted */
 }
 
-void carriage_sample(struct carriage *carriage) {
+EXPORT void carriage_sample(struct carriage *carriage) {
     uint64_t count = carriage->sample_count;
     if (count > 0 && carriage->samples[(count - 1) % CARRIAGE_SAMPLES].place == carriage->place) {
         return;
@@ -54,7 +54,7 @@ static bool turn(struct carriage *carriage) {
     return true;
 }
 
-void carriage_step(struct carriage *carriage) {
+EXPORT void carriage_step(struct carriage *carriage) {
     bool forward = carriage->direction > 0;
     bool min_before = min_is_pressed(carriage), max_before = max_is_pressed(carriage);
     carriage->edges++;
@@ -84,10 +84,10 @@ static bool reads(struct carriage *carriage, bool pressed, uint64_t changed) {
     return pressed;
 }
 
-bool carriage_min_reads_pressed(struct carriage *carriage) {
+EXPORT bool carriage_min_reads_pressed(struct carriage *carriage) {
     return reads(carriage, min_is_pressed(carriage), carriage->min_changed);
 }
 
-bool carriage_max_reads_pressed(struct carriage *carriage) {
+EXPORT bool carriage_max_reads_pressed(struct carriage *carriage) {
     return reads(carriage, max_is_pressed(carriage), carriage->max_changed);
 }

@@ -31,6 +31,9 @@ class FirmwareProcess:
     start_um, length_um, play_um
         Where the carriage stands at first, distance of the two switches, play of the screw's nut;
         micrometres.
+    emulated
+        Run the chip's own image in an emulator (``sims.firmware_avr``) and not the firmware
+        compiled for this computer; that keeps up with a time scale of 2 at most.
 
     Attributes
     ----------
@@ -49,6 +52,7 @@ class FirmwareProcess:
         start_um: float = 5_000.0,
         length_um: float = 100_000.0,
         play_um: float = 0.0,
+        emulated: bool = False,
     ) -> None:
         build_library()
         world = folder / "carriage"
@@ -57,6 +61,7 @@ class FirmwareProcess:
         command += ["--start-place", str(round(start_um / um_per_microstep))]
         command += ["--length", str(round(length_um / um_per_microstep))]
         command += ["--play", str(round(play_um / um_per_microstep))]
+        command += ["--emulated"] if emulated else []
         log = folder / "firmware.log"
         with log.open("ab") as error:
             self._process = subprocess.Popen(

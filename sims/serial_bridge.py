@@ -14,7 +14,9 @@ import tty
 from pathlib import Path
 
 from controller.clock import WorldClock
+from sims.board import Board
 from sims.carriage import CarriageState
+from sims.firmware_avr import AvrBoard
 from sims.firmware_native import NativeBoard
 
 _BUSY_WAIT_MS = 1
@@ -33,7 +35,7 @@ class SerialBridge:
         The world's clock.
     """
 
-    def __init__(self, board: NativeBoard, clock: WorldClock) -> None:
+    def __init__(self, board: Board, clock: WorldClock) -> None:
         self.board = board
         self.clock = clock
         self._master, slave = pty.openpty()
@@ -99,13 +101,15 @@ def main() -> None:
     parser.add_argument("--start-place", type=int, default=5_000, help="microsteps")
     parser.add_argument("--length", type=int, default=160_000, help="microsteps between switches")
     parser.add_argument("--play", type=int, default=0, help="microsteps")
+    parser.add_argument("--emulated", action="store_true", help="the chip's own image, emulated")
     asked = parser.parse_args()
     clock = WorldClock(asked.time_scale, asked.epoch)
     size = ctypes.sizeof(CarriageState)
     with asked.world.open("w+b") as file:
         file.truncate(size)
         memory = mmap.mmap(file.fileno(), size)
-    board = NativeBoard(
+    make: type[NativeBoard] | type[AvrBoard] = AvrBoard if asked.emulated else NativeBoard
+    board = make(
         CarriageState.from_buffer(memory),
         start_place=asked.start_place,
         length=asked.length,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sims.board import Board
 from sims.clock import VirtualClock
-from sims.firmware_native import NativeBoard
 
 _STRIDE_S = 0.0005
 
@@ -21,7 +21,7 @@ class VirtualPort:
         The world's clock, which carries the board along.
     """
 
-    def __init__(self, board: NativeBoard, clock: VirtualClock) -> None:
+    def __init__(self, board: Board, clock: VirtualClock) -> None:
         self.board = board
         self.clock = clock
         self.timeout: float | None = 0.1

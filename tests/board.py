@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 
 from controller.drivers import wire
+from sims.board import Board
 from sims.carriage import TICKS_PER_S
 from sims.firmware_native import NativeBoard
 
@@ -32,21 +33,24 @@ class Noise:
                 out.append(byte)
                 continue
             self.faults += 1
-            match self._random.randrange(3):
+            match self._random.randrange(4):
                 case 0:
                     out.append(byte ^ 1 << self._random.randrange(8))
                 case 1:
                     pass
                 case 2:
                     out += bytes([byte, byte])
+                case 3:
+                    # One in 256 of these is the emergency byte.
+                    out.append(self._random.randrange(256))
         return bytes(out)
 
 
 class Host:
     """Asks and waits; repeats a command until an undamaged answer arrives."""
 
-    def __init__(self, board: NativeBoard | None = None, distort: Distort = clean) -> None:
-        self.board = NativeBoard(bootloader_s=0.0) if board is None else board
+    def __init__(self, board: Board | None = None, distort: Distort = clean) -> None:
+        self.board: Board = NativeBoard(bootloader_s=0.0) if board is None else board
         self.distort = distort
         self.sequence = 0
         self.repeats = 0
@@ -126,9 +130,9 @@ class Host:
         return self.wait()
 
 
-def homed_host(distort: Distort = clean) -> Host:
+def homed_host(distort: Distort = clean, board: Board | None = None) -> Host:
     """A host with a homed board; the noise begins afterwards."""
-    host = Host()
+    host = Host(board)
     host.greet()
     assert host.home().stop == "done"
     host.distort = distort

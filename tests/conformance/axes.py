@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from controller.clock import Clock, WorldClock
 from controller.drivers.rail import SerialRail
 from controller.interfaces import Context, FocusAxis
+from sims.board import Board
 from sims.carriage import Carriage
 from sims.clock import VirtualClock
+from sims.firmware_avr import AvrBoard
 from sims.firmware_native import NativeBoard
 from sims.firmware_process import FirmwareProcess
 from sims.virtual_port import VirtualPort
@@ -58,10 +63,10 @@ def rail_options(**changes: Any) -> SerialRail.Options:
 
 
 @contextmanager
-def virtual_rail() -> Iterator[AxisWorld]:
+def virtual_rail(make_board: Callable[[], Board] = NativeBoard) -> Iterator[AxisWorld]:
     """The native firmware in this process, in virtual time."""
     clock = VirtualClock()
-    board = NativeBoard()
+    board = make_board()
     options = rail_options()
     board.state.play = round(PLAY_UM / options.um_per_step)
     carriage = Carriage(board.state, options.um_per_step)
@@ -95,4 +100,21 @@ def rail_behind_a_terminal() -> Iterator[AxisWorld]:
         )
 
 
-AXES = {"rail-virtual": virtual_rail, "rail-terminal": rail_behind_a_terminal}
+def emulated_rail() -> AbstractContextManager[AxisWorld]:
+    """The image for the board in an emulated chip, in virtual time."""
+    return virtual_rail(emulated_board)
+
+
+def emulated_board() -> Board:
+    """An emulated chip with our image; skips the test where there can be none."""
+    pytest.importorskip("yasimavr", reason="needs the hil extra: pip install -e '.[hil]'")
+    if shutil.which("avr-gcc") is None:
+        pytest.skip("needs avr-gcc (Debian: apt install gcc-avr avr-libc binutils-avr)")
+    return AvrBoard()
+
+
+AXES = {
+    "rail-virtual": virtual_rail,
+    "rail-terminal": rail_behind_a_terminal,
+    "rail-emulated": emulated_rail,
+}

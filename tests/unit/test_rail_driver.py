@@ -174,7 +174,7 @@ def test_moves_come_out_right_on_a_noisy_line(seed: int) -> None:
         try:
             achieved_um = bench.move(asked_um)
         except RailAlarm as alarm:
-            assert alarm.code == "emergency", "one damaged byte in 768 becomes that byte"
+            assert alarm.code == "emergency", "a damaged byte now and then becomes that byte"
             bench.rail.home()
             achieved_um = bench.move(asked_um)
         assert achieved_um == asked_um

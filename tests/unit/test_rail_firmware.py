@@ -361,7 +361,6 @@ def test_noise_on_the_line_never_gives_a_wrong_or_second_move(seed: int) -> None
         if rest.stop == "done":
             assert rest.position == target
         else:
-            # One damaged byte in 768 becomes an emergency byte.
             assert (rest.stop, rest.is_known) == ("emergency", False)
             assert host.home().stop == "done"
     assert noise.faults > 200

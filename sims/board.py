@@ -1,0 +1,40 @@
+"""What every simulated board of the rail offers, compiled for this computer or emulated."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sims.carriage import CarriageState
+
+
+class Board(Protocol):
+    """A board with its carriage, living in world time."""
+
+    @property
+    def state(self) -> CarriageState:
+        """The carriage's memory."""
+        ...
+
+    def run_until(self, world_s: float) -> None:
+        """Live up to an instant of world time, seconds."""
+        ...
+
+    def run_us(self, duration_us: float) -> None:
+        """Live for so many microseconds of world time."""
+        ...
+
+    def rx(self, data: bytes) -> None:
+        """Put bytes on the line to the board."""
+        ...
+
+    def tx(self) -> bytes:
+        """Take the bytes that have arrived from the board."""
+        ...
+
+    def reset(self, cause: str = "pin") -> None:
+        """Reset the board (``power``, ``pin``, ``brownout``, ``watchdog``)."""
+        ...
+
+    def is_quiet(self) -> bool:
+        """True when nothing will happen until the host speaks."""
+        ...

@@ -1,0 +1,41 @@
+"""Small helpings of the campaigns whose full size is named in tests/campaigns."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sims.firmware_native import NativeBoard
+from tests.campaigns.noisy_commands import NoisyCommands
+
+FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+def test_random_commands_on_a_bad_line_are_all_accounted_for(seed: int) -> None:
+    campaign = NoisyCommands(NativeBoard(length=20_000, bootloader_s=0.0), seed)
+    campaign.run(400)
+    assert campaign.counts["done"] > 150
+    assert campaign.counts["reset"] > 0
+    assert campaign.faults > 40_000
+
+
+def test_damaged_lines_are_refused_or_are_what_they_say(tmp_path: Path) -> None:
+    made = subprocess.run(
+        ["make", "-s", "-C", str(FIRMWARE), "fuzz", f"BUILD={tmp_path}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode != 0 and re.search(r"lib(asan|ubsan)|sanitize", made.stderr):
+        pytest.skip("this compiler has no sanitizers")
+    assert made.returncode == 0, made.stderr
+    ran = subprocess.run(
+        [str(tmp_path / "fuzz"), "200000", "1"], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    counts = re.findall(r"\d+", ran.stdout)
+    assert all(int(count) > 50_000 for count in counts), ran.stdout
