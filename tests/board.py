@@ -80,12 +80,12 @@ class Host:
         texts = [wire.check(line) for line in self.lines()]
         return [text for text in texts if text is not None]
 
-    def ask(self, verb: str, *arguments: int, attempts: int = 500) -> wire.Answer:
+    def ask(self, verb: str, *arguments: int, attempts: int = 5_000) -> wire.Answer:
         """Send a command with the next sequence number until it is answered."""
         self.sequence = wire.next_sequence(self.sequence)
         return self.ask_again(verb, *arguments, attempts=attempts)
 
-    def ask_again(self, verb: str, *arguments: int, attempts: int = 500) -> wire.Answer:
+    def ask_again(self, verb: str, *arguments: int, attempts: int = 5_000) -> wire.Answer:
         """Send a command with the same sequence number as the last one."""
         line = wire.encode(self.sequence, verb, *arguments)
         for _ in range(attempts):
