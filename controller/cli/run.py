@@ -129,7 +129,7 @@ def tell(folder: Path, end: RunEnd, fused: dict[str, object] | None, console: Co
     if end.reason is FinishReason.COMPLETED:
         console.print("[bold green]Done:[/] every slice overlaps its neighbours.")
     elif end.state is State.DONE:
-        console.print("[bold yellow]Done, but coverage is not proven.[/]")
+        console.print("[bold yellow]All slices are shot, but not all is well:[/] see below.")
     else:
         console.print(f"[bold yellow]{end.state.value.capitalize()}.[/] Finished slices are kept.")
     if fused is not None:
