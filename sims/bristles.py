@@ -129,7 +129,7 @@ class _Drawing:
         light = 0.55 + 0.75 * (cv2.GaussianBlur(shade, (0, 0), 0.7)[wide] / np.float32(255))
         colour[wide] = np.clip(bristle.colour * light[:, None], 0, 0.95)
         colour[wide] += 0.10 * np.clip(light[:, None] - 0.8, 0, None)
-        ours = coverage / np.float32(255)
+        ours = np.where(wide, coverage / np.float32(255), np.float32(0))
         self._coverage[window] = np.maximum(self._coverage[window], ours)
         return True
 

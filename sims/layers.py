@@ -1,8 +1,7 @@
-"""Cuts sheets into layers of equal depth and keeps each at several sizes.
+"""Cuts surfaces into layers of equal depth and keeps each at several sizes.
 
-A surface point between the depths of two layers is on both, in shares that add up to it: there are
-no seams, and its sharpness peaks where it lies, not at a layer. A solid goes on behind its
-surface, so what a blurred edge in front lets through is the wall below it; a bristle does not.
+A point between the depths of two layers lies on both, in shares that add up to it: there are no
+seams, and its sharpness peaks where it lies, not at a layer.
 """
 
 from __future__ import annotations
@@ -15,16 +14,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sims.sheet import Floats, Sheet
+from sims.sheet import Floats, Sheet, Specimen
 
 SIZES = 6
 """Layers are kept at 1, 1/2, ... 1/32 of their size."""
 
+Raster = npt.NDArray[np.float32] | npt.NDArray[np.uint16]
+
 _RASTER_MULTIPLE = 1 << (SIZES - 1)
+_FULL_SCALE = 65535.0
 # Layers of full size that are kept: the few around the plane in focus, or all when they are small.
 _KEPT = 8
 _KEPT_BYTES = 150_000_000
-_FULL_SCALE = 65535.0
 
 
 def raster_length(wanted_px: float) -> int:
@@ -32,49 +33,52 @@ def raster_length(wanted_px: float) -> int:
     return math.ceil(wanted_px / _RASTER_MULTIPLE) * _RASTER_MULTIPLE
 
 
+def full_scale(size: int) -> float:
+    """The value of white in a raster of ``1 / 2**size``: uint16 below full size."""
+    return 1.0 if size == 0 else _FULL_SCALE
+
+
 class Layers:
-    """Layers from near to far.
+    """Layers from near to far, and what fills the rest.
 
     Parameters
     ----------
-    sheets
-        Surfaces; of two in one layer, the one named earlier is in front.
-    near_um, far_um
-        Depth of the first and of the last layer.
+    specimen
+        What to cut.
     count
-        Number of layers, >= 2.
+        Number of layers, >= 2; the first lies at the specimen's near end, the last at the ground.
 
     Attributes
     ----------
+    shape
+        Rows and columns of the rasters.
     depths_um
         Depth of each layer, float64 (count,).
+    ground, core
+        Rasters at every size, as :meth:`raster` gives them: the ground, opaque, at the last
+        layer's depth; and what the inside of solid sheets looks like, at ``core_um``.
     """
 
-    def __init__(
-        self, sheets: tuple[Sheet, ...], near_um: float, far_um: float, count: int
-    ) -> None:
-        self.depths_um = np.linspace(near_um, far_um, count)
-        height, width = sheets[0].coverage.shape
+    def __init__(self, specimen: Specimen, count: int) -> None:
+        height, width = specimen.ground.shape[:2]
         self.shape = (height, width)
-        spacing_um = float(self.depths_um[1] - self.depths_um[0])
-        self._cutters: list[_Solid | _Sparse] = [
-            _Solid(sheet, spacing_um) if sheet.solid else _Sparse(sheet, spacing_um)
-            for sheet in sheets
-        ]
+        self.depths_um = np.linspace(specimen.near_um, specimen.far_um, count)
+        self._spacing_um = float(self.depths_um[1] - self.depths_um[0])
+        self._sheets = [_Points(sheet, self._spacing_um) for sheet in specimen.sheets]
         kept = max(_KEPT, min(count, _KEPT_BYTES // (height * width * 16)))
         self._full = lru_cache(maxsize=kept)(self._cut)
-        self._small = [self._shrink(index) for index in range(count)]
+        self._small = [_shrink(self._full(index)) for index in range(count)]
+        opaque = np.ones(self.shape, np.float32)
+        self.ground = _all_sizes(np.dstack([specimen.ground, opaque]))
+        core, self.core_um = _core(specimen)
+        self.core = _all_sizes(core)
 
-    def raster(self, index: int, size: int) -> npt.NDArray[np.float32] | npt.NDArray[np.uint16]:
+    def raster(self, index: int, size: int) -> Raster:
         """A layer at ``1 / 2**size``: premultiplied blue, green, red, coverage, linear light.
 
         float32 0..1 at full size, uint16 0..65535 below.
         """
         return self._full(index) if size == 0 else self._small[index][size - 1]
-
-    def full_scale(self, size: int) -> float:
-        """The value of white in :meth:`raster` at that size."""
-        return 1.0 if size == 0 else _FULL_SCALE
 
     def is_empty(self, index: int) -> bool:
         """Whether nothing lies on a layer."""
@@ -92,75 +96,33 @@ class Layers:
         return bool(coarsest[tuple(spans)].any())
 
     def surfaces(self, index: int) -> list[tuple[Floats, Floats]]:
-        """Coverage and depth of each sheet that lies on a layer, the nearest last."""
+        """Coverage and depth of each sheet's share in a layer, the nearest sheet first."""
         at_um = float(self.depths_um[index])
-        found = [cutter.surface(at_um) for cutter in reversed(self._cutters)]
-        return [surface for surface in found if surface is not None]
+        return [points.surface(at_um, self.shape) for points in self._sheets]
 
     def _cut(self, index: int) -> Floats:
         layer = np.zeros((*self.shape, 4), np.float32)
-        for cutter in reversed(self._cutters):
-            cutter.put_before(layer, float(self.depths_um[index]))
+        for points in reversed(self._sheets):
+            points.put_before(layer, float(self.depths_um[index]))
         return layer
 
-    def _shrink(self, index: int) -> list[npt.NDArray[np.uint16]]:
-        layer = self._full(index)
-        if not layer[..., 3].any():
-            return []
-        small = []
-        for _ in range(1, SIZES):
-            layer = cv2.resize(layer, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-            small.append((layer * np.float32(_FULL_SCALE) + np.float32(0.5)).astype(np.uint16))
-        return small
 
-
-class _Solid:
-    """A sheet with everything behind it filled: on each layer, all of it that is nearer."""
-
-    def __init__(self, sheet: Sheet, spacing_um: float) -> None:
-        self._sheet = sheet
-        self._spacing_um = spacing_um
-        opaque = np.ones_like(sheet.coverage)
-        self._colour = cv2.merge([*cv2.split(sheet.colour), opaque])
-        there = sheet.depth_um[sheet.coverage > 0]
-        self._near_um, self._far_um = float(there.min()), float(there.max())
-
-    def surface(self, at_um: float) -> tuple[Floats, Floats] | None:
-        behind_um = at_um + self._spacing_um
-        if not self._near_um < behind_um < self._far_um + 2 * self._spacing_um:
-            return None
-        share = np.clip((behind_um - self._sheet.depth_um) / np.float32(self._spacing_um), 0, 1)
-        return self._sheet.coverage * share, self._sheet.depth_um
-
-    def put_before(self, layer: Floats, at_um: float) -> None:
-        surface = self.surface(at_um)
-        if surface is None:
-            return
-        coverage = cv2.merge([surface[0]] * 4)
-        if layer.any():
-            layer *= 1 - coverage
-        layer += self._colour * coverage
-
-
-class _Sparse:
-    """A sheet of thin things with nothing behind them: a list of pixels from near to far."""
+class _Points:
+    """The pixels of a sheet, from near to far."""
 
     def __init__(self, sheet: Sheet, spacing_um: float) -> None:
         self._spacing_um = spacing_um
-        self._shape = sheet.coverage.shape
         pixels = np.flatnonzero(sheet.coverage)
-        pixels = pixels[np.argsort(sheet.depth_um.ravel()[pixels], kind="stable")]
-        self._pixels = pixels
-        self._depth_um = sheet.depth_um.ravel()[pixels]
-        self._coverage = sheet.coverage.ravel()[pixels]
-        opaque = np.ones((len(pixels), 1), np.float32)
-        self._colour = np.hstack([sheet.colour.reshape(-1, 3)[pixels], opaque])
+        self._pixels = pixels[np.argsort(sheet.depth_um.ravel()[pixels], kind="stable")]
+        self._depth_um = sheet.depth_um.ravel()[self._pixels]
+        self._coverage = sheet.coverage.ravel()[self._pixels]
+        self._colour = np.ones((len(pixels), 4), np.float32)
+        self._colour[:, :3] = sheet.colour.reshape(-1, 3)[self._pixels]
 
-    def surface(self, at_um: float) -> tuple[Floats, Floats] | None:
+    def surface(self, at_um: float, shape: tuple[int, int]) -> tuple[Floats, Floats]:
         part, share = self._part(at_um)
-        if not len(share):
-            return None
-        coverage, depth_um = (np.zeros(self._shape, np.float32) for _ in range(2))
+        coverage = np.zeros(shape, np.float32)
+        depth_um = np.full(shape, at_um, np.float32)
         coverage.ravel()[self._pixels[part]] = share
         depth_um.ravel()[self._pixels[part]] = self._depth_um[part]
         return coverage, depth_um
@@ -173,14 +135,38 @@ class _Sparse:
 
     def _part(self, at_um: float) -> tuple[slice, Floats]:
         """The pixels that share in a layer, and their coverage on it."""
-        edges_um = (at_um - self._spacing_um, at_um, at_um + self._spacing_um)
-        first, middle, last = np.searchsorted(self._depth_um, edges_um)
-        near_share = np.abs(self._depth_um[first:last] - at_um) / np.float32(self._spacing_um)
-        share = (1 - near_share) * self._coverage[first:last]
-        # A point before this layer shows through its share of the layer in front: seen through
-        # that, the two must add up to its coverage.
-        before = slice(0, middle - first)
-        share[before] /= np.maximum(
-            1 - near_share[before] * self._coverage[first:last][before], np.float32(1e-6)
-        )
-        return slice(first, last), share
+        ends_um = (at_um - self._spacing_um, at_um + self._spacing_um)
+        first, last = np.searchsorted(self._depth_um, ends_um)
+        part = slice(int(first), int(last))
+        away = np.abs(self._depth_um[part] - np.float32(at_um)) / np.float32(self._spacing_um)
+        return part, (1 - away) * self._coverage[part]
+
+
+def _core(specimen: Specimen) -> tuple[Floats, float]:
+    """What shows where a blurred edge lets one look behind a solid: its colours, smoothed."""
+    height, width = specimen.ground.shape[:2]
+    core, depth_um = np.zeros((height, width, 4), np.float32), specimen.far_um
+    for sheet in specimen.sheets:
+        if sheet.solid and sheet.coverage.any():
+            opaque = np.dstack([sheet.colour, np.ones_like(sheet.coverage)])
+            coverage = sheet.coverage[..., None]
+            box = width // 32 * 2 + 1
+            smooth = cv2.blur(opaque * coverage, (box, box)).astype(np.float32, copy=False)
+            core = smooth / np.maximum(smooth[..., 3:], np.float32(1e-3)) * coverage
+            depth_um = float(sheet.depth_um[sheet.coverage > 0].max())
+    return core, depth_um
+
+
+def _shrink(layer: Floats) -> list[npt.NDArray[np.uint16]]:
+    if not layer[..., 3].any():
+        return []
+    small = []
+    for _ in range(1, SIZES):
+        half = cv2.resize(layer, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        layer = half.astype(np.float32, copy=False)
+        small.append((layer * np.float32(_FULL_SCALE) + np.float32(0.5)).astype(np.uint16))
+    return small
+
+
+def _all_sizes(layer: Floats) -> list[Raster]:
+    return [layer, *_shrink(layer)]

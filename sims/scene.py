@@ -19,7 +19,7 @@ from sims.diffraction import WAVELENGTH_UM
 from sims.layers import Layers, raster_length
 from sims.pupil import Lens
 from sims.sensor import Sensor
-from sims.sheet import Floats, Sheet
+from sims.sheet import Floats, Specimen
 from sims.specimen import make_specimen
 from sims.view import View
 
@@ -94,15 +94,15 @@ class Scene:
     ----------
     options
         Specimen, lens and sensor.
-    sheets
-        Surfaces to show instead of the beetle, rasters of ``raster_shape`` rows and columns.
+    specimen
+        What to show instead of the beetle; its rasters have ``raster_shape`` rows and columns.
     """
 
     def __init__(
-        self, options: SceneOptions | None = None, sheets: tuple[Sheet, ...] | None = None
+        self, options: SceneOptions | None = None, specimen: Specimen | None = None
     ) -> None:
         self.options = options or SceneOptions()
-        self._sheets = sheets
+        self._specimen = specimen
         self._layers: Layers | None = None
         self._cutting = threading.Lock()
 
@@ -269,31 +269,29 @@ class Scene:
         )
 
     def _layers_for(self, f_number: float) -> Layers:
-        near_um, far_um = self.options.specimen_near_um, self.options.specimen_far_um
-        count = self._layer_count(f_number)
         with self._cutting:
-            if self._sheets is None:
-                self._sheets = make_specimen(
+            if self._specimen is None:
+                self._specimen = make_specimen(
                     self.options.seed,
                     self.raster_shape,
                     self.options.width_px,
                     self.object_pixel_um,
-                    near_um,
-                    far_um,
+                    self.options.specimen_near_um,
+                    self.options.specimen_far_um,
                 )
+            count = self._layer_count(f_number, self._specimen)
             if self._layers is None or len(self._layers.depths_um) != count:
                 self._layers = None  # two at once would be much memory
-                self._layers = Layers(self._sheets, near_um, far_um, count)
+                self._layers = Layers(self._specimen, count)
             return self._layers
 
-    def _layer_count(self, f_number: float) -> int:
+    def _layer_count(self, f_number: float, specimen: Specimen) -> int:
         lens = self.lens(f_number)
         one_um_off = lens.working_distance_um + 1.0
         waves_um = lens.wavefront_error_um(one_um_off)
         blur_px = lens.blur_disc_um(one_um_off) / self.options.pixel_pitch_um
         spacing_um = max(_WAVEFRONT_STEP_UM / waves_um, _BLUR_STEP_PX / blur_px)
-        depth_um = self.options.specimen_far_um - self.options.specimen_near_um
-        return 2 + int(depth_um / spacing_um)
+        return 2 + int((specimen.far_um - specimen.near_um) / spacing_um)
 
 
 def _smear(moves_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""A coloured surface at varying depth: what the simulated world is made of."""
+"""Coloured surfaces at varying depth: what the simulated world is made of."""
 
 from __future__ import annotations
 
@@ -17,16 +17,53 @@ class Sheet:
     Attributes
     ----------
     colour
-        float32 (height, width, 3), blue green red, linear light; 1 is white paper.
+        float32 (height, width, 3), blue green red, linear light, 0..1; 1 is white paper.
     coverage
         float32 (height, width), 0..1: how much of the pixel the surface covers.
     depth_um
         float32 (height, width), position, growing away from the camera.
     solid
-        True when everything behind the surface is filled, as a body's is; a bristle's is not.
+        True when one cannot look through behind its steps, as with a body.
     """
 
     colour: Floats
     coverage: Floats
     depth_um: Floats
     solid: bool
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """Everything in front of the lens.
+
+    Attributes
+    ----------
+    sheets
+        Surfaces between ``near_um`` and ``far_um``; where two have the same depth, the one named
+        earlier is in front. At most one is solid.
+    ground
+        Colour of the flat ground behind them, as in a sheet.
+    near_um, far_um
+        Position of the nearest point, and of the ground.
+    """
+
+    sheets: tuple[Sheet, ...]
+    ground: Floats
+    near_um: float
+    far_um: float
+
+    def __post_init__(self) -> None:
+        if not self.near_um < self.far_um:
+            raise ValueError(
+                f"the ground at {self.far_um:g} um is not behind the nearest point at "
+                f"{self.near_um:g} um: positions grow away from the camera"
+            )
+        for sheet in self.sheets:
+            depth_um = sheet.depth_um[sheet.coverage > 0]
+            if depth_um.size and not (
+                self.near_um <= depth_um.min() and depth_um.max() <= self.far_um
+            ):
+                raise ValueError(
+                    f"a sheet from {depth_um.min():g} to {depth_um.max():g} um does not lie "
+                    f"between {self.near_um:g} and {self.far_um:g} um"
+                )

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from sims.bristles import bristle_sheets
-from sims.sheet import Floats, Sheet
+from sims.sheet import Floats, Sheet, Specimen
 
 # Fractions of the depth between the nearest bristle's tip and the ground.
 _RIM = 0.88
@@ -56,7 +56,7 @@ def make_specimen(
     object_pixel_um: float,
     near_um: float,
     far_um: float,
-) -> tuple[Sheet, ...]:
+) -> Specimen:
     """Draw a specimen.
 
     Parameters
@@ -71,11 +71,6 @@ def make_specimen(
         What a pixel of the raster spans.
     near_um, far_um
         Positions of the nearest bristle's tip and of the ground.
-
-    Returns
-    -------
-    tuple of Sheet
-        Bristles, then the body, then the ground.
     """
     rng = np.random.default_rng([seed, 1])
     grid = _grid(shape, frame_width_px)
@@ -87,14 +82,8 @@ def make_specimen(
         depth_um=(near_um + depth_um * (_RIM - height)).astype(np.float32),
         solid=True,
     )
-    ground = Sheet(
-        colour=_ground(grid, rng),
-        coverage=np.ones(shape, np.float32),
-        depth_um=np.full(shape, far_um, np.float32),
-        solid=True,
-    )
     bristles = bristle_sheets(rng, body, frame_width_px, near_um, depth_um)
-    return (*bristles, body, ground)
+    return Specimen((*bristles, body), _ground(grid, rng), near_um, far_um)
 
 
 def _grid(shape: tuple[int, int], frame_px: int) -> _Grid:
