@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -75,7 +75,7 @@ class GphotoCamera:
         self._exposures = 0
         self._on_its_way: _OnItsWay | None = None
         self._card_before: set[str] | None = None
-        self._collected: set[str] = set()
+        self._known_names: set[str] = set()
         self._left_behind: list[str] = []
 
     def open(self) -> CameraReport:
@@ -155,14 +155,15 @@ class GphotoCamera:
             raise
         self._on_its_way = None
         frames = [_frame(file) for file in answer["files"]]
-        self._collected.update(frame.camera_name for frame in frames)
+        self._known_names.update(frame.camera_name for frame in frames)
         # Of a RAW and JPEG pair the JPEG is the one that everything downstream can read.
         return next((f for f in frames if f.path.suffix in (".jpg", ".jpeg")), frames[0])
 
     def drain(self) -> list[str]:
         """Take in what nobody asked for; see :class:`controller.interfaces.Camera`."""
-        names, self._left_behind = self._left_behind, []
-        return names + self._drain(0.0)
+        names = self._left_behind + self._drain(0.0)
+        self._left_behind = []
+        return names
 
     def drive_focus(self, steps: int) -> None:
         """Drive the lens by ``steps`` motor steps, towards far when positive, and wait for it.
@@ -202,7 +203,7 @@ class GphotoCamera:
             answer = _ignoring_device_errors(worker, pending.request, pending.timeout_s)
             names += [file["path"] for file in (answer or {}).get("files", [])]
         answer = self._request("drain", _DRAIN_TIMEOUT_S + wait_s, wait_s=wait_s)
-        return names + [str(name) for name in answer["files"]]
+        return names + self._news(answer["files"])
 
     def _note_left_behind(self, card: list[str]) -> None:
         """Compare the card with what it held at first: the rest was exposed and never fetched."""
@@ -210,12 +211,14 @@ class GphotoCamera:
             self._card_before = set(card)
             return
         new = set(card) - self._card_before
-        self._left_behind += sorted(
-            PurePosixPath(path).name
-            for path in new
-            if PurePosixPath(path).name not in self._collected
-        )
+        self._left_behind += self._news(sorted(PurePosixPath(path).name for path in new))
         self._card_before |= new
+
+    def _news(self, names: Iterable[str]) -> list[str]:
+        """Those names that have neither been collected nor told: card and events both tell."""
+        news = [name for name in dict.fromkeys(names) if name not in self._known_names]
+        self._known_names.update(news)
+        return news
 
     def _exposure_s(self) -> float:
         text = self._settings.get("shutter")

@@ -67,7 +67,9 @@ _BY_CODE: dict[int, Meaning] = {
     -115: Meaning(CameraStorageFull, "empty the card or put in another"),
 }
 
-_OTHERWISE = Meaning(CameraError, "drain the camera before the next exposure")
+_OTHERWISE = Meaning(
+    CameraError, "look at the camera's display, then drain it before the next exposure"
+)
 
 
 def explain(code: int, text: str, doing: str) -> DeviceError:

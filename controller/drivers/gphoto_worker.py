@@ -35,6 +35,7 @@ from controller.workers import serve
 _EVENT_WAIT_MS = 500
 _QUIET_MS = 300
 _BACK_OFF_S = (0.05, 0.1, 0.2, 0.4, 0.8)
+_MANUAL_FOCUS = ("manual", "mf", "manual focus")
 _MEMORY_FOLDER = "/"
 """Where libgphoto2 shows frames of the camera's own memory; they are gone once fetched."""
 
@@ -180,34 +181,29 @@ class CameraOwner:
         try:
             self._owned().trigger_capture(self._context)
         except gp.GPhoto2Error as error:
-            text = self._heard()
-            if error.code == GP_ERROR and not text:
-                raise self._reason_of_refusal() from error
-            raise explain(error.code, text, "releasing the shutter") from error
+            failed = self._failed(error, "releasing the shutter")
+            if error.code == GP_ERROR and type(failed) is CameraError:
+                failed = self._reason_of_refusal() or failed
+            raise failed from error
 
-    def _reason_of_refusal(self) -> Exception:
+    def _reason_of_refusal(self) -> CameraError | None:
         """Why the shutter was not released, where libgphoto2 says only -1: look at the camera."""
         try:
-            self._orphans += self._take_in(_QUIET_MS)
             free_kb = [store.freekbytes for store in self._owned().get_storageinfo(self._context)]
         except gp.GPhoto2Error as error:
-            return _lost(error, self._heard())
-        except DeviceLost as lost:
-            return lost
+            _log(f"the free room cannot be read: {error}")
+            free_kb = []
         if free_kb and max(free_kb) == 0:
             return CameraStorageFull(
                 "releasing the shutter: the card is full; empty it or put in another"
             )
         focus = self._read("focusmode")
-        if focus is not None and focus.lower() not in ("manual", "mf", "manual focus"):
+        if focus is not None and focus.lower() not in _MANUAL_FOCUS:
             return AutofocusFailed(
                 f"releasing the shutter: the camera refused, and its focus mode is '{focus}'; set "
                 f"lens and body to manual focus"
             )
-        return CameraError(
-            "releasing the shutter: the camera refused without a reason (general error); look at "
-            "its display, then drain it before the next exposure"
-        )
+        return None
 
     def _wait(self, timeout_ms: int) -> tuple[int, Any]:
         try:

@@ -241,7 +241,7 @@ def test_a_frame_that_comes_too_late_is_drained_and_not_taken_for_the_next(
     world.add_fault(Fault("release", Action.LATE, delay_s=12.0))
     with pytest.raises(FrameMissing):
         shoot(camera, tmp_path / "0001")
-    world.clock.sleep(10.0)
+    world.clock.sleep(12.0)
     assert camera.drain() == ["DSC_0001.JPG"]
     assert shoot(camera, tmp_path / "0002").camera_name == "DSC_0002.JPG"
 
