@@ -1,0 +1,86 @@
+"""Canonical settings: how a value as written finds the camera's own choice."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.drivers.gphoto_settings import WIDGETS, choose, formats_of, quantity, widgets_of
+from controller.errors import CameraSettingRefused
+
+NIKON_SHUTTERS = ["1/8000", "1/6400", "1/60", "1/50", "0.5", "1", "30", "Bulb"]
+NIKON_SHUTTERS_ROUNDED = ["0.0001s", "0.0002s", "0.0167s", "0.0200s", "0.5000s", "Bulb"]
+CANON_SHUTTERS = ["bulb", "30", "0.5", "1/50", "1/60", "1/8000"]
+CANON_STOPS = ["2.8", "4", "5.6", "8"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "choices", "chosen"),
+    [
+        ("shutter", "1/60", NIKON_SHUTTERS, "1/60"),
+        ("shutter", "1/60 s", NIKON_SHUTTERS_ROUNDED, "0.0167s"),
+        ("shutter", "1/60", CANON_SHUTTERS, "1/60"),
+        ("shutter", "1/2", CANON_SHUTTERS, "0.5"),
+        ("shutter", "bulb", NIKON_SHUTTERS, "Bulb"),
+        ("aperture", "f/5.6", CANON_STOPS, "5.6"),
+        ("aperture", "8", ["f/8", "f/11"], "f/8"),
+        ("iso", "400", ["Auto", "200", "400"], "400"),
+        ("image_format", "jpeg fine", ["JPEG Normal", "JPEG Fine"], "JPEG Fine"),
+    ],
+)
+def test_the_choice_that_is_meant_is_found(
+    name: str, value: str, choices: list[str], chosen: str
+) -> None:
+    assert choose(name, value, choices) == chosen
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "choices"),
+    [
+        ("shutter", "1/8000", NIKON_SHUTTERS_ROUNDED),  # 0.0001s might be 1/8000 or 1/10000
+        ("shutter", "1/55", NIKON_SHUTTERS),
+        ("iso", "401", ["400", "500"]),
+        ("aperture", "f/0", ["f/8"]),
+        ("aperture", "f/8", []),
+    ],
+)
+def test_what_is_not_offered_is_refused_with_what_is(
+    name: str, value: str, choices: list[str]
+) -> None:
+    with pytest.raises(CameraSettingRefused, match="it offers") as refused:
+        choose(name, value, choices)
+    assert all(choice in str(refused.value) for choice in choices)
+
+
+def test_an_unknown_setting_lists_the_known() -> None:
+    with pytest.raises(CameraSettingRefused) as refused:
+        widgets_of("zoom")
+    assert all(name in str(refused.value) for name in WIDGETS)
+
+
+@given(denominator=st.integers(1, 8000))
+def test_a_fraction_is_its_quotient(denominator: int) -> None:
+    assert quantity(f"1/{denominator}") == pytest.approx(1 / denominator)
+
+
+@pytest.mark.parametrize("word", ["Bulb", "Auto", "f/", "", "1/0", "-5", "1/2/3"])
+def test_words_are_no_quantities(word: str) -> None:
+    assert quantity(word) is None
+
+
+@pytest.mark.parametrize(
+    ("image_format", "files"),
+    [
+        ("JPEG Fine", ("jpeg",)),
+        ("Large Fine JPEG", ("jpeg",)),
+        ("NEF (Raw)", ("raw",)),
+        ("RAW", ("raw",)),
+        ("cRAW", ("raw",)),
+        ("NEF+Basic*", ("raw", "jpeg")),
+        ("RAW + Large Fine JPEG", ("raw", "jpeg")),
+        (None, ("jpeg",)),
+    ],
+)
+def test_a_format_says_how_many_files_come(image_format: str | None, files: tuple[str]) -> None:
+    assert formats_of(image_format) == files

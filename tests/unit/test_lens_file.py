@@ -1,0 +1,122 @@
+"""Lens files: what they must say, and positions from steps and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.drivers.lens import LensAxis
+from controller.drivers.lens_file import find_lens_file, load_lens_file
+from controller.errors import ConfigError
+from controller.instrument import load_rig
+
+LENS = """
+name: Test 60 mm
+slack: 6 steps
+largest_drive: 500 steps
+table:
+  - {at: 0 steps, plane: 0 um, scale: 1}
+  - {at: 100 steps, plane: 0.5 mm, scale: 0.99}
+  - {at: 300 steps, plane: 2 mm, scale: 0.96}
+"""
+
+RIG = """
+camera:
+  driver: sims.camera:InProcessCamera
+  port: bench
+  image_width: 96
+  image_height: 64
+  pixel_pitch: 4.5 um
+  frame_size: 8 kB
+  download: 0.1 s
+axis:
+  driver: controller.drivers.lens:LensAxis
+  lens: LENS
+  travel: {from: 0 mm, to: TO}
+  speed: 5 mm/s
+optics: {magnification: 0.5}
+"""
+
+
+def write(folder: Path, text: str = LENS) -> Path:
+    path = folder / "lens.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_steps_planes_and_breathing_are_read_from_the_table(tmp_path: Path) -> None:
+    lens = load_lens_file(write(tmp_path))
+    assert (lens.travel_steps, lens.travel_um) == (300, 2000)
+    assert lens.position_at(100) == 500
+    assert lens.position_at(200) == 1250
+    assert lens.steps_at(1250) == 200
+    assert lens.scale_at(1250) == pytest.approx(0.975)
+    assert lens.resolution_um == pytest.approx(7.5)
+
+
+@given(steps=st.integers(0, 4000))
+def test_a_step_is_found_again_by_its_plane(steps: int) -> None:
+    lens = load_lens_file(find_lens_file("simulated-105mm"))
+    assert lens.steps_at(lens.position_at(steps)) == steps
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "told"),
+    [
+        ("slack: 6 steps", "slack: 6", "'14 steps'"),
+        ("slack: 6 steps", "slack: 6.5 steps", "whole number"),
+        ("largest_drive: 500 steps", "largest_drive: 40000 steps", "32767"),
+        ("at: 0 steps", "at: 5 steps", "near stop"),
+        ("plane: 0.5 mm", "plane: 5 mm", "must grow"),
+        ("at: 100 steps", "at: 300 steps", "must grow"),
+        ("scale: 0.99", "scale: 0", "above 0"),
+        ("plane: 2 mm", "plane: 2", "needs a unit"),
+    ],
+)
+def test_a_wrong_lens_file_says_where_and_what(
+    tmp_path: Path, written: str, instead: str, told: str
+) -> None:
+    assert written in LENS
+    path = write(tmp_path, LENS.replace(written, instead))
+    with pytest.raises(ConfigError, match=r"lens\.yaml:\d+:\d+") as wrong:
+        load_lens_file(path)
+    assert told in str(wrong.value)
+
+
+def rig(folder: Path, lens: str, to: str = "2 mm") -> Path:
+    path = folder / "rig.yaml"
+    path.write_text(RIG.replace("LENS", lens).replace("TO", to))
+    return path
+
+
+def test_a_rig_names_its_lens_by_path_or_by_name(tmp_path: Path) -> None:
+    for name, known_um in ((str(write(tmp_path)), 2000), ("simulated-105mm", 22400)):
+        axis = load_rig(rig(tmp_path, name)).axis
+        assert isinstance(axis, LensAxis.Options)
+        assert axis.lens_file.travel_um == known_um
+        assert axis.shares_camera
+
+
+def test_the_magnification_follows_the_lens(tmp_path: Path) -> None:
+    axis = load_rig(rig(tmp_path, str(write(tmp_path)))).axis
+    assert axis.magnification_at(0, 0.5) == 0.5
+    assert axis.magnification_at(2000, 0.5) == pytest.approx(0.48)
+
+
+@pytest.mark.parametrize(
+    ("lens", "to", "told"),
+    [
+        ("unheard-of", "2 mm", "shipped are: simulated-105mm"),
+        ("./nowhere.yaml", "2 mm", "nowhere.yaml"),
+        ("simulated-105mm", "30 mm", "0 um to 22.4 mm"),
+    ],
+)
+def test_a_rig_with_a_lens_that_does_not_fit_is_refused(
+    tmp_path: Path, lens: str, to: str, told: str
+) -> None:
+    with pytest.raises(ConfigError, match=r"rig\.yaml:\d+:\d+") as wrong:
+        load_rig(rig(tmp_path, lens, to))
+    assert told in str(wrong.value)
