@@ -1,4 +1,4 @@
-"""Finding how each frame lies on the reference: affine, to a fraction of a pixel, neighbour by neighbour.
+"""Finding how each frame lies on the reference, to a fraction of a pixel, neighbour by neighbour.
 
 Neighbouring slices look alike, distant ones do not, so each frame is aligned to the nearest frame
 already placed and the transforms are chained. A transform takes a frame's pixel coordinates
@@ -94,7 +94,7 @@ class Aligner:
         neighbour = min(self._kept, key=lambda placed: abs(placed.position - position))
         neighbour_to_frame, correlation = _register(neighbour.scales, scales, name)
         factor = _shrink_factor(picture.shape[0], picture.shape[1])
-        to_neighbour = np.linalg.inv(_at_full_size(neighbour_to_frame, factor))
+        to_neighbour: Transform = np.linalg.inv(_at_full_size(neighbour_to_frame, factor))
         _check_plausible(to_neighbour, picture.shape, name)
         to_reference = neighbour.to_reference @ to_neighbour
         self._keep(_Placed(index, position, scales, to_reference))
@@ -124,7 +124,7 @@ def _scales(picture: Picture) -> list[NDArray[np.float32]]:
     while max(small.shape) > _COARSE_PX and min(small.shape) >= 64:
         small = small[: small.shape[0] // 2 * 2, : small.shape[1] // 2 * 2]
         half = (small.shape[1] // 2, small.shape[0] // 2)
-        small = cv2.resize(small, half, interpolation=cv2.INTER_AREA)
+        small = np.asarray(cv2.resize(small, half, interpolation=cv2.INTER_AREA), np.float32)
         scales.append(small)
     return scales
 
@@ -144,7 +144,7 @@ def _register(
         )
         try:
             correlation, found = cv2.findTransformECC(
-                fixed[n], moving[n], warp, cv2.MOTION_AFFINE, criteria, None, 5
+                fixed[n], moving[n], warp, cv2.MOTION_AFFINE, criteria
             )
         except cv2.error as error:
             raise AlignError(

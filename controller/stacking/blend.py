@@ -70,13 +70,11 @@ class Blender:
         Afterwards ``sharpness[n]`` holds the frame's local sharpness at level ``n``, (h, w) at
         that level's size, in 8-bit display steps.
         """
-        height, width = self._sizes[0]
+        height = self._sizes[0][0]
         bits = picture.dtype.itemsize * 8
         tables = np.stack([linear_table(bits)] * 3)
         grey_scale = 255 / (4 * ((1 << bits) - 1))
-        by_bands(
-            split_light, height, picture, tables, self._linear, self._display_grey, grey_scale
-        )
+        by_bands(split_light, height, picture, tables, self._linear, self._display_grey, grey_scale)
         self._grey.build(self._display_grey)
         for n, sharpness in enumerate(self.sharpness):
             rows = self._sizes[n][0]
@@ -128,9 +126,7 @@ class Blender:
             for n in reversed(range(len(self._sizes) - 1)):
                 coarser = self._plane.coarser[n]
                 expand(coarse, coarser)
-                by_bands(
-                    resolve_band, self._sizes[n][0], sums[n], self._weight_sums[n], coarser
-                )
+                by_bands(resolve_band, self._sizes[n][0], sums[n], self._weight_sums[n], coarser)
                 coarse = sums[n]
             planes.append(coarse)
         return to_display(planes)

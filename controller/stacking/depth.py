@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from controller.stacking.kernels import by_bands, track_peak
 from controller.stacking.pyramid import Floats, level_sizes
@@ -37,7 +36,7 @@ class DepthMap:
 
 
 class DepthTracker:
-    """Takes each frame's sharpness in the reference frame's geometry; gives the depth at the end."""
+    """Takes the sharpness of frames in the reference's geometry; gives the depth at the end."""
 
     def __init__(self, height: int, width: int) -> None:
         self._full_size = (height, width)
@@ -63,7 +62,8 @@ class DepthTracker:
             Local sharpness of the pyramid's levels, finest first, as from ``Blender``.
         """
         size = (self._best.shape[1], self._best.shape[0])
-        measure = cv2.resize(sharpness[0], size, interpolation=cv2.INTER_AREA)
+        measure: Floats = np.empty_like(self._best)
+        cv2.resize(sharpness[0], size, dst=measure, interpolation=cv2.INTER_AREA)
         if len(sharpness) > 1:
             measure += sharpness[1]
         cv2.GaussianBlur(measure, (0, 0), _WINDOW_SIGMA_PX, dst=measure)
@@ -106,8 +106,10 @@ class DepthTracker:
         confidence = np.clip(contrast - 1, 0, 1) * np.clip(self._best / _NOISE - 1, 0, 1)
         filled = _fill(sharp, confidence)
         height, width = self._full_size
-        depth = cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR)
-        full = cv2.resize(confidence, (width, height), interpolation=cv2.INTER_LINEAR)
+        depth: Floats = np.empty(self._full_size, np.float32)
+        full: Floats = np.empty(self._full_size, np.float32)
+        cv2.resize(filled, (width, height), dst=depth, interpolation=cv2.INTER_LINEAR)
+        cv2.resize(confidence, (width, height), dst=full, interpolation=cv2.INTER_LINEAR)
         return DepthMap(depth, full)
 
     def _interpolate(self) -> Floats:
@@ -120,8 +122,8 @@ class DepthTracker:
             right[index] = self._positions[order[min(len(order) - 1, place + 1)]] - at[index]
         left_step, right_step = left[self._best_index], right[self._best_index]
         tiny = 1e-6
-        usable = (
-            (np.minimum(self._below, self._above) > 0) & (np.minimum(left_step, right_step) > 0)
+        usable = (np.minimum(self._below, self._above) > 0) & (
+            np.minimum(left_step, right_step) > 0
         )
         log_best = np.log(np.maximum(self._best, tiny))
         rise = log_best - np.log(np.maximum(self._below, tiny))
@@ -139,8 +141,8 @@ def _fill(depth: Floats, confidence: Floats) -> Floats:
     """Replace what is not believed by its believed surroundings, coarse to fine."""
     weights, values = [confidence + np.float32(1e-6)], [depth * (confidence + np.float32(1e-6))]
     while min(weights[-1].shape) > 4:
-        weights.append(cv2.pyrDown(weights[-1]))
-        values.append(cv2.pyrDown(values[-1]))
+        weights.append(np.asarray(cv2.pyrDown(weights[-1]), np.float32))
+        values.append(np.asarray(cv2.pyrDown(values[-1]), np.float32))
     filled = values[-1] / weights[-1]
     for weight, value in zip(weights[-2::-1], values[-2::-1], strict=True):
         size = (weight.shape[1], weight.shape[0])

@@ -91,8 +91,10 @@ def _as_bgr(pixels: NDArray[np.generic], path: Path) -> Picture:
         pixels = np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
     if pixels.ndim != 3 or pixels.shape[2] != 3:
         raise StackError(f"{path} has the shape {pixels.shape}; a colour or grey picture is needed")
-    if pixels.dtype == np.uint8 or pixels.dtype == np.uint16:
-        return pixels
+    if pixels.dtype == np.uint8:
+        return pixels.astype(np.uint8, copy=False)
+    if pixels.dtype == np.uint16:
+        return pixels.astype(np.uint16, copy=False)
     raise StackError(f"{path} has {pixels.dtype} pixels; 8 or 16 bits per channel are needed")
 
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from typing import Any, TypeVar, cast
 
 import numba
@@ -40,17 +41,11 @@ def by_bands(kernel: Callable[..., None], height: int, *arguments: Any) -> None:
         kernel(0, height, *arguments)
         return
     edges = [height * band // BANDS for band in range(BANDS + 1)]
-    tasks = [
-        _pool().submit(kernel, first, last, *arguments)
-        for first, last in zip(edges, edges[1:], strict=False)
-    ]
+    tasks = [_pool().submit(kernel, first, last, *arguments) for first, last in pairwise(edges)]
     for task in tasks:
         task.result()
 
 
-@compiled
-def split_light(first, last, picture, table, grey_scale, blue, green, red, grey):  # type: ignore
-    pass
 @compiled
 def split_light(
     first: int,

@@ -28,9 +28,7 @@ def linear_table(bits: int) -> NDArray[np.float32]:
 @cache
 def _display_table() -> NDArray[np.float32]:
     linear = np.arange(_STEPS + 2, dtype=np.float64) / _STEPS
-    display = np.where(
-        linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055
-    )
+    display = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
     return (display * 65535).astype(np.float32)
 
 

@@ -49,7 +49,7 @@ class Pyramid:
         self.coarser: list[Floats] = [np.empty(size, np.float32) for size in sizes[:-1]]
 
     def build(self, finest: Floats) -> None:
-        """Compute all coarser levels from ``finest``, (height, width), which is kept by reference."""
+        """Compute all coarser levels from ``finest`` (height, width), of which no copy is made."""
         self.levels[0] = finest
         for n, coarser in enumerate(self.coarser):
             cv2.pyrDown(self.levels[n], dst=self.levels[n + 1])

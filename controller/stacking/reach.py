@@ -26,7 +26,7 @@ def valid_rect(
     """
     height, width = size
     left, top, right, bottom = 0.0, 0.0, float(width - 1), float(height - 1)
-    corners = np.array([[0, 0, 1], [width - 1, 0, 1], [0, height - 1, 1], [width - 1, height - 1, 1]])
+    corners = np.array([[x, y, 1] for y in (0, height - 1) for x in (0, width - 1)])
     for transform in transforms:
         top_left, top_right, bottom_left, bottom_right = corners @ transform.T
         left = max(left, top_left[0], bottom_left[0])
