@@ -7,6 +7,7 @@ is noticed at the line where it happened.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
@@ -48,25 +49,55 @@ class Entry:
 class Journal:
     """Appends to a run's journal; nothing is ever rewritten.
 
+    The file is locked while it is open: two controllers cannot write one run.
+
     Parameters
     ----------
     path
-        ``journal.jsonl`` in the run folder; must not exist yet.
+        ``journal.jsonl`` in the run folder.
     now
         World time in seconds.
+    resume
+        False for a new run, whose journal must not exist yet; True to go on with one that does.
+        A line that a crash has torn is cut off: what it announced was never begun.
+
+    Raises
+    ------
+    JournalError
+        It exists already, is not there, is damaged, or belongs to a controller that is running.
     """
 
-    def __init__(self, path: Path, now: Callable[[], float]) -> None:
+    def __init__(self, path: Path, now: Callable[[], float], resume: bool = False) -> None:
         try:
-            self._file = path.open("xb")
+            self._file = path.open("r+b" if resume else "xb")
         except OSError as error:
-            raise JournalError(f"{path}: cannot start a journal: {error.strerror}") from error
-        sync_folder(path.parent)
+            raise JournalError(f"{path}: cannot open the journal: {error.strerror}") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise JournalError(
+                f"{path}: another macrorail is at work in this run folder; stop it first"
+            ) from error
         self.path = path
         self.entries: list[Entry] = []
+        if resume:
+            self._cut_torn_line()
+        sync_folder(path.parent)
         self._now = now
-        self._start_s = now()
+        # World time goes on from the last entry: nobody was there to measure the time between.
+        self._start_s = now() - (self.entries[-1].world_s if self.entries else 0.0)
         self._listeners: list[Callable[[Entry], None]] = []
+
+    def _cut_torn_line(self) -> None:
+        try:
+            self.entries = read_journal(self.path)
+            end = self._file.read().rfind(b"\n") + 1
+            self._file.truncate(end)
+            self._file.seek(end)
+        except (JournalError, OSError):
+            self._file.close()
+            raise
 
     def listen(self, listener: Callable[[Entry], None]) -> None:
         """Tell ``listener`` each entry, once it is on disk."""

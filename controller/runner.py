@@ -34,36 +34,14 @@ from controller.interfaces import AxisReport, Camera, Exposure, FocusAxis, Frame
 from controller.journal import Journal
 from controller.overlap import Band, Coverage, missing_positions, prove
 from controller.plan import Plan
+from controller.resume import Progress, Target, begin
 from controller.states import FinishReason, RunMachine, State, Trigger
 
-#: How often one slice is exposed at most, and how often the same gap is filled, before the run
-#: gives up on it: enough for a passing fault, never for ever.
-ATTEMPTS = 3
+#: How often a sweep is gone over for what it lacks: enough for a passing fault, never for ever.
+_ROUNDS = 3
 
 #: Camera faults that opening the camera anew cannot mend.
 _PERMANENT = (CameraSettingRefused, CameraUnsupported)
-
-
-@dataclass(frozen=True)
-class Target:
-    """A slice still to be shot.
-
-    Attributes
-    ----------
-    number
-        Counts slices from 1 in the order in which they were first wanted; names the frame.
-    position_um
-        Where to.
-    attempt
-        1 for the first try.
-    tries_to_close
-        How often a gap before this slice has been filled.
-    """
-
-    number: int
-    position_um: float
-    attempt: int = 1
-    tries_to_close: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,6 +98,8 @@ class Runner:
         Takes each counted frame; ``None`` shoots without align/blend.
     observe
         Told each state entered; it must not raise.
+    progress
+        How far this run has come before it was interrupted; ``None`` for a new one.
     """
 
     def __init__(
@@ -135,6 +115,7 @@ class Runner:
         journal: Journal,
         stream: FrameStream | None = None,
         observe: Callable[[State], None] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self._plan = plan
         self._settings = settings
@@ -147,10 +128,9 @@ class Runner:
         self._journal = journal
         self._stream = stream
         self._machine = RunMachine(lambda _, state: observe(state) if observe else None)
-        self._targets = deque(
-            Target(number, planned.target_um) for number, planned in enumerate(plan.slices, 1)
-        )
-        self._numbers = len(self._targets)
+        self._progress = begin(plan) if progress is None else progress
+        self._targets = deque(self._progress.targets)
+        self._numbers = self._progress.numbers
         self._pending: _Pending | None = None
         self._covered: dict[int, Band] = {}
 
@@ -159,8 +139,10 @@ class Runner:
     def run(self) -> RunEnd:
         """Shoot every slice, fuse, and leave the instrument safe whatever happens."""
         try:
-            self._prepare()
-            self._sweep()
+            self._take_over()
+            if self._targets or missing_positions(self.coverage()):
+                self._prepare()
+                self._sweep()
             end = self._finish()
         except OperatorStop as stop:
             self._keep_what_is_exposed()
@@ -179,9 +161,20 @@ class Runner:
         self._make_safe(end)
         return end
 
+    def _take_over(self) -> None:
+        """Give the stream what an interrupted run has finished, in the order it was fused."""
+        self._machine.step(Trigger.PREPARE)
+        for done in self._progress.counted:
+            self._covered[done.number] = self._band(done.achieved_um)
+            if self._stream is not None:
+                self._stream.add(done.number, done.frame, done.achieved_um)
+        orphan = self._progress.orphan
+        if orphan is not None:
+            self._covered[orphan.target.number] = self._band(orphan.achieved_um)
+            self._count(orphan.target, orphan.achieved_um, orphan.frame, adopted=True)
+
     def _prepare(self) -> None:
         """Open both devices and check them against the plan; only then home."""
-        self._machine.step(Trigger.PREPARE)
         report = self._axis.open(self._closest_approach_um)
         self._note(
             "axis_opened",
@@ -197,7 +190,7 @@ class Runner:
 
     def _sweep(self) -> None:
         """Shoot until nothing is left to shoot and no gap is left to fill."""
-        for _ in range(ATTEMPTS):
+        for _ in range(_ROUNDS):
             while self._targets or self._pending is not None:
                 self._take_next()
             missing = missing_positions(self.coverage())
@@ -239,7 +232,7 @@ class Runner:
     def _fill_gap_before(self, target: Target, achieved_um: float) -> bool:
         """Go back first when the axis came to rest too far from the slice before."""
         before = [band for band in self._covered.values() if band.position_um < achieved_um]
-        if not before or target.tries_to_close >= ATTEMPTS:
+        if not before or target.fills_left == 0:
             return False
         here = self._band(achieved_um)
         nearest = max(before, key=lambda band: band.position_um)
@@ -253,7 +246,7 @@ class Runner:
         )
         if not missing:
             return False
-        self._targets.appendleft(replace(target, tries_to_close=target.tries_to_close + 1))
+        self._targets.appendleft(replace(target, fills_left=target.fills_left - 1))
         self._insert(missing, why="the axis came to rest too far from the slice before")
         return True
 
@@ -309,25 +302,28 @@ class Runner:
             self._set_aside(target)
             self._recover(target, fault)
             return False
-        self._count(pending, frame)
+        self._count(target, pending.achieved_um, frame)
         return True
 
-    def _count(self, pending: _Pending, frame: Frame) -> None:
-        self._pending, target = None, pending.target
+    def _count(
+        self, target: Target, achieved_um: float, frame: Frame, adopted: bool = False
+    ) -> None:
+        self._pending = None
         self._note(
             "counted",
             slice=target.number,
             attempt=target.attempt,
             target_um=target.position_um,
-            achieved_um=pending.achieved_um,
-            dof_um=self._plan.dof_um_at(pending.achieved_um),
+            achieved_um=achieved_um,
+            dof_um=self._plan.dof_um_at(achieved_um),
+            adopted=adopted,
             frame=f"{frame.path.parent.name}/{frame.path.name}",
             sha256=frame.sha256,
             size_bytes=frame.size_bytes,
             camera_name=frame.camera_name,
         )
         if self._stream is not None:
-            self._stream.add(target.number, frame.path, pending.achieved_um)
+            self._stream.add(target.number, frame.path, achieved_um)
             self._note_reports()
 
     def _finish(self) -> RunEnd:
@@ -373,7 +369,7 @@ class Runner:
             error=type(fault).__name__,
             message=str(fault),
         )
-        if isinstance(fault, _PERMANENT) or target.attempt >= ATTEMPTS:
+        if isinstance(fault, _PERMANENT) or target.attempts_left <= 1:
             raise fault
         self._machine.step(Trigger.RECOVER)
         if not isinstance(fault, (CameraBusy, FrameError)):
@@ -383,7 +379,9 @@ class Runner:
         else:
             self._note("drained", files=self._camera.drain())
             self._machine.step(Trigger.PREPARE)
-        self._targets.appendleft(replace(target, attempt=target.attempt + 1))
+        self._targets.appendleft(
+            replace(target, attempt=target.attempt + 1, attempts_left=target.attempts_left - 1)
+        )
 
     def _stopped(self, trigger: Trigger, reason: FinishReason, error: MacrorailError) -> RunEnd:
         if not self._machine.ended:
@@ -397,7 +395,7 @@ class Runner:
             if self._pending is not None:
                 frame = self._camera.collect(self._pending.exposure)
                 verify_frame(frame)
-                self._count(self._pending, frame)
+                self._count(self._pending.target, self._pending.achieved_um, frame)
         except MacrorailError as error:
             self._note("not_kept", message=str(error))
 
@@ -441,11 +439,18 @@ class Runner:
         return Band(position_um, self._plan.dof_um_at(position_um))
 
     def _insert(self, positions_um: list[float], why: str) -> None:
-        self._note("inserted", positions_um=positions_um, why=why)
-        added = []
-        for position_um in positions_um:
-            self._numbers += 1
-            added.append(Target(self._numbers, position_um, tries_to_close=ATTEMPTS))
+        first = self._numbers + 1
+        self._numbers += len(positions_um)
+        added = [
+            Target(number, position_um, fills_left=0)
+            for number, position_um in enumerate(positions_um, first)
+        ]
+        self._note(
+            "inserted",
+            slices=[target.number for target in added],
+            positions_um=positions_um,
+            why=why,
+        )
         self._targets.extendleft(reversed(added))
 
     def _check_travel(self, report: AxisReport) -> None:

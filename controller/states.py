@@ -81,7 +81,8 @@ _AT_WORK = [
 
 #: (trigger, the states it may leave, the state it enters). A frame is collected while SETTLING
 #: when it was being sent during the move (rail), straight after EXPOSING when axis and camera
-#: share one owner (lens) or no move follows.
+#: share one owner (lens) or no move follows. FINISH straight from PREPARING is a resumed run that
+#: lacks only its picture.
 TABLE: tuple[tuple[Trigger, list[State], State], ...] = (
     (_T.PREPARE, [_S.IDLE, _S.RECOVERING], _S.PREPARING),
     (_T.MOVE, [_S.PREPARING, _S.SETTLING, _S.EXPOSING, _S.VERIFYING], _S.MOVING),
@@ -89,7 +90,7 @@ TABLE: tuple[tuple[Trigger, list[State], State], ...] = (
     (_T.EXPOSE, [_S.SETTLING, _S.VERIFYING], _S.EXPOSING),
     (_T.COLLECT, [_S.SETTLING, _S.EXPOSING], _S.COLLECTING),
     (_T.VERIFY, [_S.COLLECTING], _S.VERIFYING),
-    (_T.FINISH, [_S.VERIFYING], _S.FINISHING),
+    (_T.FINISH, [_S.PREPARING, _S.VERIFYING], _S.FINISHING),
     (_T.COMPLETE, [_S.FINISHING], _S.DONE),
     (_T.PAUSE, [_S.VERIFYING], _S.PAUSED),
     (_T.RESUME, [_S.PAUSED], _S.PREPARING),

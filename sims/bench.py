@@ -61,7 +61,6 @@ class SimulatedBench:
         self._options = options
         self._rig = rig
         self._folder = Path(options.address) if options.address else None
-        self._owned = options.address is None
         self._control: socket.socket | None = None
         self._facts: dict[str, Any] = {}
         self._clock: WorldClock | None = None
@@ -137,15 +136,13 @@ class SimulatedBench:
         return answer
 
     def close(self) -> None:
-        """End the world if we started it; only let go of it otherwise. Safe to call twice."""
+        """End the world: whoever closes it properly was its last owner. Safe to call twice."""
         if self._control is None:
             return
         try:
-            if self._owned:
-                self.ask("end")
+            self.ask("end")
         except ConnectError:
-            # It ended before we could ask it to, which is what was wanted.
-            self._owned = False
+            return  # it ended before we could ask it to, which is what was wanted
         finally:
             self._control.close()
             self._control = None

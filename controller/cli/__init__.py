@@ -13,6 +13,7 @@ from controller.cli.check import check
 from controller.cli.dof import dof
 from controller.cli.messages import message_console
 from controller.cli.plan import plan
+from controller.cli.resume import resume
 from controller.cli.run import run
 from controller.cli.stack import stack
 from controller.errors import MacrorailError, OperatorStop
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verb in (plan, check, run, stack, dof):
+for verb in (plan, check, run, resume, stack, dof):
     app.command()(verb)
 
 

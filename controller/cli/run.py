@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from controller.cli.display import RunDisplay
+from controller.cli.job import Job, carry_out
 from controller.cli.messages import message_console
 from controller.cli.rigs import RIG_HELP, choose_rig
-from controller.cli.signals import stopped_by_signals
 from controller.document import load_document
 from controller.errors import PlanError
-from controller.instrument import Rig, load_rig
-from controller.journal import JOURNAL, Journal, create_run_folder, read_journal, write_whole
-from controller.manifest import build_manifest
+from controller.instrument import load_rig
+from controller.journal import create_run_folder, write_whole
 from controller.plan import Plan, make_plan
 from controller.protocol import Protocol
 from controller.quantity import format_duration, format_size
-from controller.rig import connect
-from controller.runner import RunEnd, Runner
-from controller.stacking.stream import RunStream
-from controller.states import FinishReason, State
 
 
 def run(
@@ -36,7 +28,7 @@ def run(
     as_json: Annotated[
         bool, typer.Option("--json", help="print the manifest instead of the folder")
     ] = False,
-) -> int:
+) -> None:
     """Shoot a stack unattended and fuse it; prints the run folder.
 
     Nothing moves before protocol, plan, limits, disk space and devices are checked. Ctrl-C stops
@@ -63,47 +55,7 @@ def run(
         f"instrument's time; run folder {folder}",
         markup=False,
     )
-    end = carry_out(folder, wanted, instrument, plan, console)
-    manifest = build_manifest(read_journal(folder / JOURNAL))
-    write_whole(folder / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False))
-    tell(folder, end, manifest["fused"], console)
-    typer.echo(json.dumps(manifest) if as_json else str(folder))
-    if end.error is not None:
-        raise end.error
-    return 0
-
-
-def carry_out(folder: Path, wanted: Protocol, rig: Rig, plan: Plan, console: Console) -> RunEnd:
-    """Connect the rig, walk the plan, and journal it all in ``folder``."""
-    with (
-        connect(rig, log_folder=folder) as instrument,
-        closing(Journal(folder / JOURNAL, instrument.clock.now)) as journal,
-        closing(RunStream(folder, plan.object_pixel_um)) as stream,
-        RunDisplay(console, len(plan.slices)) as display,
-        stopped_by_signals(instrument.clock),
-    ):
-        journal.listen(display.heard)
-        journal.append(
-            "started",
-            run=folder.name,
-            specimen=wanted.specimen.model_dump(mode="json"),
-            slices=len(plan.slices),
-            bench=instrument.bench_address,
-        )
-        runner = Runner(
-            plan,
-            wanted.camera_settings,
-            wanted.settle_s,
-            wanted.closest_approach_um,
-            instrument.axis,
-            instrument.camera,
-            instrument.clock,
-            folder / "frames",
-            journal,
-            stream,
-            display.entered,
-        )
-        return runner.run()
+    carry_out(Job(folder, wanted, instrument, plan), console, as_json)
 
 
 def check_disk_space(out: Path, plan: Plan) -> None:
@@ -122,15 +74,3 @@ def check_disk_space(out: Path, plan: Plan) -> None:
             f"{format_size(plan.size_bytes)}; "
             f"make room or choose another disk with --out"
         )
-
-
-def tell(folder: Path, end: RunEnd, fused: dict[str, object] | None, console: Console) -> None:
-    """Say in words how the run ended and where the picture is."""
-    if end.reason is FinishReason.COMPLETED:
-        console.print("[bold green]Done:[/] every slice overlaps its neighbours.")
-    elif end.state is State.DONE:
-        console.print("[bold yellow]All slices are shot, but not all is well:[/] see below.")
-    else:
-        console.print(f"[bold yellow]{end.state.value.capitalize()}.[/] Finished slices are kept.")
-    if fused is not None:
-        console.print(f"Picture: {folder / 'fused.jpg'}", markup=False, soft_wrap=True)

@@ -1,0 +1,111 @@
+"""A run in its folder, new or resumed: devices, journal, align/blend and display."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+
+from controller.cli.display import RunDisplay
+from controller.cli.signals import stopped_by_signals
+from controller.instrument import Rig
+from controller.journal import JOURNAL, Journal, read_journal, write_whole
+from controller.manifest import build_manifest
+from controller.plan import Plan
+from controller.protocol import Protocol
+from controller.resume import Progress
+from controller.rig import connect
+from controller.runner import RunEnd, Runner
+from controller.stacking.stream import RunStream
+from controller.states import FinishReason, State
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done, and where.
+
+    Attributes
+    ----------
+    folder
+        The run folder.
+    wanted, rig, plan
+        What to shoot, with what, and the slices that follow from both.
+    progress
+        How far the run had come before it was interrupted; ``None`` for a new one.
+    """
+
+    folder: Path
+    wanted: Protocol
+    rig: Rig
+    plan: Plan
+    progress: Progress | None = None
+
+
+def carry_out(job: Job, console: Console, as_json: bool) -> None:
+    """Do a job, write its manifest, say how it ended.
+
+    Raises
+    ------
+    MacrorailError
+        What ended the run before its end, or what the finished run lacks.
+    """
+    end = _walk(job, console)
+    manifest = build_manifest(read_journal(job.folder / JOURNAL))
+    write_whole(job.folder / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False))
+    _tell(job.folder, end, manifest, console)
+    typer.echo(json.dumps(manifest) if as_json else str(job.folder))
+    if end.error is not None:
+        raise end.error
+
+
+def _walk(job: Job, console: Console) -> RunEnd:
+    resumed = (job.folder / JOURNAL).exists()
+    with (
+        connect(job.rig, log_folder=job.folder) as instrument,
+        closing(Journal(job.folder / JOURNAL, instrument.clock.now, resumed)) as journal,
+        closing(RunStream(job.folder, job.plan.object_pixel_um)) as stream,
+        RunDisplay(console, len(job.plan.slices)) as display,
+        stopped_by_signals(instrument.clock),
+    ):
+        journal.listen(display.heard)
+        journal.append(
+            "resumed" if resumed else "started",
+            run=job.folder.name,
+            specimen=job.wanted.specimen.model_dump(mode="json"),
+            slices=len(job.plan.slices),
+            bench=instrument.bench_address,
+        )
+        runner = Runner(
+            job.plan,
+            job.wanted.camera_settings,
+            job.wanted.settle_s,
+            job.wanted.closest_approach_um,
+            instrument.axis,
+            instrument.camera,
+            instrument.clock,
+            job.folder / "frames",
+            journal,
+            stream,
+            display.entered,
+            job.progress,
+        )
+        return runner.run()
+
+
+def _tell(folder: Path, end: RunEnd, manifest: dict[str, Any], console: Console) -> None:
+    if end.reason is FinishReason.COMPLETED:
+        console.print("[bold green]Done:[/] every slice overlaps its neighbours.")
+    elif end.state is State.DONE:
+        console.print("[bold yellow]All slices are shot, but not all is well:[/] see below.")
+    else:
+        console.print(
+            f"[bold yellow]{end.state.value.capitalize()}.[/] {len(manifest['slices'])} finished "
+            f"slice(s) are kept; go on with: macrorail resume {folder}"
+        )
+    if manifest["fused"] is not None:
+        console.print(f"Picture: {folder / 'fused.jpg'}", markup=False)
