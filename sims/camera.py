@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from pydantic import Field
 
+from controller.drivers.freshness import Freshness
 from controller.drivers.gphoto_settings import choose, widgets_of
 from controller.errors import (
     AutofocusFailed,
@@ -99,6 +100,7 @@ class InProcessCamera:
         self._on_its_way: _OnItsWay | None = None
         self._known: set[int] | None = None
         self._left_behind: list[str] = []
+        self._freshness = Freshness()
 
     def open(self) -> CameraReport:
         """See :class:`controller.interfaces.Camera`."""
@@ -109,6 +111,7 @@ class InProcessCamera:
             )
         self._opened = body
         self._target = _CARD
+        self._freshness = Freshness()
         self._note_left_behind(body)
         abilities = {"capture", "trigger", "live_view"}
         if body.lens is not None:
@@ -160,7 +163,9 @@ class InProcessCamera:
             raise
         self._on_its_way = None
         jpegs = (frame for frame in pending.frames if frame.path.suffix == ".jpg")
-        return next(jpegs, pending.frames[0])
+        frame = next(jpegs, pending.frames[0])
+        self._freshness.check(frame, exposure)
+        return frame
 
     def drain(self) -> list[str]:
         """See :class:`controller.interfaces.Camera`."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import Field
 
+from controller.drivers.freshness import Freshness
 from controller.drivers.gphoto_settings import quantity
 from controller.errors import ConnectError, DeviceError, FrameMissing, MacrorailError, OperatorStop
 from controller.frame import Frame
@@ -77,6 +78,7 @@ class GphotoCamera:
         self._card_before: set[str] | None = None
         self._known_names: set[str] = set()
         self._left_behind: list[str] = []
+        self._freshness = Freshness()
 
     def open(self) -> CameraReport:
         """Start a worker, connect, drain; see :class:`controller.interfaces.Camera`."""
@@ -104,6 +106,7 @@ class GphotoCamera:
             abilities=frozenset(answer["abilities"]),
         )
         self._note_left_behind(answer["card"])
+        self._freshness = Freshness()
         self._left_behind += self._drain(self._longest_wait_s() if interrupted else 0.0)
         return report
 
@@ -157,7 +160,9 @@ class GphotoCamera:
         frames = [_frame(file) for file in answer["files"]]
         self._known_names.update(frame.camera_name for frame in frames)
         # Of a RAW and JPEG pair the JPEG is the one that everything downstream can read.
-        return next((f for f in frames if f.path.suffix in (".jpg", ".jpeg")), frames[0])
+        frame = next((f for f in frames if f.path.suffix in (".jpg", ".jpeg")), frames[0])
+        self._freshness.check(frame, exposure)
+        return frame
 
     def drain(self) -> list[str]:
         """Take in what nobody asked for; see :class:`controller.interfaces.Camera`."""

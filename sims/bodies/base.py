@@ -112,7 +112,8 @@ class StoredFile:
 class Shot:
     """An exposure under way; ``ready_s`` is when its files can be read.
 
-    ``announced`` is false for a frame that a fault makes the body forget.
+    ``announced`` is false for a frame that a fault makes the body forget, ``stale`` true for one
+    in whose place the picture before is handed out.
     """
 
     light: LightGathered
@@ -120,6 +121,7 @@ class Shot:
     to_card: bool
     ready_s: float
     announced: bool
+    stale: bool
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,7 @@ class Body:
         self._notices: list[Notice] = []
         self._shots = 0
         self._handles = 0x1000
+        self._last_picture = b""
         self.under_way: list[Shot] = []
         self._busy_until_s = 0.0
         self._drive_result: Reason | None = None
@@ -276,7 +279,8 @@ class Body:
             )
             announced = not (fault and fault.action is Action.LOSE)
             ready_s = end_s + self.timing.readout_s + late_s
-            shot = Shot(light, self.formats, to_card, ready_s, announced)
+            stale = fault is not None and fault.action is Action.STALE
+            shot = Shot(light, self.formats, to_card, ready_s, announced, stale)
             self.under_way.append(shot)
             self._busy_until_s = end_s
             return shot
@@ -287,16 +291,17 @@ class Body:
         Rendering takes real time; the files are ready at ``shot.ready_s`` or when it is done,
         whichever is later.
         """
-        picture = self.world.render(shot.light)
+        picture = with_exif(self.world.render(shot.light), self.model, self.serial, shot.light)
         with self._lock:
+            if shot.stale:
+                picture = self._last_picture
+            self._last_picture = picture
             due_s = max(shot.ready_s, self.world.clock.now())
             for kind in shot.formats:
                 handle = self._handles
                 self._handles += 1
                 name = self.file_name(shot.light.number, kind)
-                data = with_exif(picture, self.model, self.serial, shot.light)
-                if kind == "raw":
-                    data = _RAW_HEADER + data
+                data = _RAW_HEADER + picture if kind == "raw" else picture
                 stored = StoredFile(handle, name, data, shot.to_card, shot.light.start_s)
                 self.files[handle] = stored
                 if shot.announced:

@@ -35,7 +35,7 @@ class Action(Enum):
 
     ``REFUSE`` answers with a reason, ``DROP`` cuts the connection, ``STALL`` answers late,
     ``SWALLOW`` never answers, ``LOSE`` exposes but never announces the frame, ``LATE`` announces
-    it late.
+    it late, ``STALE`` hands out the picture before under the new name.
     """
 
     REFUSE = auto()
@@ -44,6 +44,7 @@ class Action(Enum):
     SWALLOW = auto()
     LOSE = auto()
     LATE = auto()
+    STALE = auto()
 
 
 @dataclass(frozen=True)

@@ -268,6 +268,14 @@ def test_a_camera_that_wants_to_focus_is_called_so(make_world: MakeWorld, tmp_pa
         camera.close()
 
 
+def test_a_stale_frame_is_refused(world: CameraWorld, camera: Any, tmp_path: Path) -> None:
+    shoot(camera, tmp_path / "0001")
+    world.add_fault(Fault("release", Action.STALE))
+    with pytest.raises(FrameMissing, match="the frame before"):
+        shoot(camera, tmp_path / "0002")
+    assert shoot(camera, tmp_path / "0003").camera_name == "DSC_0003.JPG"
+
+
 @pytest.mark.parametrize("action", [Action.DROP, Action.SWALLOW])
 @pytest.mark.parametrize("operation", ["release", "read"])
 def test_a_lost_link_is_called_so_and_the_camera_opens_again(
