@@ -94,7 +94,7 @@ class Aligner:
         neighbour = min(self._kept, key=lambda placed: abs(placed.position - position))
         neighbour_to_frame, correlation = _register(neighbour.scales, scales, name)
         factor = _shrink_factor(picture.shape[0], picture.shape[1])
-        to_neighbour: Transform = np.linalg.inv(_at_full_size(neighbour_to_frame, factor))
+        to_neighbour = np.linalg.inv(_at_full_size(neighbour_to_frame, factor)).astype(np.float64)
         _check_plausible(to_neighbour, picture.shape, name)
         to_reference = neighbour.to_reference @ to_neighbour
         self._keep(_Placed(index, position, scales, to_reference))
