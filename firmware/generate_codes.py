@@ -13,7 +13,7 @@ SOURCE = HERE / "codes.csv"
 C_HEADER = HERE / "macrorail" / "codes.h"
 PYTHON_MODULE = HERE.parent / "controller" / "drivers" / "codes.py"
 
-KINDS = ("verb", "error", "stop", "state", "cause")
+KINDS = ("verb", "error", "stop", "state", "cause", "kept")
 
 
 def read_codes() -> dict[str, list[dict[str, str]]]:
@@ -60,7 +60,8 @@ def python_module() -> str:
     lines += [f'    "{row["name"]}": {row["arguments"]},' for row in codes["verb"]]
     lines += ["}"]
     for kind in KINDS[1:]:
-        lines += ["", f"{kind.upper()}S: dict[str, str] = {{"]
+        plural = kind.upper() + ("" if kind == "kept" else "S")
+        lines += ["", f"{plural}: dict[str, str] = {{"]
         lines += [f'    "{row["name"]}": "{row["meaning"]}",' for row in codes[kind]]
         lines += ["}"]
     lines += [""]

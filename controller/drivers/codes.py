@@ -61,3 +61,8 @@ CAUSES: dict[str, str] = {
     "brownout": "the supply voltage sagged",
     "watchdog": "the program hung and the watchdog ended it",
 }
+
+KEPT: dict[str, str] = {
+    "lost": "the power went during a motion or before the position was known",
+    "clean": "the carriage was at rest at this position when the power went",
+}

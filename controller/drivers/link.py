@@ -103,25 +103,21 @@ class Link:
         # After an unanswered command the two ends may disagree on the next sequence number.
         self._broken = False
 
-    def hello(self) -> tuple[str, str]:
+    def hello(self) -> wire.Greeting:
         """Open a session, waiting for the board to come out of its reset.
-
-        Returns
-        -------
-        tuple
-            The firmware's version, and the cause of the last reset (``codes.CAUSES``).
 
         Raises
         ------
         ConnectError
             Nothing like our firmware answers, or it speaks another version of the wire.
+        WireError
+            It answers something else.
         """
         self._port.reset_input_buffer()
         # Tells the answer to this hello from one that was still on its way.
         number = secrets.randbelow(wire.INTEGER_LIMIT) + 1
         try:
             answer = self._ask(_HELLO_ATTEMPTS, "HELLO", wire.WIRE_VERSION, number)
-            version, cause = answer.result
         except DeviceTimeout as error:
             raise ConnectError(
                 f"nothing on {self._name} answers as a macrorail board; check that it is the "
@@ -133,12 +129,7 @@ class Link:
                 f"the board on {self._name} speaks version {theirs[0]} of the wire, this macrorail "
                 f"speaks version {wire.WIRE_VERSION}; flash the firmware that came with it"
             ) from refusal
-        except ValueError as error:
-            raise WireError(
-                f"the board on {self._name} answered hello with {answer.result}; flash the "
-                f"firmware that came with this macrorail"
-            ) from error
-        return version, cause
+        return wire.greeting_of(answer)
 
     def ask(self, verb: str, *arguments: int) -> wire.Answer:
         """Have a command carried out exactly once; returns the board's answer.

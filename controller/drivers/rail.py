@@ -136,7 +136,7 @@ class SerialRail:
         name = port if isinstance(port, str) else "the bench"
         link = Link(open_port(port), name)
         try:
-            version, _ = link.hello()
+            greeting = link.hello()
             self._configure(link)
             status = link.status()
         except BaseException:
@@ -146,7 +146,7 @@ class SerialRail:
         self._position = status.position if status.is_known else None
         return AxisReport(
             model="macrorail rail",
-            version=f"firmware {version}",
+            version=f"firmware {greeting.version}",
             travel_um=self._travel_um,
             resolution_um=self._um_per_step,
             position_um=None if self._position is None else self._position * self._um_per_step,

@@ -6,7 +6,7 @@ import re
 import zlib
 from dataclasses import dataclass
 
-from controller.drivers.codes import CAUSES, ERRORS, STATES, STOPS, VERBS
+from controller.drivers.codes import CAUSES, ERRORS, KEPT, STATES, STOPS, VERBS
 from controller.errors import WireError
 
 WIRE_VERSION = 1
@@ -92,6 +92,25 @@ class Status:
     slip: int
 
 
+@dataclass(frozen=True)
+class Greeting:
+    """The board's answer to HELLO.
+
+    Attributes
+    ----------
+    version
+        Of the firmware.
+    cause
+        Of the last reset, out of ``codes.CAUSES``.
+    kept
+        Where the count stood, steps, when the board lost power at rest; ``None`` otherwise.
+    """
+
+    version: str
+    cause: str
+    kept: int | None
+
+
 def next_sequence(sequence: int) -> int:
     """The sequence number after ``sequence``; 1 follows 65535."""
     return sequence % 65535 + 1
@@ -150,6 +169,26 @@ def decode(text: str) -> Answer | Notice:
     echoed = len(numbers) if answer[3] is not None else min(len(numbers), VERBS.get(verb, 0))
     words = [str(number) for number in numbers[echoed:]] + words
     return Answer(int(answer[1]), answer[3], verb, tuple(numbers[:echoed]), tuple(words))
+
+
+def greeting_of(answer: Answer) -> Greeting:
+    """The greeting that an accepted HELLO carries.
+
+    Raises
+    ------
+    WireError
+        It carries something else.
+    """
+    try:
+        version, cause, kept, position = answer.result
+        if cause not in CAUSES or kept not in KEPT:
+            raise ValueError
+        return Greeting(version, cause, int(position) if kept == "clean" else None)
+    except ValueError:
+        raise WireError(
+            f"the rail's board answered hello with '{' '.join(answer.result)}', which this version "
+            f"of macrorail does not know; flash the firmware that came with it"
+        ) from None
 
 
 def status_of(answer: Answer) -> Status:

@@ -10,6 +10,7 @@
 #include "position.h"
 #include "protocol.h"
 #include "session.h"
+#include "store.h"
 #include "travel.h"
 
 void board_setup(void) {
@@ -19,8 +20,9 @@ void board_setup(void) {
     homing_init();
     position_init();
     limits_clear();
-    travel_init();
     hal_init();
+    store_init();
+    travel_init();
     session_init();
 }
 

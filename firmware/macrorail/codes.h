@@ -122,4 +122,14 @@ enum cause_code {
     "brownout\0" \
     "watchdog\0"
 
+enum kept_code {
+    KEPT_LOST, /* the power went during a motion or before the position was known */
+    KEPT_CLEAN, /* the carriage was at rest at this position when the power went */
+    KEPT_COUNT
+};
+
+#define KEPT_NAMES \
+    "lost\0" \
+    "clean\0"
+
 #endif

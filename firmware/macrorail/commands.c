@@ -7,6 +7,7 @@
 #include "motion.h"
 #include "position.h"
 #include "session.h"
+#include "store.h"
 #include "travel.h"
 
 static const uint8_t argument_counts[VERB_COUNT] PROGMEM = VERB_ARGUMENTS;
@@ -54,6 +55,8 @@ void commands_execute(const struct command *command, struct report *answer) {
     if (command->verb == VERB_HELLO) {
         report_word(answer, firmware_version);
         report_cause(answer, hal_reset_cause());
+        report_kept(answer, store_is_clean() ? KEPT_CLEAN : KEPT_LOST);
+        report_number(answer, store_is_clean() ? store_position() : 0);
     } else if (command->verb == VERB_STATUS) {
         report_state(answer, travel_state());
         report_number(answer, motion_position());

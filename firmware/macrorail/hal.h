@@ -37,6 +37,13 @@ void hal_enable(void);
 /* Waits while the transmit buffer is full. */
 void hal_serial_write(uint8_t byte);
 
+#define HAL_EEPROM_SIZE 1024u
+/* Only while no write is under way. */
+uint8_t hal_eeprom_read(uint16_t address);
+/* Starts a write, which takes some milliseconds; only when ready. */
+void hal_eeprom_write(uint16_t address, uint8_t byte);
+bool hal_eeprom_is_ready(void);
+
 /* Keeps interrupts away from data they share with the main loop. */
 uint8_t hal_lock(void);
 void hal_unlock(uint8_t lock);

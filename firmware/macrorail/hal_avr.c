@@ -130,6 +130,26 @@ void hal_serial_write(uint8_t byte) {
     UCSR0B |= _BV(UDRIE0);
 }
 
+uint8_t hal_eeprom_read(uint16_t address) {
+    while (EECR & _BV(EEPE)) {} /* a write goes on through a reset */
+    EEAR = address;
+    EECR |= _BV(EERE);
+    return EEDR;
+}
+
+void hal_eeprom_write(uint16_t address, uint8_t byte) {
+    uint8_t lock = hal_lock(); /* the second bit has to follow the first within four cycles */
+    EEAR = address;
+    EEDR = byte;
+    EECR |= _BV(EEMPE);
+    EECR |= _BV(EEPE);
+    hal_unlock(lock);
+}
+
+bool hal_eeprom_is_ready(void) {
+    return !(EECR & _BV(EEPE));
+}
+
 uint8_t hal_lock(void) {
     uint8_t lock = SREG;
     cli();

@@ -15,6 +15,7 @@
 #define NEVER UINT64_MAX
 #define TICKS_PER_MS 2000u
 #define TICKS_PER_BYTE 174u /* 10 bits at 115200 baud */
+#define TICKS_PER_EEPROM_BYTE 6800u
 #define QUEUE 65536u
 
 struct queue {
@@ -31,6 +32,10 @@ static uint64_t boot_tick, millisecond_tick, step_tick;
 static uint16_t step_interval;
 static uint32_t milliseconds;
 static uint8_t cause;
+static uint8_t eeprom[HAL_EEPROM_SIZE];
+static uint16_t eeprom_address;
+static uint8_t eeprom_new;
+static uint64_t eeprom_ready_tick;
 
 static void queue_put(struct queue *queue, uint8_t byte) {
     uint32_t next = (queue->head + 1u) % QUEUE;
@@ -54,7 +59,27 @@ static uint8_t queue_take(struct queue *queue) {
 
 /* What the outside drives. */
 
+/* A write that is cut short: erased or written so far as it happened to be. */
+static void cut_eeprom_write(void) {
+    if (world->now >= eeprom_ready_tick) return;
+    uint8_t noise = (uint8_t)(world->now * 0x9E3779B97F4A7C15u >> 56);
+    uint8_t *byte = &eeprom[eeprom_address];
+    uint64_t left = eeprom_ready_tick - world->now;
+    *byte = left > TICKS_PER_EEPROM_BYTE / 2 ? *byte | noise : eeprom_new | noise;
+    eeprom_ready_tick = world->now;
+}
+
+static void finish_eeprom_write(void) {
+    if (eeprom_ready_tick != 0 && world->now >= eeprom_ready_tick) {
+        eeprom[eeprom_address] = eeprom_new;
+        eeprom_ready_tick = 0;
+    }
+}
+
 EXPORT void native_reset(uint8_t reset_cause, uint64_t bootloader_ticks) {
+    finish_eeprom_write();
+    cut_eeprom_write();
+    eeprom_ready_tick = 0;
     alive = false;
     boot_tick = world->now + bootloader_ticks;
     step_tick = NEVER;
@@ -66,6 +91,7 @@ EXPORT void native_reset(uint8_t reset_cause, uint64_t bootloader_ticks) {
 
 EXPORT void native_attach(struct carriage *carriage, uint64_t bootloader_ticks) {
     world = carriage;
+    memset(eeprom, 0xFF, sizeof eeprom);
     native_reset(CAUSE_POWER, bootloader_ticks);
 }
 
@@ -177,6 +203,21 @@ void hal_enable(void) {
 
 void hal_serial_write(uint8_t byte) {
     queue_put(&to_host, byte);
+}
+
+uint8_t hal_eeprom_read(uint16_t address) {
+    return eeprom[address];
+}
+
+void hal_eeprom_write(uint16_t address, uint8_t byte) {
+    eeprom_address = address;
+    eeprom_new = byte;
+    eeprom_ready_tick = world->now + TICKS_PER_EEPROM_BYTE;
+}
+
+bool hal_eeprom_is_ready(void) {
+    finish_eeprom_write();
+    return eeprom_ready_tick == 0;
 }
 
 uint8_t hal_lock(void) {

@@ -8,6 +8,7 @@ static const char verb_names[] PROGMEM = VERB_NAMES;
 static const char error_names[] PROGMEM = ERROR_NAMES;
 static const char stop_names[] PROGMEM = STOP_NAMES;
 static const char state_names[] PROGMEM = STATE_NAMES;
+static const char kept_names[] PROGMEM = KEPT_NAMES;
 static const char cause_names[] PROGMEM = CAUSE_NAMES;
 
 /* Every line fits: the longest echo has 55 characters, with 25 at most around it. */
@@ -94,6 +95,10 @@ void report_stop(struct report *report, uint8_t stop) {
 
 void report_cause(struct report *report, uint8_t cause) {
     add_name(report, cause_names, cause);
+}
+
+void report_kept(struct report *report, uint8_t kept) {
+    add_name(report, kept_names, kept);
 }
 
 void report_send(const struct report *report) {

@@ -25,6 +25,7 @@ void report_number(struct report *report, int32_t number);
 void report_state(struct report *report, uint8_t state);
 void report_stop(struct report *report, uint8_t stop);
 void report_cause(struct report *report, uint8_t cause);
+void report_kept(struct report *report, uint8_t kept);
 /* A word of the core's own, at most as long as a name. */
 void report_word(struct report *report, const char *word_in_flash);
 

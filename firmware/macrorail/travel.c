@@ -6,6 +6,7 @@
 #include "limits.h"
 #include "motion.h"
 #include "position.h"
+#include "store.h"
 
 #define SEARCH_LONGEST 10000000L  /* steps */
 #define CLEARANCE_LONGEST 10000L  /* steps */
@@ -18,11 +19,20 @@ static int32_t slip;
 static uint32_t acceleration;
 static struct pace pace;
 
+/* What starts once the store has been spoiled. */
+static bool is_starting;
+static int32_t target;
+static uint32_t search;
+static uint16_t clearance;
+static struct pace seek;
+
 void travel_init(void) {
     state = STATE_IDLE;
     stop_code = STOP_NONE;
     motion = 0;
     slip = 0;
+    is_starting = false;
+    if (store_is_clean()) motion_set_position(store_position());
     travel_set_pace(1600, 8000);
 }
 
@@ -61,52 +71,70 @@ static void begin(uint8_t next, uint16_t sequence) {
     state = next;
     motion = sequence;
     stop_code = STOP_NONE;
+    is_starting = true;
+    store_spoil();
 }
 
-uint8_t travel_go(uint16_t sequence, int32_t target) {
+uint8_t travel_go(uint16_t sequence, int32_t to) {
     if (state != STATE_IDLE) return ERROR_BUSY;
     if (!position_is_known()) return ERROR_UNHOMED;
-    uint8_t error = limits_judge(target);
+    uint8_t error = limits_judge(to);
     int32_t here = motion_position();
-    if (error == ERROR_NONE && target != here) error = limits_judge_inputs(target > here);
+    if (error == ERROR_NONE && to != here) error = limits_judge_inputs(to > here);
     if (error != ERROR_NONE) return error;
+    target = to;
     begin(STATE_MOVING, sequence);
-    motion_start(target, &pace);
     return ERROR_NONE;
 }
 
-uint8_t travel_home(uint16_t sequence, int32_t search, int32_t speed, int32_t clearance) {
+uint8_t travel_home(uint16_t sequence, int32_t longest, int32_t speed, int32_t rest_at) {
     if (state != STATE_IDLE) return ERROR_BUSY;
-    if (search < 1 || search > SEARCH_LONGEST || clearance < 1 || clearance > CLEARANCE_LONGEST ||
+    if (longest < 1 || longest > SEARCH_LONGEST || rest_at < 1 || rest_at > CLEARANCE_LONGEST ||
         !speed_is_possible(speed)) {
         return ERROR_RANGE;
     }
     if (limits_judge_inputs(false) == ERROR_ESTOP) return ERROR_ESTOP;
-    struct pace seek = ramp_pace((uint16_t)speed, acceleration);
-    was_known = position_is_known();
+    search = (uint32_t)longest;
+    clearance = (uint16_t)rest_at;
+    seek = ramp_pace((uint16_t)speed, acceleration);
+    was_known = position_is_known() || store_is_clean();
     position_forget();
     begin(STATE_HOMING, sequence);
-    homing_start((uint32_t)search, &seek, (uint16_t)clearance);
     return ERROR_NONE;
-}
-
-void travel_stop(uint8_t code) {
-    if (state == STATE_HOMING) homing_stop(code);
-    else motion_stop(code);
-}
-
-void travel_halt(uint8_t code) {
-    motion_halt(code);
-    if (state == STATE_HOMING) homing_stop(code);
 }
 
 static void end(uint8_t code) {
     state = STATE_IDLE;
     stop_code = code;
+    is_starting = false;
     position_after(code);
+    if (position_is_known()) store_save(motion_position());
+}
+
+static void start(void) {
+    is_starting = false;
+    if (state == STATE_HOMING) homing_start(search, &seek, clearance);
+    else motion_start(target, &pace);
+}
+
+void travel_stop(uint8_t code) {
+    if (is_starting) end(code);
+    else if (state == STATE_HOMING) homing_stop(code);
+    else motion_stop(code);
+}
+
+void travel_halt(uint8_t code) {
+    motion_halt(code);
+    if (is_starting) end(code);
+    else if (state == STATE_HOMING) homing_stop(code);
 }
 
 void travel_poll(void) {
+    store_poll();
+    if (is_starting) {
+        if (store_is_spoiled()) start();
+        return;
+    }
     motion_poll();
     if (state == STATE_MOVING && !motion_is_busy()) {
         end(motion_stop_code());

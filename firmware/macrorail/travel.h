@@ -15,8 +15,8 @@ int32_t travel_slip(void);
 
 /* Each answers with an enum error_code: ERROR_NONE when it was accepted. */
 uint8_t travel_set_pace(int32_t speed, int32_t acceleration);
-uint8_t travel_go(uint16_t sequence, int32_t target);
-uint8_t travel_home(uint16_t sequence, int32_t search, int32_t speed, int32_t clearance);
+uint8_t travel_go(uint16_t sequence, int32_t to);
+uint8_t travel_home(uint16_t sequence, int32_t longest, int32_t speed, int32_t rest_at);
 
 /* Ramps down, whatever moves. */
 void travel_stop(uint8_t stop_code);

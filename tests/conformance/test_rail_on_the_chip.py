@@ -16,6 +16,7 @@ from sims.firmware_process import FirmwareProcess
 from tests.board import homed_host
 from tests.campaigns.interrupts import measure
 from tests.campaigns.noisy_commands import NoisyCommands
+from tests.campaigns.power_cuts import PowerCuts
 from tests.conformance.axes import emulated_board, rail_options
 from tests.unit.test_rail_transcripts import TRANSCRIPTS, follow
 
@@ -38,6 +39,12 @@ def test_random_commands_on_a_bad_line_are_all_accounted_for(board: Board) -> No
     campaign = NoisyCommands(board, seed=1, chance=0.05)
     campaign.run(_COMMANDS)
     assert campaign.faults > 100 * _COMMANDS
+
+
+def test_what_is_kept_over_a_power_cut_is_true(board: Board) -> None:
+    campaign = PowerCuts(board, seed=1)
+    campaign.run(8)
+    assert min(campaign.counts.values()) > 0
 
 
 def test_no_step_after_a_limit_switch_closes(board: Board) -> None:

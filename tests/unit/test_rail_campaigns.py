@@ -10,6 +10,7 @@ import pytest
 
 from sims.firmware_native import NativeBoard
 from tests.campaigns.noisy_commands import NoisyCommands
+from tests.campaigns.power_cuts import PowerCuts
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 
@@ -21,6 +22,13 @@ def test_random_commands_on_a_bad_line_are_all_accounted_for(seed: int) -> None:
     assert campaign.counts["done"] > 150
     assert campaign.counts["reset"] > 0
     assert campaign.faults > 40_000
+
+
+@pytest.mark.parametrize("seed", range(1, 3))
+def test_what_is_kept_over_a_power_cut_is_true(seed: int) -> None:
+    campaign = PowerCuts(NativeBoard(bootloader_s=0.0), seed)
+    campaign.run(200)
+    assert min(campaign.counts.values()) > 40
 
 
 def test_damaged_lines_are_refused_or_are_what_they_say(tmp_path: Path) -> None:

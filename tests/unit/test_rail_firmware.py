@@ -343,6 +343,78 @@ def test_a_stop_ends_homing_in_any_phase(at_ms: int) -> None:
     assert host.ask("GO", 500).error == "unhomed"
 
 
+def test_homing_after_a_reset_tells_how_far_the_carriage_was_moved_meanwhile() -> None:
+    host = homed_host()
+    host.go(5_000)
+    host.run_ms(100)
+    host.board.reset("power")
+    host.board.state.place += 37
+    host.board.state.screw += 37
+    host.greet()
+    host.home()
+    assert host.status().slip == -37
+
+
+def test_no_first_step_before_the_kept_position_is_taken_back() -> None:
+    for delay_tenths in range(0, 450, 5):
+        host = homed_host()
+        state = host.board.state
+        assert host.ask("PACE", 20_000, 200_000).error is None
+        host.ask("GO", 1_000)
+        while state.place < 1_000:
+            host.board.run_us(100)
+        host.run_ms(delay_tenths / 10)
+        host.board.rx(wire.encode(host.sequence + 1, "GO", 2_000))
+        while state.place == 1_000:
+            host.board.run_us(50)
+        host.board.reset("power")
+        host.run_ms(10)
+        assert wire.greeting_of(host.ask("HELLO", wire.WIRE_VERSION, 7)).kept is None
+
+
+def test_nothing_counts_as_kept_during_a_move() -> None:
+    host = homed_host()
+    host.run_ms(100)
+    host.ask("GO", 5_000)
+    greeting = wire.greeting_of(host.ask("HELLO", wire.WIRE_VERSION, 7))
+    assert greeting.kept is None
+
+
+def test_a_move_called_off_before_it_began_leaves_the_kept_position_true() -> None:
+    host = homed_host()
+    host.go(5_000)
+    host.run_ms(100)
+    edges = host.board.state.edges
+    lines = [
+        wire.encode(host.sequence + 1, "GO", 9_000),
+        wire.encode(host.sequence + 2, "STOP"),
+    ]
+    host.send(lines[0], wait_ms=2)
+    host.send(lines[1], wait_ms=1.5)
+    host.run_ms(100)
+    host.board.reset("power")
+    host.run_ms(10)
+    kept = wire.greeting_of(host.ask("HELLO", wire.WIRE_VERSION, 7)).kept
+    assert kept == host.board.state.place
+    assert host.board.state.place - 5_000 == host.board.state.edges - edges
+
+
+def test_the_kept_position_goes_round_the_whole_memory() -> None:
+    host = homed_host()
+    for turn in range(300):
+        target = 400 + turn % 2
+        host.go(target)
+        host.run_ms(60)
+        if turn % 29 == 0:
+            host.board.reset("power")
+            host.run_ms(10)
+            host.greet()
+            greeting = wire.greeting_of(host.ask("HELLO", wire.WIRE_VERSION, turn + 100))
+            assert greeting.kept == host.board.state.place == target
+            host.ask("LIMITS", 0, 150_000)
+            assert host.home().stop == "done"
+
+
 # Noise
 
 

@@ -66,9 +66,12 @@ def test_status_and_hello_carry_their_words() -> None:
     answer = wire.decode("7 ok STATUS moving -12 1 6 none 4 -3")
     assert isinstance(answer, wire.Answer)
     assert wire.status_of(answer) == wire.Status("moving", -12, True, 6, "none", 4, -3)
-    hello = wire.decode("1 ok HELLO 1 77 0.1.0 pin")
+    hello = wire.decode("1 ok HELLO 1 77 0.1.0 pin clean -40")
     assert isinstance(hello, wire.Answer)
-    assert (hello.arguments, hello.result) == ((1, 77), ("0.1.0", "pin"))
+    assert hello.arguments == (1, 77)
+    assert wire.greeting_of(hello) == wire.Greeting("0.1.0", "pin", -40)
+    lost = wire.Answer(1, None, "HELLO", (1, 77), ("0.1.0", "power", "lost", "0"))
+    assert wire.greeting_of(lost).kept is None
     assert wire.decode("! boot watchdog") == wire.Notice("boot", "watchdog")
 
 
@@ -88,6 +91,13 @@ def test_a_strange_status_is_an_error(result: str) -> None:
     answer = wire.Answer(7, None, "STATUS", (), tuple(result.split()))
     with pytest.raises(WireError, match="status"):
         wire.status_of(answer)
+
+
+@pytest.mark.parametrize("result", ["0.1.0 pin clean", "0.1.0 sunrise lost 0", "0.1.0 pin so 1"])
+def test_a_strange_greeting_is_an_error(result: str) -> None:
+    answer = wire.Answer(7, None, "HELLO", (1, 77), tuple(result.split()))
+    with pytest.raises(WireError, match="hello"):
+        wire.greeting_of(answer)
 
 
 def test_what_cannot_be_said_is_refused_before_it_is_sent() -> None:
