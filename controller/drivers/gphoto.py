@@ -31,6 +31,7 @@ _DRIVE_TIMEOUT_S = 20.0
 _DRAIN_TIMEOUT_S = 15.0
 _CLOSE_TIMEOUT_S = 5.0
 _RELEASE_TIMEOUT_S = 15.0
+_TRANSFER_TIMEOUT_S = 60.0
 _LONGEST_EXPOSURE_S = 60.0
 """Assumed for a shutter setting that is no number (bulb)."""
 
@@ -131,7 +132,8 @@ class GphotoCamera:
         started_s = self._context.clock.now()
         release = worker.send("expose", number=number)
         collect = worker.send("collect", number=number, stem=str(stem), timeout_s=frame_timeout_s)
-        self._on_its_way = _OnItsWay(number, collect, frame_timeout_s + _RELEASE_TIMEOUT_S)
+        timeout_s = _RELEASE_TIMEOUT_S + frame_timeout_s + _TRANSFER_TIMEOUT_S
+        self._on_its_way = _OnItsWay(number, collect, timeout_s)
         try:
             self._receive(release, _RELEASE_TIMEOUT_S + 2 * exposure_s)
         except DeviceError:
