@@ -81,6 +81,11 @@ class GphotoCamera:
         self._left_behind: list[str] = []
         self._freshness = Freshness()
 
+    @property
+    def worker_pid(self) -> int | None:
+        """Process of the worker that holds the camera, ``None`` without one."""
+        return None if self._worker is None else self._worker.pid
+
     def open(self) -> CameraReport:
         """Start a worker, connect, drain; see :class:`controller.interfaces.Camera`."""
         interrupted = self._on_its_way is not None

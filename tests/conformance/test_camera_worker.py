@@ -55,7 +55,8 @@ def test_a_worker_killed_in_an_exposure_is_noticed_and_its_orphan_told(
     world: CameraWorld, camera: GphotoCamera, tmp_path: Path
 ) -> None:
     camera.configure({"shutter": "4"})
-    (worker,) = workers()
+    worker = camera.worker_pid
+    assert worker is not None
     killer = subprocess.Popen(
         [sys.executable, "-c", f"import os,time; time.sleep(0.4); os.kill({worker}, 9)"]
     )
@@ -75,7 +76,8 @@ def test_a_worker_killed_in_an_exposure_is_noticed_and_its_orphan_told(
 def test_a_worker_killed_while_the_frame_comes_leaves_no_half_frame(
     world: CameraWorld, camera: GphotoCamera, tmp_path: Path
 ) -> None:
-    (worker,) = workers()
+    worker = camera.worker_pid
+    assert worker is not None
     world.add_fault(Fault("release", Action.LATE, delay_s=4.0))
     exposure = camera.expose(tmp_path / "0001")
     os.kill(worker, signal.SIGKILL)
@@ -96,7 +98,8 @@ def test_a_hanging_worker_is_ended_in_time(
     camera: GphotoCamera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gphoto, "_SETTINGS_TIMEOUT_S", 1.0)
-    (worker,) = workers()
+    worker = camera.worker_pid
+    assert worker is not None
     os.kill(worker, signal.SIGSTOP)
     started = time.monotonic()
     with pytest.raises(DeviceTimeout, match="within 1 s"):
@@ -138,6 +141,7 @@ def test_closing_ends_the_worker_and_its_home(world: CameraWorld) -> None:
     camera = world.make()
     camera.open()
     (worker,) = workers() - before
+    assert worker == camera.worker_pid
     home = dict(
         entry.split(b"=", 1)
         for entry in Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")
@@ -163,7 +167,8 @@ def test_no_camera_is_told_as_such() -> None:
 
 
 def test_frames_cost_no_descriptors(camera: GphotoCamera, tmp_path: Path) -> None:
-    (worker,) = workers()
+    worker = camera.worker_pid
+    assert worker is not None
 
     def descriptors() -> int:
         return len(list(Path(f"/proc/{worker}/fd").iterdir()))
