@@ -52,10 +52,14 @@ class SimulatedBench:
             Wall time that a world waits for an owner before it ends.
         address
             A world that runs already; a new one is started when not given.
+        diary
+            File to which the world adds a line for each exposure, with the true position of the
+            plane in focus: what no instrument knows, for tests.
         """
 
         linger_s: Duration = Field(alias="linger", default=60.0, gt=0)
         address: str | None = None
+        diary: Path | None = None
 
     def __init__(self, options: Options, rig: Rig) -> None:
         self._options = options

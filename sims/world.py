@@ -95,12 +95,15 @@ class World:
         After each move of the carriage.
     carriage
         What the camera stands on; ``None`` when it stands still and its lens moves the plane.
+    diary
+        Takes a line for each exposure: its number and the true position of the plane in focus.
     """
 
     scene: Scene
     clock: Clock
     vibration: VibrationSection
     carriage: Carriage | None = None
+    diary: Path | None = None
 
     def render(self, light: LightGathered) -> bytes:
         """The JPEG of what the lens saw while the shutter was open."""
@@ -114,6 +117,9 @@ class World:
             assert self.carriage is not None, "a camera without a lens of its own needs a carriage"
             position_um = self.carriage.position_um(times_s[_LOOKS // 2])
             offsets_um = [self._offset_um(at_s, position_um) for at_s in times_s]
+        if self.diary is not None:
+            with self.diary.open("a") as diary:
+                print(light.number, position_um, file=diary)
         return self.scene.render(
             position_um,
             f_number=light.f_number or _UNREAD_F_NUMBER,
