@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A busy machine must not fail a test: no deadlines. No example database: tests leave no files.
@@ -12,3 +15,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("macrorail")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """A rig file whose real devices the conformance tests are to run on; they will move."""
+    parser.addoption("--rig", type=Path, default=None, help="rig file of real devices to test")

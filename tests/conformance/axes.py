@@ -14,7 +14,9 @@ import pytest
 
 from controller.clock import Clock, WorldClock
 from controller.drivers.rail import SerialRail
+from controller.instrument import load_rig
 from controller.interfaces import Context, FocusAxis
+from controller.rig import connect
 from sims.board import Board
 from sims.carriage import Carriage
 from sims.clock import VirtualClock
@@ -34,16 +36,39 @@ class AxisWorld:
         A new driver for the same axis, not opened.
     clock
         The world's clock.
+    travel_um
+        Lowest and highest position that its rig allows.
     true_position_um
-        Where the axis truly is.
+        Where the axis truly is; ``None`` where nobody knows, with a real one.
     slack_um
         How far the truth may lie below the position that the driver says.
     """
 
     make: Callable[[], FocusAxis]
     clock: Clock
-    true_position_um: Callable[[], float]
+    travel_um: tuple[float, float]
+    true_position_um: Callable[[], float] | None
     slack_um: float
+
+    def at(self, share: float) -> float:
+        """A position by its share of the travel, micrometres."""
+        low_um, high_um = self.travel_um
+        return low_um + share * (high_um - low_um)
+
+    @contextmanager
+    def nothing_moves(self) -> Iterator[None]:
+        """Insists that the axis has not moved when the block ends."""
+        before_um = self.true_position_um() if self.true_position_um else None
+        yield
+        self.clock.sleep(0.5)
+        if self.true_position_um:
+            assert self.true_position_um() == before_um
+
+    def assert_at(self, position_um: float) -> None:
+        """Insists that the axis truly is where it says."""
+        if self.true_position_um:
+            expected_um = position_um - self.slack_um
+            assert self.true_position_um() == pytest.approx(expected_um, abs=1e-6)
 
 
 PLAY_UM = 10.0
@@ -74,6 +99,7 @@ def virtual_rail(make_board: Callable[[], Board] = NativeBoard) -> Iterator[Axis
     yield AxisWorld(
         make=lambda: SerialRail(options, context),
         clock=clock,
+        travel_um=options.allowed_um,
         true_position_um=lambda: carriage.position_um(clock.now()),
         slack_um=PLAY_UM,
     )
@@ -95,6 +121,7 @@ def rail_behind_a_terminal() -> Iterator[AxisWorld]:
         yield AxisWorld(
             make=lambda: SerialRail(options, context),
             clock=clock,
+            travel_um=options.allowed_um,
             true_position_um=lambda: process.carriage.position_um(clock.now()),
             slack_um=PLAY_UM,
         )
@@ -111,6 +138,24 @@ def emulated_board() -> Board:
     if shutil.which("avr-gcc") is None:
         pytest.skip("needs avr-gcc (Debian: apt install gcc-avr avr-libc binutils-avr)")
     return AvrBoard()
+
+
+def axis_of_rig(path: Path) -> AbstractContextManager[AxisWorld]:
+    """The axis of a rig file, real or not: ``pytest --rig FILE``. It will move."""
+
+    @contextmanager
+    def world() -> Iterator[AxisWorld]:
+        rig = load_rig(path)
+        with connect(rig) as instrument:
+            yield AxisWorld(
+                make=lambda: instrument.axis,
+                clock=instrument.clock,
+                travel_um=rig.axis.allowed_um,
+                true_position_um=None,
+                slack_um=0.0,
+            )
+
+    return world()
 
 
 AXES = {

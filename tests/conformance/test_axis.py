@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from controller.errors import DeviceError, LimitError, OperatorStop, PositionInDoubt
 from controller.interfaces import FocusAxis
-from tests.conformance.axes import AXES, AxisWorld
+from tests.conformance.axes import AXES, AxisWorld, axis_of_rig
 
 
-@pytest.fixture(params=AXES)
+@pytest.fixture(params=[*AXES, "rig"])
 def world(request: pytest.FixtureRequest) -> Iterator[AxisWorld]:
-    with AXES[request.param]() as made:
+    if request.param != "rig":
+        with AXES[request.param]() as made:
+            yield made
+        return
+    path: Path | None = request.config.getoption("--rig")
+    if path is None:
+        pytest.skip("no rig named: pytest --rig FILE")
+    with axis_of_rig(path) as made:
         yield made
 
 
@@ -37,116 +45,101 @@ def move(axis: FocusAxis, position_um: float) -> float:
 
 
 def test_opening_reports_and_moves_nothing(world: AxisWorld, axis: FocusAxis) -> None:
-    before_um = world.true_position_um()
-    report = axis.open()
-    world.clock.sleep(1.0)
-    assert world.true_position_um() == before_um
-    low_um, high_um = report.travel_um
-    assert low_um < high_um
+    with world.nothing_moves():
+        report = axis.open()
+    assert report.travel_um == world.travel_um
     assert report.resolution_um > 0
     assert report.model and report.version
 
 
-def test_an_axis_arrives_where_it_says(world: AxisWorld, homed: FocusAxis) -> None:
-    resolution_um = homed.open().resolution_um
-    homed.home()
-    for asked_um in (2_000.0, 2_033.3, 2_000.0, 1_500.1, 6_000.0):
-        achieved_um = move(homed, asked_um)
+def test_an_axis_arrives_where_it_says(world: AxisWorld, axis: FocusAxis) -> None:
+    resolution_um = axis.open().resolution_um
+    axis.home()
+    for share in (0.02, 0.0208, 0.02, 0.0113, 0.0, 0.1):
+        asked_um = world.at(share)
+        achieved_um = move(axis, asked_um)
         assert abs(achieved_um - asked_um) <= resolution_um / 2 + 1e-6
-        truth_um = world.true_position_um()
-        assert truth_um <= achieved_um + 1e-6
-        assert truth_um == pytest.approx(achieved_um - world.slack_um, abs=1e-6)
+        world.assert_at(achieved_um)
 
 
-def test_a_move_to_where_the_axis_is_already_ends_well(homed: FocusAxis) -> None:
-    assert move(homed, 2_000.0) == move(homed, 2_000.0)
+def test_a_move_to_where_the_axis_is_already_ends_well(world: AxisWorld, homed: FocusAxis) -> None:
+    assert move(homed, world.at(0.02)) == move(homed, world.at(0.02))
 
 
-def test_a_position_outside_the_travel_moves_nothing(world: AxisWorld, axis: FocusAxis) -> None:
-    low_um, high_um = axis.open().travel_um
-    axis.home()
-    before_um = world.true_position_um()
-    for beyond_um in (low_um - 1, high_um + 1, -1e9, 1e9, float("nan"), float("inf")):
-        with pytest.raises(LimitError):
-            axis.start_move(beyond_um)
-    world.clock.sleep(0.5)
-    assert world.true_position_um() == before_um
+def test_a_position_outside_the_travel_moves_nothing(world: AxisWorld, homed: FocusAxis) -> None:
+    low_um, high_um = world.travel_um
+    with world.nothing_moves():
+        for beyond_um in (low_um - 1, high_um + 1, -1e9, 1e9, float("nan"), float("inf")):
+            with pytest.raises(LimitError):
+                homed.start_move(beyond_um)
 
 
-def test_a_closest_approach_only_tightens(axis: FocusAxis) -> None:
-    own_um = axis.open().travel_um[1]
+def test_a_closest_approach_only_tightens(world: AxisWorld, axis: FocusAxis) -> None:
+    own_um, near_um = world.travel_um[1], world.at(0.1)
     assert axis.open(closest_approach_um=own_um + 5_000).travel_um[1] == own_um
-    assert axis.open(closest_approach_um=5_000.0).travel_um[1] == 5_000.0
+    assert axis.open(closest_approach_um=near_um).travel_um[1] == near_um
     axis.home()
-    assert move(axis, 5_000.0) <= 5_000.0
+    assert move(axis, near_um) <= near_um + 1e-6
     with pytest.raises(LimitError):
-        axis.start_move(5_001.0)
+        axis.start_move(near_um + 1)
 
 
 def test_nothing_moves_before_homing(world: AxisWorld, axis: FocusAxis) -> None:
     if axis.open().position_um is not None:
         pytest.skip("this axis knows its position without homing")
-    before_um = world.true_position_um()
-    with pytest.raises(PositionInDoubt):
-        axis.start_move(2_000.0)
-    assert world.true_position_um() == before_um
+    with world.nothing_moves(), pytest.raises(PositionInDoubt):
+        axis.start_move(world.at(0.02))
 
 
 def test_homing_twice_ends_in_the_same_place(world: AxisWorld, homed: FocusAxis) -> None:
-    move(homed, 3_000.0)
-    first_um, first_true_um = homed.home(), world.true_position_um()
-    move(homed, 1_500.0)
-    assert (homed.home(), world.true_position_um()) == (first_um, first_true_um)
+    home_um = homed.home()
+    world.assert_at(home_um)
+    move(homed, world.at(0.02))
+    assert homed.home() == home_um
+    world.assert_at(home_um)
 
 
 def test_a_stop_in_a_move_brings_the_axis_to_rest(world: AxisWorld, homed: FocusAxis) -> None:
-    move(homed, 2_000.0)
-    homed.start_move(40_000.0)
+    homed.start_move(world.at(0.9))
     world.clock.sleep(1.0)
     homed.stop()
-    rest_um = world.true_position_um()
-    assert 2_000 < rest_um < 39_000
-    world.clock.sleep(1.0)
-    assert world.true_position_um() == rest_um
-    assert move(homed, 2_000.0) == 2_000.0
-    assert world.true_position_um() == 2_000.0 - world.slack_um
+    with world.nothing_moves():
+        pass
+    if world.true_position_um:
+        assert world.travel_um[0] < world.true_position_um() < world.at(0.85)
+    world.assert_at(move(homed, world.at(0.02)))
 
 
-def test_a_stop_at_rest_changes_nothing(homed: FocusAxis) -> None:
-    move(homed, 2_000.0)
-    homed.stop()
-    homed.stop()
-    assert move(homed, 3_000.0) == 3_000.0
+def test_a_stop_at_rest_changes_nothing(world: AxisWorld, homed: FocusAxis) -> None:
+    move(homed, world.at(0.02))
+    with world.nothing_moves():
+        homed.stop()
+        homed.stop()
+    world.assert_at(move(homed, world.at(0.04)))
 
 
 def test_an_operators_stop_arrives_during_a_move(world: AxisWorld, homed: FocusAxis) -> None:
-    homed.start_move(40_000.0)
+    homed.start_move(world.at(0.9))
     world.clock.request_stop("Ctrl-C")
     with pytest.raises(OperatorStop, match="Ctrl-C"):
         homed.finish_move()
     homed.stop()
-    rest_um = world.true_position_um()
-    assert rest_um < 39_000
-    world.clock.sleep(0.5)
-    assert world.true_position_um() == rest_um
+    with world.nothing_moves():
+        pass
 
 
 def test_closing_in_a_move_brings_the_axis_to_rest(world: AxisWorld, homed: FocusAxis) -> None:
-    homed.start_move(40_000.0)
+    homed.start_move(world.at(0.9))
     homed.close()
     homed.close()
     world.clock.sleep(1.0)
-    rest_um = world.true_position_um()
-    world.clock.sleep(1.0)
-    assert world.true_position_um() == rest_um
-    with pytest.raises(DeviceError):
-        homed.start_move(2_000.0)
+    with world.nothing_moves(), pytest.raises(DeviceError):
+        homed.start_move(world.at(0.02))
 
 
 def test_an_axis_can_be_opened_again(world: AxisWorld, axis: FocusAxis) -> None:
     for _ in range(3):
         axis.open()
         axis.home()
-        move(axis, 2_000.0)
+        world.assert_at(move(axis, world.at(0.02)))
         axis.close()
-    assert world.true_position_um() == 2_000.0 - world.slack_um
