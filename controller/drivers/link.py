@@ -206,6 +206,8 @@ class Link:
     def _judge(self, answer: wire.Answer, verb: str, arguments: tuple[int, ...]) -> wire.Answer:
         if answer.error == "hello":
             raise self._lost("it was reset")
+        if answer.error == "sequence":
+            raise self._lost("another program is talking to it")
         echo = (verb, arguments)
         if answer.error is not None:
             # A refused hello carries the board's own version behind the echo.

@@ -131,18 +131,21 @@ class SerialRail:
 
     def open(self, closest_approach_um: float | None = None) -> AxisReport:
         self.close()
+        self._forget()
         self._set_limits(closest_approach_um)
         port = self._context.resolve_port(self._options.port, "rail")
         name = port if isinstance(port, str) else "the bench"
         link = Link(open_port(port), name)
         try:
             greeting = link.hello()
-            self._configure(link)
-            status = link.status()
+            self._link = link
+            # A board that was not reset may still be stopping what an earlier host had started.
+            status = self._wait_for_rest(link)
+            self._configure()
         except BaseException:
+            self._link = None
             link.close()
             raise
-        self._link = link
         self._position = status.position if status.is_known else None
         return AxisReport(
             model="macrorail rail",
@@ -235,16 +238,7 @@ class SerialRail:
             # Said without an answer: all that can be done through a line that fails.
             self._opened().emergency()
             raise
-        options = self._options
-        deadline_s = self._clock.now() + options.speed_um_s / options.acceleration_um_s2 + 5
-        while (status := self._opened().status()).state != "idle":
-            if self._clock.now() > deadline_s:
-                self._opened().emergency()
-                self._forget()
-                raise DeviceTimeout(
-                    "the rail did not come to rest within 5 s of a stop and was halted; home it"
-                )
-            self._clock.sleep(_POLL_S)
+        status = self._wait_for_rest(self._opened())
         self._position = status.position if status.is_known else None
 
     def close(self) -> None:
@@ -274,15 +268,28 @@ class SerialRail:
         self._lowest = math.ceil(low_um / self._um_per_step - 1e-6)
         self._highest = math.floor(high_um / self._um_per_step + 1e-6)
 
-    def _configure(self, link: Link) -> None:
+    def _wait_for_rest(self, link: Link) -> Status:
         options = self._options
-        link.ask(
+        deadline_s = self._clock.now() + options.speed_um_s / options.acceleration_um_s2 + 5
+        while (status := link.status()).state != "idle":
+            if self._clock.now() > deadline_s:
+                link.emergency()
+                self._forget()
+                raise DeviceTimeout(
+                    "the rail did not come to rest within 5 s of a stop and was halted; home it"
+                )
+            self._clock.sleep(_POLL_S)
+        return status
+
+    def _configure(self) -> None:
+        options = self._options
+        self._ask(
             "PACE",
             round(options.speed_um_s / self._um_per_step),
             round(options.acceleration_um_s2 / self._um_per_step),
         )
-        link.ask("LIMITS", self._lowest - self._backlash_steps, self._highest)
-        link.ask("SILENCE", round(options.host_silence_s * 1000))
+        self._ask("LIMITS", self._lowest - self._backlash_steps, self._highest)
+        self._ask("SILENCE", round(options.host_silence_s * 1000))
 
     def _opened(self) -> Link:
         if self._link is None:

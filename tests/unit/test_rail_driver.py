@@ -56,6 +56,13 @@ class FaultyPort(VirtualPort):
         return bytes(self.distort(super().readline()))
 
 
+class QuietPort(FaultyPort):
+    """A port whose opening does not reset the board, as on boards with the reset line cut."""
+
+    def open(self) -> None:
+        self.is_open = True
+
+
 class Bench:
     """A rail in virtual time, with everything a test wants to get hold of."""
 
@@ -119,6 +126,22 @@ def test_a_reset_between_moves_is_not_missed() -> None:
     with pytest.raises(DeviceLost):
         bench.move(6_000.0)
     assert bench.board.state.edges == edges
+
+
+def test_a_board_that_was_not_reset_is_brought_to_rest_and_keeps_its_position() -> None:
+    bench = Bench().ready()
+    bench.rail.start_move(40_000.0)
+    bench.clock.sleep(1.0)
+    port = QuietPort(bench.board, bench.clock)
+    rail = SerialRail(rail_options(), Context(bench.clock, {"rail": port}))
+    report = rail.open()
+    assert report.position_um == bench.carriage.position_um(bench.clock.now())
+    assert 5_000 < report.position_um < 20_000
+    rail.start_move(6_000.0)
+    assert rail.finish_move() == 6_000.0
+    assert bench.carriage.position_um(bench.clock.now()) == 6_000.0
+    with pytest.raises(DeviceLost, match="another program"):
+        bench.rail.finish_move()
 
 
 def test_the_emergency_stop_raises_an_alarm() -> None:
