@@ -67,7 +67,7 @@ def spot(
     disc_px = 4 * waves * unit_px
     disc_px = np.sqrt(max(0.0, disc_px**2 - 4 * widened_px2))
     waves = disc_px / (4 * unit_px)
-    reach_px = int(np.ceil(np.hypot(disc_px, 1.6 * unit_px) + 0.3))
+    reach_px = int(np.ceil(max(disc_px + 0.8 * unit_px, 1.6 * unit_px, 0.5)))
     samples = (2 * reach_px + 1) * _SUBSAMPLES
     axis = ((np.arange(samples, dtype=np.float32) + 0.5) / _SUBSAMPLES) - (reach_px + 0.5)
     radius_px = np.hypot(axis[:, None], axis[None, :])

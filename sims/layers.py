@@ -19,10 +19,11 @@ from sims.sheet import Floats, Sheet, Specimen
 SIZES = 6
 """Layers are kept at 1, 1/2, ... 1/32 of their size."""
 
-Raster = npt.NDArray[np.float32] | npt.NDArray[np.uint16]
+Raster = npt.NDArray[np.float32] | npt.NDArray[np.int16]
 
 _RASTER_MULTIPLE = 1 << (SIZES - 1)
-_FULL_SCALE = 65535.0
+# With room below and above for what interpolation overshoots.
+_FULL_SCALE = 24_000.0
 # Layers of full size that are kept: the few around the plane in focus, or all when they are small.
 _KEPT = 8
 _KEPT_BYTES = 150_000_000
@@ -34,7 +35,7 @@ def raster_length(wanted_px: float) -> int:
 
 
 def full_scale(size: int) -> float:
-    """The value of white in a raster of ``1 / 2**size``: uint16 below full size."""
+    """The value of white in a raster at ``1 / 2**size``."""
     return 1.0 if size == 0 else _FULL_SCALE
 
 
@@ -56,7 +57,8 @@ class Layers:
         Depth of each layer, float64 (count,).
     ground, core
         Rasters at every size, as :meth:`raster` gives them: the ground, opaque, at the last
-        layer's depth; and what the inside of solid sheets looks like, at ``core_um``.
+        layer's depth; and what the inside of a solid sheet looks like, at ``core_um`` (``None``
+        when there is no such sheet).
     """
 
     def __init__(self, specimen: Specimen, count: int) -> None:
@@ -70,13 +72,14 @@ class Layers:
         self._small = [_shrink(self._full(index)) for index in range(count)]
         opaque = np.ones(self.shape, np.float32)
         self.ground = _all_sizes(np.dstack([specimen.ground, opaque]))
-        core, self.core_um = _core(specimen)
-        self.core = _all_sizes(core)
+        solid = next((sheet for sheet in specimen.sheets if sheet.solid), None)
+        self.core = _all_sizes(_core(solid)) if solid else None
+        self.core_um = float(solid.depth_um[solid.coverage > 0].max()) if solid else None
 
     def raster(self, index: int, size: int) -> Raster:
         """A layer at ``1 / 2**size``: premultiplied blue, green, red, coverage, linear light.
 
-        float32 0..1 at full size, uint16 0..65535 below.
+        float32 at full size, int16 below; white is `full_scale`.
         """
         return self._full(index) if size == 0 else self._small[index][size - 1]
 
@@ -142,29 +145,24 @@ class _Points:
         return part, (1 - away) * self._coverage[part]
 
 
-def _core(specimen: Specimen) -> tuple[Floats, float]:
+def _core(solid: Sheet) -> Floats:
     """What shows where a blurred edge lets one look behind a solid: its colours, smoothed."""
-    height, width = specimen.ground.shape[:2]
-    core, depth_um = np.zeros((height, width, 4), np.float32), specimen.far_um
-    for sheet in specimen.sheets:
-        if sheet.solid and sheet.coverage.any():
-            opaque = np.dstack([sheet.colour, np.ones_like(sheet.coverage)])
-            coverage = sheet.coverage[..., None]
-            box = width // 32 * 2 + 1
-            smooth = cv2.blur(opaque * coverage, (box, box)).astype(np.float32, copy=False)
-            core = smooth / np.maximum(smooth[..., 3:], np.float32(1e-3)) * coverage
-            depth_um = float(sheet.depth_um[sheet.coverage > 0].max())
-    return core, depth_um
+    coverage = solid.coverage[..., None]
+    opaque = np.dstack([solid.colour, np.ones_like(solid.coverage)])
+    box = solid.coverage.shape[1] // 32 * 2 + 1
+    smooth = cv2.blur(opaque * coverage, (box, box)).astype(np.float32, copy=False)
+    smooth /= np.maximum(smooth[..., 3:], np.float32(1e-3))
+    return np.multiply(smooth, coverage, dtype=np.float32)
 
 
-def _shrink(layer: Floats) -> list[npt.NDArray[np.uint16]]:
+def _shrink(layer: Floats) -> list[npt.NDArray[np.int16]]:
     if not layer[..., 3].any():
         return []
     small = []
     for _ in range(1, SIZES):
         half = cv2.resize(layer, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         layer = half.astype(np.float32, copy=False)
-        small.append((layer * np.float32(_FULL_SCALE) + np.float32(0.5)).astype(np.uint16))
+        small.append((layer * np.float32(_FULL_SCALE) + np.float32(0.5)).astype(np.int16))
     return small
 
 
