@@ -31,8 +31,18 @@ test-set-up: .venv/.test-ready firmware avr-toolchain
 	touch $@
 
 .venv/.test-ready: .venv/.ready
-	$(BIN)/pip install --quiet --editable '.[test]'
+	@$(MAKE) --no-print-directory emulator-toolchain
+	$(BIN)/pip install --quiet --editable '.[test,hil]'
 	touch $@
+
+# The emulated chip (extra `hil`) comes as source: pip builds it once, in some three minutes, and
+# keeps the wheel in its cache.
+.PHONY: emulator-toolchain
+emulator-toolchain:
+	@$(BIN)/python -c 'import yasimavr' 2>/dev/null || { command -v g++ >/dev/null && \
+		echo '#include <libelf.h>' | g++ -E -x c++ - >/dev/null 2>&1 && \
+		echo '#include <Python.h>' | g++ -E -x c++ $$($(BIN)/python -c 'import sysconfig; print("-I" + sysconfig.get_path("include"))') - >/dev/null 2>&1; } || \
+		$(MAKE) --no-print-directory apt PACKAGES='g++ libelf-dev python3-dev'
 
 firmware:
 	@command -v cc >/dev/null || $(MAKE) --no-print-directory apt PACKAGES='gcc libc6-dev'
