@@ -25,9 +25,11 @@ from sims.view import View
 
 Offset = tuple[float, float, float]
 
-# From one layer to the next at most a quarter wave, or a pixel more of blur, whichever is coarser.
+# From one layer to the next at most a quarter wave, or a pixel more of blur, whichever is coarser;
+# and at most so much of a pixel of perspective in the frame's corners.
 _WAVEFRONT_STEP_UM = WAVELENGTH_UM / 4
 _BLUR_STEP_PX = 1.0
+_PERSPECTIVE_STEP_PX = 0.6
 _STILL_PX = 0.05
 _VIEW_MARGIN = 0.05
 
@@ -286,11 +288,16 @@ class Scene:
             return self._layers
 
     def _layer_count(self, f_number: float, specimen: Specimen) -> int:
-        lens = self.lens(f_number)
-        one_um_off = lens.working_distance_um + 1.0
+        options, lens = self.options, self.lens(f_number)
+        focus_um, one_um_off = lens.working_distance_um, lens.working_distance_um + 1.0
         waves_um = lens.wavefront_error_um(one_um_off)
-        blur_px = lens.blur_disc_um(one_um_off) / self.options.pixel_pitch_um
-        spacing_um = max(_WAVEFRONT_STEP_UM / waves_um, _BLUR_STEP_PX / blur_px)
+        blur_px = lens.blur_disc_um(one_um_off) / options.pixel_pitch_um
+        corner_px = np.hypot(options.width_px, options.height_px) / 2
+        shift_px = corner_px * (1 - lens.scale(one_um_off) / lens.scale(focus_um))
+        spacing_um = min(
+            max(_WAVEFRONT_STEP_UM / waves_um, _BLUR_STEP_PX / blur_px),
+            _PERSPECTIVE_STEP_PX / shift_px,
+        )
         return 2 + int((specimen.far_um - specimen.near_um) / spacing_um)
 
 
