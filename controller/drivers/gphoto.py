@@ -135,12 +135,12 @@ class GphotoCamera:
         # Long-exposure noise reduction takes as long again before the frame is ready.
         frame_timeout_s = self._options.frame_timeout_s + exposure_s
         started_s = self._context.clock.now()
-        release = worker.send("expose", number=number)
+        release = worker.send("expose", number=number, timeout_s=frame_timeout_s)
         collect = worker.send("collect", number=number, stem=str(stem), timeout_s=frame_timeout_s)
         timeout_s = _RELEASE_TIMEOUT_S + frame_timeout_s + _TRANSFER_TIMEOUT_S
         self._on_its_way = _OnItsWay(number, collect, timeout_s)
         try:
-            self._receive(release, _RELEASE_TIMEOUT_S + 2 * exposure_s)
+            self._receive(release, _RELEASE_TIMEOUT_S + exposure_s + frame_timeout_s)
         except DeviceError:
             # Without a release the worker answers the other half at once.
             if worker.alive:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ class CameraOwner:
         self._port = ""
         self._number = 0
         self._expected: tuple[str, ...] = ()
+        self._arrived: list[tuple[str, str]] = []
+        self._release_lasts = False
         self._orphans: list[str] = []
         self._in_live_view = False
 
@@ -71,6 +74,7 @@ class CameraOwner:
         except gp.GPhoto2Error as error:
             raise explain_connect(error.code, self._heard(), port) from error
         self._camera = camera
+        self._release_lasts = "nikon" in (self._read("manufacturer") or "").lower()
         self._set_text("capture_target", self._card_or_first())
         return {
             "model": self._read("cameramodel") or "unknown",
@@ -88,8 +92,12 @@ class CameraOwner:
             self._set_text(name, value)
         return {"settings": self._settings()}
 
-    def expose(self, number: int) -> dict[str, Any]:
-        """Release the shutter; answers when the exposure is over."""
+    def expose(self, number: int, timeout_s: float) -> dict[str, Any]:
+        """Release the shutter; answers when the exposure is over.
+
+        A Nikon's release lasts as long as the exposure. Others return at once and never tell its
+        end; there the first file is waited for, since only then it is over for certain.
+        """
         if self._expected:
             raise CameraBusy(
                 f"exposure {self._number} has not been collected; drain the camera first"
@@ -97,6 +105,9 @@ class CameraOwner:
         self._orphans += self._take_in(quiet_ms=0)
         expected = formats_of(self._read_setting("image_format"))
         self._release()
+        self._arrived = []
+        if not self._release_lasts:
+            self._await_first_file(timeout_s)
         self._number, self._expected = number, expected
         return {}
 
@@ -106,13 +117,15 @@ class CameraOwner:
             raise FrameMissing(f"exposure {number} gave no frame: its shutter was not released")
         wanted, self._expected = len(self._expected), ()
         deadline = time.monotonic() + timeout_s
-        arrived: list[tuple[str, str]] = []
+        arrived, self._arrived = self._arrived, []
         complete = False
         while len(arrived) < wanted or not complete:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 break
-            kind, data = self._wait(min(_EVENT_WAIT_MS, max(1, int(left_s * 1000))))
+            # With every file here only what the camera has said already is of interest.
+            wait_ms = 1 if len(arrived) >= wanted else min(_EVENT_WAIT_MS, int(left_s * 1000) + 1)
+            kind, data = self._wait(wait_ms)
             if kind == gp.GP_EVENT_FILE_ADDED:
                 arrived.append((data.folder, data.name))
             elif kind == gp.GP_EVENT_CAPTURE_COMPLETE:
@@ -144,11 +157,13 @@ class CameraOwner:
         if steps == 0:
             # A Nikon turns zero into one step.
             raise CameraSettingRefused("a focus drive of zero steps was asked for; leave it out")
+        pieces = self._pieces(steps)
         if not self._in_live_view:
             self._set_live_view(True)
         began = time.monotonic()
         try:
-            self._patiently(lambda: self._drive_once(steps), "driving the lens")
+            for piece in pieces:
+                self._patiently(partial(self._drive_once, piece), "driving the lens")
         except CameraBusy as error:
             if time.monotonic() - began > sum(_BACK_OFF_S) + 0.5:
                 raise CameraError(
@@ -205,12 +220,25 @@ class CameraOwner:
             )
         return None
 
+    def _await_first_file(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not self._arrived and time.monotonic() < deadline:
+            kind, data = self._wait(_EVENT_WAIT_MS)
+            if kind == gp.GP_EVENT_FILE_ADDED:
+                self._arrived.append((data.folder, data.name))
+
     def _wait(self, timeout_ms: int) -> tuple[int, Any]:
         try:
             kind, data = self._owned().wait_for_event(timeout_ms, self._context)
         except gp.GPhoto2Error as error:
-            # A camera that is there answers a wait for events, whatever else it refuses.
-            raise _lost(error, self._heard()) from error
+            text = self._heard()
+            if error.code == GP_ERROR:
+                # A camera that is there answers a wait for events, whatever else it refuses.
+                raise DeviceLost(
+                    f"the camera is gone ({text or 'error -1'}); check cable and power, then open "
+                    f"it again"
+                ) from error
+            raise explain(error.code, text, "waiting for the camera") from error
         return kind, data
 
     def _take_in(self, quiet_ms: int) -> list[str]:
@@ -246,12 +274,24 @@ class CameraOwner:
 
     # Focus.
 
-    def _drive_once(self, steps: int) -> None:
+    def _pieces(self, steps: int) -> list[int]:
         widget = self._widget("manualfocusdrive")
         if widget is None:
             raise CameraUnsupported("this camera cannot drive its lens; use another focus axis")
-        widget.set_value(float(steps))
+        in_one = widget.get_type() == gp.GP_WIDGET_RANGE
+        return [steps] if in_one else [1 if steps > 0 else -1] * abs(steps)
+
+    def _drive_once(self, steps: int) -> None:
+        widget = self._widget("manualfocusdrive")
+        widget.set_value(self._drive_value(widget, steps))
         self._owned().set_single_config("manualfocusdrive", widget, self._context)
+
+    @staticmethod
+    def _drive_value(widget: Any, steps: int) -> float | str:
+        """A number of steps; bodies with drives of fixed sizes take their smallest, one a time."""
+        if widget.get_type() == gp.GP_WIDGET_RANGE:
+            return float(steps)
+        return "Far 1" if steps > 0 else "Near 1"
 
     def _set_live_view(self, on: bool) -> None:
         def switch() -> None:
@@ -386,13 +426,6 @@ class CameraOwner:
     def _heard(self) -> str:
         said, self._said = " ".join(self._said), []
         return said
-
-
-def _lost(error: Any, text: str) -> DeviceLost:
-    return DeviceLost(
-        f"the camera is gone ({text or f'error {error.code}'}); check cable and power, then open "
-        f"it again"
-    )
 
 
 def _log(text: str) -> None:

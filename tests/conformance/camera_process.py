@@ -11,9 +11,11 @@ import numpy as np
 
 from controller.clock import Clock, WorldClock
 from sims.bodies.base import Body, LightGathered
+from sims.bodies.canon import CanonBody, CanonResponder
 from sims.bodies.faults import Action, Fault, Reason
 from sims.bodies.lens import SimulatedLens
 from sims.bodies.nikon import NikonBody, NikonResponder
+from sims.bodies.ptp import Responder
 from sims.ptpip import PtpIpServer
 
 TIME_SCALE = 4.0
@@ -31,10 +33,19 @@ class NumberedWorld:
         return bytes(cv2.imencode(".jpg", picture)[1])
 
 
-def make_body(clock: Clock, with_lens: bool = True, **body: Any) -> NikonBody:
-    """A Nikon with its own lens, or with another optic."""
+def make_body(clock: Clock, maker: str = "nikon", with_lens: bool = True, **body: Any) -> Body:
+    """A body with its own lens, or with another optic."""
     lens = SimulatedLens() if with_lens else None
-    return NikonBody(NumberedWorld(clock), lens=lens, **body)
+    kind = {"nikon": NikonBody, "canon": CanonBody}[maker]
+    return kind(NumberedWorld(clock), lens=lens, **body)
+
+
+def make_responder(body: Body) -> Responder:
+    """What speaks PTP for a body."""
+    if isinstance(body, NikonBody):
+        return NikonResponder(body)
+    assert isinstance(body, CanonBody)
+    return CanonResponder(body)
 
 
 def facts(body: Body) -> dict[str, Any]:
@@ -53,7 +64,7 @@ def facts(body: Body) -> dict[str, Any]:
 
 def main() -> None:
     """Answer JSON lines until standard input ends."""
-    body: NikonBody | None = None
+    body: Body | None = None
     server: PtpIpServer | None = None
     for line in sys.stdin:
         request = json.loads(line)
@@ -62,7 +73,7 @@ def main() -> None:
             case "make":
                 clock = WorldClock(TIME_SCALE)
                 body = make_body(clock, **request)
-                server = PtpIpServer(NikonResponder(body)).start()
+                server = PtpIpServer(make_responder(body)).start()
                 answer = {"address": server.address, "epoch_s": clock.epoch_s}
             case "fault" if body is not None:
                 action, reason = Action[request.pop("action")], Reason[request.pop("reason")]
