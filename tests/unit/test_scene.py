@@ -306,6 +306,10 @@ def test_vibration_smears_along_its_direction_and_keeps_the_light() -> None:
     along, across = (np.ptp(np.nonzero(smeared.sum(axis=(axis, 2)) > 0.05)) for axis in (0, 1))
     assert along - across == pytest.approx(10, abs=2)
     assert middle_of(smeared) == pytest.approx(middle_of(still), abs=0.05)
+    # A short jerk of the lens to the right leaves a faint ghost on the left.
+    jerked = scene.render_linear(3000.0, 5.6, offsets_um=[(0.0, 0.0, 0.0)] * 9 + [(25.0, 0.0, 0.0)])
+    row, column = np.unravel_index(still[..., 1].argmax(), still.shape[:2])
+    assert jerked[row, column - 10, 1] > 5 * jerked[row, column + 10, 1]
 
 
 def test_moving_along_the_axis_adds_up_what_is_seen_on_the_way() -> None:
@@ -326,6 +330,12 @@ def test_the_same_seed_and_exposure_give_the_same_bytes_also_from_threads() -> N
     assert render(1) == first
     assert render(2) != first
     assert Scene(replace(SMALL, seed=8)).render(3000.0, 5.6, 100, 0.1, 1) != first
+    grey = black(SMALL) + np.float32(0.5)
+    noise = [
+        flat(replace(SMALL, seed=seed), grey, 3000.0).render(3000.0, 5.6, 100, 0.1, 1)
+        for seed in (7, 8)
+    ]
+    assert noise[0] != noise[1]
     shared = Scene(SMALL)
     with ThreadPoolExecutor(4) as pool:
         several = pool.map(lambda _: shared.render(3000.0, 5.6, 100, 0.1, 1), range(8))
