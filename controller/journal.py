@@ -13,6 +13,7 @@ import os
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,7 +70,8 @@ class Journal:
 
     def __init__(self, path: Path, now: Callable[[], float], resume: bool = False) -> None:
         try:
-            self._file = path.open("r+b" if resume else "xb")
+            # Unbuffered: a line that a full disk refuses must not come back with the next one.
+            self._file = path.open("r+b" if resume else "xb", buffering=0)
         except OSError as error:
             raise JournalError(f"{path}: cannot open the journal: {error.strerror}") from error
         try:
@@ -80,24 +82,33 @@ class Journal:
                 f"{path}: another macrorail is at work in this run folder; stop it first"
             ) from error
         self.path = path
-        self.entries: list[Entry] = []
-        if resume:
-            self._cut_torn_line()
-        sync_folder(path.parent)
-        self._now = now
+        self._length = 0
+        self._end = 0
+        self._torn = False
         # World time goes on from the last entry: nobody was there to measure the time between.
-        self._start_s = now() - (self.entries[-1].world_s if self.entries else 0.0)
+        self._now, self._start_s = now, now()
+        if resume:
+            self._take_up()
+        sync_folder(path.parent)
         self._listeners: list[Callable[[Entry], None]] = []
 
-    def _cut_torn_line(self) -> None:
+    def _take_up(self) -> None:
+        """Go on behind the last whole line."""
         try:
-            self.entries = read_journal(self.path)
-            end = self._file.read().rfind(b"\n") + 1
-            self._file.truncate(end)
-            self._file.seek(end)
+            entries = read_journal(self.path)
+            self._length = len(entries)
+            self._start_s -= entries[-1].world_s if entries else 0.0
+            self._end = self._file.read().rfind(b"\n") + 1
+            self._cut()
         except (JournalError, OSError):
             self._file.close()
             raise
+
+    def _cut(self) -> None:
+        """End the file after its last whole line."""
+        self._file.truncate(self._end)
+        self._file.seek(self._end)
+        self._torn = False
 
     def listen(self, listener: Callable[[Entry], None]) -> None:
         """Tell ``listener`` each entry, once it is on disk."""
@@ -111,20 +122,32 @@ class Journal:
         JournalError
             The disk is full or gone: nothing may be done that this entry announces.
         """
-        entry = Entry(len(self.entries) + 1, round(self._now() - self._start_s, 6), event, fields)
+        entry = Entry(self._length + 1, round(self._now() - self._start_s, 6), event, fields)
+        line = _encode(entry)
         try:
-            self._file.write(_encode(entry))
-            self._file.flush()
+            if self._torn:
+                self._cut()
+            self._write(line)
             os.fsync(self._file.fileno())
         except OSError as error:
+            # Half a line would make the next one unreadable, should the disk have room again.
+            self._torn = True
+            with suppress(OSError):
+                self._cut()
             raise JournalError(
                 f"{self.path}: cannot write entry {entry.number} ({event}): {error.strerror}; "
                 f"every slice counted so far is on disk"
             ) from error
-        self.entries.append(entry)
+        self._end += len(line)
+        self._length += 1
         for listener in self._listeners:
             listener(entry)
         return entry
+
+    def _write(self, line: bytes) -> None:
+        left = memoryview(line)
+        while left:
+            left = left[self._file.write(left) :]
 
     def close(self) -> None:
         """Close the file; safe to call twice."""

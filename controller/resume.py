@@ -12,6 +12,9 @@ from controller.frame import Frame, verify_frame
 from controller.journal import Entry
 from controller.plan import Plan
 
+#: What the journal says once nothing is under way any more.
+_SETTLED = {"counted", "fault", "discarded"}
+
 
 @dataclass(frozen=True)
 class Target:
@@ -86,6 +89,9 @@ class Progress:
         Done, in the order in which they were fused.
     orphan
         Shot and on disk, to be counted first; ``None`` when there is none.
+    discarded
+        The slice whose exposure was under way and gave no frame that can be used; it is among
+        ``targets`` again. ``None`` when there is none.
     targets
         Still to be shot, from near to far.
     numbers
@@ -96,6 +102,7 @@ class Progress:
     orphan: Orphan | None
     targets: tuple[Target, ...]
     numbers: int
+    discarded: Target | None = None
 
 
 def begin(plan: Plan) -> Progress:
@@ -107,9 +114,9 @@ def begin(plan: Plan) -> Progress:
 def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> Progress:
     """How far the run of ``entries`` in ``folder`` has come with ``plan``.
 
-    A frame on disk whose slice was exposed but not counted is adopted if it is whole: the intent
-    before the shutter says where the axis stood. Every other exposure that was under way is
-    discarded and its slice shot again.
+    At most one exposure is under way at a time. Its frame is adopted if it lies whole on disk:
+    the intent before the shutter says where the axis stood. Otherwise the exposure is discarded
+    and its slice shot again.
 
     Raises
     ------
@@ -117,50 +124,54 @@ def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> Progres
         A counted frame is missing or altered.
     """
     wanted = {n: planned.target_um for n, planned in enumerate(plan.slices, 1)}
-    attempts: dict[int, Entry] = {}
+    attempts: dict[int, int] = {}
     counted: dict[int, Counted] = {}
+    hashes: set[str] = set()
+    under_way: Entry | None = None
     for entry in entries:
         fields = entry.fields
         if entry.event == "inserted":
             wanted.update(zip(fields["slices"], fields["positions_um"], strict=True))
         elif entry.event == "intent":
-            attempts[fields["slice"]] = entry
+            attempts[fields["slice"]] = fields["attempt"]
+            under_way = entry
         elif entry.event == "counted":
             frame = folder / fields["frame"]
             verify_frame(
                 Frame(frame, fields["sha256"], fields["size_bytes"], fields["camera_name"])
             )
             counted[fields["slice"]] = Counted(fields["slice"], fields["achieved_um"], frame)
-    open_targets = [
-        Target(number, position_um, _attempts(attempts.get(number)) + 1)
+            hashes.add(fields["sha256"])
+        if entry.event in _SETTLED:
+            under_way = None
+    orphan = None if under_way is None else _find_orphan(under_way, folder / "frames", hashes)
+    done = {*counted, orphan.target.number} if orphan else {*counted}
+    targets = tuple(
+        Target(number, position_um, attempts.get(number, 0) + 1)
         for number, position_um in sorted(wanted.items(), key=lambda item: item[1])
-        if number not in counted
-    ]
-    orphan = _find_orphan(open_targets, attempts, folder / "frames")
-    if orphan is not None:
-        open_targets = [t for t in open_targets if t.number != orphan.target.number]
-    return Progress(tuple(counted.values()), orphan, tuple(open_targets), len(wanted))
+        if number not in done
+    )
+    discarded = None
+    if under_way is not None and orphan is None:
+        discarded = _shot(under_way)
+    return Progress(tuple(counted.values()), orphan, targets, len(wanted), discarded)
 
 
-def _attempts(intent: Entry | None) -> int:
-    return 0 if intent is None else int(intent.fields["attempt"])
+def _shot(intent: Entry) -> Target:
+    fields = intent.fields
+    return Target(fields["slice"], fields["target_um"], fields["attempt"])
 
 
-def _find_orphan(
-    targets: Sequence[Target], intents: dict[int, Entry], frames: Path
-) -> Orphan | None:
-    """At most one frame is under way at a time, so at most one can be orphaned."""
-    for target in targets:
-        intent = intents.get(target.number)
-        for path in sorted(frames.glob(f"{target.number:04d}.*")):
-            if intent is None:
-                continue
-            data = path.read_bytes()
-            frame = Frame(path, hashlib.sha256(data).hexdigest(), len(data), path.name)
-            try:
-                verify_frame(frame)
-            except FrameError:
-                continue
-            shot = Target(target.number, target.position_um, int(intent.fields["attempt"]))
-            return Orphan(shot, intent.fields["achieved_um"], frame)
+def _find_orphan(intent: Entry, frames: Path, counted: set[str]) -> Orphan | None:
+    """The frame that was under way, if it lies whole on disk and is no older one once more."""
+    target = _shot(intent)
+    for path in sorted(frames.glob(f"{target.number:04d}.*")):
+        data = path.read_bytes()
+        frame = Frame(path, hashlib.sha256(data).hexdigest(), len(data), path.name)
+        try:
+            verify_frame(frame)
+        except FrameError:
+            continue
+        if frame.sha256 not in counted:
+            return Orphan(target, intent.fields["achieved_um"], frame)
     return None

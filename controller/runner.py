@@ -172,6 +172,10 @@ class Runner:
         if orphan is not None:
             self._covered[orphan.target.number] = self._band(orphan.achieved_um)
             self._count(orphan.target, orphan.achieved_um, orphan.frame, adopted=True)
+        discarded = self._progress.discarded
+        if discarded is not None:
+            self._set_aside(discarded)
+            self._note("discarded", slice=discarded.number, attempt=discarded.attempt)
 
     def _prepare(self) -> None:
         """Open both devices and check them against the plan; only then home."""

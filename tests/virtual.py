@@ -14,6 +14,7 @@ from controller.interfaces import Camera, Context, FocusAxis, FrameStream
 from controller.journal import Entry, Journal, read_journal
 from controller.plan import Plan, make_plan
 from controller.protocol import Protocol
+from controller.resume import read_progress
 from controller.runner import RunEnd, Runner
 from controller.states import State
 
@@ -80,8 +81,7 @@ class VirtualRun:
     listen: Callable[[Entry], None] | None = None
 
     def __post_init__(self) -> None:
-        self.folder.mkdir(exist_ok=True)
-        (self.folder / "frames").mkdir()
+        (self.folder / "frames").mkdir(parents=True, exist_ok=True)
         (self.folder / "rig.yaml").write_text(self.rig_text)
         (self.folder / "protocol.yaml").write_text(self.protocol)
         self.rig = load_rig(self.folder / "rig.yaml")
@@ -90,6 +90,9 @@ class VirtualRun:
         assert self.rig.bench is not None
         self.bench: Any = import_driver(self.rig.bench.driver)(self.rig.bench, self.rig)
         self.clock: Clock = self.bench.clock
+        self._build_drivers()
+
+    def _build_drivers(self) -> None:
         context = Context(self.clock, self.bench.ports)
         self.camera = self.wrap_camera(
             import_driver(self.rig.camera.driver)(self.rig.camera, context)
@@ -98,7 +101,14 @@ class VirtualRun:
         self.axis = self.wrap_axis(import_driver(self.rig.axis.driver)(self.rig.axis, context))
 
     def run(self) -> RunEnd:
-        journal = Journal(self.folder / "journal.jsonl", self.clock.now)
+        """Begin the run, or go on with it where its journal ends, as another process would."""
+        path = self.folder / "journal.jsonl"
+        resumed = path.exists()
+        progress = None
+        if resumed:
+            self._build_drivers()
+            progress = read_progress(self.plan, read_journal(path), self.folder)
+        journal = Journal(path, self.clock.now, resumed)
         if self.listen is not None:
             journal.listen(self.listen)
         runner = Runner(
@@ -113,6 +123,7 @@ class VirtualRun:
             journal,
             self.stream,
             self.observe,
+            progress,
         )
         try:
             return runner.run()

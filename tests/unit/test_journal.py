@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from itertools import count
 from pathlib import Path
 
@@ -103,7 +104,53 @@ def test_a_full_disk_is_told_with_the_entry(tmp_path: Path) -> None:
         journal.__dict__["_file"] = full
         with pytest.raises(JournalError, match=r"cannot write entry 1 \(intent\): No space left"):
             journal.append("intent")
-    assert journal.entries == []
+    assert read_journal(journal.path) == []
+
+
+def test_a_line_that_the_disk_refused_leaves_no_trace(tmp_path: Path) -> None:
+    """The disk is full in the middle of a line, and later has room again."""
+    journal = Journal(tmp_path / "journal.jsonl", lambda: 0.0)
+    journal.append("counted", slice=1)
+    size = journal.path.stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for room in (0, 1, 40):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + room, before[1]))
+        try:
+            with pytest.raises(JournalError, match=r"cannot write entry 2 \(intent\)"):
+                journal.append("intent", slice=2)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert journal.path.stat().st_size == size
+    journal.append("intent", slice=3)
+    journal.close()
+    assert [entry.fields["slice"] for entry in read_journal(journal.path)] == [1, 3]
+
+
+def test_a_second_controller_is_refused(tmp_path: Path) -> None:
+    first = Journal(tmp_path / "journal.jsonl", lambda: 0.0)
+    first.append("started")
+    with pytest.raises(JournalError, match="another macrorail is at work in this run folder"):
+        Journal(first.path, lambda: 0.0, resume=True)
+    first.append("intent")
+    first.close()
+    Journal(first.path, lambda: 0.0, resume=True).close()
+    assert len(read_journal(first.path)) == 2
+
+
+def test_a_journal_torn_at_any_byte_of_its_last_line_goes_on(tmp_path: Path) -> None:
+    path = journal_with(tmp_path)
+    whole = path.read_bytes()
+    start_of_last = whole[:-1].rindex(b"\n") + 1
+    for length in range(start_of_last, len(whole) + 1):
+        path.write_bytes(whole[:length])
+        journal = Journal(path, lambda: 7.0, resume=True)
+        journal.append("resumed")
+        journal.close()
+        entries = read_journal(path)
+        assert [entry.event for entry in entries[:2]] == ["counted", "counted"]
+        assert len(entries) == (4 if length == len(whole) else 3)
+        assert entries[-1].event == "resumed"
+        assert entries[-1].world_s == entries[-2].world_s
 
 
 def test_two_runs_in_one_second_get_two_folders(tmp_path: Path) -> None:
