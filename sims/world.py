@@ -20,6 +20,8 @@ from sims.scene import Scene, SceneOptions
 
 #: How often an exposure looks at where the carriage is; enough for motion blur, cheap to render.
 _LOOKS = 5
+#: Focal lengths of the macro lens on the rail, and of the camera's own lens in the lens rig.
+_RAIL_LENS_UM, _OWN_LENS_UM = 65_000.0, 105_000.0
 #: What the ring of a lens says that the body cannot read.
 _UNREAD_F_NUMBER = 8.0
 
@@ -148,6 +150,7 @@ def build_scene(rig: Rig, world: WorldSection) -> Scene:
             pixel_pitch_um=rig.camera.pixel_pitch_um,
             magnification=rig.optics.magnification,
             pupil_ratio=rig.optics.pupil_ratio,
+            focal_length_um=_OWN_LENS_UM if rig.axis.shares_camera else _RAIL_LENS_UM,
             specimen_near_um=world.specimen.near_um,
             specimen_far_um=world.specimen.far_um,
         )
