@@ -15,19 +15,21 @@ from numpy.typing import NDArray
 
 from controller.errors import AlignError
 from controller.stacking.images import Picture, to_8_bit
-
-Transform = NDArray[np.float64]
+from controller.stacking.register import Motion, Scale, Transform, enlarge, prepare, register
+from controller.stacking.trend import Trend
 
 # Long side of the picture in which the last refinement is made, and of the one that starts it.
 _FINE_PX = 1500
-_COARSE_PX = 400
-_ITERATIONS = 40
-_PRECISION = 1e-5
-# Frames of one stack correlate far above this; a frame of something else falls far below.
-_LEAST_CORRELATION = 0.5
+_COARSE_PX = 200
+# Long side of the picture by which it is judged whether a frame belongs to the stack.
+_FORMS_PX = 60
+# Large forms, seen in the pictures at their smallest, correlate far above this between slices.
+_LEAST_LIKENESS = 0.6
+# Contrast of those forms, in 8-bit display steps, below which there is nothing to compare.
+_FORMLESS = 1.5
 # What one step of an axis may do to the picture, at most.
 _LARGEST_SCALE_CHANGE = 0.08
-_LARGEST_SHIFT = 0.15
+_LARGEST_SHIFT = 0.2
 
 
 @dataclass(frozen=True)
@@ -39,21 +41,26 @@ class Placement:
     transform
         (2, 3) float64: frame pixel coordinates to reference pixel coordinates.
     correlation
-        With the neighbour it was aligned to, -1..1; 1 for the reference itself.
+        Of fine detail with the neighbour it was aligned to, -1..1; 1 for the reference itself.
     neighbour
         Index of that neighbour; ``None`` for the reference.
+    expected
+        True when the frame shows too little to follow and lies where the axis's steady course
+        puts it.
     """
 
     transform: Transform
     correlation: float
     neighbour: int | None
+    expected: bool
 
 
 @dataclass(frozen=True)
 class _Placed:
     index: int
     position: float
-    scales: list[NDArray[np.float32]]
+    scales: list[Scale]
+    forms: NDArray[np.float32]
     to_reference: Transform  # (3, 3)
 
 
@@ -64,8 +71,10 @@ class Aligner:
     grey), so memory does not depend on the number of frames.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, motion: Motion = Motion.SIMILARITY) -> None:
+        self._motion = motion
         self._kept: list[_Placed] = []
+        self._trend: Trend | None = None
 
     def place(self, index: int, position: float, picture: Picture, name: str) -> Placement:
         """Find the transform of one frame.
@@ -85,20 +94,28 @@ class Aligner:
         Raises
         ------
         AlignError
-            The frame does not correlate with its neighbour, or only by an impossible transform.
+            The frame does not look like its neighbour, or only by an impossible transform.
         """
-        scales = _scales(picture)
-        if not self._kept:
-            self._kept.append(_Placed(index, position, scales, np.eye(3)))
-            return Placement(np.eye(2, 3), 1.0, None)
+        small = _shrink(picture)
+        scales = prepare(small, _COARSE_PX)
+        forms = _forms(small)
+        if self._trend is None:
+            self._trend = Trend(small.shape[1], small.shape[0], self._motion)
+            self._kept.append(_Placed(index, position, scales, forms, np.eye(3)))
+            return Placement(np.eye(2, 3), 1.0, None, False)
         neighbour = min(self._kept, key=lambda placed: abs(placed.position - position))
-        neighbour_to_frame, correlation = _register(neighbour.scales, scales, name)
+        travel = position - neighbour.position
+        found = register(neighbour.scales, scales, self._motion, self._trend.predict(travel))
+        _check_likeness(neighbour.forms, forms, found.warp, small.shape, name)
         factor = _shrink_factor(picture.shape[0], picture.shape[1])
-        to_neighbour = np.linalg.inv(_at_full_size(neighbour_to_frame, factor)).astype(np.float64)
+        to_neighbour = np.linalg.inv(enlarge(found.warp, factor)).astype(np.float64)
         _check_plausible(to_neighbour, picture.shape, name)
+        self._trend.learn(travel, found.warp, found.spread)
         to_reference = neighbour.to_reference @ to_neighbour
-        self._keep(_Placed(index, position, scales, to_reference))
-        return Placement(to_reference[:2].copy(), correlation, neighbour.index)
+        self._keep(_Placed(index, position, scales, forms, to_reference))
+        return Placement(
+            to_reference[:2].copy(), found.correlation, neighbour.index, found.expected
+        )
 
     def _keep(self, placed: _Placed) -> None:
         known = [*self._kept, placed]
@@ -111,72 +128,49 @@ def _shrink_factor(height: int, width: int) -> int:
     return max(1, round(max(height, width) / _FINE_PX))
 
 
-def _scales(picture: Picture) -> list[NDArray[np.float32]]:
-    """Grey pictures to register in, fine to coarse, each half the size of the one before."""
+def _shrink(picture: Picture) -> NDArray[np.float32]:
     height, width = picture.shape[:2]
     grey = cv2.cvtColor(to_8_bit(picture), cv2.COLOR_BGR2GRAY)
     factor = _shrink_factor(height, width)
     size = (width // factor, height // factor)
     # Cropped to a multiple of the factor so that a small pixel is exactly factor x factor pixels.
     grey = grey[: size[1] * factor, : size[0] * factor]
-    small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-    scales = [small]
-    while max(small.shape) > _COARSE_PX and min(small.shape) >= 64:
-        small = small[: small.shape[0] // 2 * 2, : small.shape[1] // 2 * 2]
-        half = (small.shape[1] // 2, small.shape[0] // 2)
-        small = np.asarray(cv2.resize(small, half, interpolation=cv2.INTER_AREA), np.float32)
-        scales.append(small)
-    return scales
+    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
-def _register(
-    fixed: list[NDArray[np.float32]], moving: list[NDArray[np.float32]], name: str
-) -> tuple[Transform, float]:
-    """(3, 3) transform from ``fixed[0]`` to ``moving[0]`` pixels, and their correlation."""
-    warp = np.eye(2, 3, dtype=np.float32)
-    warp[:, 2] = _first_guess(fixed[-1], moving[-1])
-    correlation = 0.0
-    for n in reversed(range(len(fixed))):
-        criteria = (
-            cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT,
-            _ITERATIONS if n else _ITERATIONS // 4,
-            _PRECISION,
+def _forms(small: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The picture with its long side at ``_FORMS_PX``: what defocus leaves alone."""
+    factor = max(small.shape) / _FORMS_PX
+    size = (max(1, round(small.shape[1] / factor)), max(1, round(small.shape[0] / factor)))
+    return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _check_likeness(
+    fixed: NDArray[np.float32],
+    moving: NDArray[np.float32],
+    warp: Transform,
+    size: tuple[int, ...],
+    name: str,
+) -> None:
+    """Refuse a frame whose large forms are not its neighbour's."""
+    if max(float(fixed.std()), float(moving.std())) < _FORMLESS:
+        return
+    to_form = np.diag([fixed.shape[1] / size[1], fixed.shape[0] / size[0], 1.0])
+    warp = to_form @ warp @ np.linalg.inv(to_form)
+    height, width = fixed.shape
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    laid = cv2.warpAffine(
+        moving, warp[:2], (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )
+    deviations = fixed - fixed.mean(), laid - laid.mean()
+    energy = float((deviations[0] ** 2).sum()) * float((deviations[1] ** 2).sum())
+    likeness = float((deviations[0] * deviations[1]).sum()) / max(energy, 1e-12) ** 0.5
+    if likeness < _LEAST_LIKENESS:
+        raise AlignError(
+            f"{name} does not look like its neighbour: their large forms correlate by "
+            f"{likeness:.2f}, at least {_LEAST_LIKENESS} is needed; leave the frame out or check "
+            f"that it belongs to this stack"
         )
-        try:
-            correlation, found = cv2.findTransformECC(
-                fixed[n], moving[n], warp, cv2.MOTION_AFFINE, criteria
-            )
-        except cv2.error as error:
-            raise AlignError(
-                f"{name} cannot be aligned to its neighbour: they have nothing in common that "
-                f"can be followed; leave the frame out or check that it belongs to this stack"
-            ) from error
-        if correlation < _LEAST_CORRELATION:
-            raise AlignError(
-                f"{name} cannot be aligned to its neighbour: correlation {correlation:.2f}, at "
-                f"least {_LEAST_CORRELATION} is needed; leave the frame out or check that it "
-                f"belongs to this stack"
-            )
-        warp = np.asarray(found, np.float32)
-        if n:
-            warp = _at_full_size(warp, 2)[:2].astype(np.float32)
-    return np.vstack([warp, [0, 0, 1]]).astype(np.float64), float(correlation)
-
-
-def _first_guess(fixed: NDArray[np.float32], moving: NDArray[np.float32]) -> tuple[float, float]:
-    window = cv2.createHanningWindow((fixed.shape[1], fixed.shape[0]), cv2.CV_32F)
-    shift, _ = cv2.phaseCorrelate(fixed, moving, window)
-    return float(shift[0]), float(shift[1])
-
-
-def _at_full_size(warp: NDArray[np.floating], factor: int) -> Transform:
-    """The same transform in pixels ``factor`` times smaller, as (3, 3)."""
-    full = np.eye(3)
-    full[:2] = warp[:2]
-    # A small pixel's centre lies (factor - 1) / 2 large pixels right of its first large pixel's.
-    centre = np.full(2, (factor - 1) / 2)
-    full[:2, 2] = full[:2, 2] * factor + centre - full[:2, :2] @ centre
-    return full
 
 
 def _check_plausible(transform: Transform, shape: tuple[int, ...], name: str) -> None:

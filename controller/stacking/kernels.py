@@ -179,3 +179,54 @@ def track_peak(
                 best_above[y, x] = value
             elif best_index[y, x] == above:
                 best_below[y, x] = value
+
+
+@compiled
+def gather_normal_equations(
+    first: int, last: int, points: Floats, moving: Floats, warp: Doubles, sums: Doubles
+) -> None:
+    """One step's equations over parts ``first..last`` of the points, one row of ``sums`` each.
+
+    A row: 21 of the upper triangle of the normal matrix of (xx, xy, x, yx, yy, y) about the
+    picture's middle, 6 of the right-hand side, then squares of fixed and moving, their product,
+    and the number of points that fall inside.
+    """
+    height, width = moving.shape
+    middle_x, middle_y = np.float32((width - 1) / 2), np.float32((height - 1) / 2)
+    parts = sums.shape[0]
+    jacobian = np.empty(6, np.float32)
+    for part in range(first, last):
+        start = points.shape[1] * part // parts
+        end = points.shape[1] * (part + 1) // parts
+        for n in range(start, end):
+            x, y = points[0, n], points[1, n]
+            at_x = warp[0, 0] * x + warp[0, 1] * y + warp[0, 2]
+            at_y = warp[1, 0] * x + warp[1, 1] * y + warp[1, 2]
+            if at_x < 0 or at_y < 0 or at_x >= width - 1 or at_y >= height - 1:
+                continue
+            left, top = int(at_x), int(at_y)
+            part_x, part_y = np.float32(at_x - left), np.float32(at_y - top)
+            upper = moving[top, left] + part_x * (moving[top, left + 1] - moving[top, left])
+            lower = moving[top + 1, left] + part_x * (
+                moving[top + 1, left + 1] - moving[top + 1, left]
+            )
+            value = upper + part_y * (lower - upper)
+            difference = value - points[4, n]
+            weight = np.float32(1) / max(np.float32(1), abs(difference))
+            jacobian[0] = points[2, n] * (x - middle_x)
+            jacobian[1] = points[2, n] * (y - middle_y)
+            jacobian[2] = points[2, n]
+            jacobian[3] = points[3, n] * (x - middle_x)
+            jacobian[4] = points[3, n] * (y - middle_y)
+            jacobian[5] = points[3, n]
+            place = 0
+            for row in range(6):
+                weighted = weight * jacobian[row]
+                for column in range(row, 6):
+                    sums[part, place] += weighted * jacobian[column]
+                    place += 1
+                sums[part, 21 + row] += weighted * difference
+            sums[part, 27] += points[4, n] * points[4, n]
+            sums[part, 28] += value * value
+            sums[part, 29] += value * points[4, n]
+            sums[part, 30] += 1

@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.errors import StackError
-from controller.stacking.align import Aligner, Transform
+from controller.stacking.align import Aligner
 from controller.stacking.blend import Blender
 from controller.stacking.depth import DepthTracker
 from controller.stacking.images import Picture, read_picture
 from controller.stacking.reach import valid_rect
+from controller.stacking.register import Transform
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,10 @@ class FrameReport:
         (2, 3) float64: frame pixel coordinates (x, y; the first pixel's centre is 0, 0) to
         reference pixel coordinates.
     correlation
-        With the neighbour it was aligned to, -1..1; 1 for the reference.
+        Of fine detail with the neighbour it was aligned to, -1..1; 1 for the reference.
+    expected
+        True when the frame shows too little to follow and lies where the axis's steady course
+        puts it.
     sharpness
         Mean sharpness at the finest level over the frame, 8-bit display steps, >= 0.
     """
@@ -45,6 +49,7 @@ class FrameReport:
     name: str
     transform: Transform
     correlation: float
+    expected: bool
     sharpness: float
 
 
@@ -129,7 +134,14 @@ class Stacker:
         self._blender.add(aligned, to_frame)
         self._depth.add(index, position, self._blender.sharpness)
         sharpness = float(self._blender.sharpness[0].mean())
-        report = FrameReport(index, name, placement.transform, placement.correlation, sharpness)
+        report = FrameReport(
+            index,
+            name,
+            placement.transform,
+            placement.correlation,
+            placement.expected,
+            sharpness,
+        )
         self._reports.append(report)
         return report
 

@@ -47,6 +47,7 @@ def report_to_dict(report: FrameReport) -> dict[str, Any]:
         "number": report.index,
         "transform": report.transform.tolist(),
         "correlation": report.correlation,
+        "expected": report.expected,
         "sharpness": report.sharpness,
     }
 

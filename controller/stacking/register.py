@@ -1,0 +1,285 @@
+"""Registering two pictures: the affine map that lays one on the other, coarse to fine.
+
+Gauss-Newton steps in the inverse compositional form (Baker and Matthews, "Lucas-Kanade 20 years
+on", 2004) with Huber weights. Both pictures are first evened out: brightness is taken away and
+local contrast made equal, because between slices the same detail changes from sharp to blurred,
+and its contrast with it, but not its place. What is expected of the step beforehand weighs in like
+a measurement: where there is little to follow, it decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.stacking.kernels import Floats, by_bands, gather_normal_equations
+
+Transform = NDArray[np.float64]
+
+_DETAIL_SIGMA_PX = 1.0
+_BACKGROUND_SIGMA_PX = 4.0
+_CONTRAST_WINDOW_PX = 31
+# Contrast, in 8-bit display steps, that noise reaches after the smoothing above.
+_NOISE = 1.0
+# Near enough to sRGB's curve; light, not display values, because a defocused edge stays where it is
+# in light, while in display values bright things seem to grow.
+_GAMMA = 2.2
+_DARKEST_STEP = 0.08
+# A picture needs no more points than this to be placed to a hundredth of a pixel.
+_MOST_POINTS = 300_000
+_MOST_STEPS = 20
+# Neighbouring points tell the same story, blurred alike: so many count as one.
+_POINTS_ALIKE = 60.0
+# By so much must a shift found without expectations lay the pictures on each other better.
+_CLEARLY_BETTER = 0.1
+# Steps shorter than this, in pixels at the corners, end the search.
+_STILL_PX = 0.003
+# Sums are gathered in this many parts, whatever the number of cores: the same on every machine.
+_PARTS = 8
+
+
+class Motion(Enum):
+    """What may differ between two frames besides their focus."""
+
+    NONE = "none"
+    SHIFT = "shift"
+    SIMILARITY = "similarity"
+    AFFINE = "affine"
+
+
+# Columns: the freedoms of a motion. Rows: the change of (xx, xy, x, yx, yy, y) of a transform.
+_FREEDOMS: dict[Motion, NDArray[np.float64]] = {
+    Motion.SHIFT: np.array([[0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 1]], float).T,
+    Motion.SIMILARITY: np.array(
+        [[0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 1], [1, 0, 0, 0, 1, 0], [0, -1, 0, 1, 0, 0]], float
+    ).T,
+    Motion.AFFINE: np.eye(6),
+}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One picture at one size, ready to be registered.
+
+    Attributes
+    ----------
+    even
+        (height, width) float32, brightness removed and contrast evened out.
+    points
+        (5, n) float32: x, y, gradient along x and y, value, where there is something to follow.
+    """
+
+    even: Floats
+    points: Floats
+
+
+def prepare(grey: Floats, coarsest_px: int) -> list[Scale]:
+    """A picture at its own size and at halves of it, fine to coarse.
+
+    Parameters
+    ----------
+    grey
+        (height, width) float32, 8-bit display steps.
+    coarsest_px
+        Long side at which halving ends.
+    """
+    scales = [_scale(grey)]
+    while max(grey.shape) > coarsest_px and min(grey.shape) >= 64:
+        even_sided = grey[: grey.shape[0] // 2 * 2, : grey.shape[1] // 2 * 2]
+        size = (grey.shape[1] // 2, grey.shape[0] // 2)
+        grey = np.asarray(cv2.resize(even_sided, size, interpolation=cv2.INTER_AREA), np.float32)
+        scales.append(_scale(grey))
+    return scales
+
+
+def _scale(grey: Floats) -> Scale:
+    light = cv2.pow(grey / 255, _GAMMA) * 255
+    background = cv2.GaussianBlur(light, (0, 0), _BACKGROUND_SIGMA_PX)
+    detail = cv2.subtract(cv2.GaussianBlur(light, (0, 0), _DETAIL_SIGMA_PX), background)
+    window = (_CONTRAST_WINDOW_PX, _CONTRAST_WINDOW_PX)
+    contrast = cv2.sqrt(cv2.blur(detail * detail, window))
+    # What a display step is in light, at this brightness: noise is about even in display steps.
+    step = _GAMMA * cv2.pow(cv2.blur(background, window) / 255, 1 - 1 / _GAMMA) + _DARKEST_STEP
+    even: Floats = np.asarray(detail / (contrast + _NOISE * step), np.float32)
+    across = cv2.Sobel(even, cv2.CV_32F, 1, 0, scale=1 / 8)
+    down = cv2.Sobel(even, cv2.CV_32F, 0, 1, scale=1 / 8)
+    strength = across * across + down * down
+    strength[:2] = strength[-2:] = strength[:, :2] = strength[:, -2:] = 0
+    ys, xs = np.nonzero(strength > strength.mean() / 4)
+    stride = max(1, -(-len(xs) // _MOST_POINTS))
+    ys, xs = ys[::stride], xs[::stride]
+    points = np.stack([xs, ys, across[ys, xs], down[ys, xs], even[ys, xs]])
+    return Scale(even, np.ascontiguousarray(points, np.float32))
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is expected of a registration, in pixels of the finest scale.
+
+    Attributes
+    ----------
+    warp
+        (3, 3) from ``fixed`` to ``moving``.
+    spread
+        (6,) standard deviations of (xx, xy, x, yx, yy, y) about the picture's middle, > 0.
+    """
+
+    warp: Transform
+    spread: NDArray[np.float64]
+
+    def shrunk(self, factor: int) -> Prior:
+        """The same for pictures whose pixels are ``factor`` times larger."""
+        shifts = np.array([1, 1, factor, 1, 1, factor])
+        return Prior(_shrink(self.warp, factor), self.spread / shifts)
+
+
+@dataclass(frozen=True)
+class Registration:
+    """How ``moving`` lies under ``fixed``.
+
+    Attributes
+    ----------
+    warp
+        (3, 3) float64, ``fixed[0]`` to ``moving[0]`` pixel coordinates.
+    correlation
+        Of the evened-out pictures under it, -1..1; 0 when there is nothing to follow.
+    spread
+        (6,) standard deviations of (xx, xy, x, yx, yy, y) about the picture's middle.
+    expected
+        True when the prior is as good an answer as the pictures give.
+    """
+
+    warp: Transform
+    correlation: float
+    spread: NDArray[np.float64]
+    expected: bool
+
+
+def register(fixed: list[Scale], moving: list[Scale], motion: Motion, prior: Prior) -> Registration:
+    """Find where the points of ``fixed`` lie in ``moving``, both from :func:`prepare`."""
+    if motion is Motion.NONE:
+        still = np.eye(3)
+        return Registration(
+            still, _measure(fixed[0], moving[0], still).correlation, np.zeros(6), False
+        )
+    coarsest = len(fixed) - 1
+    coarse_prior = prior.shrunk(2**coarsest)
+    warp = _descend(fixed[-1], moving[-1], coarse_prior.warp, coarse_prior, motion)
+    shifted = _shift(fixed[-1].even, moving[-1].even)
+    knocked = _descend(
+        fixed[-1], moving[-1], shifted, _free_to_shift(shifted, prior, fixed), motion
+    )
+    gain = (
+        _measure(fixed[-1], moving[-1], knocked).correlation
+        - _measure(fixed[-1], moving[-1], warp).correlation
+    )
+    if gain > _CLEARLY_BETTER:
+        warp = knocked
+        prior = _free_to_shift(enlarge(knocked, 2**coarsest), prior, fixed[:1])
+    for n in reversed(range(coarsest)):
+        level_prior = prior.shrunk(2**n)
+        warp = _descend(fixed[n], moving[n], enlarge(warp, 2), level_prior, motion)
+    return _judge(fixed[0], moving[0], warp, prior, motion)
+
+
+def _free_to_shift(warp: Transform, prior: Prior, scales: list[Scale]) -> Prior:
+    """A prior about ``warp`` that leaves its shift to the pictures (the last of ``scales``)."""
+    height, width = scales[-1].even.shape
+    spread = prior.shrunk(2 ** (len(scales) - 1)).spread
+    return Prior(warp, np.maximum(spread, [0, 0, width / 20, 0, 0, height / 20]))
+
+
+def _judge(
+    fixed: Scale, moving: Scale, warp: Transform, prior: Prior, motion: Motion
+) -> Registration:
+    found = _measure(fixed, moving, warp)
+    foreseen = _measure(fixed, moving, prior.warp)
+    precision = _FREEDOMS[motion].T @ found.information @ _FREEDOMS[motion]
+    held = _FREEDOMS[motion].T @ np.diag(prior.spread**-2) @ _FREEDOMS[motion]
+    covariance = _FREEDOMS[motion] @ np.linalg.inv(precision + held) @ _FREEDOMS[motion].T
+    spread = np.sqrt(np.diag(covariance))
+    expected = found.correlation <= foreseen.correlation or bool(
+        np.linalg.slogdet(precision)[1] < np.linalg.slogdet(held)[1]
+    )
+    if found.correlation < foreseen.correlation:
+        return Registration(prior.warp, foreseen.correlation, prior.spread, expected)
+    return Registration(warp, found.correlation, spread, expected)
+
+
+def enlarge(warp: Transform, factor: int) -> Transform:
+    """The same transform, (3, 3), between pictures whose pixels are ``factor`` times smaller."""
+    larger = warp.copy()
+    # A small picture's pixel centre lies (factor - 1) / 2 large pixels off its first large pixel.
+    centre = np.full(2, (factor - 1) / 2)
+    larger[:2, 2] = warp[:2, 2] * factor + centre - warp[:2, :2] @ centre
+    return larger
+
+
+def _shrink(warp: Transform, factor: int) -> Transform:
+    """The inverse of :func:`enlarge`."""
+    smaller = warp.copy()
+    centre = np.full(2, (factor - 1) / 2)
+    smaller[:2, 2] = (warp[:2, 2] - centre + warp[:2, :2] @ centre) / factor
+    return smaller
+
+
+def _descend(
+    fixed: Scale, moving: Scale, warp: Transform, prior: Prior, motion: Motion
+) -> Transform:
+    height, width = fixed.even.shape
+    reach = np.array([width / 2, height / 2, 1, width / 2, height / 2, 1])
+    freedoms = _FREEDOMS[motion]
+    to_middle = np.eye(3)
+    to_middle[:2, 2] = -(width - 1) / 2, -(height - 1) / 2
+    from_middle = np.linalg.inv(to_middle)
+    held = np.diag(prior.spread**-2)
+    for _ in range(_MOST_STEPS):
+        measured = _measure(fixed, moving, warp)
+        astray = to_middle @ np.linalg.inv(prior.warp) @ warp @ from_middle - np.eye(3)
+        normal = freedoms.T @ (measured.information + held) @ freedoms
+        slope = freedoms.T @ (measured.slope + held @ astray[:2].ravel())
+        step = freedoms @ np.linalg.solve(normal, slope)
+        change = np.eye(3)
+        change[:2] += step.reshape(2, 3)
+        # The step is the fixed picture's, about its middle; its inverse goes before the warp.
+        warp = warp @ from_middle @ np.linalg.inv(change) @ to_middle
+        if np.abs(step * reach).max() < _STILL_PX:
+            break
+    return warp
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Information (6, 6) and its right-hand side (6,) in units of the noise; the correlation."""
+
+    information: NDArray[np.float64]
+    slope: NDArray[np.float64]
+    correlation: float
+
+
+def _measure(fixed: Scale, moving: Scale, warp: Transform) -> _Measured:
+    sums = np.zeros((_PARTS, 31))
+    by_bands(gather_normal_equations, _PARTS, fixed.points, moving.even, warp[:2].copy(), sums)
+    total = sums.sum(axis=0)
+    squares_fixed, squares_moving, products, count = total[27:]
+    normal = np.zeros((6, 6))
+    upper = np.triu_indices(6)
+    normal[upper] = total[:21]
+    normal += np.triu(normal, 1).T
+    energy = squares_fixed * squares_moving
+    if energy == 0:
+        return _Measured(np.zeros((6, 6)), np.zeros(6), 0.0)
+    variance = max((squares_fixed + squares_moving - 2 * products) / count, 1e-6)
+    scale = 1 / (variance * _POINTS_ALIKE)
+    return _Measured(normal * scale, total[21:27] * scale, float(products / np.sqrt(energy)))
+
+
+def _shift(fixed: Floats, moving: Floats) -> Transform:
+    window = cv2.createHanningWindow((fixed.shape[1], fixed.shape[0]), cv2.CV_32F)
+    # phaseCorrelate multiplies the window into its own arguments when their sizes suit its FFT.
+    (x, y), _ = cv2.phaseCorrelate(fixed.copy(), moving.copy(), window)
+    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]])

@@ -1,0 +1,99 @@
+"""What the frames placed so far say about the next one: an axis moves the picture steadily.
+
+Scale, shift and turn per unit of axis travel are followed by a Kalman filter each. The prediction
+holds a registration that has little to go by, and gives way to one that has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.stacking.register import Motion, Prior, Transform
+
+# How far a step may lie from a steady trend: shift, and the corners by scale or turn, in pixels
+# of a picture 1000 pixels wide. Carriages wander sideways far more than magnification does.
+_UNSTEADY_SHIFT = 1.5
+_UNSTEADY_CORNER = 0.15
+# Share by which the effect of a step may differ from that of the step before.
+_UNSTEADY_SHARE = 0.15
+# What a first step may do, as a share of the width or of the picture's own size.
+_FIRST_SHIFT = 0.05
+_FIRST_SCALE = 0.02
+# Innovations beyond this many standard deviations are a knock, not a new trend.
+_KNOCK = 3.0
+
+# Places of (xx, xy, x, yx, yy, y) that are shifts.
+_SHIFTS = np.array([False, False, True, False, False, True])
+
+
+@dataclass
+class Trend:
+    """Predicts the transform of a step along the axis.
+
+    Parameters
+    ----------
+    width, height
+        Of the pictures that are registered, pixels.
+    motion
+        What may change between frames.
+    """
+
+    width: int
+    height: int
+    motion: Motion
+
+    def __post_init__(self) -> None:
+        half_diagonal = float(np.hypot(self.width, self.height)) / 2
+        per_mille = max(self.width, self.height) / 1000
+        self._unsteady = np.where(
+            _SHIFTS, _UNSTEADY_SHIFT * per_mille, _UNSTEADY_CORNER * per_mille / half_diagonal
+        )
+        self._first = np.where(_SHIFTS, _FIRST_SHIFT * max(self.width, self.height), _FIRST_SCALE)
+        self._rate = np.zeros(6)
+        self._variance: NDArray[np.float64] | None = None
+
+    def predict(self, travel: float) -> Prior:
+        """The transform that a step of ``travel`` (any unit, signed) is expected to bring."""
+        variance = self._first**2 if self._variance is None else self._variance * travel**2
+        expected = self._rate * travel
+        variance = variance + self._unsteady**2 + (_UNSTEADY_SHARE * expected) ** 2
+        return Prior(_about_middle(expected, self.width, self.height), np.sqrt(variance))
+
+    def learn(self, travel: float, warp: Transform, spread: NDArray[np.float64]) -> None:
+        """Take in what a step of ``travel`` has brought, known to within ``spread`` (6,)."""
+        if travel == 0:
+            return
+        found = change_about_middle(warp, self.width, self.height)
+        before = (self._first / travel) ** 2 if self._variance is None else self._variance
+        expected = self._rate * travel
+        jitter = self._unsteady**2 + (_UNSTEADY_SHARE * expected) ** 2
+        noise = (spread**2 + jitter) / travel**2
+        innovation = found / travel - self._rate
+        limit = _KNOCK * np.sqrt(before + noise)
+        innovation = np.clip(innovation, -limit, limit)
+        gain = before / (before + noise)
+        self._rate = self._rate + gain * innovation
+        self._variance = (1 - gain) * before + (_UNSTEADY_SHARE * self._rate) ** 2
+
+
+def change_about_middle(warp: Transform, width: int, height: int) -> NDArray[np.float64]:
+    """(xx, xy, x, yx, yy, y): how a (3, 3) transform differs from identity about the middle."""
+    to_middle = _to_middle(width, height)
+    change = to_middle @ warp @ np.linalg.inv(to_middle) - np.eye(3)
+    return np.asarray(change[:2].ravel())
+
+
+def _about_middle(change: NDArray[np.float64], width: int, height: int) -> Transform:
+    to_middle = _to_middle(width, height)
+    centred = np.eye(3)
+    centred[:2] += change.reshape(2, 3)
+    return np.asarray(np.linalg.inv(to_middle) @ centred @ to_middle)
+
+
+def _to_middle(width: int, height: int) -> Transform:
+    to_middle = np.eye(3)
+    to_middle[:2, 2] = -(width - 1) / 2, -(height - 1) / 2
+    return to_middle
