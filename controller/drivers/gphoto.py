@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,7 +19,17 @@ from pydantic import Field
 
 from controller.drivers.freshness import Freshness
 from controller.drivers.gphoto_settings import quantity
-from controller.errors import ConnectError, DeviceError, FrameMissing, MacrorailError, OperatorStop
+from controller.errors import (
+    AutofocusFailed,
+    CameraBusy,
+    CameraStorageFull,
+    CameraUnsupported,
+    ConnectError,
+    DeviceError,
+    FrameMissing,
+    MacrorailError,
+    OperatorStop,
+)
 from controller.frame import Frame
 from controller.instrument import CameraSection
 from controller.interfaces import CameraReport, Context, Exposure
@@ -32,8 +43,13 @@ _DRAIN_TIMEOUT_S = 15.0
 _CLOSE_TIMEOUT_S = 5.0
 _RELEASE_TIMEOUT_S = 15.0
 _TRANSFER_TIMEOUT_S = 60.0
+_ANNOUNCEMENT_S = 1.0
+"""A frame is announced so long after its usual download time, or not at all."""
 _LONGEST_EXPOSURE_S = 60.0
 """Assumed for a shutter setting that is no number (bulb)."""
+
+_NOT_RELEASED = (CameraBusy, CameraStorageFull, CameraUnsupported, AutofocusFailed)
+"""Refusals after which it is certain that the shutter has not opened."""
 
 
 @dataclass
@@ -80,6 +96,8 @@ class GphotoCamera:
         self._known_names: set[str] = set()
         self._left_behind: list[str] = []
         self._freshness = Freshness()
+        # Until when (wall time) a frame may still come that nobody is waiting for any more.
+        self._doubt_until_s = 0.0
 
     @property
     def worker_pid(self) -> int | None:
@@ -88,7 +106,6 @@ class GphotoCamera:
 
     def open(self) -> CameraReport:
         """Start a worker, connect, drain; see :class:`controller.interfaces.Camera`."""
-        interrupted = self._on_its_way is not None
         self._discard_worker()
         # A home of its own keeps the library from reading and writing the user's ~/.gphoto;
         # without a locale its messages are English, which the error table reads.
@@ -113,7 +130,7 @@ class GphotoCamera:
         )
         self._note_left_behind(answer["card"])
         self._freshness = Freshness()
-        self._left_behind += self._drain(self._longest_wait_s() if interrupted else 0.0)
+        self._left_behind += self._drain()
         return report
 
     def configure(self, settings: Mapping[str, str]) -> dict[str, str]:
@@ -138,14 +155,18 @@ class GphotoCamera:
         release = worker.send("expose", number=number, timeout_s=frame_timeout_s)
         collect = worker.send("collect", number=number, stem=str(stem), timeout_s=frame_timeout_s)
         timeout_s = _RELEASE_TIMEOUT_S + frame_timeout_s + _TRANSFER_TIMEOUT_S
+        due_s = exposure_s + self._options.download_s + _ANNOUNCEMENT_S
+        self._doubt_until_s = time.monotonic() + due_s
         self._on_its_way = _OnItsWay(number, collect, timeout_s)
         try:
             self._receive(release, _RELEASE_TIMEOUT_S + exposure_s + frame_timeout_s)
-        except DeviceError:
+        except DeviceError as refused:
             # Without a release the worker answers the other half at once.
             if worker.alive:
                 _ignoring_device_errors(worker, collect, _RELEASE_TIMEOUT_S)
             self._on_its_way = None
+            if isinstance(refused, _NOT_RELEASED):
+                self._doubt_until_s = 0.0
             raise
         return Exposure(stem, number, started_s, self._context.clock.now())
 
@@ -164,6 +185,7 @@ class GphotoCamera:
             self._on_its_way = None
             raise
         self._on_its_way = None
+        self._doubt_until_s = 0.0
         frames = [_frame(file) for file in answer["files"]]
         self._known_names.update(frame.camera_name for frame in frames)
         # Of a RAW and JPEG pair the JPEG is the one that everything downstream can read.
@@ -173,7 +195,7 @@ class GphotoCamera:
 
     def drain(self) -> list[str]:
         """Take in what nobody asked for; see :class:`controller.interfaces.Camera`."""
-        names = self._left_behind + self._drain(0.0)
+        names = self._left_behind + self._drain()
         self._left_behind = []
         return names
 
@@ -198,15 +220,18 @@ class GphotoCamera:
         worker, pending = self._worker, self._on_its_way
         try:
             if worker is not None and worker.alive:
-                if pending is not None:
-                    # The answer may be an error; closing goes on either way.
-                    _ignoring_device_errors(worker, pending.request, pending.timeout_s)
+                # The answer may be an error; closing goes on either way.
+                if pending is not None and _ignoring_device_errors(
+                    worker, pending.request, pending.timeout_s
+                ):
+                    self._doubt_until_s = 0.0
                 _ignoring_device_errors(worker, worker.send("close"), _CLOSE_TIMEOUT_S)
         finally:
             self._on_its_way = None
             self._discard_worker()
 
-    def _drain(self, wait_s: float) -> list[str]:
+    def _drain(self) -> list[str]:
+        """Take in what came; wait for a frame that was exposed and is still to come."""
         pending = self._on_its_way
         worker = self._open_worker()
         names: list[str] = []
@@ -214,7 +239,11 @@ class GphotoCamera:
             self._on_its_way = None
             answer = _ignoring_device_errors(worker, pending.request, pending.timeout_s)
             names += [file["path"] for file in (answer or {}).get("files", [])]
+        wait_s = max(0.0, self._doubt_until_s - time.monotonic())
+        if names or self._left_behind:
+            wait_s = 0.0
         answer = self._request("drain", _DRAIN_TIMEOUT_S + wait_s, wait_s=wait_s)
+        self._doubt_until_s = 0.0
         return names + self._news(answer["files"])
 
     def _note_left_behind(self, card: list[str]) -> None:
@@ -236,9 +265,6 @@ class GphotoCamera:
         text = self._settings.get("shutter")
         seconds = quantity(text) if text else None
         return _LONGEST_EXPOSURE_S if seconds is None else seconds
-
-    def _longest_wait_s(self) -> float:
-        return self._exposure_s() + _RELEASE_TIMEOUT_S
 
     def _open_worker(self) -> Worker:
         if self._worker is None or not self._worker.alive:

@@ -34,7 +34,7 @@ from controller.frame import store_frame
 from controller.workers import serve
 
 _EVENT_WAIT_MS = 500
-_QUIET_MS = 300
+_QUIET_MS = 150
 _BACK_OFF_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 _MANUAL_FOCUS = ("manual", "mf", "manual focus")
 _MEMORY_FOLDER = "/"
@@ -140,15 +140,15 @@ class CameraOwner:
         return {"files": [self._fetch(folder, name, Path(stem)) for folder, name in arrived]}
 
     def drain(self, wait_s: float) -> dict[str, Any]:
-        """Take in what the camera has to say; waits for a frame that is still due.
+        """Take in what the camera has to say; for ``wait_s`` also wait for a frame to come.
 
         Frames in the camera's memory are gone with it; those on its card stay there.
         """
-        expected, self._expected = len(self._expected), ()
+        self._expected, self._arrived = (), []
         names, self._orphans = self._orphans, []
         names += self._take_in(_QUIET_MS)
         deadline = time.monotonic() + wait_s
-        while len(names) < expected and time.monotonic() < deadline:
+        while not names and time.monotonic() < deadline:
             names += self._take_in(_QUIET_MS)
         return {"files": names}
 

@@ -18,7 +18,7 @@ from sims.bodies.nikon import NikonBody, NikonResponder
 from sims.bodies.ptp import Responder
 from sims.ptpip import PtpIpServer
 
-TIME_SCALE = 4.0
+TIME_SCALE = 8.0
 
 
 class NumberedWorld:

@@ -238,10 +238,10 @@ def test_a_frame_that_never_comes_is_missed_and_the_next_is_not_taken_for_it(
 def test_a_frame_that_comes_too_late_is_drained_and_not_taken_for_the_next(
     world: CameraWorld, camera: Any, tmp_path: Path
 ) -> None:
-    world.add_fault(Fault("release", Action.LATE, delay_s=12.0))
+    world.add_fault(Fault("release", Action.LATE, delay_s=24.0))
     with pytest.raises(FrameMissing):
         shoot(camera, tmp_path / "0001")
-    world.clock.sleep(12.0)
+    world.clock.sleep(24.0)
     assert camera.drain() == ["DSC_0001.JPG"]
     assert shoot(camera, tmp_path / "0002").camera_name == "DSC_0002.JPG"
 

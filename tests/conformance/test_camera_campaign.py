@@ -19,7 +19,7 @@ from controller.frame import Frame, verify_frame
 from sims.bodies.faults import Action, Fault, Reason
 from tests.conformance.cameras import BodyProcess, CameraWorld, over_ptpip
 
-FRAMES = int(os.environ.get("MACRORAIL_CAMPAIGN_FRAMES", "40"))
+FRAMES = int(os.environ.get("MACRORAIL_CAMPAIGN_FRAMES", "25"))
 FAULTY_SHARE = 0.2
 LONGEST_ATTEMPT_S = 30.0
 FAULTS = (
@@ -27,11 +27,11 @@ FAULTS = (
     Fault("release", Action.REFUSE, Reason.BUSY, times=250),
     Fault("release", Action.DROP),
     Fault("release", Action.LOSE),
-    Fault("release", Action.LATE, delay_s=10.0),
+    Fault("release", Action.LATE, delay_s=20.0),
     Fault("release", Action.STALE),
     Fault("ready", Action.DROP),
     Fault("events", Action.DROP, after=3),
-    Fault("events", Action.STALL, delay_s=4.0, after=3),
+    Fault("events", Action.STALL, delay_s=8.0, after=3),
     Fault("read", Action.REFUSE, Reason.NO_SUCH_FILE),
     Fault("read", Action.DROP),
     Fault("delete", Action.REFUSE, Reason.GENERAL),
