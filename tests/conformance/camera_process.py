@@ -82,6 +82,8 @@ def main() -> None:
                 body.faults.clear()
             case "facts" if body is not None:
                 answer = facts(body)
+            case "address" if server is not None:
+                answer = {"address": server.address}
             case "unplug" if server is not None:
                 server.unplug()
             case "unmake" if server is not None:

@@ -151,6 +151,20 @@ def test_closing_ends_the_worker_and_its_home(world: CameraWorld) -> None:
     assert not Path(home).exists()
 
 
+def test_a_session_without_trouble_leaves_an_empty_log(
+    body_process: BodyProcess, world: CameraWorld, tmp_path: Path
+) -> None:
+    address = body_process.ask(do="address")["address"]
+    options = GphotoCamera.Options.model_validate(OPTIONS | {"port": address})
+    camera = GphotoCamera(options, Context(world.clock, log_folder=tmp_path))
+    camera.open()
+    camera.configure({"iso": "400", "image_format": "NEF+Fine"})
+    camera.collect(camera.expose(tmp_path / "0001"))
+    camera.drive_focus(10)
+    camera.close()
+    assert (tmp_path / "camera.log").read_text() == ""
+
+
 def test_no_camera_is_told_as_such() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
