@@ -30,6 +30,7 @@ ADDRESS_FILE = "address.json"
 CONTROL_SOCKET = "control"
 _START_TIMEOUT_S = 60.0
 _ANSWER_TIMEOUT_S = 60.0
+_END_TIMEOUT_S = 60.0
 
 
 class SimulatedBench:
@@ -66,6 +67,7 @@ class SimulatedBench:
         self._rig = rig
         self._folder = Path(options.address) if options.address else None
         self._control: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._facts: dict[str, Any] = {}
         self._clock: WorldClock | None = None
 
@@ -150,11 +152,13 @@ class SimulatedBench:
         finally:
             self._control.close()
             self._control = None
+            if self._process is not None:
+                self._process.wait(_END_TIMEOUT_S)
 
     def _launch(self, folder: Path) -> None:
         (folder / "rig.json").write_text(self._rig.model_dump_json(by_alias=True))
         with (folder / "bench.log").open("ab") as log:
-            process = subprocess.Popen(
+            self._process = process = subprocess.Popen(
                 [sys.executable, "-m", "sims.bench_process", str(folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
