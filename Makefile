@@ -18,7 +18,7 @@ test: test-set-up
 
 set-up: .venv/.ready firmware
 
-test-set-up: .venv/.test-ready firmware avr-toolchain
+test-set-up: .venv/.test-ready firmware avr-toolchain browser
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -52,6 +52,13 @@ firmware:
 .PHONY: avr-toolchain
 avr-toolchain:
 	@command -v avr-gcc >/dev/null || $(MAKE) --no-print-directory apt PACKAGES='gcc-avr avr-libc binutils-avr'
+
+# The operator's page is tested in a real browser. Where none can be had, those tests say so and
+# are left out.
+.PHONY: browser
+browser:
+	@command -v chromium >/dev/null || $(MAKE) --no-print-directory apt PACKAGES=chromium || \
+		echo "No chromium: the browser tests will be left out."
 
 .PHONY: apt
 apt:
