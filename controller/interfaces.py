@@ -301,3 +301,38 @@ class Context:
                 f"name the device's port or add a bench section"
             )
         return self.bench_ports[kind]
+
+
+class FrameProof(Protocol):
+    """Where counted frames are judged: each by itself, and all together for what is missing.
+
+    It runs beside the run. Fusion waits for a frame's verdict; a verdict may lag, since some need
+    the next frame.
+    """
+
+    def add(
+        self, number: int, attempt: int, frame: Path, position_um: float, dof_um: float
+    ) -> None:
+        """Hand over a frame of slice ``number``; returns at once."""
+        ...
+
+    def verdicts(self) -> list[dict[str, Any]]:
+        """The verdicts since the last call: ``slice``, ``attempt``, ``action`` (``fuse``,
+        ``reshoot`` or ``stop``), ``faults`` (their kinds) and ``why``. Waits until every frame
+        but the newest has been looked at."""
+        ...
+
+    def last_verdicts(self, check: Callable[[], None]) -> list[dict[str, Any]]:
+        """The same for all frames, the newest judged without a next one; ``check`` is called while
+        waiting and may raise."""
+        ...
+
+    def missing(self, check: Callable[[], None]) -> dict[str, Any]:
+        """``positions_um`` still to be shot by what the images show, and ``why``. Positions are
+        given once each and never without end."""
+        ...
+
+    def finish(self, check: Callable[[], None]) -> dict[str, Any]:
+        """What is proven in the end: the manifest's ``coverage.images``. ``proven`` is ``None``
+        when the images show too little to say."""
+        ...

@@ -24,14 +24,22 @@ def build_manifest(entries: Iterable[Entry]) -> dict[str, Any]:
     dict
         ``run``, ``specimen``, ``state``, ``finish_reason``, ``message``, ``slices``,
         ``fusion_order``, ``coverage``, ``fused``, ``devices``, ``settings``, ``faults``,
-        ``versions``, ``timing``. Lengths are micrometres, times seconds of world time.
+        ``rejected`` (frames shot again), ``versions``, ``timing``. Lengths are micrometres, times
+        seconds of world time.
     """
     entries = list(entries)
     last = {entry.event: entry for entry in entries}
     slices: dict[int, dict[str, Any]] = {}
+    judged: dict[int, dict[str, Any]] = {}
     for entry in entries:
-        if entry.event == "counted":
+        if entry.event in {"started", "resumed"}:
+            judged = {}  # a resumed run judges and fuses anew
+        elif entry.event == "counted":
             slices[entry.fields["slice"]] = _slice(entry.fields)
+        elif entry.event == "rejected":
+            del slices[entry.fields["slice"]]
+        elif entry.event == "judged" and entry.fields["action"] == "fuse":
+            judged[entry.fields["slice"]] = entry.fields
         elif entry.event == "aligned":
             counted = slices[entry.fields["number"]]
             counted["transform"] = entry.fields.get("transform")
@@ -44,6 +52,8 @@ def build_manifest(entries: Iterable[Entry]) -> dict[str, Any]:
         for counted in slices.values():
             if counted["achieved_um"] == pair["position_um"]:
                 counted["overlap"] = pair["overlap"]
+    for number, verdict in judged.items():
+        slices[number]["faults"] = verdict["faults"]
     started, ended = fields("started"), fields("ended")
     coverage = {k: v for k, v in fields("coverage").items() if k != "overlaps"}
     return {
@@ -53,7 +63,7 @@ def build_manifest(entries: Iterable[Entry]) -> dict[str, Any]:
         "finish_reason": ended.get("reason"),
         "message": ended.get("message", ""),
         "slices": sorted(slices.values(), key=lambda counted: int(counted["index"])),
-        "fusion_order": list(slices),
+        "fusion_order": list(judged or slices),
         "coverage": coverage or {"proven": False, "gaps": []},
         "fused": fields("fused") or None,
         "devices": {
@@ -63,6 +73,11 @@ def build_manifest(entries: Iterable[Entry]) -> dict[str, Any]:
         },
         "settings": fields("settings"),
         "faults": [entry.fields for entry in entries if entry.event == "fault"],
+        "rejected": [
+            entry.fields
+            for entry in entries
+            if entry.event == "judged" and entry.fields["action"] != "fuse"
+        ],
         "versions": {
             "python": platform.python_version(),
             **{library: version(library) for library in _LIBRARIES},
@@ -83,6 +98,7 @@ def _slice(fields: dict[str, Any]) -> dict[str, Any]:
         "overlap": None,
         "sharpness": None,
         "transform": None,
+        "faults": [],
     }
 
 

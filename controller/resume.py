@@ -142,6 +142,8 @@ def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> Progres
             )
             counted[fields["slice"]] = Counted(fields["slice"], fields["achieved_um"], frame)
             hashes.add(fields["sha256"])
+        elif entry.event == "rejected":
+            counted.pop(fields["slice"])
         if entry.event in _SETTLED:
             under_way = None
     orphan = None if under_way is None else _find_orphan(under_way, folder / "frames", hashes)

@@ -26,11 +26,12 @@ from controller.errors import (
     LimitError,
     MacrorailError,
     OperatorStop,
+    OverlapError,
     PlanError,
     StackError,
 )
 from controller.frame import Frame, verify_frame
-from controller.interfaces import AxisReport, Camera, Exposure, FocusAxis, FrameStream
+from controller.interfaces import AxisReport, Camera, Exposure, FocusAxis, FrameProof, FrameStream
 from controller.journal import Journal
 from controller.overlap import Band, Coverage, missing_positions, prove
 from controller.plan import Plan
@@ -51,6 +52,15 @@ class _Pending:
     target: Target
     achieved_um: float
     exposure: Exposure
+
+
+@dataclass(frozen=True)
+class _Unjudged:
+    """A counted frame that waits for its verdict."""
+
+    target: Target
+    frame: Path
+    achieved_um: float
 
 
 @dataclass(frozen=True)
@@ -100,6 +110,9 @@ class Runner:
         Told each state entered; it must not raise.
     progress
         How far this run has come before it was interrupted; ``None`` for a new one.
+    proof
+        Judges each counted frame before it is fused, and says what the images show to be missing;
+        ``None`` trusts the achieved positions.
     """
 
     def __init__(
@@ -116,6 +129,7 @@ class Runner:
         stream: FrameStream | None = None,
         observe: Callable[[State], None] | None = None,
         progress: Progress | None = None,
+        proof: FrameProof | None = None,
     ) -> None:
         self._plan = plan
         self._settings = settings
@@ -133,6 +147,8 @@ class Runner:
         self._numbers = self._progress.numbers
         self._pending: _Pending | None = None
         self._covered: dict[int, Band] = {}
+        self._proof = proof
+        self._unjudged: dict[int, _Unjudged] = {}
 
     # ------------------------------------------------------------------ the run, top to bottom
 
@@ -140,7 +156,7 @@ class Runner:
         """Shoot every slice, fuse, and leave the instrument safe whatever happens."""
         try:
             self._take_over()
-            if self._targets or missing_positions(self.coverage()):
+            if self._targets or missing_positions(self.coverage()) or self._images_want_more():
                 self._prepare()
                 self._sweep()
             end = self._finish()
@@ -166,12 +182,14 @@ class Runner:
         self._machine.step(Trigger.PREPARE)
         for done in self._progress.counted:
             self._covered[done.number] = self._band(done.achieved_um)
-            if self._stream is not None:
-                self._stream.add(done.number, done.frame, done.achieved_um)
+            self._hand_on(Target(done.number, done.achieved_um), done.frame, done.achieved_um)
         orphan = self._progress.orphan
         if orphan is not None:
             self._covered[orphan.target.number] = self._band(orphan.achieved_um)
             self._count(orphan.target, orphan.achieved_um, orphan.frame, adopted=True)
+        for target in self._targets:
+            if target.attempt > 1:  # a frame rejected just before the interruption
+                self._set_aside(replace(target, attempt=target.attempt - 1))
         discarded = self._progress.discarded
         if discarded is not None:
             self._set_aside(discarded)
@@ -195,14 +213,21 @@ class Runner:
     def _sweep(self) -> None:
         """Shoot until nothing is left to shoot and no gap is left to fill."""
         for _ in range(_ROUNDS):
-            while self._targets or self._pending is not None:
-                self._take_next()
+            self._shoot_all()
             missing = missing_positions(self.coverage())
             if not missing:
-                return
+                break
             self._insert(missing, why="not covered at the end of the sweep")
+        self._shoot_all()
+        while self._images_want_more():
+            self._shoot_all()
+
+    def _shoot_all(self) -> None:
+        """Shoot what is queued, and again what turns out to be no good."""
         while self._targets or self._pending is not None:
             self._take_next()
+            if not self._targets and self._pending is None and self._proof is not None:
+                self._act_on(self._proof.last_verdicts(self._clock.check))
 
     def _take_next(self) -> None:
         """One slice: move, settle, bring in the frame before, expose."""
@@ -326,19 +351,68 @@ class Runner:
             size_bytes=frame.size_bytes,
             camera_name=frame.camera_name,
         )
+        self._hand_on(target, frame.path, achieved_um)
+
+    def _hand_on(self, target: Target, frame: Path, achieved_um: float) -> None:
+        """Give a counted frame to the proof, or straight to align/blend when there is none."""
+        if self._proof is None:
+            self._fuse_frame(target.number, frame, achieved_um)
+            return
+        self._unjudged[target.number] = _Unjudged(target, frame, achieved_um)
+        dof_um = self._plan.dof_um_at(achieved_um)
+        self._proof.add(target.number, target.attempt, frame, achieved_um, dof_um)
+        self._act_on(self._proof.verdicts())
+
+    def _act_on(self, verdicts: list[dict[str, Any]]) -> None:
+        """Fuse good frames; a bad one is set aside and its slice stands first in the queue."""
+        for verdict in verdicts:
+            self._note("judged", **verdict)
+            shot = self._unjudged.pop(verdict["slice"])
+            if verdict["action"] == "fuse":
+                self._fuse_frame(shot.target.number, shot.frame, shot.achieved_um)
+                continue
+            if verdict["action"] == "stop":
+                raise FrameError(
+                    f"slice {shot.target.number} is no good after {verdict['attempt']} "
+                    f"exposure(s): {verdict['why']}. Mend the cause, then resume the run"
+                )
+            self._note("rejected", slice=shot.target.number, attempt=shot.target.attempt)
+            del self._covered[shot.target.number]
+            self._set_aside(shot.target)
+            self._targets.appendleft(replace(shot.target, attempt=shot.target.attempt + 1))
+
+    def _images_want_more(self) -> bool:
+        """Queue what the images show to be bad or missing; whether there is anything."""
+        if self._proof is None:
+            return False
+        self._act_on(self._proof.last_verdicts(self._clock.check))
+        if not self._targets:
+            missing = self._proof.missing(self._clock.check)
+            if missing["positions_um"]:
+                self._insert(missing["positions_um"], why=missing["why"])
+        return bool(self._targets)
+
+    def _fuse_frame(self, number: int, frame: Path, achieved_um: float) -> None:
         if self._stream is not None:
-            self._stream.add(target.number, frame.path, achieved_um)
+            self._stream.add(number, frame, achieved_um)
             self._note_reports()
 
     def _finish(self) -> RunEnd:
         """Prove the coverage, wait for the picture."""
         self._machine.step(Trigger.FINISH)
         coverage = self.coverage()
-        self._note("coverage", **coverage.to_dict())
+        images = {} if self._proof is None else self._proof.finish(self._clock.check)
+        disproven = images.get("proven") is False
+        proven = coverage.proven and not disproven
+        self._note("coverage", **{**coverage.to_dict(), "proven": proven, "images": images or None})
         left_out = self._fuse()
         self._machine.step(Trigger.COMPLETE)
-        if not coverage.proven:
-            unproven = coverage.error()
+        if not proven:
+            unproven = (
+                OverlapError(0.0, 0.0, f"coverage is not proven by the images: {images['reason']}")
+                if coverage.proven
+                else coverage.error()
+            )
             return RunEnd(State.DONE, FinishReason.COVERAGE_NOT_PROVEN, str(unproven), unproven)
         if left_out:
             misfit = AlignError(

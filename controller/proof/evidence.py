@@ -1,0 +1,136 @@
+"""All evidence of one run in one place: frames go in, verdicts and what is missing come out.
+
+It runs in the caller's own process and at once; ``run_proof.py`` puts it into a process of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from controller.proof.findings import COVERED, NOT_PROVABLE, UNCOVERED, Findings, find
+from controller.proof.judge import Judge
+from controller.proof.picture import write_map
+from controller.proof.settings import ProofSettings
+from controller.quantity import format_length
+
+MAP_PICTURE = "coverage.png"
+
+
+class Evidence:
+    """A ``controller.interfaces.FrameProof`` without a process.
+
+    Parameters
+    ----------
+    settings
+        What is to be proven.
+    folder
+        Takes the coverage map.
+    """
+
+    def __init__(self, settings: ProofSettings, folder: Path) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._judge = Judge(settings)
+        self._verdicts: list[dict[str, Any]] = []
+        self._budget = settings.extra_slices
+        self._refused = ""
+
+    def add(
+        self, number: int, attempt: int, frame: Path, position_um: float, dof_um: float
+    ) -> None:
+        """See ``FrameProof``."""
+        self._verdicts += self._judge.add(number, attempt, frame, position_um, dof_um)
+
+    def verdicts(self, check: Callable[[], None]) -> list[dict[str, Any]]:
+        """See ``FrameProof``."""
+        del check
+        told, self._verdicts = self._verdicts, []
+        return told
+
+    def last_verdicts(self, check: Callable[[], None]) -> list[dict[str, Any]]:
+        """See ``FrameProof``."""
+        self._verdicts += self._judge.flush()
+        return self.verdicts(check)
+
+    def missing(self, check: Callable[[], None]) -> dict[str, Any]:
+        """See ``FrameProof``."""
+        del check
+        found = self._find()
+        wanted = found.missing_um
+        if len(wanted) > self._budget:
+            self._refused = (
+                f"only {self._settings.extra_slices} slices may be added; raise "
+                f"'proof: extra_slices'"
+            )
+            wanted = wanted[: self._budget]
+        self._budget -= len(wanted)
+        return {"positions_um": wanted, "why": found.why}
+
+    def finish(self, check: Callable[[], None]) -> dict[str, Any]:
+        """See ``FrameProof``."""
+        del check
+        found = self._find()
+        looks = list(self._judge.accepted.values())
+        report = _report(found, self._settings, self._refused)
+        if looks:
+            write_map(self._folder / MAP_PICTURE, found, looks)
+            seen = looks[0].seen
+            report["map"] = {
+                "path": MAP_PICTURE,
+                "rows": seen.rows,
+                "columns": seen.columns,
+                "tile_px": seen.tile_px,
+            }
+            for gap in report["gaps"]:
+                gap["boxes_px"] = [
+                    [
+                        tile % seen.columns * seen.tile_px,
+                        tile // seen.columns * seen.tile_px,
+                        seen.tile_px,
+                        seen.tile_px,
+                    ]
+                    for tile in gap.pop("tiles")
+                ]
+        return report
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+    def _find(self) -> Findings:
+        return find(list(self._judge.accepted.values()), self._settings)
+
+
+def _report(found: Findings, settings: ProofSettings, refused: str) -> dict[str, Any]:
+    """The manifest's ``coverage.images``."""
+    rising = [
+        f"{tiles} tiles were still getting sharper at the {end} end"
+        for end, tiles in (("near", found.near_tiles), ("far", found.far_tiles))
+        if tiles and settings.extend_um > 0
+    ]
+    reasons = list(rising)
+    if found.coverage is not None and not found.coverage.proven:
+        reasons.insert(0, str(found.coverage.error()))
+    advice = refused or (
+        f"the run may go from {format_length(settings.lowest_um, 6)} to "
+        f"{format_length(settings.highest_um, 6)} and {format_length(settings.extend_um)} beyond "
+        f"the range ('proof: extend'); widen the range, or write 'extend: 0 %' if it is meant"
+    )
+    return {
+        "proven": not reasons if found.provable else None,
+        "reason": "; ".join([*reasons, advice]) if reasons else "",
+        "positions_um": {str(number): um for number, um in found.positions_um.items()},
+        "shortfalls": found.shortfalls,
+        "near_tiles_rising": found.near_tiles,
+        "far_tiles_rising": found.far_tiles,
+        "tiles": {
+            "covered": int((found.state == COVERED).sum()),
+            "uncovered": int((found.state == UNCOVERED).sum()),
+            "not_provable": int((found.state == NOT_PROVABLE).sum()),
+        },
+        "gaps": [dict(gap) for gap in found.gaps],
+        "dof": found.dof,
+        "settings": {"extend_um": asdict(settings)["extend_um"], "reshoots": settings.reshoots},
+    }

@@ -1,0 +1,289 @@
+"""What all frames of a run together prove: where slices were, what is missing, what is covered.
+
+From the curves of all textured tiles follow the true places of the slices; from those the gaps.
+Tiles that were still getting sharper at the first or last slice say that the specimen goes on
+there. The widths of the curves are held against the depth of field that the rig claims.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.overlap import Band, Coverage, missing_positions, prove
+from controller.proof.curves import Curves, sample
+from controller.proof.defocus import expected_widths
+from controller.proof.depths import DepthScale
+from controller.proof.judge import Look
+from controller.proof.measure import Floats
+from controller.proof.positions import Departure, locate
+from controller.proof.settings import ProofSettings
+from controller.proof.tiles import Table, tabulate
+
+COVERED, UNCOVERED, NOT_PROVABLE = 1, 2, 0
+
+DOF_RATIO = (0.87, 1.17)
+"""Measured over computed width of the curves, between which the optics are believed."""
+
+_LEAST_SLICES = 4
+_LEAST_TILES = 8
+_RISING = 0.05
+_BEYOND = 0.5
+_FARTHEST = 4.0
+_END_TILES = 3
+_END_SHARE = 0.005
+_AT_ONCE = 3
+_ENOUGH_INNER = 8
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is proven, and what is still to be shot.
+
+    Attributes
+    ----------
+    provable
+        False with too few slices or too little texture; then nothing below means anything.
+    positions_um
+        True position of each slice, by slice number.
+    shortfalls
+        Moves that fell short: ``slice``, ``slices`` off because of it (``None``: all later ones)
+        and ``size_um``.
+    coverage
+        Of the true positions.
+    near_tiles, far_tiles
+        How many tiles were still getting sharper at each end.
+    state
+        (tiles,) COVERED, UNCOVERED or NOT_PROVABLE.
+    gaps
+        ``near_um``, ``far_um`` and the ``tiles`` whose sharpest plane lies there.
+    missing_um
+        Where to send the axis for what is missing, its lost steps allowed for.
+    why
+        In words, for the journal.
+    dof
+        ``ratio`` of measured to computed, and ``warning``; ``None`` without enough tiles.
+    """
+
+    provable: bool
+    positions_um: dict[int, float]
+    shortfalls: list[dict[str, Any]]
+    coverage: Coverage | None
+    near_tiles: int
+    far_tiles: int
+    state: NDArray[np.int8]
+    peak_um: Floats
+    gaps: list[dict[str, Any]]
+    missing_um: list[float]
+    why: str
+    dof: dict[str, Any] | None
+
+
+def find(looks: Sequence[Look], settings: ProofSettings) -> Findings:
+    """Judge the whole run from its accepted frames.
+
+    Parameters
+    ----------
+    looks
+        In the order of time.
+    """
+    good = [look for look in looks if not _blinded(look)]
+    told_um = np.array([look.position_um for look in good])
+    if len(np.unique(told_um)) < _LEAST_SLICES:
+        return _nothing(looks)
+    table = tabulate(good)
+    if len(table.level) < _LEAST_TILES:
+        return _nothing(looks)
+    dof_um = np.array([look.dof_um for look in good])
+    scale = DepthScale(told_um, dof_um)
+    told = scale.to_dof(told_um)
+    samples = sample(table.level, table.weight, told)
+    located = locate(samples, told)
+    true_um = scale.to_um(located.u)
+    peak_um = scale.to_um(located.curves.peak)
+    near, far = _rising(located.curves, located.u, table)
+    coverage = _coverage(true_um, dof_um, settings)
+    state, gaps = _covered(peak_um, true_um, dof_um, coverage, table)
+    lost_um = _lost(located.departures, dof_um)
+    ends_um = _extensions(peak_um, near, far, true_um, dof_um, settings)
+    wanted = sorted({*missing_positions(coverage), *ends_um})
+    low_um, high_um = settings.lowest_um, settings.highest_um
+    missing_um = [um - lost_um for um in wanted if low_um <= um - lost_um <= high_um]
+    reasons = []
+    if coverage.gaps:
+        reasons.append(f"{len(coverage.gaps)} gap(s) between the slices' true places")
+    if not coverage.far_covered or not coverage.near_covered:
+        reasons.append("an end of the range was not reached")
+    if near.any():
+        reasons.append(f"{near.sum()} tiles still get sharper at the near end")
+    if far.any():
+        reasons.append(f"{far.sum()} tiles still get sharper at the far end")
+    return Findings(
+        provable=True,
+        positions_um={look.slice: float(um) for look, um in zip(good, true_um, strict=True)},
+        shortfalls=[
+            {
+                "slice": good[departure.index].slice,
+                "slices": departure.slices,
+                "size_um": departure.size * float(dof_um[departure.index]),
+            }
+            for departure in located.departures
+        ],
+        coverage=coverage,
+        near_tiles=int(near.sum()),
+        far_tiles=int(far.sum()),
+        state=state,
+        peak_um=_spread(peak_um, table.textured),
+        gaps=gaps,
+        missing_um=missing_um,
+        why=", ".join(reasons),
+        dof=_measured_dof(located.curves, located.u, settings),
+    )
+
+
+def _blinded(look: Look) -> bool:
+    return any(fault.kind in ("blur", "exposure", "shift") for fault in look.faults)
+
+
+def _nothing(looks: Sequence[Look]) -> Findings:
+    tiles = looks[0].seen.rows * looks[0].seen.columns if looks else 0
+    return Findings(
+        provable=False,
+        positions_um={},
+        shortfalls=[],
+        coverage=None,
+        near_tiles=0,
+        far_tiles=0,
+        state=np.full(tiles, NOT_PROVABLE, np.int8),
+        peak_um=np.full(tiles, np.nan),
+        gaps=[],
+        missing_um=[],
+        why="",
+        dof=None,
+    )
+
+
+def _coverage(true_um: Floats, dof_um: Floats, settings: ProofSettings) -> Coverage:
+    """Overlap of the true places, over the range and whatever was shot beyond it."""
+    bands = [Band(float(p), float(d)) for p, d in zip(true_um, dof_um, strict=True)]
+    near_um = min(settings.near_um, float(true_um.min()))
+    far_um = max(settings.far_um, float(true_um.max()))
+    return prove(bands, near_um, far_um, settings.minimum_overlap)
+
+
+def _rising(curves: Curves, u: Floats, table: Table) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tiles whose sharpest plane lies beyond the first or the last slice."""
+    order = np.argsort(u)
+    # In both fine octaves: a far-off background gets sharper in the coarse one alone.
+    fine, seen = table.level[:, :, :2], table.weight[:, :, :2]
+
+    def rises(end: int, inner: int) -> NDArray[np.bool_]:
+        both = (seen[:, end] > 0) & (seen[:, inner] > 0)
+        up: NDArray[np.bool_] = (both & (fine[:, end] > fine[:, inner] + _RISING)).all(axis=1)
+        return up
+
+    first, last = u[order[0]], u[order[-1]]
+    near = rises(order[0], order[1]) & (curves.peak < first - _BEYOND)
+    far = rises(order[-1], order[-2]) & (curves.peak > last + _BEYOND)
+    near &= curves.peak > first - _FARTHEST
+    far &= curves.peak < last + _FARTHEST
+    enough = max(_END_TILES, round(_END_SHARE * len(curves.peak)))
+    nobody = np.zeros_like(near)
+    return (near if near.sum() >= enough else nobody), (far if far.sum() >= enough else nobody)
+
+
+def _extensions(
+    peak_um: Floats,
+    near: NDArray[np.bool_],
+    far: NDArray[np.bool_],
+    true_um: Floats,
+    dof_um: Floats,
+    settings: ProofSettings,
+) -> list[float]:
+    """The next slices beyond each end that is not covered; a few at once, then look again."""
+    positions: list[float] = []
+    for rising, end, outwards in ((near, true_um.argmin(), -1), (far, true_um.argmax(), 1)):
+        if not rising.any():
+            continue
+        step_um = (1 - settings.planned_overlap) * dof_um[end]
+        reach_um = float(np.median(outwards * (peak_um[rising] - true_um[end])))
+        count = int(np.clip(round(reach_um / step_um), 1, _AT_ONCE))
+        positions += [float(true_um[end] + outwards * step_um * k) for k in range(1, count + 1)]
+    low_um, high_um = settings.near_um - settings.extend_um, settings.far_um + settings.extend_um
+    return [um for um in positions if low_um <= um <= high_um]
+
+
+def _covered(
+    peak_um: Floats, true_um: Floats, dof_um: Floats, coverage: Coverage, table: Table
+) -> tuple[NDArray[np.int8], list[dict[str, Any]]]:
+    away = np.abs(peak_um[:, None] - true_um[None, :]) / dof_um[None, :]
+    tile_numbers = np.flatnonzero(table.textured)
+    state = np.full(len(table.textured), NOT_PROVABLE, np.int8)
+    state[tile_numbers] = np.where(away.min(axis=1) <= _BEYOND, COVERED, UNCOVERED)
+    gaps = []
+    for gap in coverage.gaps:
+        inside = (peak_um > gap.near.position_um) & (peak_um < gap.far.position_um)
+        gaps.append(
+            {
+                "near_um": gap.near.to_um,
+                "far_um": gap.far.from_um,
+                "tiles": [int(tile) for tile in tile_numbers[inside]],
+            }
+        )
+    return state, gaps
+
+
+def _lost(departures: Sequence[Departure], dof_um: Floats) -> float:
+    """By how much the axis stands off its own account now, after all lost steps."""
+    return float(sum(d.size * dof_um[d.index] for d in departures if d.slices is None))
+
+
+def _spread(peak_um: Floats, textured: NDArray[np.bool_]) -> Floats:
+    everywhere = np.full(len(textured), np.nan)
+    everywhere[textured] = peak_um
+    return everywhere
+
+
+def _measured_dof(curves: Curves, u: Floats, settings: ProofSettings) -> dict[str, Any] | None:
+    """Width of the curves against what the rig's optics should give."""
+    inner = (curves.peak > np.sort(u)[1]) & (curves.peak < np.sort(u)[-2])
+    if inner.sum() < _ENOUGH_INNER:
+        return None
+    octave_step = float(np.median((curves.height[:, 2] - curves.height[:, 1])[inner]))
+    expected = expected_widths(settings.optics, octave_step)
+    ratios = np.median(np.exp(curves.log_width[inner]) / expected, axis=0)
+    ratio = float(ratios[:2].mean())
+    low, high = DOF_RATIO
+    warning = "" if low <= ratio <= high else _suspects(ratio, settings)
+    return {
+        "ratio": ratio,
+        "computed_um": settings.optics.dof_um,
+        "measured_um": ratio * settings.optics.dof_um,
+        "tiles": int(inner.sum()),
+        "warning": warning,
+    }
+
+
+def _suspects(ratio: float, settings: ProofSettings) -> str:
+    """Which of the rig's numbers would explain it, and by how much it would be off.
+
+    The blur disc grows with NA and the magnification does as well, so that a wrong f-number and a
+    wrong magnification look alike; each is named with the value that would fit.
+    """
+    optics = settings.optics
+    m = optics.magnification
+    # Depth of field goes with the f-number, and nearly with (1 + m) / m**2 of the magnification.
+    wanted = ratio * (1 + m) / m**2
+    fitting = (1 + np.sqrt(1 + 4 * wanted)) / (2 * wanted)
+    na = m / (2 * optics.effective_f_number)
+    return (
+        f"the measured depth of field is {ratio:.2f} times the computed one "
+        f"({optics.dof_um:.4g} um): most likely the f-number is wrong (the lens stands as if at "
+        f"{ratio:.2f} times the f-number given, effective f/"
+        f"{optics.effective_f_number * ratio:.3g}, NA {na / ratio:.3g}), or the magnification "
+        f"({fitting:.3g} would fit instead of {m:.3g}). Check the aperture ring and measure a ruler"
+    )

@@ -1,0 +1,45 @@
+"""The one pass over all pixels that verification makes, compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.stacking.kernels import compiled
+
+
+@compiled
+def add_gradients(
+    luma: NDArray[np.uint8], tile_px: int, row_step: int, means: NDArray[np.float64]
+) -> None:
+    """Mean gx gx, gy gy and gx gy of every tile of ``luma`` into ``means`` (3, rows, columns).
+
+    Only every ``row_step``-th row of a tile is read. Differences reach one pixel to the right and
+    down; the picture's last row and column have none.
+    """
+    rows, columns = means.shape[1], means.shape[2]
+    for row in range(rows):
+        last_y = min((row + 1) * tile_px, luma.shape[0] - 1)
+        for column in range(columns):
+            first_x = column * tile_px
+            last_x = min(first_x + tile_px, luma.shape[1] - 1)
+            xx = yy = xy = 0.0
+            count = 0
+            for y in range(row * tile_px, last_y, row_step):
+                # Within a row of a tile the sums fit 32 bits: 255**2 times the tile's width.
+                row_xx = row_yy = row_xy = np.int32(0)
+                here, below = luma[y], luma[y + 1]
+                for x in range(first_x, last_x):
+                    value = np.int32(here[x])
+                    gx = np.int32(here[x + 1]) - value
+                    gy = np.int32(below[x]) - value
+                    row_xx += gx * gx
+                    row_yy += gy * gy
+                    row_xy += gx * gy
+                xx += row_xx
+                yy += row_yy
+                xy += row_xy
+                count += last_x - first_x
+            means[0, row, column] = xx / count
+            means[1, row, column] = yy / count
+            means[2, row, column] = xy / count

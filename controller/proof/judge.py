@@ -1,0 +1,178 @@
+"""Judges frames one by one as they arrive; a verdict that needs the next slice lags by one.
+
+What a frame shows by itself or against the frame before is judged at once. Smear and missed moves
+need a neighbour on either side. Nothing here is random: the same frames in the same order get the
+same verdicts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from controller.errors import FrameError
+from controller.proof.faults import (
+    Fault,
+    blur_fault,
+    change,
+    exposure_fault,
+    frozen_fault,
+    missed_move_fault,
+    shift_fault,
+)
+from controller.proof.measure import Measurement, measure
+from controller.proof.settings import FUSE, RESHOOT, STOP, ProofSettings
+
+_LEAST_MOVE_DOF = 0.25
+_WITHOUT_PICTURE = frozenset({"damaged", "frozen"})
+
+
+@dataclass(frozen=True)
+class Look:
+    """A measured frame.
+
+    Attributes
+    ----------
+    slice, attempt
+        Whose frame it is.
+    position_um, dof_um
+        Where the axis says it was, and the depth of field there.
+    seen
+        What was measured.
+    faults
+        Why it is not to be trusted for measuring positions; it may have been fused all the same.
+    """
+
+    slice: int
+    attempt: int
+    position_um: float
+    dof_um: float
+    seen: Measurement
+    faults: tuple[Fault, ...] = ()
+
+
+class Judge:
+    """Takes frames in the order of time, gives verdicts in the same order.
+
+    Attributes
+    ----------
+    accepted
+        Frames that are fused, by slice number, in the order of time.
+    """
+
+    def __init__(self, settings: ProofSettings) -> None:
+        self._settings = settings
+        self.accepted: dict[int, Look] = {}
+        self._reference: Look | None = None
+        self._pending: Look | None = None
+        self._changes: list[float] = []
+
+    def add(
+        self, number: int, attempt: int, frame: Path, position_um: float, dof_um: float
+    ) -> list[dict[str, Any]]:
+        """Measure a frame; returns the verdicts that it makes possible."""
+        try:
+            seen = measure(frame)
+        except FrameError as error:
+            faults = (Fault("damaged", str(error)),)
+            return [self._verdict(number, attempt, faults)]
+        look = Look(number, attempt, position_um, dof_um, seen)
+        reference = self._pending or self._reference
+        fault = None if reference is None else _at_once(seen, reference.seen)
+        if fault is None:
+            verdicts = self._judge_pending(look)
+            self._pending = look
+            return verdicts
+        if self._reference is None and self._pending is not None and fault.kind != "frozen":
+            # The first two differ and nothing says which is right: the first is shot again, and
+            # the second will be judged by its neighbour.
+            first, self._pending = self._pending, look
+            return [self._verdict(first.slice, first.attempt, (fault,))]
+        verdict = self._verdict(number, attempt, (fault,))
+        if verdict["action"] != FUSE:
+            return [verdict]
+        verdicts = self._judge_pending(None)
+        self._accept(replace(look, faults=(fault,)))
+        return [*verdicts, verdict]
+
+    def flush(self) -> list[dict[str, Any]]:
+        """The verdict on the last frame, which has no next one."""
+        verdicts = self._judge_pending(None)
+        self._pending = None
+        return verdicts
+
+    def _judge_pending(self, following: Look | None) -> list[dict[str, Any]]:
+        look, self._pending = self._pending, None
+        if look is None:
+            return []
+        found = (self._blurred(look, following), self._unmoved(look, following))
+        faults = tuple(fault for fault in found if fault is not None)
+        verdict = self._verdict(look.slice, look.attempt, faults)
+        if verdict["action"] == FUSE:
+            self._accept(replace(look, faults=faults))
+        return [verdict]
+
+    def _blurred(self, look: Look, following: Look | None) -> Fault | None:
+        others = [other for other in self.accepted.values() if other.slice != look.slice]
+        others += [following] if following is not None else []
+        before = [other for other in others if other.position_um < look.position_um]
+        behind = [other for other in others if other.position_um > look.position_um]
+        near = max(before, key=lambda other: other.position_um, default=None)
+        far = min(behind, key=lambda other: other.position_um, default=None)
+        neighbours = [other.seen for other in (near, far) if other is not None]
+        return blur_fault(look.seen, neighbours)
+
+    def _unmoved(self, look: Look, following: Look | None) -> Fault | None:
+        """Compare what the move to this frame changed with what other moves changed."""
+        before = self._reference
+        if before is None:
+            return None
+        moved = _per_dof(look, before)
+        if moved is None:
+            return None
+        usual = list(self._changes)
+        if following is not None and (after := _per_dof(following, look)) is not None:
+            usual.append(after)
+        self._changes.append(moved)
+        if not usual:
+            return None
+        fault = missed_move_fault(moved, sorted(usual)[len(usual) // 2])
+        if fault is not None:
+            self._changes.pop()
+        return fault
+
+    def _accept(self, look: Look) -> None:
+        self.accepted.pop(look.slice, None)
+        self.accepted[look.slice] = look
+        self._reference = look
+
+    def _verdict(self, number: int, attempt: int, faults: tuple[Fault, ...]) -> dict[str, Any]:
+        action = FUSE
+        for fault in faults:
+            wanted = self._settings.policy[fault.kind]
+            if wanted == RESHOOT and attempt > self._settings.reshoots:
+                wanted = STOP if fault.kind in _WITHOUT_PICTURE else FUSE
+            action = max(action, wanted, key=(FUSE, RESHOOT, STOP).index)
+        return {
+            "slice": number,
+            "attempt": attempt,
+            "action": action,
+            "faults": [fault.kind for fault in faults],
+            "why": "; ".join(fault.message for fault in faults),
+        }
+
+
+def _at_once(seen: Measurement, reference: Measurement) -> Fault | None:
+    for test in (frozen_fault, shift_fault, exposure_fault):
+        fault = test(seen, reference)
+        if fault is not None:
+            return fault
+    return None
+
+
+def _per_dof(look: Look, before: Look) -> float | None:
+    moved_dof = abs(look.position_um - before.position_um) / look.dof_um
+    if moved_dof < _LEAST_MOVE_DOF:
+        return None
+    return change(look.seen, before.seen) / moved_dof
