@@ -118,6 +118,21 @@ class Blender:
             )
         sums[-1] += self._weights[-1] * self._plane.levels[-1]
 
+    def preview(self, widest_px: int) -> NDArray[np.uint16]:
+        """The picture so far, (height, width, 3) BGR uint16, at the first level that is no wider
+        than ``widest_px``; the sums stay as they are."""
+        finest = next((n for n, size in enumerate(self._sizes) if size[1] <= widest_px), -1)
+        finest %= len(self._sizes)
+        planes = []
+        for sums in self._sums:
+            level = sums[-1] / self._weight_sums[-1]
+            for n in reversed(range(finest, len(self._sizes) - 1)):
+                coarser = np.empty(self._sizes[n], np.float32)
+                expand(level, coarser)
+                level = sums[n] / self._weight_sums[n] + coarser
+            planes.append(level)
+        return to_display(planes)
+
     def finish(self) -> NDArray[np.uint16]:
         """Collapse the sums into the picture, (height, width, 3) BGR uint16; call it once."""
         planes = []

@@ -180,6 +180,18 @@ class Stacker:
         )
         return self._warped
 
+    def preview(self, widest_px: int) -> Picture:
+        """The picture so far, (height, width, 3) BGR uint16, at most ``widest_px`` wide.
+
+        Raises
+        ------
+        StackError
+            No frame was added.
+        """
+        if self._blender is None:
+            raise StackError("there is no frame to show")
+        return self._blender.preview(widest_px)
+
     def finish(self) -> Fused:
         """The fused picture; the stacker is used up.
 

@@ -5,15 +5,22 @@ from __future__ import annotations
 import hashlib
 import os
 import resource
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from controller.errors import StackError
 from controller.stacking.images import write_depth, write_picture
 from controller.stacking.stacker import FrameReport, Fused, Stacker
 from controller.workers import serve
 
 _LESS_URGENT = 10
+#: Of the picture that people watch growing.
+PREVIEW = "preview.jpg"
+_PREVIEW_WIDTH_PX = 1600
+#: Showing may take this share of the time that stacking has.
+_PREVIEW_SHARE = 0.05
 
 
 class StreamWorker:
@@ -22,12 +29,26 @@ class StreamWorker:
     def __init__(self) -> None:
         self._stacker = Stacker()
         self._last_frame_s = 0.0
+        self._next_preview_s = 0.0
 
     def add(self, number: int, frame: str, position_um: float) -> dict[str, Any]:
         """Align and blend one frame; see :meth:`Stacker.add`."""
         report = self._stacker.add(Path(frame), number, position_um)
         self._last_frame_s = time.monotonic()
+        if self._last_frame_s >= self._next_preview_s:
+            self._show(Path(frame).parents[1])
         return report_to_dict(report)
+
+    def _show(self, folder: Path) -> None:
+        """Write the picture so far into the run folder, as often as its share of time allows."""
+        began_s = time.monotonic()
+        try:
+            write_picture(folder / PREVIEW, self._stacker.preview(_PREVIEW_WIDTH_PX))
+        except StackError as error:
+            # The frame is blended all the same: what cannot be shown must not leave it out.
+            print(error, file=sys.stderr)
+        ended_s = time.monotonic()
+        self._next_preview_s = ended_s + (ended_s - began_s) / _PREVIEW_SHARE
 
     def finish(self, folder: str, um_per_px: float) -> dict[str, Any]:
         """Write ``fused.tif``, ``fused.jpg`` and ``depth.tif``; the manifest's ``fused``."""
