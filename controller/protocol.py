@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -190,12 +190,72 @@ class OpticsSettings(Section):
     wavelength_um: Length = Field(alias="wavelength", default=DEFAULT_WAVELENGTH_UM, gt=0)
 
 
+Remedy = Literal["reshoot", "fuse", "stop"]
+"""What to do about a faulty frame: shoot it again, use it all the same, or end the run."""
+
+
+class Remedies(Section):
+    """What to do about each fault that a frame can show.
+
+    A fault that stays through every repeat is fused and named in the manifest; a frame without a
+    picture ends the run then.
+
+    Attributes
+    ----------
+    damaged
+        The file cannot be decoded to its end.
+    frozen
+        The same pixels once more.
+    exposure
+        More or less light than before.
+    blur
+        Motion or vibration.
+    shift
+        Specimen or camera has moved.
+    missed_move
+        The plane of the frame before. Shooting the same place again cannot tell a missed move from
+        lost steps, so it is fused, and what it leaves open is found from all slices and filled.
+    """
+
+    damaged: Remedy = "reshoot"
+    frozen: Remedy = "reshoot"
+    exposure: Remedy = "reshoot"
+    blur: Remedy = "reshoot"
+    shift: Remedy = "reshoot"
+    missed_move: Remedy = "fuse"
+
+
+class ProofSection(Section):
+    """How coverage is proven from the images.
+
+    Attributes
+    ----------
+    images
+        ``off`` trusts the achieved positions alone.
+    extend
+        How far beyond each end of the range, as a share of its length, a run may go on while
+        something in the frame is still getting sharper; with 0 % the ends are meant as they are.
+    extra_slices
+        How many slices a run may add; as many as are planned, and ten, when not given.
+    reshoots
+        How often one slice is shot again.
+    faults
+        What to do about each.
+    """
+
+    images: Literal["on", "off"] = "on"
+    extend: Fraction = Field(default=0.5, ge=0, le=2)
+    extra_slices: int | None = Field(default=None, ge=0)
+    reshoots: int = Field(default=2, ge=0, le=10)
+    faults: Remedies = Remedies()
+
+
 class Protocol(Section):
     """What to shoot.
 
     Attributes
     ----------
-    specimen, range, exposure, optics
+    specimen, range, exposure, optics, proof
         See there.
     step_um
         Distance between slices; the last one is shorter where needed to end at the far end.
@@ -222,6 +282,7 @@ class Protocol(Section):
     optics: OpticsSettings = OpticsSettings()
     closest_approach_um: Length | None = Field(alias="closest_approach", default=None)
     max_slices: int = Field(default=1000, ge=1)
+    proof: ProofSection = ProofSection()
 
     @model_validator(mode="after")
     def _one_spacing(self) -> Self:

@@ -13,7 +13,9 @@ from controller.instrument import import_driver, load_rig
 from controller.interfaces import Camera, Context, FocusAxis, FrameStream
 from controller.journal import Entry, Journal, read_journal
 from controller.plan import Plan, make_plan
+from controller.proof.evidence import Evidence
 from controller.protocol import Protocol
+from controller.proving import proof_settings
 from controller.resume import read_progress
 from controller.runner import RunEnd, Runner
 from controller.states import State
@@ -79,6 +81,7 @@ class VirtualRun:
     stream: FrameStream | None = None
     observe: Callable[[State], None] | None = None
     listen: Callable[[Entry], None] | None = None
+    by_images: bool = False
 
     def __post_init__(self) -> None:
         (self.folder / "frames").mkdir(parents=True, exist_ok=True)
@@ -124,6 +127,9 @@ class VirtualRun:
             self.stream,
             self.observe,
             progress,
+            proof=Evidence(proof_settings(self.plan, self.wanted, self.rig), self.folder)
+            if self.by_images
+            else None,
         )
         try:
             return runner.run()

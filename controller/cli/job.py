@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from controller.instrument import Rig
 from controller.journal import JOURNAL, Journal, read_journal, write_whole
 from controller.manifest import build_manifest
 from controller.plan import Plan
+from controller.proof.run_proof import RunProof
 from controller.protocol import Protocol
+from controller.proving import proof_settings
 from controller.resume import Progress
 from controller.rig import connect
 from controller.runner import RunEnd, Runner
@@ -71,7 +73,12 @@ def _walk(job: Job, console: Console) -> RunEnd:
         closing(RunStream(job.folder, job.plan.object_pixel_um)) as stream,
         RunDisplay(console, len(job.plan.slices)) as display,
         stopped_by_signals(instrument.clock),
+        ExitStack() as closing_proof,
     ):
+        proof = None
+        if job.wanted.proof.images == "on":
+            settings = proof_settings(job.plan, job.wanted, job.rig)
+            proof = closing_proof.enter_context(closing(RunProof(settings, job.folder)))
         journal.listen(display.heard)
         journal.append(
             "resumed" if resumed else "started",
@@ -93,6 +100,7 @@ def _walk(job: Job, console: Console) -> RunEnd:
             stream,
             display.entered,
             job.progress,
+            proof,
         )
         return runner.run()
 

@@ -155,7 +155,8 @@ def information(curves: Curves, samples: Samples, u: Floats) -> tuple[Floats, Fl
     matrix[:, places, places] += own
     flat = samples.index[:, :, None] * count + samples.index[:, None, :]
     total = np.bincount(flat.ravel(), matrix.ravel(), minlength=count * count)
-    pulls = np.bincount(samples.index.ravel(), pull.ravel(), minlength=count)
+    pulls: Floats = np.zeros(count)
+    np.add.at(pulls, samples.index, pull)
     return np.asarray(total, np.float64).reshape(count, count), pulls
 
 

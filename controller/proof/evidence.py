@@ -44,16 +44,16 @@ class Evidence:
         """See ``FrameProof``."""
         self._verdicts += self._judge.add(number, attempt, frame, position_um, dof_um)
 
-    def verdicts(self, check: Callable[[], None]) -> list[dict[str, Any]]:
+    def verdicts(self) -> list[dict[str, Any]]:
         """See ``FrameProof``."""
-        del check
         told, self._verdicts = self._verdicts, []
         return told
 
     def last_verdicts(self, check: Callable[[], None]) -> list[dict[str, Any]]:
         """See ``FrameProof``."""
+        del check
         self._verdicts += self._judge.flush()
-        return self.verdicts(check)
+        return self.verdicts()
 
     def missing(self, check: Callable[[], None]) -> dict[str, Any]:
         """See ``FrameProof``."""

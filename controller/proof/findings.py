@@ -183,14 +183,14 @@ def _rising(curves: Curves, u: Floats, table: Table) -> tuple[NDArray[np.bool_],
 
     def rises(end: int, inner: int) -> NDArray[np.bool_]:
         both = (seen[:, end] > 0) & (seen[:, inner] > 0)
-        up: NDArray[np.bool_] = (both & (fine[:, end] > fine[:, inner] + _RISING)).all(axis=1)
-        return up
+        up = both & (fine[:, end] > fine[:, inner] + _RISING)
+        return np.asarray(up.all(axis=1), np.bool_)
 
-    first, last = u[order[0]], u[order[-1]]
-    near = rises(order[0], order[1]) & (curves.peak < first - _BEYOND)
-    far = rises(order[-1], order[-2]) & (curves.peak > last + _BEYOND)
-    near &= curves.peak > first - _FARTHEST
-    far &= curves.peak < last + _FARTHEST
+    first, last, peak = u[order[0]], u[order[-1]], curves.peak
+    before = (peak < first - _BEYOND) & (peak > first - _FARTHEST)
+    behind = (peak > last + _BEYOND) & (peak < last + _FARTHEST)
+    near = np.asarray(rises(order[0], order[1]) & before, np.bool_)
+    far = np.asarray(rises(order[-1], order[-2]) & behind, np.bool_)
     enough = max(_END_TILES, round(_END_SHARE * len(curves.peak)))
     nobody = np.zeros_like(near)
     return (near if near.sum() >= enough else nobody), (far if far.sum() >= enough else nobody)
