@@ -52,9 +52,7 @@ class WorldProcess:
         scene = build_scene(rig, rig.bench)
         # Drawn now, or the first exposure would wait for it while the world's time runs on.
         scene.truth(rig.bench.specimen.near_um)
-        self._world = World(
-            scene, self._clock, rig.bench.vibration, carriage, rig.bench.diary
-        )
+        self._world = World(scene, self._clock, rig.bench.vibration, carriage, rig.bench.diary)
         self._body = NikonBody(self._world, lens=build_lens(rig))
         self._camera = PtpIpServer(NikonResponder(self._body)).start()
         self._owners = 0
