@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from controller.stacking.kernels import by_bands, track_peak
-from controller.stacking.pyramid import Floats, level_sizes
+from controller.stacking.kernels import Floats, by_bands, track_peak
+from controller.stacking.pyramid import level_sizes
 
 # Standard deviation of the window, in half-size pixels.
 _WINDOW_SIGMA_PX = 2.5
@@ -49,7 +49,7 @@ class DepthTracker:
         self._kept: dict[int, Floats] = {}
         self._positions: dict[int, float] = {}
 
-    def add(self, index: int, position: float, sharpness: list[Floats]) -> None:
+    def add(self, index: int, position: float, sharpness: Floats) -> None:
         """Take in one frame.
 
         Parameters
@@ -59,14 +59,10 @@ class DepthTracker:
         position
             Where it lies along the axis; the depth is in the same unit.
         sharpness
-            Local sharpness of the pyramid's levels, finest first, as from ``Blender``.
+            Local sharpness at half size, as from ``Blender.add``.
         """
-        size = (self._best.shape[1], self._best.shape[0])
         measure: Floats = np.empty_like(self._best)
-        cv2.resize(sharpness[0], size, dst=measure, interpolation=cv2.INTER_AREA)
-        if len(sharpness) > 1:
-            measure += sharpness[1]
-        cv2.GaussianBlur(measure, (0, 0), _WINDOW_SIGMA_PX, dst=measure)
+        cv2.GaussianBlur(sharpness, (0, 0), _WINDOW_SIGMA_PX, dst=measure)
         below, above = self._neighbours(position)
         by_bands(
             track_peak,

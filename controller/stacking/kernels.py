@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+Pixels = NDArray[Any]
+Spans = NDArray[np.int32]
 Kernel = TypeVar("Kernel", bound=Callable[..., None])
 
 BANDS = min(4, os.cpu_count() or 1)
@@ -47,92 +49,141 @@ def by_bands(kernel: Callable[..., None], height: int, *arguments: Any) -> None:
 
 
 @compiled
-def split_light(
-    first: int,
-    last: int,
-    picture: NDArray[Any],
-    tables: Floats,
-    planes: Floats,
-    grey: Floats,
-    grey_scale: float,
+def to_light(
+    first: int, last: int, picture: Pixels, channel: int, table: Floats, light: Floats
 ) -> None:
-    """Picture (h, w, 3) -> linear planes (3, h, w) by table, and display grey (h, w) by mean."""
-    width = picture.shape[1]
+    """One channel of a picture (h, w, 3) -> linear light (h, w), by table."""
     for y in range(first, last):
+        for x in range(picture.shape[1]):
+            light[y, x] = table[picture[y, x, channel]]
+
+
+@compiled
+def to_grey(first: int, last: int, picture: Pixels, scale: float, grey: Floats) -> None:
+    """Picture (h, w, 3) -> ``scale`` times the mean of its channels (h, w), green counted twice."""
+    quarter = np.float32(scale / 4)
+    for y in range(first, last):
+        for x in range(picture.shape[1]):
+            blue_and_red = np.float32(picture[y, x, 0]) + np.float32(picture[y, x, 2])
+            grey[y, x] = (blue_and_red + np.float32(2) * np.float32(picture[y, x, 1])) * quarter
+
+
+@compiled
+def widen_bounds(
+    first: int, last: int, picture: Pixels, spans: Spans, low: Pixels, high: Pixels
+) -> None:
+    """Keep the least and the largest value seen at every pixel (h, w, 3) within the spans."""
+    for y in range(first, last):
+        for x in range(spans[y, 0], spans[y, 1]):
+            for channel in range(3):
+                value = picture[y, x, channel]
+                low[y, x, channel] = min(low[y, x, channel], value)
+                high[y, x, channel] = max(high[y, x, channel], value)
+
+
+@compiled
+def keep_within(first: int, last: int, picture: Pixels, low: Pixels, high: Pixels) -> None:
+    """Hold a uint16 picture (h, w, 3) between bounds in 8 or 16 bits."""
+    unit = 257 if low.itemsize == 1 else 1
+    for y in range(first, last):
+        for x in range(picture.shape[1]):
+            for channel in range(3):
+                value = picture[y, x, channel]
+                least = np.uint16(low[y, x, channel] * unit)
+                most = np.uint16(high[y, x, channel] * unit)
+                picture[y, x, channel] = min(max(value, least), most)
+
+
+@compiled
+def expand_row(coarse: Floats, y: int, mixed: Floats, row: Floats) -> None:
+    """Row ``y`` of a level twice as fine, by the 5-tap kernel 1 4 6 4 1 of Burt and Adelson (1983).
+
+    ``mixed`` (width of ``coarse``) is scratch; ``row`` takes the result.
+    """
+    height, width = coarse.shape
+    middle = y // 2
+    below = min(middle + 1, height - 1)
+    if y % 2:
         for x in range(width):
-            blue, green, red = picture[y, x, 0], picture[y, x, 1], picture[y, x, 2]
-            planes[0, y, x] = tables[0, blue]
-            planes[1, y, x] = tables[1, green]
-            planes[2, y, x] = tables[2, red]
-            total = np.float32(blue) + np.float32(2) * np.float32(green) + np.float32(red)
-            grey[y, x] = total * np.float32(grey_scale)
+            mixed[x] = np.float32(0.5) * (coarse[middle, x] + coarse[below, x])
+    else:
+        above = max(middle - 1, 0)
+        for x in range(width):
+            mixed[x] = np.float32(0.75) * coarse[middle, x] + np.float32(0.125) * (
+                coarse[above, x] + coarse[below, x]
+            )
+    full = row.shape[0]
+    row[0] = mixed[0] + np.float32(0.125) * (mixed[min(1, width - 1)] - mixed[0])
+    for x in range(1, width - 1):
+        row[2 * x] = np.float32(0.75) * mixed[x] + np.float32(0.125) * (mixed[x - 1] + mixed[x + 1])
+    for x in range(width - 1):
+        row[2 * x + 1] = np.float32(0.5) * (mixed[x] + mixed[x + 1])
+    if width > 1:
+        row[2 * width - 2] = mixed[width - 1] + np.float32(0.125) * (
+            mixed[width - 2] - mixed[width - 1]
+        )
+    if full == 2 * width:
+        row[full - 1] = mixed[width - 1]
 
 
 @compiled
-def absolute_difference(first: int, last: int, a: Floats, b: Floats, out: Floats) -> None:
-    """``out = |a - b|``, all (h, w)."""
+def detail_of(first: int, last: int, fine: Floats, coarse: Floats, detail: Floats) -> None:
+    """``detail = |fine - expanded coarse|`` (h, w): strength of a Laplacian band."""
+    mixed = np.empty(coarse.shape[1], np.float32)
+    row = np.empty(fine.shape[1], np.float32)
     for y in range(first, last):
-        for x in range(a.shape[1]):
-            out[y, x] = abs(a[y, x] - b[y, x])
+        expand_row(coarse, y, mixed, row)
+        for x in range(fine.shape[1]):
+            detail[y, x] = abs(fine[y, x] - row[x])
 
 
 @compiled
-def weigh(
-    first: int,
-    last: int,
-    sharpness: Floats,
-    floor: float,
-    to_frame: Doubles,
-    frame_size: tuple[float, float],
-    weights: Floats,
-    total: Floats,
-) -> None:
-    """``weights = (sharpness + floor)^8`` where the frame reaches, 0 beyond; added to ``total``.
+def weigh(first: int, last: int, sharpness: Floats, spans: Spans, total: Floats) -> None:
+    """Turn sharpness (h, w), in place, into its eighth power within the spans and 0 elsewhere.
 
-    ``to_frame`` (2, 3) takes a pixel of this level to the frame's own coordinates, counted in
-    pixels of this level too; ``frame_size`` is the frame's last x and y there.
+    The weights are added to ``total``.
     """
     for y in range(first, last):
-        for x in range(sharpness.shape[1]):
-            frame_x = to_frame[0, 0] * x + to_frame[0, 1] * y + to_frame[0, 2]
-            frame_y = to_frame[1, 0] * x + to_frame[1, 1] * y + to_frame[1, 2]
-            reaches = (
-                frame_x >= 0
-                and frame_y >= 0
-                and frame_x <= frame_size[0]
-                and frame_y <= frame_size[1]
-            )
-            weight = np.float32(0)
-            if reaches:
-                weight = sharpness[y, x] + np.float32(floor)
-                weight *= weight
-                weight *= weight
-                weight *= weight
-            weights[y, x] = weight
+        sharpness[y, : spans[y, 0]] = 0
+        sharpness[y, spans[y, 1] :] = 0
+        for x in range(spans[y, 0], spans[y, 1]):
+            weight = sharpness[y, x]
+            weight *= weight
+            weight *= weight
+            weight *= weight
+            sharpness[y, x] = weight
             total[y, x] += weight
 
 
 @compiled
 def add_band(
-    first: int, last: int, plane: Floats, coarser: Floats, weights: Floats, total: Floats
+    first: int, last: int, fine: Floats, coarse: Floats, weights: Floats, total: Floats
 ) -> None:
-    """``total += weights * (plane - coarser)``, all (h, w)."""
+    """``total += weights * (fine - expanded coarse)``, (h, w)."""
+    mixed = np.empty(coarse.shape[1], np.float32)
+    row = np.empty(fine.shape[1], np.float32)
     for y in range(first, last):
-        for x in range(plane.shape[1]):
-            total[y, x] += weights[y, x] * (plane[y, x] - coarser[y, x])
+        expand_row(coarse, y, mixed, row)
+        for x in range(fine.shape[1]):
+            total[y, x] += weights[y, x] * (fine[y, x] - row[x])
 
 
 @compiled
-def resolve_band(first: int, last: int, total: Floats, weight: Floats, coarser: Floats) -> None:
-    """``total = total / weight + coarser``, all (h, w): a level of the fused pyramid."""
+def resolve_band(
+    first: int, last: int, total: Floats, weight: Floats, coarse: Floats, level: Floats
+) -> None:
+    """``level = total / weight + expanded coarse``, (h, w); ``level`` may be ``total``."""
+    mixed = np.empty(coarse.shape[1], np.float32)
+    row = np.empty(total.shape[1], np.float32)
     for y in range(first, last):
+        expand_row(coarse, y, mixed, row)
         for x in range(total.shape[1]):
-            total[y, x] = total[y, x] / weight[y, x] + coarser[y, x]
+            level[y, x] = total[y, x] / weight[y, x] + row[x]
 
 
 @compiled
 def encode_plane(
-    first: int, last: int, plane: Floats, table: Floats, picture: NDArray[Any], channel: int
+    first: int, last: int, plane: Floats, table: Floats, picture: Pixels, channel: int
 ) -> None:
     """Linear plane (h, w) -> one channel of a uint16 picture, by a table interpolated linearly."""
     steps = np.float32(table.shape[0] - 2)

@@ -1,4 +1,4 @@
-"""How far the frames of a stack reach: the part of the reference that all of them cover."""
+"""How far the frames of a stack reach: which pixels of the reference each of them covers."""
 
 from __future__ import annotations
 
@@ -35,3 +35,43 @@ def valid_rect(
         bottom = min(bottom, bottom_left[1], bottom_right[1])
     x, y = math.ceil(left), math.ceil(top)
     return x, y, max(0, math.floor(right) - x + 1), max(0, math.floor(bottom) - y + 1)
+
+
+def reached_spans(
+    to_frame: NDArray[np.float64], size: tuple[int, int], halvings: int, level_size: tuple[int, int]
+) -> NDArray[np.int32]:
+    """The pixels of each row of a pyramid level that a frame reaches.
+
+    Parameters
+    ----------
+    to_frame
+        (2, 3), reference pixel coordinates to the frame's.
+    size
+        (height, width) of frame and reference, pixels.
+    halvings
+        How often the level has been halved: its pixel (x, y) lies on (x, y) * 2**halvings.
+    level_size
+        (height, width) of the level.
+
+    Returns
+    -------
+    (height, 2) int32: first column reached, and the one after the last; equal where none is.
+    """
+    height, width = level_size
+    step = float(1 << halvings)
+    y = np.arange(height) * step
+    left, right = np.zeros(height), np.full(height, (width - 1) * step)
+    for row, most in ((to_frame[0], size[1] - 1), (to_frame[1], size[0] - 1)):
+        # 0 <= slope * x + offset <= most, solved for x.
+        slope, offset = row[0], row[1] * y + row[2]
+        if slope == 0:
+            outside = (offset < 0) | (offset > most)
+            right = np.where(outside, -step, right)
+            continue
+        ends = np.sort(np.stack([-offset, most - offset]) / slope, axis=0)
+        left, right = np.maximum(left, ends[0]), np.minimum(right, ends[1])
+    # A hair's breadth of play, so that rounding does not cut the reference's own last pixel.
+    first = np.ceil(left / step - 1e-6)
+    end = np.maximum(first, np.floor(right / step + 1e-6) + 1)
+    spans: NDArray[np.int32] = np.clip(np.stack([first, end], axis=1), 0, width).astype(np.int32)
+    return spans

@@ -42,7 +42,7 @@ class FrameReport:
         True when the frame shows too little to follow and lies where the axis's steady course
         puts it.
     sharpness
-        Mean sharpness at the finest level over the frame, 8-bit display steps, >= 0.
+        Mean over the frame of the sharpness that its weights come from, 8-bit display steps, >= 0.
     """
 
     index: int
@@ -131,16 +131,15 @@ class Stacker:
             assert self._blender is not None and self._depth is not None
         to_frame = _inverse(placement.transform)
         aligned = picture if placement.neighbour is None else self._warp(picture, to_frame)
-        self._blender.add(aligned, to_frame)
-        self._depth.add(index, position, self._blender.sharpness)
-        sharpness = float(self._blender.sharpness[0].mean())
+        sharpness = self._blender.add(aligned, to_frame)
+        self._depth.add(index, position, sharpness)
         report = FrameReport(
             index,
             name,
             placement.transform,
             placement.correlation,
             placement.expected,
-            sharpness,
+            float(sharpness.mean()),
         )
         self._reports.append(report)
         return report
