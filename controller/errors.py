@@ -84,6 +84,10 @@ class CameraStorageFull(CameraError):
     """No room left on card or in camera memory."""
 
 
+class BatteryExhausted(CameraError):
+    """The camera's battery is too low to go on."""
+
+
 class CameraSettingRefused(CameraError):
     """A setting that the camera does not have, does not offer, or did not keep when read back."""
 
@@ -118,6 +122,16 @@ class FrameError(MacrorailError):
     exit_code = 3
 
 
+class StorageError(FrameError):
+    """The disk cannot take a frame: full, read-only, or gone."""
+
+
+class SceneMoved(MacrorailError):
+    """Specimen, light or camera are not where they were when a run was interrupted."""
+
+    exit_code = 3
+
+
 class OverlapError(MacrorailError):
     """Neighbouring slices do not overlap as they must.
 
@@ -140,9 +154,15 @@ class OverlapError(MacrorailError):
 
 
 class OperatorStop(MacrorailError):
-    """The operator asked the run to stop (Ctrl-C or SIGTERM)."""
+    """The operator asked the run to stop (Ctrl-C, SIGTERM, the page)."""
 
     exit_code = 5
+
+
+class PausedTooLong(MacrorailError):
+    """Nobody came: what made a run pause lasted longer than a pause may."""
+
+    exit_code = 3
 
 
 class StackError(MacrorailError):

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.errors import FrameError
+from controller.errors import FrameError, StorageError
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,9 @@ def store_frame(path: Path, data: bytes | memoryview, camera_name: str) -> Frame
     Raises
     ------
     FrameError
-        A frame of that name is already there (it is never overwritten), the data is empty, or
-        the disk is full or gone.
+        A frame of that name is already there (it is never overwritten), or the data is empty.
+    StorageError
+        The disk is full or gone.
     """
     if len(data) == 0:
         raise FrameError(f"{camera_name} arrived empty; nothing was written to {path}")
@@ -57,7 +58,7 @@ def store_frame(path: Path, data: bytes | memoryview, camera_name: str) -> Frame
         aside.rename(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise FrameError(
+        raise StorageError(
             f"{path}: {camera_name} ({len(data)} bytes) cannot be written: {error.strerror}; "
             f"it is still in the camera"
         ) from error

@@ -97,6 +97,10 @@ class FocusAxis(Protocol):
         """Bring the axis to rest now, from any state; returns when it is (or raises)."""
         ...
 
+    def halt(self) -> None:
+        """Stop dead, at the cost of the position; for emergencies."""
+        ...
+
     def close(self) -> None:
         """Stop, release the device. Safe to call twice and after any failure."""
         ...
@@ -114,6 +118,8 @@ class CameraReport:
         0..100, or ``None`` when the body does not say.
     abilities
         Names out of ``capture``, ``trigger``, ``focus_drive``, ``live_view``.
+    settings
+        As the camera was found, by canonical name; those that it does not tell are missing.
     """
 
     model: str
@@ -121,6 +127,7 @@ class CameraReport:
     serial: str
     battery_percent: int | None
     abilities: frozenset[str] = field(default_factory=frozenset)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -262,6 +269,36 @@ class FrameStream(Protocol):
         Raises
         ------
         StackError
+        """
+        ...
+
+
+class Watch(Protocol):
+    """Something beside the instrument that a run depends on: a disk, a battery, a lamp."""
+
+    def trouble(self) -> str | None:
+        """What is not well, in words; ``None`` when all is. It returns at once, and never raises.
+
+        Asked between slices and while a run is paused.
+        """
+        ...
+
+
+class SceneCheck(Protocol):
+    """Tells whether the camera still sees what it saw."""
+
+    def compare(self, before: Path, now: Path, check: Callable[[], None]) -> dict[str, Any]:
+        """Compare two frames shot from the same position; ``check`` is called while waiting.
+
+        Returns
+        -------
+        dict
+            ``shift_px`` and ``correlation``, for the journal.
+
+        Raises
+        ------
+        SceneMoved
+            They do not show the same.
         """
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +28,6 @@ class Target:
         Where to.
     attempt
         1 for the first try.
-    attempts_left
-        How often it may still be tried before the run gives up on it.
     fills_left
         How often a gap before this slice may still be filled.
     """
@@ -37,7 +35,6 @@ class Target:
     number: int
     position_um: float
     attempt: int = 1
-    attempts_left: int = 3
     fills_left: int = 3
 
 
@@ -92,6 +89,8 @@ class Progress:
     discarded
         The slice whose exposure was under way and gave no frame that can be used; it is among
         ``targets`` again. ``None`` when there is none.
+    found_settings
+        The camera's before the run first set it; ``None`` when it never came so far.
     targets
         Still to be shot, from near to far.
     numbers
@@ -103,6 +102,7 @@ class Progress:
     targets: tuple[Target, ...]
     numbers: int
     discarded: Target | None = None
+    found_settings: Mapping[str, str] | None = None
 
 
 def begin(plan: Plan) -> Progress:
@@ -128,6 +128,7 @@ def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> Progres
     counted: dict[int, Counted] = {}
     hashes: set[str] = set()
     under_way: Entry | None = None
+    found_settings: Mapping[str, str] | None = None
     for entry in entries:
         fields = entry.fields
         if entry.event == "inserted":
@@ -144,6 +145,8 @@ def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> Progres
             hashes.add(fields["sha256"])
         elif entry.event == "rejected":
             counted.pop(fields["slice"])
+        elif entry.event == "camera_opened" and found_settings is None:
+            found_settings = fields["found_settings"]
         if entry.event in _SETTLED:
             under_way = None
     orphan = None if under_way is None else _find_orphan(under_way, folder / "frames", hashes)
@@ -156,7 +159,9 @@ def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> Progres
     discarded = None
     if under_way is not None and orphan is None:
         discarded = _shot(under_way)
-    return Progress(tuple(counted.values()), orphan, targets, len(wanted), discarded)
+    return Progress(
+        tuple(counted.values()), orphan, targets, len(wanted), discarded, found_settings
+    )
 
 
 def _shot(intent: Entry) -> Target:

@@ -15,34 +15,44 @@ from pathlib import Path
 from typing import Any
 
 from controller.clock import Clock
+from controller.commands import Commands
+from controller.devices import Devices
 from controller.errors import (
     AlignError,
-    CameraBusy,
-    CameraSettingRefused,
-    CameraUnsupported,
     DeviceError,
     FrameError,
     JournalError,
-    LimitError,
     MacrorailError,
     OperatorStop,
     OverlapError,
+    PausedTooLong,
     PlanError,
+    SceneMoved,
     StackError,
+    StorageError,
 )
 from controller.frame import Frame, verify_frame
-from controller.interfaces import AxisReport, Camera, Exposure, FocusAxis, FrameProof, FrameStream
+from controller.interfaces import (
+    Camera,
+    Exposure,
+    FocusAxis,
+    FrameProof,
+    FrameStream,
+    SceneCheck,
+    Watch,
+)
 from controller.journal import Journal
 from controller.overlap import Band, Coverage, missing_positions, prove
+from controller.pausing import Pauses
 from controller.plan import Plan
-from controller.resume import Progress, Target, begin
+from controller.policies import Part
+from controller.remedies import Remedies
+from controller.resume import Counted, Progress, Target, begin
+from controller.scene import SceneProof
 from controller.states import FinishReason, RunMachine, State, Trigger
 
 #: How often a sweep is gone over for what it lacks: enough for a passing fault, never for ever.
 _ROUNDS = 3
-
-#: Camera faults that opening the camera anew cannot mend.
-_PERMANENT = (CameraSettingRefused, CameraUnsupported)
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,31 @@ class _Unjudged:
     target: Target
     frame: Path
     achieved_um: float
+
+
+@dataclass(frozen=True)
+class Care:
+    """What looks after a run while nobody does.
+
+    Attributes
+    ----------
+    commands
+        What the operator wants; ``None`` when there is no way to say it.
+    watches
+        What else must be well.
+    pause_at_most_s
+        World time after which a pause ends the run.
+    scene
+        Compares frames after an interruption; ``None`` trusts the scene.
+    park
+        Whether the axis goes far from the specimen in the end, or holds where it is.
+    """
+
+    commands: Commands | None = None
+    watches: tuple[Watch, ...] = ()
+    pause_at_most_s: float = 12 * 3600.0
+    scene: SceneCheck | None = None
+    park: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,6 +148,8 @@ class Runner:
     proof
         Judges each counted frame before it is fused, and says what the images show to be missing;
         ``None`` trusts the achieved positions.
+    care
+        What looks after the run; nothing does when ``None``.
     """
 
     def __init__(
@@ -130,11 +167,10 @@ class Runner:
         observe: Callable[[State], None] | None = None,
         progress: Progress | None = None,
         proof: FrameProof | None = None,
+        care: Care | None = None,
     ) -> None:
         self._plan = plan
-        self._settings = settings
         self._settle_s = settle_s
-        self._closest_approach_um = closest_approach_um
         self._axis = axis
         self._camera = camera
         self._clock = clock
@@ -145,6 +181,32 @@ class Runner:
         self._progress = begin(plan) if progress is None else progress
         self._targets = deque(self._progress.targets)
         self._numbers = self._progress.numbers
+        care = Care() if care is None else care
+        self._commands = Commands(clock) if care.commands is None else care.commands
+        self._park = care.park
+        self._devices = Devices(
+            axis,
+            camera,
+            plan,
+            settings,
+            closest_approach_um,
+            self._note,
+            self._progress.found_settings,
+        )
+        self._remedies = Remedies(
+            self._machine,
+            clock,
+            self._devices,
+            Pauses(self._commands, care.watches, clock, care.pause_at_most_s),
+            self._note,
+        )
+        self._scene: SceneProof | None = None
+        if care.scene is not None:
+            checks = frames.parent / "checks"
+            self._scene = SceneProof(
+                care.scene, checks, self._devices, self._machine, clock, settle_s, self._note
+            )
+        self._last_good: Counted | None = None
         self._pending: _Pending | None = None
         self._covered: dict[int, Band] = {}
         self._proof = proof
@@ -161,12 +223,18 @@ class Runner:
                 self._sweep()
             end = self._finish()
         except OperatorStop as stop:
+            if self._commands.is_emergency:
+                self._axis.halt()
             self._keep_what_is_exposed()
             end = self._stopped(Trigger.ABORT, FinishReason.STOPPED_BY_OPERATOR, stop)
         except PlanError as refusal:
             end = self._stopped(Trigger.FAIL, FinishReason.REFUSED, refusal)
         except DeviceError as fault:
             end = self._stopped(Trigger.FAIL, FinishReason.DEVICE_FAULT, fault)
+        except PausedTooLong as end_of_patience:
+            end = self._stopped(Trigger.FAIL, FinishReason.PAUSED_TOO_LONG, end_of_patience)
+        except SceneMoved as fault:
+            end = self._stopped(Trigger.FAIL, FinishReason.SCENE_MOVED, fault)
         except StackError as fault:
             end = self._stopped(Trigger.FAIL, FinishReason.STACKING_FAILED, fault)
         except (FrameError, JournalError) as fault:
@@ -182,6 +250,7 @@ class Runner:
         self._machine.step(Trigger.PREPARE)
         for done in self._progress.counted:
             self._covered[done.number] = self._band(done.achieved_um)
+            self._last_good = done
             self._hand_on(Target(done.number, done.achieved_um), done.frame, done.achieved_um)
         orphan = self._progress.orphan
         if orphan is not None:
@@ -197,18 +266,13 @@ class Runner:
 
     def _prepare(self) -> None:
         """Open both devices and check them against the plan; only then home."""
-        report = self._axis.open(self._closest_approach_um)
-        self._note(
-            "axis_opened",
-            model=report.model,
-            version=report.version,
-            travel_um=list(report.travel_um),
-            resolution_um=report.resolution_um,
-            estimated=report.estimated,
-        )
-        self._check_travel(report)
-        self._open_camera()
-        self._note("homed", position_um=self._axis.home())
+        while True:
+            try:
+                self._devices.open()
+                break
+            except DeviceError as fault:
+                self._remedies.against(self._devices.busy_with, fault)
+        self._remedies.scene_in_doubt = self._last_good is not None
 
     def _sweep(self) -> None:
         """Shoot until nothing is left to shoot and no gap is left to fill."""
@@ -231,27 +295,58 @@ class Runner:
 
     def _take_next(self) -> None:
         """One slice: move, settle, bring in the frame before, expose."""
+        self._heed()
         if self._axis.shares_camera or not self._targets:
             self._bring_in_frame()
             if not self._targets:
                 return
         target = self._targets.popleft()
         achieved_um = self._move(target)
+        if achieved_um is None:
+            return
         if self._fill_gap_before(target, achieved_um):
             return
         self._settle()
+        # It stands in the queue meanwhile: behind the slice before, should that be lost.
+        self._targets.appendleft(target)
         if self._bring_in_frame():
+            self._targets.remove(target)
             self._expose(target, achieved_um)
-        else:
-            # The lost slice stands first in the queue, then comes this one: positions in order.
-            self._targets.insert(1, target)
 
     # ------------------------------------------------------------------------- its single steps
 
-    def _move(self, target: Target) -> float:
+    def _heed(self) -> None:
+        """Between slices: what the operator and the watches want, and whether the scene stands."""
+        if not self._remedies.wanted and not self._remedies.scene_in_doubt:
+            return
+        if self._bring_in_frame():
+            self._remedies.check_stop()
+            self._remedies.heed()
+            self._prove_scene()
+
+    def _prove_scene(self) -> None:
+        """After an interruption: compare a new frame with the last good one."""
+        while self._remedies.scene_in_doubt and self._scene and self._last_good:
+            try:
+                self._scene.look_again(self._last_good)
+                self._remedies.scene_in_doubt = False
+            except SceneMoved as fault:
+                self._remedies.against(Part.SCENE, fault)
+            except FrameError as fault:
+                self._remedies.against(Part.STORAGE, fault)
+            except DeviceError as fault:
+                self._remedies.against(self._scene.busy_with, fault)
+        self._remedies.scene_in_doubt = False
+
+    def _move(self, target: Target) -> float | None:
+        """Move there; ``None`` when the axis failed, and the slice stands in the queue again."""
         self._machine.step(Trigger.MOVE)
-        self._axis.start_move(target.position_um)
-        achieved_um = self._axis.finish_move()
+        try:
+            self._axis.start_move(target.position_um)
+            achieved_um = self._axis.finish_move()
+        except DeviceError as fault:
+            self._put_right(Part.AXIS, fault, target, target)
+            return None
         self._note(
             "moved", slice=target.number, target_um=target.position_um, achieved_um=achieved_um
         )
@@ -296,7 +391,8 @@ class Runner:
         try:
             exposure = self._camera.expose(stem)
         except DeviceError as fault:
-            self._recover(target, fault)
+            again = replace(target, attempt=target.attempt + 1)
+            self._put_right(Part.CAMERA, fault, target, again)
             return
         self._note(
             "exposed",
@@ -329,7 +425,8 @@ class Runner:
             self._pending = None
             del self._covered[target.number]
             self._set_aside(target)
-            self._recover(target, fault)
+            part = Part.STORAGE if isinstance(fault, FrameError) else Part.CAMERA
+            self._put_right(part, fault, target, replace(target, attempt=target.attempt + 1))
             return False
         self._count(target, pending.achieved_um, frame)
         return True
@@ -338,6 +435,8 @@ class Runner:
         self, target: Target, achieved_um: float, frame: Frame, adopted: bool = False
     ) -> None:
         self._pending = None
+        self._remedies.came_through()
+        self._last_good = Counted(target.number, achieved_um, frame.path)
         self._note(
             "counted",
             slice=target.number,
@@ -434,32 +533,19 @@ class Runner:
 
     # ------------------------------------------------------------------------------ when it fails
 
-    def _recover(self, target: Target, fault: MacrorailError) -> None:
-        """Open the camera anew and put the slice first in the queue again, or give up.
+    def _put_right(self, part: Part, fault: MacrorailError, target: Target, again: Target) -> None:
+        """Remedy a fault; the slice stands first in the queue ``again``, or is left out for now.
 
-        A capture is never repeated blindly: opening drains the camera, and what it still held is
-        in the journal before the slice is shot again.
+        A capture is never repeated blindly: the camera is drained or opened anew before, and what
+        it still held is in the journal.
         """
-        self._note(
-            "fault",
-            slice=target.number,
-            attempt=target.attempt,
-            error=type(fault).__name__,
-            message=str(fault),
-        )
-        if isinstance(fault, _PERMANENT) or target.attempts_left <= 1:
-            raise fault
-        self._machine.step(Trigger.RECOVER)
-        if not isinstance(fault, (CameraBusy, FrameError)):
-            self._camera.close()
-            self._machine.step(Trigger.PREPARE)
-            self._open_camera()
-        else:
-            self._note("drained", files=self._camera.drain())
-            self._machine.step(Trigger.PREPARE)
-        self._targets.appendleft(
-            replace(target, attempt=target.attempt + 1, attempts_left=target.attempts_left - 1)
-        )
+        if self._remedies.against(part, fault, target):
+            self._targets.appendleft(again)
+            return
+        self._note("left_out", slice=target.number, why=str(fault))
+        if self._targets:
+            # What it leaves open is filled at the end of the sweep, not at once with more of it.
+            self._targets[0] = replace(self._targets[0], fills_left=0)
 
     def _stopped(self, trigger: Trigger, reason: FinishReason, error: MacrorailError) -> RunEnd:
         if not self._machine.ended:
@@ -478,18 +564,10 @@ class Runner:
             self._note("not_kept", message=str(error))
 
     def _make_safe(self, end: RunEnd) -> None:
-        """Stop the axis, release both devices, close the journal's account.
-
-        One that fails never keeps the others from it, and an impatient second Ctrl-C neither.
-        """
-        troubles = []
-        for release in (self._axis.close, self._camera.close):
-            for _ in range(2):
-                try:
-                    release()
-                    break
-                except MacrorailError as error:
-                    troubles.append(str(error))
+        """Release both devices and close the journal's account."""
+        # After a fault of its own, or an operator's stop, the axis moves no more.
+        may_park = end.state is State.DONE or end.reason is FinishReason.PAUSED_TOO_LONG
+        troubles = self._devices.release(self._park and may_park)
         try:
             self._note(
                 "ended",
@@ -531,31 +609,13 @@ class Runner:
         )
         self._targets.extendleft(reversed(added))
 
-    def _check_travel(self, report: AxisReport) -> None:
-        low_um, high_um = report.travel_um
-        for planned in self._plan.slices:
-            if not low_um <= planned.target_um <= high_um:
-                raise LimitError(
-                    f"slice {planned.index} at {planned.target_um:.1f} um lies outside the "
-                    f"{low_um:.1f}..{high_um:.1f} um that the axis allows; nothing has moved"
-                )
-
-    def _open_camera(self) -> None:
-        report = self._camera.open()
-        self._note(
-            "camera_opened",
-            model=report.model,
-            version=report.version,
-            serial=report.serial,
-            battery_percent=report.battery_percent,
-        )
-        self._note("drained", files=self._camera.drain())
-        self._note("settings", **self._camera.configure(self._settings))
-
     def _set_aside(self, target: Target) -> None:
         """Keep a rejected frame under another name: nothing is deleted, nothing overwritten."""
-        for path in self._frames.glob(f"{target.number:04d}.*"):
-            path.rename(path.with_name(f"rejected-{path.stem}-{target.attempt}{path.suffix}"))
+        try:
+            for path in self._frames.glob(f"{target.number:04d}.*"):
+                path.rename(path.with_name(f"rejected-{path.stem}-{target.attempt}{path.suffix}"))
+        except OSError as error:
+            raise StorageError(f"{self._frames} cannot be written: {error.strerror}") from error
 
     def _note_reports(self) -> None:
         if self._stream is not None:

@@ -60,6 +60,8 @@ class FinishReason(Enum):
     COVERAGE_NOT_PROVEN = "coverage_not_proven"
     STACKING_FAILED = "stacking_failed"
     STOPPED_BY_OPERATOR = "stopped_by_operator"
+    PAUSED_TOO_LONG = "paused_too_long"
+    SCENE_MOVED = "scene_moved"
     DEVICE_FAULT = "device_fault"
     STORAGE_FAULT = "storage_fault"
     REFUSED = "refused"
@@ -81,18 +83,19 @@ _AT_WORK = [
 
 #: (trigger, the states it may leave, the state it enters). A frame is collected while SETTLING
 #: when it was being sent during the move (rail), straight after EXPOSING when axis and camera
-#: share one owner (lens) or no move follows. FINISH straight from PREPARING is a resumed run that
-#: lacks only its picture.
+#: share one owner (lens) or no move follows, while PREPARING when the axis failed meanwhile. A
+#: pause comes between slices, or while a device is out of order. FINISH straight from PREPARING is
+#: a resumed run that lacks only its picture.
 TABLE: tuple[tuple[Trigger, list[State], State], ...] = (
     (_T.PREPARE, [_S.IDLE, _S.RECOVERING], _S.PREPARING),
     (_T.MOVE, [_S.PREPARING, _S.SETTLING, _S.EXPOSING, _S.VERIFYING], _S.MOVING),
     (_T.SETTLE, [_S.MOVING], _S.SETTLING),
     (_T.EXPOSE, [_S.SETTLING, _S.VERIFYING], _S.EXPOSING),
-    (_T.COLLECT, [_S.SETTLING, _S.EXPOSING], _S.COLLECTING),
+    (_T.COLLECT, [_S.PREPARING, _S.SETTLING, _S.EXPOSING], _S.COLLECTING),
     (_T.VERIFY, [_S.COLLECTING], _S.VERIFYING),
     (_T.FINISH, [_S.PREPARING, _S.VERIFYING], _S.FINISHING),
     (_T.COMPLETE, [_S.FINISHING], _S.DONE),
-    (_T.PAUSE, [_S.VERIFYING], _S.PAUSED),
+    (_T.PAUSE, [_S.PREPARING, _S.SETTLING, _S.VERIFYING, _S.RECOVERING], _S.PAUSED),
     (_T.RESUME, [_S.PAUSED], _S.PREPARING),
     (_T.RECOVER, _AT_WORK, _S.RECOVERING),
     (_T.ABORT, _UNDER_WAY, _S.ABORTED),

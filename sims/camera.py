@@ -122,6 +122,11 @@ class InProcessCamera:
             serial=body.serial,
             battery_percent=body.battery_percent,
             abilities=frozenset(abilities),
+            settings={
+                name: setting.label
+                for name, setting in body.settings.items()
+                if setting.label is not None
+            },
         )
 
     def configure(self, settings: Mapping[str, str]) -> dict[str, str]:

@@ -127,6 +127,7 @@ class GphotoCamera:
             serial=answer["serial"],
             battery_percent=_percent(answer["battery"]),
             abilities=frozenset(answer["abilities"]),
+            settings={name: text for name, text in self._settings.items() if text is not None},
         )
         self._note_left_behind(answer["card"])
         self._freshness = Freshness()

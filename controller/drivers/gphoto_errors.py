@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from controller.errors import (
     AutofocusFailed,
+    BatteryExhausted,
     CameraBusy,
     CameraError,
     CameraSettingRefused,
@@ -38,6 +39,7 @@ class Meaning:
 
 
 _BY_TEXT: tuple[tuple[str, Meaning], ...] = (
+    ("battery", Meaning(BatteryExhausted, "charge or exchange the battery")),
     ("liveview mode", Meaning(NotInLiveView, "switch live view on before driving the lens")),
     (
         "liveview cannot start",
@@ -47,7 +49,6 @@ _BY_TEXT: tuple[tuple[str, Meaning], ...] = (
     ("stepping too small", Meaning(CameraError, "drive the lens by more steps at once")),
     ("store full", Meaning(CameraStorageFull, "empty the card or put in another")),
     ("out of focus", Meaning(AutofocusFailed, "set the lens or the body to manual focus")),
-    ("battery", Meaning(CameraError, "charge or exchange the battery")),
 )
 
 _BY_CODE: dict[int, Meaning] = {

@@ -178,6 +178,10 @@ class LensAxis:
         """Forget the target: a drive is over before its call returns, so the motor is at rest."""
         self._target_um = None
 
+    def halt(self) -> None:
+        """As :meth:`stop`: there is nothing that moves by itself."""
+        self.stop()
+
     def close(self) -> None:
         """Forget where the lens is: others may turn it now. The camera closes by itself."""
         self._motor, self._target_um = None, None

@@ -241,6 +241,11 @@ class SerialRail:
         status = self._wait_for_rest(self._opened())
         self._position = status.position if status.is_known else None
 
+    def halt(self) -> None:
+        if self._link is not None:
+            self._link.emergency()
+            self._forget()
+
     def close(self) -> None:
         link = self._link
         if link is None:

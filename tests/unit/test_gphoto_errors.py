@@ -13,7 +13,7 @@ from controller.drivers.gphoto_errors import explain, explain_connect
     [
         (-1, "", errors.CameraError),
         (-1, "Nikon manual focus works only in LiveView mode.", errors.NotInLiveView),
-        (-1, "Liveview cannot start: Battery exhausted", errors.CameraError),
+        (-1, "Liveview cannot start: Battery exhausted", errors.BatteryExhausted),
         (-113, "Nikon manual focus at limit.", errors.FocusLimit),
         (-113, "Nikon manual focus stepping too small.", errors.CameraError),
         (-1, "PTP Store Full", errors.CameraStorageFull),
