@@ -167,7 +167,7 @@ def _check_likeness(
     likeness = float((deviations[0] * deviations[1]).sum()) / max(energy, 1e-12) ** 0.5
     if likeness < _LEAST_LIKENESS:
         raise AlignError(
-            f"{name} does not look like its neighbour: their large forms correlate by "
+            f"{name} cannot be aligned to its neighbour: their large forms correlate by "
             f"{likeness:.2f}, at least {_LEAST_LIKENESS} is needed; leave the frame out or check "
             f"that it belongs to this stack"
         )

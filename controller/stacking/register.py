@@ -20,11 +20,12 @@ from controller.stacking.kernels import Floats, by_bands, gather_normal_equation
 
 Transform = NDArray[np.float64]
 
-_DETAIL_SIGMA_PX = 1.0
-_BACKGROUND_SIGMA_PX = 4.0
+_DETAIL_SIGMA_PX = 0.7
+_BACKGROUND_SIGMA_PX = 2.5
 _CONTRAST_WINDOW_PX = 31
-# Contrast, in 8-bit display steps, that noise reaches after the smoothing above.
-_NOISE = 1.0
+# Contrast, in 8-bit display steps, from which on detail counts fully. Well above noise: faint
+# forms are blurred ones, and they shrink as their place comes into focus.
+_NOISE = 5.0
 # Near enough to sRGB's curve; light, not display values, because a defocused edge stays where it is
 # in light, while in display values bright things seem to grow.
 _GAMMA = 2.2
@@ -274,8 +275,10 @@ def _measure(fixed: Scale, moving: Scale, warp: Transform) -> _Measured:
     if energy == 0:
         return _Measured(np.zeros((6, 6)), np.zeros(6), 0.0)
     variance = max((squares_fixed + squares_moving - 2 * products) / count, 1e-6)
-    scale = 1 / (variance * _POINTS_ALIKE)
-    return _Measured(normal * scale, total[21:27] * scale, float(products / np.sqrt(energy)))
+    correlation = float(products / np.sqrt(energy))
+    # Detail that the other picture does not show says nothing, however much of it there is.
+    scale = max(correlation, 0.0) ** 2 / (variance * _POINTS_ALIKE)
+    return _Measured(normal * scale, total[21:27] * scale, correlation)
 
 
 def _shift(fixed: Floats, moving: Floats) -> Transform:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from controller.stacking.register import Motion, Prior, Transform
 
 # How far a step may lie from a steady trend: shift, and the corners by scale or turn, in pixels
-# of a picture 1000 pixels wide. Carriages wander sideways far more than magnification does.
+# of a picture 1000 pixels wide; in smaller ones pixels are the limit. Carriages wander sideways
+# far more than magnification does.
 _UNSTEADY_SHIFT = 1.5
-_UNSTEADY_CORNER = 0.15
+_UNSTEADY_CORNER = 0.3
 # Share by which the effect of a step may differ from that of the step before.
 _UNSTEADY_SHARE = 0.15
 # What a first step may do, as a share of the width or of the picture's own size.
@@ -47,7 +48,7 @@ class Trend:
 
     def __post_init__(self) -> None:
         half_diagonal = float(np.hypot(self.width, self.height)) / 2
-        per_mille = max(self.width, self.height) / 1000
+        per_mille = max(1.0, max(self.width, self.height) / 1000)
         self._unsteady = np.where(
             _SHIFTS, _UNSTEADY_SHIFT * per_mille, _UNSTEADY_CORNER * per_mille / half_diagonal
         )
