@@ -1,0 +1,139 @@
+"""A run's stream into align/blend: same pixels as offline, whatever happens to its process."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from controller.errors import OperatorStop, StackError
+from controller.stacking.stacker import Stacker
+from controller.stacking.stream import RunStream
+from tests.made_stack import make_stack
+
+_STEP_UM = 50.0
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Six frames of one stack on disk."""
+    folder = tmp_path_factory.mktemp("frames")
+    paths = [folder / f"{k + 1:04d}.png" for k in range(6)]
+    for path, pixels in zip(paths, make_stack().frames, strict=True):
+        assert cv2.imwrite(str(path), pixels)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def offline(frames: list[Path]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
+    stacker = Stacker()
+    for number, path in enumerate(frames, 1):
+        stacker.add(path, number, number * _STEP_UM)
+    return stacker.finish().image
+
+
+@pytest.fixture
+def stream(tmp_path: Path) -> Iterator[RunStream]:
+    with closing(RunStream(tmp_path, 2.0)) as opened:
+        yield opened
+
+
+def fused_in(folder: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
+    picture = cv2.imread(str(folder / "fused.tif"), cv2.IMREAD_UNCHANGED)
+    assert picture.dtype == np.uint16
+    return picture
+
+
+def never() -> None:
+    """A check that has nothing to say."""
+
+
+def hand_over(stream: RunStream, frames: list[Path]) -> None:
+    for number, path in enumerate(frames, 1):
+        stream.add(number, path, number * _STEP_UM)
+
+
+def process_of(stream: RunStream) -> int:
+    return stream._worker.pid
+
+
+def test_streamed_is_offline_to_the_pixel(
+    stream: RunStream, frames: list[Path], offline: np.ndarray, tmp_path: Path
+) -> None:
+    reports = []
+    for number, path in enumerate(frames, 1):
+        stream.add(number, path, number * _STEP_UM)
+        reports += stream.reports()
+    fused = stream.finish(never)
+    reports += stream.reports()
+    assert np.array_equal(fused_in(tmp_path), offline)
+    assert [report["number"] for report in reports] == [1, 2, 3, 4, 5, 6]
+    assert all(np.shape(report["transform"]) == (2, 3) for report in reports)
+    assert fused["left_out"] == []
+    assert fused["sha256"] == hashlib.sha256((tmp_path / "fused.tif").read_bytes()).hexdigest()
+    assert {"fused.jpg", "depth.tif"} <= {path.name for path in tmp_path.iterdir()}
+    assert not list(tmp_path.glob("*.part*"))
+
+
+def test_killed_in_the_middle_it_is_built_again_to_the_same_pixels(
+    stream: RunStream, frames: list[Path], offline: np.ndarray, tmp_path: Path
+) -> None:
+    hand_over(stream, frames[:3])
+    while not stream.reports():
+        time.sleep(0.02)
+    os.kill(process_of(stream), signal.SIGKILL)
+    for number, path in enumerate(frames[3:], 4):
+        stream.add(number, path, number * _STEP_UM)
+        stream.reports()
+    assert stream.finish(never)["left_out"] == []
+    assert np.array_equal(fused_in(tmp_path), offline)
+
+
+def test_a_frame_that_does_not_belong_is_left_out_and_named(
+    stream: RunStream, frames: list[Path], offline: np.ndarray, tmp_path: Path
+) -> None:
+    stranger = tmp_path / "stranger.png"
+    cv2.imwrite(str(stranger), make_stack(count=1, seed=99).frames[0])
+    hand_over(stream, frames[:3])
+    stream.add(99, stranger, 3.5 * _STEP_UM)
+    for number, path in enumerate(frames[3:], 4):
+        stream.add(number, path, number * _STEP_UM)
+    fused = stream.finish(never)
+    errors = {r["number"]: r["error"] for r in stream.reports() if "error" in r}
+    assert fused["left_out"] == [99]
+    assert "stranger.png" in errors[99]
+    assert np.array_equal(fused_in(tmp_path), offline)
+
+
+def test_a_stop_while_waiting_for_the_picture_comes_through(
+    stream: RunStream, frames: list[Path]
+) -> None:
+    def stop() -> None:
+        raise OperatorStop("stopped")
+
+    hand_over(stream, frames)
+    with pytest.raises(OperatorStop):
+        stream.finish(stop)
+
+
+def test_nothing_to_stack_is_said(stream: RunStream) -> None:
+    with pytest.raises(StackError, match="no frame"):
+        stream.finish(never)
+
+
+def test_handing_over_never_waits(stream: RunStream, frames: list[Path]) -> None:
+    os.kill(process_of(stream), signal.SIGSTOP)
+    started_s = time.monotonic()
+    for repeat in range(50):
+        hand_over(stream, frames)
+        stream.reports()
+        assert time.monotonic() - started_s < 5, f"after {repeat} rounds"
+    os.kill(process_of(stream), signal.SIGKILL)
