@@ -7,6 +7,7 @@ wider or narrower mean that one of its numbers is wrong.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -17,6 +18,10 @@ from controller.proof.measure import BANDS, Floats
 _FREQUENCIES = (np.arange(64) + 0.5) / 128
 _ABSCISSAE = (np.arange(48) + 0.5) / 48
 _DEPTHS = np.linspace(0, 24, 900)
+# Indices into the frequencies: each octave reaches to twice its first, the finest to Nyquist.
+_OCTAVES = (32, 16, 8)
+# A power spectrum that falls with this power has as much in each octave.
+_EVEN = 2.0
 _SLOPES = np.arange(-1.0, 4.01, 0.25)
 _TRIALS = np.geomspace(0.05, 40, 300)
 _SEEN = 0.04
@@ -41,33 +46,59 @@ class Optics:
     dof_um: float
 
 
-def expected_widths(optics: Optics, octave_step: float) -> Floats:
-    """Widths of a flat tile's curves, in depths of field, for each octave.
+def expected_widths(optics: Optics, steps: Floats) -> Floats:
+    """Widths of a flat tile's curves by two readings of its texture, (2, bands).
+
+    How fast sharpness goes with defocus depends on how fine the texture is. Three octaves say that
+    only roughly, so it is read in two ways: as power that falls with some power of the frequency,
+    which takes most of it for coarse, and as power of its own in each octave of frequency, none
+    coarser than the coarsest seen. What both say can be relied on.
 
     Parameters
     ----------
-    octave_step
-        Logarithm of the sharpness in the third octave over that in the second, at the peak: it
-        tells how fine the texture is.
+    steps
+        (bands - 1,) logarithms of the sharpness in each octave over that in the next finer one, at
+        the peak.
+
+    Returns
+    -------
+    ndarray
+        In depths of field.
 
     Notes
     -----
     The transfer function of a defocused lens without aberrations is the overlap integral of
-    H. H. Hopkins, Proc. R. Soc. A 231, 91 (1955). Texture is taken as noise whose power falls with
-    a power of the frequency.
+    H. H. Hopkins, Proc. R. Soc. A 231, 91 (1955).
     """
     na = numerical_aperture(optics.effective_f_number, optics.magnification)
     # Frequency in units of half the cut-off NA/lambda of the image side.
     s = 2 * _FREQUENCIES / optics.pixel_pitch_um * optics.wavelength_um * optics.effective_f_number
     waves = _DEPTHS * optics.dof_um * na**2 / 2 / optics.wavelength_um
     transfer = _transfer(np.minimum(s, 2.0), waves) * (s < 2.0)
-    steps, widths = [], []
-    for slope in _SLOPES:
-        energies = [_energy(transfer, band, slope) for band in range(BANDS)]
-        steps.append(float(np.log(energies[2][0] / energies[1][0])))
-        widths.append([_width(energy / energy[0], band) for band, energy in enumerate(energies)])
-    table = np.array(widths)
-    return np.array([np.interp(octave_step, steps, table[:, band]) for band in range(BANDS)])
+    passed = np.array([transfer**2 * _gradient(band) / _FREQUENCIES for band in range(BANDS)])
+    energies = (_by_slope(passed, float(steps[-1])), _by_octave(passed, steps))
+    return np.array([[_width(energy[band], band) for band in range(BANDS)] for energy in energies])
+
+
+def _by_slope(passed: Floats, step: float) -> Floats:
+    """Sharpness at every depth, (bands, depths), of texture with a sloping spectrum."""
+    tilts = _FREQUENCIES[None] ** (_EVEN - _SLOPES[:, None])
+    found = [
+        float(np.log((passed[2, 0] * tilt).sum() / (passed[1, 0] * tilt).sum())) for tilt in tilts
+    ]
+    slope = float(np.interp(step, found, _SLOPES))
+    energy: Floats = (passed * _FREQUENCIES ** (_EVEN - slope)).sum(axis=2)
+    return energy
+
+
+def _by_octave(passed: Floats, steps: Floats) -> Floats:
+    """The same of texture with a share of its own in each octave of frequency."""
+    parts = np.stack([passed[:, :, low : 2 * low].sum(axis=2) for low in _OCTAVES], axis=2)
+    seen = np.exp(np.concatenate([[0.0], np.cumsum(steps)]))
+    scale = parts[:, 0].sum(axis=0)
+    shares = _non_negative(parts[:, 0] / scale / seen[:, None], np.ones(BANDS)) / scale
+    energy: Floats = parts @ shares
+    return energy
 
 
 def _transfer(s: Floats, waves: Floats) -> Floats:
@@ -80,17 +111,32 @@ def _transfer(s: Floats, waves: Floats) -> Floats:
     return value
 
 
-def _energy(transfer: Floats, band: int, slope: float) -> Floats:
-    """Mean squared gradient in an octave at every depth."""
+def _gradient(band: int) -> Floats:
+    """What the measurement passes of each frequency: pixels, their reduction, differences."""
     nu, pixels = _FREQUENCIES, 2**band
     box = np.sinc(pixels * nu) / np.sinc(nu)
-    gradient = 4 * np.sin(np.pi * nu * pixels) ** 2 * box**2 * np.sinc(nu) ** 2
-    energy: Floats = (transfer**2 * (gradient * nu ** (1 - slope))).sum(axis=1)
-    return energy
+    passed: Floats = 4 * np.sin(np.pi * nu * pixels) ** 2 * box**2 * np.sinc(nu) ** 2
+    return passed
+
+
+def _non_negative(matrix: Floats, wanted: Floats) -> Floats:
+    """Least squares with no negative part: the best of all choices of parts."""
+    best, smallest = np.zeros(BANDS), np.inf
+    for kept in product((False, True), repeat=BANDS):
+        columns = np.flatnonzero(kept)
+        if len(columns) == 0:
+            continue
+        parts, *_ = np.linalg.lstsq(matrix[:, columns], wanted, rcond=None)
+        error = float(((matrix[:, columns] @ parts - wanted) ** 2).sum())
+        if (parts >= 0).all() and error < smallest - 1e-12:
+            best, smallest = np.zeros(BANDS), error
+            best[columns] = parts
+    return best
 
 
 def _width(energy: Floats, band: int) -> float:
     """The width that a fitted curve would have."""
+    energy = energy / energy[0]
     seen = energy > _SEEN
     curves = -EXPONENTS[band] * np.log(1 + (_DEPTHS[None, seen] / _TRIALS[:, None]) ** 2)
     return float(_TRIALS[np.std(np.log(energy[seen])[None] - curves, axis=1).argmin()])

@@ -26,8 +26,9 @@ from controller.proof.tiles import Table, tabulate
 
 COVERED, UNCOVERED, NOT_PROVABLE = 1, 2, 0
 
-DOF_RATIO = (0.87, 1.17)
-"""Measured over computed width of the curves, between which the optics are believed."""
+DOF_RATIO = (0.9, 1.2)
+"""Measured over computed width of the curves, between which the optics are believed. Both
+readings of the texture must lie outside on the same side for a warning."""
 
 _LEAST_SLICES = 4
 _LEAST_TILES = 8
@@ -66,7 +67,8 @@ class Findings:
     why
         In words, for the journal.
     dof
-        ``ratio`` of measured to computed, and ``warning``; ``None`` without enough tiles.
+        ``ratio`` of measured to computed, between ``ratio_from`` and ``ratio_to``, and ``warning``;
+        ``None`` without enough tiles.
     """
 
     provable: bool
@@ -253,18 +255,20 @@ def _measured_dof(curves: Curves, u: Floats, settings: ProofSettings) -> dict[st
     inner = (curves.peak > np.sort(u)[1]) & (curves.peak < np.sort(u)[-2])
     if inner.sum() < _ENOUGH_INNER:
         return None
-    octave_step = float(np.median((curves.height[:, 2] - curves.height[:, 1])[inner]))
-    expected = expected_widths(settings.optics, octave_step)
-    ratios = np.median(np.exp(curves.log_width[inner]) / expected, axis=0)
-    ratio = float(ratios[:2].mean())
-    low, high = DOF_RATIO
-    warning = "" if low <= ratio <= high else _suspects(ratio, settings)
+    steps = np.median(np.diff(curves.height[inner], axis=1), axis=0)
+    expected = expected_widths(settings.optics, steps)
+    ratios = np.median(np.exp(curves.log_width[inner])[:, None] / expected, axis=0)
+    low, high = sorted(float(reading[:2].mean()) for reading in ratios)
+    ratio = float(np.sqrt(low * high))
+    wrong = high < DOF_RATIO[0] or low > DOF_RATIO[1]
     return {
         "ratio": ratio,
+        "ratio_from": low,
+        "ratio_to": high,
         "computed_um": settings.optics.dof_um,
         "measured_um": ratio * settings.optics.dof_um,
         "tiles": int(inner.sum()),
-        "warning": warning,
+        "warning": _suspects(ratio, settings) if wrong else "",
     }
 
 
