@@ -45,6 +45,26 @@ class AxisReport:
     estimated: bool
 
 
+@dataclass(frozen=True)
+class CountCheck:
+    """How a run finds out whether an axis's motor has lost steps.
+
+    Attributes
+    ----------
+    measure
+        Touches the reference again, counts anew from it, and returns how far the count was off,
+        micrometres.
+    every_slices
+        After so many exposures, > 0; ``None`` for only at the end of a run.
+    tolerance_um
+        A larger error puts in doubt where everything since the last check was shot, >= 0.
+    """
+
+    measure: Callable[[], float]
+    every_slices: int | None
+    tolerance_um: float
+
+
 class FocusAxis(Protocol):
     """Anything that moves the plane of focus: a rail or a lens."""
 
@@ -52,6 +72,11 @@ class FocusAxis(Protocol):
     def shares_camera(self) -> bool:
         """True when the axis is driven through the camera, so that it cannot move while a frame
         is being sent (a lens)."""
+        ...
+
+    @property
+    def count_check(self) -> CountCheck | None:
+        """``None`` for an axis that has no reference to hold its count against."""
         ...
 
     def open(self, closest_approach_um: float | None = None) -> AxisReport:

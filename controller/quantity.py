@@ -22,6 +22,7 @@ _SPEEDS_UM_S = {f"{unit}/s": factor for unit, factor in _LENGTHS_UM.items()}
 _ACCELERATIONS_UM_S2 = {f"{unit}/s2": factor for unit, factor in _LENGTHS_UM.items()}
 _SIZES_BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 _FRACTIONS = {"%": 0.01}
+_COUNTS = {"slices": 1.0, "slice": 1.0}
 
 
 def _parse(value: object, kind: str, units: Mapping[str, float], example: str) -> float:
@@ -133,6 +134,20 @@ def parse_size(value: object) -> float:
     return _parse(value, "size", _SIZES_BYTES, "12 MB")
 
 
+def parse_count(value: object) -> int:
+    """A number of slices from text such as ``50 slices``.
+
+    Raises
+    ------
+    ValueError
+        As :func:`parse_length`, or not a whole number.
+    """
+    number = _parse(value, "number of slices", _COUNTS, "50 slices")
+    if number != int(number):
+        raise ValueError(f"must be a whole number of slices, got '{value}'")
+    return int(number)
+
+
 def parse_f_number(value: object) -> float:
     """F-number from text such as ``f/5.6``; the number is taken as written.
 
@@ -169,6 +184,8 @@ Speed = Annotated[float, _typed(parse_speed)]
 """Micrometres per second."""
 Acceleration = Annotated[float, _typed(parse_acceleration)]
 """Micrometres per second squared."""
+Count = Annotated[int, _typed(parse_count)]
+"""Of slices."""
 FNumber = Annotated[float, _typed(parse_f_number)]
 """Focal length over entrance pupil diameter, as written."""
 DataSize = Annotated[float, _typed(parse_size)]

@@ -26,6 +26,7 @@ struct carriage {
     uint64_t bounce;      /* ticks that a switch chatters after it has changed */
     uint64_t estop;       /* 1 while the emergency stop is pressed */
     uint64_t reset;       /* counts up: the board is to be reset */
+    uint64_t shoe;        /* 1 while the hot shoe's contact is closed */
 
     /* The truth: written by the simulation. */
     uint64_t now;         /* tick that has been reached */
@@ -33,6 +34,8 @@ struct carriage {
     int64_t place;        /* where the carriage is */
     int64_t direction;    /* level of the DIR pin: 1 towards the specimen, -1 away */
     uint64_t enabled;     /* level of the ENABLE pin: 1 when the motor holds */
+    uint64_t focus;       /* 1 while the camera's focus line is closed */
+    uint64_t release;     /* 1 while its release line is */
     uint64_t edges;       /* steps asked of the motor, ever */
     uint64_t lost;        /* of them not followed: jammed, not enabled or at a hard stop */
     uint64_t past_switch; /* of them towards a switch that was pressed already */

@@ -22,7 +22,8 @@ _CYCLES_PER_TICK = F_CPU // TICKS_PER_S
 _SLICE_CYCLES = F_CPU // 1000
 
 _STEP, _DIRECTION, _ENABLE = "PD2", "PD5", "PB0"
-_MIN, _MAX, _ESTOP = "PB1", "PB2", "PC0"
+_FOCUS, _RELEASE = "PB4", "PB3"
+_MIN, _MAX, _ESTOP, _SHOE = "PB1", "PB2", "PC0", "PC3"
 
 
 def build_image() -> Path:
@@ -96,12 +97,17 @@ class AvrBoard:
         self._hooks: list[Any] = []
         self._pins = {
             name: self.device.find_pin(name)
-            for name in (_STEP, _DIRECTION, _ENABLE, _MIN, _MAX, _ESTOP)
+            for name in (
+                *(_STEP, _DIRECTION, _ENABLE, _FOCUS, _RELEASE),
+                *(_MIN, _MAX, _ESTOP, _SHOE),
+            )
         }
         for name, react in (
             (_STEP, self._on_step),
             (_DIRECTION, self._on_direction),
             (_ENABLE, self._on_enable),
+            (_FOCUS, self._on_focus),
+            (_RELEASE, self._on_release),
         ):
             self._connect_pin(name, react)
         self._connect_uart()
@@ -146,7 +152,7 @@ class AvrBoard:
             "watchdog": flags.WDT,
         }
         self.device.reset(kinds[cause])
-        self.state.enabled = 0
+        self.state.enabled = self.state.focus = self.state.release = 0
         self.state.resets += 1
         self._received.clear()
         self._levels.clear()
@@ -179,11 +185,18 @@ class AvrBoard:
     def _on_enable(self, level: bool) -> None:
         self.state.enabled = int(not level)
 
+    def _on_focus(self, level: bool) -> None:
+        self.state.focus = int(level)
+
+    def _on_release(self, level: bool) -> None:
+        self.state.release = int(level)
+
     def _drive_inputs(self) -> None:
         levels = {
             _MIN: self._mechanics.carriage_min_reads_pressed(self._carriage),
             _MAX: self._mechanics.carriage_max_reads_pressed(self._carriage),
             _ESTOP: bool(self.state.estop),
+            _SHOE: not self.state.shoe,
         }
         for name, level in levels.items():
             if self._levels.get(name) is not level:

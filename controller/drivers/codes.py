@@ -12,6 +12,9 @@ VERBS: dict[str, int] = {
     "HOME": 3,
     "GO": 1,
     "STOP": 0,
+    "REST": 1,
+    "EXPOSE": 2,
+    "SHOTS": 0,
 }
 
 ERRORS: dict[str, str] = {
@@ -26,6 +29,7 @@ ERRORS: dict[str, str] = {
     "arguments": "the verb takes another number of arguments",
     "range": "an argument lies outside what the board can do",
     "busy": "the board is moving and this verb has to wait until it rests",
+    "exposing": "the shutter is pressed and nothing may move until it is released",
     "unhomed": "the position is not known: HOME first",
     "unlimited": "no soft limits were set since the session was opened",
     "outside": "the target lies outside the soft limits",

@@ -107,6 +107,11 @@ class LensAxis:
         """Always true: frames and drives travel on the same line."""
         return True
 
+    @property
+    def count_check(self) -> None:
+        """A lens's stop is too soft to measure lost steps with."""
+        return
+
     def open(self, closest_approach_um: float | None = None) -> AxisReport:
         """Set the limits; see :class:`controller.interfaces.FocusAxis`."""
         self._focus_drive()

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from controller.document import key_error
 from controller.drivers.codes import STOPS
 from controller.drivers.link import Link, Refused, open_port
-from controller.drivers.wire import Status
+from controller.drivers.wire import Shots, Status, shots_of
 from controller.errors import (
     DeviceError,
     DeviceTimeout,
@@ -20,8 +20,8 @@ from controller.errors import (
     WireError,
 )
 from controller.instrument import AxisSection
-from controller.interfaces import AxisReport, Context
-from controller.quantity import Acceleration, Duration, Length, format_length
+from controller.interfaces import AxisReport, Context, CountCheck
+from controller.quantity import Acceleration, Count, Duration, Length, format_length
 
 _POLL_S = 0.05
 _SPEEDS_STEPS_S = (50, 20_000)
@@ -68,6 +68,15 @@ class SerialRail:
             before it returns.
         host_silence_s
             World time without a word from us after which the board stops by itself.
+        motor_off_after_s
+            World time at rest after which the motor is switched off, and the rail has to be homed
+            before it moves again; ``None`` lets it hold for ever, as a vertical rail must.
+        check_every_slices
+            How often a run touches the home switch again to see whether the motor lost steps; at
+            the end of a run it always does.
+        check_tolerance_um
+            A larger error puts the slices since the check before in doubt; two full steps of the
+            motor when not given.
         """
 
         port: str
@@ -78,11 +87,27 @@ class SerialRail:
         home_clearance_um: Length = Field(alias="home_clearance", default=200.0, gt=0)
         backlash_um: Length = Field(alias="backlash", default=50.0, ge=0)
         host_silence_s: Duration = Field(alias="host_silence", default=2.0, ge=0.1, le=600)
+        motor_off_after_s: Duration | None = Field(
+            alias="motor_off_after", default=None, ge=1, le=86_400
+        )
+        check_every_slices: Count | None = Field(alias="check_every", default=None, ge=1)
+        check_tolerance_um: Length | None = Field(alias="check_tolerance", default=None, ge=0)
 
         @property
         def um_per_step(self) -> float:
             """Micrometres of one microstep."""
             return self.lead_um / (self.steps_per_revolution * self.microsteps)
+
+        @property
+        def tolerated_um(self) -> float:
+            """Error of the count that is still taken for the switch's own spread, micrometres.
+
+            A stepper that loses its step falls into the next place where its coils fit, which is
+            four full steps away: half of that tells loss from spread.
+            """
+            if self.check_tolerance_um is not None:
+                return self.check_tolerance_um
+            return 2 * self.lead_um / self.steps_per_revolution
 
         @model_validator(mode="after")
         def _the_board_can(self) -> Self:
@@ -128,6 +153,11 @@ class SerialRail:
     @property
     def shares_camera(self) -> bool:
         return False
+
+    @property
+    def count_check(self) -> CountCheck:
+        options = self._options
+        return CountCheck(self.check_count, options.check_every_slices, options.tolerated_um)
 
     def open(self, closest_approach_um: float | None = None) -> AxisReport:
         self.close()
@@ -227,6 +257,22 @@ class SerialRail:
         self._target = None
         return target * self._um_per_step
 
+    def expose(self, focus_s: float, release_s: float) -> None:
+        """Press the camera's cable: the focus line alone, then the release line as well.
+
+        Returns once the board has begun; world time. Nothing moves until it has let go.
+
+        Raises
+        ------
+        RailAlarm
+            The rail moves, or the shutter is pressed already.
+        """
+        self._ask("EXPOSE", round(focus_s * 1000), round(release_s * 1000))
+
+    def shots(self) -> Shots:
+        """What the camera's cable did and what its hot shoe saw since the board's reset."""
+        return shots_of(self._opened().ask("SHOTS"))
+
     def stop(self) -> None:
         if self._link is None:
             return
@@ -295,6 +341,7 @@ class SerialRail:
         )
         self._ask("LIMITS", self._lowest - self._backlash_steps, self._highest)
         self._ask("SILENCE", round(options.host_silence_s * 1000))
+        self._ask("REST", round((options.motor_off_after_s or 0) * 1000))
 
     def _opened(self) -> Link:
         if self._link is None:
@@ -324,8 +371,8 @@ class SerialRail:
                 return LimitError(said)
             case "estop":
                 return RailAlarm("estop", f"{said}; release the emergency stop")
-            case "busy":
-                return RailAlarm("busy", f"{said}; stop the rail first")
+            case "busy" | "exposing":
+                return RailAlarm(refusal.code, f"{said}; stop the rail first")
             case _:
                 return WireError(f"{said}; this is a bug, or the firmware is not ours")
 

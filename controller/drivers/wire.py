@@ -111,6 +111,28 @@ class Greeting:
     kept: int | None
 
 
+@dataclass(frozen=True)
+class Shots:
+    """The board's answer to SHOTS: what the camera's cable did and what its hot shoe saw.
+
+    Attributes
+    ----------
+    pulses
+        How often the release line was closed since the reset, modulo 65536.
+    closed_us, lasted_us
+        When it was closed last, microseconds since the reset modulo 2**31, and for how long;
+        0 while it still is.
+    contacts, contact_us
+        How often the hot shoe's contact closed, modulo 65536, and when it did last.
+    """
+
+    pulses: int
+    closed_us: int
+    lasted_us: int
+    contacts: int
+    contact_us: int
+
+
 def next_sequence(sequence: int) -> int:
     """The sequence number after ``sequence``; 1 follows 65535."""
     return sequence % 65535 + 1
@@ -185,10 +207,21 @@ def greeting_of(answer: Answer) -> Greeting:
             raise ValueError
         return Greeting(version, cause, int(position) if kept == "clean" else None)
     except ValueError:
-        raise WireError(
-            f"the rail's board answered hello with '{' '.join(answer.result)}', which this version "
-            f"of macrorail does not know; flash the firmware that came with it"
-        ) from None
+        raise _unknown("answered hello", answer) from None
+
+
+def shots_of(answer: Answer) -> Shots:
+    """The counts that an accepted SHOTS carries.
+
+    Raises
+    ------
+    WireError
+        It carries something else.
+    """
+    try:
+        return Shots(*map(int, answer.result))
+    except (ValueError, TypeError):
+        raise _unknown("counted its shots", answer) from None
 
 
 def status_of(answer: Answer) -> Status:
@@ -205,7 +238,11 @@ def status_of(answer: Answer) -> Status:
             raise ValueError
         return Status(state, int(position), known == "1", int(motion), stop, int(inputs), int(slip))
     except ValueError:
-        raise WireError(
-            f"the rail's board reported its status as '{' '.join(answer.result)}', which this "
-            f"version of macrorail does not know; flash the firmware that came with it"
-        ) from None
+        raise _unknown("reported its status", answer) from None
+
+
+def _unknown(what: str, answer: Answer) -> WireError:
+    return WireError(
+        f"the rail's board {what} as '{' '.join(answer.result)}', which this version of macrorail "
+        f"does not know; flash the firmware that came with it"
+    )

@@ -7,9 +7,12 @@
 #include "inbox.h"
 #include "limits.h"
 #include "motion.h"
+#include "motor.h"
 #include "position.h"
 #include "protocol.h"
 #include "session.h"
+#include "shoe.h"
+#include "shutter.h"
 #include "store.h"
 #include "travel.h"
 
@@ -20,6 +23,9 @@ void board_setup(void) {
     homing_init();
     position_init();
     limits_clear();
+    shutter_init();
+    shoe_init();
+    motor_init();
     hal_init();
     store_init();
     travel_init();
@@ -29,6 +35,7 @@ void board_setup(void) {
 static void obey_emergency(void) {
     protocol_init();
     travel_halt(STOP_EMERGENCY);
+    shutter_let_go();
 }
 
 static void read_byte(uint8_t byte) {
@@ -42,7 +49,7 @@ static void read_byte(uint8_t byte) {
         session_bad_line(error);
         break;
     case LINE_EMERGENCY:
-        travel_halt(STOP_EMERGENCY);
+        obey_emergency();
         break;
     case LINE_NOTHING:
         break;
@@ -57,6 +64,7 @@ void board_loop(void) {
         if (byte >= 0) read_byte((uint8_t)byte);
         travel_poll();
     } while (byte >= 0);
+    shutter_poll();
     session_poll();
     hal_idle();
 }

@@ -11,6 +11,9 @@ enum verb_code {
     VERB_HOME, /* find the home switch: longest search in steps and its speed in steps/s and the distance in steps to rest from the switch */
     VERB_GO, /* go to an absolute position in steps */
     VERB_STOP, /* ramp down and stop */
+    VERB_REST, /* after how many ms at rest the motor is switched off; 0 for never */
+    VERB_EXPOSE, /* press the shutter: ms with the focus line alone and then ms with the release line as well */
+    VERB_SHOTS, /* what the shutter lines did and what the hot shoe saw */
     VERB_COUNT
 };
 
@@ -22,9 +25,12 @@ enum verb_code {
     "SILENCE\0" \
     "HOME\0" \
     "GO\0" \
-    "STOP\0"
+    "STOP\0" \
+    "REST\0" \
+    "EXPOSE\0" \
+    "SHOTS\0"
 
-#define VERB_ARGUMENTS {2, 0, 2, 2, 1, 3, 1, 0}
+#define VERB_ARGUMENTS {2, 0, 2, 2, 1, 3, 1, 0, 1, 2, 0}
 
 enum error_code {
     ERROR_NONE, /* not an error */
@@ -38,6 +44,7 @@ enum error_code {
     ERROR_ARGUMENTS, /* the verb takes another number of arguments */
     ERROR_RANGE, /* an argument lies outside what the board can do */
     ERROR_BUSY, /* the board is moving and this verb has to wait until it rests */
+    ERROR_EXPOSING, /* the shutter is pressed and nothing may move until it is released */
     ERROR_UNHOMED, /* the position is not known: HOME first */
     ERROR_UNLIMITED, /* no soft limits were set since the session was opened */
     ERROR_OUTSIDE, /* the target lies outside the soft limits */
@@ -58,6 +65,7 @@ enum error_code {
     "arguments\0" \
     "range\0" \
     "busy\0" \
+    "exposing\0" \
     "unhomed\0" \
     "unlimited\0" \
     "outside\0" \

@@ -5,8 +5,11 @@
 #include "hal.h"
 #include "limits.h"
 #include "motion.h"
+#include "motor.h"
 #include "position.h"
 #include "session.h"
+#include "shoe.h"
+#include "shutter.h"
 #include "store.h"
 #include "travel.h"
 
@@ -39,10 +42,31 @@ static uint8_t perform(const struct command *command) {
         return travel_go(command->sequence, arguments[0]);
     case VERB_STOP:
         travel_stop(STOP_HOST);
+        shutter_let_go();
         return ERROR_NONE;
+    case VERB_REST:
+        return travel_state() == STATE_IDLE ? motor_set_rest(arguments[0]) : ERROR_BUSY;
+    case VERB_EXPOSE:
+        return travel_expose(arguments[0], arguments[1]);
     default:
         return ERROR_NONE;
     }
+}
+
+/* The wire's numbers end at 2^31, and microseconds go round there. */
+static void report_us(struct report *answer, uint32_t time_us) {
+    report_number(answer, (int32_t)(time_us & 0x7FFFFFFFUL));
+}
+
+static void report_shots(struct report *answer) {
+    uint16_t contacts;
+    uint32_t contact_us;
+    shoe_read(&contacts, &contact_us);
+    report_number(answer, shutter_count());
+    report_us(answer, shutter_closed_us());
+    report_us(answer, shutter_lasted_us());
+    report_number(answer, contacts);
+    report_us(answer, contact_us);
 }
 
 void commands_execute(const struct command *command, struct report *answer) {
@@ -65,5 +89,7 @@ void commands_execute(const struct command *command, struct report *answer) {
         report_stop(answer, travel_stop_code());
         report_number(answer, hal_inputs());
         report_number(answer, travel_slip());
+    } else if (command->verb == VERB_SHOTS) {
+        report_shots(answer);
     }
 }

@@ -24,6 +24,7 @@ void hal_init(void);
 uint8_t hal_inputs(void);
 uint8_t hal_reset_cause(void); /* enum cause_code */
 uint32_t hal_millis(void);
+uint32_t hal_micros(void); /* since the reset, going round after 71 minutes; in steps of 4 */
 
 /* The step timer calls motion_interrupt() each time its interval (in ticks) is over. */
 void hal_step_timer_start(uint16_t interval);
@@ -32,7 +33,11 @@ void hal_step_timer_stop(void);
 void hal_step_begin(void);
 void hal_step_end(void);
 void hal_direction(bool towards_specimen);
-void hal_enable(void);
+void hal_enable(bool on);
+
+/* The camera's cable. */
+void hal_focus(bool closed);
+void hal_release(bool closed);
 
 /* Waits while the transmit buffer is full. */
 void hal_serial_write(uint8_t byte);

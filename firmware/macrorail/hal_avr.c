@@ -10,6 +10,7 @@
 #include "hal.h"
 #include "inbox.h"
 #include "motion.h"
+#include "shoe.h"
 
 /* D2 and D5: step and direction of the shield's X driver; D8: enable, low is on. */
 #define STEP_BIT _BV(PD2)
@@ -19,6 +20,11 @@
 #define MIN_BIT _BV(PB1)
 #define MAX_BIT _BV(PB2)
 #define ESTOP_BIT _BV(PC0)
+/* D12, D11: focus and release line of the camera's cable, high is closed. Not D13: the bootloader blinks
+ * there. A3: the hot shoe, to ground. */
+#define FOCUS_BIT _BV(PB4)
+#define RELEASE_BIT _BV(PB3)
+#define SHOE_BIT _BV(PC3)
 
 #define OUTBOX_SIZE 128u
 
@@ -38,10 +44,12 @@ void keep_reset_flags(void) {
 void hal_init(void) {
     cli();
     PORTB |= ENABLE_BIT;
-    DDRB |= ENABLE_BIT;
+    DDRB |= ENABLE_BIT | FOCUS_BIT | RELEASE_BIT;
     DDRD |= STEP_BIT | DIRECTION_BIT;
     PORTB |= MIN_BIT | MAX_BIT;
-    PORTC |= ESTOP_BIT;
+    PORTC |= ESTOP_BIT | SHOE_BIT;
+    PCMSK1 = SHOE_BIT;
+    PCICR = _BV(PCIE1);
     /* 115200 baud */
     UBRR0 = 16;
     UCSR0A = _BV(U2X0);
@@ -86,6 +94,16 @@ uint32_t hal_millis(void) {
     return now_ms;
 }
 
+uint32_t hal_micros(void) {
+    uint8_t lock = hal_lock();
+    uint32_t now_ms = milliseconds;
+    uint8_t ticks = TCNT2;
+    /* The millisecond may be over without its interrupt having had a turn. */
+    if ((TIFR2 & _BV(OCF2A)) && ticks < 249) now_ms++;
+    hal_unlock(lock);
+    return now_ms * 1000u + (uint16_t)(ticks * 4u);
+}
+
 void hal_step_timer_start(uint16_t interval) {
     uint8_t lock = hal_lock();
     TCNT1 = 0;
@@ -118,8 +136,19 @@ void hal_direction(bool towards_specimen) {
     else PORTD &= (uint8_t)~DIRECTION_BIT;
 }
 
-void hal_enable(void) {
-    PORTB &= (uint8_t)~ENABLE_BIT;
+void hal_enable(bool on) {
+    if (on) PORTB &= (uint8_t)~ENABLE_BIT;
+    else PORTB |= ENABLE_BIT;
+}
+
+void hal_focus(bool closed) {
+    if (closed) PORTB |= FOCUS_BIT;
+    else PORTB &= (uint8_t)~FOCUS_BIT;
+}
+
+void hal_release(bool closed) {
+    if (closed) PORTB |= RELEASE_BIT;
+    else PORTB &= (uint8_t)~RELEASE_BIT;
 }
 
 void hal_serial_write(uint8_t byte) {
@@ -181,6 +210,10 @@ ISR(TIMER1_COMPA_vect) {
 
 ISR(TIMER2_COMPA_vect) {
     milliseconds++;
+}
+
+ISR(PCINT1_vect) {
+    shoe_changed(!(PINC & SHOE_BIT));
 }
 
 ISR(USART_RX_vect) {

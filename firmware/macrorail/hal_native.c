@@ -10,6 +10,7 @@
 #include "hal.h"
 #include "inbox.h"
 #include "motion.h"
+#include "shoe.h"
 
 #define EXPORT __attribute__((visibility("default")))
 #define NEVER UINT64_MAX
@@ -32,6 +33,7 @@ static uint64_t boot_tick, millisecond_tick, step_tick;
 static uint16_t step_interval;
 static uint32_t milliseconds;
 static uint8_t cause;
+static bool shoe_was_closed;
 static uint8_t eeprom[HAL_EEPROM_SIZE];
 static uint16_t eeprom_address;
 static uint8_t eeprom_new;
@@ -85,7 +87,7 @@ EXPORT void native_reset(uint8_t reset_cause, uint64_t bootloader_ticks) {
     step_tick = NEVER;
     cause = reset_cause;
     to_board.head = to_board.tail = to_host.head = to_host.tail = 0;
-    world->enabled = 0;
+    world->enabled = world->focus = world->release = 0;
     world->resets++;
 }
 
@@ -114,6 +116,7 @@ EXPORT bool native_is_quiet(void) {
 static void boot(void) {
     alive = true;
     milliseconds = 0;
+    shoe_was_closed = world->shoe;
     millisecond_tick = world->now + TICKS_PER_MS;
     board_setup();
     board_loop();
@@ -135,8 +138,15 @@ static void pass_step(void) {
     motion_interrupt();
 }
 
+static void look_at_shoe(void) {
+    if (shoe_was_closed == (world->shoe != 0)) return;
+    shoe_was_closed = world->shoe;
+    shoe_changed(shoe_was_closed);
+}
+
 EXPORT void native_run(uint64_t until) {
     for (;;) {
+        if (alive) look_at_shoe();
         uint64_t byte_tick = queue_tick(&to_board);
         uint64_t next = alive ? millisecond_tick : boot_tick;
         if (step_tick < next) next = step_tick;
@@ -172,6 +182,11 @@ uint32_t hal_millis(void) {
     return milliseconds;
 }
 
+uint32_t hal_micros(void) {
+    uint64_t ticks = world->now - (millisecond_tick - TICKS_PER_MS);
+    return milliseconds * 1000u + (uint32_t)(ticks / 8u * 4u);
+}
+
 void hal_step_timer_start(uint16_t interval) {
     step_interval = interval;
     step_tick = world->now + interval;
@@ -197,8 +212,16 @@ void hal_direction(bool towards_specimen) {
     world->direction = towards_specimen ? 1 : -1;
 }
 
-void hal_enable(void) {
-    world->enabled = 1;
+void hal_enable(bool on) {
+    world->enabled = on;
+}
+
+void hal_focus(bool closed) {
+    world->focus = closed;
+}
+
+void hal_release(bool closed) {
+    world->release = closed;
 }
 
 void hal_serial_write(uint8_t byte) {

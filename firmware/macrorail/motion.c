@@ -3,6 +3,7 @@
 
 #include "codes.h"
 #include "hal.h"
+#include "motor.h"
 
 #define QUEUE 8u /* segments; about 30 ms, longer than the main loop is ever away */
 
@@ -57,7 +58,7 @@ void motion_start(int32_t target, const struct pace *pace) {
     all_prepared = false;
     ramp_start(&ramp, pace, steps);
     prepare();
-    hal_enable();
+    motor_on();
     hal_direction(forward);
     steps_left = queue[0].steps;
     tail = 1;

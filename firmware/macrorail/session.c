@@ -5,7 +5,9 @@
 #include "commands.h"
 #include "hal.h"
 #include "limits.h"
+#include "motor.h"
 #include "report.h"
+#include "shutter.h"
 #include "travel.h"
 
 #define SILENCE_AT_FIRST 1000u /* ms */
@@ -43,6 +45,8 @@ static void refuse(const struct command *command, uint8_t error) {
 /* A new session starts from nothing: what the last one moved is stopped, its limits forgotten. */
 static void open_session(void) {
     travel_stop(STOP_HELLO);
+    shutter_let_go();
+    motor_set_rest(0);
     limits_clear();
     silence_ms = SILENCE_AT_FIRST;
     open = true;
@@ -85,6 +89,7 @@ void session_command(const struct command *command) {
 }
 
 void session_poll(void) {
-    if (travel_state() == STATE_IDLE) return;
-    if (hal_millis() - heard_ms > silence_ms) travel_stop(STOP_SILENCE);
+    if (hal_millis() - heard_ms <= silence_ms) return;
+    if (travel_state() != STATE_IDLE) travel_stop(STOP_SILENCE);
+    if (shutter_is_pressed()) shutter_let_go();
 }

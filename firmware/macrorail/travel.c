@@ -5,7 +5,9 @@
 #include "homing.h"
 #include "limits.h"
 #include "motion.h"
+#include "motor.h"
 #include "position.h"
+#include "shutter.h"
 #include "store.h"
 
 #define SEARCH_LONGEST 10000000L  /* steps */
@@ -77,6 +79,7 @@ static void begin(uint8_t next, uint16_t sequence) {
 
 uint8_t travel_go(uint16_t sequence, int32_t to) {
     if (state != STATE_IDLE) return ERROR_BUSY;
+    if (shutter_is_pressed()) return ERROR_EXPOSING;
     if (!position_is_known()) return ERROR_UNHOMED;
     uint8_t error = limits_judge(to);
     int32_t here = motion_position();
@@ -93,6 +96,7 @@ uint8_t travel_home(uint16_t sequence, int32_t longest, int32_t speed, int32_t r
         !speed_is_possible(speed)) {
         return ERROR_RANGE;
     }
+    if (shutter_is_pressed()) return ERROR_EXPOSING;
     if (limits_judge_inputs(false) == ERROR_ESTOP) return ERROR_ESTOP;
     search = (uint32_t)longest;
     clearance = (uint16_t)rest_at;
@@ -107,6 +111,7 @@ static void end(uint8_t code) {
     state = STATE_IDLE;
     stop_code = code;
     is_starting = false;
+    motor_rests();
     position_after(code);
     if (position_is_known()) store_save(motion_position());
 }
@@ -129,12 +134,25 @@ void travel_halt(uint8_t code) {
     else if (state == STATE_HOMING) homing_stop(code);
 }
 
+uint8_t travel_expose(int32_t focus_ms, int32_t release_ms) {
+    if (state != STATE_IDLE) return ERROR_BUSY;
+    return shutter_press(focus_ms, release_ms);
+}
+
+/* A motor without current lets the carriage go where it likes. */
+static void rest(void) {
+    if (!motor_poll()) return;
+    position_forget();
+    store_spoil();
+}
+
 void travel_poll(void) {
     store_poll();
     if (is_starting) {
         if (store_is_spoiled()) start();
         return;
     }
+    if (state == STATE_IDLE) rest();
     motion_poll();
     if (state == STATE_MOVING && !motion_is_busy()) {
         end(motion_stop_code());

@@ -18,6 +18,9 @@ uint8_t travel_set_pace(int32_t speed, int32_t acceleration);
 uint8_t travel_go(uint16_t sequence, int32_t to);
 uint8_t travel_home(uint16_t sequence, int32_t longest, int32_t speed, int32_t rest_at);
 
+/* Only at rest: see shutter_press(). */
+uint8_t travel_expose(int32_t focus_ms, int32_t release_ms);
+
 /* Ramps down, whatever moves. */
 void travel_stop(uint8_t stop_code);
 /* Not one step more. */

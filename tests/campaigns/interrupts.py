@@ -12,7 +12,7 @@ from typing import Any
 from sims.firmware_avr import F_CPU, AvrBoard
 from tests.board import Host
 
-_NAMES = {7: "millisecond", 11: "step", 18: "byte in", 19: "byte out"}
+_NAMES = {4: "hot shoe", 7: "millisecond", 11: "step", 18: "byte in", 19: "byte out"}
 _STEP_VECTOR = 11
 
 
@@ -38,8 +38,8 @@ class Budget:
     repeats: int
 
 
-def measure(steps_per_s: int, duration_s: float) -> Budget:
-    """Move at a speed and look at every interrupt."""
+def measure(steps_per_s: int, duration_s: float, chatter: bool = False) -> Budget:
+    """Move at a speed and look at every interrupt; with a chattering hot shoe if wanted."""
     board = AvrBoard()
     host = Host(board)
     host.greet()
@@ -73,7 +73,10 @@ def measure(steps_per_s: int, duration_s: float) -> Budget:
     repeats = host.repeats
     start, edges = board.state.place, board.state.edges
     assert host.ask("GO", min(start + int(duration_s * steps_per_s), 150_000)).error is None
-    rest = host.wait()
+    while (rest := host.status()).state != "idle":
+        for _ in range(100):
+            board.state.shoe ^= chatter
+            board.run_us(500)
     assert rest.stop == "done"
     assert board.state.edges - edges == rest.position - start == board.state.place - start
     return Budget(steps_per_s, longest, latest, host.repeats - repeats)
@@ -84,9 +87,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--speed", type=int, nargs="*", default=[8_000, 16_000, 20_000])
     parser.add_argument("--duration", type=float, default=5.0, help="seconds of motion")
+    parser.add_argument("--chatter", action="store_true", help="of the hot shoe's contact")
     asked = parser.parse_args()
     for speed in asked.speed:
-        budget = measure(speed, asked.duration)
+        budget = measure(speed, asked.duration, asked.chatter)
         cycles = ", ".join(f"{name} {count}" for name, count in budget.longest_cycles.items())
         print(
             f"{speed} steps/s: longest interrupt in cycles: {cycles}; "

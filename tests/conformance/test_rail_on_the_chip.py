@@ -18,6 +18,7 @@ from tests.campaigns.interrupts import measure
 from tests.campaigns.noisy_commands import NoisyCommands
 from tests.campaigns.power_cuts import PowerCuts
 from tests.conformance.axes import emulated_board, rail_options
+from tests.unit.test_rail_shutter import fire
 from tests.unit.test_rail_transcripts import TRANSCRIPTS, follow
 
 # A long campaign: MACRORAIL_NOISY_COMMANDS=2000 pytest tests/conformance/test_rail_on_the_chip.py
@@ -55,6 +56,11 @@ def test_no_step_after_a_limit_switch_closes(board: Board) -> None:
     assert (board.state.place, board.state.past_switch) == (6_000, 0)
 
 
+def test_the_chip_presses_the_shutter_and_counts_the_flash(board: Board) -> None:
+    told = fire(board)
+    assert told.closed_us % 4 == told.contact_us % 4 == 0
+
+
 @pytest.mark.parametrize("cause", ["power", "pin", "brownout", "watchdog"])
 def test_the_chip_knows_why_it_was_reset_and_obeys_nothing(cause: str, board: Board) -> None:
     host = homed_host(board=board)
@@ -75,6 +81,9 @@ def test_interrupts_stay_short_and_steps_even_at_full_speed(board: Board) -> Non
     assert max(budget.longest_cycles.values()) <= 400, budget
     assert budget.latest_cycles <= 160, "10 us"
     assert budget.repeats == 0
+    worst = measure(steps_per_s=20_000, duration_s=0.4, chatter=True)
+    assert max(worst.longest_cycles.values()) <= 400, worst
+    assert worst.latest_cycles <= 240, "15 us, with a hot shoe that chatters during a move"
 
 
 def test_the_driver_homes_and_moves_the_chip_behind_a_terminal(board: Board) -> None:
