@@ -165,6 +165,12 @@ class PausedTooLong(MacrorailError):
     exit_code = 3
 
 
+class CalibrationError(MacrorailError):
+    """What was to be measured cannot be, with what the pictures show."""
+
+    exit_code = 3
+
+
 class StackError(MacrorailError):
     """Align/blend cannot give a picture."""
 

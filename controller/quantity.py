@@ -23,6 +23,7 @@ _ACCELERATIONS_UM_S2 = {f"{unit}/s2": factor for unit, factor in _LENGTHS_UM.ite
 _SIZES_BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 _FRACTIONS = {"%": 0.01}
 _COUNTS = {"slices": 1.0, "slice": 1.0}
+_ANGLES_DEG = {"deg": 1.0, "°": 1.0}
 
 
 def _parse(value: object, kind: str, units: Mapping[str, float], example: str) -> float:
@@ -134,6 +135,17 @@ def parse_size(value: object) -> float:
     return _parse(value, "size", _SIZES_BYTES, "12 MB")
 
 
+def parse_angle(value: object) -> float:
+    """Angle in degrees from text such as ``45 deg``.
+
+    Raises
+    ------
+    ValueError
+        As :func:`parse_length`.
+    """
+    return _parse(value, "angle", _ANGLES_DEG, "45 deg")
+
+
 def parse_count(value: object) -> int:
     """A number of slices from text such as ``50 slices``.
 
@@ -184,6 +196,8 @@ Speed = Annotated[float, _typed(parse_speed)]
 """Micrometres per second."""
 Acceleration = Annotated[float, _typed(parse_acceleration)]
 """Micrometres per second squared."""
+Angle = Annotated[float, _typed(parse_angle)]
+"""Degrees."""
 Count = Annotated[int, _typed(parse_count)]
 """Of slices."""
 FNumber = Annotated[float, _typed(parse_f_number)]

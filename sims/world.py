@@ -12,11 +12,12 @@ from pydantic import Field, model_validator
 from controller.clock import Clock
 from controller.document import Section, key_error
 from controller.instrument import BenchSection, Rig
-from controller.quantity import Duration, Length
+from controller.quantity import Angle, Duration, Length
 from sims.bodies.base import LightGathered
 from sims.bodies.lens import SimulatedLens
 from sims.carriage import Carriage
 from sims.scene import Scene, SceneOptions
+from sims.target import leaning_ruling
 
 #: How often an exposure looks at where the carriage is; enough for motion blur, cheap to render.
 _LOOKS = 5
@@ -68,18 +69,36 @@ class VibrationSection(Section):
         return self.amplitude_um * math.exp(-since_rest_s / self.decay_s) * swing
 
 
+class TargetSection(Section):
+    """A leaning plate with lines on it in place of the beetle, to calibrate a lens on.
+
+    Attributes
+    ----------
+    pitch_um
+        From line to line.
+    tilt_deg
+        Of the plate, out of the plane in focus.
+    """
+
+    pitch_um: Length = Field(alias="pitch", gt=0)
+    tilt_deg: Angle = Field(alias="tilt", gt=0, lt=90)
+
+
 class WorldSection(BenchSection):
     """Keys of a bench section that say what the world is like.
 
     Attributes
     ----------
     specimen
-        What stands in front of the lens.
+        Where things stand in front of the lens.
+    target
+        What stands there instead of the beetle.
     vibration
         How the instrument trembles after a move.
     """
 
     specimen: SpecimenSection
+    target: TargetSection | None = None
     vibration: VibrationSection = VibrationSection()
 
 
@@ -142,7 +161,7 @@ class World:
 
 def build_scene(rig: Rig, world: WorldSection) -> Scene:
     """The scene that a rig's camera and optics look at, if they are what the rig says."""
-    return Scene(
+    scene = Scene(
         SceneOptions(
             seed=world.seed,
             width_px=rig.camera.image_width,
@@ -155,6 +174,17 @@ def build_scene(rig: Rig, world: WorldSection) -> Scene:
             specimen_far_um=world.specimen.far_um,
         )
     )
+    if world.target is None:
+        return scene
+    plate = leaning_ruling(
+        scene.raster_shape,
+        scene.object_pixel_um,
+        world.target.pitch_um,
+        world.target.tilt_deg,
+        world.specimen.near_um,
+        world.specimen.far_um,
+    )
+    return Scene(scene.options, plate)
 
 
 def write_truth(rig: Rig, position_um: float, f_number: float, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,6 +67,9 @@ class LensFile(Section):
         than too small.
     largest_drive_steps
         Longest drive that the body finishes within libgphoto2's patience of one second.
+    repeatability_um
+        Standard deviation of a plane that is driven to again, as measured; ``None`` when it never
+        was.
     table
         At least two rows, the first at the near stop, steps and planes growing.
     """
@@ -73,6 +77,7 @@ class LensFile(Section):
     name: str = Field(min_length=1)
     slack_steps: Steps = Field(alias="slack", ge=0)
     largest_drive_steps: Steps = Field(alias="largest_drive", ge=1, le=32767)
+    repeatability_um: Length | None = Field(alias="repeatability", default=None, ge=0)
     table: tuple[LensPoint, ...] = Field(min_length=2)
 
     @model_validator(mode="after")
@@ -143,6 +148,24 @@ def find_lens_file(name: str) -> Path:
             f"there is no lens file '{name}'; shipped are: {shipped}. Name one of them or a path"
         )
     return path
+
+
+def lens_file_text(lens: LensFile, comment: str) -> str:
+    """A lens file's text; ``comment`` (one line or more) says how it came about."""
+    lines = [f"# {line}" for line in comment.splitlines()]
+    lines += [
+        f"name: {json.dumps(lens.name, ensure_ascii=False)}",
+        f"slack: {lens.slack_steps} steps",
+        f"largest_drive: {lens.largest_drive_steps} steps",
+    ]
+    if lens.repeatability_um is not None:
+        lines.append(f"repeatability: {lens.repeatability_um:g} um")
+    lines.append("table:")
+    lines += [
+        f"  - {{at: {row.at_steps} steps, plane: {row.plane_um:.10g} um, scale: {row.scale:.6f}}}"
+        for row in lens.table
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def load_lens_file(path: Path) -> LensFile:

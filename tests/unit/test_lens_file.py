@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.drivers.lens import LensAxis
-from controller.drivers.lens_file import find_lens_file, load_lens_file
+from controller.drivers.lens_file import find_lens_file, lens_file_text, load_lens_file
 from controller.errors import ConfigError
 from controller.instrument import load_rig
 
@@ -120,3 +120,11 @@ def test_a_rig_with_a_lens_that_does_not_fit_is_refused(
     with pytest.raises(ConfigError, match=r"rig\.yaml:\d+:\d+") as wrong:
         load_rig(rig(tmp_path, lens, to))
     assert told in str(wrong.value)
+
+
+def test_a_lens_file_that_is_written_reads_the_same(tmp_path: Path) -> None:
+    lens = load_lens_file(write(tmp_path, LENS + "repeatability: 1.5 um\n"))
+    again = tmp_path / "again.yaml"
+    again.write_text(lens_file_text(lens, "How it was measured,\nin two lines."))
+    assert load_lens_file(again) == lens
+    assert lens.repeatability_um == 1.5

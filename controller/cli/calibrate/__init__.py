@@ -1,0 +1,18 @@
+"""``macrorail calibrate``: measures what the instrument's files say of it, one kind a file."""
+
+from __future__ import annotations
+
+import typer
+
+from controller.cli.calibrate.lens import lens
+
+calibrate = typer.Typer(
+    name="calibrate", help="Measure the instrument and write down what was found.",
+    no_args_is_help=True,
+)  # fmt: skip
+calibrate.command()(lens)
+
+
+@calibrate.callback()
+def kinds() -> None:
+    """Measure the instrument and write down what was found."""
