@@ -9,6 +9,7 @@ import traceback
 
 import typer
 
+from controller.cli.calibrate import calibrate
 from controller.cli.check import check
 from controller.cli.dof import dof
 from controller.cli.messages import message_console
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 for verb in (plan, check, run, resume, stack, dof):
     app.command()(verb)
+app.add_typer(calibrate)
 
 
 def main(arguments: list[str] | None = None) -> int:
