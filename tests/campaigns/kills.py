@@ -41,6 +41,7 @@ step: {step}
 settle: 0.4 s
 exposure: {{aperture: f/5.6, shutter: 1/10 s, iso: 100}}
 optics: {{coc: 9 um}}
+proof: {{extend: 0 %}}
 """
 _RANGES = {
     "rail": ("20.5 mm", "21.1 mm", "60 um"),
