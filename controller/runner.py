@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from controller.clock import Clock
 from controller.commands import Commands
+from controller.counting import StepCount
 from controller.devices import Devices
 from controller.errors import (
     AlignError,
@@ -53,6 +55,19 @@ from controller.states import FinishReason, RunMachine, State, Trigger
 
 #: How often a sweep is gone over for what it lacks: enough for a passing fault, never for ever.
 _ROUNDS = 3
+
+#: What cuts a run short, how it ends then, and why.
+_ENDS: tuple[tuple[type[MacrorailError], Trigger, FinishReason], ...] = (
+    (OperatorStop, Trigger.ABORT, FinishReason.STOPPED_BY_OPERATOR),
+    (PausedTooLong, Trigger.FAIL, FinishReason.PAUSED_TOO_LONG),
+    (SceneMoved, Trigger.FAIL, FinishReason.SCENE_MOVED),
+    (PlanError, Trigger.FAIL, FinishReason.REFUSED),
+    (DeviceError, Trigger.FAIL, FinishReason.DEVICE_FAULT),
+    (StackError, Trigger.FAIL, FinishReason.STACKING_FAILED),
+    (FrameError, Trigger.FAIL, FinishReason.STORAGE_FAULT),
+    (JournalError, Trigger.FAIL, FinishReason.STORAGE_FAULT),
+    (MacrorailError, Trigger.FAIL, FinishReason.BUG),
+)
 
 
 @dataclass(frozen=True)
@@ -206,6 +221,8 @@ class Runner:
             self._scene = SceneProof(
                 care.scene, checks, self._devices, self._machine, clock, settle_s, self._note
             )
+        self._count_of_steps = StepCount(axis, self._note)
+        journal.listen(self._count_of_steps.heard)
         self._last_good: Counted | None = None
         self._pending: _Pending | None = None
         self._covered: dict[int, Band] = {}
@@ -222,23 +239,8 @@ class Runner:
                 self._prepare()
                 self._sweep()
             end = self._finish()
-        except OperatorStop as stop:
-            if self._commands.is_emergency:
-                self._axis.halt()
-            self._keep_what_is_exposed()
-            end = self._stopped(Trigger.ABORT, FinishReason.STOPPED_BY_OPERATOR, stop)
-        except PlanError as refusal:
-            end = self._stopped(Trigger.FAIL, FinishReason.REFUSED, refusal)
-        except DeviceError as fault:
-            end = self._stopped(Trigger.FAIL, FinishReason.DEVICE_FAULT, fault)
-        except PausedTooLong as end_of_patience:
-            end = self._stopped(Trigger.FAIL, FinishReason.PAUSED_TOO_LONG, end_of_patience)
-        except SceneMoved as fault:
-            end = self._stopped(Trigger.FAIL, FinishReason.SCENE_MOVED, fault)
-        except StackError as fault:
-            end = self._stopped(Trigger.FAIL, FinishReason.STACKING_FAILED, fault)
-        except (FrameError, JournalError) as fault:
-            end = self._stopped(Trigger.FAIL, FinishReason.STORAGE_FAULT, fault)
+        except MacrorailError as error:
+            end = self._cut_short(error)
         except BaseException:
             self._make_safe(RunEnd(State.FAILED, FinishReason.BUG, "an error of macrorail itself"))
             raise
@@ -283,7 +285,7 @@ class Runner:
                 break
             self._insert(missing, why="not covered at the end of the sweep")
         self._shoot_all()
-        while self._images_want_more():
+        while self._images_want_more() or self._doubts_want_more(at_the_end=True):
             self._shoot_all()
 
     def _shoot_all(self) -> None:
@@ -296,6 +298,7 @@ class Runner:
     def _take_next(self) -> None:
         """One slice: move, settle, bring in the frame before, expose."""
         self._heed()
+        self._doubts_want_more()
         if self._axis.shares_camera or not self._targets:
             self._bring_in_frame()
             if not self._targets:
@@ -338,6 +341,38 @@ class Runner:
                 self._remedies.against(self._scene.busy_with, fault)
         self._remedies.scene_in_doubt = False
 
+    def _doubts_want_more(self, at_the_end: bool = False) -> bool:
+        """Check the axis's count when it is time to; whether anything is to be shot again."""
+        if not self._count_of_steps.is_due(at_the_end):
+            return False
+        self._bring_in_frame()
+        self._machine.step(Trigger.RECOVER)
+        try:
+            doubtful = self._count_of_steps.check()
+        except DeviceError as fault:
+            self._remedies.against(Part.AXIS, fault)
+            return bool(self._targets)
+        self._machine.step(Trigger.PREPARE)
+        if doubtful:
+            self._shoot_again(doubtful)
+            self._count_of_steps.insist()
+        return bool(doubtful)
+
+    def _shoot_again(self, doubtful: list[Target]) -> None:
+        """Take back slices that may have been shot elsewhere than their journal says."""
+        if self._proof is not None:
+            self._act_on(self._proof.last_verdicts(self._clock.check))
+        doubtful = [target for target in doubtful if target.number in self._covered]
+        if self._stream is not None:
+            self._stream.withdraw({target.number for target in doubtful})
+        # What the scene would be compared with is no longer where it is said to be.
+        self._last_good = None
+        for target in reversed(doubtful):
+            self._note("rejected", slice=target.number, attempt=target.attempt)
+            del self._covered[target.number]
+            self._set_aside(target)
+            self._targets.appendleft(replace(target, attempt=target.attempt + 1))
+
     def _move(self, target: Target) -> float | None:
         """Move there; ``None`` when the axis failed, and the slice stands in the queue again."""
         self._machine.step(Trigger.MOVE)
@@ -345,7 +380,10 @@ class Runner:
             self._axis.start_move(target.position_um)
             achieved_um = self._axis.finish_move()
         except DeviceError as fault:
-            self._put_right(Part.AXIS, fault, target, target)
+            self._targets.appendleft(target)
+            # First what the camera holds: a remedy can take minutes.
+            self._bring_in_frame()
+            self._remedies.against(Part.AXIS, fault, target)
             return None
         self._note(
             "moved", slice=target.number, target_um=target.position_um, achieved_um=achieved_um
@@ -547,21 +585,25 @@ class Runner:
             # What it leaves open is filled at the end of the sweep, not at once with more of it.
             self._targets[0] = replace(self._targets[0], fills_left=0)
 
-    def _stopped(self, trigger: Trigger, reason: FinishReason, error: MacrorailError) -> RunEnd:
+    def _cut_short(self, error: MacrorailError) -> RunEnd:
+        """Axis at rest first, then take in the frame that was on its way."""
+        halt = self._axis.halt if self._commands.is_emergency else self._axis.stop
+        for act in (halt, self._take_in):
+            try:
+                act()
+            except MacrorailError as trouble:
+                with suppress(JournalError):
+                    self._note("not_kept", message=str(trouble))
+        _, trigger, reason = next(end for end in _ENDS if isinstance(error, end[0]))
         if not self._machine.ended:
             self._machine.step(trigger)
         return RunEnd(self._machine.state, reason, str(error), error)
 
-    def _keep_what_is_exposed(self) -> None:
-        """After a stop: axis at rest first, then take in the frame that was on its way."""
-        try:
-            self._axis.stop()
-            if self._pending is not None:
-                frame = self._camera.collect(self._pending.exposure)
-                verify_frame(frame)
-                self._count(self._pending.target, self._pending.achieved_um, frame)
-        except MacrorailError as error:
-            self._note("not_kept", message=str(error))
+    def _take_in(self) -> None:
+        if self._pending is not None:
+            frame = self._camera.collect(self._pending.exposure)
+            verify_frame(frame)
+            self._count(self._pending.target, self._pending.achieved_um, frame)
 
     def _make_safe(self, end: RunEnd) -> None:
         """Release both devices and close the journal's account."""

@@ -83,7 +83,7 @@ _AT_WORK = [
 
 #: (trigger, the states it may leave, the state it enters). A frame is collected while SETTLING
 #: when it was being sent during the move (rail), straight after EXPOSING when axis and camera
-#: share one owner (lens) or no move follows, while PREPARING when the axis failed meanwhile. A
+#: share one owner (lens) or no move follows, from MOVING when the axis failed. A
 #: pause comes between slices, or while a device is out of order. FINISH straight from PREPARING is
 #: a resumed run that lacks only its picture.
 TABLE: tuple[tuple[Trigger, list[State], State], ...] = (
@@ -91,7 +91,7 @@ TABLE: tuple[tuple[Trigger, list[State], State], ...] = (
     (_T.MOVE, [_S.PREPARING, _S.SETTLING, _S.EXPOSING, _S.VERIFYING], _S.MOVING),
     (_T.SETTLE, [_S.MOVING], _S.SETTLING),
     (_T.EXPOSE, [_S.SETTLING, _S.VERIFYING], _S.EXPOSING),
-    (_T.COLLECT, [_S.PREPARING, _S.SETTLING, _S.EXPOSING], _S.COLLECTING),
+    (_T.COLLECT, [_S.MOVING, _S.SETTLING, _S.EXPOSING], _S.COLLECTING),
     (_T.VERIFY, [_S.COLLECTING], _S.VERIFYING),
     (_T.FINISH, [_S.PREPARING, _S.VERIFYING], _S.FINISHING),
     (_T.COMPLETE, [_S.FINISHING], _S.DONE),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from controller.clock import Clock
+from controller.commands import Commands
 from controller.document import load_document
 from controller.instrument import import_driver, load_rig
 from controller.interfaces import Camera, Context, FocusAxis, FrameStream
@@ -17,7 +18,7 @@ from controller.proof.evidence import Evidence
 from controller.protocol import Protocol
 from controller.proving import proof_settings
 from controller.resume import read_progress
-from controller.runner import RunEnd, Runner
+from controller.runner import Care, RunEnd, Runner
 from controller.states import State
 
 RAIL = """
@@ -82,6 +83,7 @@ class VirtualRun:
     observe: Callable[[State], None] | None = None
     listen: Callable[[Entry], None] | None = None
     by_images: bool = False
+    care: Care = field(default_factory=Care)
 
     def __post_init__(self) -> None:
         (self.folder / "frames").mkdir(parents=True, exist_ok=True)
@@ -93,6 +95,7 @@ class VirtualRun:
         assert self.rig.bench is not None
         self.bench: Any = import_driver(self.rig.bench.driver)(self.rig.bench, self.rig)
         self.clock: Clock = self.bench.clock
+        self.commands = Commands(self.clock)
         self._build_drivers()
 
     def _build_drivers(self) -> None:
@@ -130,6 +133,7 @@ class VirtualRun:
             proof=Evidence(proof_settings(self.plan, self.wanted, self.rig), self.folder)
             if self.by_images
             else None,
+            care=replace(self.care, commands=self.commands),
         )
         try:
             return runner.run()

@@ -14,8 +14,11 @@ from controller.cli.check import check
 from controller.cli.dof import dof
 from controller.cli.messages import message_console
 from controller.cli.plan import plan
+from controller.cli.policies import policies
+from controller.cli.report import report
 from controller.cli.resume import resume
 from controller.cli.run import run
+from controller.cli.serve import serve
 from controller.cli.stack import stack
 from controller.errors import MacrorailError, OperatorStop
 
@@ -34,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verb in (plan, check, run, resume, stack, dof):
+for verb in (plan, check, run, resume, stack, dof, policies, serve):
     app.command()(verb)
 app.add_typer(calibrate)
 
