@@ -16,6 +16,7 @@ from controller.cli.messages import message_console
 from controller.cli.plan import plan
 from controller.cli.policies import policies
 from controller.cli.report import report
+from controller.cli.report import report
 from controller.cli.resume import resume
 from controller.cli.run import run
 from controller.cli.serve import serve
@@ -37,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verb in (plan, check, run, resume, stack, dof, policies, serve):
+for verb in (plan, check, run, resume, stack, dof, policies, serve, report):
     app.command()(verb)
 app.add_typer(calibrate)
 

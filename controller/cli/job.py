@@ -13,6 +13,7 @@ from rich.console import Console
 
 from controller.cli.display import RunDisplay
 from controller.cli.signals import stopped_by_signals
+from controller.errors import MacrorailError
 from controller.instrument import Rig
 from controller.journal import JOURNAL, Journal, read_journal, write_whole
 from controller.manifest import build_manifest
@@ -20,6 +21,7 @@ from controller.plan import Plan
 from controller.proof.run_proof import RunProof
 from controller.protocol import Protocol
 from controller.proving import proof_settings
+from controller.report import write_report
 from controller.resume import Progress
 from controller.rig import connect
 from controller.runner import RunEnd, Runner
@@ -59,6 +61,7 @@ def carry_out(job: Job, console: Console, as_json: bool) -> None:
     end = _walk(job, console)
     manifest = build_manifest(read_journal(job.folder / JOURNAL))
     write_whole(job.folder / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False))
+    _report(job.folder, console)
     _tell(job.folder, end, manifest, console)
     typer.echo(json.dumps(manifest) if as_json else str(job.folder))
     if end.error is not None:
@@ -103,6 +106,14 @@ def _walk(job: Job, console: Console) -> RunEnd:
             proof,
         )
         return runner.run()
+
+
+def _report(folder: Path, console: Console) -> None:
+    """Write ``report.html``; a run is no worse for lacking it, and it can be written again."""
+    try:
+        console.print(f"Report: {write_report(folder)}", markup=False)
+    except MacrorailError as error:
+        console.print(f"No report was written: {error}", markup=False)
 
 
 def _tell(folder: Path, end: RunEnd, manifest: dict[str, Any], console: Console) -> None:

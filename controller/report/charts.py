@@ -1,0 +1,156 @@
+"""The report's charts, laid out in numbers: the template draws them as SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+WIDTH = 1000
+HEIGHT = 250
+LEFT, RIGHT, TOP, BOTTOM = 62, 14, 14, 44
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark on an axis: where on the drawing, and what it says."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One slice on a chart.
+
+    Attributes
+    ----------
+    x, y
+        On the drawing.
+    tip
+        What is told about it when pointed at.
+    bad
+        Drawn as a warning.
+    x_from, x_to
+        Ends of its depth of field on the drawing, where the chart shows it.
+    """
+
+    x: float
+    y: float
+    tip: str
+    bad: bool = False
+    x_from: float = 0.0
+    x_to: float = 0.0
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart on a drawing of ``WIDTH`` x ``HEIGHT``."""
+
+    marks: list[Mark]
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    x_name: str
+    y_name: str
+    level: Tick | None = None
+    holes: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def line(self) -> str:
+        """Its marks joined, as SVG ``points``."""
+        return " ".join(f"{mark.x:.1f},{mark.y:.1f}" for mark in self.marks)
+
+
+@dataclass(frozen=True)
+class _Scale:
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+
+def sharpness_chart(slices: Sequence[dict[str, float]]) -> Chart | None:
+    """Sharpness of each slice against its position; ``None`` where nothing was measured."""
+    known = [one for one in slices if one["sharpness"] is not None]
+    if not known:
+        return None
+    x = _positions(known)
+    highest = max(one["sharpness"] for one in known) or 1.0
+    y = _Scale(0, highest * 1.08, HEIGHT - BOTTOM, TOP)
+    return Chart(
+        [
+            Mark(
+                x(one["achieved_um"]),
+                y(one["sharpness"]),
+                f"slice {one['index']:.0f} at {_mm(one['achieved_um'])}: {one['sharpness']:.3g}",
+            )
+            for one in known
+        ],
+        _position_ticks(x),
+        [Tick(y(value), f"{value:g}") for value in _round_values(0, y.high, 4)],
+        "position, mm",
+        "sharpness",
+    )
+
+
+def overlap_chart(
+    slices: Sequence[dict[str, float]],
+    minimum: float,
+    gaps: Sequence[dict[str, float]],
+) -> Chart | None:
+    """Overlap of each slice with the one before, over the depth of field that each covers."""
+    known = [one for one in slices if one["overlap"] is not None]
+    if not known:
+        return None
+    x = _positions(slices)
+    overlaps = [one["overlap"] for one in known]
+    # A far gap would squeeze all the rest: below -100 % a mark stands at the edge.
+    lowest, highest = max(min(0.0, *overlaps), -1.0), max(minimum, *overlaps)
+    y = _Scale(lowest, min(1.0, highest * 1.15), HEIGHT - BOTTOM, TOP)
+    marks = [
+        Mark(
+            x(one["achieved_um"]),
+            y(max(one["overlap"], y.low)),
+            f"slice {one['index']:.0f} at {_mm(one['achieved_um'])}: {one['overlap']:.0%}",
+            one["overlap"] < minimum,
+            x(one["achieved_um"] - one["dof_um"] / 2),
+            x(one["achieved_um"] + one["dof_um"] / 2),
+        )
+        for one in known
+    ]
+    return Chart(
+        marks,
+        _position_ticks(x),
+        [Tick(y(value), f"{value:.0%}") for value in _round_values(y.low, y.high, 4)],
+        "position, mm",
+        "overlap",
+        Tick(y(minimum), f"required: {minimum:.0%}"),
+        [(x(gap["near_um"]), x(gap["far_um"])) for gap in gaps],
+    )
+
+
+def _positions(slices: Sequence[dict[str, float]]) -> _Scale:
+    low = min(one["achieved_um"] - one["dof_um"] / 2 for one in slices)
+    high = max(one["achieved_um"] + one["dof_um"] / 2 for one in slices)
+    return _Scale(low, max(high, low + 1e-3), LEFT, WIDTH - RIGHT)
+
+
+def _position_ticks(x: _Scale) -> list[Tick]:
+    low_mm, high_mm = x.low / 1e3, x.high / 1e3
+    return [Tick(x(value * 1e3), f"{value:g}") for value in _round_values(low_mm, high_mm, 8)]
+
+
+def _round_values(low: float, high: float, wanted: int) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten from low to high, at most about ``wanted``."""
+    rough = (high - low) / wanted
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(number * step, 9) for number in range(first, last + 1)]
+
+
+def _mm(length_um: float) -> str:
+    return f"{length_um / 1e3:.4f} mm"
