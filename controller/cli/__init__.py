@@ -16,7 +16,6 @@ from controller.cli.messages import message_console
 from controller.cli.plan import plan
 from controller.cli.policies import policies
 from controller.cli.report import report
-from controller.cli.report import report
 from controller.cli.resume import resume
 from controller.cli.run import run
 from controller.cli.serve import serve
