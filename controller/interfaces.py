@@ -8,7 +8,7 @@ lies at the end away from the specimen. For a lens it is the plane in focus, 0 a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -274,6 +274,10 @@ class FrameStream(Protocol):
 
     def add(self, number: int, frame: Path, position_um: float) -> None:
         """Hand over slice ``number``; returns at once, whatever state the stream is in."""
+        ...
+
+    def withdraw(self, numbers: Set[int]) -> None:
+        """Leave slices out that were handed over; they may be added again."""
         ...
 
     def reports(self) -> list[dict[str, Any]]:

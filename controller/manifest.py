@@ -23,9 +23,10 @@ def build_manifest(entries: Iterable[Entry]) -> dict[str, Any]:
     -------
     dict
         ``run``, ``specimen``, ``state``, ``finish_reason``, ``message``, ``slices``,
-        ``fusion_order``, ``coverage``, ``fused``, ``devices``, ``settings``, ``faults``,
+        ``fusion_order``, ``coverage``, ``fused``, ``devices``, ``settings``, ``count_checks``
+        (how far the axis's count was off when its reference was touched again), ``faults``,
         ``rejected`` (frames shot again), ``versions``, ``timing``. Lengths are micrometres, times
-        seconds of world time.
+        seconds of world time. A slice is ``position_checked`` when a check after it was good.
     """
     entries = list(entries)
     last = {entry.event: entry for entry in entries}
@@ -38,6 +39,10 @@ def build_manifest(entries: Iterable[Entry]) -> dict[str, Any]:
             slices[entry.fields["slice"]] = _slice(entry.fields)
         elif entry.event == "rejected":
             del slices[entry.fields["slice"]]
+            judged.pop(entry.fields["slice"], None)
+        elif entry.event == "count_checked" and not entry.fields["in_doubt"]:
+            for number in entry.fields["slices"]:
+                slices[number]["position_checked"] = True
         elif entry.event == "judged" and entry.fields["action"] == "fuse":
             judged[entry.fields["slice"]] = entry.fields
         elif entry.event == "aligned":
@@ -72,6 +77,7 @@ def build_manifest(entries: Iterable[Entry]) -> dict[str, Any]:
             "bench": started.get("bench"),
         },
         "settings": fields("settings"),
+        "count_checks": [entry.fields for entry in entries if entry.event == "count_checked"],
         "faults": [entry.fields for entry in entries if entry.event == "fault"],
         "rejected": [
             entry.fields
@@ -98,6 +104,7 @@ def _slice(fields: dict[str, Any]) -> dict[str, Any]:
         "overlap": None,
         "sharpness": None,
         "transform": None,
+        "position_checked": False,
         "faults": [],
     }
 

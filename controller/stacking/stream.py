@@ -7,7 +7,7 @@ anew from them, in the same order, and gives the same pixels.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,13 @@ class RunStream:
         counted = _Counted(number, frame, position_um)
         self._frames.append(counted)
         self._waiting.append(counted)
+
+    def withdraw(self, numbers: Set[int]) -> None:
+        """See ``FrameStream``; what is left is stacked from the beginning."""
+        self._frames = [counted for counted in self._frames if counted.number not in numbers]
+        self._worker.close()
+        self._begin()
+        self._waiting.extend(self._frames)
 
     def reports(self) -> list[dict[str, Any]]:
         """See ``FrameStream``; a frame that could not be aligned has ``error`` in its report."""
