@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from controller.document import Section, key_error, load_document
 from controller.optics import DEFAULT_WAVELENGTH_UM
@@ -44,6 +44,10 @@ Overlap = Annotated[Fraction, AfterValidator(_plausible_overlap)]
 """Share of a slice's depth of field that its neighbour covers too."""
 
 
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+"""A line for people and for other systems."""
+
+
 class Specimen(Section):
     """What lies on the stage.
 
@@ -51,9 +55,21 @@ class Specimen(Section):
     ----------
     id
         Letters, digits, ``-``, ``_`` and ``.``: it names folders.
+    occurrence_id, catalog_number, institution, scientific_name
+        Darwin Core's terms ``occurrenceID``, ``catalogNumber``, ``institutionCode`` and
+        ``scientificName``: they go into what the run leaves.
+    part, orientation
+        Audiovisual Core's ``subjectPart`` and ``subjectOrientation``: what of the specimen is
+        seen, and from where.
     """
 
     id: str
+    occurrence_id: Text | None = None
+    catalog_number: Text | None = None
+    institution: Text | None = None
+    scientific_name: Text | None = None
+    part: Text | None = None
+    orientation: Text | None = None
 
     @field_validator("id")
     @classmethod
@@ -270,6 +286,9 @@ class Protocol(Section):
         A tighter limit than the rig's, for this specimen.
     max_slices
         Refuse plans with more, which mostly come from a mistyped unit.
+    operator, rights
+        Who made the pictures and on what terms they may be used; both go into what the run
+        leaves.
     """
 
     specimen: Specimen
@@ -283,6 +302,8 @@ class Protocol(Section):
     closest_approach_um: Length | None = Field(alias="closest_approach", default=None)
     max_slices: int = Field(default=1000, ge=1)
     proof: ProofSection = ProofSection()
+    operator: Text | None = None
+    rights: Text | None = None
 
     @model_validator(mode="after")
     def _one_spacing(self) -> Self:
