@@ -1,0 +1,30 @@
+// Two pictures over each other, with an edge that slides between them.
+
+import { element } from "./words.js";
+
+const page = document.getElementById("page-compare");
+
+export class ComparePage {
+  show([left, right]) {
+    if (!left || !right) { location.hash = "#runs"; return; }
+    const picture = (name) => element("img", { src: `/api/runs/${encodeURIComponent(name)}/picture.jpg`, alt: name });
+    const over = picture(right), edge = element("i");
+    const slide = element("input", { type: "range", min: "0", max: "100", step: "0.5", value: "50", "aria-label": "Where the edge between the pictures stands" });
+    const move = () => {
+      over.style.clipPath = `inset(0 0 0 ${slide.value}%)`;
+      edge.style.left = `calc(${slide.value}% - 1px)`;
+    };
+    slide.addEventListener("input", move);
+    const views = element("div", { class: "views" }, picture(left), over, element("b", {}, left), element("b", {}, right), edge);
+    const drag = (event) => {
+      if (!event.buttons) return;
+      const box = views.getBoundingClientRect();
+      slide.value = ((event.clientX - box.left) / box.width) * 100;
+      move();
+    };
+    views.addEventListener("pointerdown", drag);
+    views.addEventListener("pointermove", drag);
+    page.replaceChildren(views, element("div", { class: "slide" }, slide, element("a", { class: "button", href: "#runs" }, "Back")));
+    move();
+  }
+}

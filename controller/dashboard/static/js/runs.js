@@ -1,0 +1,64 @@
+// All runs: find one, open it, go on with it, choose two to compare.
+
+import { get, press } from "./api.js";
+import { day, duration, element, state } from "./words.js";
+
+const at = (id) => document.getElementById(id);
+
+export class RunsPage {
+  constructor({ resume, compare }) {
+    this.resume = resume;
+    this.runs = [];
+    this.chosen = [];
+    at("search").addEventListener("input", () => this.show());
+    at("compare").addEventListener("click", () => compare(this.chosen));
+  }
+
+  async refresh() {
+    if (at("page-runs").hidden) return;
+    this.runs = (await press(null, () => get("/api/runs"))) || this.runs;
+    this.show();
+  }
+
+  show() {
+    const wanted = at("search").value.trim().toLowerCase();
+    const found = this.runs.filter((run) => `${run.specimen} ${run.run}`.toLowerCase().includes(wanted));
+    at("cards").replaceChildren(...found.map((run) => this.card(run)));
+    at("no-runs").hidden = found.length > 0;
+    at("no-runs").textContent = wanted ? `No specimen is called anything like “${wanted}”.` : "No pictures yet. Set up a specimen and start.";
+    at("compare").disabled = this.chosen.length !== 2;
+    at("compare-hint").hidden = this.chosen.length === 2;
+  }
+
+  card(run) {
+    const [words, mood] = run.live ? ["At work", "good"] : state(run.reason ? run : { ...run, state: run.began_s ? "interrupted" : run.state });
+    const name = encodeURIComponent(run.run);
+    const open = `#run/${name}`;
+    const thumb = run.picture
+      ? element("img", { src: `/api/runs/${name}/picture.jpg?width=320`, alt: "", loading: "lazy" })
+      : "no picture yet";
+    const actions = [element("a", { class: "button", href: open }, "Open")];
+    if (run.report) actions.push(element("a", { class: "button", href: `/api/runs/${name}/report.html`, target: "_blank", rel: "noopener" }, "Report"));
+    if (!run.live && run.reason !== "completed" && run.state !== "unreadable") {
+      actions.push(element("button", { on: { click: (event) => this.resume(run.run, event.target) } }, "Resume"));
+    }
+    if (run.picture) {
+      const on = this.chosen.includes(run.run);
+      actions.push(element("button", { "aria-pressed": String(on), on: { click: () => this.choose(run.run) } }, on ? "Chosen" : "Choose"));
+    }
+    return element("li", { class: `card panel${this.chosen.includes(run.run) ? " chosen" : ""}` },
+      element("a", { class: "thumb", href: open, tabindex: "-1", "aria-hidden": "true" }, thumb),
+      element("div", { class: "text" },
+        element("h2", {}, run.specimen || run.run),
+        element("p", { class: mood }, words),
+        element("p", {}, [run.slices ? `${run.done} of ${run.slices} slices` : "", run.took_s ? duration(run.took_s) : ""].filter(Boolean).join(" · ")),
+        element("p", {}, run.began_s ? day(run.began_s) : run.message || ""),
+        run.faults ? element("p", { class: "bad" }, `${run.faults} fault(s)`) : null),
+      element("div", { class: "actions" }, ...actions));
+  }
+
+  choose(name) {
+    this.chosen = this.chosen.includes(name) ? this.chosen.filter((other) => other !== name) : [...this.chosen, name].slice(-2);
+    this.show();
+  }
+}

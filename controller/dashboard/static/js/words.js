@@ -1,0 +1,81 @@
+// Numbers and states in a photographer's words.
+
+export function length(um, digits = 4) {
+  if (um === null || um === undefined) return "";
+  const size = Math.abs(um);
+  if (size >= 1000) return `${trim(um / 1000, digits)} mm`;
+  return `${trim(um, digits)} µm`;
+}
+
+function trim(value, digits) { return String(Number(value.toPrecision(digits))); }
+
+export function millimetres(um, decimals = 3) { return `${(um / 1000).toFixed(decimals)} mm`; }
+
+export function duration(s) {
+  if (s === null || s === undefined) return "";
+  if (s < 60) return `${Math.max(1, Math.round(s))} s`;
+  const minutes = Math.floor(Math.round(s) / 60), seconds = Math.round(s) % 60;
+  if (minutes < 60) return `${minutes} min ${String(seconds).padStart(2, "0")} s`;
+  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+}
+
+export function size(bytes) {
+  for (const [unit, factor] of [["GB", 1e9], ["MB", 1e6], ["kB", 1e3]]) {
+    if (bytes >= factor) return `${trim(bytes / factor, 3)} ${unit}`;
+  }
+  return `${bytes} B`;
+}
+
+export function clock(at_s) {
+  return new Date(at_s * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+}
+
+export function day(at_s) {
+  return new Date(at_s * 1000).toLocaleString([], { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
+}
+
+const SHOOTING = new Set(["moving", "settling", "exposing", "collecting", "verifying"]);
+
+const ENDS = {
+  completed: ["Done", "good"],
+  coverage_not_proven: ["Done, with a gap", "bad"],
+  stacking_failed: ["Picture incomplete", "bad"],
+  stopped_by_operator: ["Stopped", "wait"],
+  paused_too_long: ["Paused too long", "bad"],
+  scene_moved: ["The specimen has moved", "bad"],
+  device_fault: ["The instrument failed", "bad"],
+  storage_fault: ["The disk failed", "bad"],
+  refused: ["Refused", "bad"],
+  bug: ["Failed", "bad"],
+};
+
+const BUSY = {
+  starting: ["Starting", "work"],
+  preparing: ["Getting ready", "work"],
+  finishing: ["Finishing the picture", "work"],
+  paused: ["Paused", "wait"],
+  recovering: ["Putting it right", "bad"],
+  interrupted: ["Interrupted", "bad"],
+  unreadable: ["Cannot be read", "bad"],
+};
+
+// [words, mood]: mood is work, wait, good or bad.
+export function state(head) {
+  if (head.reason) return ENDS[head.reason] || [head.state, "bad"];
+  if (SHOOTING.has(head.state)) return ["Shooting", "work"];
+  return BUSY[head.state] || [head.state, "wait"];
+}
+
+export function isShooting(head) { return !head.reason && SHOOTING.has(head.state); }
+
+// Making elements without markup in strings: nothing that comes from a file becomes HTML.
+export function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "on") for (const [event, act] of Object.entries(value)) made.addEventListener(event, act);
+    else if (value === true) made.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
