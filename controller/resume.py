@@ -126,6 +126,7 @@ def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> Progres
     wanted = {n: planned.target_um for n, planned in enumerate(plan.slices, 1)}
     attempts: dict[int, int] = {}
     counted: dict[int, Counted] = {}
+    delivered: dict[int, Frame] = {}
     hashes: set[str] = set()
     under_way: Entry | None = None
     found_settings: Mapping[str, str] | None = None
@@ -138,17 +139,21 @@ def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> Progres
             under_way = entry
         elif entry.event == "counted":
             frame = folder / fields["frame"]
-            verify_frame(
-                Frame(frame, fields["sha256"], fields["size_bytes"], fields["camera_name"])
-            )
             counted[fields["slice"]] = Counted(fields["slice"], fields["achieved_um"], frame)
+            delivered[fields["slice"]] = Frame(
+                frame, fields["sha256"], fields["size_bytes"], fields["camera_name"]
+            )
             hashes.add(fields["sha256"])
         elif entry.event == "rejected":
             counted.pop(fields["slice"])
+            delivered.pop(fields["slice"])
         elif entry.event == "camera_opened" and found_settings is None:
             found_settings = fields["found_settings"]
         if entry.event in _SETTLED:
             under_way = None
+    # Not before: a frame taken back lies under another name, and a new one in its place.
+    for shot in delivered.values():
+        verify_frame(shot)
     orphan = None if under_way is None else _find_orphan(under_way, folder / "frames", hashes)
     done = {*counted, orphan.target.number} if orphan else {*counted}
     targets = tuple(
