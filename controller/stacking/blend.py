@@ -7,6 +7,8 @@ what was seen at each pixel are all that is kept, so memory does not depend on t
 
 from __future__ import annotations
 
+from typing import Literal
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +19,23 @@ from controller.stacking.kernels import (
     Spans,
     add_band,
     by_bands,
+    detail_at_half,
     detail_of,
     keep_within,
     resolve_band,
+    to_channels,
+    to_chroma,
     to_grey,
     to_light,
+    to_luma,
     weigh,
     widen_bounds,
 )
 from controller.stacking.light import linear_table, to_display
 from controller.stacking.pyramid import Pyramid, level_sizes
 from controller.stacking.reach import reached_spans
+
+Quality = Literal["fast", "best"]
 
 # Sharpness is looked at in a window of this standard deviation (pixels of each level): smaller
 # follows noise, larger drags the blur of a near edge over what lies behind it.
@@ -45,15 +53,26 @@ class Blender:
     ----------
     height, width
         Of the reference frame and of the result, pixels, at least 16 each.
+    quality
+        ``best`` blends blue, green and red. ``fast`` blends luma, and the colour at half its size,
+        as JPEGs store it; the finest level takes its weights from the next.
     """
 
-    def __init__(self, height: int, width: int) -> None:
+    def __init__(self, height: int, width: int, quality: Quality = "best") -> None:
+        self._fast = quality == "fast"
         self._sizes = level_sizes(height, width)
         self._pyramid = Pyramid(height, width)
-        self._weights: list[Floats] = [np.empty(size, np.float32) for size in self._sizes]
-        self._weight_sums: list[Floats] = [np.zeros(size, np.float32) for size in self._sizes]
+        # The first level of each plane: chroma starts at half size.
+        self._starts = (0, 1, 1) if self._fast else (0, 0, 0)
+        self._chroma = Pyramid(*self._sizes[1]) if self._fast else self._pyramid
+        weighed = self._sizes[1:] if self._fast else self._sizes
+        self._weights: list[Floats] = [np.empty(size, np.float32) for size in weighed]
+        self._weight_sums: list[Floats] = [np.zeros(size, np.float32) for size in weighed]
+        if self._fast:
+            self._weights.insert(0, self._weights[0])
+            self._weight_sums.insert(0, self._weight_sums[0])
         self._sums: list[list[Floats]] = [
-            [np.zeros(size, np.float32) for size in self._sizes] for _ in range(3)
+            [np.zeros(size, np.float32) for size in self._sizes[start:]] for start in self._starts
         ]
         self._low: Picture | None = None
         self._high: Picture | None = None
@@ -81,11 +100,18 @@ class Blender:
         self._widen(picture, spans[0])
         sharpness = self._weigh(picture, spans)
         table = linear_table(picture.dtype.itemsize * 8)
-        for channel in range(3):
-            finest = self._pyramid.levels[0]
-            by_bands(to_light, finest.shape[0], picture, channel, table, finest)
-            self._pyramid.build()
-            self._add_plane(self._sums[channel])
+        for plane, start in enumerate(self._starts):
+            pyramid = self._chroma if start else self._pyramid
+            finest = pyramid.levels[0]
+            if not self._fast:
+                by_bands(to_light, finest.shape[0], picture, plane, table, finest)
+            elif start:
+                channel = 2 * (plane - 1)
+                by_bands(to_chroma, finest.shape[0], picture, channel, table, finest)
+            else:
+                by_bands(to_luma, finest.shape[0], picture, table, finest)
+            pyramid.build()
+            self._add_plane(plane, pyramid.levels)
         return sharpness
 
     def _widen(self, picture: Picture, spans: Spans) -> None:
@@ -100,9 +126,13 @@ class Blender:
         scale = 255 / np.iinfo(picture.dtype).max
         by_bands(to_grey, self._sizes[0][0], picture, scale, levels[0])
         self._pyramid.build()
-        sharpness_at_half: Floats = np.empty(self._sizes[1], np.float32)
         carried: Floats | np.float32 = np.float32(0)
-        for n in range(len(levels) - 1):
+        if self._fast:
+            carried = np.empty(self._sizes[1], np.float32)
+            by_bands(detail_at_half, self._sizes[1][0], levels[0], levels[1], carried)
+            cv2.GaussianBlur(carried, _WINDOW, _WINDOW_SIGMA_PX, dst=carried)
+            carried += np.float32(_NOISE)
+        for n in range(1 if self._fast else 0, len(levels) - 1):
             sharpness = self._weights[n]
             by_bands(detail_of, self._sizes[n][0], levels[n], levels[n + 1], sharpness)
             cv2.GaussianBlur(sharpness, _WINDOW, _WINDOW_SIGMA_PX, dst=sharpness)
@@ -110,7 +140,7 @@ class Blender:
             # of something defocused nearby would otherwise win.
             sharpness += carried + np.float32(_NOISE)
             if n == 1:
-                np.copyto(sharpness_at_half, sharpness)
+                sharpness_at_half = sharpness.copy()
             carried = np.asarray(cv2.pyrDown(sharpness), np.float32)
             by_bands(weigh, self._sizes[n][0], sharpness, spans[n], self._weight_sums[n])
         # The base holds what no level could tell apart: a plain mean.
@@ -118,10 +148,13 @@ class Blender:
         by_bands(weigh, self._sizes[-1][0], self._weights[-1], spans[-1], self._weight_sums[-1])
         return sharpness_at_half
 
-    def _add_plane(self, sums: list[Floats]) -> None:
-        levels = self._pyramid.levels
-        for n, size in enumerate(self._sizes[:-1]):
-            by_bands(add_band, size[0], levels[n], levels[n + 1], self._weights[n], sums[n])
+    def _add_plane(self, plane: int, levels: list[Floats]) -> None:
+        start, sums = self._starts[plane], self._sums[plane]
+        for n, total in enumerate(sums[:-1]):
+            weights = self._weights[start + n]
+            halvings = int(self._fast and start + n == 0)
+            rows = total.shape[0]
+            by_bands(add_band, rows, levels[n], levels[n + 1], weights, halvings, total)
         sums[-1] += self._weights[-1] * levels[-1]
 
     def preview(self, widest_px: int) -> NDArray[np.uint16]:
@@ -129,13 +162,10 @@ class Blender:
         than ``widest_px``; the sums stay as they are."""
         last = len(self._sizes) - 1
         finest = next((n for n, size in enumerate(self._sizes) if size[1] <= widest_px), last)
-        planes = []
-        for sums in self._sums:
-            level = sums[-1] / self._weight_sums[-1]
-            for n in reversed(range(finest, last)):
-                level = self._resolve(n, sums, level, np.empty(self._sizes[n], np.float32))
-            planes.append(level)
-        return to_display(planes)
+        picture = to_display(self._planes(finest, in_place=False))
+        if finest == 0:
+            self._keep_within_seen(picture)
+        return picture
 
     def finish(self) -> NDArray[np.uint16]:
         """Collapse the sums into the picture, (height, width, 3) BGR uint16; call it once.
@@ -143,18 +173,34 @@ class Blender:
         No value leaves the range of what the frames have shown at that pixel: whatever lies in
         focus was seen as it is, so anything beyond is a halo.
         """
-        assert self._low is not None and self._high is not None
-        planes = []
-        for sums in self._sums:
-            level = sums[-1] / self._weight_sums[-1]
-            for n in reversed(range(len(self._sizes) - 1)):
-                level = self._resolve(n, sums, level, sums[n])
-            planes.append(level)
-        picture = to_display(planes)
-        by_bands(keep_within, self._sizes[0][0], picture, self._low, self._high)
+        picture = to_display(self._planes(0, in_place=True))
+        self._keep_within_seen(picture)
         return picture
 
-    def _resolve(self, n: int, sums: list[Floats], coarse: Floats, level: Floats) -> Floats:
-        """Level ``n`` of the fused pyramid into ``level``, from the next coarser one."""
-        by_bands(resolve_band, self._sizes[n][0], sums[n], self._weight_sums[n], coarse, level)
-        return level
+    def _keep_within_seen(self, picture: NDArray[np.uint16]) -> None:
+        assert self._low is not None and self._high is not None
+        by_bands(keep_within, self._sizes[0][0], picture, self._low, self._high)
+
+    def _planes(self, finest: int, in_place: bool) -> list[Floats]:
+        """Blue, green and red at one level, linear light; ``in_place`` spends the sums."""
+        planes = []
+        for start, sums in zip(self._starts, self._sums, strict=True):
+            level = sums[-1] / self._weight_sums[-1]
+            for n in reversed(range(max(finest, start), len(self._sizes) - 1)):
+                total = sums[n - start]
+                into = total if in_place else np.empty(total.shape, np.float32)
+                halvings = int(self._fast and n == 0)
+                weights = self._weight_sums[n]
+                by_bands(resolve_band, total.shape[0], total, weights, halvings, level, into)
+                level = into
+            planes.append(level)
+        if not self._fast:
+            return planes
+        height, width = planes[0].shape
+        blue, red = (
+            plane if plane.shape == (height, width) else cv2.pyrUp(plane, dstsize=(width, height))
+            for plane in planes[1:]
+        )
+        channels: Floats = np.empty((3, height, width), np.float32)
+        by_bands(to_channels, height, planes[0], blue, red, channels)
+        return list(channels)

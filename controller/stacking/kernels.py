@@ -69,6 +69,52 @@ def to_grey(first: int, last: int, picture: Pixels, scale: float, grey: Floats) 
 
 
 @compiled
+def to_luma(first: int, last: int, picture: Pixels, table: Floats, luma: Floats) -> None:
+    """Picture (h, w, 3) -> mean linear light of its channels (h, w), green counted twice."""
+    for y in range(first, last):
+        for x in range(picture.shape[1]):
+            blue_and_red = table[picture[y, x, 0]] + table[picture[y, x, 2]]
+            luma[y, x] = (blue_and_red + 2 * table[picture[y, x, 1]]) * np.float32(0.25)
+
+
+@compiled
+def to_chroma(
+    first: int, last: int, picture: Pixels, channel: int, table: Floats, chroma: Floats
+) -> None:
+    """Picture (h, w, 3) -> linear light of a channel less the luma, at half size.
+
+    Pixel (x, y) of ``chroma`` lies on (2 x, 2 y), as a pyramid's next level does, and is a mean
+    weighted 1 2 1 either way.
+    """
+    height, width = picture.shape[:2]
+    for y in range(first, last):
+        for x in range(chroma.shape[1]):
+            total = np.float32(0)
+            for down in range(-1, 2):
+                row = min(max(2 * y + down, 0), height - 1)
+                for across in range(-1, 2):
+                    column = min(max(2 * x + across, 0), width - 1)
+                    blue, green = table[picture[row, column, 0]], table[picture[row, column, 1]]
+                    red = table[picture[row, column, 2]]
+                    here = blue if channel == 0 else red
+                    luma = (blue + 2 * green + red) * np.float32(0.25)
+                    total += (here - luma) * np.float32((2 - abs(down)) * (2 - abs(across)))
+            chroma[y, x] = total * np.float32(0.0625)
+
+
+@compiled
+def to_channels(
+    first: int, last: int, luma: Floats, blue: Floats, red: Floats, channels: Floats
+) -> None:
+    """Luma and the chromas of blue and red, all (h, w), -> linear blue, green, red (3, h, w)."""
+    for y in range(first, last):
+        for x in range(luma.shape[1]):
+            channels[0, y, x] = luma[y, x] + blue[y, x]
+            channels[1, y, x] = luma[y, x] - (blue[y, x] + red[y, x]) * np.float32(0.5)
+            channels[2, y, x] = luma[y, x] + red[y, x]
+
+
+@compiled
 def widen_bounds(
     first: int, last: int, picture: Pixels, spans: Spans, low: Pixels, high: Pixels
 ) -> None:
@@ -138,6 +184,24 @@ def detail_of(first: int, last: int, fine: Floats, coarse: Floats, detail: Float
 
 
 @compiled
+def detail_at_half(first: int, last: int, fine: Floats, coarse: Floats, detail: Floats) -> None:
+    """Mean over 2 x 2 pixels of ``|fine - expanded coarse|``; ``detail`` is ``coarse``'s size."""
+    mixed = np.empty(coarse.shape[1], np.float32)
+    row = np.empty(fine.shape[1], np.float32)
+    for y in range(first, last):
+        detail[y] = 0
+        count = min(2, fine.shape[0] - 2 * y)
+        for down in range(count):
+            expand_row(coarse, 2 * y + down, mixed, row)
+            for x in range(fine.shape[1] // 2):
+                left = abs(fine[2 * y + down, 2 * x] - row[2 * x])
+                right = abs(fine[2 * y + down, 2 * x + 1] - row[2 * x + 1])
+                detail[y, x] += (left + right) * np.float32(0.5 / count)
+        if fine.shape[1] % 2:
+            detail[y, -1] = detail[y, max(0, detail.shape[1] - 2)]
+
+
+@compiled
 def weigh(first: int, last: int, sharpness: Floats, spans: Spans, total: Floats) -> None:
     """Turn sharpness (h, w), in place, into its eighth power within the spans and 0 elsewhere.
 
@@ -157,28 +221,47 @@ def weigh(first: int, last: int, sharpness: Floats, spans: Spans, total: Floats)
 
 @compiled
 def add_band(
-    first: int, last: int, fine: Floats, coarse: Floats, weights: Floats, total: Floats
+    first: int,
+    last: int,
+    fine: Floats,
+    coarse: Floats,
+    weights: Floats,
+    halvings: int,
+    total: Floats,
 ) -> None:
-    """``total += weights * (fine - expanded coarse)``, (h, w)."""
+    """``total += weights * (fine - expanded coarse)``, (h, w).
+
+    ``weights`` are ``halvings`` times as coarse.
+    """
     mixed = np.empty(coarse.shape[1], np.float32)
     row = np.empty(fine.shape[1], np.float32)
     for y in range(first, last):
         expand_row(coarse, y, mixed, row)
         for x in range(fine.shape[1]):
-            total[y, x] += weights[y, x] * (fine[y, x] - row[x])
+            weight = weights[y >> halvings, x >> halvings]
+            total[y, x] += weight * (fine[y, x] - row[x])
 
 
 @compiled
 def resolve_band(
-    first: int, last: int, total: Floats, weight: Floats, coarse: Floats, level: Floats
+    first: int,
+    last: int,
+    total: Floats,
+    weights: Floats,
+    halvings: int,
+    coarse: Floats,
+    level: Floats,
 ) -> None:
-    """``level = total / weight + expanded coarse``, (h, w); ``level`` may be ``total``."""
+    """``level = total / weights + expanded coarse``, (h, w); ``level`` may be ``total``.
+
+    ``weights`` are ``halvings`` times as coarse.
+    """
     mixed = np.empty(coarse.shape[1], np.float32)
     row = np.empty(total.shape[1], np.float32)
     for y in range(first, last):
         expand_row(coarse, y, mixed, row)
         for x in range(total.shape[1]):
-            level[y, x] = total[y, x] / weight[y, x] + row[x]
+            level[y, x] = total[y, x] / weights[y >> halvings, x >> halvings] + row[x]
 
 
 @compiled

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from controller.errors import StackError
 from controller.stacking.align import Aligner
-from controller.stacking.blend import Blender
+from controller.stacking.blend import Blender, Quality
 from controller.stacking.depth import DepthTracker
 from controller.stacking.images import Picture, read_picture
 from controller.stacking.reach import valid_rect
-from controller.stacking.register import Transform
+from controller.stacking.register import Motion, Transform
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,20 @@ class Fused:
 
 
 class Stacker:
-    """Fuses the frames of one stack; the first frame added is the reference."""
+    """Fuses the frames of one stack; the first frame added is the reference.
 
-    def __init__(self) -> None:
-        self._aligner = Aligner()
+    Parameters
+    ----------
+    quality
+        ``fast`` takes about half the time of ``best``: see :class:`Blender`; frames are also
+        resampled linearly rather than by cubics.
+    motion
+        What may differ between two frames besides their focus.
+    """
+
+    def __init__(self, quality: Quality = "best", motion: Motion = Motion.SIMILARITY) -> None:
+        self._quality: Quality = quality
+        self._aligner = Aligner(motion)
         self._blender: Blender | None = None
         self._depth: DepthTracker | None = None
         self._shape: tuple[int, ...] = ()
@@ -98,7 +108,11 @@ class Stacker:
         return tuple(self._reports)
 
     def add(
-        self, frame: Picture | Path, index: int | None = None, z_um: float | None = None
+        self,
+        frame: Picture | Path,
+        index: int | None = None,
+        z_um: float | None = None,
+        name: str | None = None,
     ) -> FrameReport:
         """Align one frame and blend it in.
 
@@ -110,6 +124,8 @@ class Stacker:
             Of its slice, >= 0, each once; counted from 0 when not given.
         z_um
             Position of the slice along the axis, micrometres: for all frames of a stack or none.
+        name
+            What messages call the frame; a file's name by itself.
 
         Raises
         ------
@@ -119,7 +135,8 @@ class Stacker:
             Unreadable, of another size or type than the first, or index or position do not fit.
         """
         index = len(self._reports) if index is None else index
-        name = frame.name if isinstance(frame, Path) else f"frame {index}"
+        if name is None:
+            name = frame.name if isinstance(frame, Path) else f"frame {index}"
         if any(report.index == index for report in self._reports):
             raise StackError(f"{name}: slice {index} is in this stack already")
         picture = read_picture(frame) if isinstance(frame, Path) else frame
@@ -163,18 +180,19 @@ class Stacker:
     def _begin(self, picture: Picture, knows_um: bool) -> None:
         height, width = picture.shape[:2]
         self._shape, self._type, self._knows_um = picture.shape, picture.dtype, knows_um
-        self._blender = Blender(height, width)
+        self._blender = Blender(height, width, self._quality)
         self._depth = DepthTracker(height, width)
 
     def _warp(self, picture: Picture, to_frame: Transform) -> Picture:
         if self._warped is None:
             self._warped = np.empty_like(picture)
+        interpolation = cv2.INTER_LINEAR if self._quality == "fast" else cv2.INTER_CUBIC
         cv2.warpAffine(
             picture,
             to_frame,
             (picture.shape[1], picture.shape[0]),
             dst=self._warped,
-            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+            flags=interpolation | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REFLECT,
         )
         return self._warped

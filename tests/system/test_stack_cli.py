@@ -105,6 +105,37 @@ def test_depth_goes_where_asked(photos: Path, tmp_path: Path) -> None:
     assert left + 2 < right, "the specimen rises from left to right, in slices"
 
 
+def test_fast_is_another_picture_of_the_same_thing(
+    made: MadeStack, photos: Path, tmp_path: Path
+) -> None:
+    for quality in ("fast", "best"):
+        assert (
+            stack(photos, "-o", tmp_path / f"{quality}.png", "--quality", quality).returncode == 0
+        )
+    fast, best = (cv2.imread(str(tmp_path / f"{q}.png"), -1) for q in ("fast", "best"))
+    assert not np.array_equal(fast, best)
+    assert psnr_db(fast, made.truth) > 34
+
+
+def test_crop_valid_keeps_what_all_frames_show(photos: Path, tmp_path: Path) -> None:
+    out, depth = tmp_path / "out.png", tmp_path / "depth.tif"
+    figures = stack_json(photos, "-o", out, "--depth", depth, "--crop", "valid")
+    _, _, width, height = figures["valid_rect"]
+    assert cv2.imread(str(out)).shape == (height, width, 3)
+    assert tifffile.imread(depth).shape == (height, width)
+
+
+def test_what_may_differ_between_frames_is_the_users_choice(photos: Path, tmp_path: Path) -> None:
+    def transforms(align: str) -> np.ndarray[Any, Any]:
+        figures = stack_json(photos, "-o", tmp_path / "out.jpg", "--align", align)
+        return np.array(figures["transforms"])
+
+    assert np.array_equal(transforms("none"), np.tile(np.eye(2, 3), (6, 1, 1)))
+    shifts = transforms("shift")
+    assert np.allclose(shifts[:, :, :2], np.eye(2))
+    assert np.ptp(shifts[:, :, 2]) > 0.5
+
+
 def test_one_frame_comes_back(made: MadeStack, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "one.png"), made.frames[0])
     assert stack(tmp_path / "one.png", "-o", tmp_path / "out.png").returncode == 0

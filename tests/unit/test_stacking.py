@@ -234,3 +234,25 @@ def _dimmed(frame: npt.NDArray[np.generic], rng: np.random.Generator) -> npt.NDA
     """Large forms only, and noise."""
     forms = cv2.GaussianBlur(frame.astype(np.float32), (0, 0), 25)
     return np.clip(forms + rng.normal(0, 1, forms.shape), 0, 255).astype(np.uint8)
+
+
+def test_fast_beats_the_best_frame_too(made: MadeStack, fused: Fused) -> None:
+    stacker = Stacker("fast")
+    for k, frame in enumerate(made.frames):
+        stacker.add(frame, k, k * 50.0)
+    shown = stacker.preview(100)
+    fast = stacker.finish()
+    best_frame = max(psnr_db(frame, made.truth) for frame in made.frames)
+    assert psnr_db(fast.image, made.truth) > best_frame + 2
+    assert fast.valid_rect == fused.valid_rect
+    # The preview is the same picture, smaller: colours in their places.
+    small = cv2.resize(fast.image, shown.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(small.astype(float) - shown).mean() < 0.02 * 65535
+
+
+def test_fast_gives_colours_back_as_they_are(made: MadeStack) -> None:
+    plain = np.empty((64, 97, 3), np.uint8)
+    plain[:] = 40, 90, 200
+    stacker = Stacker("fast")
+    stacker.add(plain)
+    assert np.abs(to_8_bit(stacker.finish().image).astype(int) - plain).max() <= 1
