@@ -113,6 +113,7 @@ class VirtualRun:
         progress = None
         if resumed:
             self._build_drivers()
+            self.commands = Commands(self.clock)
             progress = read_progress(self.plan, read_journal(path), self.folder)
         journal = Journal(path, self.clock.now, resumed)
         if self.listen is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -10,11 +11,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from controller.journal import Entry
-from controller.quantity import format_length
+from controller.quantity import format_duration, format_length
 from controller.states import State
 
 #: Without a terminal a line is printed at most this often.
 _LINE_EVERY_S = 5.0
+
+_REMEDIES = {
+    "retry": "trying the slice again",
+    "recover": "opening the device anew",
+    "pause": "pausing",
+    "finish": "finishing the other slices first",
+    "stop": "the run ends here",
+}
 
 
 class RunDisplay:
@@ -26,12 +35,14 @@ class RunDisplay:
         On standard error: standard output is for the result.
     slices
         How many are planned; inserted ones are added as they come.
+    done
+        How many an interrupted run had counted already.
     """
 
-    def __init__(self, console: Console, slices: int) -> None:
+    def __init__(self, console: Console, slices: int, done: int = 0) -> None:
         self._console = console
         self._slices = slices
-        self._done = 0
+        self._done = done
         self._last_line_s = time.monotonic()
         self._progress = Progress(
             TextColumn("{task.description:<11}"),
@@ -42,7 +53,7 @@ class RunDisplay:
             console=console,
             disable=not console.is_terminal,
         )
-        self._task = self._progress.add_task("starting", total=slices, where="")
+        self._task = self._progress.add_task("starting", total=slices, completed=done, where="")
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -70,7 +81,13 @@ class RunDisplay:
             self._progress.update(self._task, total=self._slices)
             self._say(f"{len(fields['positions_um'])} slice(s) inserted: {fields['why']}")
         elif entry.event == "fault":
-            self._say(f"{fields['message']}; trying slice {fields['slice']} again")
+            self._say(f"{fields['message']} ({_REMEDIES[fields['remedy']]})")
+        elif entry.event == "left_out":
+            self._say(f"slice {fields['slice']} is left out for now")
+        elif entry.event == "paused":
+            self._say(f"paused: {fields['why']}")
+        elif entry.event == "unpaused":
+            self._say(f"going on after {format_duration(fields['paused_s'])}: {fields['why']}")
         elif entry.event == "drained" and fields["files"]:
             self._say(f"left in the camera by somebody else: {', '.join(fields['files'])}")
         elif entry.event == "homed":
@@ -89,4 +106,6 @@ class RunDisplay:
             self._say(f"slice {self._done} of {self._slices} at {format_length(achieved_um)}")
 
     def _say(self, text: str) -> None:
-        self._console.print(text, markup=False)
+        # A run does not end because nobody can read along: a closed terminal fails every word.
+        with suppress(OSError):
+            self._console.print(text, markup=False)

@@ -11,8 +11,9 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from controller.cli.control import commanded
 from controller.cli.display import RunDisplay
-from controller.cli.signals import stopped_by_signals
+from controller.cli.status import RunStatus
 from controller.errors import MacrorailError
 from controller.instrument import Rig
 from controller.journal import JOURNAL, Journal, read_journal, write_whole
@@ -24,7 +25,7 @@ from controller.proving import proof_settings
 from controller.report import write_report
 from controller.resume import Progress
 from controller.rig import connect
-from controller.runner import RunEnd, Runner
+from controller.runner import Care, RunEnd, Runner
 from controller.stacking.stream import RunStream
 from controller.states import FinishReason, State
 
@@ -70,24 +71,33 @@ def carry_out(job: Job, console: Console, as_json: bool) -> None:
 
 def _walk(job: Job, console: Console) -> RunEnd:
     resumed = (job.folder / JOURNAL).exists()
+    slices = len(job.plan.slices)
+    done = len(job.progress.counted) if job.progress else 0
+    status = RunStatus(job.folder.name, slices, done)
     with (
         connect(job.rig, log_folder=job.folder) as instrument,
         closing(Journal(job.folder / JOURNAL, instrument.clock.now, resumed)) as journal,
         closing(RunStream(job.folder, job.plan.object_pixel_um)) as stream,
-        RunDisplay(console, len(job.plan.slices)) as display,
-        stopped_by_signals(instrument.clock),
+        RunDisplay(console, slices, done) as display,
+        commanded(job.folder, instrument.clock, status, console) as commands,
         ExitStack() as closing_proof,
     ):
         proof = None
         if job.wanted.proof.images == "on":
             settings = proof_settings(job.plan, job.wanted, job.rig)
             proof = closing_proof.enter_context(closing(RunProof(settings, job.folder)))
+
+        def entered(state: State) -> None:
+            status.entered(state)
+            display.entered(state)
+
         journal.listen(display.heard)
+        journal.listen(status.heard)
         journal.append(
             "resumed" if resumed else "started",
             run=job.folder.name,
             specimen=job.wanted.specimen.model_dump(mode="json"),
-            slices=len(job.plan.slices),
+            slices=slices,
             bench=instrument.bench_address,
         )
         runner = Runner(
@@ -101,9 +111,10 @@ def _walk(job: Job, console: Console) -> RunEnd:
             job.folder / "frames",
             journal,
             stream,
-            display.entered,
+            entered,
             job.progress,
             proof,
+            Care(commands=commands),
         )
         return runner.run()
 

@@ -1,4 +1,4 @@
-"""Every row of the policy table, carried out: the remedies it lists, in their order, and its end."""
+"""Every row of the policy table, carried out: its remedies in their order, and its end."""
 
 from __future__ import annotations
 

@@ -1,0 +1,145 @@
+"""A socket in the run folder on which other programs command a run: JSON, a line each way.
+
+``{"do": "pause"}`` (or ``resume``, ``stop``, ``abort``, ``emergency``, ``status``) is answered
+with the run's status, or with ``{"error": "..."}`` and nothing done.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from controller.cli.status import RunStatus
+from controller.commands import Commands
+from controller.states import FINAL, State
+
+SOCKET = "command.sock"
+_LONGEST_LINE = 4096
+#: World states in which nothing is left to pause.
+_PAST_PAUSING = FINAL | {State.FINISHING}
+_BY = "the command socket"
+
+
+class CommandServer:
+    """Answers on the socket until it is closed.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    commands
+        Takes what is commanded.
+    status
+        What is answered.
+
+    Raises
+    ------
+    OSError
+        The folder's file system has no sockets.
+    """
+
+    def __init__(self, folder: Path, commands: Commands, status: RunStatus) -> None:
+        self._commands = commands
+        self._status = status
+        self._path = folder / SOCKET
+        with suppress(FileNotFoundError):
+            self._path.unlink()  # of a controller that was killed: the journal's lock is ours
+        with _short(self._path) as address:
+            self._server = _Server(address, self._handler())
+        # Only who may write the run's files may command it.
+        self._path.chmod(0o600)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop answering and remove the socket."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        with suppress(FileNotFoundError):
+            self._path.unlink()
+
+    def answer(self, line: bytes) -> dict[str, Any]:
+        """Do what a line says."""
+        try:
+            asked = json.loads(line)
+            verb = asked["do"]
+        except (ValueError, TypeError, KeyError):
+            return {"error": 'write one JSON object on a line, such as {"do": "status"}'}
+        verbs: dict[str, Callable[[], str | None]] = {
+            "status": lambda: None,
+            "pause": self._pause,
+            "resume": self._resume,
+            "stop": lambda: self._commands.stop(_BY),
+            "abort": lambda: self._commands.abort(_BY),
+            "emergency": lambda: self._commands.emergency(_BY),
+        }
+        if not isinstance(verb, str) or verb not in verbs:
+            return {"error": f"there is no '{verb}'; there are {', '.join(verbs)}"}
+        refused = verbs[verb]()
+        return {"error": refused} if refused else self._status.to_dict()
+
+    def _pause(self) -> str | None:
+        if self._status.state in _PAST_PAUSING:
+            return f"the run is {self._status.state.value}: there is nothing to pause any more"
+        self._commands.pause(_BY)
+        return None
+
+    def _resume(self) -> str | None:
+        if self._status.state is not State.PAUSED and self._commands.wants_pause is None:
+            return f"the run is {self._status.state.value}, not paused"
+        self._commands.resume(_BY)
+        return None
+
+    def _handler(self) -> type[socketserver.StreamRequestHandler]:
+        answer = self.answer
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                with suppress(OSError):  # who hangs up does not want the answer
+                    while line := self.rfile.readline(_LONGEST_LINE):
+                        self.wfile.write(json.dumps(answer(line)).encode() + b"\n")
+
+        return Handler
+
+
+def ask_run(folder: Path, verb: str, timeout_s: float = 5.0) -> dict[str, Any]:
+    """Send one command to the run in ``folder``.
+
+    Raises
+    ------
+    OSError
+        Nobody is at work there.
+    """
+    with socket.socket(socket.AF_UNIX) as connection, _short(folder / SOCKET) as address:
+        connection.settimeout(timeout_s)
+        connection.connect(address)
+        connection.sendall(json.dumps({"do": verb}).encode() + b"\n")
+        with connection.makefile("rb") as lines:
+            answer: dict[str, Any] = json.loads(lines.readline())
+    return answer
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    # A connection that nobody closes must not keep a finished run from ending.
+    block_on_close = False
+
+
+@contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """A short name for a socket: its address is limited to some 100 bytes, a folder's is not."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
