@@ -18,7 +18,7 @@ from controller.proof.measure import Floats, Measurement
 EXPOSURE_EV = 0.15
 """Lamps flicker by a hundredth of this; a flash that did not fire is many times as much."""
 
-SMEAR = 0.2
+SMEAR = 0.17
 """Loss of detail along one direction against across it, in the logarithm of sharpness, on average
 over both neighbours. Defocus takes as much from both directions; a smear of three pixels takes
 more than this along its own."""

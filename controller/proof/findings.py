@@ -34,10 +34,16 @@ _LEAST_SLICES = 4
 _LEAST_TILES = 8
 _RISING = 0.05
 _BEYOND = 0.5
+# Somewhat before the last band ends: a slice too many is cheaper than a blurred rim.
+_PAST_END = 0.35
 _FARTHEST = 4.0
 _END_TILES = 3
 _END_SHARE = 0.005
 _AT_ONCE = 3
+# Peaks outside are guessed from one flank; what is nearer first, then look again.
+_MODEST = 0.25
+# What is left unknown of lost steps, in depths of field.
+_DOUBT = 0.1
 _ENOUGH_INNER = 8
 
 
@@ -108,7 +114,7 @@ def find(looks: Sequence[Look], settings: ProofSettings) -> Findings:
     true_um = scale.to_um(located.u)
     peak_um = scale.to_um(located.curves.peak)
     near, far = _rising(located.curves, located.u, table)
-    coverage = _coverage(true_um, dof_um, settings)
+    coverage = _coverage(true_um, dof_um, located.departures, settings)
     state, gaps = _covered(peak_um, true_um, dof_um, coverage, table)
     lost_um = _lost(located.departures, dof_um)
     ends_um = _extensions(peak_um, near, far, true_um, dof_um, settings)
@@ -169,11 +175,14 @@ def _nothing(looks: Sequence[Look]) -> Findings:
     )
 
 
-def _coverage(true_um: Floats, dof_um: Floats, settings: ProofSettings) -> Coverage:
+def _coverage(
+    true_um: Floats, dof_um: Floats, departures: Sequence[Departure], settings: ProofSettings
+) -> Coverage:
     """Overlap of the true places, over the range and whatever was shot beyond it."""
     bands = [Band(float(p), float(d)) for p, d in zip(true_um, dof_um, strict=True)]
+    doubt_um = _DOUBT * float(dof_um.mean()) if any(d.slices is None for d in departures) else 0.0
     near_um = min(settings.near_um, float(true_um.min()))
-    far_um = max(settings.far_um, float(true_um.max()))
+    far_um = max(settings.far_um + doubt_um, float(true_um.max()))
     return prove(bands, near_um, far_um, settings.minimum_overlap)
 
 
@@ -189,8 +198,8 @@ def _rising(curves: Curves, u: Floats, table: Table) -> tuple[NDArray[np.bool_],
         return np.asarray(up.all(axis=1), np.bool_)
 
     first, last, peak = u[order[0]], u[order[-1]], curves.peak
-    before = (peak < first - _BEYOND) & (peak > first - _FARTHEST)
-    behind = (peak > last + _BEYOND) & (peak < last + _FARTHEST)
+    before = (peak < first - _PAST_END) & (peak > first - _FARTHEST)
+    behind = (peak > last + _PAST_END) & (peak < last + _FARTHEST)
     near = np.asarray(rises(order[0], order[1]) & before, np.bool_)
     far = np.asarray(rises(order[-1], order[-2]) & behind, np.bool_)
     enough = max(_END_TILES, round(_END_SHARE * len(curves.peak)))
@@ -212,7 +221,7 @@ def _extensions(
         if not rising.any():
             continue
         step_um = (1 - settings.planned_overlap) * dof_um[end]
-        reach_um = float(np.median(outwards * (peak_um[rising] - true_um[end])))
+        reach_um = float(np.quantile(outwards * (peak_um[rising] - true_um[end]), _MODEST))
         count = int(np.clip(round(reach_um / step_um), 1, _AT_ONCE))
         positions += [float(true_um[end] + outwards * step_um * k) for k in range(1, count + 1)]
     low_um, high_um = settings.near_um - settings.extend_um, settings.far_um + settings.extend_um

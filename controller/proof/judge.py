@@ -24,7 +24,8 @@ from controller.proof.faults import (
 from controller.proof.measure import Measurement, measure
 from controller.proof.settings import FUSE, RESHOOT, STOP, ProofSettings
 
-_LEAST_MOVE_DOF = 0.25
+# Shorter moves change too little, and longer ones no more than these do.
+_LEAST_MOVE_DOF, _LONGEST_MOVE_DOF = 0.25, 1.5
 _WITHOUT_PICTURE = frozenset({"damaged", "frozen"})
 
 
@@ -173,6 +174,6 @@ def _at_once(seen: Measurement, reference: Measurement) -> Fault | None:
 
 def _per_dof(look: Look, before: Look) -> float | None:
     moved_dof = abs(look.position_um - before.position_um) / look.dof_um
-    if moved_dof < _LEAST_MOVE_DOF:
+    if not _LEAST_MOVE_DOF <= moved_dof <= _LONGEST_MOVE_DOF:
         return None
     return change(look.seen, before.seen) / moved_dof

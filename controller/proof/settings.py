@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -43,6 +44,8 @@ class ProofSettings:
         How often one slice is shot again.
     optics
         What the rig claims.
+    nothing_beyond_um
+        Position beyond which there is nothing to be seen: infinity, on a lens that gets there.
     policy
         ``reshoot``, ``fuse`` or ``stop`` by kind of fault.
     """
@@ -58,3 +61,4 @@ class ProofSettings:
     reshoots: int
     optics: Optics
     policy: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_POLICY))
+    nothing_beyond_um: float = math.inf
