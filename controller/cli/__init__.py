@@ -12,6 +12,9 @@ import typer
 from controller.cli.calibrate import calibrate
 from controller.cli.check import check
 from controller.cli.dof import dof
+from controller.cli.firmware import firmware
+from controller.cli.home import home
+from controller.cli.jog import jog
 from controller.cli.messages import message_console
 from controller.cli.plan import plan
 from controller.cli.policies import policies
@@ -37,9 +40,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verb in (plan, check, run, resume, stack, dof, policies, serve, report):
+for verb in (plan, check, run, resume, stack, dof, policies, serve, report, home):
     app.command()(verb)
+# '-50um' is a distance, not an option.
+app.command(context_settings={"ignore_unknown_options": True})(jog)
 app.add_typer(calibrate)
+app.add_typer(firmware)
 
 
 def main(arguments: list[str] | None = None) -> int:

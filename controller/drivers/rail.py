@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Self
 
-from pydantic import Field, model_validator
-
-from controller.document import key_error
 from controller.drivers.codes import STOPS
 from controller.drivers.link import Link, Refused, open_port
-from controller.drivers.wire import Shots, Status, shots_of
+from controller.drivers.rail_options import SPEEDS_STEPS_S, RailOptions
+from controller.drivers.wire import Greeting, Shots, Status, shots_of
 from controller.errors import (
     DeviceError,
     DeviceTimeout,
@@ -19,13 +16,14 @@ from controller.errors import (
     RailAlarm,
     WireError,
 )
-from controller.instrument import AxisSection
 from controller.interfaces import AxisReport, Context, CountCheck
-from controller.quantity import Acceleration, Count, Duration, Length, format_length
+from controller.quantity import format_length
 
 _POLL_S = 0.05
-_SPEEDS_STEPS_S = (50, 20_000)
-_ACCELERATIONS_STEPS_S2 = (100, 200_000)
+_SWITCH_QUIET_S = 0.02
+_HOME_SWITCH = 1
+_FLASH_LATEST_S = 1.0
+
 
 _NEXT: dict[str, str] = {
     "limit_min": "see what pushed it there or whether a wire is loose, then home the rail",
@@ -47,90 +45,8 @@ class SerialRail:
     play never shows; every rest is checked against the board's own count.
     """
 
-    class Options(AxisSection):
-        """Keys of a rig's axis section.
-
-        Attributes
-        ----------
-        port
-            Serial port, or ``bench``.
-        lead_um
-            How far one turn of the screw moves the carriage, micrometres.
-        steps_per_revolution, microsteps
-            Of the motor, and of its driver.
-        acceleration_um_s2
-            Of the ramps, micrometres per second squared.
-        home_clearance_um
-            How far from the home switch the carriage comes to rest after homing; the travel
-            must not start nearer to it.
-        backlash_um
-            By how much more than the screw's play a move away from the specimen overshoots
-            before it returns.
-        host_silence_s
-            World time without a word from us after which the board stops by itself.
-        motor_off_after_s
-            World time at rest after which the motor is switched off, and the rail has to be homed
-            before it moves again; ``None`` lets it hold for ever, as a vertical rail must.
-        check_every_slices
-            How often a run touches the home switch again to see whether the motor lost steps; at
-            the end of a run it always does.
-        check_tolerance_um
-            A larger error puts the slices since the check before in doubt; two full steps of the
-            motor when not given.
-        """
-
-        port: str
-        lead_um: Length = Field(alias="lead", default=2000.0, gt=0)
-        steps_per_revolution: int = Field(default=200, gt=0)
-        microsteps: int = Field(default=16, gt=0)
-        acceleration_um_s2: Acceleration = Field(alias="acceleration", default=20_000.0, gt=0)
-        home_clearance_um: Length = Field(alias="home_clearance", default=200.0, gt=0)
-        backlash_um: Length = Field(alias="backlash", default=50.0, ge=0)
-        host_silence_s: Duration = Field(alias="host_silence", default=2.0, ge=0.1, le=600)
-        motor_off_after_s: Duration | None = Field(
-            alias="motor_off_after", default=None, ge=1, le=86_400
-        )
-        check_every_slices: Count | None = Field(alias="check_every", default=None, ge=1)
-        check_tolerance_um: Length | None = Field(alias="check_tolerance", default=None, ge=0)
-
-        @property
-        def um_per_step(self) -> float:
-            """Micrometres of one microstep."""
-            return self.lead_um / (self.steps_per_revolution * self.microsteps)
-
-        @property
-        def tolerated_um(self) -> float:
-            """Error of the count that is still taken for the switch's own spread, micrometres.
-
-            A stepper that loses its step falls into the next place where its coils fit, which is
-            four full steps away: half of that tells loss from spread.
-            """
-            if self.check_tolerance_um is not None:
-                return self.check_tolerance_um
-            return 2 * self.lead_um / self.steps_per_revolution
-
-        @model_validator(mode="after")
-        def _the_board_can(self) -> Self:
-            _check_range("speed", self.speed_um_s / self.um_per_step, _SPEEDS_STEPS_S, "steps/s")
-            _check_range(
-                "acceleration",
-                self.acceleration_um_s2 / self.um_per_step,
-                _ACCELERATIONS_STEPS_S2,
-                "steps/s²",
-            )
-            if self.travel.from_um < self.home_clearance_um:
-                raise key_error(
-                    "travel",
-                    f"must not start nearer to the home switch than 'home_clearance' "
-                    f"({format_length(self.home_clearance_um)}), or a move would press it",
-                )
-            if self.home_clearance_um < 2 * self.backlash_um:
-                raise key_error(
-                    "home_clearance",
-                    f"must be at least twice 'backlash' ({format_length(self.backlash_um)}), or "
-                    f"taking up the play would press the home switch",
-                )
-            return self
+    class Options(RailOptions):
+        """Keys of a rig's axis section."""
 
     def __init__(self, options: Options, context: Context) -> None:
         self._options = options
@@ -139,6 +55,7 @@ class SerialRail:
         self._um_per_step = options.um_per_step
         self._backlash_steps = math.ceil(options.backlash_um / self._um_per_step)
         self._link: Link | None = None
+        self._greeting: Greeting | None = None
         self._travel_um = options.allowed_um
         self._lowest, self._highest = 0, 0
         # Where the newest rest left the carriage, steps; None while that is not known.
@@ -167,7 +84,7 @@ class SerialRail:
         name = port if isinstance(port, str) else "the bench"
         link = Link(open_port(port), name)
         try:
-            greeting = link.hello()
+            self._greeting = greeting = link.hello()
             self._link = link
             # A board that was not reset may still be stopping what an earlier host had started.
             status = self._wait_for_rest(link)
@@ -195,7 +112,7 @@ class SerialRail:
         self._motion = self._ask(
             "HOME",
             round(search_um / self._um_per_step),
-            max(round(speed / self._um_per_step), _SPEEDS_STEPS_S[0]),
+            max(round(speed / self._um_per_step), SPEEDS_STEPS_S[0]),
             clearance,
         )
         # Backing off and touching the switch again is slow, a few seconds at most.
@@ -228,6 +145,41 @@ class SerialRail:
         self.home()
         return self._opened().status().slip * self._um_per_step
 
+    def measure_play(self) -> float:
+        """How far the screw turns back, by the home switch, before the carriage follows it.
+
+        Homes, drives onto the switch and comes back a step at a time until the switch opens. What
+        the switch itself needs to open counts too.
+
+        Returns
+        -------
+        float
+            Micrometres.
+
+        Raises
+        ------
+        DeviceError
+            The switch has not opened within ``home_clearance``.
+        """
+        clearance = round(self.home() / self._um_per_step)
+        try:
+            self._ask("LIMITS", 0, self._highest)
+            for step in range(clearance + 1):
+                self._go(step)
+                self._finish_leg()
+                self._clock.sleep(_SWITCH_QUIET_S)
+                if not self._opened().status().inputs & _HOME_SWITCH:
+                    # Without any play it opens with the first step away from it.
+                    return (step - 1) * self._um_per_step
+        finally:
+            self._approached = False
+            self._configure()
+        raise DeviceError(
+            f"the home switch had not opened {format_length(self._options.home_clearance_um)} from "
+            f"where it closed; raise 'home_clearance' in the rig file, or see whether the nut is "
+            f"loose"
+        )
+
     def start_move(self, position_um: float) -> None:
         low_um, high_um = self._travel_um
         if not low_um <= position_um <= high_um:
@@ -257,17 +209,33 @@ class SerialRail:
         self._target = None
         return target * self._um_per_step
 
-    def expose(self, focus_s: float, release_s: float) -> None:
+    def expose(self, focus_s: float, release_s: float) -> Shots:
         """Press the camera's cable: the focus line alone, then the release line as well.
 
-        Returns once the board has begun; world time. Nothing moves until it has let go.
+        Returns when it was let go and the camera has had a second to flash; world time.
 
         Raises
         ------
         RailAlarm
             The rail moves, or the shutter is pressed already.
+        DeviceTimeout
+            The board has not let go.
         """
+        before = self.shots().pulses
         self._ask("EXPOSE", round(focus_s * 1000), round(release_s * 1000))
+        deadline_s = self._clock.now() + focus_s + release_s + _FLASH_LATEST_S
+        while self._clock.now() < deadline_s:
+            self._clock.sleep(_POLL_S)
+            shots = self.shots()
+        if shots.pulses == before or shots.lasted_us == 0:
+            raise DeviceTimeout(f"the board has not let go of the shutter: {shots}; reset it")
+        return shots
+
+    def inspect(self) -> tuple[Greeting, Status]:
+        """What the board said when it was opened, and what it says now."""
+        link = self._opened()
+        assert self._greeting is not None
+        return self._greeting, link.status()
 
     def shots(self) -> Shots:
         """What the camera's cable did and what its hot shoe saw since the board's reset."""
@@ -432,14 +400,4 @@ class SerialRail:
             status.stop,
             f"the rail stopped while {what}: {STOPS[status.stop]}; {where}; "
             f"{_NEXT.get(status.stop, 'home it before it moves again')}",
-        )
-
-
-def _check_range(key: str, steps: float, limits: tuple[int, int], unit: str) -> None:
-    low, high = limits
-    if not low <= steps <= high:
-        raise key_error(
-            key,
-            f"asks the motor for {steps:.0f} {unit}, the board can do {low} to {high}; change it, "
-            f"or 'microsteps'",
         )

@@ -104,7 +104,7 @@ def test_a_jam_is_reported_in_micrometres_and_its_slices_are_shot_again(tmp_path
     assert bad in manifest["count_checks"]
     # What is fused is what the carriage truly stood at.
     assert isinstance(run.stream, Fused)
-    truth = dict((said_um, true_um) for true_um, said_um in seen)
+    truth = {said_um: true_um for true_um, said_um in seen}
     for counted in manifest["slices"]:
         assert run.stream.frames[counted["index"]].name == Path(counted["frame"]).name
         assert truth[counted["achieved_um"]] == counted["achieved_um"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from controller.cli.calibrate.backlash import backlash
 from controller.cli.calibrate.lens import lens
 
 calibrate = typer.Typer(
@@ -11,6 +12,7 @@ calibrate = typer.Typer(
     no_args_is_help=True,
 )  # fmt: skip
 calibrate.command()(lens)
+calibrate.command()(backlash)
 
 
 @calibrate.callback()
