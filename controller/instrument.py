@@ -15,6 +15,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 
 from controller.document import Document, Section, key_error, read_document
 from controller.errors import ConfigError
+from controller.far_focus import FarFocus
 from controller.quantity import (
     Acceleration,
     DataSize,
@@ -122,6 +123,11 @@ class AxisSection(Section):
         """
         del position_um
         return magnification
+
+    @property
+    def far_focus(self) -> FarFocus | None:
+        """Distances of a lens that focuses up to infinity; ``None`` where positions are planes."""
+        return None
 
 
 class OpticsSection(Section):

@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any
 
 from controller.errors import OverlapError, PlanError
+from controller.far_focus import FarFocus
 from controller.instrument import AxisSection, Rig
 from controller.optics import (
     PIXELS_PER_COC,
@@ -24,9 +25,11 @@ from controller.optics import (
     object_pixel_um,
 )
 from controller.overlap import Band, Gap, prove
-from controller.protocol import Protocol
+from controller.protocol import Protocol, Range
 from controller.quantity import format_fraction, format_length
 
+# How far a rig's magnification may be from what its lens file says.
+_MAGNIFICATION_TOLERANCE = 0.05
 # A last distance shorter than this share of a step is rounding, not a slice of its own.
 _ROUNDING = 1e-9
 # Beside the frames: the fused picture in 16 bits, the depth map, and previews.
@@ -65,11 +68,15 @@ class SweepOptics:
 
     def magnification_at(self, position_um: float) -> float:
         """Magnification with the axis at ``position_um``."""
+        if self.axis.far_focus is not None:
+            return self.axis.far_focus.magnification(position_um, self.pupil_ratio)
         return self.axis.magnification_at(position_um, self.magnification)
 
     def at(self, position_um: float) -> DepthOfField:
-        """Depth of field with the axis at ``position_um``."""
+        """Depth of field with the axis at ``position_um``, in the axis's positions."""
         m = self.magnification_at(position_um)
+        if self.axis.far_focus is not None:
+            return self._far(self.axis.far_focus, position_um, m)
         if self.f_number is None:
             assert self.na is not None
             effective = effective_f_number_of_na(self.na, m)
@@ -78,6 +85,32 @@ class SweepOptics:
         else:
             effective = effective_f_number(self.f_number, m, self.pupil_ratio)
         return depth_of_field(effective, m, self.coc_um, self.wavelength_um)
+
+    def _far(self, far: FarFocus, position_um: float, m: float) -> DepthOfField:
+        assert self.f_number is not None, "a lens with a focal length has an aperture"
+        marked = self.f_number
+        if self.f_number_is == "effective":
+            marked /= 1 + m / self.pupil_ratio
+        return far.depth_of_field(
+            position_um, marked, self.pupil_ratio, self.coc_um, self.wavelength_um
+        )
+
+
+@dataclass(frozen=True)
+class SharpDistances:
+    """Between which distances a slice is sharp, micrometres; ``None`` is infinity.
+
+    Attributes
+    ----------
+    focus_um
+        In focus.
+    from_um, to_um
+        The near and the far edge of the depth of field: far from equal, up to infinity.
+    """
+
+    focus_um: float | None
+    from_um: float | None
+    to_um: float | None
 
 
 @dataclass(frozen=True)
@@ -97,7 +130,9 @@ class PlannedSlice:
     criterion
         Which one limits: ``geometric`` or ``wave``.
     magnification, effective_f_number, um_per_px
-        Of the picture there.
+        Of the picture there; at infinity a pixel spans nothing that could be told (``None``).
+    distances
+        What the position means in front of a lens that focuses up to infinity.
     """
 
     index: int
@@ -107,7 +142,15 @@ class PlannedSlice:
     criterion: str
     magnification: float
     effective_f_number: float
-    um_per_px: float
+    um_per_px: float | None
+    distances: SharpDistances | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``plan.json`` has it; distances only where there are any."""
+        told = asdict(self)
+        if self.distances is None:
+            del told["distances"]
+        return told
 
 
 @dataclass(frozen=True)
@@ -144,7 +187,9 @@ class Plan:
     @property
     def object_pixel_um(self) -> float:
         """What a pixel spans on the specimen in the first slice, micrometres."""
-        return self.slices[0].um_per_px
+        first_um = self.slices[0].um_per_px
+        assert first_um is not None, "a range begins nearer than infinity"
+        return first_um
 
     def dof_um_at(self, position_um: float) -> float:
         """Limiting depth of field with the axis at ``position_um``."""
@@ -153,7 +198,7 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """As ``plan.json`` has it: plain numbers with their units in the names."""
         return {
-            "slices": [asdict(planned) for planned in self.slices],
+            "slices": [planned.to_dict() for planned in self.slices],
             "near_um": self.near_um,
             "far_um": self.far_um,
             "minimum_overlap": self.minimum_overlap,
@@ -178,12 +223,12 @@ def make_plan(protocol: Protocol, rig: Rig) -> Plan:
     low_um, high_um = rig.axis.allowed_um
     if protocol.closest_approach_um is not None:
         high_um = min(high_um, protocol.closest_approach_um)
-    near_um, far_um = protocol.range.nearest_um, protocol.range.farthest_um
+    near_um, far_um = _ends_um(protocol.range, rig)
     _check_limits(near_um, far_um, low_um, high_um, rig.axis.travel.to_um)
     optics = _sweep_optics(protocol, rig)
-    targets_um = list(_targets(protocol, optics))
+    targets_um = list(_targets(protocol, optics, near_um, far_um))
     slices = tuple(_planned(targets_um, optics, rig.camera.pixel_pitch_um))
-    _check_overlap(slices, protocol)
+    _check_overlap(slices, protocol, near_um, far_um)
     pixels = rig.camera.image_width * rig.camera.image_height
     return Plan(
         slices=slices,
@@ -208,6 +253,37 @@ def move_s(distance_um: float, axis: AxisSection) -> float:
     if distance_um < speed**2 / acceleration:
         return 2 * math.sqrt(distance_um / acceleration)
     return distance_um / speed + speed / acceleration
+
+
+def _ends_um(wanted: Range, rig: Rig) -> tuple[float, float]:
+    """The range's ends as positions of the axis."""
+    far = rig.axis.far_focus
+    if far is not None:
+        m = far.magnification(0.0, rig.optics.pupil_ratio)
+        if abs(m / rig.optics.magnification - 1) > _MAGNIFICATION_TOLERANCE:
+            raise PlanError(
+                f"optics.magnification: the rig says {rig.optics.magnification:g} at the lens's "
+                f"nearest distance, but its lens file's focal length and distance give {m:.4g}; "
+                f"correct the wrong one"
+            )
+    if wanted.from_um is None or wanted.to_um is None:
+        if far is not None and not wanted.nearest_um < far.infinity_um:
+            raise PlanError(
+                f"range: must begin nearer than infinity, which lies at "
+                f"{_place(far.infinity_um)} on this axis"
+            )
+        return wanted.nearest_um, wanted.farthest_um
+    if far is None:
+        raise PlanError(
+            "range: 'from' and 'to' are distances from the lens, and this rig's axis tells none; "
+            "give 'near' and 'far' positions instead"
+        )
+    if wanted.from_um < far.nearest_um:
+        raise PlanError(
+            f"range: {format_length(wanted.from_um)} is nearer than the lens focuses, which is "
+            f"{format_length(far.nearest_um)}; begin there, or use a lens that focuses nearer"
+        )
+    return far.position_um(wanted.from_um), far.position_um(wanted.to_um)
 
 
 def _check_limits(
@@ -253,14 +329,16 @@ def _sweep_optics(protocol: Protocol, rig: Rig) -> SweepOptics:
     )
 
 
-def _targets(protocol: Protocol, optics: SweepOptics) -> Iterator[float]:
+def _targets(
+    protocol: Protocol, optics: SweepOptics, near_um: float, far_um: float
+) -> Iterator[float]:
     """Targets from near to far, stopped by the slice budget."""
     if protocol.range.positions_um is not None:
         yield from _within_budget(iter(protocol.range.positions_um), protocol)
     elif protocol.step_um is not None:
-        yield from _within_budget(_by_step(protocol, protocol.step_um), protocol)
+        yield from _within_budget(_by_step(near_um, far_um, protocol.step_um), protocol)
     else:
-        yield from _within_budget(_by_overlap(protocol, optics), protocol)
+        yield from _within_budget(_by_overlap(protocol, optics, near_um, far_um), protocol)
 
 
 def _within_budget(targets_um: Iterator[float], protocol: Protocol) -> Iterator[float]:
@@ -273,8 +351,7 @@ def _within_budget(targets_um: Iterator[float], protocol: Protocol) -> Iterator[
         yield target_um
 
 
-def _by_step(protocol: Protocol, step_um: float) -> Iterator[float]:
-    near_um, far_um = protocol.range.nearest_um, protocol.range.farthest_um
+def _by_step(near_um: float, far_um: float, step_um: float) -> Iterator[float]:
     # Multiplied, not added up: repeated addition drifts and drops or doubles the last slice.
     for index in count():
         if far_um - near_um - index * step_um <= step_um * _ROUNDING:
@@ -283,9 +360,11 @@ def _by_step(protocol: Protocol, step_um: float) -> Iterator[float]:
     yield far_um
 
 
-def _by_overlap(protocol: Protocol, optics: SweepOptics) -> Iterator[float]:
-    far_um, reach = protocol.range.farthest_um, 1 - protocol.planned_overlap
-    position_um = protocol.range.nearest_um
+def _by_overlap(
+    protocol: Protocol, optics: SweepOptics, near_um: float, far_um: float
+) -> Iterator[float]:
+    reach = 1 - protocol.planned_overlap
+    position_um = near_um
     while True:
         yield position_um
         here_um = optics.at(position_um).limiting_um
@@ -315,17 +394,25 @@ def _planned(
             criterion=dof.criterion,
             magnification=m,
             effective_f_number=dof.effective_f_number,
-            um_per_px=object_pixel_um(pixel_pitch_um, m),
+            um_per_px=object_pixel_um(pixel_pitch_um, m) if m > 0 else None,
+            distances=_distances(optics.axis.far_focus, band),
         )
         before = band
 
 
-def _check_overlap(slices: tuple[PlannedSlice, ...], protocol: Protocol) -> None:
+def _distances(far: FarFocus | None, band: Band) -> SharpDistances | None:
+    if far is None:
+        return None
+    ends_um = [far.distance_um(at_um) for at_um in (band.position_um, band.from_um, band.to_um)]
+    return SharpDistances(*(None if math.isinf(end_um) else end_um for end_um in ends_um))
+
+
+def _check_overlap(
+    slices: tuple[PlannedSlice, ...], protocol: Protocol, near_um: float, far_um: float
+) -> None:
     """Refuse slices that could not be proven to overlap even if the axis were perfect."""
     bands = [Band(planned.target_um, planned.dof_um) for planned in slices]
-    coverage = prove(
-        bands, protocol.range.nearest_um, protocol.range.farthest_um, protocol.minimum_overlap
-    )
+    coverage = prove(bands, near_um, far_um, protocol.minimum_overlap)
     if coverage.proven:
         return
     worst = max(coverage.gaps, key=lambda gap: gap.distance_um / gap.dof_um)

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, StringConstraints, field_validator, 
 from controller.document import Section, key_error, load_document
 from controller.optics import DEFAULT_WAVELENGTH_UM
 from controller.quantity import (
+    Distance,
     Duration,
     FNumber,
     Fraction,
@@ -28,7 +29,10 @@ DEFAULT_OVERLAP = 0.30
 DEFAULT_MINIMUM_OVERLAP = 0.10
 LARGEST_OVERLAP = 0.95
 
-_FORMS = "'near' and 'far', 'around' with 'span' or with 'above' and 'below', or 'positions'"
+_FORMS = (
+    "'near' and 'far', 'around' with 'span' or with 'above' and 'below', 'from' and 'to', or "
+    "'positions'"
+)
 
 
 def _plausible_overlap(overlap: float) -> float:
@@ -95,6 +99,9 @@ class Range(Section):
         (towards the camera) and ``below_um`` (away from it).
     positions_um
         The slices themselves, from near to far.
+    from_um, to_um
+        First and last distance from the lens, the last up to ``math.inf``: for a lens whose file
+        tells distances.
     """
 
     near_um: Length | None = Field(alias="near", default=None)
@@ -104,16 +111,28 @@ class Range(Section):
     above_um: Length | None = Field(alias="above", default=None, ge=0)
     below_um: Length | None = Field(alias="below", default=None, ge=0)
     positions_um: tuple[Length, ...] | None = Field(alias="positions", default=None)
+    from_um: Length | None = Field(alias="from", default=None, gt=0)
+    to_um: Distance | None = Field(alias="to", default=None, gt=0)
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
         given = {name.removesuffix("_um") for name in self.model_fields_set}
-        forms = ({"near", "far"}, {"around", "span"}, {"around", "above", "below"}, {"positions"})
+        forms = (
+            *({"near", "far"}, {"around", "span"}, {"around", "above", "below"}),
+            *({"from", "to"}, {"positions"}),
+        )
         if given not in forms:
             keys = ", ".join(f"'{key}'" for key in type(self)._in_file_order(given)) or "nothing"
             raise ValueError(f"needs {_FORMS}; got {keys}")
         if self.positions_um is not None:
             self._check_positions(self.positions_um)
+        elif self.from_um is not None and self.to_um is not None:
+            if not self.from_um < self.to_um:
+                raise key_error(
+                    "to",
+                    f"({format_length(self.to_um)}) must be farther than 'from' "
+                    f"({format_length(self.from_um)})",
+                )
         elif not self.nearest_um < self.farthest_um:
             raise key_error(
                 "far" if "far" in given else "below",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from controller.instrument import Rig
 from controller.plan import Plan
 from controller.proof.defocus import Optics
@@ -15,8 +17,8 @@ def proof_settings(plan: Plan, wanted: Protocol, rig: Rig) -> ProofSettings:
     """The settings of :class:`controller.proof.run_proof.RunProof` for one run."""
     proof = wanted.proof
     middle_um = (plan.near_um + plan.far_um) / 2
-    dof = plan.optics.at(middle_um)
     extra = proof.extra_slices
+    far = rig.axis.far_focus
     return ProofSettings(
         near_um=plan.near_um,
         far_um=plan.far_um,
@@ -27,12 +29,24 @@ def proof_settings(plan: Plan, wanted: Protocol, rig: Rig) -> ProofSettings:
         extra_slices=len(plan.slices) + _EXTRA_SLICES if extra is None else extra,
         extend_um=proof.extend * (plan.far_um - plan.near_um),
         reshoots=proof.reshoots,
-        optics=Optics(
-            magnification=plan.optics.magnification_at(middle_um),
-            effective_f_number=dof.effective_f_number,
-            pixel_pitch_um=rig.camera.pixel_pitch_um,
-            wavelength_um=plan.optics.wavelength_um,
-            dof_um=dof.limiting_um,
-        ),
+        optics=_optics(plan, rig, middle_um),
         policy=proof.faults.model_dump(),
+        nothing_beyond_um=math.inf if far is None else far.infinity_um,
+    )
+
+
+def _optics(plan: Plan, rig: Rig, middle_um: float) -> Optics:
+    """The optics as they blur what lies beside the plane in focus, along the axis's positions."""
+    dof, m = plan.optics.at(middle_um), plan.optics.magnification_at(middle_um)
+    effective = dof.effective_f_number
+    if rig.axis.far_focus is not None:
+        # Positions count on the image's side, where a step is as long as its image: life size.
+        effective /= (1 + m / plan.optics.pupil_ratio) ** 2
+        m = 1.0
+    return Optics(
+        magnification=m,
+        effective_f_number=effective,
+        pixel_pitch_um=rig.camera.pixel_pitch_um,
+        wavelength_um=plan.optics.wavelength_um,
+        dof_um=dof.limiting_um,
     )

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import AllowInfNan, BeforeValidator
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _QUANTITY = re.compile(rf"({_NUMBER})(?:\s*/\s*({_NUMBER}))?\s*(.*)", re.DOTALL)
@@ -78,6 +78,19 @@ def parse_length(value: object) -> float:
         No unit, unknown unit, not a number, not finite; says what to write instead.
     """
     return _parse(value, "length", _LENGTHS_UM, "40 um")
+
+
+def parse_distance(value: object) -> float:
+    """Distance in micrometres as :func:`parse_length`, or ``infinity``.
+
+    Raises
+    ------
+    ValueError
+        As :func:`parse_length`.
+    """
+    if value == math.inf or (isinstance(value, str) and value.strip() == "infinity"):
+        return math.inf
+    return parse_length(value)
 
 
 def parse_duration(value: object) -> float:
@@ -188,6 +201,8 @@ def _typed(parse: Callable[[object], float]) -> BeforeValidator:
 
 Length = Annotated[float, _typed(parse_length)]
 """Micrometres."""
+Distance = Annotated[float, AllowInfNan(True), _typed(parse_distance)]
+"""Micrometres, up to infinity."""
 Duration = Annotated[float, _typed(parse_duration)]
 """Seconds."""
 Fraction = Annotated[float, _typed(parse_fraction)]
@@ -208,6 +223,8 @@ DataSize = Annotated[float, _typed(parse_size)]
 
 def format_length(length_um: float, digits: int = 4) -> str:
     """A length for people, to ``digits`` significant digits: ``850 nm``, ``40 µm``, ``1.2 mm``."""
+    if math.isinf(length_um):
+        return "infinity"
     size = abs(length_um)
     # Compared after rounding, so that 999.99 µm reads '1 mm' and not '1000 µm'.
     rounded = float(f"{size:.{digits}g}")

@@ -14,8 +14,9 @@ from controller.document import Section, key_error
 from controller.instrument import BenchSection, Rig
 from controller.quantity import Angle, Duration, Length
 from sims.bodies.base import LightGathered
-from sims.bodies.lens import SimulatedLens
+from sims.bodies.lens import SimulatedFarLens, SimulatedLens
 from sims.carriage import Carriage
+from sims.landscape import Landscape, LandscapeOptions
 from sims.scene import Scene, SceneOptions
 from sims.target import leaning_ruling
 
@@ -91,14 +92,16 @@ class WorldSection(BenchSection):
     ----------
     specimen
         Where things stand in front of the lens.
-    target
-        What stands there instead of the beetle.
+    target, landscape
+        What stands there instead of the beetle: a leaning plate, or ground from ``near`` to the
+        horizon, for a lens that focuses up to infinity.
     vibration
         How the instrument trembles after a move.
     """
 
     specimen: SpecimenSection
     target: TargetSection | None = None
+    landscape: bool = False
     vibration: VibrationSection = VibrationSection()
 
 
@@ -120,7 +123,7 @@ class World:
         Takes a line for each exposure: its number and the true position of the plane in focus.
     """
 
-    scene: Scene
+    scene: Scene | Landscape
     clock: Clock
     vibration: VibrationSection
     carriage: Carriage | None = None
@@ -159,8 +162,20 @@ class World:
         return sway_um, 0.6 * sway_um, along_um
 
 
-def build_scene(rig: Rig, world: WorldSection) -> Scene:
+def build_scene(rig: Rig, world: WorldSection) -> Scene | Landscape:
     """The scene that a rig's camera and optics look at, if they are what the rig says."""
+    if world.landscape:
+        return Landscape(
+            LandscapeOptions(
+                seed=world.seed,
+                width_px=rig.camera.image_width,
+                height_px=rig.camera.image_height,
+                pixel_pitch_um=rig.camera.pixel_pitch_um,
+                focal_length_um=SimulatedFarLens.focal_length_um,
+                pupil_ratio=rig.optics.pupil_ratio,
+                ground_from_um=world.specimen.near_um,
+            )
+        )
     scene = Scene(
         SceneOptions(
             seed=world.seed,
@@ -204,4 +219,7 @@ def write_truth(rig: Rig, position_um: float, f_number: float, folder: Path) -> 
 
 def build_lens(rig: Rig) -> SimulatedLens | None:
     """The camera's own lens, when it is what moves the plane in focus."""
-    return SimulatedLens() if rig.axis.shares_camera else None
+    if not rig.axis.shares_camera:
+        return None
+    landscape = isinstance(rig.bench, WorldSection) and rig.bench.landscape
+    return SimulatedFarLens() if landscape else SimulatedLens()

@@ -56,7 +56,9 @@ def plan(
 
 def _table(made: Plan) -> Table:
     table = Table(title=None, box=None, pad_edge=False, header_style="bold")
-    for heading in ("slice", "position mm", "DoF µm", "overlap", "m", "eff. f/", "µm/px"):
+    far = made.slices[0].distances is not None
+    last = ("focus", "sharp from", "to") if far else ("m", "eff. f/", "µm/px")
+    for heading in ("slice", "position mm", "DoF µm", "overlap", *last):
         table.add_column(heading, justify="right", no_wrap=True)
     head, tail = made.slices, made.slices[:0]
     if len(made.slices) > _MOST_ROWS:
@@ -77,10 +79,25 @@ def _row(planned: PlannedSlice) -> tuple[str, ...]:
         f"{planned.target_um / 1e3:.4f}",
         f"{planned.dof_um:.1f}",
         "-" if planned.overlap is None else format_fraction(planned.overlap),
+        *_optics(planned),
+    )
+
+
+def _optics(planned: PlannedSlice) -> tuple[str, ...]:
+    if planned.distances is not None:
+        told = (planned.distances.focus_um, planned.distances.from_um, planned.distances.to_um)
+        return tuple("infinity" if each is None else format_length(each, 3) for each in told)
+    assert planned.um_per_px is not None, "only at infinity a pixel spans nothing"
+    return (
         f"{planned.magnification:.3g}",
         f"{planned.effective_f_number:.3g}",
         f"{planned.um_per_px:.3g}",
     )
+
+
+def _place(made: Plan, position_um: float) -> str:
+    far = made.optics.axis.far_focus
+    return format_length(position_um if far is None else far.distance_um(position_um), 6)
 
 
 def _words(made: Plan) -> list[str]:
@@ -94,10 +111,11 @@ def _words(made: Plan) -> list[str]:
         "wave": f"the blur disc alone would allow {format_length(first.geometric_um)}",
     }[first.criterion]
     return [
-        f"{len(made.slices)} slices from {format_length(made.near_um, 6)} to "
-        f"{format_length(made.far_um, 6)}; at least {format_fraction(made.minimum_overlap)} "
+        f"{len(made.slices)} slices from {_place(made, made.near_um)} to "
+        f"{_place(made, made.far_um)}; at least {format_fraction(made.minimum_overlap)} "
         f"overlap must be proven.",
-        f"Depth of field {format_length(first.limiting_um)} at the near end, limited by {limit}; "
+        f"Depth of field {format_length(first.limiting_um)} at the near end"
+        f"{'' if made.optics.axis.far_focus is None else ' (in positions)'}, limited by {limit}; "
         f"{other}.",
         f"About {format_duration(made.duration_s)} of the instrument's time and "
         f"{format_size(made.size_bytes)} of disk.",

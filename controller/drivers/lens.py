@@ -20,6 +20,7 @@ from controller.errors import (
     LimitError,
     PositionInDoubt,
 )
+from controller.far_focus import FarFocus
 from controller.instrument import AxisSection
 from controller.interfaces import AxisReport, Context
 from controller.quantity import format_length
@@ -89,7 +90,14 @@ class LensAxis:
 
         def magnification_at(self, position_um: float, magnification: float) -> float:
             """The optics' magnification holds at the near stop; from there the lens breathes."""
+            if self.far_focus is not None:
+                return self.far_focus.magnification(position_um, pupil_ratio=1.0)
             return magnification * self._lens_file.scale_at(position_um)
+
+        @property
+        def far_focus(self) -> FarFocus | None:
+            """Set when the lens file tells distances up to infinity."""
+            return self._lens_file.far_focus
 
     def __init__(self, options: Options, context: Context) -> None:
         self._lens = options.lens_file

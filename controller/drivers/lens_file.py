@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -13,7 +15,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from controller.document import Section, key_error, load_document
 from controller.errors import ConfigError
-from controller.quantity import Length
+from controller.far_focus import FarFocus
+from controller.quantity import Distance, Length
 
 
 def parse_steps(value: object) -> int:
@@ -48,11 +51,15 @@ class LensPoint(Section):
         Plane in focus, micrometres from that of the near stop, growing away from the camera.
     scale
         Size of the image relative to that at the near stop (breathing).
+    distance_um
+        Instead of both, for a lens with a ``focal_length``: distance of the plane in focus from
+        the entrance pupil, up to infinity.
     """
 
     at_steps: Steps = Field(alias="at", ge=0)
-    plane_um: Length = Field(alias="plane", ge=0)
-    scale: float = Field(gt=0)
+    plane_um: Length | None = Field(alias="plane", default=None, ge=0)
+    scale: float | None = Field(default=None, gt=0)
+    distance_um: Distance | None = Field(alias="distance", default=None, gt=0)
 
 
 class LensFile(Section):
@@ -72,28 +79,59 @@ class LensFile(Section):
         was.
     table
         At least two rows, the first at the near stop, steps and planes growing.
+    focal_length_um
+        Of a lens that focuses up to infinity. Its table tells distances, and positions count on
+        the image's side: see :mod:`controller.far_focus`.
     """
 
     name: str = Field(min_length=1)
     slack_steps: Steps = Field(alias="slack", ge=0)
     largest_drive_steps: Steps = Field(alias="largest_drive", ge=1, le=32767)
     repeatability_um: Length | None = Field(alias="repeatability", default=None, ge=0)
+    focal_length_um: Length | None = Field(alias="focal_length", default=None, gt=0)
     table: tuple[LensPoint, ...] = Field(min_length=2)
 
     @model_validator(mode="after")
     def _growing(self) -> Self:
+        for row in self.table:
+            told = {name for name in ("plane", "scale", "distance") if self._tells(row, name)}
+            wanted = {"distance"} if self.focal_length_um else {"plane", "scale"}
+            if told != wanted:
+                raise key_error(
+                    "table",
+                    f"at {row.at_steps} steps it must tell {' and '.join(sorted(wanted))} and "
+                    f"nothing else: distances belong to a lens with a focal_length, planes and "
+                    f"scales to one without",
+                )
         first = self.table[0]
-        if first.at_steps != 0 or first.plane_um != 0:
+        if first.at_steps != 0 or first.plane_um not in (0, None):
             raise key_error("table", "must start at the near stop: {at: 0 steps, plane: 0 um, ...}")
-        for before, after in zip(self.table, self.table[1:], strict=False):
-            if not (before.at_steps < after.at_steps and before.plane_um < after.plane_um):
+        focal_um, nearest_um = self.focal_length_um, first.distance_um
+        if focal_um and nearest_um and not nearest_um > 2 * focal_um:
+            raise key_error("focal_length", "is too long for the nearest distance: a macro lens")
+        planes_um = self._planes_um()
+        for index, (before, after) in enumerate(pairwise(self.table)):
+            near_um, far_um = planes_um[index : index + 2]
+            if not (before.at_steps < after.at_steps and near_um < far_um):
                 raise key_error(
                     "table",
                     f"steps and planes must grow from row to row: after {before.at_steps} steps "
-                    f"({before.plane_um:g} um) comes {after.at_steps} steps "
-                    f"({after.plane_um:g} um)",
+                    f"({near_um:g} um) comes {after.at_steps} steps ({far_um:g} um)",
                 )
         return self
+
+    @staticmethod
+    def _tells(row: LensPoint, name: str) -> bool:
+        values = {"plane": row.plane_um, "scale": row.scale, "distance": row.distance_um}
+        return values[name] is not None
+
+    @property
+    def far_focus(self) -> FarFocus | None:
+        """How distances become positions, for a lens with a focal length."""
+        nearest_um = self.table[0].distance_um
+        if self.focal_length_um is None or nearest_um is None:
+            return None
+        return FarFocus(self.focal_length_um, nearest_um)
 
     @property
     def travel_steps(self) -> int:
@@ -103,7 +141,7 @@ class LensFile(Section):
     @property
     def travel_um(self) -> float:
         """Last plane that the table knows, micrometres."""
-        return self.table[-1].plane_um
+        return self._planes_um()[-1]
 
     @property
     def resolution_um(self) -> float:
@@ -120,15 +158,21 @@ class LensFile(Section):
 
     def scale_at(self, position_um: float) -> float:
         """Size of the image of a plane, relative to that at the near stop."""
-        return float(
-            np.interp(position_um, self._planes_um(), [point.scale for point in self.table])
-        )
+        scales = [1.0 if point.scale is None else point.scale for point in self.table]
+        return float(np.interp(position_um, self._planes_um(), scales))
 
     def _steps(self) -> Sequence[int]:
         return [point.at_steps for point in self.table]
 
     def _planes_um(self) -> Sequence[float]:
-        return [point.plane_um for point in self.table]
+        far = self.far_focus
+        planes_um = []
+        for point in self.table:
+            if far is not None and point.distance_um is not None:
+                planes_um.append(far.position_um(point.distance_um))
+            elif point.plane_um is not None:
+                planes_um.append(point.plane_um)
+        return planes_um
 
 
 def find_lens_file(name: str) -> Path:
@@ -160,11 +204,17 @@ def lens_file_text(lens: LensFile, comment: str) -> str:
     ]
     if lens.repeatability_um is not None:
         lines.append(f"repeatability: {lens.repeatability_um:g} um")
+    if lens.focal_length_um is not None:
+        lines.append(f"focal_length: {lens.focal_length_um:.10g} um")
     lines.append("table:")
-    lines += [
-        f"  - {{at: {row.at_steps} steps, plane: {row.plane_um:.10g} um, scale: {row.scale:.6f}}}"
-        for row in lens.table
-    ]
+    for row in lens.table:
+        told = [f"at: {row.at_steps} steps"]
+        if row.distance_um is not None:
+            far = math.isinf(row.distance_um)
+            told.append(f"distance: {'infinity' if far else f'{row.distance_um:.10g} um'}")
+        if row.plane_um is not None and row.scale is not None:
+            told += [f"plane: {row.plane_um:.10g} um", f"scale: {row.scale:.6f}"]
+        lines.append(f"  - {{{', '.join(told)}}}")
     return "\n".join(lines) + "\n"
 
 

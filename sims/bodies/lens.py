@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -12,7 +13,8 @@ class LensState:
     Attributes
     ----------
     plane_um
-        Plane in focus, micrometres from the plane of the near stop, growing away from the camera.
+        Plane in focus, micrometres from the plane of the near stop, growing away from the camera;
+        of a lens that focuses up to infinity from its entrance pupil, up to ``math.inf``.
     scale
         Size of the image relative to that at the near stop (focus breathing), > 0.
     """
@@ -74,3 +76,26 @@ class SimulatedLens:
         self._glass = min(max(self._glass, self._motor - self.slack_steps), self._motor)
         self._glass = min(self._glass, self.travel_steps)
         return turned
+
+
+class SimulatedFarLens(SimulatedLens):
+    """A 50 mm lens of no maker, the truth behind ``configs/lenses/simulated-50mm.yaml``.
+
+    Its image comes in by ``linear s + square s**2`` from where that of ``nearest_um`` lies
+    (Newton's equation); a little way past infinity its travel ends. How the picture's size changes
+    with focus is the scene's affair: :mod:`sims.landscape`.
+    """
+
+    name = "Simulated 50 mm f/1.8"
+    focal_length_um = 50_000.0
+    nearest_um = 500_000.0
+    travel_steps = 1830
+    slack_steps = 9
+    linear_um = 2.6
+    square_um = 320 / 1800**2
+
+    @property
+    def state(self) -> LensState:
+        come_in_um = self.linear_um * self._glass + self.square_um * self._glass**2
+        vergence = 1 / self.nearest_um - come_in_um / self.focal_length_um**2
+        return LensState(1 / vergence if vergence > 0 else math.inf, 1.0)
