@@ -35,8 +35,12 @@ _MOST_POINTS = 300_000
 _MOST_STEPS = 20
 # Neighbouring points tell the same story, blurred alike: so many count as one.
 _POINTS_ALIKE = 60.0
-# By so much must a shift found without expectations lay the pictures on each other better.
+# By so much must what is found against expectations lay the pictures on each other better.
 _CLEARLY_BETTER = 0.1
+# By so much, in pixels of a scale, a change of defocus may pretend to move the picture.
+_FEIGNED_PX = 0.05
+# Where the pictures leave more than this of the prior's spread, the prior has decided.
+_LITTLE_LEARNED = 0.7
 # Steps shorter than this, in pixels at the corners, end the search.
 _STILL_PX = 0.003
 # Sums are gathered in this many parts, whatever the number of cores: the same on every machine.
@@ -59,6 +63,14 @@ _FREEDOMS: dict[Motion, NDArray[np.float64]] = {
         [[0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 1], [1, 0, 0, 0, 1, 0], [0, -1, 0, 1, 0, 0]], float
     ).T,
     Motion.AFFINE: np.eye(6),
+}
+
+
+# Of the six, the one that tells each freedom's spread.
+_TOLD_BY: dict[Motion, list[int]] = {
+    Motion.SHIFT: [2, 5],
+    Motion.SIMILARITY: [2, 5, 0, 1],
+    Motion.AFFINE: [0, 1, 2, 3, 4, 5],
 }
 
 
@@ -137,6 +149,11 @@ class Prior:
         shifts = np.array([1, 1, factor, 1, 1, factor])
         return Prior(_shrink(self.warp, factor), self.spread / shifts)
 
+    def enlarged(self, factor: int) -> Prior:
+        """The same for pictures whose pixels are ``factor`` times smaller."""
+        shifts = np.array([1, 1, factor, 1, 1, factor])
+        return Prior(enlarge(self.warp, factor), self.spread * shifts)
+
 
 @dataclass(frozen=True)
 class Registration:
@@ -181,10 +198,24 @@ def register(fixed: list[Scale], moving: list[Scale], motion: Motion, prior: Pri
     if gain > _CLEARLY_BETTER:
         warp = knocked
         prior = _free_to_shift(enlarge(knocked, 2**coarsest), prior, fixed[:1])
+        coarse_prior = prior.shrunk(2**coarsest)
+    known = _learn(fixed[-1], moving[-1], warp, coarse_prior, motion)
     for n in reversed(range(coarsest)):
-        level_prior = prior.shrunk(2**n)
-        warp = _descend(fixed[n], moving[n], enlarge(warp, 2), level_prior, motion)
-    return _judge(fixed[0], moving[0], warp, prior, motion)
+        known = known.enlarged(2)
+        warp = _descend(fixed[n], moving[n], known.warp, known, motion)
+        known = _learn(fixed[n], moving[n], warp, known, motion)
+    gains = [
+        _measure(fixed[n], moving[n], _shrink(warp, 2**n)).correlation
+        - _measure(fixed[n], moving[n], _shrink(prior.warp, 2**n)).correlation
+        for n in range(len(fixed))
+    ]
+    correlation = _measure(fixed[0], moving[0], warp).correlation
+    # Coarse forms that come into focus shrink, and the picture seems to with them; where the finest
+    # detail knows nothing of it, it was not so. A large gain at any scale is no such illusion.
+    if gains[0] <= 0 and max(gains) < _CLEARLY_BETTER:
+        return Registration(prior.warp, correlation - gains[0], prior.spread, True)
+    narrowed = (known.spread / prior.spread)[_TOLD_BY[motion]]
+    return Registration(warp, correlation, known.spread, bool(narrowed.max() > _LITTLE_LEARNED))
 
 
 def _free_to_shift(warp: Transform, prior: Prior, scales: list[Scale]) -> Prior:
@@ -194,21 +225,28 @@ def _free_to_shift(warp: Transform, prior: Prior, scales: list[Scale]) -> Prior:
     return Prior(warp, np.maximum(spread, [0, 0, width / 20, 0, 0, height / 20]))
 
 
-def _judge(
-    fixed: Scale, moving: Scale, warp: Transform, prior: Prior, motion: Motion
-) -> Registration:
-    found = _measure(fixed, moving, warp)
-    foreseen = _measure(fixed, moving, prior.warp)
-    precision = _FREEDOMS[motion].T @ found.information @ _FREEDOMS[motion]
-    held = _FREEDOMS[motion].T @ np.diag(prior.spread**-2) @ _FREEDOMS[motion]
-    covariance = _FREEDOMS[motion] @ np.linalg.inv(precision + held) @ _FREEDOMS[motion].T
-    spread = np.sqrt(np.diag(covariance))
-    expected = found.correlation <= foreseen.correlation or bool(
-        np.linalg.slogdet(precision)[1] < np.linalg.slogdet(held)[1]
-    )
-    if found.correlation < foreseen.correlation:
-        return Registration(prior.warp, foreseen.correlation, prior.spread, expected)
-    return Registration(warp, found.correlation, spread, expected)
+def _learn(fixed: Scale, moving: Scale, warp: Transform, prior: Prior, motion: Motion) -> Prior:
+    """What is known of ``warp`` after a descent from ``prior``."""
+    freedoms = _FREEDOMS[motion]
+    measured = _measure(fixed, moving, warp)
+    information = _credible(measured.information, fixed.even.shape, motion)
+    held = np.diag(prior.spread[_TOLD_BY[motion]] ** -2)
+    covariance = freedoms @ np.linalg.inv(information + held) @ freedoms.T
+    return Prior(warp, np.sqrt(np.maximum(np.diag(covariance), 0)))
+
+
+def _credible(
+    information: NDArray[np.float64], shape: tuple[int, ...], motion: Motion
+) -> NDArray[np.float64]:
+    """Information on the freedoms, less what defocus may feign at this scale."""
+    half_diagonal = np.hypot(shape[0], shape[1]) / 2
+    freedoms = _FREEDOMS[motion]
+    corner = _FEIGNED_PX / half_diagonal
+    feigned = np.array([corner, corner, _FEIGNED_PX, corner, corner, _FEIGNED_PX])
+    said = freedoms.T @ information @ freedoms
+    doubt = np.diag(feigned[_TOLD_BY[motion]] ** 2)
+    # (said^-1 + doubt)^-1, written so that an empty ``said`` stays empty.
+    return np.asarray(np.linalg.solve(np.eye(len(said)) + said @ doubt, said))
 
 
 def enlarge(warp: Transform, factor: int) -> Transform:
@@ -237,13 +275,17 @@ def _descend(
     to_middle = np.eye(3)
     to_middle[:2, 2] = -(width - 1) / 2, -(height - 1) / 2
     from_middle = np.linalg.inv(to_middle)
-    held = np.diag(prior.spread**-2)
+    held = np.diag(prior.spread[_TOLD_BY[motion]] ** -2)
+    to_freedoms = np.linalg.pinv(freedoms)
     for _ in range(_MOST_STEPS):
         measured = _measure(fixed, moving, warp)
         astray = to_middle @ np.linalg.inv(prior.warp) @ warp @ from_middle - np.eye(3)
-        normal = freedoms.T @ (measured.information + held) @ freedoms
-        slope = freedoms.T @ (measured.slope + held @ astray[:2].ravel())
-        step = freedoms @ np.linalg.solve(normal, slope)
+        said = freedoms.T @ measured.information @ freedoms
+        credible = _credible(measured.information, fixed.even.shape, motion)
+        # The step that the pictures ask for, weighed against the way back to the prior.
+        wanted = np.linalg.lstsq(said, freedoms.T @ measured.slope, rcond=1e-12)[0]
+        slope = credible @ wanted + held @ (to_freedoms @ astray[:2].ravel())
+        step = freedoms @ np.linalg.solve(credible + held, slope)
         change = np.eye(3)
         change[:2] += step.reshape(2, 3)
         # The step is the fixed picture's, about its middle; its inverse goes before the warp.
@@ -274,11 +316,12 @@ def _measure(fixed: Scale, moving: Scale, warp: Transform) -> _Measured:
     energy = squares_fixed * squares_moving
     if energy == 0:
         return _Measured(np.zeros((6, 6)), np.zeros(6), 0.0)
-    variance = max((squares_fixed + squares_moving - 2 * products) / count, 1e-6)
-    correlation = float(products / np.sqrt(energy))
-    # Detail that the other picture does not show says nothing, however much of it there is.
-    scale = max(correlation, 0.0) ** 2 / (variance * _POINTS_ALIKE)
-    return _Measured(normal * scale, total[21:27] * scale, correlation)
+    # As a regression: the moving picture shows the fixed one's detail ``share`` times as strong,
+    # and beside it what the fixed one does not have. Foreign detail is noise, however much of it.
+    share = max(products / squares_fixed, 0.0)
+    variance = max((squares_moving - share * products) / count, 1e-6)
+    weight = share / (variance * _POINTS_ALIKE)
+    return _Measured(normal * weight * share, total[21:27] * weight, products / np.sqrt(energy))
 
 
 def _shift(fixed: Floats, moving: Floats) -> Transform:
