@@ -11,7 +11,7 @@ from controller.clock import Clock
 from controller.commands import Commands
 from controller.document import load_document
 from controller.instrument import import_driver, load_rig
-from controller.interfaces import Camera, Context, FocusAxis, FrameStream
+from controller.interfaces import Camera, Context, FocusAxis, FrameProof, FrameStream
 from controller.journal import Entry, Journal, read_journal
 from controller.plan import Plan, make_plan
 from controller.proof.evidence import Evidence
@@ -83,6 +83,7 @@ class VirtualRun:
     observe: Callable[[State], None] | None = None
     listen: Callable[[Entry], None] | None = None
     by_images: bool = False
+    proof: FrameProof | None = None
     care: Care = field(default_factory=Care)
 
     def __post_init__(self) -> None:
@@ -105,6 +106,11 @@ class VirtualRun:
         )
         context = Context(self.clock, self.bench.ports, self.camera)
         self.axis = self.wrap_axis(import_driver(self.rig.axis.driver)(self.rig.axis, context))
+
+    def _proof(self) -> FrameProof | None:
+        if self.proof is not None or not self.by_images:
+            return self.proof
+        return Evidence(proof_settings(self.plan, self.wanted, self.rig), self.folder)
 
     def run(self) -> RunEnd:
         """Begin the run, or go on with it where its journal ends, as another process would."""
@@ -131,9 +137,7 @@ class VirtualRun:
             self.stream,
             self.observe,
             progress,
-            proof=Evidence(proof_settings(self.plan, self.wanted, self.rig), self.folder)
-            if self.by_images
-            else None,
+            proof=self._proof(),
             care=replace(self.care, commands=self.commands),
         )
         try:

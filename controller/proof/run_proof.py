@@ -91,6 +91,10 @@ class RunProof:
         """End the process. Safe to call twice."""
         self._worker.close()
 
+    def kill(self) -> None:
+        """End the process now, as a crash would."""
+        self._worker.kill()
+
     @property
     def _log(self) -> Path:
         return self._folder / "proof.log"

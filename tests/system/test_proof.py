@@ -1,0 +1,173 @@
+"""Coverage proven from the images: small campaigns over seeds, and a judge that dies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.manifest import build_manifest
+from controller.proof.run_proof import RunProof
+from controller.proving import proof_settings
+from controller.states import FinishReason
+from sims.bodies.base import LightGathered
+from tests.campaigns import coverage, frames
+from tests.campaigns.coverage import FAR_UM, NEAR_UM, PROTOCOL, RIG, Case, shoot
+from tests.virtual import VirtualRun
+
+ONE_TO_ONE = RIG.replace("magnification: 2", "magnification: 1")
+
+
+def protocol(far_um: float = FAR_UM, extra: str = "") -> str:
+    return PROTOCOL.format(near=NEAR_UM, far=far_um, f_number=4) + extra
+
+
+def counted_frames(run: VirtualRun) -> list[int]:
+    return [fields["slice"] for fields in run.said("judged") if fields["action"] == "fuse"]
+
+
+def test_a_good_run_is_proven_and_costs_no_slice_more() -> None:
+    assert coverage.clean(2, 500) == {"alarms": 0, "warned": 0}
+
+
+@pytest.mark.parametrize("kind", ["reported", "held", "lost"])
+def test_moves_that_fall_short_leave_nothing_uncovered(kind: str) -> None:
+    told = coverage.short_moves(kind, 4, 510)
+    assert told["runs"] >= 1
+    assert told["good"] == told["runs"]
+
+
+def test_a_held_move_is_found_where_it_was_and_the_gap_filled(tmp_path: Path) -> None:
+    outcome = shoot(Case(2000, "held", 0.12), tmp_path / "run")
+    assert outcome.faults == 1
+    assert [short["slice"] for short in outcome.images["shortfalls"]] == [8]
+    assert outcome.images["shortfalls"][0]["size_um"] == pytest.approx(-86, abs=20)
+    assert outcome.fused == outcome.planned + 1
+    assert outcome.uncovered == 0
+
+
+def test_a_specimen_beyond_either_end_is_followed() -> None:
+    told = coverage.ends(3, 520)
+    assert told["total"] >= 1
+    assert told["found"] == told["total"]
+
+
+def test_wrong_optics_are_named(tmp_path: Path) -> None:
+    outcome = shoot(Case(530, f_number=2.8), tmp_path / "run")
+    dof = outcome.images["dof"]
+    assert dof["ratio_from"] > 1.2
+    assert "f-number" in dof["warning"]
+    assert "magnification" in dof["warning"]
+
+
+@pytest.mark.parametrize("kind", frames.KINDS)
+def test_each_frame_fault_is_found(kind: str) -> None:
+    total = frames.table(3, 540, (kind,))[kind]
+    assert total["found"] >= total["faulty"] - (kind == "blur")
+    assert total["alarms"] == 0
+
+
+def test_the_far_end_cannot_be_followed_past_closest_approach(tmp_path: Path) -> None:
+    run = VirtualRun(
+        tmp_path / "run",
+        ONE_TO_ONE.replace("closest_approach: 45 mm", "closest_approach: 10.65 mm"),
+        protocol(far_um=10_600),
+        by_images=True,
+    )
+    end = run.run()
+    assert end.reason is FinishReason.COVERAGE_NOT_PROVEN
+    assert end.error is not None and end.error.exit_code == 4
+    assert "far end" in end.message
+    assert max(fields["achieved_um"] for fields in run.said("moved")) <= 10_650
+    assert not build_manifest(run.entries)["coverage"]["proven"]
+
+
+def test_an_end_that_is_meant_is_left_alone(tmp_path: Path) -> None:
+    run = VirtualRun(
+        tmp_path / "run", ONE_TO_ONE, protocol(10_600, "proof: {extend: 0 %}\n"), by_images=True
+    )
+    end = run.run()
+    assert end.reason is FinishReason.COMPLETED, end.message
+    assert len(counted_frames(run)) == len(run.plan.slices)
+
+
+def spoil(run: VirtualRun, change: Callable[[LightGathered], LightGathered | bytes]) -> None:
+    """Let ``change`` stand between the camera and its world."""
+    world = run.bench.world
+    render = world.render
+
+    def changed(light: LightGathered) -> bytes:
+        told = change(light)
+        picture: bytes = told if isinstance(told, bytes) else render(told)
+        return picture
+
+    object.__setattr__(world, "render", changed)
+
+
+def test_a_faulty_frame_is_set_aside_and_shot_again(tmp_path: Path) -> None:
+    run = VirtualRun(tmp_path / "run", ONE_TO_ONE, protocol(), by_images=True)
+
+    def no_flash(light: LightGathered) -> LightGathered:
+        if light.number != 5:
+            return light
+        fields: dict[str, Any] = {**vars(light), "iso": light.iso // 8}
+        return LightGathered(**fields)
+
+    spoil(run, no_flash)
+    end = run.run()
+    assert end.reason is FinishReason.COMPLETED, end.message
+    manifest = build_manifest(run.entries)
+    assert [(r["slice"], r["faults"]) for r in manifest["rejected"]] == [(5, ["exposure"])]
+    assert manifest["slices"][4]["attempts"] == 2
+    assert (run.folder / "frames" / "rejected-0005-1.jpg").exists()
+    assert sorted(manifest["fusion_order"]) == list(range(1, len(run.plan.slices) + 1))
+    assert json.dumps(manifest)
+
+
+def test_a_policy_can_end_the_run(tmp_path: Path) -> None:
+    run = VirtualRun(
+        tmp_path / "run",
+        ONE_TO_ONE,
+        protocol(extra="proof: {faults: {exposure: stop}}\n"),
+        by_images=True,
+    )
+
+    def no_flash(light: LightGathered) -> LightGathered:
+        fields: dict[str, Any] = {**vars(light)}
+        if light.number == 5:
+            fields["iso"] = light.iso // 8
+        return LightGathered(**fields)
+
+    spoil(run, no_flash)
+    end = run.run()
+    assert end.error is not None and end.error.exit_code == 3
+    assert "slice 5" in end.message and "EV darker" in end.message
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_a_dead_judge_costs_no_slice(tmp_path: Path, deaths: int) -> None:
+    run = VirtualRun(tmp_path / "run", ONE_TO_ONE, protocol())
+    settings = proof_settings(run.plan, run.wanted, run.rig)
+    proof = RunProof(settings, run.folder)
+    run.proof = proof
+    left = deaths
+
+    def kill_it(light: LightGathered) -> LightGathered:
+        nonlocal left
+        if light.number >= 4 and left > 0:
+            left -= 1
+            proof.kill()
+        return light
+
+    spoil(run, kill_it)
+    try:
+        end = run.run()
+    finally:
+        proof.close()
+    assert end.reason is FinishReason.COMPLETED, end.message
+    assert sorted(counted_frames(run)) == list(range(1, len(run.plan.slices) + 1))
+    images = run.said("coverage")[0]["images"]
+    assert images["proven"] is (True if deaths == 1 else None)
