@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from controller.advise import Advice, advise
 from controller.cli.bands import draw_bands
 from controller.cli.messages import message_console
 from controller.cli.rigs import RIG_HELP, choose_rig
@@ -28,6 +30,11 @@ def plan(
     as_json: Annotated[
         bool, typer.Option("--json", help="print the plan as JSON, every slice")
     ] = False,
+    advise_aperture: Annotated[
+        bool, typer.Option("--advise", help="compare apertures and recommend one")
+    ] = False,
+    widest: Annotated[float, typer.Option(help="the lens's widest stop, for --advise")] = 2.8,
+    smallest: Annotated[float, typer.Option(help="its smallest stop, for --advise")] = 16.0,
 ) -> None:
     """Show the slices, their depth of field and overlap, and the time and disk they take.
 
@@ -38,9 +45,15 @@ def plan(
       macrorail plan configs/protocols/demo-rail.yaml
 
       macrorail plan beetle.yaml --rig lab.yaml --json
+
+      macrorail plan beetle.yaml --rig lab.yaml --advise
     """
     rig_path = choose_rig(rig, message_console())
-    made = make_plan(load_protocol(protocol), load_rig(rig_path))
+    wanted, instrument = load_protocol(protocol), load_rig(rig_path)
+    if advise_aperture:
+        _print_advice(advise(wanted, instrument, widest, smallest), as_json)
+        return
+    made = make_plan(wanted, instrument)
     if as_json:
         typer.echo(json.dumps(made.to_dict(), indent=2))
         return
@@ -52,6 +65,46 @@ def plan(
     console.print()
     for line in _words(made):
         console.print(line, markup=False)
+
+
+def _print_advice(advice: Advice, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(asdict(advice), indent=2))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in (
+        "",
+        "aperture",
+        "eff. f/",
+        "Airy px",
+        "detail",
+        "DoF",
+        "slices",
+        "time",
+        "disk",
+    ):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for cost in advice.costs:
+        row = [
+            "→" if cost is advice.best else "",
+            f"f/{cost.f_number:g}",
+            f"{cost.effective_f_number:.3g}",
+            f"{cost.airy_px:.2g}",
+            format_length(cost.detail_um, 3),
+        ]
+        if cost.dof_um is None or cost.duration_s is None or cost.size_bytes is None:
+            row += ["-", "-", "-", "-"]
+        else:
+            row += [
+                format_length(cost.dof_um, 3),
+                str(cost.slices),
+                format_duration(cost.duration_s),
+                format_size(cost.size_bytes),
+            ]
+        table.add_row(*row)
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"\n{advice.reason}", markup=False)
 
 
 def _table(made: Plan) -> Table:
