@@ -24,6 +24,7 @@ from controller.quantity import (
     Speed,
     format_length,
 )
+from controller.unattended import UnattendedSection
 
 
 class CameraSection(Section):
@@ -177,6 +178,7 @@ class Rig(Section):
     axis: SerializeAsAny[AxisSection]
     optics: OpticsSection
     bench: SerializeAsAny[BenchSection] | None = None
+    unattended: UnattendedSection = UnattendedSection()
 
 
 _DRIVEN: dict[str, type[Section]] = {

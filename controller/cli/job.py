@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from controller.cli.caring import cared_for
 from controller.cli.control import commanded
 from controller.cli.display import RunDisplay
 from controller.cli.status import RunStatus
@@ -25,7 +26,7 @@ from controller.proving import proof_settings
 from controller.report import write_report
 from controller.resume import Progress
 from controller.rig import connect
-from controller.runner import Care, RunEnd, Runner
+from controller.runner import RunEnd, Runner
 from controller.stacking.stream import RunStream
 from controller.states import FinishReason, State
 
@@ -42,6 +43,8 @@ class Job:
         What to shoot, with what, and the slices that follow from both.
     progress
         How far the run had come before it was interrupted; ``None`` for a new one.
+    accept_scene
+        Go on although specimen or camera are not where they were.
     """
 
     folder: Path
@@ -49,6 +52,7 @@ class Job:
     rig: Rig
     plan: Plan
     progress: Progress | None = None
+    accept_scene: bool = False
 
 
 def carry_out(job: Job, console: Console, as_json: bool) -> None:
@@ -80,6 +84,7 @@ def _walk(job: Job, console: Console) -> RunEnd:
         closing(RunStream(job.folder, job.plan.object_pixel_um)) as stream,
         RunDisplay(console, slices, done) as display,
         commanded(job.folder, instrument.clock, status, console) as commands,
+        cared_for(job.rig.unattended, job.folder, commands, job.accept_scene) as care,
         ExitStack() as closing_proof,
     ):
         proof = None
@@ -114,7 +119,7 @@ def _walk(job: Job, console: Console) -> RunEnd:
             entered,
             job.progress,
             proof,
-            Care(commands=commands),
+            care,
         )
         return runner.run()
 

@@ -22,6 +22,10 @@ from controller.states import FinishReason
 
 def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="the run folder")],
+    accept_scene: Annotated[
+        bool,
+        typer.Option("--accept-scene", help="go on although specimen or camera have moved"),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="print the manifest instead of the folder")
     ] = False,
@@ -30,7 +34,8 @@ def resume(
 
     Works after a crash, a kill, a power cut or a stop. The axis is homed anew; frames that are
     done are checked by their hashes and stay; an exposure that was under way is adopted when its
-    frame lies whole on disk, and shot again otherwise.
+    frame lies whole on disk, and shot again otherwise. Before anything else the last slice is
+    looked at once more: specimen, lamp and camera must be where they were.
 
     Examples:
 
@@ -60,7 +65,8 @@ def resume(
         f"{len(progress.targets)} are still to be shot"
         + ("; one frame that was on its way is adopted" if progress.orphan else "")
     )
-    carry_out(Job(run, wanted, _same_world(rig, entries), plan, progress), console, as_json)
+    job = Job(run, wanted, _same_world(rig, entries), plan, progress, accept_scene)
+    carry_out(job, console, as_json)
 
 
 def _same_world(rig: Rig, entries: list[Entry]) -> Rig:

@@ -85,12 +85,7 @@ def campaign(kills: int, seed: int) -> Tally:
 
 
 def _one_run(folder: Path, kind: str, rng: random.Random, kills: int, tally: Tally) -> None:
-    rig = (CONFIGS / "rigs" / f"simulated-{kind}.yaml").read_text()
-    for large, small in _SMALL.items():
-        rig = rig.replace(large, small)
-    (folder / "rig.yaml").write_text(f"{rig.rstrip()}\n  diary: {folder / 'diary'}\n")
-    near, far, step = _RANGES[kind]
-    (folder / "protocol.yaml").write_text(_PROTOCOL.format(near=near, far=far, step=step))
+    write_job(folder, kind)
     start = ["run", "protocol.yaml", "--rig", "rig.yaml", "--out", "runs"]
     wanted_kills = min(rng.randrange(1, 5), kills - tally.kills)
     for _ in range(wanted_kills):
@@ -100,7 +95,7 @@ def _one_run(folder: Path, kind: str, rng: random.Random, kills: int, tally: Tal
             tally.kills += 1
     run = next((folder / "runs").glob("*"), None) if (folder / "runs").exists() else None
     done = subprocess.run(
-        _command(start if run is None else ["resume", str(run)]),
+        command(start if run is None else ["resume", str(run)]),
         cwd=folder,
         capture_output=True,
         text=True,
@@ -117,14 +112,25 @@ def _one_run(folder: Path, kind: str, rng: random.Random, kills: int, tally: Tal
     tally.wrong += [f"{name}: {fault}" for fault in _faults(run, entries, folder / "diary", kind)]
 
 
-def _command(arguments: list[str]) -> list[str]:
+def write_job(folder: Path, kind: str) -> None:
+    """Write a small ``rig.yaml`` and ``protocol.yaml`` for a ``rail`` or a ``lens``."""
+    rig = (CONFIGS / "rigs" / f"simulated-{kind}.yaml").read_text()
+    for large, small in _SMALL.items():
+        rig = rig.replace(large, small)
+    (folder / "rig.yaml").write_text(f"{rig.rstrip()}\n  diary: {folder / 'diary'}\n")
+    near, far, step = _RANGES[kind]
+    (folder / "protocol.yaml").write_text(_PROTOCOL.format(near=near, far=far, step=step))
+
+
+def command(arguments: list[str]) -> list[str]:
+    """macrorail as a process of its own."""
     return [sys.executable, "-m", "controller.cli", *arguments]
 
 
 def _killed(arguments: list[str], folder: Path, after_s: float) -> bool:
     """Start macrorail in a process group of its own and kill the group; False if it was done."""
     with subprocess.Popen(
-        _command(arguments),
+        command(arguments),
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -1,0 +1,49 @@
+"""What looks after a run, built from the rig's ``unattended`` section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+
+from controller.commands import Commands
+from controller.interfaces import Watch
+from controller.runner import Care
+from controller.scene_check import FrameComparison
+from controller.unattended import UnattendedSection
+from controller.watches import BatteryWatch, DiskWatch, QuestionWatch, SleepWatch
+
+
+@contextmanager
+def cared_for(
+    wanted: UnattendedSection, folder: Path, commands: Commands, accept_scene: bool
+) -> Iterator[Care]:
+    """Everything that looks after the run in ``folder`` while the block runs.
+
+    Parameters
+    ----------
+    wanted
+        By the rig.
+    folder
+        The run folder.
+    commands
+        What the operator wants.
+    accept_scene
+        Do not compare frames after an interruption: the operator knows that something moved.
+    """
+    watches: tuple[Watch, ...] = (
+        DiskWatch(folder, wanted.keep_free_bytes),
+        BatteryWatch(wanted.least_battery),
+        SleepWatch(),
+    )
+    with ExitStack() as closings:
+        if wanted.ask is not None:
+            question = QuestionWatch(wanted.ask, wanted.ask_every_s)
+            watches = (*watches, closings.enter_context(closing(question)))
+        yield Care(
+            commands=commands,
+            watches=watches,
+            pause_at_most_s=wanted.pause_at_most_s,
+            scene=None if accept_scene else FrameComparison(folder / "scene.log"),
+            park=wanted.park == "start",
+        )
