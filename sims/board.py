@@ -1,4 +1,4 @@
-"""What every simulated board of the rail offers, compiled for this computer or emulated."""
+"""What the simulated boards of the rail offer, compiled for this computer or emulated."""
 
 from __future__ import annotations
 
@@ -7,20 +7,11 @@ from typing import Protocol
 from sims.carriage import CarriageState
 
 
-class Board(Protocol):
-    """A board with its carriage, living in world time."""
-
-    @property
-    def state(self) -> CarriageState:
-        """The carriage's memory."""
-        ...
+class SerialBoard(Protocol):
+    """Anything at the other end of a serial line, living in world time."""
 
     def run_until(self, world_s: float) -> None:
         """Live up to an instant of world time, seconds."""
-        ...
-
-    def run_us(self, duration_us: float) -> None:
-        """Live for so many microseconds of world time."""
         ...
 
     def rx(self, data: bytes) -> None:
@@ -33,6 +24,19 @@ class Board(Protocol):
 
     def reset(self, cause: str = "pin") -> None:
         """Reset the board (``power``, ``pin``, ``brownout``, ``watchdog``)."""
+        ...
+
+
+class Board(SerialBoard, Protocol):
+    """A board with our firmware and its carriage."""
+
+    @property
+    def state(self) -> CarriageState:
+        """The carriage's memory."""
+        ...
+
+    def run_us(self, duration_us: float) -> None:
+        """Live for so many microseconds of world time."""
         ...
 
     def is_quiet(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sims.board import Board
+from sims.board import SerialBoard
 from sims.clock import VirtualClock
 
 _STRIDE_S = 0.0005
@@ -21,7 +21,7 @@ class VirtualPort:
         The world's clock, which carries the board along.
     """
 
-    def __init__(self, board: Board, clock: VirtualClock) -> None:
+    def __init__(self, board: SerialBoard, clock: VirtualClock) -> None:
         self.board = board
         self.clock = clock
         self.timeout: float | None = 0.1

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from controller.clock import Clock, WorldClock
+from controller.drivers.grbl import GrblRail
 from controller.drivers.rail import SerialRail
 from controller.instrument import load_rig
 from controller.interfaces import Context, FocusAxis
@@ -23,6 +24,7 @@ from sims.clock import VirtualClock
 from sims.firmware_avr import AvrBoard
 from sims.firmware_native import NativeBoard
 from sims.firmware_process import FirmwareProcess
+from sims.grbl import GrblMachine
 from sims.virtual_port import VirtualPort
 
 
@@ -127,6 +129,47 @@ def rail_behind_a_terminal() -> Iterator[AxisWorld]:
         )
 
 
+def grbl_options(**changes: Any) -> GrblRail.Options:
+    """A grbl axis as a rig file would have it."""
+    keys: dict[str, Any] = {
+        "driver": "controller.drivers.grbl:GrblRail",
+        "port": "bench",
+        "machine_axis": "Z",
+        "travel": {"from": "2 mm", "to": "60 mm"},
+        "closest_approach": "45 mm",
+        "speed": "10 mm/s",
+    }
+    return GrblRail.Options.model_validate(keys | changes)
+
+
+@contextmanager
+def simulated_grbl(letter: str = "Z", towards: int = -1) -> Iterator[AxisWorld]:
+    """A grbl machine in this process, in virtual time; its axis homes towards plus or minus."""
+    clock = VirtualClock()
+    machine = GrblMachine()
+    axis = "XYZ".index(letter)
+    machine.settings[23] = float((towards > 0) << axis)
+    options = grbl_options(machine_axis=letter)
+    context = Context(clock, {"rail": VirtualPort(machine, clock)})
+
+    def true_um() -> float:
+        machine.run_until(clock.now())
+        return machine.from_switch_mm(axis) * 1000
+
+    yield AxisWorld(
+        make=lambda: GrblRail(options, context),
+        clock=clock,
+        travel_um=options.allowed_um,
+        true_position_um=true_um,
+        slack_um=0.0,
+    )
+
+
+def grbl_the_other_way() -> AbstractContextManager[AxisWorld]:
+    """The X axis of a machine that homes towards the negative end."""
+    return simulated_grbl("X", towards=1)
+
+
 def emulated_rail() -> AbstractContextManager[AxisWorld]:
     """The image for the board in an emulated chip, in virtual time."""
     return virtual_rail(emulated_board)
@@ -162,4 +205,6 @@ AXES = {
     "rail-virtual": virtual_rail,
     "rail-terminal": rail_behind_a_terminal,
     "rail-emulated": emulated_rail,
+    "grbl-simulated": simulated_grbl,
+    "grbl-simulated-reversed": grbl_the_other_way,
 }
