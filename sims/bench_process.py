@@ -23,7 +23,7 @@ from controller.drivers.rail import SerialRail
 from controller.instrument import Rig, import_driver
 from sims.bench import ADDRESS_FILE, CONTROL_SOCKET, SimulatedBench
 from sims.bodies.faults import Action, Fault, Reason
-from sims.bodies.nikon import NikonBody, NikonResponder
+from sims.bodies.makers import BODIES, make_responder
 from sims.firmware_process import FirmwareProcess
 from sims.ptpip import PtpIpServer
 from sims.world import World, build_lens, build_scene
@@ -53,8 +53,8 @@ class WorldProcess:
         # Drawn now, or the first exposure would wait for it while the world's time runs on.
         scene.truth(rig.bench.specimen.near_um)
         self._world = World(scene, self._clock, rig.bench.vibration, carriage, rig.bench.diary)
-        self._body = NikonBody(self._world, lens=build_lens(rig))
-        self._camera = PtpIpServer(NikonResponder(self._body)).start()
+        self._body = BODIES[rig.bench.body](self._world, lens=build_lens(rig))
+        self._camera = PtpIpServer(make_responder(self._body)).start()
         self._owners = 0
         self._left_at_s = time.monotonic()
         self._ended = threading.Event()

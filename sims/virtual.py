@@ -11,7 +11,7 @@ from typing import Any
 
 from controller.drivers.rail import SerialRail
 from controller.instrument import Rig
-from sims.bodies.nikon import NikonBody
+from sims.bodies.makers import BODIES
 from sims.carriage import Carriage
 from sims.clock import VirtualClock
 from sims.firmware_native import NativeBoard
@@ -42,7 +42,7 @@ class VirtualBench:
             self.ports = {"rail": VirtualPort(self.board, self.clock)}
         scene = build_scene(rig, options)
         self.world = World(scene, self.clock, options.vibration, self.carriage)
-        self.body = NikonBody(self.world, lens=build_lens(rig))
+        self.body = BODIES[options.body](self.world, lens=build_lens(rig))
         self.ports = {**self.ports, "camera": self.body}
 
     @property

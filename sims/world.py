@@ -15,6 +15,7 @@ from controller.instrument import BenchSection, Rig
 from controller.quantity import Angle, Duration, Length
 from sims.bodies.base import LightGathered
 from sims.bodies.lens import SimulatedFarLens, SimulatedLens
+from sims.bodies.makers import Maker
 from sims.carriage import Carriage
 from sims.landscape import Landscape, LandscapeOptions
 from sims.scene import Scene, SceneOptions
@@ -97,12 +98,15 @@ class WorldSection(BenchSection):
         horizon, for a lens that focuses up to infinity.
     vibration
         How the instrument trembles after a move.
+    body
+        Whose camera it is.
     """
 
     specimen: SpecimenSection
     target: TargetSection | None = None
     landscape: bool = False
     vibration: VibrationSection = VibrationSection()
+    body: Maker = "nikon"
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,9 @@ import numpy as np
 
 from controller.clock import Clock, WorldClock
 from sims.bodies.base import Body, LightGathered
-from sims.bodies.canon import CanonBody, CanonResponder
 from sims.bodies.faults import Action, Fault, Reason
 from sims.bodies.lens import SimulatedLens
-from sims.bodies.nikon import NikonBody, NikonResponder
-from sims.bodies.ptp import Responder
+from sims.bodies.makers import BODIES, Maker, make_responder
 from sims.ptpip import PtpIpServer
 
 TIME_SCALE = 8.0
@@ -33,19 +31,10 @@ class NumberedWorld:
         return bytes(cv2.imencode(".jpg", picture)[1])
 
 
-def make_body(clock: Clock, maker: str = "nikon", with_lens: bool = True, **body: Any) -> Body:
+def make_body(clock: Clock, maker: Maker = "nikon", with_lens: bool = True, **body: Any) -> Body:
     """A body with its own lens, or with another optic."""
     lens = SimulatedLens() if with_lens else None
-    kind = {"nikon": NikonBody, "canon": CanonBody}[maker]
-    return kind(NumberedWorld(clock), lens=lens, **body)
-
-
-def make_responder(body: Body) -> Responder:
-    """What speaks PTP for a body."""
-    if isinstance(body, NikonBody):
-        return NikonResponder(body)
-    assert isinstance(body, CanonBody)
-    return CanonResponder(body)
+    return BODIES[maker](NumberedWorld(clock), lens=lens, **body)
 
 
 def facts(body: Body) -> dict[str, Any]:
