@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -25,6 +25,7 @@ from controller.errors import (
     DeviceTimeout,
     FrameError,
     MacrorailError,
+    OperatorStop,
     StorageError,
     WireError,
     WorkerCrashed,
@@ -124,6 +125,9 @@ class OneRun:
     def mend(self) -> None:
         """Take all faults away, as somebody does in the morning."""
         self._acts.clear()
+        # What was said when the run was over already is for nobody: the next one is a new process.
+        with suppress(OperatorStop):
+            self.run.clock.check()
         self.run.bench.body.faults.clear()
         self.run.wrap_camera = self.run.wrap_axis = lambda device: device
         self.run.care = Care(pause_at_most_s=_LONGEST_PAUSE_S)
