@@ -18,7 +18,7 @@ test: test-set-up
 
 set-up: .venv/.ready firmware
 
-test-set-up: .venv/.test-ready firmware avr-toolchain browser
+test-set-up: .venv/.test-ready firmware avr-toolchain browser readers
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -59,6 +59,15 @@ avr-toolchain:
 browser:
 	@command -v chromium >/dev/null || $(MAKE) --no-print-directory apt PACKAGES=chromium || \
 		echo "No chromium: the browser tests will be left out."
+
+# Exports are opened by programs that are not ours. Where one is missing, its tests say so and are
+# left out.
+READERS := libimage-exiftool-perl imagemagick exempi assimp-utils
+.PHONY: readers
+readers:
+	@command -v exiftool >/dev/null && command -v convert >/dev/null && command -v exempi >/dev/null && \
+		command -v assimp >/dev/null || $(MAKE) --no-print-directory apt PACKAGES='$(READERS)' || \
+		echo "Not all of $(READERS): the tests that need them will be left out."
 
 .PHONY: apt
 apt:

@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 from PIL import Image
+from PIL.TiffImagePlugin import IFDRational
 
 from controller.journal import JOURNAL, Journal, read_journal
 from controller.manifest import build_manifest
@@ -108,7 +109,7 @@ def _write_frame(path: Path, pixels: Any, index: int, icc: bytes | None) -> None
     exif = Image.Exif()
     exif[0x010F], exif[0x0110] = "NIKON CORPORATION", "NIKON D850"
     sub = exif.get_ifd(_EXIF_IFD)
-    sub[0x829A], sub[0x829D], sub[0x8827] = 1 / 60, 5.6, 100
+    sub[0x829A], sub[0x829D], sub[0x8827] = IFDRational(1, 60), IFDRational(56, 10), 100
     sub[0x9003] = f"2026:11:22 20:00:{index:02d}"
     sub[0xA434] = "105mm f/2.8"
     sub[0x927C] = b"MakerNote\0only the camera knows"

@@ -15,6 +15,7 @@ from controller.cli.dof import dof
 from controller.cli.firmware import firmware
 from controller.cli.home import home
 from controller.cli.jog import jog
+from controller.cli.export import export
 from controller.cli.messages import message_console
 from controller.cli.plan import plan
 from controller.cli.policies import policies
@@ -40,7 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verb in (plan, check, run, resume, stack, dof, policies, serve, report, home):
+for verb in (plan, check, run, resume, stack, dof, policies, serve, report, home, export):
     app.command()(verb)
 # '-50um' is a distance, not an option.
 app.command(context_settings={"ignore_unknown_options": True})(jog)

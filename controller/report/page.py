@@ -14,6 +14,7 @@ from controller.journal import Entry
 from controller.quantity import format_duration, format_fraction, format_length, format_size
 from controller.record import Record
 from controller.report import charts, pictures
+from controller.scale import scale_bar
 
 _COMPLETED = "completed"
 _WORDS = {
@@ -94,7 +95,7 @@ def _pictures(record: Record) -> dict[str, Any]:
     picture = present("fused.jpg", pictures.embed)
     bar = None
     if fused is not None and picture is not None:
-        bar = pictures.scale_bar(picture.width, fused["um_per_px"])
+        bar = scale_bar(picture.width, fused["um_per_px"])
     images = record.manifest["coverage"].get("images") or {}
     map_name = (images.get("map") or {}).get("path", "coverage.png")
     return {

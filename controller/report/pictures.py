@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,22 +59,6 @@ class DepthPicture:
     stops: list[str]
 
 
-@dataclass(frozen=True)
-class ScaleBar:
-    """A bar of a round length.
-
-    Attributes
-    ----------
-    length_um
-        What it stands for: 1, 2 or 5 times a power of ten.
-    share
-        Of the picture's width.
-    """
-
-    length_um: float
-    share: float
-
-
 def embed(path: Path) -> Embedded:
     """A photograph, at most 1600 px wide.
 
@@ -112,14 +95,6 @@ def embed_depth(path: Path) -> DepthPicture:
     return DepthPicture(
         _as_jpeg(cv2.applyColorMap(grey, _COLOURS), width, height), near_um, far_um, stops
     )
-
-
-def scale_bar(width_px: int, um_per_px: float) -> ScaleBar:
-    """The longest round length that spans at most a fifth of a picture's width."""
-    longest_um = width_px * um_per_px / 5
-    power = 10.0 ** math.floor(math.log10(longest_um))
-    length_um = max(factor * power for factor in (1, 2, 5) if factor * power <= longest_um)
-    return ScaleBar(length_um, length_um / (width_px * um_per_px))
 
 
 def _as_jpeg(pixels: NDArray[Any], width: int, height: int) -> Embedded:

@@ -13,7 +13,7 @@ import pytest
 from controller.cli import main
 from controller.errors import ConfigError
 from controller.report import charts, write_report
-from controller.report.pictures import scale_bar
+from controller.scale import scale_bar
 from tests.made_run import make_run
 
 
