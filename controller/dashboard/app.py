@@ -101,7 +101,7 @@ class Page:
         self.rig = load_rig(settings.rig)
         self.runs = Runs(settings.runs)
         self.launcher = Launcher(self.runs, settings.rig)
-        self.follower = Follower(self.launcher.is_starting)
+        self.follower = Follower(self.launcher)
         self.pictures = Pictures()
         self.shelf = Shelf(settings.protocols)
         self.desk = Desk()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from controller.dashboard.launch import Launcher
 from controller.dashboard.runs import catch_up, holder
 from controller.errors import JournalError
 from controller.journal import JOURNAL
@@ -26,13 +27,14 @@ class Followed:
     ----------
     folder
         The run folder.
-    is_starting
-        Whether a controller has just been started there and has not opened the journal yet.
+    launcher
+        Knows the controllers that were started from here.
     """
 
-    def __init__(self, folder: Path, is_starting: Callable[[Path], bool]) -> None:
+    def __init__(self, folder: Path, launcher: Launcher) -> None:
         self._folder = folder
-        self._is_starting = is_starting
+        self._is_starting = launcher.is_starting
+        self._last_words = launcher.last_words
         self._view = RunView(json.loads((folder / "plan.json").read_text()))
         self._offset = 0
         self._seen: tuple[Any, ...] = ()
@@ -54,6 +56,7 @@ class Followed:
             head["state"], head["reason"], head["message"] = "starting", None, ""
         elif not self._live and not self._view.ended:
             head["state"] = "interrupted"
+            head["message"] = self._last_words(self._folder)
         head["run"], head["live"] = self._folder.name, self._live
         head["picture"] = self._picture and {"name": self._picture[0], "version": self._picture[1]}
         head["report"] = (self._folder / "report.html").is_file()
@@ -123,18 +126,18 @@ class Follower:
 
     Parameters
     ----------
-    is_starting
+    launcher
         As :class:`Followed` takes it.
     """
 
-    def __init__(self, is_starting: Callable[[Path], bool]) -> None:
-        self._is_starting = is_starting
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
         self._followed: dict[Path, Followed] = {}
 
     def follow(self, folder: Path) -> Followed:
         """The one that follows ``folder``."""
         if folder not in self._followed:
-            self._followed[folder] = Followed(folder, self._is_starting)
+            self._followed[folder] = Followed(folder, self._launcher)
         return self._followed[folder]
 
 

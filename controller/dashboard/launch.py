@@ -14,6 +14,7 @@ from pathlib import Path
 
 from controller.dashboard.runs import Runs, holder
 from controller.errors import MacrorailError
+from controller.journal import JOURNAL
 
 #: A verb imports, plans and makes its folder within this; a busy machine included.
 _START_TIMEOUT_S = 60.0
@@ -29,6 +30,7 @@ class NotStarted(MacrorailError):
 class _Launched:
     process: subprocess.Popen[bytes]
     log: Path
+    journal_bytes: int
 
 
 class Launcher:
@@ -59,7 +61,7 @@ class Launcher:
             path = Path(folder) / "protocol.yaml"
             path.write_text(protocol)
             launched = self._start(
-                "run", str(path), "--rig", str(self._rig), "--out", str(self._runs.folder)
+                0, "run", str(path), "--rig", str(self._rig), "--out", str(self._runs.folder)
             )
             made = await self._await_folder(launched)
         self._launched[made] = launched
@@ -73,7 +75,7 @@ class Launcher:
         NotStarted
             It refused.
         """
-        launched = self._start("resume", str(folder))
+        launched = self._start(_journal_bytes(folder), "resume", str(folder))
         self._launched[folder] = launched
         for _ in range(int(_START_TIMEOUT_S / _POLL_S)):
             if holder(folder) is not None or launched.process.poll() == 0:
@@ -84,9 +86,13 @@ class Launcher:
         raise NotStarted("the run is still not at work; look at it again in a moment")
 
     def is_starting(self, folder: Path) -> bool:
-        """Whether a process that was started for ``folder`` from here is alive."""
+        """Whether a process started for ``folder`` from here is alive and has done nothing yet."""
         launched = self._launched.get(folder)
-        return launched is not None and launched.process.poll() is None
+        return (
+            launched is not None
+            and launched.process.poll() is None
+            and _journal_bytes(folder) == launched.journal_bytes
+        )
 
     def last_words(self, folder: Path) -> str:
         """What a process that was started from here said last, when it has failed."""
@@ -95,7 +101,7 @@ class Launcher:
             return ""
         return _last_words(launched.log)
 
-    def _start(self, *arguments: str) -> _Launched:
+    def _start(self, journal_bytes: int, *arguments: str) -> _Launched:
         for folder in [f for f, old in self._launched.items() if old.process.poll() is not None]:
             self._launched[folder].log.unlink(missing_ok=True)
             del self._launched[folder]
@@ -109,7 +115,7 @@ class Launcher:
                 stderr=log,
                 start_new_session=True,
             )
-        return _Launched(process, Path(name))
+        return _Launched(process, Path(name), journal_bytes)
 
     async def _await_folder(self, launched: _Launched) -> Path:
         for _ in range(int(_START_TIMEOUT_S / _POLL_S)):
@@ -121,6 +127,13 @@ class Launcher:
             await asyncio.sleep(_POLL_S)
         launched.process.send_signal(signal.SIGINT)
         raise NotStarted("the run did not get going and was stopped; try again")
+
+
+def _journal_bytes(folder: Path) -> int:
+    try:
+        return (folder / JOURNAL).stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _last_words(log: Path) -> str:

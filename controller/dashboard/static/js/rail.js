@@ -73,7 +73,7 @@ function drawBands(svg, rail, x, width) {
     const row = BANDS_Y + (place % 2) * (BANDS_HEIGHT * 0.28), tall = BANDS_HEIGHT * 0.72;
     paths[slice.state || "planned"] += `M${left} ${row}H${right}V${row + tall}H${left}Z`;
     if (slice.sharpness) {
-      const height = (slice.sharpness / sharpest) * (SHARP_HEIGHT - 8), middle = x(slice.position_um);
+      const height = (slice.sharpness / sharpest) * (SHARP_HEIGHT - 16), middle = x(slice.position_um);
       const half = Math.max(1.2, Math.min(5, (right - left) / 5));
       bars += `M${middle - half} ${BANDS_Y - 3}V${BANDS_Y - 3 - height}H${middle + half}V${BANDS_Y - 3}Z`;
     }
@@ -84,7 +84,7 @@ function drawBands(svg, rail, x, width) {
   const y = BOTTOM + 22;
   add(svg, "text", { x: x(rail.near_um), y, "text-anchor": "start" }, `A  ${length(rail.near_um, 6)}`);
   add(svg, "text", { x: x(rail.far_um), y, "text-anchor": "end" }, `B  ${length(rail.far_um, 6)}`);
-  if (bars) add(svg, "text", { x: LEFT + 10, y: BANDS_TOP + 14 }, "sharpness");
+  if (bars) add(svg, "text", { x: LEFT + 10, y: BANDS_TOP + 11 }, "sharpness");
 }
 
 function drawCarriage(svg, rail, travel, zoom, width) {
@@ -93,5 +93,6 @@ function drawCarriage(svg, rail, travel, zoom, width) {
   const close = zoom(rail.position_um);
   if (close < LEFT || close > width - RIGHT) return;
   add(svg, "path", { class: "carriage-line", d: `M${close} ${BANDS_TOP - 4}V${BOTTOM + 4}` });
-  add(svg, "text", { x: Math.min(Math.max(close, 130), width - 130), y: BOTTOM + 22, "text-anchor": "middle" }, length(rail.position_um, 6));
+  if (close < 240 || close > width - 240) return; // there it would stand on A or B
+  add(svg, "text", { x: close, y: BOTTOM + 22, "text-anchor": "middle" }, length(rail.position_um, 6));
 }

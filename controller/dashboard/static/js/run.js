@@ -85,8 +85,9 @@ export class RunPage {
       facts.push(["Time left", duration(left), "big"]);
     }
     if (head.began_s) {
-      const until = head.live ? Date.now() / 1000 : head.last_s;
-      facts.push([head.live ? "Running for" : "Took", duration(until - head.began_s)]);
+      const busy = head.live && !head.reason;
+      const until = busy ? Date.now() / 1000 : head.last_s;
+      facts.push([busy ? "Running for" : "Took", duration(until - head.began_s)]);
     }
     if (head.position_um !== null && head.live) facts.push(["Focus at", millimetres(head.position_um)]);
     facts.push(["Specimen", head.specimen || ""]);
@@ -133,7 +134,7 @@ export class RunPage {
   pressPause() { document.querySelector('#run-actions [data-do="pause"], #run-actions [data-do="resume"]')?.click(); }
 
   showNotes() {
-    const text = JSON.stringify(this.head.notes);
+    const text = JSON.stringify([this.head.notes, this.head.entries > 0]);
     const list = at("run-notes");
     if (list.dataset.text === text) return;
     list.dataset.text = text;

@@ -1,0 +1,225 @@
+"""The operator's day in a real browser: plan, start, watch, pause, finish, look, compare."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.page import Server, wait_for
+
+
+def number(page: Any, where: str) -> int:
+    return int(page.inner_text(where))
+
+
+def set_up(page: Any, server: Server) -> None:
+    page.goto(f"{server.url}/#setup")
+    page.locator("#plan-count").wait_for(timeout=30_000)
+
+
+def start(page: Any, server: Server) -> Path:
+    set_up(page, server)
+    page.click("#start")
+    page.wait_for_url("**/#run/*", timeout=90_000)
+    return server.runs / page.url.rpartition("/")[2]
+
+
+def counted(page: Any, at_least: int) -> None:
+    wait_for(lambda: number(page, "#run-done") >= at_least, f"{at_least} slices", 90)
+
+
+def state(page: Any, words: str, timeout_s: float = 90) -> None:
+    page.locator("#run-state", has_text=re.compile(f"^{words}$")).wait_for(timeout=timeout_s * 1e3)
+
+
+def picture(page: Any) -> str:
+    return page.locator("#stage").get_attribute("data-version") or ""
+
+
+def test_from_a_and_b_to_the_finished_picture(page: Any, server: Server) -> None:
+    set_up(page, server)
+    before = number(page, "#plan-count")
+    page.get_by_role("button", name="f/2.8").click()
+    wait_for(lambda: number(page, "#plan-count") > before, "more slices at f/2.8", 10)
+    page.get_by_label("Aperture", exact=True).fill("f/8")
+    wait_for(lambda: number(page, "#plan-count") < before, "fewer slices at f/8", 10)
+    page.get_by_label("B · farthest plane").fill("20.5 mm")
+    page.get_by_label("Overlap").fill("40 %")
+    page.locator(".plan", has_text=re.compile("500 µm")).wait_for()
+    planned = number(page, "#plan-count")
+    page.click("#start")
+    page.wait_for_url("**/#run/*", timeout=90_000)
+    run = server.runs / page.url.rpartition("/")[2]
+
+    counted(page, 2)
+    wait_for(lambda: "growing=true" in picture(page), "the growing picture", 30)
+    first = picture(page)
+    page.get_by_role("button", name="Pause").click()
+    state(page, "Paused")
+    held = number(page, "#run-done")
+    page.get_by_role("button", name="Go on").click()
+    counted(page, held + 1)
+    wait_for(lambda: picture(page) != first, "the picture to grow", 60)
+    state(page, "Done")
+    assert number(page, "#run-done") == planned
+    manifest = json.loads(wait_for(lambda: read(run / "manifest.json"), "the manifest", 30))
+    assert manifest["finish_reason"] == "completed"
+    assert manifest["coverage"]["proven"]
+    assert manifest["settings"]["aperture"] == "f/8"
+    thumbs = page.locator("#run-strip button")
+    assert thumbs.count() == planned
+    thumbs.first.click()
+    wait_for(lambda: "frames/1.jpg" in picture(page), "the first slice, large", 10)
+
+    page.get_by_role("link", name="Pictures", exact=True).click()
+    page.get_by_label("Find a specimen").fill("no such thing")
+    page.locator("#no-runs").wait_for()
+    page.get_by_label("Find a specimen").fill("BEET")
+    page.get_by_role("link", name="Open").click()
+    state(page, "Done")
+
+
+def read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def test_a_run_outlives_the_page_and_the_server(page: Any, server: Server) -> None:
+    run = start(page, server)
+    counted(page, 1)
+    page.goto("about:blank")
+    server.kill()
+    alive = server.at_work(run)
+    assert alive is not None
+    server.start()
+    assert server.at_work(run) == alive
+    page.goto(f"{server.url}/#run/{run.name}")
+    state(page, "Done")
+    fused = json.loads((run / "manifest.json").read_text())["fused"]
+    assert hashlib.sha256((run / "fused.tif").read_bytes()).hexdigest() == fused["sha256"]
+
+
+def test_a_page_that_stays_open_finds_the_server_again(page: Any, server: Server) -> None:
+    run = start(page, server)
+    counted(page, 1)
+    server.kill()
+    page.locator("#banner", has_text="goes on by itself").wait_for()
+    server.start()
+    page.locator("#banner").wait_for(state="hidden", timeout=30_000)
+    state(page, "Done")
+    assert server.at_work(run) is None or number(page, "#run-done") > 0
+
+
+def test_stop_is_one_press_on_every_page_also_for_those_who_watch(
+    page: Any, server: Server, browser: Any
+) -> None:
+    run = start(page, server)
+    counted(page, 1)
+    watching = browser.new_context().new_page()
+    watching.goto(f"{server.url}/#setup")
+    watching.locator("#operate", has_text="Watching").wait_for()
+    refused = watching.evaluate(
+        """async (run) => (await fetch(`/api/runs/${run}/command`, {method: "POST",
+        headers: {"content-type": "application/json"}, body: '{"do": "pause"}'})).status""",
+        run.name,
+    )
+    assert refused == 409
+    for there in ("#setup", "#runs", "#run"):
+        watching.goto(f"{server.url}/{there}")
+        assert watching.locator("#stop").is_visible()
+    wait_for(lambda: watching.locator("#stop").is_enabled(), "the stop to be armed", 10)
+    watching.click("#stop")
+    state(page, "Stopped")
+    wait_for(lambda: server.at_work(run) is None, "the run to end", 30)
+    # What was stopped goes on from the page, to its end, with no slice shot twice.
+    page.get_by_role("button", name="Resume").click()
+    state(page, "Done")
+    frames = [path.name for path in (run / "frames").iterdir()]
+    assert len(frames) == len(json.loads((run / "plan.json").read_text())["slices"])
+    watching.context.close()
+
+
+def test_everything_can_be_done_with_the_keyboard(page: Any, server: Server) -> None:
+    set_up(page, server)
+
+    def tab_to(name: str) -> None:
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            focused = page.evaluate(
+                """() => [document.activeElement.id, document.activeElement.textContent]"""
+            )
+            if name in focused:
+                return
+        raise AssertionError(f"{name} cannot be reached with the Tab key")
+
+    tab_to("f-range.far")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("20.4 mm")
+    page.locator(".plan", has_text="400 µm").wait_for()
+    tab_to("start")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/#run/*", timeout=90_000)
+    counted(page, 1)
+    page.evaluate("() => document.activeElement.blur()")
+    page.keyboard.press("p")
+    state(page, "Paused")
+    page.keyboard.press("p")
+    page.keyboard.press("Escape")
+    state(page, "Stopped")
+
+
+def test_protocols_are_opened_and_saved(page: Any, server: Server) -> None:
+    set_up(page, server)
+    page.set_input_files(
+        "input[type=file]",
+        files=[
+            {
+                "name": "moth.yaml",
+                "mimeType": "text/yaml",
+                "buffer": b"specimen: {id: moth}\nrange: {around: 21 mm, span: 0.5 mm}\n"
+                b"step: 40 um\nsettle: 1 s\nexposure: {aperture: f/4, shutter: 1/5 s}\n",
+            }
+        ],
+    )
+    page.locator(".plan", has_text="500 µm").wait_for()
+    page.get_by_label("Save this protocol as").fill("moth-2")
+    page.get_by_role("button", name="Save").click()
+    page.locator("#toasts", has_text="Saved as moth-2.yaml").wait_for()
+    saved = (server.folder / "protocols" / "moth-2.yaml").read_text()
+    assert "around: 21 mm" in saved
+    page.get_by_label("Specimen", exact=True).fill("not / allowed")
+    page.locator("#plan-error", has_text="names folders").wait_for()
+    assert page.locator("#start").is_disabled()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1180, 820), (820, 1180)])
+def test_nothing_is_cut_off_and_axe_finds_nothing_serious(
+    page: Any, server: Server, width: int, height: int
+) -> None:
+    axe = pytest.importorskip("axe_core_python.sync_playwright", reason="axe-core-python is needed")
+    script = (Path(axe.__file__).parent / "axe.min.js").read_text()
+    page.set_viewport_size({"width": width, "height": height})
+    run = start(page, server)
+    counted(page, 2)
+    for there in (f"#run/{run.name}", "#runs", "#setup"):
+        page.goto(f"{server.url}/{there}")
+        page.locator(f"#page-{there[1:].partition('/')[0]}").wait_for()
+        wide = page.evaluate("() => document.documentElement.scrollWidth")
+        assert wide <= width, f"{there} is {wide} px wide"
+        page.evaluate(script)
+        found = page.evaluate("() => axe.run()")
+        serious = [
+            (violation["id"], [node["html"] for node in violation["nodes"]])
+            for violation in found["violations"]
+            if violation["impact"] in {"serious", "critical"}
+        ]
+        assert serious == []
+    page.goto(f"{server.url}/#run/{run.name}")
+    for button in page.locator("button:visible:not(.strip *), a.button:visible").all():
+        box = button.bounding_box()
+        assert box["height"] >= 44, button.inner_text()
+        assert 0 <= box["x"] <= width - box["width"], button.inner_text()
