@@ -18,6 +18,10 @@ from controller.quantity import format_length
 
 MAP_PICTURE = "coverage.png"
 
+# How often a slice is added within this share of a depth of field before the gap is left open.
+_TRIES = 2
+_SAME_PLACE = 0.25
+
 
 class Evidence:
     """A ``controller.interfaces.FrameProof`` without a process.
@@ -37,6 +41,7 @@ class Evidence:
         self._verdicts: list[dict[str, Any]] = []
         self._budget = settings.extra_slices
         self._refused = ""
+        self._asked_um: list[float] = []
 
     def add(
         self, number: int, attempt: int, frame: Path, position_um: float, dof_um: float
@@ -59,7 +64,7 @@ class Evidence:
         """See ``FrameProof``."""
         del check
         found = self._find()
-        wanted = found.missing_um
+        wanted = [um for um in found.missing_um if not self._tried_often(um)]
         if len(wanted) > self._budget:
             self._refused = (
                 f"only {self._settings.extra_slices} slices may be added; raise "
@@ -67,6 +72,7 @@ class Evidence:
             )
             wanted = wanted[: self._budget]
         self._budget -= len(wanted)
+        self._asked_um += wanted
         return {"positions_um": wanted, "why": found.why}
 
     def finish(self, check: Callable[[], None]) -> dict[str, Any]:
@@ -95,6 +101,18 @@ class Evidence:
                     for tile in gap.pop("tiles")
                 ]
         return report
+
+    def _tried_often(self, position_um: float) -> bool:
+        """Whether slices were asked for at this place and did not help."""
+        near_um = _SAME_PLACE * self._settings.optics.dof_um
+        times = sum(abs(position_um - um) < near_um for um in self._asked_um)
+        if times < _TRIES:
+            return False
+        self._refused = (
+            f"{times} slices added at {format_length(position_um, 6)} did not close the gap: the "
+            f"axis does not get there, or the specimen has too little texture to tell"
+        )
+        return True
 
     def close(self) -> None:
         """Nothing to end."""

@@ -1,6 +1,6 @@
 """Finds where the slices truly were from the tiles' curves, as short moves that an axis can make.
 
-A move that falls short leaves either a slice or two off their place (the axis stuck and caught up
+A move that falls short leaves either some slices off their place (the axis stuck and caught up
 later) or every later slice (steps were lost). Such departures are added one by one as long as one
 more explains the images decidedly better; an axis that did what it said has none. No motor turns
 further than it is driven, so a move that went too far is no explanation: it would be the mirror
@@ -24,7 +24,7 @@ _MOST = 12
 _LARGEST = 3.0
 _REFINEMENTS = 4
 _TRIALS = 4
-_LONGEST_HOLD = 2
+_LONGEST_HOLD = 5
 
 
 @dataclass(frozen=True)
