@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,12 @@ def read_record(folder: Path) -> Record:
     with journal.open("rb") as lines:
         began = json.loads(lines.readline())["at"]
     return Record(folder, entries, manifest, _read_json(folder / "plan.json"), str(began))
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file, lower-case hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_json(path: Path) -> dict[str, Any]:

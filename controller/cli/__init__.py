@@ -24,6 +24,7 @@ from controller.cli.resume import resume
 from controller.cli.run import run
 from controller.cli.serve import serve
 from controller.cli.stack import stack
+from controller.cli.verify import verify
 from controller.errors import MacrorailError, OperatorStop
 
 # Some releases of typer bring a click of their own, whose errors are not click's.
@@ -41,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verb in (plan, check, run, resume, stack, dof, policies, serve, report, home, export):
+for verb in (plan, check, run, resume, stack, dof, policies, serve, report, home, export, verify):
     app.command()(verb)
 # '-50um' is a distance, not an option.
 app.command(context_settings={"ignore_unknown_options": True})(jog)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 import shutil
@@ -20,7 +19,7 @@ from controller.export.source import Source
 from controller.export.xmp import packet
 from controller.journal import write_whole
 from controller.quantity import format_size
-from controller.record import Record
+from controller.record import Record, hash_file
 
 
 class Kind(Enum):
@@ -110,18 +109,12 @@ def _write_sidecars(source: Source, folder: Path, written: Sequence[Path]) -> li
     for path in written:
         for file in sorted(path.iterdir()) if path.is_dir() else [path]:
             name = file.relative_to(folder).as_posix()
-            files[name] = {"file": name, "hashFunction": HASH, "hashValue": hash_of(file)}
+            files[name] = {"file": name, "hashFunction": HASH, "hashValue": hash_file(file)}
     about = source.description.to_dict() | {
         "macrorail:exports": [files[name] for name in sorted(files)]
     }
     write_whole(sidecar, json.dumps(about, indent=2, ensure_ascii=False) + "\n")
     return [xmp, sidecar]
-
-
-def hash_of(path: Path) -> str:
-    """SHA-256 of a file, lower-case hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_room(source: Source, kinds: Sequence[Kind], folder: Path) -> None:
