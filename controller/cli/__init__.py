@@ -12,10 +12,10 @@ import typer
 from controller.cli.calibrate import calibrate
 from controller.cli.check import check
 from controller.cli.dof import dof
+from controller.cli.export import export
 from controller.cli.firmware import firmware
 from controller.cli.home import home
 from controller.cli.jog import jog
-from controller.cli.export import export
 from controller.cli.messages import message_console
 from controller.cli.plan import plan
 from controller.cli.policies import policies
