@@ -32,11 +32,10 @@ readings of the texture must lie outside on the same side for a warning."""
 
 _LEAST_SLICES = 4
 _LEAST_TILES = 8
-_RISING = 0.05
+_RISING_PER_DOF = 0.3
 _BEYOND = 0.5
 # Somewhat before the last band ends: a slice too many is cheaper than a blurred rim.
 _PAST_END = 0.35
-_FARTHEST = 4.0
 _END_TILES = 3
 _END_SHARE = 0.005
 _AT_ONCE = 3
@@ -189,17 +188,18 @@ def _coverage(
 def _rising(curves: Curves, u: Floats, table: Table) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Tiles whose sharpest plane lies beyond the first or the last slice."""
     order = np.argsort(u)
-    # In both fine octaves: a far-off background gets sharper in the coarse one alone.
+    # In both fine octaves and steeply: a far-off background gets sharper as well, but slowly.
     fine, seen = table.level[:, :, :2], table.weight[:, :, :2]
 
     def rises(end: int, inner: int) -> NDArray[np.bool_]:
         both = (seen[:, end] > 0) & (seen[:, inner] > 0)
-        up = both & (fine[:, end] > fine[:, inner] + _RISING)
+        steeply = _RISING_PER_DOF * abs(u[end] - u[inner])
+        up = both & (fine[:, end] > fine[:, inner] + steeply)
         return np.asarray(up.all(axis=1), np.bool_)
 
     first, last, peak = u[order[0]], u[order[-1]], curves.peak
-    before = (peak < first - _PAST_END) & (peak > first - _FARTHEST)
-    behind = (peak > last + _PAST_END) & (peak < last + _FARTHEST)
+    before = peak < first - _PAST_END
+    behind = peak > last + _PAST_END
     near = np.asarray(rises(order[0], order[1]) & before, np.bool_)
     far = np.asarray(rises(order[-1], order[-2]) & behind, np.bool_)
     enough = max(_END_TILES, round(_END_SHARE * len(curves.peak)))
