@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SerializeAsAny, model_validator
 
 from controller.document import Document, Section, key_error, read_document
 from controller.errors import ConfigError
-from controller.far_focus import FarFocus
 from controller.quantity import (
     Acceleration,
     DataSize,
     Duration,
+    Fraction,
     Length,
     Speed,
     format_length,
 )
 from controller.unattended import UnattendedSection
+
+if TYPE_CHECKING:
+    # Named, not used: simulators read rigs too, and must not meet the judge's optics that way.
+    from controller.far_focus import FarFocus
 
 
 class CameraSection(Section):
@@ -44,6 +48,8 @@ class CameraSection(Section):
         Of a typical frame, to predict the disk space.
     download_s
         From the end of an exposure to its frame on disk, to predict the time.
+    battery_floor
+        Charge of the camera's battery below which nothing is begun, 0..1.
     """
 
     driver: str
@@ -53,6 +59,7 @@ class CameraSection(Section):
     pixel_pitch_um: Length = Field(alias="pixel_pitch", gt=0)
     frame_size_bytes: DataSize = Field(alias="frame_size", gt=0)
     download_s: Duration = Field(alias="download", ge=0)
+    battery_floor: Fraction = Field(default=0.05, ge=0, lt=1)
 
 
 class Travel(Section):
