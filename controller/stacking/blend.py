@@ -173,6 +173,9 @@ class Blender:
         No value leaves the range of what the frames have shown at that pixel: whatever lies in
         focus was seen as it is, so anything beyond is a halo.
         """
+        self._weights.clear()
+        self._pyramid.levels.clear()
+        self._chroma.levels.clear()
         picture = to_display(self._planes(0, in_place=True))
         self._keep_within_seen(picture)
         return picture
@@ -198,9 +201,11 @@ class Blender:
             return planes
         height, width = planes[0].shape
         blue, red = (
-            plane if plane.shape == (height, width) else cv2.pyrUp(plane, dstsize=(width, height))
+            np.asarray(cv2.pyrUp(plane, dstsize=(width, height)), np.float32)
+            if plane.shape != (height, width)
+            else plane.copy()
             for plane in planes[1:]
         )
-        channels: Floats = np.empty((3, height, width), np.float32)
-        by_bands(to_channels, height, planes[0], blue, red, channels)
-        return list(channels)
+        green = planes[0] if in_place else planes[0].copy()
+        by_bands(to_channels, height, green, blue, red)
+        return [blue, green, red]

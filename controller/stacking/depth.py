@@ -111,7 +111,7 @@ class DepthTracker:
     def _interpolate(self) -> Floats:
         """Peak of a parabola through the logarithm of the sharpness around the best slice."""
         order = sorted(self._positions, key=self._positions.__getitem__)
-        at, left, right = (np.zeros(max(order) + 1) for _ in range(3))
+        at, left, right = (np.zeros(max(order) + 1, np.float32) for _ in range(3))
         for place, index in enumerate(order):
             at[index] = self._positions[index]
             left[index] = at[index] - self._positions[order[max(0, place - 1)]]

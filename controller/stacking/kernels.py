@@ -103,15 +103,14 @@ def to_chroma(
 
 
 @compiled
-def to_channels(
-    first: int, last: int, luma: Floats, blue: Floats, red: Floats, channels: Floats
-) -> None:
-    """Luma and the chromas of blue and red, all (h, w), -> linear blue, green, red (3, h, w)."""
+def to_channels(first: int, last: int, luma: Floats, blue: Floats, red: Floats) -> None:
+    """Luma and the chromas of blue and red, all (h, w), become linear green, blue and red."""
     for y in range(first, last):
         for x in range(luma.shape[1]):
-            channels[0, y, x] = luma[y, x] + blue[y, x]
-            channels[1, y, x] = luma[y, x] - (blue[y, x] + red[y, x]) * np.float32(0.5)
-            channels[2, y, x] = luma[y, x] + red[y, x]
+            mean, of_blue, of_red = luma[y, x], blue[y, x], red[y, x]
+            blue[y, x] = mean + of_blue
+            luma[y, x] = mean - (of_blue + of_red) * np.float32(0.5)
+            red[y, x] = mean + of_red
 
 
 @compiled

@@ -219,8 +219,12 @@ class Stacker:
         """
         if self._blender is None or self._depth is None:
             raise StackError("there is no frame to stack")
+        # Each part is let go before the next needs room: the end is where memory peaks.
+        self._warped = None
         image = self._blender.finish()
+        self._blender = None
         depth = self._depth.finish()
+        self._depth = None
         rect = valid_rect([report.transform for report in self._reports], image.shape[:2])
         return Fused(image, depth.depth, depth.confidence, rect, self.reports)
 
