@@ -18,6 +18,7 @@ from controller.drivers.freshness import Freshness
 from controller.drivers.gphoto_settings import choose, widgets_of
 from controller.errors import (
     AutofocusFailed,
+    BatteryExhausted,
     CameraBusy,
     CameraError,
     CameraSettingRefused,
@@ -109,6 +110,7 @@ class InProcessCamera:
             raise ConnectError(
                 f"'{body}' is no simulated body; this driver works only on a bench in this process"
             )
+        self._check_battery(body)
         self._opened = body
         self._target = _CARD
         self._freshness = Freshness()
@@ -141,6 +143,7 @@ class InProcessCamera:
                 f"exposure {self._exposures} has not been collected; collect it or drain the "
                 f"camera first"
             )
+        self._check_battery(body)
         body.take_notices()
         fault = self._meet("release")
         started_s = self._clock.now()
@@ -217,6 +220,12 @@ class InProcessCamera:
             return
         with suppress(Refusal):  # a body in the middle of an exposure keeps its live view
             body.set_live_view(False)
+
+    def _check_battery(self, body: Body) -> None:
+        if body.battery_percent < 100 * self._options.battery_floor:
+            raise BatteryExhausted(
+                f"the camera's battery is at {body.battery_percent} %; charge or exchange it"
+            )
 
     def _body(self) -> Body:
         if self._opened is None:

@@ -21,6 +21,7 @@ from controller.drivers.freshness import Freshness
 from controller.drivers.gphoto_settings import quantity
 from controller.errors import (
     AutofocusFailed,
+    BatteryExhausted,
     CameraBusy,
     CameraStorageFull,
     CameraUnsupported,
@@ -33,7 +34,7 @@ from controller.errors import (
 from controller.frame import Frame
 from controller.instrument import CameraSection
 from controller.interfaces import CameraReport, Context, Exposure
-from controller.quantity import Duration
+from controller.quantity import Duration, format_fraction, format_size
 from controller.workers import Worker
 
 _OPEN_TIMEOUT_S = 30.0
@@ -45,6 +46,10 @@ _RELEASE_TIMEOUT_S = 15.0
 _TRANSFER_TIMEOUT_S = 60.0
 _ANNOUNCEMENT_S = 1.0
 """A frame is announced so long after its usual download time, or not at all."""
+_HEALTH_EVERY_S = 60.0
+"""How often battery and card are looked after during a run (wall time): a request takes 5 ms."""
+_CARD_FRAMES = 4
+"""What lies on the card is deleted once it is safe: room for a RAW and JPEG pair and a lost one."""
 _LONGEST_EXPOSURE_S = 60.0
 """Assumed for a shutter setting that is no number (bulb)."""
 
@@ -96,6 +101,7 @@ class GphotoCamera:
         self._known_names: set[str] = set()
         self._left_behind: list[str] = []
         self._freshness = Freshness()
+        self._looked_after_s = 0.0
         # Until when (wall time) a frame may still come that nobody is waiting for any more.
         self._doubt_until_s = 0.0
 
@@ -132,6 +138,7 @@ class GphotoCamera:
         self._note_left_behind(answer["card"])
         self._freshness = Freshness()
         self._left_behind += self._drain()
+        self._check_health()
         return report
 
     def configure(self, settings: Mapping[str, str]) -> dict[str, str]:
@@ -148,6 +155,8 @@ class GphotoCamera:
                 f"exposure {self._on_its_way.exposure_number} has not been collected; "
                 f"collect it or drain the camera first"
             )
+        if time.monotonic() - self._looked_after_s > _HEALTH_EVERY_S:
+            self._check_health()
         self._exposures += 1
         number, exposure_s = self._exposures, self._exposure_s()
         # Long-exposure noise reduction takes as long again before the frame is ready.
@@ -261,6 +270,31 @@ class GphotoCamera:
         news = [name for name in dict.fromkeys(names) if name not in self._known_names]
         self._known_names.update(news)
         return news
+
+    def _check_health(self) -> None:
+        """Refuse to begin anything that the battery or the card would not let end.
+
+        Raises
+        ------
+        BatteryExhausted, CameraStorageFull
+        """
+        health = self._request("health", _SETTINGS_TIMEOUT_S)
+        self._looked_after_s = time.monotonic()
+        told, floor = health["battery"], self._options.battery_floor
+        percent = _percent(told)
+        if (percent is not None and percent < 100 * floor) or (told or "").lower() == "low":
+            raise BatteryExhausted(
+                f"the camera's battery is at {told} and the rig wants at least "
+                f"{format_fraction(floor)} (battery_floor); charge or exchange it, or use a mains "
+                f"adapter"
+            )
+        free_kb, wanted_bytes = health["free_kb"], _CARD_FRAMES * self._options.frame_size_bytes
+        on_card = "card" in (self._settings.get("capture_target") or "").lower()
+        if on_card and free_kb is not None and free_kb * 1024 < wanted_bytes:
+            raise CameraStorageFull(
+                f"the camera's card has {format_size(free_kb * 1024)} left, less than "
+                f"{_CARD_FRAMES} frames ({format_size(wanted_bytes)}); empty it or put in another"
+            )
 
     def _exposure_s(self) -> float:
         text = self._settings.get("shutter")

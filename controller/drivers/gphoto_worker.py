@@ -52,7 +52,7 @@ class CameraOwner:
         self._callback = self._context.set_error_func(self._hear, None)
         self._port = ""
         self._number = 0
-        self._expected: tuple[str, ...] = ()
+        self._released = False
         self._arrived: list[tuple[str, str]] = []
         self._release_lasts = False
         self._orphans: list[str] = []
@@ -98,24 +98,25 @@ class CameraOwner:
         A Nikon's release lasts as long as the exposure. Others return at once and never tell its
         end; there the first file is waited for, since only then it is over for certain.
         """
-        if self._expected:
+        if self._released:
             raise CameraBusy(
                 f"exposure {self._number} has not been collected; drain the camera first"
             )
         self._orphans += self._take_in(quiet_ms=0)
-        expected = formats_of(self._read_setting("image_format"))
         self._release()
         self._arrived = []
         if not self._release_lasts:
             self._await_first_file(timeout_s)
-        self._number, self._expected = number, expected
+        self._number, self._released = number, True
         return {}
 
     def collect(self, number: int, stem: str, timeout_s: float) -> dict[str, Any]:
         """Receive the frame of an exposure and store it; delete it from the camera once safe."""
-        if not self._expected or number != self._number:
+        if not self._released or number != self._number:
             raise FrameMissing(f"exposure {number} gave no frame: its shutter was not released")
-        wanted, self._expected = len(self._expected), ()
+        self._released = False
+        # Asked for only now, while the axis moves: before the release it would cost time.
+        wanted = len(formats_of(self._read_setting("image_format")))
         deadline = time.monotonic() + timeout_s
         arrived, self._arrived = self._arrived, []
         complete = False
@@ -139,12 +140,26 @@ class CameraOwner:
             )
         return {"files": [self._fetch(folder, name, Path(stem)) for folder, name in arrived]}
 
+    def health(self) -> dict[str, Any]:
+        """Charge of the battery, as the camera tells it, and the free room on its card in kB."""
+        try:
+            stores = self._owned().get_storageinfo(self._context)
+        except gp.GPhoto2Error as error:
+            failed = self._failed(error, "reading the free room")
+            if isinstance(failed, DeviceLost):
+                raise failed from error
+            stores = []
+        return {
+            "battery": self._read("batterylevel"),
+            "free_kb": max((store.freekbytes for store in stores), default=None),
+        }
+
     def drain(self, wait_s: float) -> dict[str, Any]:
         """Take in what the camera has to say; for ``wait_s`` also wait for a frame to come.
 
         Frames in the camera's memory are gone with it; those on its card stay there.
         """
-        self._expected, self._arrived = (), []
+        self._released, self._arrived = False, []
         names, self._orphans = self._orphans, []
         names += self._take_in(_QUIET_MS)
         deadline = time.monotonic() + wait_s
@@ -442,6 +457,7 @@ def main() -> None:
             "expose": owner.expose,
             "collect": owner.collect,
             "drain": owner.drain,
+            "health": owner.health,
             "drive_focus": owner.drive_focus,
             "close": owner.close,
         }

@@ -67,6 +67,8 @@ def main() -> None:
             case "fault" if body is not None:
                 action, reason = Action[request.pop("action")], Reason[request.pop("reason")]
                 body.faults.add(Fault(action=action, reason=reason, **request))
+            case "battery" if body is not None:
+                body.battery_percent = request["percent"]
             case "clear_faults" if body is not None:
                 body.faults.clear()
             case "facts" if body is not None:

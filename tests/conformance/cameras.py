@@ -63,6 +63,8 @@ class CameraWorld:
     facts
         What is true of the body: ``exposures``, ``card`` and ``memory`` (file names),
         ``glass_steps``, ``live_view``.
+    set_battery
+        Sets the charge of the body's battery, per cent.
     """
 
     make: Callable[[], Any]
@@ -71,6 +73,7 @@ class CameraWorld:
     clear_faults: Callable[[], None]
     stop_soon: Callable[[], None]
     facts: Callable[[], dict[str, Any]]
+    set_battery: Callable[[int], None]
 
 
 class BodyProcess:
@@ -112,6 +115,7 @@ def in_process(**body: Any) -> Iterator[CameraWorld]:
         clear_faults=camera_body.faults.clear,
         stop_soon=lambda: clock.attach(stop_at(clock, clock.now() + 1.0)),
         facts=lambda: facts(camera_body),
+        set_battery=lambda percent: setattr(camera_body, "battery_percent", percent),
     )
 
 
@@ -125,6 +129,9 @@ def over_ptpip(process: BodyProcess, **body: Any) -> Iterator[CameraWorld]:
 
     def clear_faults() -> None:
         process.ask(do="clear_faults")
+
+    def set_battery(percent: int) -> None:
+        process.ask(do="battery", percent=percent)
 
     def add_fault(fault: Fault) -> None:
         process.ask(
@@ -144,6 +151,7 @@ def over_ptpip(process: BodyProcess, **body: Any) -> Iterator[CameraWorld]:
         clear_faults=clear_faults,
         stop_soon=lambda: threading.Timer(1.0 / TIME_SCALE, clock.request_stop, ["Ctrl-C"]).start(),
         facts=lambda: process.ask(do="facts"),
+        set_battery=set_battery,
     )
     process.ask(do="unmake")
 

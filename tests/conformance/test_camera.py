@@ -13,6 +13,7 @@ import pytest
 
 from controller.errors import (
     AutofocusFailed,
+    BatteryExhausted,
     CameraBusy,
     CameraError,
     CameraSettingRefused,
@@ -247,14 +248,48 @@ def test_a_frame_that_comes_too_late_is_drained_and_not_taken_for_the_next(
 
 
 def test_a_full_card_is_called_so(make_world: MakeWorld, tmp_path: Path) -> None:
-    with make_world(card_bytes=1) as world:
+    with make_world(card_bytes=50_000) as world:
         camera = world.make()
         camera.open()
         shoot(camera, tmp_path / "0001")
-        world.add_fault(Fault("delete", Action.REFUSE))
-        shoot(camera, tmp_path / "0002")
+        world.add_fault(Fault("delete", Action.REFUSE, times=100))
         with pytest.raises(CameraStorageFull, match="full"):
-            camera.expose(tmp_path / "0003")
+            for number in range(2, 40):
+                shoot(camera, tmp_path / f"{number:04d}")
+        camera.close()
+
+
+def test_a_battery_below_the_floor_begins_nothing(world: CameraWorld, tmp_path: Path) -> None:
+    camera = world.make()
+    world.set_battery(4)
+    with pytest.raises(BatteryExhausted, match="4"):
+        camera.open()
+    camera.close()
+    world.set_battery(80)
+    camera.open()
+    shoot(camera, tmp_path / "0001")
+    camera.close()
+
+
+def test_a_battery_that_runs_low_is_noticed_in_a_run(
+    world: CameraWorld, camera: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.drivers.gphoto._HEALTH_EVERY_S", 0.0)
+    shoot(camera, tmp_path / "0001")
+    world.set_battery(3)
+    world.clock.sleep(24.0)  # libgphoto2 believes in what it has read for two seconds
+    with pytest.raises(BatteryExhausted):
+        camera.expose(tmp_path / "0002")
+    assert world.facts()["exposures"] == 1
+
+
+def test_a_card_with_no_room_to_begin_with_is_refused(
+    body_process: BodyProcess,
+) -> None:
+    with over_ptpip(body_process, card_bytes=20_000) as world:
+        camera = world.make()
+        with pytest.raises(CameraStorageFull, match="less than 4 frames"):
+            camera.open()
         camera.close()
 
 
