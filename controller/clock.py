@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from controller.errors import OperatorStop
@@ -58,6 +59,8 @@ class WorldClock:
         self.epoch_s = time.monotonic() if epoch_s is None else epoch_s
         self._stop = threading.Event()
         self._reason = ""
+        #: Called at every wait, as a sign of life.
+        self.on_wait: Callable[[], None] | None = None
 
     def now(self) -> float:
         return (time.monotonic() - self.epoch_s) * self.time_scale
@@ -70,6 +73,8 @@ class WorldClock:
         self.check()
 
     def check(self) -> None:
+        if self.on_wait is not None:
+            self.on_wait()
         if self._stop.is_set():
             self._stop.clear()
             raise OperatorStop(self._reason)

@@ -190,6 +190,9 @@ def serve(handlers: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
+    run = os.environ.get("MACRORAIL_RUN")
+    if run is not None:
+        print(f"process {os.getpid()} works for run {run}", file=sys.stderr, flush=True)
     for line in requests:
         message = json.loads(line)
         request, verb = message.pop("id"), message.pop("do")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
 
 from controller.commands import Commands
 from controller.interfaces import Watch
+from controller.journal import Journal
+from controller.news import News
 from controller.runner import Care
 from controller.scene_check import FrameComparison
 from controller.unattended import UnattendedSection
@@ -16,21 +17,22 @@ from controller.watches import BatteryWatch, DiskWatch, QuestionWatch, SleepWatc
 
 @contextmanager
 def cared_for(
-    wanted: UnattendedSection, folder: Path, commands: Commands, accept_scene: bool
+    wanted: UnattendedSection, journal: Journal, commands: Commands, accept_scene: bool
 ) -> Iterator[Care]:
-    """Everything that looks after the run in ``folder`` while the block runs.
+    """Everything that looks after a run while the block runs.
 
     Parameters
     ----------
     wanted
         By the rig.
-    folder
-        The run folder.
+    journal
+        The run's; what it says is told to whoever the rig names.
     commands
         What the operator wants.
     accept_scene
         Do not compare frames after an interruption: the operator knows that something moved.
     """
+    folder = journal.path.parent
     watches: tuple[Watch, ...] = (
         DiskWatch(folder, wanted.keep_free_bytes),
         BatteryWatch(wanted.least_battery),
@@ -40,6 +42,8 @@ def cared_for(
         if wanted.ask is not None:
             question = QuestionWatch(wanted.ask, wanted.ask_every_s)
             watches = (*watches, closings.enter_context(closing(question)))
+        if wanted.notify:
+            journal.listen(closings.enter_context(closing(News(folder, wanted.notify))).heard)
         yield Care(
             commands=commands,
             watches=watches,

@@ -14,7 +14,10 @@ from rich.console import Console
 from controller.cli.caring import cared_for
 from controller.cli.control import commanded
 from controller.cli.display import RunDisplay
+from controller.cli.logs import logged
+from controller.cli.service import Service
 from controller.cli.status import RunStatus
+from controller.clock import WorldClock
 from controller.errors import MacrorailError
 from controller.instrument import Rig
 from controller.journal import JOURNAL, Journal, read_journal, write_whole
@@ -84,7 +87,9 @@ def _walk(job: Job, console: Console) -> RunEnd:
         closing(RunStream(job.folder, job.plan.object_pixel_um)) as stream,
         RunDisplay(console, slices, done) as display,
         commanded(job.folder, instrument.clock, status, console) as commands,
-        cared_for(job.rig.unattended, job.folder, commands, job.accept_scene) as care,
+        cared_for(job.rig.unattended, journal, commands, job.accept_scene) as care,
+        logged(job.folder) as log,
+        closing(Service()) as service,
         ExitStack() as closing_proof,
     ):
         proof = None
@@ -93,11 +98,13 @@ def _walk(job: Job, console: Console) -> RunEnd:
             proof = closing_proof.enter_context(closing(RunProof(settings, job.folder)))
 
         def entered(state: State) -> None:
-            status.entered(state)
-            display.entered(state)
+            for listener in (status, display, log, service):
+                listener.entered(state)
 
-        journal.listen(display.heard)
-        journal.listen(status.heard)
+        for listener in (display, status, log):
+            journal.listen(listener.heard)
+        if isinstance(instrument.clock, WorldClock):
+            instrument.clock.on_wait = service.beat
         journal.append(
             "resumed" if resumed else "started",
             run=job.folder.name,
