@@ -142,12 +142,15 @@ class LensAxis:
         )
 
     def home(self) -> float:
-        """Drive to the near stop, which the body reports; returns 0.
+        """Drive to the near stop; returns 0.
+
+        Most bodies report it. With one that does not, driving further than the whole travel must
+        do: the motor slips at the stop, or the body stops it there.
 
         Raises
         ------
         PositionInDoubt
-            The stop was never reported.
+            A stop that should be reported never was.
         """
         self._motor, self._target_um = None, None
         piece = self._lens.largest_drive_steps
@@ -160,6 +163,9 @@ class LensAxis:
                 self._motor = 0
                 return 0.0
             searched += piece
+        if self._lens.end_stop == "silent":
+            self._motor = 0
+            return 0.0
         raise PositionInDoubt(
             f"the lens was driven {searched} steps towards near and never reported its stop, "
             f"though its whole travel is {self._lens.travel_steps}; check that it is the lens of "

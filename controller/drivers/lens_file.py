@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
@@ -74,6 +74,10 @@ class LensFile(Section):
         than too small.
     largest_drive_steps
         Longest drive that the body finishes within libgphoto2's patience of one second.
+    end_stop
+        ``reported`` by the body (a Nikon), or ``silent``: then homing drives the whole travel
+        towards near and a fifth more, and trusts that the stop has been met (a Canon). A step is
+        then the body's smallest drive.
     repeatability_um
         Standard deviation of a plane that is driven to again, as measured; ``None`` when it never
         was.
@@ -87,6 +91,7 @@ class LensFile(Section):
     name: str = Field(min_length=1)
     slack_steps: Steps = Field(alias="slack", ge=0)
     largest_drive_steps: Steps = Field(alias="largest_drive", ge=1, le=32767)
+    end_stop: Literal["reported", "silent"] = "reported"
     repeatability_um: Length | None = Field(alias="repeatability", default=None, ge=0)
     focal_length_um: Length | None = Field(alias="focal_length", default=None, gt=0)
     table: tuple[LensPoint, ...] = Field(min_length=2)
@@ -202,6 +207,8 @@ def lens_file_text(lens: LensFile, comment: str) -> str:
         f"slack: {lens.slack_steps} steps",
         f"largest_drive: {lens.largest_drive_steps} steps",
     ]
+    if lens.end_stop != "reported":
+        lines.append(f"end_stop: {lens.end_stop}")
     if lens.repeatability_um is not None:
         lines.append(f"repeatability: {lens.repeatability_um:g} um")
     if lens.focal_length_um is not None:

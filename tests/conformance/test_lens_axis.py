@@ -20,7 +20,7 @@ from controller.errors import (
 from controller.interfaces import Context
 from sims.bodies.faults import Action, Fault
 from sims.bodies.lens import SimulatedLens
-from tests.conformance.cameras import CameraWorld, in_process, over_ptpip
+from tests.conformance.cameras import BodyProcess, CameraWorld, in_process, over_ptpip
 
 AXIS: dict[str, Any] = {
     "driver": "controller.drivers.lens:LensAxis",
@@ -199,3 +199,28 @@ def test_the_shipped_lens_file_is_the_simulated_lens() -> None:
         plane_um = lens_file.position_at(steps)
         assert plane_um == pytest.approx(truth.plane_um, abs=TABLE_ERROR_UM)
         assert lens_file.scale_at(plane_um) == pytest.approx(truth.scale, abs=1e-4)
+
+
+def test_on_a_body_that_reports_no_end_stop_the_whole_travel_is_driven_home(
+    body_process: BodyProcess,
+) -> None:
+    """A Canon EOS: fixed sizes of drive, and a stop that one has to trust in."""
+    with over_ptpip(body_process, maker="canon") as world:
+        camera = world.make()
+        camera.open()
+        options = {**AXIS, "lens": "simulated-105mm-eos"}
+        axis = LensAxis(
+            LensAxis.Options.model_validate(options), Context(world.clock, camera=camera)
+        )
+        report = axis.open()
+        assert report.estimated and report.resolution_um < 55
+        assert axis.home() == 0.0
+        assert world.facts()["glass_steps"] == 0
+        truth_um: dict[float, float] = {}
+        for asked_um in (2_000.0, 2_500.0, 1_000.0, 2_000.0):
+            achieved_um = move(axis, asked_um)
+            assert abs(achieved_um - asked_um) <= report.resolution_um / 2
+            true_um = world.facts()["plane_um"]
+            assert true_um == pytest.approx(achieved_um, abs=TABLE_ERROR_UM)
+            assert truth_um.setdefault(asked_um, true_um) == true_um
+        camera.close()
