@@ -15,22 +15,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from controller.care import Care
 from controller.clock import Clock
 from controller.commands import Commands
 from controller.counting import StepCount
 from controller.devices import Devices
+from controller.ending import RunEnd, end_of
 from controller.errors import (
     AlignError,
     DeviceError,
     FrameError,
     JournalError,
     MacrorailError,
-    OperatorStop,
     OverlapError,
-    PausedTooLong,
-    PlanError,
     SceneMoved,
-    StackError,
     StorageError,
 )
 from controller.frame import Frame, verify_frame
@@ -40,8 +38,6 @@ from controller.interfaces import (
     FocusAxis,
     FrameProof,
     FrameStream,
-    SceneCheck,
-    Watch,
 )
 from controller.journal import Journal
 from controller.overlap import Band, Coverage, missing_positions, prove
@@ -55,19 +51,6 @@ from controller.states import FinishReason, RunMachine, State, Trigger
 
 #: How often a sweep is gone over for what it lacks: enough for a passing fault, never for ever.
 _ROUNDS = 3
-
-#: What cuts a run short, how it ends then, and why.
-_ENDS: tuple[tuple[type[MacrorailError], Trigger, FinishReason], ...] = (
-    (OperatorStop, Trigger.ABORT, FinishReason.STOPPED_BY_OPERATOR),
-    (PausedTooLong, Trigger.FAIL, FinishReason.PAUSED_TOO_LONG),
-    (SceneMoved, Trigger.FAIL, FinishReason.SCENE_MOVED),
-    (PlanError, Trigger.FAIL, FinishReason.REFUSED),
-    (DeviceError, Trigger.FAIL, FinishReason.DEVICE_FAULT),
-    (StackError, Trigger.FAIL, FinishReason.STACKING_FAILED),
-    (FrameError, Trigger.FAIL, FinishReason.STORAGE_FAULT),
-    (JournalError, Trigger.FAIL, FinishReason.STORAGE_FAULT),
-    (MacrorailError, Trigger.FAIL, FinishReason.BUG),
-)
 
 
 @dataclass(frozen=True)
@@ -86,53 +69,6 @@ class _Unjudged:
     target: Target
     frame: Path
     achieved_um: float
-
-
-@dataclass(frozen=True)
-class Care:
-    """What looks after a run while nobody does.
-
-    Attributes
-    ----------
-    commands
-        What the operator wants; ``None`` when there is no way to say it.
-    watches
-        What else must be well.
-    pause_at_most_s
-        World time after which a pause ends the run.
-    scene
-        Compares frames after an interruption; ``None`` trusts the scene.
-    park
-        Whether the axis goes far from the specimen in the end, or holds where it is.
-    """
-
-    commands: Commands | None = None
-    watches: tuple[Watch, ...] = ()
-    pause_at_most_s: float = 12 * 3600.0
-    scene: SceneCheck | None = None
-    park: bool = False
-
-
-@dataclass(frozen=True)
-class RunEnd:
-    """How a run ended.
-
-    Attributes
-    ----------
-    state
-        DONE, ABORTED or FAILED.
-    reason
-        Why, as scripts read it.
-    message
-        Why, in words; empty when all went well.
-    error
-        What ended it, with its exit code; ``None`` when it ran to its end.
-    """
-
-    state: State
-    reason: FinishReason
-    message: str = ""
-    error: MacrorailError | None = None
 
 
 class Runner:
@@ -594,7 +530,7 @@ class Runner:
             except MacrorailError as trouble:
                 with suppress(JournalError):
                     self._note("not_kept", message=str(trouble))
-        _, trigger, reason = next(end for end in _ENDS if isinstance(error, end[0]))
+        trigger, reason = end_of(error)
         if not self._machine.ended:
             self._machine.step(trigger)
         return RunEnd(self._machine.state, reason, str(error), error)

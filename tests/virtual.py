@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from controller.care import Care
 from controller.clock import Clock
 from controller.commands import Commands
 from controller.document import load_document
+from controller.ending import RunEnd
 from controller.instrument import import_driver, load_rig
 from controller.interfaces import Camera, Context, FocusAxis, FrameProof, FrameStream
 from controller.journal import Entry, Journal, read_journal
@@ -18,7 +20,7 @@ from controller.proof.evidence import Evidence
 from controller.protocol import Protocol
 from controller.proving import proof_settings
 from controller.resume import read_progress
-from controller.runner import Care, RunEnd, Runner
+from controller.runner import Runner
 from controller.states import State
 
 RAIL = """

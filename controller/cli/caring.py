@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 
+from controller.care import Care
 from controller.commands import Commands
 from controller.interfaces import Watch
 from controller.journal import Journal
 from controller.news import News
-from controller.runner import Care
 from controller.scene_check import FrameComparison
 from controller.unattended import UnattendedSection
 from controller.watches import BatteryWatch, DiskWatch, QuestionWatch, SleepWatch

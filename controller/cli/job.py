@@ -18,6 +18,7 @@ from controller.cli.logs import logged
 from controller.cli.service import Service
 from controller.cli.status import RunStatus
 from controller.clock import WorldClock
+from controller.ending import RunEnd
 from controller.errors import MacrorailError
 from controller.instrument import Rig
 from controller.journal import JOURNAL, Journal, read_journal, write_whole
@@ -29,7 +30,7 @@ from controller.proving import proof_settings
 from controller.report import write_report
 from controller.resume import Progress
 from controller.rig import connect
-from controller.runner import RunEnd, Runner
+from controller.runner import Runner
 from controller.stacking.stream import RunStream
 from controller.states import FinishReason, State
 

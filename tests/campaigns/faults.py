@@ -20,6 +20,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from controller.care import Care
+from controller.ending import RunEnd
 from controller.errors import (
     CameraError,
     DeviceTimeout,
@@ -32,7 +34,6 @@ from controller.errors import (
 )
 from controller.frame import Frame, verify_frame
 from controller.journal import JOURNAL, read_journal
-from controller.runner import Care, RunEnd
 from controller.states import FINAL, FinishReason, State
 from sims.bodies.faults import Action, Fault, Reason
 from tests.faulty import Failing

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from controller.care import Care
 from controller.cli import main
 from controller.errors import (
     CameraBusy,
@@ -22,7 +23,6 @@ from controller.errors import (
     StackError,
 )
 from controller.policies import LONGEST_SERIES, TABLE, Judge, Part, Policy, Remedy, policy_for
-from controller.runner import Care
 from controller.states import FINAL, FinishReason, State
 from tests.faulty import Failing
 from tests.virtual import LENS, RAIL, VirtualRun, protocol_text
