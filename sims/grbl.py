@@ -245,7 +245,7 @@ class GrblMachine:
                 self._say(f"${number}={value:{'.0f' if number in _WHOLE else '.3f'}}")
             return 0
         if line == "$I":
-            self._say("[VER:1.1h.20190825:]")
+            self._say("[VER:1.1h.20190830:]")
             self._say(f"[OPT:{self.options},15,128]")
             return 0
         if line == "$X":
@@ -285,7 +285,7 @@ class GrblMachine:
 
     def _jog(self, text: str) -> int:
         if self._state not in ("Idle", "Jog"):
-            return 9
+            return 8
         words = _words(text)
         if isinstance(words, int):
             return words

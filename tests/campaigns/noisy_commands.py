@@ -56,7 +56,13 @@ class NoisyCommands:
         AssertionError
             A step that nobody asked for, or a position that is not the carriage's.
         """
-        steps = {self._move: 6, self._rest: 2, self._reset: 0.15, self._home: 0.15}
+        steps = {
+            self._move: 6,
+            self._rest: 2,
+            self._expose: 0.5,
+            self._reset: 0.15,
+            self._home: 0.15,
+        }
         for _ in range(count):
             (act,) = self._random.choices(list(steps), list(steps.values()))
             act()
@@ -94,10 +100,33 @@ class NoisyCommands:
         self.counts["rest"] += 1
         edges = self._state.edges
         verb, *arguments = self._random.choice(
-            [("STATUS",), ("STOP",), ("GO", -5), ("GO", 10**9), ("PACE", 20_000, 200_000)]
+            [
+                *[("STATUS",), ("STOP",), ("SHOTS",), ("REST", 0), ("EXPOSE", 0, 0)],
+                *[("GO", -5), ("GO", 10**9), ("PACE", 20_000, 200_000)],
+            ]
         )
         self._host.ask(str(verb), *map(int, arguments))
         assert self._state.edges == edges
+        assert self._state.focus == self._state.release == 0
+
+    def _expose(self) -> None:
+        """One press of the shutter, once however often it was said, and nothing moves meanwhile."""
+        self.counts["expose"] += 1
+        host, edges = self._host, self._state.edges
+        before = wire.shots_of(host.ask("SHOTS"))
+        accepted = host.ask("EXPOSE", 10, 200).error is None
+        refused = host.ask("GO", self._random.randrange(_LENGTH - 100)).error
+        assert refused in ("exposing", "unhomed", None)
+        if refused is None:
+            # The press was over, or an emergency had ended it; this is a move like any other.
+            self._wait()
+        else:
+            assert self._state.edges == edges
+            host.run_ms(250)
+        after = wire.shots_of(host.ask("SHOTS"))
+        # Half a press that an emergency byte ended has no release.
+        assert after.pulses - before.pulses in ((0, 1) if accepted else (0,))
+        assert self._state.focus == self._state.release == 0
 
     def _move(self) -> None:
         target = self._random.randrange(_LENGTH - 100)

@@ -26,6 +26,7 @@ from sims.firmware_native import NativeBoard
 from sims.firmware_process import FirmwareProcess
 from sims.grbl import GrblMachine
 from sims.virtual_port import VirtualPort
+from tests.conformance.grbl_image import GrblImage, image_path
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,24 @@ def grbl_the_other_way() -> AbstractContextManager[AxisWorld]:
     return simulated_grbl("X", towards=1)
 
 
+@contextmanager
+def real_grbl() -> Iterator[AxisWorld]:
+    """A real grbl image in the emulated chip, in virtual time; skipped where there is none."""
+    path = image_path()
+    clock = VirtualClock()
+    machine = GrblImage(path)
+    options = grbl_options(travel={"from": "2 mm", "to": "26 mm"}, closest_approach="24 mm")
+    context = Context(clock, {"rail": VirtualPort(machine, clock)})
+    clock.advance(machine.now_s)
+    yield AxisWorld(
+        make=lambda: GrblRail(options, context),
+        clock=clock,
+        travel_um=options.allowed_um,
+        true_position_um=lambda: machine.from_switch_mm(2) * 1000,
+        slack_um=0.0,
+    )
+
+
 def emulated_rail() -> AbstractContextManager[AxisWorld]:
     """The image for the board in an emulated chip, in virtual time."""
     return virtual_rail(emulated_board)
@@ -205,6 +224,7 @@ AXES = {
     "rail-virtual": virtual_rail,
     "rail-terminal": rail_behind_a_terminal,
     "rail-emulated": emulated_rail,
+    "grbl-image": real_grbl,
     "grbl-simulated": simulated_grbl,
     "grbl-simulated-reversed": grbl_the_other_way,
 }
