@@ -25,6 +25,14 @@ _DOING = {
     "unpaused": "preparing",
     "coverage": "finishing",
 }
+#: What is done about a fault, by the name of its remedy in the table of policies.
+REMEDIES = {
+    "retry": "trying the slice again",
+    "recover": "opening the device anew",
+    "pause": "pausing",
+    "finish": "finishing the other slices first",
+    "stop": "the run ends here",
+}
 #: Time left is judged by this many slices: long enough to be steady, short enough to follow.
 _RECENT = 12
 #: Faults and remarks kept for display; the journal has all of them.
@@ -269,7 +277,8 @@ class RunView:
         if piece is not None and piece.state == "shot":
             self._set(piece, state="planned")
         remedy = fields.get("remedy")
-        self._tell("remedy", f"What is being done: {remedy}" if remedy else "Trying again", number)
+        if remedy is not None:
+            self._tell("remedy", REMEDIES.get(remedy, remedy), number)
 
     def _on_paused(self, fields: Mapping[str, Any]) -> None:
         self.message = fields["why"]

@@ -45,7 +45,7 @@ bench:
 
 PROTOCOL: dict[str, Any] = {
     "specimen": {"id": "beetle"},
-    "range": {"near": "20 mm", "far": "20.6 mm"},
+    "range": {"near": "20 mm", "far": "21 mm"},
     "overlap": "30 %",
     "settle": "0.4 s",
     # The range ends within the specimen, and is meant to.
@@ -71,6 +71,7 @@ class Server:
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     log: Path = field(init=False)
+    _cookie: str = ""
 
     def __post_init__(self) -> None:
         self.log = self.folder / "server.log"
@@ -130,6 +131,12 @@ class Server:
         from controller.dashboard.runs import holder
 
         return holder(run)
+
+    def cookie(self) -> str:
+        """The cookie of one browser, the same at every call."""
+        if not self._cookie:
+            self._cookie = self.ask("GET", "/")[1]["set-cookie"].partition(";")[0]
+        return self._cookie
 
     def ask(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None

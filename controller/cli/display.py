@@ -13,17 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from controller.journal import Entry
 from controller.quantity import format_duration, format_length
 from controller.states import State
+from controller.view import REMEDIES
 
 #: Without a terminal a line is printed at most this often.
 _LINE_EVERY_S = 5.0
-
-_REMEDIES = {
-    "retry": "trying the slice again",
-    "recover": "opening the device anew",
-    "pause": "pausing",
-    "finish": "finishing the other slices first",
-    "stop": "the run ends here",
-}
 
 
 class RunDisplay:
@@ -81,7 +74,7 @@ class RunDisplay:
             self._progress.update(self._task, total=self._slices)
             self._say(f"{len(fields['positions_um'])} slice(s) inserted: {fields['why']}")
         elif entry.event == "fault":
-            self._say(f"{fields['message']} ({_REMEDIES[fields['remedy']]})")
+            self._say(f"{fields['message']} ({REMEDIES[fields['remedy']]})")
         elif entry.event == "left_out":
             self._say(f"slice {fields['slice']} is left out for now")
         elif entry.event == "paused":

@@ -26,8 +26,9 @@ from controller.dashboard.launch import Launcher, NotStarted
 from controller.dashboard.pictures import WIDTHS, NoPicture, Pictures
 from controller.dashboard.planning import parse_protocol, preview, protocol_text, values_of
 from controller.dashboard.runs import NoSuchRun, Runs
+from controller.dashboard.setting_up import NotConnected, SettingUp
 from controller.dashboard.shelf import Shelf
-from controller.errors import ConfigError, MacrorailError
+from controller.errors import ConfigError, DeviceError, MacrorailError, OperatorStop
 from controller.instrument import load_rig
 
 STATIC = Path(__file__).parent / "static"
@@ -89,6 +90,10 @@ class _Command(_Body):
     do: Literal["pause", "resume", "abort"]
 
 
+class _Move(_Body):
+    to_um: float = Field(allow_inf_nan=False)
+
+
 class _Desk(_Body):
     do: Literal["take", "leave"]
 
@@ -105,6 +110,7 @@ class Page:
         self.pictures = Pictures()
         self.shelf = Shelf(settings.protocols)
         self.desk = Desk()
+        self.setting_up = SettingUp(settings.rig)
         self.viewers = 0
         self.busy = asyncio.Lock()
         self._live: tuple[float, list[str]] = (0.0, [])
@@ -126,6 +132,7 @@ class Page:
             "viewers": self.viewers,
             "rig": self.settings.rig.name,
             "simulated": self.rig.bench is not None,
+            "instrument": self.setting_up.state,
         }
 
     async def events(self, viewer: str, run: str | None, since: int) -> AsyncIterator[str]:
@@ -179,6 +186,7 @@ def create_app(settings: Settings) -> ASGIApp:
     app.include_router(_watching(page))
     app.include_router(_planning(page))
     app.include_router(_commanding(page))
+    app.include_router(_setting_up(page))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
     @app.get("/")
@@ -192,9 +200,12 @@ _STATUS: dict[type[Exception], int] = {
     NoSuchRun: 404,
     NoPicture: 404,
     NotOperator: 409,
+    NotConnected: 409,
     NotDone: 409,
     NotStarted: 409,
     ConfigError: 400,
+    DeviceError: 409,
+    OperatorStop: 409,
     MacrorailError: 500,
 }
 
@@ -329,6 +340,7 @@ def _commanding(page: Page) -> APIRouter:
         text = protocol_text(body.protocol)
         async with page.busy:
             _nothing_runs(page)
+            await page.setting_up.disconnect()
             return {"run": await page.launcher.run(text)}
 
     @router.post("/runs/{run}/again")
@@ -337,6 +349,7 @@ def _commanding(page: Page) -> APIRouter:
         page.desk.require(_viewer(request))
         async with page.busy:
             _nothing_runs(page)
+            await page.setting_up.disconnect()
             await page.launcher.resume(page.runs.find(run))
         return {"run": run}
 
@@ -351,6 +364,53 @@ def _commanding(page: Page) -> APIRouter:
         """Whoever sees that something goes wrong may stop it."""
         command(page.runs.find(run), "stop")
         return {"done": "stop"}
+
+    return router
+
+
+def _setting_up(page: Page) -> APIRouter:
+    """The instrument in the operator's hand: a session process holds it, never the server."""
+    router = APIRouter(prefix="/api/instrument")
+    held = page.setting_up
+
+    @router.post("/connect")
+    async def connect(request: Request) -> dict[str, Any]:
+        page.desk.require(_viewer(request))
+        async with page.busy:
+            _nothing_runs(page)
+            return await held.connect()
+
+    @router.post("/disconnect")
+    async def disconnect(request: Request) -> dict[str, Any]:
+        page.desk.require(_viewer(request))
+        await held.disconnect()
+        return {}
+
+    @router.post("/home")
+    async def home(request: Request) -> dict[str, Any]:
+        page.desk.require(_viewer(request))
+        return await held.home()
+
+    @router.post("/move")
+    async def move(request: Request, body: _Move) -> dict[str, Any]:
+        page.desk.require(_viewer(request))
+        return await held.move(body.to_um)
+
+    @router.post("/shoot")
+    async def shoot(request: Request, body: _Values) -> dict[str, Any]:
+        page.desk.require(_viewer(request))
+        settings = parse_protocol(protocol_text(body.protocol)).camera_settings
+        return await held.shoot(settings)
+
+    @router.post("/stop")
+    async def stop() -> dict[str, Any]:
+        """Whoever sees that something goes wrong may stop it."""
+        held.stop()
+        return {"done": "stop"}
+
+    @router.get("/picture.jpg")
+    def picture() -> Response:
+        return _small(page, held.picture(), WIDTHS[-1])
 
     return router
 

@@ -28,7 +28,7 @@ function heardDesk(now) {
   const before = desk;
   desk = now;
   const live = desk.live[0];
-  at("stop").disabled = !live;
+  at("stop").disabled = !live && !desk.instrument;
   const operate = at("operate");
   operate.hidden = false;
   operate.textContent = { you: "You operate", other: "Watching · take over", nobody: "Nobody operates" }[desk.operator];
@@ -98,10 +98,12 @@ at("login").addEventListener("submit", async (event) => {
 
 // One press, from every page, by everybody who can see it.
 at("stop").addEventListener("click", async () => {
-  const stopped = await Promise.allSettled(desk.live.map((name) => post(`/api/runs/${encodeURIComponent(name)}/stop`)));
+  const asked = desk.live.map((name) => post(`/api/runs/${encodeURIComponent(name)}/stop`));
+  if (desk.instrument) asked.push(post("/api/instrument/stop"));
+  const stopped = await Promise.allSettled(asked);
   for (const result of stopped) {
     if (result.status === "rejected") say(`NOT STOPPED: ${result.reason.message}. Use the instrument's own switch.`, true);
-    else say("Stopping. Every finished slice is kept.");
+    else say(desk.live.length ? "Stopping. Every finished slice is kept." : "Stopped.");
   }
 });
 

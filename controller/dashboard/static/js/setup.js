@@ -1,6 +1,7 @@
 // Set up: what to shoot, what it will take, and start. Every change is planned anew at once.
 
 import { get, post, press, say } from "./api.js";
+import { Bench } from "./bench.js";
 import { drawRail } from "./rail.js";
 import { duration, element, length, size } from "./words.js";
 
@@ -28,6 +29,10 @@ export class SetupPage {
     this.started = started;
     this.protocol = NEW;
     this.plan = null;
+    this.bench = new Bench({
+      protocol: () => this.protocol,
+      place: (path, um) => { this.inputs.get(path).value = `${+(um / 1000).toFixed(5)} mm`; this.edited(path, this.inputs.get(path).value); },
+    });
     this.build();
     new ResizeObserver(() => this.drawPlan()).observe(this.rail);
   }
@@ -46,6 +51,7 @@ export class SetupPage {
     this.busy = desk.live.length > 0;
     const first = this.rig_name === undefined;
     this.rig_name = desk.rig;
+    this.bench.heard(desk.instrument, this.busy);
     if (first) this.shown(this.wanted);
     else this.showPlan();
   }
@@ -68,7 +74,7 @@ export class SetupPage {
     this.rail.setAttribute("aria-label", "The rail, to scale");
     this.result = element("div", { class: "panel plan", "aria-live": "polite" });
     this.start = element("button", { class: "primary", id: "start", on: { click: () => this.begin() } }, "Start");
-    const form = element("form", { on: { submit: (event) => event.preventDefault() } },
+    const form = element("form", { class: "panels", on: { submit: (event) => event.preventDefault() } },
       element("div", { class: "panel field" }, element("label", { for: "protocol" }, "Protocol"),
         element("div", { class: "with" }, this.choice,
           element("button", { type: "button", on: { click: () => this.file.click() } }, "Open a file"), this.file)),
@@ -78,7 +84,8 @@ export class SetupPage {
       element("div", { class: "panel field" }, element("label", { for: "save-name" }, "Save this protocol as"),
         element("div", { class: "with" }, this.name,
           element("button", { type: "button", on: { click: (event) => this.save(event.target) } }, "Save"))));
-    page.append(element("h1", { class: "offscreen" }, "Set up"), element("div", { class: "setup-grid" }, form, this.result));
+    page.append(element("h1", { class: "offscreen" }, "Set up"),
+      element("div", { class: "setup-grid" }, element("div", { class: "panels" }, this.bench.panel, form), this.result));
   }
 
   async listProtocols() {
@@ -200,7 +207,7 @@ export class SetupPage {
   drawPlan() {
     if (!this.plan || this.plan.error) return;
     const slices = this.plan.slices.map(([position_um, dof_um]) => ({ position_um, dof_um, state: "counted" }));
-    drawRail(this.rail, { ...this.plan, slices, position_um: null });
+    drawRail(this.rail, { ...this.plan, slices, position_um: this.bench.position_um });
   }
 
   async begin() {

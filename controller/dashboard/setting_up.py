@@ -1,0 +1,118 @@
+"""The page's end of the session process: jogs and test shots, one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from controller.errors import MacrorailError
+from controller.workers import Worker
+
+_MODULE = "controller.cli.session"
+_STOP_SIGNAL = signal.SIGUSR1
+_OPEN_TIMEOUT_S = 90.0
+#: The longest travel at the slowest speed, or the longest exposure.
+_WORK_TIMEOUT_S = 300.0
+_CLOSE_TIMEOUT_S = 20.0
+
+
+class NotConnected(MacrorailError):
+    """The instrument is not held by the page."""
+
+
+class SettingUp:
+    """Holds the instrument while somebody sets up.
+
+    Parameters
+    ----------
+    rig
+        What the instrument is.
+    """
+
+    def __init__(self, rig: Path) -> None:
+        self._rig = rig
+        self._worker: Worker | None = None
+        self._pictures: tempfile.TemporaryDirectory[str] | None = None
+        self._turn = asyncio.Lock()
+        self._about: dict[str, Any] = {}
+
+    @property
+    def state(self) -> dict[str, Any] | None:
+        """What is connected and where the axis is; ``None`` when nothing is."""
+        if self._worker is None or not self._worker.alive or not self._about:
+            return None
+        return {**self._about, "moving": self._turn.locked()}
+
+    async def connect(self) -> dict[str, Any]:
+        """Connect; nothing moves."""
+        async with self._turn:
+            if self.state is None:
+                await asyncio.to_thread(self._let_go)
+                self._pictures = tempfile.TemporaryDirectory(prefix="macrorail-test-shots-")
+                self._worker = Worker(_MODULE, "set-up")
+                try:
+                    found = await self._request("open", _OPEN_TIMEOUT_S, rig=str(self._rig))
+                except BaseException:
+                    await asyncio.to_thread(self._let_go)
+                    raise
+                self._about = {**found, "picture": None}
+        return self.state or {}
+
+    async def home(self) -> dict[str, Any]:
+        """Find the reference, away from the specimen."""
+        return await self._work("home")
+
+    async def move(self, position_um: float) -> dict[str, Any]:
+        """Go to a position."""
+        return await self._work("move", position_um=position_um)
+
+    async def shoot(self, settings: dict[str, str]) -> dict[str, Any]:
+        """Take a test picture."""
+        folder = self._pictures.name if self._pictures is not None else ""
+        return await self._work("shoot", folder=folder, settings=settings)
+
+    def picture(self) -> Path | None:
+        """The last test picture."""
+        name = self._about.get("picture")
+        if self._pictures is None or name is None:
+            return None
+        return Path(self._pictures.name) / str(name)
+
+    def stop(self) -> None:
+        """Bring the axis to rest, whatever is waiting."""
+        if self._worker is not None and self._worker.alive:
+            os.kill(self._worker.pid, _STOP_SIGNAL)
+
+    async def disconnect(self) -> None:
+        """Let the instrument go, for a run or for others."""
+        self.stop()
+        async with self._turn:
+            await asyncio.to_thread(self._let_go)
+
+    async def _work(self, verb: str, **arguments: Any) -> dict[str, Any]:
+        if self._turn.locked():
+            raise NotConnected("the instrument is busy with something else; wait, or stop it")
+        async with self._turn:
+            if self.state is None:
+                raise NotConnected("connect the instrument first")
+            self._about |= await self._request(verb, _WORK_TIMEOUT_S, **arguments)
+        return self.state or {}
+
+    async def _request(self, verb: str, timeout_s: float, **arguments: Any) -> dict[str, Any]:
+        assert self._worker is not None
+        answer = await asyncio.to_thread(self._worker.request, verb, timeout_s, **arguments)
+        answer.pop("id")
+        return answer
+
+    def _let_go(self) -> None:
+        if self._worker is not None:
+            self._worker.close(_CLOSE_TIMEOUT_S)
+            self._worker = None
+        if self._pictures is not None:
+            self._pictures.cleanup()
+            self._pictures = None
+        self._about = {}

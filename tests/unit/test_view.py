@@ -1,0 +1,149 @@
+"""A run as people follow it: what the journal says is what is shown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.dashboard.desk import LEASE_S, Desk, NotOperator
+from controller.dashboard.runs import NoSuchRun, Runs, catch_up, holder
+from controller.errors import JournalError
+from controller.journal import JOURNAL, Journal
+from controller.view import RunView
+
+PLAN: dict[str, Any] = {
+    "slices": [{"target_um": 20_000.0 + 50 * n, "dof_um": 70.0} for n in range(4)],
+    "near_um": 20_000.0,
+    "far_um": 20_150.0,
+    "closest_approach_um": 45_000.0,
+}
+
+
+def hear(view: RunView, *events: tuple[str, dict[str, Any]], every_s: float = 2.0) -> None:
+    for event, fields in events:
+        at_s = 1000.0 if view.last_s is None else view.last_s + every_s
+        view.hear(view.entries + 1, event, fields, at_s)
+
+
+def shot(number: int, attempt: int = 1) -> list[tuple[str, dict[str, Any]]]:
+    where = {"slice": number, "attempt": attempt, "achieved_um": 20_000.0 + 50 * number}
+    counted = {**where, "dof_um": 70.0, "frame": f"frames/{number:04d}.jpg"}
+    return [
+        ("moved", where),
+        ("intent", {**where, "dof_um": 70.0}),
+        ("exposed", {"slice": number, "attempt": attempt}),
+        ("counted", counted),
+    ]
+
+
+def test_a_run_is_followed_from_start_to_end() -> None:
+    view = RunView(PLAN)
+    assert view.state == "starting"
+    hear(
+        view,
+        ("started", {"specimen": {"id": "moth"}, "bench": None}),
+        ("homed", {"position_um": 200.0}),
+    )
+    assert view.left_s is None
+    hear(view, *shot(1), *shot(2))
+    assert (view.done, view.specimen, view.position_um) == (2, "moth", 20_100.0)
+    assert view.left_s == pytest.approx(2 * 8.0)  # two slices left, four entries of 2 s a slice
+    hear(view, ("aligned", {"number": 1, "sharpness": 0.4}))
+    assert view.slices[1].sharpness == 0.4
+    hear(view, ("coverage", {"proven": True, "gaps": [], "overlaps": [1]}))
+    assert view.state == "finishing"
+    hear(view, ("ended", {"state": "done", "reason": "completed", "message": ""}))
+    assert view.ended and view.left_s is None
+    json.dumps(view.head())
+
+
+def test_only_what_has_changed_is_told() -> None:
+    view = RunView(PLAN)
+    hear(view, ("started", {}), *shot(1))
+    assert len(view.slices_since(-1)) == 4
+    known = view.entries
+    hear(view, *shot(3))
+    assert [piece["number"] for piece in view.slices_since(known)] == [3]
+    assert view.slices_since(view.entries) == []
+
+
+def test_faults_pauses_and_insertions_are_told_in_words() -> None:
+    view = RunView(PLAN)
+    hear(view, ("started", {}), *shot(1)[:3])
+    fault = {"slice": 1, "attempt": 1, "message": "the frame did not come", "remedy": "recover"}
+    hear(view, ("fault", fault))
+    assert view.slices[1].state == "planned"
+    assert [note["kind"] for note in view.notes] == ["fault", "remedy"]
+    assert view.notes[-1]["text"] == "opening the device anew"
+    hear(view, ("paused", {"why": "paused by hand"}))
+    assert (view.state, view.message, view.left_s) == ("paused", "paused by hand", None)
+    hear(view, ("unpaused", {"why": "resumed by hand", "paused_s": 3.0}))
+    assert view.message == ""
+    hear(view, ("inserted", {"slices": [5], "positions_um": [20_075.0], "why": "a gap"}))
+    assert view.slices[5].inserted and view.slices[5].dof_um == 70.0
+    assert len(view.slices) == 5
+
+
+def test_a_resumed_run_shoots_again_what_was_on_its_way() -> None:
+    view = RunView(PLAN)
+    hear(view, ("started", {}), *shot(1), *shot(2)[:3])
+    hear(view, ("resumed", {}))
+    assert (view.slices[1].state, view.slices[2].state) == ("counted", "planned")
+
+
+def run_folder(parent: Path, name: str = "20260101-moth") -> Path:
+    folder = parent / name
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text(json.dumps(PLAN))
+    (folder / "protocol.yaml").write_text("specimen: {id: moth}\n")
+    return folder
+
+
+def test_half_a_line_is_waited_for_and_a_damaged_one_is_told(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path)
+    with_one = '{"n": 1, "at": "2026-01-01T00:00:00+00:00", "event": "homed", "position_um": 2.0}\n'
+    (folder / JOURNAL).write_text(with_one + '{"n": 2, "at"')
+    view, offset = catch_up(RunView(PLAN), folder, 0)
+    assert (view.entries, offset) == (1, len(with_one))
+    (folder / JOURNAL).write_text(with_one + "{}\n")
+    with pytest.raises(JournalError, match="after entry 1"):
+        catch_up(view, folder, offset)
+
+
+def test_who_holds_the_journal_is_at_work_and_looking_does_not_disturb(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path)
+    assert holder(folder) is None
+    journal = Journal(folder / JOURNAL, lambda: 0.0)
+    assert holder(folder) is not None
+    assert Runs(tmp_path).live() == [folder.name]
+    journal.close()
+    assert Runs(tmp_path).live() == []
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "a/b", "../x", ".hidden", "x" * 200, "a\0b"])
+def test_names_that_are_no_run(tmp_path: Path, name: str) -> None:
+    run_folder(tmp_path)
+    with pytest.raises(NoSuchRun):
+        Runs(tmp_path).find(name)
+
+
+def test_one_operates_until_gone_or_relieved() -> None:
+    now = [0.0]
+    desk = Desk(lambda: now[0])
+    desk.require("ann")
+    with pytest.raises(NotOperator):
+        desk.require("bob")
+    now[0] += LEASE_S - 1
+    desk.seen("bob")
+    desk.seen("ann")
+    now[0] += LEASE_S - 1
+    assert desk.operator == "ann"
+    desk.take("bob")
+    assert desk.operator == "bob"
+    now[0] += LEASE_S + 1
+    desk.require("ann")
+    desk.leave("ann")
+    assert desk.operator is None
