@@ -62,6 +62,7 @@ def render(record: Record) -> str:
         facts=_facts(record),
         events=_events(record),
         settings=_settings(record),
+        specimen=_specimen(record),
         instrument=_instrument(record),
         timings=_timings(record),
         charts=charts,
@@ -134,6 +135,14 @@ def _facts(record: Record) -> list[tuple[str, str]]:
     return facts
 
 
+def _specimen(record: Record) -> list[tuple[str, str]]:
+    """What the protocol said of the specimen beyond its identifier."""
+    said = record.manifest["specimen"] or {}
+    return [
+        (name.replace("_", " "), str(value)) for name, value in said.items() if value is not None
+    ]
+
+
 def _settings(record: Record) -> list[tuple[str, str]]:
     rows = [(name.replace("_", " "), str(v)) for name, v in record.manifest["settings"].items()]
     plan = record.plan
@@ -200,9 +209,10 @@ def _events(record: Record) -> list[tuple[str, str, str, str]]:
 def _tell(entry: Entry) -> tuple[str, str] | None:
     fields = entry.fields
     if entry.event == "fault":
-        return "fault", f"{fields['error']}: {fields['message']}"
+        remedy = f" → {fields['remedy'].replace('_', ' ')}" if "remedy" in fields else ""
+        return "fault", f"{fields['error']}: {fields['message']}{remedy}"
     if entry.event == "judged" and fields["action"] != "fuse":
-        return "frame judged", f"{fields['action']}: {_list(fields['faults'])}"
+        return "frame judged", f"{fields['action']}: {fields['why']}"
     if entry.event == "inserted":
         places = ", ".join(_place(position) for position in fields["positions_um"])
         return "inserted", f"{len(fields['positions_um'])} slice(s) at {places}: {fields['why']}"
@@ -210,15 +220,13 @@ def _tell(entry: Entry) -> tuple[str, str] | None:
         return "left out", fields["error"]
     if entry.event == "drained" and fields["files"]:
         return "found in the camera", ", ".join(map(str, fields["files"]))
-    if entry.event in {"paused", "unpaused", "resumed", "discarded", "not_kept", "left_out"}:
-        return entry.event.replace("_", " "), _list(
-            [fields[name] for name in ("why", "message", "error", "frame") if fields.get(name)]
-        )
+    if entry.event == "resumed":
+        return "resumed", "the run went on where its journal ended"
+    if entry.event == "discarded":
+        return "discarded", f"attempt {fields['attempt']}, which the interruption had cut short"
+    if entry.event in {"paused", "unpaused", "left_out", "not_kept"}:
+        return entry.event.replace("_", " "), str(fields.get("why") or fields.get("message"))
     return None
-
-
-def _list(values: list[Any]) -> str:
-    return "; ".join(map(str, values))
 
 
 def _place(position_um: float) -> str:
