@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from controller.clock import Clock, WorldClock
+from controller.drivers.rail_triggered import RailTriggeredCamera
 from controller.instrument import Rig, import_driver
 from controller.interfaces import Bench, Camera, Context, FocusAxis
 
@@ -61,4 +62,6 @@ def connect(rig: Rig, log_folder: Path | None = None) -> Iterator[Instrument]:
         closing.callback(camera.close)
         axis: FocusAxis = import_driver(rig.axis.driver)(rig.axis, replace(context, camera=camera))
         closing.callback(axis.close)
+        if isinstance(camera, RailTriggeredCamera):
+            camera.use_shutter(axis)
         yield Instrument(context.clock, camera, axis, address)

@@ -7,22 +7,20 @@ exposure in its EXIF block that does not fit the release.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from controller.drivers.exif import exif_of
 from controller.errors import FrameMissing
 from controller.frame import Frame
 from controller.interfaces import Exposure
 
 _ZERO = datetime(2000, 1, 1)
-_HEAD_BYTES = 1 << 17
 _COARSE_S, _FINE_S = 1.5, 0.5
 """How far a camera's clock may stray from ours between two frames: EXIF times are whole seconds,
 or hundredths where the body writes them."""
 
-_EXIF_IFD, _TAKEN, _TAKEN_FRACTION = 0x8769, 0x9003, 0x9291
+_TAKEN, _TAKEN_FRACTION = 0x9003, 0x9291
 
 
 class Freshness:
@@ -78,47 +76,15 @@ def taken_at(path: Path) -> tuple[float, float] | None:
         Seconds since 2000 on the camera's clock, and how exact they are; ``None`` when the file
         does not say.
     """
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
+    exif = exif_of(path)
+    if exif is None:
+        return None
     try:
-        tiff = _tiff_in(head)
-        if tiff is None:
-            return None
-        order = {b"II": "<", b"MM": ">"}[tiff[:2]]
-        first = dict(_entries(tiff, order, *struct.unpack_from(order + "I", tiff, 4)))
-        exif = dict(_entries(tiff, order, *struct.unpack_from(order + "I", first[_EXIF_IFD])))
-        text = exif[_TAKEN].rstrip(b"\0 ").decode("ascii")
+        text = exif.tags[_TAKEN].rstrip(b"\0 ").decode("ascii")
         seconds = (datetime.strptime(text, "%Y:%m:%d %H:%M:%S") - _ZERO).total_seconds()
-        fraction = exif.get(_TAKEN_FRACTION, b"").rstrip(b"\0 ").decode("ascii")
-    except (KeyError, ValueError, struct.error):
+        fraction = exif.tags.get(_TAKEN_FRACTION, b"").rstrip(b"\0 ").decode("ascii")
+    except (KeyError, ValueError):
         return None  # a block that cannot be read says as little as none
     if fraction.isdigit():
         return seconds + float(f"0.{fraction}"), _FINE_S
     return seconds, _COARSE_S
-
-
-def _tiff_in(head: bytes) -> bytes | None:
-    """The TIFF structure of a file's EXIF block (CIPA DC-008, section 4.5)."""
-    if head[:4] in (b"II*\0", b"MM\0*"):
-        return head
-    at = 2
-    while head[:2] == b"\xff\xd8" and head[at : at + 1] == b"\xff":
-        marker, length = struct.unpack_from(">HH", head, at)
-        if marker == 0xFFE1 and head[at + 4 : at + 10] == b"Exif\0\0":
-            return head[at + 10 : at + 2 + length]
-        at += 2 + length
-    return None
-
-
-def _entries(tiff: bytes, order: str, at: int) -> Iterator[tuple[int, bytes]]:
-    """Tag and raw value of each entry of the directory at ``at`` (TIFF 6.0, section 2)."""
-    sizes = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 9: 4, 10: 8}
-    (count,) = struct.unpack_from(order + "H", tiff, at)
-    for index in range(count):
-        start = at + 2 + 12 * index
-        tag, kind, number = struct.unpack_from(order + "HHI", tiff, start)
-        size = sizes.get(kind, 0) * number
-        where = start + 8
-        if size > 4:
-            (where,) = struct.unpack_from(order + "I", tiff, where)
-        yield tag, tiff[where : where + size]
