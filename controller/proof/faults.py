@@ -97,7 +97,8 @@ def shift_px(frame: Measurement, reference: Measurement) -> tuple[float, float]:
     best, shift = _alike(before, after, (0.0, 0.0)) + _LEAST_GAIN, (0.0, 0.0)
     # The coarse pictures agree better when focus has changed the fine detail.
     for one, other in ((before, after), (reference.small, frame.small)):
-        (right, down), _ = cv2.phaseCorrelate(one, other, window)
+        # Copies: where no padding is needed OpenCV windows its arguments in place.
+        (right, down), _ = cv2.phaseCorrelate(one.copy(), other.copy(), window)
         if abs(right) < size[0] / 2 and abs(down) < size[1] / 2:
             alike = _alike(before, after, (right, down))
             if alike > best:

@@ -67,6 +67,7 @@ class Judge:
         self.accepted: dict[int, Look] = {}
         self._reference: Look | None = None
         self._pending: Look | None = None
+        self._suspect: Look | None = None
         self._changes: list[float] = []
 
     def add(
@@ -79,18 +80,21 @@ class Judge:
             faults = (Fault("damaged", str(error)),)
             return [self._verdict(number, attempt, faults)]
         look = Look(number, attempt, position_um, dof_um, seen)
+        return [*self._settle_first(look), *self._take(look)]
+
+    def _take(self, look: Look) -> list[dict[str, Any]]:
+        """Judge what can be judged at once; the rest waits for the next frame."""
         reference = self._pending or self._reference
-        fault = None if reference is None else _at_once(seen, reference.seen)
+        fault = None if reference is None else _at_once(look.seen, reference.seen)
         if fault is None:
             verdicts = self._judge_pending(look)
             self._pending = look
             return verdicts
         if self._reference is None and self._pending is not None and fault.kind != "frozen":
-            # The first two differ and nothing says which is right: the first is shot again, and
-            # the second will be judged by its neighbour.
-            first, self._pending = self._pending, look
-            return [self._verdict(first.slice, first.attempt, (fault,))]
-        verdict = self._verdict(number, attempt, (fault,))
+            # The first two differ and nothing says yet which is right.
+            self._suspect = look
+            return []
+        verdict = self._verdict(look.slice, look.attempt, (fault,))
         if verdict["action"] != FUSE:
             return [verdict]
         verdicts = self._judge_pending(None)
@@ -99,9 +103,24 @@ class Judge:
 
     def flush(self) -> list[dict[str, Any]]:
         """The verdict on the last frame, which has no next one."""
-        verdicts = self._judge_pending(None)
-        self._pending = None
-        return verdicts
+        verdicts = [] if self._suspect is None else self._settle_first(self._suspect)
+        return [*verdicts, *self._judge_pending(None)]
+
+    def _settle_first(self, third: Look) -> list[dict[str, Any]]:
+        """When the first two frames differed, the one that the third takes after is right."""
+        first, second = self._pending, self._suspect
+        if first is None or second is None:
+            return []
+        self._suspect = None
+        fault = _at_once(second.seen, first.seen)
+        faults = () if fault is None else (fault,)
+        bad = second
+        if _at_once(third.seen, first.seen) is not None:
+            bad, self._pending = first, second
+        verdict = self._verdict(bad.slice, bad.attempt, faults)
+        if verdict["action"] == FUSE:
+            self._accept(replace(bad, faults=faults))
+        return [verdict]
 
     def _judge_pending(self, following: Look | None) -> list[dict[str, Any]]:
         look, self._pending = self._pending, None
