@@ -97,6 +97,23 @@ def test_killed_in_the_middle_it_is_built_again_to_the_same_pixels(
     assert np.array_equal(fused_in(tmp_path), offline)
 
 
+def test_a_frame_taken_back_leaves_no_trace(
+    stream: RunStream, frames: list[Path], offline: np.ndarray, tmp_path: Path
+) -> None:
+    """Here the frames of slices 2 and 3 were shot elsewhere, and are shot again."""
+    wrong = [frames[0], frames[4], frames[5]]
+    for number, path in enumerate(wrong, 1):
+        stream.add(number, path, number * _STEP_UM)
+        while not stream.reports():
+            time.sleep(0.02)
+    stream.withdraw({2, 3})
+    for number, path in enumerate(frames[1:], 2):
+        stream.add(number, path, number * _STEP_UM)
+    assert stream.finish(never)["left_out"] == []
+    assert np.array_equal(fused_in(tmp_path), offline)
+    assert [report["number"] for report in stream.reports()] == [1, 2, 3, 4, 5, 6]
+
+
 def test_a_frame_that_does_not_belong_is_left_out_and_named(
     stream: RunStream, frames: list[Path], offline: np.ndarray, tmp_path: Path
 ) -> None:
