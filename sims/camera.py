@@ -212,6 +212,14 @@ class InProcessCamera:
         if stopped is not None:
             raise _refused(stopped, f"driving the lens by {steps} steps")
 
+    def preview(self, path: Path) -> None:
+        """Write what the lens sees now as a JPEG, without an exposure."""
+        body = self._body()
+        if not body.live_view:
+            self._patiently("live_view", lambda: body.set_live_view(True))
+            self._clock.sleep(body.busy_s)
+        path.write_bytes(self._asked(body.live_view_frame, "preview"))
+
     def close(self) -> None:
         """See :class:`controller.interfaces.Camera`; an exposure under way stays with the body."""
         body, self._opened = self._opened, None

@@ -13,7 +13,7 @@ from controller.clock import Clock
 from controller.document import Section, key_error
 from controller.instrument import BenchSection, Rig
 from controller.quantity import Angle, Duration, Length
-from sims.bodies.base import LightGathered
+from sims.bodies.base import LIVE_VIEW, LightGathered
 from sims.bodies.lens import SimulatedFarLens, SimulatedLens
 from sims.bodies.makers import Maker
 from sims.carriage import Carriage
@@ -145,7 +145,7 @@ class World:
             assert self.carriage is not None, "a camera without a lens of its own needs a carriage"
             position_um = self.carriage.position_um(times_s[_LOOKS // 2])
             offsets_um = [self._offset_um(at_s, position_um) for at_s in times_s]
-        if self.diary is not None:
+        if self.diary is not None and light.number != LIVE_VIEW:
             with self.diary.open("a") as diary:
                 print(light.number, position_um, file=diary)
         return self.scene.render(

@@ -20,7 +20,7 @@ class Exif:
 
 
 def exif_of(path: Path) -> Exif | None:
-    """The EXIF block of a JPEG, or of a raw file built as a TIFF; ``None`` without a readable one."""
+    """The EXIF block of a JPEG, or of a raw file built as a TIFF; ``None`` without one to read."""
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     try:

@@ -222,6 +222,15 @@ class GphotoCamera:
         """
         self._request("drive_focus", _DRIVE_TIMEOUT_S, steps=steps)
 
+    def preview(self, path: Path) -> None:
+        """Write what the lens sees now as a JPEG, without an exposure: live view is on after it.
+
+        Raises
+        ------
+        CameraUnsupported, CameraBusy, CameraError, DeviceLost, DeviceTimeout, WorkerCrashed
+        """
+        self._request("preview", _DRIVE_TIMEOUT_S, path=str(path))
+
     def close(self) -> None:
         """Live view off, release; see :class:`controller.interfaces.Camera`.
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gphoto2 as gp
 
@@ -37,6 +37,8 @@ _EVENT_WAIT_MS = 500
 _QUIET_MS = 150
 _BACK_OFF_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 _MANUAL_FOCUS = ("manual", "mf", "manual focus")
+_Got = TypeVar("_Got")
+
 _MEMORY_FOLDER = "/"
 """Where libgphoto2 shows frames of the camera's own memory; they are gone once fetched."""
 
@@ -166,6 +168,19 @@ class CameraOwner:
         while not names and time.monotonic() < deadline:
             names += self._take_in(_QUIET_MS)
         return {"files": names}
+
+    def preview(self, path: str) -> dict[str, Any]:
+        """Write a frame of live view as a JPEG; switches live view on when it is off."""
+        if not self._in_live_view:
+            self._set_live_view(True)
+
+        def look() -> bytes:
+            file = gp.CameraFile()
+            self._owned().capture_preview(file, self._context)
+            return bytes(memoryview(file.get_data_and_size()))
+
+        Path(path).write_bytes(self._patiently(look, "looking through live view"))
+        return {}
 
     def drive_focus(self, steps: int) -> dict[str, Any]:
         """Turn the lens's motor, towards far when positive; answers when it is at rest."""
@@ -319,7 +334,7 @@ class CameraOwner:
         self._patiently(switch, f"switching live view {'on' if on else 'off'}")
         self._in_live_view = on
 
-    def _patiently(self, act: Callable[[], None], doing: str) -> None:
+    def _patiently(self, act: Callable[[], _Got], doing: str) -> _Got:
         """Do what a busy camera refuses at once and untouched, backing off in between."""
         for pause_s in (*_BACK_OFF_S, None):
             began = time.monotonic()
@@ -458,6 +473,7 @@ def main() -> None:
             "collect": owner.collect,
             "drain": owner.drain,
             "health": owner.health,
+            "preview": owner.preview,
             "drive_focus": owner.drive_focus,
             "close": owner.close,
         }

@@ -17,6 +17,10 @@ from sims.bodies.exif import with_exif
 from sims.bodies.faults import Action, Fault, FaultScript, Reason, Refusal
 from sims.bodies.lens import LensState, SimulatedLens
 
+LIVE_VIEW = 0
+"""In place of an exposure's number: a frame of live view."""
+_LIVE_VIEW_QUALITY = 70
+
 
 @dataclass(frozen=True)
 class LightGathered:
@@ -25,7 +29,7 @@ class LightGathered:
     Attributes
     ----------
     number
-        Counts the body's exposures, from 1.
+        Counts the body's exposures, from 1; ``LIVE_VIEW`` for a frame of live view.
     start_s, end_s
         World time during which the shutter was open, seconds.
     f_number
@@ -342,6 +346,25 @@ class Body:
             if on and not self.live_view:
                 self._busy_until_s = self.world.clock.now() + self.timing.live_view_s
             self.live_view = on
+
+    def live_view_frame(self) -> bytes:
+        """The JPEG of what the sensor sees at this moment, as live view shows it."""
+        with self._lock:
+            if not self.live_view:
+                raise Refusal(Reason.NOT_LIVE_VIEW)
+            if self.busy:
+                raise Refusal(Reason.BUSY)
+            now_s = self.world.clock.now()
+            light = LightGathered(
+                number=LIVE_VIEW,
+                start_s=max(0.0, now_s - self.shutter_s),
+                end_s=now_s,
+                f_number=self.f_number,
+                iso=self.iso,
+                lens=self.lens.state if self.lens else None,
+                jpeg_quality=_LIVE_VIEW_QUALITY,
+            )
+        return self.world.render(light)
 
     def drive_focus(self, steps: int) -> None:
         """Start the focus motor, towards far when positive; how it went says :meth:`drive_end`."""

@@ -58,6 +58,7 @@ _VALUE_CHANGED, _CHOICES_CHANGED = 0xC189, 0xC18A
 _FILE_ON_CARD, _FILE_FOR_HOST = 0xC181, 0xC186
 _STORE, _PICTURES, _JPEG, _CR2 = 0x00010001, 0x0002, 0x3801, 0xB103
 _FULL_PRESS = 2
+_PREVIEW_PICTURE = 1
 _ACCEPTED = (0x9114, 0x911A, 0x911B, 0x911C, 0x911D, 0x9127, 0x9130, 0x913D, 0x9154, 0x9160)
 """Remote mode, keep-alive and the like: taken without effect."""
 
@@ -150,7 +151,7 @@ class CanonResponder(Responder):
                 0x9129: ("unpress", nothing),
                 0x9151: ("live_view", lambda _p, _d: self._live_view(True)),
                 0x9152: ("live_view", lambda _p, _d: self._live_view(False)),
-                0x9153: ("preview", lambda _p, _d: Answer(self.reasons[Reason.BUSY])),
+                0x9153: ("preview", lambda _p, _d: self._preview()),
                 0x9155: ("drive", self._drive),
             }
         )
@@ -284,6 +285,11 @@ class CanonResponder(Responder):
     def _transferred(self, parameters: tuple[int, ...], _data: bytes) -> Answer:
         self.body.delete(parameters[0])
         return Answer()
+
+    def _preview(self) -> Answer:
+        picture = self.body.live_view_frame()
+        record = struct.pack("<II", 8 + len(picture), _PREVIEW_PICTURE) + picture
+        return Answer(data=record + struct.pack("<II", 8, 0))
 
     def _drive(self, parameters: tuple[int, ...], _data: bytes) -> Answer:
         size, far = parameters[0] & 0x7FFF, parameters[0] & _TOWARDS_FAR

@@ -50,6 +50,7 @@ _FINE = 2
 _MANUAL_LENS = 0
 _OBJECT_ADDED, _CAPTURE_COMPLETE = 0x4002, 0x400D
 _ADDED_IN_MEMORY, _COMPLETE_IN_MEMORY = 0xC101, 0xC102
+_PREVIEW_HEADER_BYTES = 384
 _TOWARDS_NEAR = 1
 _TO_MEMORY = 1
 _MANUAL_FOCUS, _SINGLE_AUTOFOCUS = 1, 0x8010
@@ -150,6 +151,7 @@ class NikonResponder(Responder):
                 0x90CA: ("info", lambda _p, _d: Answer(data=self._vendor_properties())),
                 0x9201: ("live_view", lambda _p, _d: self._live_view(True)),
                 0x9202: ("live_view", lambda _p, _d: self._live_view(False)),
+                0x9203: ("preview", lambda _p, _d: self._preview()),
                 0x9204: ("drive", self._drive),
                 0x9207: ("release", self._release),
             }
@@ -221,6 +223,10 @@ class NikonResponder(Responder):
     def _live_view(self, on: bool) -> Answer:
         self.body.set_live_view(on)
         return Answer()
+
+    def _preview(self) -> Answer:
+        # What precedes the picture tells of focus areas; nobody here reads it.
+        return Answer(data=bytes(_PREVIEW_HEADER_BYTES) + self.body.live_view_frame())
 
     def _drive(self, parameters: tuple[int, ...], _data: bytes) -> Answer:
         direction, steps = parameters[:2]

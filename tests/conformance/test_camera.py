@@ -431,3 +431,17 @@ def test_a_refused_drive_is_an_error(world: CameraWorld, camera: Any, reason: Re
     world.add_fault(refuse("drive", reason))
     with pytest.raises(CameraError):
         camera.drive_focus(10)
+
+
+# Live view.
+
+
+def test_live_view_shows_what_the_lens_sees_without_an_exposure(
+    world: CameraWorld, camera: Any, tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        camera.preview(tmp_path / f"{number}.jpg")
+        picture = cv2.imread(str(tmp_path / f"{number}.jpg"))
+        assert picture is not None and picture.shape == (200, 300, 3)
+    assert world.facts()["exposures"] == 0
+    assert shoot(camera, tmp_path / "0001").camera_name == "DSC_0001.JPG"

@@ -139,3 +139,12 @@ def test_a_camera_that_wants_to_focus_is_called_so(
         with pytest.raises(AutofocusFailed):
             camera.expose(tmp_path / "0001")
         camera.close()
+
+
+def test_live_view_shows_what_the_lens_sees(
+    world: CameraWorld, camera: GphotoCamera, tmp_path: Path
+) -> None:
+    camera.preview(tmp_path / "seen.jpg")
+    assert (tmp_path / "seen.jpg").read_bytes().startswith(b"\xff\xd8")
+    assert world.facts()["exposures"] == 0
+    shoot(camera, tmp_path / "0001")

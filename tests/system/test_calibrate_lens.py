@@ -105,3 +105,11 @@ def test_what_is_no_angle_to_lean_by_is_refused(
 ) -> None:
     assert calibrate(rig, "--pitch", "120um", "--tilt", "90deg") == 2
     assert "between 0 deg and 90" in capsys.readouterr().err
+
+
+def test_live_view_measures_too_and_spares_the_shutter(rig: Path) -> None:
+    assert calibrate(rig, *TARGET, "--every", "500", "--last", "3000", "--live-view") == 0
+    found = load_lens_file(rig.with_name("found.yaml"))
+    steps = np.array([row.at_steps for row in found.table], float)
+    planes_um = np.array([row.plane_um for row in found.table])
+    assert np.abs(np.diff(planes_um) / np.diff(true_planes_um(steps)) - 1).max() < 0.03

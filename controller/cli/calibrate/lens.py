@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol, runtime_checkable
 
 import typer
 from rich.console import Console
@@ -28,6 +28,15 @@ from controller.rig import connect
 from controller.stacking.images import read_picture
 
 
+@runtime_checkable
+class LiveView(Protocol):
+    """A camera that shows what its lens sees without taking a picture."""
+
+    def preview(self, path: Path) -> None:
+        """Write what it sees now as a JPEG."""
+        ...
+
+
 def lens(
     rig: Annotated[Path, typer.Option(help=RIG_HELP.split(";")[0])],
     pitch: Annotated[str, typer.Option(help="from line to line on the target, such as 100um")],
@@ -44,6 +53,9 @@ def lens(
     aperture: Annotated[str | None, typer.Option(help="wide open measures best: f/2.8")] = None,
     shutter: Annotated[str | None, typer.Option(help="such as 1/60s")] = None,
     iso: Annotated[str | None, typer.Option(help="such as 100")] = None,
+    live_view: Annotated[
+        bool, typer.Option("--live-view", help="look through live view: spares the shutter")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="drive without asking; for scripts")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="print what was found instead of the file's path")
@@ -85,7 +97,9 @@ def lens(
         if not isinstance(camera, FocusDrive) or "focus_drive" not in report.abilities:
             raise CameraUnsupported(f"{report.model} cannot drive a lens; connect one that can")
         camera.configure(settings)
-        look = _looking(camera, loaded, Path(folder), pitch_um)
+        if live_view and not isinstance(camera, LiveView):
+            raise CameraUnsupported(f"{report.model} shows no live view; leave --live-view out")
+        look = _looking(camera, live_view, loaded, Path(folder), pitch_um)
         tell: Callable[[str], None] = lambda text: console.print(text, markup=False)  # noqa: E731
         calibration = LensCalibration(camera, look, tilt_deg, every, largest_drive, tell)
         found = calibration.measure(last)
@@ -100,20 +114,29 @@ def lens(
 
 
 def _looking(
-    camera: Camera, rig: Rig, folder: Path, pitch_um: float
+    camera: Camera, live_view: bool, rig: Rig, folder: Path, pitch_um: float
 ) -> Callable[[], Sharpest | None]:
     """How to look at the target: a picture is taken, read and thrown away."""
     expected_px_per_um = rig.optics.magnification / rig.camera.pixel_pitch_um
     taken = 0
 
+    def take() -> Path:
+        if live_view:
+            assert isinstance(camera, LiveView)
+            path = folder / f"{taken:04d}.jpg"
+            camera.preview(path)
+            return path
+        return camera.collect(camera.expose(folder / f"{taken:04d}")).path
+
     def look() -> Sharpest | None:
         nonlocal taken
         taken += 1
-        frame = camera.collect(camera.expose(folder / f"{taken:04d}"))
-        green = read_picture(frame.path)[..., 1].astype(float)
+        green = read_picture(take())[..., 1].astype(float)
         for path in folder.iterdir():
             path.unlink()
-        return find_sharpest(green, pitch_um, expected_px_per_um)
+        # A frame of live view is smaller than a photograph.
+        size = green.shape[1] / rig.camera.image_width
+        return find_sharpest(green, pitch_um, expected_px_per_um * size)
 
     return look
 
