@@ -50,7 +50,9 @@ _NAMES = {
     _ISO: "iso",
     _WHITE_BALANCE: "white_balance",
 }
-_MANUAL_MODE, _MANUAL_FOCUS, _SINGLE_AUTOFOCUS, _BATTERY_FULL = 3, 3, 0, 2
+_MANUAL_MODE, _MANUAL_FOCUS, _SINGLE_AUTOFOCUS = 3, 3, 0
+_BATTERY_STEPS = ((88, 2), (63, 4), (38, 1), (13, 5), (0, 0))
+"""Full, three quarters, half, a quarter, low; each from so many per cent up."""
 _TO_CARD, _TO_HOST = 2, 4
 _LIVE_VIEW_TO_HOST = 2
 
@@ -180,7 +182,7 @@ class CanonResponder(Responder):
         numbers |= {
             _MODE: _MANUAL_MODE,
             _FOCUS_MODE: _SINGLE_AUTOFOCUS if body.autofocus else _MANUAL_FOCUS,
-            _BATTERY: _BATTERY_FULL,
+            _BATTERY: self._battery(),
             _MODEL_ID: 0x80000350,
             _SHOTS_LEFT: 999,
             _DESTINATION: self._destination,
@@ -190,6 +192,10 @@ class CanonResponder(Responder):
         values[_SERIAL] = body.serial.encode() + b"\0"
         values[_IMAGE_FORMAT] = _pack_format(_FORMATS[body.settings["image_format"].value])
         return values
+
+    def _battery(self) -> int:
+        """The charge in the steps that an EOS tells."""
+        return next(step for above, step in _BATTERY_STEPS if self.canon.battery_percent >= above)
 
     def _tell(self, code: int) -> None:
         self._record(_VALUE_CHANGED, struct.pack("<I", code) + self._values()[code])

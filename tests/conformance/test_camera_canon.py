@@ -11,6 +11,7 @@ import pytest
 from controller.drivers.gphoto import GphotoCamera
 from controller.errors import (
     AutofocusFailed,
+    BatteryExhausted,
     CameraBusy,
     CameraSettingRefused,
     DeviceError,
@@ -148,3 +149,15 @@ def test_live_view_shows_what_the_lens_sees(
     assert (tmp_path / "seen.jpg").read_bytes().startswith(b"\xff\xd8")
     assert world.facts()["exposures"] == 0
     shoot(camera, tmp_path / "0001")
+
+
+def test_a_battery_that_is_called_low_begins_nothing(world: CameraWorld, tmp_path: Path) -> None:
+    world.set_battery(5)
+    camera = world.make()
+    with pytest.raises(BatteryExhausted, match="Low"):
+        camera.open()
+    camera.close()
+    world.set_battery(80)
+    assert camera.open().battery_percent == 75
+    shoot(camera, tmp_path / "0001")
+    camera.close()
