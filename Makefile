@@ -18,7 +18,7 @@ test: test-set-up
 
 set-up: .venv/.ready firmware
 
-test-set-up: .venv/.test-ready firmware avr-toolchain browser readers
+test-set-up: .venv/.test-ready firmware avr-toolchain browser outside-client readers
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -68,6 +68,12 @@ readers:
 	@command -v exiftool >/dev/null && command -v convert >/dev/null && command -v exempi >/dev/null && \
 		command -v assimp >/dev/null || $(MAKE) --no-print-directory apt PACKAGES='$(READERS)' || \
 		echo "Not all of $(READERS): the tests that need them will be left out."
+
+# Debian's own gphoto2 works the simulated cameras in the tests, which are left out without it.
+.PHONY: outside-client
+outside-client:
+	@command -v gphoto2 >/dev/null || $(MAKE) --no-print-directory apt PACKAGES=gphoto2 || \
+		echo "No gphoto2 command: its tests will be left out."
 
 .PHONY: apt
 apt:
