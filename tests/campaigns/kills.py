@@ -91,7 +91,9 @@ def _one_run(folder: Path, kind: str, rng: random.Random, kills: int, tally: Tal
     for _ in range(wanted_kills):
         run = next((folder / "runs").glob("*"), None) if (folder / "runs").exists() else None
         arguments = start if run is None else ["resume", str(run)]
-        if _killed(arguments, folder, rng.uniform(0.3, 4.5)):
+        # Most kills strike a run that is under way, however long a busy machine takes to start.
+        under_way = rng.random() < 0.8
+        if _killed(arguments, folder, under_way, rng.uniform(0.0, 6.0)):
             tally.kills += 1
     run = next((folder / "runs").glob("*"), None) if (folder / "runs").exists() else None
     done = subprocess.run(
@@ -127,8 +129,13 @@ def command(arguments: list[str]) -> list[str]:
     return [sys.executable, "-m", "controller.cli", *arguments]
 
 
-def _killed(arguments: list[str], folder: Path, after_s: float) -> bool:
-    """Start macrorail in a process group of its own and kill the group; False if it was done."""
+def _killed(arguments: list[str], folder: Path, under_way: bool, after_s: float) -> bool:
+    """Start macrorail in a process group of its own and kill the group; False if it was done.
+
+    With ``under_way`` the time counts from the first word that it adds to a journal.
+    """
+    said = _journal_bytes(folder)
+    deadline = time.monotonic() + _PATIENCE_S
     with subprocess.Popen(
         command(arguments),
         cwd=folder,
@@ -136,12 +143,20 @@ def _killed(arguments: list[str], folder: Path, after_s: float) -> bool:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     ) as process:
+        while under_way and _journal_bytes(folder) == said:
+            if process.poll() is not None or time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
         try:
             process.wait(after_s)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             return True
         return False
+
+
+def _journal_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("runs/*/journal.jsonl"))
 
 
 def _faults(run: Path, entries: list[Entry], diary: Path, kind: str) -> list[str]:
