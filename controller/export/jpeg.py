@@ -18,6 +18,7 @@ _QUALITY = 95
 _WHITE = (255, 255, 255)
 #: An APP1 segment holds 65535 bytes with its length and its signature (XMP part 3, 1.1.3).
 _LARGEST_XMP = 65_502
+_LARGEST_DENSITY = 65_535
 
 
 def write_jpeg(source: Source, path: Path, with_bar: bool = False) -> None:
@@ -28,9 +29,12 @@ def write_jpeg(source: Source, path: Path, with_bar: bool = False) -> None:
     xmp = packet(source.description, beside=False)
     if len(xmp) > _LARGEST_XMP:
         xmp = packet(source.description, beside=False, with_frames=False)
+    per_inch = round(25_400 / source.um_per_px)
     picture.save(
         path,
         "JPEG",
+        # For readers that look at the JFIF header only, which has 16 bits for it.
+        dpi=(per_inch, per_inch) if per_inch <= _LARGEST_DENSITY else (0, 0),
         quality=_QUALITY,
         subsampling=0,
         exif=exif_block(source.exif, *picture.size, source.um_per_px),

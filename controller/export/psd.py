@@ -7,11 +7,10 @@ blended band by band and is no choice among slices. 8 bits per channel, as the f
 
 from __future__ import annotations
 
-import mmap
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +21,6 @@ from psd_tools.psd.header import FileHeader
 from psd_tools.psd.image_data import ImageData
 from psd_tools.psd.image_resources import ImageResource, ImageResources, ResoulutionInfo
 from psd_tools.psd.layer_and_mask import (
-    ChannelData,
     ChannelDataList,
     ChannelImageData,
     ChannelInfo,
@@ -67,22 +65,16 @@ def write_psd(source: Source, path: Path) -> None:
         merged = ImageData(compression=Compression.RLE)
         merged.set_data([plane.tobytes() for plane in fused], header)
         del fused
-        spool.flush()
-        with (
-            mmap.mmap(spool.fileno(), 0, access=mmap.ACCESS_READ) as stored,
-            memoryview(stored) as view,
-            path.open("wb") as file,
-        ):
-            document = PSD(
-                header=header,
-                image_resources=_resources(source),
-                layer_and_mask_information=LayerAndMaskInformation(
-                    layer_info=layers.info(view), tagged_blocks=TaggedBlocks()
-                ),
-                image_data=merged,
-            )
+        document = PSD(
+            header=header,
+            image_resources=_resources(source),
+            layer_and_mask_information=LayerAndMaskInformation(
+                layer_info=layers.info(), tagged_blocks=TaggedBlocks()
+            ),
+            image_data=merged,
+        )
+        with path.open("wb") as file:
             document.write(file)
-            layers.release()
 
 
 def slice_mask(depth: Depth, places_um: Sequence[float], place: int) -> Plane:
@@ -110,6 +102,27 @@ def slice_mask(depth: Depth, places_um: Sequence[float], place: int) -> Plane:
     return np.rint(shown * 255).astype(np.uint8)
 
 
+class _OnDisk:
+    """A compressed channel that lies in a file until it is written into another.
+
+    Stands where psd-tools has its ``ChannelData``, which holds the bytes in memory.
+    """
+
+    def __init__(self, spool: IO[bytes], start: int, length: int) -> None:
+        self._spool, self._start, self._size = spool, start, length
+
+    def write(self, fp: IO[bytes], **_: Any) -> int:
+        """As psd-tools writes one from memory."""
+        fp.write(Compression.RLE.value.to_bytes(2, "big"))
+        self._spool.seek(self._start)
+        fp.write(self._spool.read(self._size))
+        return self._length
+
+    @property
+    def _length(self) -> int:
+        return 2 + self._size
+
+
 class _Layers:
     """Layers on their way into the file: their records in memory, their pixels on disk."""
 
@@ -118,7 +131,6 @@ class _Layers:
         self._width, self._height, self._version = width, height, version
         self._records: list[LayerRecord] = []
         self._lengths: list[list[int]] = []
-        self._views: list[memoryview] = []
 
     def add(self, name: str, colours: Sequence[Plane], mask: Plane | None) -> None:
         """Put a layer over those that are there."""
@@ -145,15 +157,13 @@ class _Layers:
         )
         return self._spool.write(data)
 
-    def info(self, stored: memoryview) -> LayerInfo:
+    def info(self) -> LayerInfo:
         """The layers as the file has them, their pixels still on disk."""
         start, lists = 0, []
         for lengths in self._lengths:
             channels = []
             for length in lengths:
-                view = stored[start : start + length]
-                self._views.append(view)
-                channels.append(ChannelData(compression=Compression.RLE, data=view))
+                channels.append(_OnDisk(self._spool, start, length))
                 start += length
             lists.append(ChannelDataList(channels))
         return LayerInfo(
@@ -161,11 +171,6 @@ class _Layers:
             layer_records=LayerRecords(self._records),
             channel_image_data=ChannelImageData(lists),
         )
-
-    def release(self) -> None:
-        """Let go of the disk's pages, or they could not be unmapped."""
-        for view in self._views:
-            view.release()
 
 
 def _add_slices(source: Source, layers: _Layers) -> None:

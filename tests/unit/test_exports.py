@@ -22,7 +22,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from controller.cli import main
-from controller.export import Kind, export, formats
+from controller.export import Kind, export, formats, jpeg
 from controller.export.psd import slice_mask
 from controller.export.source import Source
 from controller.export.views import shifted
@@ -158,6 +158,17 @@ def test_the_jpeg_carries_its_metadata(out: Path, fused: Any) -> None:
         assert "sRGB" in ImageCms.getProfileDescription(profile)
         assert picture.getexif().get_ifd(0x8769)[0xA460] == 2
     assert np.abs(pixels - fused / 257).mean() < 2
+
+
+def test_a_resolution_too_fine_for_the_jfif_header_is_in_the_exif(
+    tmp_path: Path, record: Record
+) -> None:
+    source = Source(record)
+    source.um_per_px = 0.2
+    jpeg.write_jpeg(source, tmp_path / "fine.jpg")
+    seen = _exif(tmp_path / "fine.jpg")
+    assert seen["IFD0:XResolution"] == pytest.approx(50_000)
+    assert seen["IFD0:ResolutionUnit"] == 3
 
 
 def test_a_scale_bar_has_the_length_it_says(out: Path) -> None:
@@ -331,8 +342,6 @@ def test_the_frames_hashes_read_by_sha256sum(out: Path, record: Record, tmp_path
 
 
 def test_a_thousand_frames_do_not_burst_a_jpeg(out: Path, record: Record, tmp_path: Path) -> None:
-    from controller.export import jpeg
-
     source = Source(record)
     source.description.frames.extend(source.description.frames * 300)
     jpeg.write_jpeg(source, tmp_path / "many.jpg")
