@@ -19,6 +19,7 @@ import numpy as np
 import ome_types
 import pytest
 import tifffile
+import trimesh
 from PIL import Image, ImageCms
 
 from controller.cli import main
@@ -238,6 +239,8 @@ def test_masks_share_every_pixel_out() -> None:
         mask = slice_mask(depth, places, place) / 255
         seen = seen * (1 - mask) + mask * places[place]
     assert np.allclose(seen, np.clip(depth, 0, 120), atol=0.3), "a linear mix of the neighbours"
+    third = slice_mask(depth, places, 2)
+    assert (third[(depth <= 50) | (depth >= 120)] == 0).all() and third.max() == 255
 
 
 def test_large_stacks_become_a_psb(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,6 +276,14 @@ def test_the_surface_is_as_large_as_the_specimen(out: Path, record: Record) -> N
     assert size_um[0] == pytest.approx(width * UM_PER_PX, rel=0.01)
     assert size_um[1] == pytest.approx(height * UM_PER_PX, rel=0.01)
     assert "Textures (embed.):  1" in report
+    depth = Source(record).depth()
+    assert size_um[2] == pytest.approx(float(depth.max() - depth.min()), rel=0.15)
+
+
+def test_what_is_near_stands_up_from_the_surface(out: Path) -> None:
+    x, _, z = trimesh.load_mesh(out / f"{NAME}.glb").vertices.T
+    left, right = x < np.percentile(x, 20), x > np.percentile(x, 80)
+    assert z[left].mean() - z[right].mean() > 2e-6 * STEP_UM, "near on the left, in metres"
 
 
 def test_near_parts_move_to_the_right_for_the_left_eye() -> None:
@@ -285,6 +296,15 @@ def test_near_parts_move_to_the_right_for_the_left_eye() -> None:
     assert middle[0] - middle[1] == pytest.approx(10, abs=1)
     flat = np.full((4, 100), 0.5, np.float32)
     assert np.array_equal(shifted(picture, flat, 20.0), picture), "halfway nothing moves"
+
+
+def test_each_eye_gets_its_own_picture(out: Path) -> None:
+    """The made specimen is near on the left: there the left eye sees things farther right."""
+    eyes = [cv2.imread(str(out / f"{NAME}-{side}.jpg"), 0) for side in ("left", "right")]
+    left, right = (np.asarray(eye, np.float32) for eye in eyes)
+    for part, sign in ((slice(20, 120), 1), (slice(-120, -20), -1)):
+        (shift_px, _), _ = cv2.phaseCorrelate(right[:, part].copy(), left[:, part].copy())
+        assert sign * shift_px > 1
 
 
 def test_nothing_is_left_empty_when_the_view_moves() -> None:
