@@ -50,11 +50,14 @@ class Counted:
         Where it was shot, micrometres.
     frame
         Its file.
+    sha256
+        Of the file.
     """
 
     number: int
     achieved_um: float
     frame: Path
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,9 @@ def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> Progres
             under_way = entry
         elif entry.event == "counted":
             frame = folder / fields["frame"]
-            counted[fields["slice"]] = Counted(fields["slice"], fields["achieved_um"], frame)
+            counted[fields["slice"]] = Counted(
+                fields["slice"], fields["achieved_um"], frame, fields["sha256"]
+            )
             delivered[fields["slice"]] = Frame(
                 frame, fields["sha256"], fields["size_bytes"], fields["camera_name"]
             )

@@ -25,6 +25,7 @@ from controller.errors import (
     AlignError,
     DeviceError,
     FrameError,
+    FrameMissing,
     JournalError,
     MacrorailError,
     OverlapError,
@@ -160,6 +161,7 @@ class Runner:
         self._count_of_steps = StepCount(axis, self._note)
         journal.listen(self._count_of_steps.heard)
         self._last_good: Counted | None = None
+        self._hashes: set[str] = set()
         self._pending: _Pending | None = None
         self._covered: dict[int, Band] = {}
         self._proof = proof
@@ -189,6 +191,7 @@ class Runner:
         for done in self._progress.counted:
             self._covered[done.number] = self._band(done.achieved_um)
             self._last_good = done
+            self._hashes.add(done.sha256)
             self._hand_on(Target(done.number, done.achieved_um), done.frame, done.achieved_um)
         orphan = self._progress.orphan
         if orphan is not None:
@@ -394,7 +397,7 @@ class Runner:
         try:
             frame = self._camera.collect(pending.exposure)
             self._machine.step(Trigger.VERIFY)
-            verify_frame(frame)
+            self._verify(frame)
         except (DeviceError, FrameError) as fault:
             self._pending = None
             del self._covered[target.number]
@@ -405,12 +408,23 @@ class Runner:
         self._count(target, pending.achieved_um, frame)
         return True
 
+    def _verify(self, frame: Frame) -> None:
+        """Whole, and never seen before: noise never repeats, so the same bytes are an old frame
+        that the camera has handed out once more, perhaps after it was opened anew."""
+        verify_frame(frame)
+        if frame.sha256 in self._hashes:
+            raise FrameMissing(
+                f"{frame.camera_name} is an earlier frame of this run once more, to the last byte; "
+                f"drain the camera and repeat the exposure"
+            )
+        self._hashes.add(frame.sha256)
+
     def _count(
         self, target: Target, achieved_um: float, frame: Frame, adopted: bool = False
     ) -> None:
         self._pending = None
         self._remedies.came_through()
-        self._last_good = Counted(target.number, achieved_um, frame.path)
+        self._last_good = Counted(target.number, achieved_um, frame.path, frame.sha256)
         self._note(
             "counted",
             slice=target.number,
@@ -538,7 +552,7 @@ class Runner:
     def _take_in(self) -> None:
         if self._pending is not None:
             frame = self._camera.collect(self._pending.exposure)
-            verify_frame(frame)
+            self._verify(frame)
             self._count(self._pending.target, self._pending.achieved_um, frame)
 
     def _make_safe(self, end: RunEnd) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from controller.clock import Clock
 from controller.devices import Devices
+from controller.errors import FrameMissing
 from controller.frame import verify_frame
 from controller.interfaces import SceneCheck
 from controller.policies import Part
@@ -78,6 +79,11 @@ class SceneProof:
         frame = devices.camera.collect(exposure)
         self._machine.step(Trigger.VERIFY)
         verify_frame(frame)
+        if frame.sha256 == last.sha256:
+            raise FrameMissing(
+                f"{frame.camera_name} is the frame of slice {last.number} once more, to the last "
+                f"byte; drain the camera and repeat the exposure"
+            )
         found = self._check.compare(last.frame, frame.path, self._clock.check)
         self._note(
             "scene_checked",

@@ -283,3 +283,15 @@ def test_a_full_disk_ends_the_run_with_finished_slices_kept(tmp_path: Path) -> N
     assert (end.state, end.reason) == (State.FAILED, FinishReason.STORAGE_FAULT)
     assert len(run.said("counted")) == 3
     assert_every_slice_counted_once(run)
+
+
+@pytest.mark.parametrize("rig", [RAIL, LENS], ids=["rail", "lens"])
+def test_an_old_frame_after_a_reconnection_is_not_counted_again(tmp_path: Path, rig: str) -> None:
+    """The driver that was opened anew knows nothing of earlier frames; the run does."""
+    run = VirtualRun(tmp_path / "run", rig)
+    run.bench.body.faults.add(Fault("read", Action.DROP, after=3))
+    run.bench.body.faults.add(Fault("release", Action.STALE, after=4))
+    end = run.run()
+    assert end.reason is FinishReason.COMPLETED, end.message
+    assert_every_slice_counted_once(run)
+    assert any("once more" in fault["message"] for fault in run.said("fault"))
