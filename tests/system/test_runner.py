@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from controller.errors import StackError
+from controller.errors import DeviceLost, StackError
 from controller.interfaces import AxisReport, FocusAxis
 from controller.manifest import build_manifest
 from controller.states import FinishReason, State
 from sims.bodies.faults import Action, Fault, Reason
+from tests.faulty import Failing
 from tests.virtual import LENS, RAIL, VirtualRun, protocol_text
 
 
@@ -288,10 +289,13 @@ def test_a_full_disk_ends_the_run_with_finished_slices_kept(tmp_path: Path) -> N
 @pytest.mark.parametrize("rig", [RAIL, LENS], ids=["rail", "lens"])
 def test_an_old_frame_after_a_reconnection_is_not_counted_again(tmp_path: Path, rig: str) -> None:
     """The driver that was opened anew knows nothing of earlier frames; the run does."""
-    run = VirtualRun(tmp_path / "run", rig)
-    run.bench.body.faults.add(Fault("read", Action.DROP, after=3))
-    run.bench.body.faults.add(Fault("release", Action.STALE, after=4))
+    run = VirtualRun(
+        tmp_path / "run",
+        rig,
+        wrap_camera=lambda camera: Failing(camera, "expose", lambda: DeviceLost("gone"), after=3),
+    )
+    run.bench.body.faults.add(Fault("release", Action.STALE, after=3))
     end = run.run()
     assert end.reason is FinishReason.COMPLETED, end.message
     assert_every_slice_counted_once(run)
-    assert any("once more" in fault["message"] for fault in run.said("fault"))
+    assert "an earlier frame of this run once more" in run.said("fault")[1]["message"]
