@@ -93,7 +93,7 @@ def _one_run(folder: Path, kind: str, rng: random.Random, kills: int, tally: Tal
         arguments = start if run is None else ["resume", str(run)]
         # Most kills strike a run that is under way, however long a busy machine takes to start.
         under_way = rng.random() < 0.8
-        if _killed(arguments, folder, under_way, rng.uniform(0.0, 6.0)):
+        if _killed(arguments, folder, under_way, rng.uniform(0.0, 4.0)):
             tally.kills += 1
     run = next((folder / "runs").glob("*"), None) if (folder / "runs").exists() else None
     done = subprocess.run(
