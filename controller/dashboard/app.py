@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from controller.dashboard.commands import NotDone, command
 from controller.dashboard.desk import Desk, NotOperator
@@ -141,7 +141,6 @@ class Page:
         tasks = [asyncio.create_task(self._desk_events(viewer, queue))]
         if run is not None:
             tasks.append(asyncio.create_task(self._run_events(run, since, queue)))
-        self.viewers += 1
         try:
             while True:
                 try:
@@ -149,7 +148,6 @@ class Page:
                 except TimeoutError:
                     yield ": still here\n\n"
         finally:
-            self.viewers -= 1
             for task in tasks:
                 task.cancel()
 
@@ -226,6 +224,30 @@ def _viewer(request: Request) -> str:
     return viewer
 
 
+class EventStream(StreamingResponse):
+    """Events for one viewer, who is counted from the check to the last byte.
+
+    Counting where the answer is sent leaves no moment between the check and the count for
+    the other callers of the same burst.
+    """
+
+    def __init__(self, page: Page, events: AsyncIterator[str]) -> None:
+        super().__init__(events, media_type="text/event-stream")
+        self._page = page
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or say that there is no room."""
+        if self._page.viewers >= MOST_VIEWERS:
+            full = JSONResponse({"error": "too many pages are open"}, 503)
+            await full(scope, receive, send)
+            return
+        self._page.viewers += 1
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._page.viewers -= 1
+
+
 def _watching(page: Page) -> APIRouter:
     router = APIRouter(prefix="/api")
 
@@ -235,14 +257,12 @@ def _watching(page: Page) -> APIRouter:
         run: str | None = None,
         since: Annotated[int, Query(ge=-1)] = -1,
     ) -> Response:
-        if page.viewers >= MOST_VIEWERS:
-            return JSONResponse({"error": "too many pages are open"}, 503)
         if run is not None:
             page.runs.find(run)
         with suppress(ValueError):  # a browser that comes back tells what it has seen
             since = int(request.headers.get("last-event-id", since))
         stream = page.events(_viewer(request), run, since)
-        return StreamingResponse(stream, media_type="text/event-stream")
+        return EventStream(page, stream)
 
     @router.get("/runs")
     def runs() -> list[dict[str, Any]]:
