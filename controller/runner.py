@@ -41,6 +41,7 @@ from controller.interfaces import (
     FrameStream,
 )
 from controller.journal import Journal
+from controller.judging import Judging
 from controller.overlap import Band, Coverage, missing_positions, prove
 from controller.pausing import Pauses
 from controller.plan import Plan
@@ -61,15 +62,6 @@ class _Pending:
     target: Target
     achieved_um: float
     exposure: Exposure
-
-
-@dataclass(frozen=True)
-class _Unjudged:
-    """A counted frame that waits for its verdict."""
-
-    target: Target
-    frame: Path
-    achieved_um: float
 
 
 class Runner:
@@ -128,7 +120,6 @@ class Runner:
         self._clock = clock
         self._frames = frames
         self._journal = journal
-        self._stream = stream
         self._machine = RunMachine(lambda _, state: observe(state) if observe else None)
         self._progress = begin(plan) if progress is None else progress
         self._targets = deque(self._progress.targets)
@@ -164,8 +155,7 @@ class Runner:
         self._hashes: set[str] = set()
         self._pending: _Pending | None = None
         self._covered: dict[int, Band] = {}
-        self._proof = proof
-        self._unjudged: dict[int, _Unjudged] = {}
+        self._judging = Judging(proof, stream, clock, self._note, self._reject)
 
     # ------------------------------------------------------------------ the run, top to bottom
 
@@ -192,7 +182,7 @@ class Runner:
             self._covered[done.number] = self._band(done.achieved_um)
             self._last_good = done
             self._hashes.add(done.sha256)
-            self._hand_on(Target(done.number, done.achieved_um), done.frame, done.achieved_um)
+            self._judge(Target(done.number, done.achieved_um), done.frame, done.achieved_um)
         orphan = self._progress.orphan
         if orphan is not None:
             self._covered[orphan.target.number] = self._band(orphan.achieved_um)
@@ -231,8 +221,8 @@ class Runner:
         """Shoot what is queued, and again what turns out to be no good."""
         while self._targets or self._pending is not None:
             self._take_next()
-            if not self._targets and self._pending is None and self._proof is not None:
-                self._act_on(self._proof.last_verdicts(self._clock.check))
+            if not self._targets and self._pending is None:
+                self._judging.wait()
 
     def _take_next(self) -> None:
         """One slice: move, settle, bring in the frame before, expose."""
@@ -299,18 +289,20 @@ class Runner:
 
     def _shoot_again(self, doubtful: list[Target]) -> None:
         """Take back slices that may have been shot elsewhere than their journal says."""
-        if self._proof is not None:
-            self._act_on(self._proof.last_verdicts(self._clock.check))
+        self._judging.wait()
         doubtful = [target for target in doubtful if target.number in self._covered]
-        if self._stream is not None:
-            self._stream.withdraw({target.number for target in doubtful})
+        self._judging.withdraw(target.number for target in doubtful)
         # What the scene would be compared with is no longer where it is said to be.
         self._last_good = None
         for target in reversed(doubtful):
-            self._note("rejected", slice=target.number, attempt=target.attempt)
-            del self._covered[target.number]
-            self._set_aside(target)
-            self._targets.appendleft(replace(target, attempt=target.attempt + 1))
+            self._reject(target)
+
+    def _reject(self, target: Target) -> None:
+        """Set the frame of a counted slice aside; its slice stands first in the queue again."""
+        self._note("rejected", slice=target.number, attempt=target.attempt)
+        del self._covered[target.number]
+        self._set_aside(target)
+        self._targets.appendleft(replace(target, attempt=target.attempt + 1))
 
     def _move(self, target: Target) -> float | None:
         """Move there; ``None`` when the axis failed, and the slice stands in the queue again."""
@@ -438,61 +430,29 @@ class Runner:
             size_bytes=frame.size_bytes,
             camera_name=frame.camera_name,
         )
-        self._hand_on(target, frame.path, achieved_um)
+        self._judge(target, frame.path, achieved_um)
 
-    def _hand_on(self, target: Target, frame: Path, achieved_um: float) -> None:
-        """Give a counted frame to the proof, or straight to align/blend when there is none."""
-        if self._proof is None:
-            self._fuse_frame(target.number, frame, achieved_um)
-            return
-        self._unjudged[target.number] = _Unjudged(target, frame, achieved_um)
-        dof_um = self._plan.dof_um_at(achieved_um)
-        self._proof.add(target.number, target.attempt, frame, achieved_um, dof_um)
-        self._act_on(self._proof.verdicts())
-
-    def _act_on(self, verdicts: list[dict[str, Any]]) -> None:
-        """Fuse good frames; a bad one is set aside and its slice stands first in the queue."""
-        for verdict in verdicts:
-            self._note("judged", **verdict)
-            shot = self._unjudged.pop(verdict["slice"])
-            if verdict["action"] == "fuse":
-                self._fuse_frame(shot.target.number, shot.frame, shot.achieved_um)
-                continue
-            if verdict["action"] == "stop":
-                raise FrameError(
-                    f"slice {shot.target.number} is no good after {verdict['attempt']} "
-                    f"exposure(s): {verdict['why']}. Mend the cause, then resume the run"
-                )
-            self._note("rejected", slice=shot.target.number, attempt=shot.target.attempt)
-            del self._covered[shot.target.number]
-            self._set_aside(shot.target)
-            self._targets.appendleft(replace(shot.target, attempt=shot.target.attempt + 1))
+    def _judge(self, target: Target, frame: Path, achieved_um: float) -> None:
+        self._judging.take(target, frame, achieved_um, self._plan.dof_um_at(achieved_um))
 
     def _images_want_more(self) -> bool:
         """Queue what the images show to be bad or missing; whether there is anything."""
-        if self._proof is None:
-            return False
-        self._act_on(self._proof.last_verdicts(self._clock.check))
+        self._judging.wait()
         if not self._targets:
-            missing = self._proof.missing(self._clock.check)
-            if missing["positions_um"]:
-                self._insert(missing["positions_um"], why=missing["why"])
+            missing_um, why = self._judging.missing()
+            if missing_um:
+                self._insert(missing_um, why)
         return bool(self._targets)
-
-    def _fuse_frame(self, number: int, frame: Path, achieved_um: float) -> None:
-        if self._stream is not None:
-            self._stream.add(number, frame, achieved_um)
-            self._note_reports()
 
     def _finish(self) -> RunEnd:
         """Prove the coverage, wait for the picture."""
         self._machine.step(Trigger.FINISH)
         coverage = self.coverage()
-        images = {} if self._proof is None else self._proof.finish(self._clock.check)
+        images = self._judging.evidence()
         disproven = images.get("proven") is False
         proven = coverage.proven and not disproven
         self._note("coverage", **{**coverage.to_dict(), "proven": proven, "images": images or None})
-        left_out = self._fuse()
+        left_out = self._judging.fuse()
         self._machine.step(Trigger.COMPLETE)
         if not proven:
             unproven = (
@@ -508,16 +468,6 @@ class Runner:
             )
             return RunEnd(State.DONE, FinishReason.STACKING_FAILED, str(misfit), misfit)
         return RunEnd(State.DONE, FinishReason.COMPLETED)
-
-    def _fuse(self) -> list[int]:
-        """Wait for the picture; returns the slices that it had to leave out."""
-        if self._stream is None:
-            return []
-        fused = self._stream.finish(self._clock.check)
-        self._note_reports()
-        self._note("fused", **fused)
-        left_out: list[int] = fused["left_out"]
-        return left_out
 
     # ------------------------------------------------------------------------------ when it fails
 
@@ -608,11 +558,6 @@ class Runner:
                 path.rename(path.with_name(f"rejected-{path.stem}-{target.attempt}{path.suffix}"))
         except OSError as error:
             raise StorageError(f"{self._frames} cannot be written: {error.strerror}") from error
-
-    def _note_reports(self) -> None:
-        if self._stream is not None:
-            for report in self._stream.reports():
-                self._note("aligned", **report)
 
     def _note(self, event: str, **fields: Any) -> None:
         self._journal.append(event, **fields)
