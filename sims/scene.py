@@ -270,21 +270,31 @@ class Scene:
             object_pixel_um=self.object_pixel_um,
         )
 
+    @property
+    def specimen(self) -> Specimen:
+        """What stands before the lens; drawn when first asked for."""
+        with self._cutting:
+            return self._drawn()
+
+    def _drawn(self) -> Specimen:
+        if self._specimen is None:
+            self._specimen = make_specimen(
+                self.options.seed,
+                self.raster_shape,
+                self.options.width_px,
+                self.object_pixel_um,
+                self.options.specimen_near_um,
+                self.options.specimen_far_um,
+            )
+        return self._specimen
+
     def _layers_for(self, f_number: float) -> Layers:
         with self._cutting:
-            if self._specimen is None:
-                self._specimen = make_specimen(
-                    self.options.seed,
-                    self.raster_shape,
-                    self.options.width_px,
-                    self.object_pixel_um,
-                    self.options.specimen_near_um,
-                    self.options.specimen_far_um,
-                )
-            count = self._layer_count(f_number, self._specimen)
+            specimen = self._drawn()
+            count = self._layer_count(f_number, specimen)
             if self._layers is None or len(self._layers.depths_um) != count:
                 self._layers = None  # two at once would be much memory
-                self._layers = Layers(self._specimen, count)
+                self._layers = Layers(specimen, count)
             return self._layers
 
     def _layer_count(self, f_number: float, specimen: Specimen) -> int:

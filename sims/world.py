@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +20,7 @@ from sims.bodies.makers import Maker
 from sims.carriage import Carriage
 from sims.landscape import Landscape, LandscapeOptions
 from sims.scene import Scene, SceneOptions
+from sims.screen import Screen
 from sims.target import leaning_ruling
 
 #: How often an exposure looks at where the carriage is; enough for motion blur, cheap to render.
@@ -133,6 +135,12 @@ class World:
     carriage: Carriage | None = None
     diary: Path | None = None
 
+    @cached_property
+    def screen(self) -> Screen:
+        """What live view shows the scene on."""
+        assert isinstance(self.scene, Scene), "a landscape is shown as it is photographed"
+        return Screen(self.scene)
+
     def render(self, light: LightGathered) -> bytes:
         """The JPEG of what the lens saw while the shutter was open."""
         shutter_s = light.end_s - light.start_s
@@ -148,6 +156,16 @@ class World:
         if self.diary is not None and light.number != LIVE_VIEW:
             with self.diary.open("a") as diary:
                 print(light.number, position_um, file=diary)
+        if light.number == LIVE_VIEW and isinstance(self.scene, Scene):
+            return self.screen.render(
+                position_um,
+                f_number=light.f_number or _UNREAD_F_NUMBER,
+                iso=light.iso,
+                shutter_s=shutter_s,
+                offsets_um=offsets_um,
+                breathing=breathing,
+                quality=light.jpeg_quality,
+            )
         return self.scene.render(
             position_um,
             f_number=light.f_number or _UNREAD_F_NUMBER,
