@@ -20,6 +20,10 @@ class ConfigError(MacrorailError):
     exit_code = 2
 
 
+class IdentityError(ConfigError):
+    """A specimen's id that is missing, wrong, ambiguous or taken."""
+
+
 class PlanError(MacrorailError):
     """A protocol that is well formed but cannot be carried out on this rig."""
 

@@ -13,6 +13,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from controller.document import Section, key_error, load_document
+from controller.identity.names import check_safe
+from controller.identity.settings import IdentitySection
 from controller.optics import DEFAULT_WAVELENGTH_UM
 from controller.quantity import (
     Distance,
@@ -58,7 +60,10 @@ class Specimen(Section):
     Attributes
     ----------
     id
-        Letters, digits, ``-``, ``_`` and ``.``: it names folders.
+        Letters, digits, ``-``, ``_`` and ``.``: it names folders. Empty only in a protocol whose
+        ``identity`` section says how it is found before the first shot.
+    id_from
+        How it was found then; written by macrorail into the run folder's copy.
     occurrence_id, catalog_number, institution, scientific_name
         Darwin Core's terms ``occurrenceID``, ``catalogNumber``, ``institutionCode`` and
         ``scientificName``: they go into what the run leaves.
@@ -67,7 +72,8 @@ class Specimen(Section):
         seen, and from where.
     """
 
-    id: str
+    id: str = ""
+    id_from: Literal["list", "prompt", "scanner", "frame", "none"] | None = None
     occurrence_id: Text | None = None
     catalog_number: Text | None = None
     institution: Text | None = None
@@ -78,13 +84,12 @@ class Specimen(Section):
     @field_validator("id")
     @classmethod
     def _safe_in_paths(cls, value: str) -> str:
-        kept = "".join(c for c in value if c.isascii() and (c.isalnum() or c in "-_."))
-        if value != kept or not 1 <= len(value) <= 64 or not value[0].isalnum():
-            raise ValueError(
-                f"must be 1 to 64 letters, digits, '-', '_' or '.', starting with a letter or "
-                f"digit, because it names folders; got '{value}'"
-            )
-        return value
+        return check_safe(value)
+
+    @property
+    def given(self) -> bool:
+        """Whether the id is known."""
+        return bool(self.id)
 
 
 class Range(Section):
@@ -219,10 +224,16 @@ class OpticsSettings(Section):
         Circle of confusion on the sensor; two pixels of the rig's camera when not given.
     wavelength_um
         Of the light that is to be sharp; 550 nm when not given.
+    medium
+        Refractive index of what the specimen lies in, behind a flat surface (a cover glass, the
+        face of a resin block): 1.33 for water, 1.36 for alcohol, 1.5 for resin, 1 for air. A move
+        of the axis in air moves the plane in focus by that much more in there, and the depth of
+        field there is deeper in the same proportion.
     """
 
     coc_um: Length | None = Field(alias="coc", default=None, gt=0)
     wavelength_um: Length = Field(alias="wavelength", default=DEFAULT_WAVELENGTH_UM, gt=0)
+    medium: float = Field(default=1.0, ge=1, lt=3)
 
 
 Remedy = Literal["reshoot", "fuse", "stop"]
@@ -290,7 +301,7 @@ class Protocol(Section):
 
     Attributes
     ----------
-    specimen, range, exposure, optics, proof
+    specimen, identity, range, exposure, optics, proof
         See there.
     step_um
         Distance between slices; the last one is shorter where needed to end at the far end.
@@ -310,7 +321,8 @@ class Protocol(Section):
         leaves.
     """
 
-    specimen: Specimen
+    specimen: Specimen = Specimen()
+    identity: IdentitySection | None = None
     range: Range
     step_um: Length | None = Field(alias="step", default=None, gt=0)
     overlap: Overlap | None = None
@@ -323,6 +335,19 @@ class Protocol(Section):
     proof: ProofSection = ProofSection()
     operator: Text | None = None
     rights: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_id(self) -> Self:
+        if self.identity is None and not self.specimen.given:
+            raise key_error(
+                "specimen",
+                "has no 'id'; give one, or say with an 'identity' section how it is found",
+            )
+        if self.identity is not None and self.specimen.given:
+            raise key_error(
+                "identity", "finds the id, but 'specimen: id' gives one; leave one of them out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_spacing(self) -> Self:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from controller.cli.identifying import settle_specimen
 from controller.cli.job import Job, carry_out
 from controller.cli.messages import message_console
 from controller.cli.rigs import RIG_HELP, choose_rig
@@ -25,6 +26,10 @@ def run(
     protocol: Annotated[Path, typer.Argument(help="what to shoot (YAML)", metavar="PROTOCOL")],
     rig: Annotated[Path | None, typer.Option(help=RIG_HELP)] = None,
     out: Annotated[Path, typer.Option(help="where run folders are made")] = Path("runs"),
+    specimen: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="which specimen it is, instead of what the protocol says"),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="print the manifest instead of the folder")
     ] = False,
@@ -39,6 +44,8 @@ def run(
       macrorail run configs/protocols/demo-rail.yaml
 
       macrorail run beetle.yaml --rig lab.yaml --out /data/runs
+
+      macrorail run beetle.yaml --rig lab.yaml --specimen NHM-1234
     """
     console = message_console()
     rig_path = choose_rig(rig, console)
@@ -46,8 +53,13 @@ def run(
     instrument = load_rig(rig_path)
     plan = make_plan(wanted, instrument)
     check_disk_space(out, plan)
-    folder = create_run_folder(out, wanted.specimen.id)
-    shutil.copyfile(protocol, folder / "protocol.yaml")
+    settled = settle_specimen(protocol, wanted, specimen, instrument, out, console)
+    wanted = settled.wanted
+    folder = create_run_folder(settled.out, wanted.specimen.id)
+    if settled.text is None:
+        shutil.copyfile(protocol, folder / "protocol.yaml")
+    else:
+        write_whole(folder / "protocol.yaml", settled.text)
     shutil.copyfile(rig_path, folder / "rig.yaml")
     write_whole(folder / "plan.json", json.dumps(plan.to_dict(), indent=2))
     console.print(

@@ -1,0 +1,56 @@
+"""Check characters at the end of an id, which tell a misread or mistyped one.
+
+Separators do not count: only letters and digits do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def iso7064_mod37_36(text: str) -> bool:
+    """ISO/IEC 7064 MOD 37,36: letters and digits, the last is the check character.
+
+    Finds every wrong character and every swap of two neighbours.
+    """
+    letters = _letters(text)
+    if len(letters) < 2:
+        return False
+    total = 36
+    for letter in letters[:-1]:
+        total = (total + _ALPHABET.index(letter)) % 36 or 36
+        total = total * 2 % 37
+    return (total + _ALPHABET.index(letters[-1])) % 36 == 1
+
+
+def luhn(text: str) -> bool:
+    """ISO/IEC 7812-1, annex B (mod 10): the last digit checks all digits; letters do not count.
+
+    Finds every wrong digit and every swap of neighbours but 09 and 90.
+    """
+    digits = [int(letter) for letter in text if letter.isascii() and letter.isdigit()]
+    if len(digits) < 2 or not text[-1].isdigit():
+        return False
+    doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
+    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+
+
+METHODS: dict[str, Callable[[str], bool]] = {
+    "iso7064-mod37-36": iso7064_mod37_36,
+    "luhn": luhn,
+}
+
+
+def with_check(text: str, method: str) -> str:
+    """``text`` with its check character at the end, for printing labels."""
+    return next(
+        text + letter
+        for letter in (_ALPHABET if method == "iso7064-mod37-36" else _ALPHABET[:10])
+        if METHODS[method](text + letter)
+    )
+
+
+def _letters(text: str) -> str:
+    return "".join(letter for letter in text.upper() if letter in _ALPHABET)
