@@ -143,21 +143,66 @@ class OpticsSection(Section):
 
     Attributes
     ----------
-    magnification
-        Image size over object size, > 0.
+    written_magnification
+        Image size over object size, > 0; of an objective, what is engraved on it.
     pupil_ratio
         Exit over entrance pupil diameter, > 0; 1 for a symmetrical lens.
+    focal_length_um
+        Of the lens as it is used, if known: it tells how the picture's scale changes along the
+        sweep.
     na
         Numerical aperture of a microscope objective; such optics have no f-number to set.
+    tube_lens_um, made_for_um
+        Focal lengths of the tube lens (or of the lens in its place) and of the one that the
+        objective is made for. They come together, or not at all.
+    immersion
+        Refractive index of what is between an immersion objective and the specimen: 1.33 for
+        water, 1.52 for oil.
     f_number_is
         Whether the f-number that the camera shows is the ``marked`` one (at infinity) or already
         the ``effective`` one, as Nikon bodies show it for their macro lenses.
     """
 
-    magnification: float = Field(gt=0)
+    written_magnification: float = Field(alias="magnification", gt=0)
     pupil_ratio: float = Field(default=1.0, gt=0)
+    focal_length_um: Length | None = Field(alias="focal_length", default=None, gt=0)
     na: float | None = Field(default=None, gt=0)
+    tube_lens_um: Length | None = Field(alias="tube_lens", default=None, gt=0)
+    made_for_um: Length | None = Field(alias="made_for", default=None, gt=0)
+    immersion: float = Field(default=1.0, ge=1, lt=2)
     f_number_is: Literal["marked", "effective"] = "marked"
+
+    @model_validator(mode="after")
+    def _of_an_objective(self) -> Self:
+        if (self.tube_lens_um is None) != (self.made_for_um is None):
+            raise key_error(
+                "made_for" if self.tube_lens_um is None else "tube_lens",
+                "'tube_lens' and 'made_for' (the tube lens that the objective's maker names, "
+                "mostly 200 mm) belong together",
+            )
+        for key, given in (
+            ("tube_lens", self.tube_lens_um is not None),
+            ("immersion", self.immersion != 1),
+        ):
+            if given and self.na is None:
+                raise key_error(key, "belongs to a microscope objective; give its 'na' too")
+        if self.na is not None and self.na >= self.immersion:
+            raise key_error(
+                "na",
+                f"{self.na:g} is not below the index of what the objective looks through "
+                f"({self.immersion:g}); write 'immersion: 1.33' for water or 1.52 for oil",
+            )
+        return self
+
+    @property
+    def magnification(self) -> float:
+        """Image size over object size: an objective magnifies in proportion to its tube lens.
+
+        The aperture is the objective's own, whatever stands behind it.
+        """
+        if self.tube_lens_um is None or self.made_for_um is None:
+            return self.written_magnification
+        return self.written_magnification * self.tube_lens_um / self.made_for_um
 
 
 class BenchSection(Section):

@@ -73,23 +73,28 @@ def effective_f_number_of_na(na: float, magnification: float) -> float:
     return magnification / (2 * na)
 
 
-def geometric_dof_um(effective_f_number: float, magnification: float, coc_um: float) -> float:
-    """Geometric depth of field ``2 Neff c / m**2``, micrometres.
+def geometric_dof_um(
+    effective_f_number: float, magnification: float, coc_um: float, index: float = 1.0
+) -> float:
+    """Geometric depth of field ``2 n Neff c / m**2``, micrometres.
 
     The blur disc on the sensor of a point ``z`` out of focus is ``z m**2 / Neff`` wide; it equals
     ``c`` at half this depth to either side. Source: the close-up limit of the usual formula
     ``2 N c (1 + m/P) / m**2``, as in S. F. Ray, Applied Photographic Optics (Focal Press, 2002).
+    In a medium of index ``n`` the same cone of light is narrower by ``n`` (Snell).
     """
-    return 2 * effective_f_number * coc_um / magnification**2
+    return 2 * index * effective_f_number * coc_um / magnification**2
 
 
-def wave_dof_um(na: float, wavelength_um: float = DEFAULT_WAVELENGTH_UM) -> float:
-    """Wave-optical depth of field ``lambda / NA**2``, micrometres, in air.
+def wave_dof_um(
+    na: float, wavelength_um: float = DEFAULT_WAVELENGTH_UM, index: float = 1.0
+) -> float:
+    """Wave-optical depth of field ``n lambda / NA**2``, micrometres.
 
     Rayleigh's quarter-wave criterion: defocus by half of this to either side bends the wavefront
     by a quarter wave at the pupil's edge. Source: M. Born, E. Wolf, Principles of Optics, 8.8.
     """
-    return wavelength_um / na**2
+    return index * wavelength_um / na**2
 
 
 def depth_of_field(
@@ -97,14 +102,21 @@ def depth_of_field(
     magnification: float,
     coc_um: float,
     wavelength_um: float = DEFAULT_WAVELENGTH_UM,
+    index: float = 1.0,
 ) -> DepthOfField:
-    """Depth of field by both criteria; every argument is above 0."""
+    """Depth of field by both criteria; every argument is above 0.
+
+    Parameters
+    ----------
+    index
+        Refractive index of the medium that is focused through; 1 for air.
+    """
     na = numerical_aperture(effective_f_number, magnification)
     return DepthOfField(
         effective_f_number=effective_f_number,
         na=na,
-        geometric_um=geometric_dof_um(effective_f_number, magnification, coc_um),
-        wave_um=wave_dof_um(na, wavelength_um),
+        geometric_um=geometric_dof_um(effective_f_number, magnification, coc_um, index),
+        wave_um=wave_dof_um(na, wavelength_um, index),
     )
 
 

@@ -16,17 +16,11 @@ from typing import Any
 from controller.errors import OverlapError, PlanError
 from controller.far_focus import FarFocus
 from controller.instrument import AxisSection, Rig
-from controller.optics import (
-    PIXELS_PER_COC,
-    DepthOfField,
-    depth_of_field,
-    effective_f_number,
-    effective_f_number_of_na,
-    object_pixel_um,
-)
+from controller.optics import object_pixel_um
 from controller.overlap import Band, Gap, prove
 from controller.protocol import Protocol, Range
 from controller.quantity import format_fraction, format_length
+from controller.sweep import SweepOptics, sweep_optics
 
 # How far a rig's magnification may be from what its lens file says.
 _MAGNIFICATION_TOLERANCE = 0.05
@@ -34,66 +28,6 @@ _MAGNIFICATION_TOLERANCE = 0.05
 _ROUNDING = 1e-9
 # Beside the frames: the fused picture in 16 bits, the depth map, and previews.
 _RESULT_BYTES_PER_PIXEL = 16
-
-
-@dataclass(frozen=True)
-class SweepOptics:
-    """The optics along a sweep: a lens changes its magnification as it focuses.
-
-    Attributes
-    ----------
-    axis
-        Knows the magnification at a position.
-    magnification, pupil_ratio
-        Of the rig's optics section.
-    f_number
-        As set, and whether the camera shows the marked or the effective one; ``None`` with an
-        ``na``.
-    f_number_is
-        ``marked`` or ``effective``.
-    na
-        Numerical aperture of an objective, or ``None``.
-    coc_um, wavelength_um
-        What counts as sharp.
-    """
-
-    axis: AxisSection
-    magnification: float
-    pupil_ratio: float
-    f_number: float | None
-    f_number_is: str
-    na: float | None
-    coc_um: float
-    wavelength_um: float
-
-    def magnification_at(self, position_um: float) -> float:
-        """Magnification with the axis at ``position_um``."""
-        if self.axis.far_focus is not None:
-            return self.axis.far_focus.magnification(position_um, self.pupil_ratio)
-        return self.axis.magnification_at(position_um, self.magnification)
-
-    def at(self, position_um: float) -> DepthOfField:
-        """Depth of field with the axis at ``position_um``, in the axis's positions."""
-        m = self.magnification_at(position_um)
-        if self.axis.far_focus is not None:
-            return self._far(self.axis.far_focus, position_um, m)
-        if self.f_number is None:
-            assert self.na is not None
-            effective = effective_f_number_of_na(self.na, m)
-        elif self.f_number_is == "effective":
-            effective = self.f_number
-        else:
-            effective = effective_f_number(self.f_number, m, self.pupil_ratio)
-        return depth_of_field(effective, m, self.coc_um, self.wavelength_um)
-
-    def _far(self, far: FarFocus, position_um: float, m: float) -> DepthOfField:
-        assert self.f_number is not None, "a lens with a focal length has an aperture"
-        marked = self.f_number
-        if self.f_number_is == "effective":
-            marked /= 1 + m / self.pupil_ratio
-        return far.depth_of_field(
-            position_um, marked, self.pupil_ratio, self.coc_um, self.wavelength_um
-        )
 
 
 @dataclass(frozen=True)
@@ -131,6 +65,9 @@ class PlannedSlice:
         Which one limits: ``geometric`` or ``wave``.
     magnification, effective_f_number, um_per_px
         Of the picture there; at infinity a pixel spans nothing that could be told (``None``).
+    scale
+        Factor by which its frame will have to be drawn to fit the first one, which gives
+        align/blend its first guess; ``None`` without the lens's focal length.
     distances
         What the position means in front of a lens that focuses up to infinity.
     """
@@ -143,14 +80,14 @@ class PlannedSlice:
     magnification: float
     effective_f_number: float
     um_per_px: float | None
+    scale: float | None = None
     distances: SharpDistances | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As ``plan.json`` has it; distances only where there are any."""
+        """As ``plan.json`` has it; scale and distances only where they are known."""
         told = asdict(self)
-        if self.distances is None:
-            del told["distances"]
-        return told
+        unknown = [name for name in ("scale", "distances") if told[name] is None]
+        return {name: value for name, value in told.items() if name not in unknown}
 
 
 @dataclass(frozen=True)
@@ -167,6 +104,8 @@ class Plan:
         Fraction that achieved positions must prove.
     optics
         Gives the depth of field anywhere along the sweep.
+    medium
+        Refractive index of what the specimen lies in.
     closest_approach_um
         Highest position allowed: the tighter one of rig and protocol.
     duration_s
@@ -180,6 +119,7 @@ class Plan:
     far_um: float
     minimum_overlap: float
     optics: SweepOptics
+    medium: float
     closest_approach_um: float
     duration_s: float
     size_bytes: int
@@ -190,6 +130,11 @@ class Plan:
         first_um = self.slices[0].um_per_px
         assert first_um is not None, "a range begins nearer than infinity"
         return first_um
+
+    def scale_at(self, position_um: float, reference_um: float) -> float | None:
+        """Factor by which the frame at a position has to be drawn to fit the one at a reference
+        position; ``None`` without the lens's focal length."""
+        return self.optics.scale(position_um, reference_um)
 
     def dof_um_at(self, position_um: float) -> float:
         """Limiting depth of field with the axis at ``position_um``."""
@@ -204,6 +149,7 @@ class Plan:
             "minimum_overlap": self.minimum_overlap,
             "coc_um": self.optics.coc_um,
             "wavelength_um": self.optics.wavelength_um,
+            "medium": self.medium,
             "closest_approach_um": self.closest_approach_um,
             "duration_s": self.duration_s,
             "size_bytes": self.size_bytes,
@@ -236,6 +182,7 @@ def make_plan(protocol: Protocol, rig: Rig) -> Plan:
         far_um=far_um,
         minimum_overlap=protocol.minimum_overlap,
         optics=optics,
+        medium=protocol.optics.medium,
         closest_approach_um=high_um,
         duration_s=_duration_s(targets_um, protocol, rig),
         size_bytes=round(
@@ -316,17 +263,7 @@ def _sweep_optics(protocol: Protocol, rig: Rig) -> SweepOptics:
             "exposure.aperture: is missing, and without it there is no depth of field; write it "
             "as 'aperture: f/5.6', or give the rig's optics an 'na' if it is an objective"
         )
-    coc_um = protocol.optics.coc_um
-    return SweepOptics(
-        axis=rig.axis,
-        magnification=rig.optics.magnification,
-        pupil_ratio=rig.optics.pupil_ratio,
-        f_number=f_number,
-        f_number_is=rig.optics.f_number_is,
-        na=na,
-        coc_um=PIXELS_PER_COC * rig.camera.pixel_pitch_um if coc_um is None else coc_um,
-        wavelength_um=protocol.optics.wavelength_um,
-    )
+    return sweep_optics(rig, f_number, protocol.optics.coc_um, protocol.optics.wavelength_um)
 
 
 def _targets(
@@ -395,6 +332,7 @@ def _planned(
             magnification=m,
             effective_f_number=dof.effective_f_number,
             um_per_px=object_pixel_um(pixel_pitch_um, m) if m > 0 else None,
+            scale=optics.scale(target_um, targets_um[0]),
             distances=_distances(optics.axis.far_focus, band),
         )
         before = band

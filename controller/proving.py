@@ -49,4 +49,5 @@ def _optics(plan: Plan, rig: Rig, middle_um: float) -> Optics:
         pixel_pitch_um=rig.camera.pixel_pitch_um,
         wavelength_um=plan.optics.wavelength_um,
         dof_um=dof.limiting_um,
+        index=plan.optics.immersion,
     )

@@ -170,6 +170,30 @@ def _words(made: Plan) -> list[str]:
         f"Depth of field {format_length(first.limiting_um)} at the near end"
         f"{'' if made.optics.axis.far_focus is None else ' (in positions)'}, limited by {limit}; "
         f"{other}.",
+        *_in_medium(made),
+        *_perspective(made),
         f"About {format_duration(made.duration_s)} of the instrument's time and "
         f"{format_size(made.size_bytes)} of disk.",
+    ]
+
+
+def _in_medium(made: Plan) -> list[str]:
+    if made.medium == 1:
+        return []
+    deep_um = made.medium * (made.far_um - made.near_um)
+    dof_um = made.medium * made.slices[0].dof_um
+    return [
+        f"In the medium (n = {made.medium:g}) the plane in focus moves {made.medium:g} times as "
+        f"far as the axis: the range is {format_length(deep_um)} of the specimen, the depth of "
+        f"field in there {format_length(dof_um)}. The overlap stays what it is."
+    ]
+
+
+def _perspective(made: Plan) -> list[str]:
+    scale = made.slices[-1].scale
+    if scale is None or len(made.slices) < 2:
+        return []
+    return [
+        f"The last frame will have to be drawn at {scale:.4f} of its size to fit the first one: "
+        f"align/blend begins from there."
     ]

@@ -37,6 +37,8 @@ class Optics:
         At the middle of the sweep.
     pixel_pitch_um, wavelength_um, dof_um
         Of the sensor, of the light, and the depth of field in use.
+    index
+        Refractive index of what is between objective and specimen.
     """
 
     magnification: float
@@ -44,6 +46,7 @@ class Optics:
     pixel_pitch_um: float
     wavelength_um: float
     dof_um: float
+    index: float = 1.0
 
 
 def expected_widths(optics: Optics, steps: Floats) -> Floats:
@@ -73,7 +76,7 @@ def expected_widths(optics: Optics, steps: Floats) -> Floats:
     na = numerical_aperture(optics.effective_f_number, optics.magnification)
     # Frequency in units of half the cut-off NA/lambda of the image side.
     s = 2 * _FREQUENCIES / optics.pixel_pitch_um * optics.wavelength_um * optics.effective_f_number
-    waves = _DEPTHS * optics.dof_um * na**2 / 2 / optics.wavelength_um
+    waves = _DEPTHS * optics.dof_um * na**2 / 2 / optics.index / optics.wavelength_um
     transfer = _transfer(np.minimum(s, 2.0), waves) * (s < 2.0)
     passed = np.array([transfer**2 * _gradient(band) / _FREQUENCIES for band in range(BANDS)])
     energies = (_by_slope(passed, float(steps[-1])), _by_octave(passed, steps))

@@ -9,12 +9,14 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from controller.errors import OverlapError, PlanError
 from controller.instrument import AxisSection, CameraSection, OpticsSection, Rig
 from controller.overlap import Band, prove
 from controller.plan import make_plan, move_s
 from controller.protocol import Protocol
+from sims.pupil import Lens
 
 
 class BreathingAxis(AxisSection):
@@ -284,3 +286,50 @@ def test_a_plan_can_be_written_as_json():
     assert told["coc_um"] == 9
     assert told["size_bytes"] == plan.size_bytes
     assert plan.size_bytes > len(plan.slices) * 600_000
+
+
+DEEP = {"near": "1 mm", "far": "1.1 mm"}
+
+
+def test_an_objective_on_another_tube_lens_magnifies_less_and_keeps_its_aperture():
+    asked = protocol(exposure={"shutter": "1/10 s"}, optics={"coc": "30 um"}, range=DEEP)
+    whole = {"magnification": 10, "na": 0.28}
+    halved = make_plan(
+        asked, rig(optics={**whole, "tube_lens": "100 mm", "made_for": "200 mm"})
+    ).slices[0]
+    engraved = make_plan(asked, rig(optics=whole)).slices[0]
+    assert (engraved.magnification, halved.magnification) == (10, 5)
+    assert halved.effective_f_number == pytest.approx(engraved.effective_f_number / 2)
+    # Diffraction limits both, and knows of the aperture alone: 0.55 um / 0.28**2.
+    assert engraved.dof_um == pytest.approx(7.015, abs=0.001)
+    assert halved.criterion == engraved.criterion == "wave"
+
+
+def test_immersion_deepens_the_field_and_allows_more_aperture():
+    asked = protocol(exposure={"shutter": "1/10 s"}, optics={"coc": "30 um"}, range=DEEP)
+    water = rig(optics={"magnification": 10, "na": 0.3, "immersion": 1.33})
+    assert make_plan(asked, water).slices[0].dof_um == pytest.approx(0.55 * 1.33 / 0.09)
+    with pytest.raises(ValidationError, match="not below the index"):
+        OpticsSection(magnification=40, na=1.1)
+    assert OpticsSection(magnification=40, na=1.1, immersion=1.33).magnification == 40
+    with pytest.raises(ValidationError, match="belong together"):
+        OpticsSection(magnification=10, na=0.28, tube_lens="100 mm")
+    with pytest.raises(ValidationError, match="microscope objective"):
+        OpticsSection(magnification=10, immersion=1.5)
+
+
+@pytest.mark.parametrize("kind", ["rail", "lens"])
+def test_the_scale_of_each_frame_is_foretold(kind):
+    focal_um, first_um, last_um = 65_000.0, 10_000.0, 13_000.0
+    axis = BreathingAxis if kind == "lens" else AxisSection
+    plan = make_plan(protocol(), rig(axis, optics={"magnification": 2, "focal_length": "65 mm"}))
+    # The simulator's own lens, which knows nothing of plans: the same point of the specimen, in
+    # focus in the last frame, as both frames show it.
+    m_first, m_last = (plan.slices[index].magnification for index in (0, -1))
+    before, behind = (Lens(focal_um, m, 1.0, 5.6) for m in (m_first, m_last))
+    seen_first = before.scale(before.working_distance_um + last_um - first_um)
+    seen_last = behind.scale(behind.working_distance_um)
+    assert plan.slices[0].scale == 1
+    assert plan.slices[-1].scale == pytest.approx(seen_first / seen_last)
+    assert plan.to_dict()["slices"][-1]["scale"] == plan.slices[-1].scale
+    assert "scale" not in make_plan(protocol(), rig(axis)).to_dict()["slices"][-1]
