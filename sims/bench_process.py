@@ -20,13 +20,18 @@ from typing import Any
 
 from controller.clock import WorldClock
 from controller.drivers.rail import SerialRail
+from controller.drivers.rail_triggered import RailTriggeredCamera
 from controller.instrument import Rig, import_driver
 from sims.bench import ADDRESS_FILE, CONTROL_SOCKET, SimulatedBench
 from sims.bodies.faults import Action, Fault, Reason
-from sims.bodies.makers import BODIES, make_responder
+from sims.bodies.makers import make_responder
+from sims.cable import Cable
 from sims.firmware_process import FirmwareProcess
 from sims.ptpip import PtpIpServer
-from sims.world import World, build_lens, build_scene
+from sims.world import World, build_body, build_scene
+
+#: A press is latched by the board, so that one between two looks is not missed.
+_LOOK_AT_CABLE_S = 0.002
 
 
 class WorldProcess:
@@ -53,8 +58,15 @@ class WorldProcess:
         # Drawn now, or the first exposure would wait for it while the world's time runs on.
         scene.truth(rig.bench.specimen.near_um)
         self._world = World(scene, self._clock, rig.bench.vibration, carriage, rig.bench.diary)
-        self._body = BODIES[rig.bench.body](self._world, lens=build_lens(rig))
+        self._body = build_body(rig, rig.bench, self._world)
         self._camera = PtpIpServer(make_responder(self._body)).start()
+        self._card: Path | None = None
+        self._cable: Cable | None = None
+        if isinstance(rig.camera, RailTriggeredCamera.Options):
+            assert carriage is not None, "a camera on the rail's cable needs a rail"
+            self._card = folder / "card"
+            self._card.mkdir()
+            self._cable = Cable(self._body, carriage, self._card)
         self._owners = 0
         self._left_at_s = time.monotonic()
         self._ended = threading.Event()
@@ -73,6 +85,8 @@ class WorldProcess:
         listener.listen()
         listener.settimeout(0.2)
         self._announce()
+        cable = threading.Thread(target=self._carry_presses, name="cable")
+        cable.start()
         try:
             while not self._ended.is_set() and not self._forsaken():
                 try:
@@ -81,14 +95,21 @@ class WorldProcess:
                     continue
                 threading.Thread(target=self._answer, args=(owner,), daemon=True).start()
         finally:
+            self._ended.set()
+            cable.join()
             listener.close()
             self._camera.stop()
             if self._rail is not None:
                 self._rail.close()
             shutil.rmtree(self._folder)
 
+    def _carry_presses(self) -> None:
+        while self._cable is not None and not self._ended.wait(_LOOK_AT_CABLE_S):
+            self._cable.live_until(self._clock.now())
+
     def _announce(self) -> None:
-        ports = {"camera": self._camera.address}
+        camera = self._camera.address if self._card is None else str(self._card)
+        ports = {"camera": camera}
         if self._rail is not None:
             ports["rail"] = self._rail.port
         facts = {

@@ -74,6 +74,15 @@ EXPORT void carriage_step(struct carriage *carriage) {
     if (max_is_pressed(carriage) != max_before) carriage->max_changed = carriage->now;
 }
 
+EXPORT void carriage_release(struct carriage *carriage, bool closed) {
+    if (closed && !carriage->release) {
+        carriage->pressed_at = carriage->now;
+        carriage->presses++; /* last: a reader trusts what is counted */
+    }
+    if (!closed && carriage->release) carriage->let_go_at = carriage->now;
+    carriage->release = closed;
+}
+
 static bool chatter(struct carriage *carriage) {
     carriage->noise = carriage->noise * 6364136223846793005u + 1442695040888963407u;
     return carriage->noise >> 63;

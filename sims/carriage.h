@@ -36,6 +36,9 @@ struct carriage {
     uint64_t enabled;     /* level of the ENABLE pin: 1 when the motor holds */
     uint64_t focus;       /* 1 while the camera's focus line is closed */
     uint64_t release;     /* 1 while its release line is */
+    uint64_t presses;     /* how often the release line has been closed */
+    uint64_t pressed_at;  /* tick at which it was closed last */
+    uint64_t let_go_at;   /* and opened */
     uint64_t edges;       /* steps asked of the motor, ever */
     uint64_t lost;        /* of them not followed: jammed, not enabled or at a hard stop */
     uint64_t past_switch; /* of them towards a switch that was pressed already */
@@ -55,6 +58,7 @@ struct carriage {
 
 void carriage_init(struct carriage *carriage, int64_t place, int64_t length);
 void carriage_step(struct carriage *carriage);
+void carriage_release(struct carriage *carriage, bool closed);
 /* Called every millisecond of world time. */
 void carriage_sample(struct carriage *carriage);
 bool carriage_min_reads_pressed(struct carriage *carriage);

@@ -152,7 +152,8 @@ class AvrBoard:
             "watchdog": flags.WDT,
         }
         self.device.reset(kinds[cause])
-        self.state.enabled = self.state.focus = self.state.release = 0
+        self.state.enabled = self.state.focus = 0
+        self._on_release(False)
         self.state.resets += 1
         self._received.clear()
         self._levels.clear()
@@ -189,7 +190,8 @@ class AvrBoard:
         self.state.focus = int(level)
 
     def _on_release(self, level: bool) -> None:
-        self.state.release = int(level)
+        self._take_time()
+        self._mechanics.carriage_release(self._carriage, ctypes.c_bool(level))
 
     def _drive_inputs(self) -> None:
         levels = {

@@ -6,17 +6,19 @@ serial line, libgphoto2 and waiting. It dies with its process, so it is no bench
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from controller.drivers.rail import SerialRail
+from controller.drivers.rail_triggered import RailTriggeredCamera
 from controller.instrument import Rig
-from sims.bodies.makers import BODIES
+from sims.cable import Cable
 from sims.carriage import Carriage
 from sims.clock import VirtualClock
 from sims.firmware_native import NativeBoard
 from sims.virtual_port import VirtualPort
-from sims.world import World, WorldSection, build_lens, build_scene
+from sims.world import World, WorldSection, build_body, build_scene
 
 
 class VirtualBench:
@@ -35,15 +37,22 @@ class VirtualBench:
         self.clock = VirtualClock()
         self.board: NativeBoard | None = None
         self.carriage: Carriage | None = None
-        self.ports: Mapping[str, Any] = {}
+        self.ports: dict[str, Any] = {}
         if isinstance(rig.axis, SerialRail.Options):
             self.board = NativeBoard()
             self.carriage = Carriage(self.board.state, rig.axis.um_per_step)
             self.ports = {"rail": VirtualPort(self.board, self.clock)}
         scene = build_scene(rig, options)
         self.world = World(scene, self.clock, options.vibration, self.carriage)
-        self.body = BODIES[options.body](self.world, lens=build_lens(rig))
+        self.body = build_body(rig, options, self.world)
         self.ports = {**self.ports, "camera": self.body}
+        self._card: tempfile.TemporaryDirectory[str] | None = None
+        if isinstance(rig.camera, RailTriggeredCamera.Options):
+            assert self.carriage is not None, "a camera on the rail's cable needs a rail"
+            self._card = tempfile.TemporaryDirectory(prefix="macrorail-card-")
+            self.ports["camera"] = self._card.name
+            cable = Cable(self.body, self.carriage, Path(self._card.name))
+            self.clock.attach(cable.live_until)
 
     @property
     def address(self) -> str | None:
@@ -54,4 +63,7 @@ class VirtualBench:
         """It lives as soon as it is built."""
 
     def close(self) -> None:
-        """It ends with its last reference."""
+        """It ends with its last reference, and its card with it."""
+        if self._card is not None:
+            self._card.cleanup()
+            self._card = None

@@ -14,9 +14,9 @@ from controller.clock import Clock
 from controller.document import Section, key_error
 from controller.instrument import BenchSection, Rig
 from controller.quantity import Angle, Duration, Length
-from sims.bodies.base import LIVE_VIEW, LightGathered
+from sims.bodies.base import LIVE_VIEW, Body, LightGathered
 from sims.bodies.lens import SimulatedFarLens, SimulatedLens
-from sims.bodies.makers import Maker
+from sims.bodies.makers import Maker, make_body
 from sims.carriage import Carriage
 from sims.landscape import Landscape, LandscapeOptions
 from sims.scene import Scene, SceneOptions
@@ -102,6 +102,9 @@ class WorldSection(BenchSection):
         How the instrument trembles after a move.
     body
         Whose camera it is.
+    set_by_hand
+        What somebody has set at the body's dials, by canonical name: for a camera on the rail's
+        cable, which nobody else can set.
     """
 
     specimen: SpecimenSection
@@ -109,6 +112,7 @@ class WorldSection(BenchSection):
     landscape: bool = False
     vibration: VibrationSection = VibrationSection()
     body: Maker = "nikon"
+    set_by_hand: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -237,6 +241,11 @@ def write_truth(rig: Rig, position_um: float, f_number: float, folder: Path) -> 
     scene = build_scene(rig, rig.bench)
     breathing = rig.axis.magnification_at(position_um, 1.0)
     scene.write_truth(folder, position_um, f_number, breathing)
+
+
+def build_body(rig: Rig, options: WorldSection, world: World) -> Body:
+    """The camera's body with what lens a rig gives it, set as its bench section says."""
+    return make_body(options.body, world, build_lens(rig), options.set_by_hand)
 
 
 def build_lens(rig: Rig) -> SimulatedLens | None:

@@ -22,7 +22,7 @@ from controller.quantity import format_length
 _POLL_S = 0.05
 _SWITCH_QUIET_S = 0.02
 _HOME_SWITCH = 1
-_FLASH_LATEST_S = 1.0
+_LET_GO_LATEST_S = 2.0
 
 
 _NEXT: dict[str, str] = {
@@ -209,10 +209,11 @@ class SerialRail:
         self._target = None
         return target * self._um_per_step
 
-    def expose(self, focus_s: float, release_s: float) -> Shots:
+    def expose(self, focus_s: float, release_s: float, flash_s: float = 0.0) -> Shots:
         """Press the camera's cable: the focus line alone, then the release line as well.
 
-        Returns when it was let go and the camera has had a second to flash; world time.
+        Returns when it was let go and the hot shoe has closed, or not within ``flash_s`` after;
+        world time.
 
         Raises
         ------
@@ -221,15 +222,18 @@ class SerialRail:
         DeviceTimeout
             The board has not let go.
         """
-        before = self.shots().pulses
+        before = self.shots()
         self._ask("EXPOSE", round(focus_s * 1000), round(release_s * 1000))
-        deadline_s = self._clock.now() + focus_s + release_s + _FLASH_LATEST_S
-        while self._clock.now() < deadline_s:
+        over_s = self._clock.now() + focus_s + release_s
+        # Asked all the while: a board that hears nothing for long lets go.
+        while True:
             self._clock.sleep(_POLL_S)
-            shots = self.shots()
-        if shots.pulses == before or shots.lasted_us == 0:
-            raise DeviceTimeout(f"the board has not let go of the shutter: {shots}; reset it")
-        return shots
+            shots, now_s = self.shots(), self._clock.now()
+            if shots.pulses != before.pulses and shots.lasted_us != 0:
+                if shots.contacts != before.contacts or now_s > over_s + flash_s:
+                    return shots
+            elif now_s > over_s + _LET_GO_LATEST_S:
+                raise DeviceTimeout(f"the board has not let go of the shutter: {shots}; reset it")
 
     def inspect(self) -> tuple[Greeting, Status]:
         """What the board said when it was opened, and what it says now."""

@@ -30,6 +30,7 @@ from controller.interfaces import CameraReport, Context, Exposure
 from controller.quantity import Duration
 
 _POLL_S = 0.1
+_FLASH_LATEST_S = 1.0
 _PARTIAL = (".part", ".tmp", ".crdownload")
 _TOLERANCE = 0.1
 """Relative: a menu's 1/60 is 1/64 in some EXIF blocks; a third of a stop is 0.26 (0.12 in f/)."""
@@ -43,8 +44,9 @@ class Shutter(Protocol):
         """Its counters; ``contacts`` is how often the hot shoe closed, modulo 65536."""
         ...
 
-    def expose(self, focus_s: float, release_s: float) -> Any:
-        """Press the focus line, then the release line too; returns the counters when let go."""
+    def expose(self, focus_s: float, release_s: float, flash_s: float = 0.0) -> Any:
+        """Press the focus line, then the release line too; returns the counters when let go and
+        the hot shoe has closed, or not within ``flash_s`` after."""
         ...
 
 
@@ -155,7 +157,8 @@ class RailTriggeredCamera:
         press_s = exposure_s if self._options.bulb else self._options.press_s
         started_s = self._clock.now()
         self._exposures += 1
-        shots = shutter.expose(self._options.focus_s, press_s)
+        flash_s = _FLASH_LATEST_S if self._options.hot_shoe else 0.0
+        shots = shutter.expose(self._options.focus_s, press_s, flash_s)
         # The press may have been shorter than the exposure it began.
         over_s = started_s + self._options.focus_s + exposure_s
         self._clock.sleep(max(0.0, over_s - self._clock.now()))

@@ -87,7 +87,8 @@ EXPORT void native_reset(uint8_t reset_cause, uint64_t bootloader_ticks) {
     step_tick = NEVER;
     cause = reset_cause;
     to_board.head = to_board.tail = to_host.head = to_host.tail = 0;
-    world->enabled = world->focus = world->release = 0;
+    world->enabled = world->focus = 0;
+    carriage_release(world, false);
     world->resets++;
 }
 
@@ -221,7 +222,7 @@ void hal_focus(bool closed) {
 }
 
 void hal_release(bool closed) {
-    world->release = closed;
+    carriage_release(world, closed);
 }
 
 void hal_serial_write(uint8_t byte) {

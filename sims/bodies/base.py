@@ -6,6 +6,7 @@ under way stay when the controller is killed.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from sims.bodies.lens import LensState, SimulatedLens
 LIVE_VIEW = 0
 """In place of an exposure's number: a frame of live view."""
 _LIVE_VIEW_QUALITY = 70
+_LONGEST_LIVE_VIEW_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,8 @@ class Body:
         self.under_way: list[Shot] = []
         self._busy_until_s = 0.0
         self._drive_result: Reason | None = None
+        # When a bulb exposure that is under way began, and whether it goes to the card.
+        self._bulb: tuple[float, bool] | None = None
 
     # What a maker's body says.
 
@@ -208,7 +212,7 @@ class Body:
 
     @property
     def shutter_s(self) -> float:
-        """Exposure time as set."""
+        """Exposure time as set; infinite for bulb."""
         raise NotImplementedError
 
     @property
@@ -259,35 +263,64 @@ class Body:
             raise Refusal(Reason.VALUE_NOT_OFFERED)
         setting.value = value
 
-    def release(self, to_card: bool, fault: Fault | None = None) -> Shot:
-        """Open the shutter; the caller has :meth:`develop` called once the exposure is over."""
+    def release(self, to_card: bool, fault: Fault | None = None, at_s: float | None = None) -> Shot:
+        """Open the shutter; the caller has :meth:`develop` called once the exposure is over.
+
+        ``at_s`` is when the release was pressed, world seconds; now when not given.
+        """
         with self._lock:
-            if self.busy:
-                raise Refusal(Reason.BUSY)
-            if self.autofocus:
-                raise Refusal(Reason.OUT_OF_FOCUS)
-            if not self._has_room(to_card):
-                raise Refusal(Reason.STORE_FULL)
-            self._shots += 1
-            start_s = self.world.clock.now() + self.timing.shutter_lag_s
-            end_s = start_s + self.shutter_s
-            late_s = fault.delay_s if fault and fault.action is Action.LATE else 0.0
-            light = LightGathered(
-                number=self._shots,
-                start_s=start_s,
-                end_s=end_s,
-                f_number=self.f_number,
-                iso=self.iso,
-                lens=self.lens.state if self.lens else None,
-                jpeg_quality=self.jpeg_quality,
-            )
-            announced = not (fault and fault.action is Action.LOSE)
-            ready_s = end_s + self.timing.readout_s + late_s
-            stale = fault is not None and fault.action is Action.STALE
-            shot = Shot(light, self.formats, to_card, ready_s, announced, stale)
-            self.under_way.append(shot)
-            self._busy_until_s = end_s
-            return shot
+            self._refuse_release(to_card)
+            pressed_s = self.world.clock.now() if at_s is None else at_s
+            start_s = pressed_s + self.timing.shutter_lag_s
+            return self._expose(start_s, start_s + self.shutter_s, to_card, fault)
+
+    @property
+    def is_bulb(self) -> bool:
+        """Whether the shutter stays open for as long as it is held."""
+        return math.isinf(self.shutter_s)
+
+    def open_bulb(self, at_s: float, to_card: bool) -> None:
+        """Open the shutter until :meth:`close_bulb`."""
+        with self._lock:
+            self._refuse_release(to_card)
+            self._bulb = at_s + self.timing.shutter_lag_s, to_card
+            self._busy_until_s = math.inf
+
+    def close_bulb(self, at_s: float, fault: Fault | None = None) -> Shot:
+        """End the exposure that :meth:`open_bulb` began; then as after :meth:`release`."""
+        with self._lock:
+            if self._bulb is None:
+                raise Refusal(Reason.GENERAL)
+            (start_s, to_card), self._bulb = self._bulb, None
+            return self._expose(start_s, max(start_s, at_s), to_card, fault)
+
+    def _refuse_release(self, to_card: bool) -> None:
+        if self.busy:
+            raise Refusal(Reason.BUSY)
+        if self.autofocus:
+            raise Refusal(Reason.OUT_OF_FOCUS)
+        if not self._has_room(to_card):
+            raise Refusal(Reason.STORE_FULL)
+
+    def _expose(self, start_s: float, end_s: float, to_card: bool, fault: Fault | None) -> Shot:
+        self._shots += 1
+        late_s = fault.delay_s if fault and fault.action is Action.LATE else 0.0
+        light = LightGathered(
+            number=self._shots,
+            start_s=start_s,
+            end_s=end_s,
+            f_number=self.f_number,
+            iso=self.iso,
+            lens=self.lens.state if self.lens else None,
+            jpeg_quality=self.jpeg_quality,
+        )
+        announced = not (fault and fault.action is Action.LOSE)
+        ready_s = end_s + self.timing.readout_s + late_s
+        stale = fault is not None and fault.action is Action.STALE
+        shot = Shot(light, self.formats, to_card, ready_s, announced, stale)
+        self.under_way.append(shot)
+        self._busy_until_s = end_s
+        return shot
 
     def develop(self, shot: Shot) -> None:
         """Turn an exposure that is over into files and announce them.
@@ -357,7 +390,7 @@ class Body:
             now_s = self.world.clock.now()
             light = LightGathered(
                 number=LIVE_VIEW,
-                start_s=max(0.0, now_s - self.shutter_s),
+                start_s=max(0.0, now_s - min(self.shutter_s, _LONGEST_LIVE_VIEW_S)),
                 end_s=now_s,
                 f_number=self.f_number,
                 iso=self.iso,

@@ -7,6 +7,7 @@ has met an end stop.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable, Mapping
 from typing import ClassVar
@@ -15,7 +16,9 @@ from sims.bodies.base import Body, Kind, Setting
 from sims.bodies.faults import Reason, Refusal
 from sims.bodies.ptp import NO_SUCH_PROPERTY, VALUE_REFUSED, Answer, Responder, array32
 
+_BULB = "bulb"
 _SHUTTERS = {
+    _BULB: 0x0C,
     "30": 0x10, "15": 0x18, "8": 0x20, "4": 0x28, "2": 0x30, "1": 0x38, "0.5": 0x40, "1/4": 0x48,
     "1/8": 0x50, "1/15": 0x58, "1/30": 0x60, "1/40": 0x63, "1/50": 0x65, "1/60": 0x68, "1/80": 0x6B,
     "1/100": 0x6D, "1/125": 0x70, "1/160": 0x73, "1/200": 0x75, "1/250": 0x78, "1/500": 0x80,
@@ -90,6 +93,8 @@ class CanonBody(Body):
     @property
     def shutter_s(self) -> float:
         label = self.settings["shutter"].label or ""
+        if label == _BULB:
+            return math.inf
         numerator, _, denominator = label.partition("/")
         return float(numerator) / float(denominator or 1)
 
@@ -149,6 +154,8 @@ class CanonResponder(Responder):
                 0x9115: ("mode", self._event_mode),
                 0x9116: ("events", lambda _p, _d: Answer(data=self._take_records())),
                 0x9117: ("delete", self._transferred),
+                0x9125: ("release", lambda _p, _d: self._start_bulb()),
+                0x9126: ("end_bulb", lambda _p, _d: self._stop_bulb()),
                 0x9128: ("release", self._press),
                 0x9129: ("unpress", nothing),
                 0x9151: ("live_view", lambda _p, _d: self._live_view(True)),
@@ -282,6 +289,16 @@ class CanonResponder(Responder):
         if parameters[0] & _FULL_PRESS:
             self.release(to_card=self._destination == _TO_CARD)
         return Answer(parameters=(0,))
+
+    def _start_bulb(self) -> Answer:
+        if not self.body.is_bulb:
+            raise Refusal(Reason.GENERAL)
+        self.body.open_bulb(self.clock.now(), to_card=self._destination == _TO_CARD)
+        return Answer()
+
+    def _stop_bulb(self) -> Answer:
+        self.end_bulb()
+        return Answer()
 
     def _read_part(self, parameters: tuple[int, ...], _data: bytes) -> Answer:
         handle, start, length = parameters[:3]

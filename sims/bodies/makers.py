@@ -5,14 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from sims.bodies.base import Body
+from sims.bodies.base import Body, World
 from sims.bodies.canon import CanonBody, CanonResponder
+from sims.bodies.lens import SimulatedLens
 from sims.bodies.nikon import NikonBody, NikonResponder
 from sims.bodies.ptp import Responder
 
 Maker = Literal["nikon", "canon"]
 
 BODIES: Mapping[Maker, type[Body]] = {"nikon": NikonBody, "canon": CanonBody}
+
+
+def make_body(
+    maker: Maker,
+    world: World,
+    lens: SimulatedLens | None = None,
+    set_by_hand: Mapping[str, str] | None = None,
+) -> Body:
+    """A body, set as somebody has set it at its dials: labels by canonical name.
+
+    Raises
+    ------
+    KeyError
+        It has no such setting, or no such value for it.
+    """
+    body = BODIES[maker](world, lens=lens)
+    for name, label in (set_by_hand or {}).items():
+        setting = body.settings[name]
+        body.set(name, setting.choices[label])
+    return body
 
 
 def make_responder(body: Body) -> Responder:

@@ -6,6 +6,7 @@ but not the model.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable, Mapping
 from typing import ClassVar
@@ -33,7 +34,9 @@ _SHUTTER_SECONDS = (1, 2, 4, 8, 15, 30)
 _SHUTTERS = (
     *(f"1/{denominator}" for denominator in _SHUTTER_DENOMINATORS),
     *(str(seconds) for seconds in _SHUTTER_SECONDS),
+    "Bulb",
 )
+_BULB = 0xFFFFFFFF
 _STOPS = (2.8, 3.2, 3.5, 4, 4.5, 5, 5.6, 6.3, 7.1, 8, 9, 10, 11, 13, 14, 16, 18, 20, 22, 25, 29, 32)
 _ISOS = (64, 80, 100, 125, 160, 200, 250, 320, 400, 500, 640, 800, 1600, 3200, 6400, 12800, 25600)
 _FORMATS = {
@@ -58,6 +61,8 @@ _MANUAL_FOCUS, _SINGLE_AUTOFOCUS = 1, 0x8010
 
 def _fraction(label: str) -> int:
     """A shutter time as Nikon's property 0xD100 holds it: numerator and denominator, 16 bit."""
+    if label == "Bulb":
+        return _BULB
     numerator, _, denominator = label.partition("/")
     return int(numerator) << 16 | int(denominator or 1)
 
@@ -95,7 +100,7 @@ class NikonBody(Body):
     @property
     def shutter_s(self) -> float:
         value = self.settings["shutter"].value
-        return (value >> 16) / (value & 0xFFFF)
+        return math.inf if value == _BULB else (value >> 16) / (value & 0xFFFF)
 
     @property
     def f_number(self) -> float | None:
@@ -154,6 +159,7 @@ class NikonResponder(Responder):
                 0x9203: ("preview", lambda _p, _d: self._preview()),
                 0x9204: ("drive", self._drive),
                 0x9207: ("release", self._release),
+                0x920C: ("end_bulb", lambda _p, _d: self._end_bulb()),
             }
         )
         if body.lens is None:
@@ -178,7 +184,9 @@ class NikonResponder(Responder):
                 self._set_tenth_ms,
                 [_tenth_ms(shutter) for shutter in shutters],
             ),
-            0x500E: Property(UINT16, lambda: 1, choices=[1]),  # exposure program: manual
+            0x500E: Property(
+                UINT16, lambda: 1, lambda _mode: None, choices=[1]
+            ),  # exposure program: manual
             0x500F: self._setting("iso", UINT16),
             0x5011: Property(TEXT, lambda: f"{CLOCK_ZERO:%Y%m%dT%H%M%S}"),
             0xD100: self._setting("shutter", UINT32),
@@ -237,10 +245,19 @@ class NikonResponder(Responder):
 
     def _release(self, parameters: tuple[int, ...], _data: bytes) -> Answer:
         to_memory = len(parameters) > 1 and parameters[1] == _TO_MEMORY
-        self.release(to_card=not to_memory)
+        if self.body.is_bulb:
+            self.body.open_bulb(self.clock.now(), to_card=not to_memory)
+        else:
+            self.release(to_card=not to_memory)
+        return Answer()
+
+    def _end_bulb(self) -> Answer:
+        self.end_bulb()
         return Answer()
 
 
 def _tenth_ms(fraction: int) -> int:
     """A shutter time in PTP's own unit, 0.1 ms, from Nikon's fraction."""
+    if fraction == _BULB:
+        return _BULB
     return max(1, round(10000 * (fraction >> 16) / (fraction & 0xFFFF)))

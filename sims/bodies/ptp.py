@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
-from sims.bodies.base import Body, StoredFile
+from sims.bodies.base import Body, Shot, StoredFile
 from sims.bodies.exif import CLOCK_ZERO
 from sims.bodies.faults import Action, Fault, Reason, Refusal
 
@@ -189,8 +189,13 @@ class Responder:
 
     def release(self, to_card: bool) -> None:
         """Open the shutter, and have the frame rendered while the body reads it out."""
-        shot = self.body.release(to_card, self._fault)
+        self._develop(self.body.release(to_card, self._fault))
 
+    def end_bulb(self) -> None:
+        """Close the shutter that a bulb exposure holds open."""
+        self._develop(self.body.close_bulb(self.clock.now(), self._fault))
+
+    def _develop(self, shot: Shot) -> None:
         def develop() -> None:
             self.clock.sleep(max(0.0, shot.light.end_s - self.clock.now()))
             self.body.develop(shot)

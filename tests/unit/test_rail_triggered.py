@@ -57,7 +57,7 @@ class CableAndCard:
     def shots(self) -> Counters:
         return Counters(len(self.pressed) if self.fires else 0)
 
-    def expose(self, focus_s: float, release_s: float) -> Counters:
+    def expose(self, focus_s: float, release_s: float, flash_s: float = 0.0) -> Counters:
         start_s = self.clock.now() + focus_s
         self.clock.sleep(focus_s + release_s)
         self.pressed.append((focus_s, release_s))

@@ -16,6 +16,7 @@ from controller.errors import ConfigError, OperatorStop
 from controller.quantity import format_duration, parse_duration
 
 _FOCUS_S = 0.3
+_FLASH_LATEST_S = 1.0
 
 
 def shutter(
@@ -41,7 +42,7 @@ def shutter(
     with opened_axis(rig, message_console()) as (axis, _):
         rail = our_rail(axis, "firmware shutter")
         before = rail.shots()
-        shots = rail.expose(_FOCUS_S, press_s)
+        shots = rail.expose(_FOCUS_S, press_s, _FLASH_LATEST_S)
     seen = (shots.contacts - before.contacts) % 65536
     if as_json:
         typer.echo(json.dumps({**asdict(shots), "seen": seen}))
