@@ -24,6 +24,7 @@ from controller.quantity import (
     Speed,
     format_length,
 )
+from controller.stage import StageSection
 from controller.unattended import UnattendedSection
 
 if TYPE_CHECKING:
@@ -229,6 +230,7 @@ class Rig(Section):
     camera: SerializeAsAny[CameraSection]
     axis: SerializeAsAny[AxisSection]
     optics: OpticsSection
+    stage: SerializeAsAny[StageSection] | None = None
     bench: SerializeAsAny[BenchSection] | None = None
     unattended: UnattendedSection = UnattendedSection()
 
@@ -236,6 +238,7 @@ class Rig(Section):
 _DRIVEN: dict[str, type[Section]] = {
     "camera": CameraSection,
     "axis": AxisSection,
+    "stage": StageSection,
     "bench": BenchSection,
 }
 

@@ -11,6 +11,7 @@ from controller.clock import Clock, WorldClock
 from controller.drivers.rail_triggered import RailTriggeredCamera
 from controller.instrument import Rig, import_driver
 from controller.interfaces import Bench, Camera, Context, FocusAxis
+from controller.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Instrument:
         The world's clock: real time, or the bench's.
     camera, axis
         To be opened by whoever uses them.
+    stage
+        What brings specimens under the lens; ``None`` where a hand does.
     bench_address
         Where the simulated world can be found again; ``None`` for real devices.
     """
@@ -31,6 +34,7 @@ class Instrument:
     camera: Camera
     axis: FocusAxis
     bench_address: str | None
+    stage: Stage | None = None
 
 
 @contextmanager
@@ -64,4 +68,8 @@ def connect(rig: Rig, log_folder: Path | None = None) -> Iterator[Instrument]:
         closing.callback(axis.close)
         if isinstance(camera, RailTriggeredCamera):
             camera.use_shutter(axis)
-        yield Instrument(context.clock, camera, axis, address)
+        stage: Stage | None = None
+        if rig.stage is not None:
+            stage = import_driver(rig.stage.driver)(rig.stage, context)
+            closing.callback(stage.close)
+        yield Instrument(context.clock, camera, axis, address, stage)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 WELCOME = "\r\nGrbl 1.1h ['$' for help]\r\n"
 LOCKED = "[MSG:'$H'|'$X' to unlock]\r\n"
-_AXES = "XYZ"
+_AXES = "XYZA"
 _WORD = re.compile(r"([A-Z])(-?(?:\d+\.?\d*|\.\d+))")
 _SETTING = re.compile(r"\$(\d+)=(-?\d+(?:\.\d*)?)")
 _HOMING_S = 3.0
@@ -101,6 +101,8 @@ class GrblMachine:
     ----------
     start_mm
         How far each carriage stands from its home switch at first.
+    axes
+        3, or 4 for the offspring of grbl that has an axis A.
 
     Attributes
     ----------
@@ -112,13 +114,16 @@ class GrblMachine:
         Every line that came whole, as it came.
     """
 
-    def __init__(self, start_mm: float = 20.0) -> None:
-        self.settings = dict(SETTINGS)
+    def __init__(self, start_mm: float = 20.0, axes: int = 3) -> None:
+        self._axes = range(axes)
+        self.settings = dict(SETTINGS) | {
+            key + 3: SETTINGS[key] for key in (100, 110, 120, 130) if axes == 4
+        }
         self.options = "V"
         self.lines: list[str] = []
         self.now_s = 0.0
-        self._from_switch = [start_mm] * 3
-        self._machine = [0.0] * 3
+        self._from_switch = [start_mm] * axes
+        self._machine = [0.0] * len(self._axes)
         self._out = bytearray()
         self._line = ""
         self._motion: _Motion | None = None
@@ -162,7 +167,7 @@ class GrblMachine:
     def reset(self, cause: str = "pin") -> None:
         """As opening the port does: everything but the carriages begins anew."""
         del cause
-        self._machine = [0.0] * 3
+        self._machine = [0.0] * len(self._axes)
         self._power_up()
 
     def alarm(self, number: int) -> None:
@@ -187,7 +192,7 @@ class GrblMachine:
     def _restart(self) -> None:
         self._line = ""
         self._motion = self._homes_until_s = None
-        self._shift = [0.0] * 3
+        self._shift = [0.0] * len(self._axes)
         self._offset_is_news = True
         self._reports = 0
         self._out += WELCOME.encode()
@@ -270,7 +275,7 @@ class GrblMachine:
             return 8
         self._state = "Home"
         self._homes_until_s = self.now_s + _HOMING_S
-        self._homing = [_AXES.index(only)] if only else [0, 1, 2]
+        self._homing = [_AXES.index(only)] if only else list(self._axes)
         return None
 
     def _end_homing(self) -> None:
@@ -290,7 +295,9 @@ class GrblMachine:
         if isinstance(words, int):
             return words
         codes = {value for letter, value in words if letter == "G"}
-        if codes - {"20", "21", "53", "90", "91"} or any(w[0] not in "GFXYZ" for w in words):
+        if codes - {"20", "21", "53", "90", "91"} or any(
+            w[0] not in self._letters("GF") for w in words
+        ):
             return 16
         places = {letter: float(value) for letter, value in words if letter in _AXES}
         feeds = [float(value) for letter, value in words if letter == "F"]
@@ -305,7 +312,7 @@ class GrblMachine:
             zero = 0.0 if "53" in codes else self._shift[axis]
             start = self._machine[axis] if "91" in codes else zero
             target[axis] = self._on_grid(axis, start + value * inch)
-        if self.settings[20] and not all(map(self._is_within, range(3), target)):
+        if self.settings[20] and not all(map(self._is_within, self._axes, target)):
             return 15
         if target != self._machine:
             speed = min(feeds[0] * inch, self.settings[110]) / 60
@@ -320,10 +327,10 @@ class GrblMachine:
         if any(code not in ("20", "21", "90", "91", "92", "92.1") for code in codes):
             return 20
         places = {letter: float(value) for letter, value in words if letter in _AXES}
-        if any(letter not in "GXYZ" for letter, _ in words):
+        if any(letter not in self._letters("G") for letter, _ in words):
             return 20
         if "92.1" in codes:
-            self._shift = [0.0] * 3
+            self._shift = [0.0] * len(self._axes)
         elif "92" in codes:
             if not places:
                 return 26
@@ -353,6 +360,9 @@ class GrblMachine:
 
     def _say(self, line: str) -> None:
         self._out += f"{line}\r\n".encode()
+
+    def _letters(self, others: str) -> str:
+        return others + _AXES[: len(self._axes)]
 
     def _direction(self, axis: int) -> int:
         return 1 if int(self.settings[23]) >> axis & 1 else -1

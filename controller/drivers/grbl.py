@@ -57,7 +57,7 @@ class GrblRail:
         """
 
         port: str
-        machine_axis: Literal["X", "Y", "Z"]
+        machine_axis: Literal["X", "Y", "Z", "A"]
         backlash_um: Length = Field(alias="backlash", default=50.0, ge=0)
 
     def __init__(self, options: Options, context: Context) -> None:
@@ -91,7 +91,7 @@ class GrblRail:
         self._forget()
         self._set_limits(closest_approach_um)
         port = self._context.resolve_port(self._options.port, "rail")
-        name = port if isinstance(port, str) else "the bench"
+        name = port if isinstance(port, str) else getattr(port, "name", "the bench")
         link = GrblLink(open_port(port), name, self._clock)
         try:
             version = link.reset()
@@ -310,7 +310,8 @@ class GrblRail:
             13: (0, "it reports inches"),
             1: (_KEPT_ON, "it switches its motors off at rest, and a motor forgets its microstep"),
         }
-        lacking = [key for key in (*wanted, 23, 25, 27) if key not in self._settings]
+        needed = (*wanted, 23, 25, 27, *(of_x + self._axis for of_x in (100, 110, 120, 130)))
+        lacking = [key for key in needed if key not in self._settings]
         if lacking:
             raise WireError(f"grbl did not tell its settings {lacking}; open it again")
         for key, (value, why) in wanted.items():

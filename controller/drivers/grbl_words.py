@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-AXES = "XYZ"
+#: The fourth is that of grbl's offspring for larger boards.
+AXES = "XYZA"
 SOFT_RESET = b"\x18"
 JOG_CANCEL = b"\x85"
 STATUS = b"?"
@@ -47,7 +48,7 @@ STUCK: dict[str, str] = {
 }
 
 _NUMBER = r"-?\d+\.\d{3}"
-_VECTOR = rf"{_NUMBER},{_NUMBER},{_NUMBER}"
+_VECTOR = rf"{_NUMBER},{_NUMBER},{_NUMBER}(?:,{_NUMBER})?"
 _REPORT = re.compile(
     rf"<(Idle|Run|Hold:[01]|Jog|Alarm|Door:[0-3]|Check|Home|Sleep)\|([MW])Pos:({_VECTOR})"
     rf"((?:\|(?:Bf:\d+,\d+|Ln:\d+|FS?:\d+(?:,\d+)?|Pn:[XYZPDHRSA]+|WCO:{_VECTOR}|"
