@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from controller.clock import Clock
 from controller.errors import ConnectError
@@ -231,6 +231,29 @@ class Camera(Protocol):
 
     def close(self) -> None:
         """Live view off, release the device. Safe to call twice and after any failure."""
+        ...
+
+
+@runtime_checkable
+class LiveView(Protocol):
+    """A camera that shows what its lens sees without taking a picture."""
+
+    def preview(self, path: Path) -> None:
+        """Write what it sees now as a JPEG; live view is on after it."""
+        ...
+
+    def end_live_view(self) -> None:
+        """Let the sensor cool; the next preview begins anew."""
+        ...
+
+
+@runtime_checkable
+class OffersChoices(Protocol):
+    """A camera that tells what it can be set to."""
+
+    def choices(self) -> dict[str, list[str]]:
+        """What ``aperture``, ``shutter`` and ``iso`` may be now, as a protocol writes them; a
+        setting that is not the camera's to make is missing."""
         ...
 
 

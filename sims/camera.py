@@ -220,6 +220,12 @@ class InProcessCamera:
             self._clock.sleep(body.busy_s)
         path.write_bytes(self._asked(body.live_view_frame, "preview"))
 
+    def end_live_view(self) -> None:
+        """See :class:`controller.interfaces.LiveView`."""
+        body = self._body()
+        if body.live_view:
+            self._patiently("live_view", lambda: body.set_live_view(False))
+
     def close(self) -> None:
         """See :class:`controller.interfaces.Camera`; an exposure under way stays with the body."""
         body, self._opened = self._opened, None

@@ -264,6 +264,13 @@ def _watching(page: Page) -> APIRouter:
         stream = page.events(_viewer(request), run, since)
         return EventStream(page, stream)
 
+    @router.get("/desk")
+    async def desk(request: Request, run: str | None = None) -> dict[str, Any]:
+        """The same once, for a page in the background that keeps no stream open."""
+        page.desk.seen(_viewer(request))
+        head = None if run is None else page.follower.follow(page.runs.find(run)).look()
+        return {"desk": page.desk_as_seen_by(_viewer(request)), "head": head}
+
     @router.get("/runs")
     def runs() -> list[dict[str, Any]]:
         return page.runs.summaries()
@@ -422,15 +429,41 @@ def _setting_up(page: Page) -> APIRouter:
         settings = parse_protocol(protocol_text(body.protocol)).camera_settings
         return await held.shoot(settings)
 
+    @router.post("/configure")
+    async def configure(request: Request, body: _Values) -> dict[str, Any]:
+        page.desk.require(_viewer(request))
+        settings = parse_protocol(protocol_text(body.protocol)).camera_settings
+        return await held.configure(settings)
+
     @router.post("/stop")
     async def stop() -> dict[str, Any]:
         """Whoever sees that something goes wrong may stop it."""
-        held.stop()
+        await held.stop()
         return {"done": "stop"}
 
     @router.get("/picture.jpg")
     def picture() -> Response:
         return _small(page, held.picture(), WIDTHS[-1])
+
+    @router.get("/detail.jpg")
+    def detail(
+        x: Annotated[float, Query(ge=0, le=1, allow_inf_nan=False)],
+        y: Annotated[float, Query(ge=0, le=1, allow_inf_nan=False)],
+    ) -> Response:
+        """A piece of the last test shot, pixel for pixel, around a place in shares of its size."""
+        path = held.picture()
+        if path is None:
+            raise NoPicture("there is no test shot yet")
+        return Response(page.pictures.detail(path, x, y), media_type="image/jpeg")
+
+    @router.get("/live.jpg")
+    async def live(after: Annotated[int, Query(ge=0)] = 0) -> Response:
+        """The next frame of live view; asked for anew by each viewer as fast as it can show it."""
+        found = await held.look(after)
+        if found is None:
+            return Response(status_code=204)
+        number, frame = found
+        return Response(frame, media_type="image/jpeg", headers={"x-frame": str(number)})
 
     return router
 

@@ -62,6 +62,12 @@ class Followed:
         head["report"] = (self._folder / "report.html").is_file()
         return head
 
+    def look(self) -> dict[str, Any]:
+        """The state now, for somebody who does not follow."""
+        if self._task is None:
+            self._look(True)
+        return self.head()
+
     async def updates(self, since: int) -> AsyncIterator[dict[str, Any]]:
         """The state now, then each change: ``head`` and the slices changed after entry ``since``.
 

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 #: Widths that are served; any other would let a viewer fill the cache with one picture.
 WIDTHS = (320, 1600)
+#: Side of the square that the loupe shows.
+DETAIL_PX = 320
 _QUALITY = 82
 _CACHE_BYTES = 64_000_000
 #: Depths beyond these shares of all pixels are drawn in the end colours: a few stray pixels must
@@ -34,6 +36,7 @@ class Pictures:
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[Path, int, int, str], bytes] = OrderedDict()
         self._size = 0
+        self._looked_at: tuple[tuple[Path, int], Pixels] | None = None
         self._lock = threading.Lock()
 
     def scaled(self, path: Path, width: int) -> bytes:
@@ -45,6 +48,26 @@ class Pictures:
             Not a JPEG, or damaged.
         """
         return self._get(path, width, "scaled", lambda: _scaled(path, width))
+
+    def detail(self, path: Path, x: float, y: float) -> bytes:
+        """A square of a JPEG file, pixel for pixel, around a place in shares of its size.
+
+        Raises
+        ------
+        NoPicture
+            Not a JPEG, or damaged.
+        """
+        with self._lock:
+            stamp = (path, path.stat().st_mtime_ns)
+            if self._looked_at is None or self._looked_at[0] != stamp:
+                self._looked_at = stamp, _decoded(path)
+            pixels = self._looked_at[1]
+        height, width = pixels.shape[:2]
+        left, top = (
+            max(0, min(round(share * size) - DETAIL_PX // 2, size - DETAIL_PX))
+            for share, size in ((x, width), (y, height))
+        )
+        return _encode(pixels[top : top + DETAIL_PX, left : left + DETAIL_PX])
 
     def depth(self, path: Path, width: int) -> bytes:
         """A depth map in colours, near bright and far dark, as JPEG.
@@ -70,11 +93,14 @@ class Pictures:
 
 
 def _scaled(path: Path, width: int) -> bytes:
+    return _encode(_shrunk(_decoded(path, min_width=width, min_height=1), width))
+
+
+def _decoded(path: Path, **at_least: int) -> Pixels:
     try:
-        pixels = simplejpeg.decode_jpeg(path.read_bytes(), "BGR", min_width=width, min_height=1)
+        return np.asarray(simplejpeg.decode_jpeg(path.read_bytes(), "BGR", **at_least), np.uint8)
     except ValueError as error:
         raise NoPicture(f"{path.name} is not a JPEG that can be shown") from error
-    return _encode(_shrunk(pixels, width))
 
 
 def _depth(path: Path, width: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The page's end of the session process: jogs and test shots, one after the other."""
+"""The page's end of the session process: jogs and test shots, one after the other; live view."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from controller.dashboard.looking import Looking
 from controller.errors import MacrorailError
 from controller.workers import Worker
 
@@ -18,6 +19,8 @@ _OPEN_TIMEOUT_S = 90.0
 #: The longest travel at the slowest speed, or the longest exposure.
 _WORK_TIMEOUT_S = 300.0
 _CLOSE_TIMEOUT_S = 20.0
+_STOP_EVERY_S = 0.1
+_STOP_TRIES = 50
 
 
 class NotConnected(MacrorailError):
@@ -38,6 +41,7 @@ class SettingUp:
         self._worker: Worker | None = None
         self._pictures: tempfile.TemporaryDirectory[str] | None = None
         self._turn = asyncio.Lock()
+        self._looking: Looking | None = None
         self._about: dict[str, Any] = {}
 
     @property
@@ -55,11 +59,14 @@ class SettingUp:
                 self._pictures = tempfile.TemporaryDirectory(prefix="macrorail-test-shots-")
                 self._worker = Worker(_MODULE, "set-up")
                 try:
-                    found = await self._request("open", _OPEN_TIMEOUT_S, rig=str(self._rig))
+                    found = await self._request(
+                        "open", _OPEN_TIMEOUT_S, rig=str(self._rig), folder=self._pictures.name
+                    )
                 except BaseException:
                     await asyncio.to_thread(self._let_go)
                     raise
                 self._about = {**found, "picture": None}
+                self._looking = Looking(Path(self._pictures.name)) if found["live"] else None
         return self.state or {}
 
     async def home(self) -> dict[str, Any]:
@@ -69,6 +76,27 @@ class SettingUp:
     async def move(self, position_um: float) -> dict[str, Any]:
         """Go to a position."""
         return await self._work("move", position_um=position_um)
+
+    async def configure(self, settings: dict[str, str]) -> dict[str, Any]:
+        """Set the camera without taking a picture."""
+        return await self._work("configure", settings=settings)
+
+    async def look(self, after: int) -> tuple[int, bytes] | None:
+        """The newest frame of live view and its number, which is above ``after``.
+
+        Returns
+        -------
+        tuple or None
+            ``None`` when there is none for now.
+
+        Raises
+        ------
+        NotConnected
+            Nothing is connected, or the camera has no live view.
+        """
+        if self.state is None or self._looking is None:
+            raise NotConnected("there is no live view; connect the instrument first")
+        return await self._looking.frame(after)
 
     async def shoot(self, settings: dict[str, str]) -> dict[str, Any]:
         """Take a test picture."""
@@ -82,15 +110,22 @@ class SettingUp:
             return None
         return Path(self._pictures.name) / str(name)
 
-    def stop(self) -> None:
-        """Bring the axis to rest, whatever is waiting."""
-        if self._worker is not None and self._worker.alive:
-            os.kill(self._worker.pid, _STOP_SIGNAL)
+    async def stop(self) -> None:
+        """Bring the axis to rest, whatever is waiting; returns when it is, or after a while."""
+        for _ in range(_STOP_TRIES):
+            if self._worker is not None and self._worker.alive:
+                os.kill(self._worker.pid, _STOP_SIGNAL)
+            # A move that was asked for a moment ago may not have begun: then it is stopped next.
+            await asyncio.sleep(_STOP_EVERY_S)
+            if not self._turn.locked():
+                return
 
     async def disconnect(self) -> None:
         """Let the instrument go, for a run or for others."""
-        self.stop()
+        await self.stop()
         async with self._turn:
+            if self._looking is not None:
+                self._looking.close()
             await asyncio.to_thread(self._let_go)
 
     async def _work(self, verb: str, **arguments: Any) -> dict[str, Any]:
@@ -109,6 +144,7 @@ class SettingUp:
         return answer
 
     def _let_go(self) -> None:
+        self._looking = None
         if self._worker is not None:
             self._worker.close(_CLOSE_TIMEOUT_S)
             self._worker = None

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import Field
 
 from controller.drivers.freshness import Freshness
-from controller.drivers.gphoto_settings import quantity
+from controller.drivers.gphoto_settings import as_written, quantity
 from controller.errors import (
     AutofocusFailed,
     BatteryExhausted,
@@ -230,6 +230,15 @@ class GphotoCamera:
         CameraUnsupported, CameraBusy, CameraError, DeviceLost, DeviceTimeout, WorkerCrashed
         """
         self._request("preview", _DRIVE_TIMEOUT_S, path=str(path))
+
+    def end_live_view(self) -> None:
+        """Live view off, if it is on; see :class:`controller.interfaces.LiveView`."""
+        self._request("end_live_view", _DRIVE_TIMEOUT_S)
+
+    def choices(self) -> dict[str, list[str]]:
+        """What it offers now; see :class:`controller.interfaces.OffersChoices`."""
+        offered: dict[str, list[str]] = self._request("choices", _SETTINGS_TIMEOUT_S)["choices"]
+        return {name: as_written(name, texts) for name, texts in offered.items()}
 
     def close(self) -> None:
         """Live view off, release; see :class:`controller.interfaces.Camera`.

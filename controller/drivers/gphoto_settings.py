@@ -67,6 +67,28 @@ def choose(name: str, value: str, choices: Sequence[str]) -> str:
     )
 
 
+def as_written(name: str, choices: Sequence[str]) -> list[str]:
+    """A camera's menu in a protocol's words: ``f/5.6``, ``1/30 s``, ``100``.
+
+    What is no number (bulb, automatic) is left out; :func:`choose` finds each one again.
+    """
+    written = []
+    for choice in choices:
+        amount = quantity(choice)
+        if amount is None or amount <= 0:
+            continue
+        if name == "aperture":
+            text = f"f/{amount:g}"
+        elif name == "shutter":
+            parts = round(1 / amount)
+            whole = parts > 1 and abs(parts * amount - 1) <= _ROUNDING["shutter"]
+            text = f"1/{parts} s" if whole else f"{amount:g} s"
+        else:
+            text = f"{amount:g}"
+        written.append(text)
+    return list(dict.fromkeys(written))
+
+
 def quantity(text: str) -> float | None:
     """The number in a menu's text: seconds, f-number or ISO; ``None`` when it is a word.
 

@@ -182,6 +182,22 @@ class CameraOwner:
         Path(path).write_bytes(self._patiently(look, "looking through live view"))
         return {}
 
+    def end_live_view(self) -> dict[str, Any]:
+        """Live view off, if it is on."""
+        if self._in_live_view:
+            self._set_live_view(False)
+        return {}
+
+    def choices(self) -> dict[str, Any]:
+        """The menus of what an operator sets, as the camera offers them now."""
+        offered = {}
+        for name in ("aperture", "shutter", "iso"):
+            widgets = (self._widget(widget) for widget in WIDGETS[name])
+            menu = next((choices_of(widget) for widget in widgets if widget is not None), [])
+            if menu:
+                offered[name] = menu
+        return {"choices": offered}
+
     def drive_focus(self, steps: int) -> dict[str, Any]:
         """Turn the lens's motor, towards far when positive; answers when it is at rest."""
         if steps == 0:
@@ -474,6 +490,8 @@ def main() -> None:
             "drain": owner.drain,
             "health": owner.health,
             "preview": owner.preview,
+            "end_live_view": owner.end_live_view,
+            "choices": owner.choices,
             "drive_focus": owner.drive_focus,
             "close": owner.close,
         }

@@ -234,21 +234,47 @@ def test_the_instrument_in_hand(page: Any, server: Server) -> None:
     page.locator("#home").click(timeout=60_000)
     page.locator("#place", has_text="mm").wait_for(timeout=30_000)
     home = place(page)
+    page.locator(".kind.on").wait_for(timeout=30_000)
+    seen = frames(page)
+    wait_for(lambda: frames(page) >= seen + 10, "live view to go on", 30)
     page.evaluate("() => document.activeElement.blur()")
     page.keyboard.press("PageDown")
     wait_for(lambda: abs(place(page) - home - 1.0) < 0.002, "a millimetre by key", 20)
     page.get_by_role("button", name="+100 µm").click()
     wait_for(lambda: abs(place(page) - home - 1.1) < 0.002, "100 µm by button", 20)
-    page.get_by_role("button", name="Set A here").click()
+    page.get_by_role("button", name="Set A").click()
     near = page.get_by_label("A · nearest plane").input_value()
     assert float(near.removesuffix(" mm")) == pytest.approx(place(page), abs=0.001)
+    apertures = page.locator("#f-exposure\\.aperture option").all_inner_texts()
+    assert {"f/6.3", "f/16"} <= set(apertures)  # the camera's own menu
+    shutter = page.locator("#f-exposure\\.shutter")
+    assert shutter.input_value() == "1/10 s"
+    wait_for(lambda: brightness(page) > 5, "the light of 1/10 s in live view", 30)
+    before = brightness(page)
+    shutter.select_option("1/30 s")
+    wait_for(lambda: brightness(page) < 0.8 * before, "live view to get darker", 30)
+    shutter.select_option("1/10 s")
+    page.get_by_role("button", name="Loupe").click()
+    assert page.locator(".loupe").is_visible()
     page.click("#shoot")
     page.locator("#clipping", has_text=re.compile("Exposure|Dark|bright")).wait_for(timeout=30_000)
-    sharp = page.get_by_role("button", name="Show what is sharp")
-    sharp.click()
-    assert sharp.get_attribute("aria-pressed") == "true"
+    page.locator(".kind", has_text="Test shot").wait_for(timeout=30_000)
     page.get_by_role("button", name="Let go").click()
     page.locator("#connect").wait_for(timeout=30_000)
+
+
+def frames(page: Any) -> int:
+    return int(page.locator(".viewer canvas").first.get_attribute("data-frames") or 0)
+
+
+def brightness(page: Any) -> float:
+    mean: float = page.evaluate(
+        """() => { const seen = document.querySelector(".viewer canvas");
+        const { data } = seen.getContext("2d").getImageData(0, 0, seen.width, seen.height);
+        let sum = 0; for (let n = 1; n < data.length; n += 4) sum += data[n];
+        return sum / (data.length / 4); }"""
+    )
+    return mean
 
 
 def place(page: Any) -> float:

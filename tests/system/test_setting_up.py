@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.page import PROTOCOL, Server
+from tests.page import PROTOCOL, Server, wait_for
 
 
 @pytest.fixture
@@ -54,7 +53,7 @@ def test_moves_shoots_stops_and_lets_go(server: Server) -> None:
     far: list[tuple[int, dict[str, Any]]] = []
     moving = threading.Thread(target=lambda: far.append(ask(server, "move", {"to_um": 44_000.0})))
     moving.start()
-    time.sleep(0.3)
+    wait_until_it_moves(server)
     assert ask(server, "move", {"to_um": 20_000.0})[0] == 409  # one at a time
     assert server.ask("POST", "/api/instrument/stop", {})[0] == 200  # by whoever sees it
     moving.join(20)
@@ -63,6 +62,69 @@ def test_moves_shoots_stops_and_lets_go(server: Server) -> None:
 
     assert ask(server, "disconnect")[0] == 200
     assert ask(server, "move", {"to_um": 20_000.0})[0] == 409
+
+
+def wait_until_it_moves(server: Server) -> None:
+    def moves() -> bool:
+        found = json.loads(server.ask("GET", "/api/desk")[2])["desk"]["instrument"]
+        return bool(found and found["moving"])
+
+    wait_for(moves, "the move to begin", 30)
+
+
+def look(server: Server, after: int = 0) -> tuple[int, int]:
+    """Status and number of the next frame of live view."""
+    status, headers, picture = server.ask("GET", f"/api/instrument/live.jpg?after={after}")
+    assert status != 200 or picture[:2] == b"\xff\xd8"
+    return status, int(headers.get("x-frame", 0))
+
+
+def test_live_view_goes_on_beside_everything_else(server: Server) -> None:
+    assert look(server)[0] == 409  # not connected
+    status, found = ask(server, "connect")
+    assert status == 200, found
+    assert found["live"]
+    assert {"f/2.8", "f/6.3"} <= set(found["choices"]["aperture"])
+    assert "1/30 s" in found["choices"]["shutter"] and "100" in found["choices"]["iso"]
+    assert ask(server, "home")[0] == 200
+    first = look(server)
+    assert first[0] == 200
+    assert look(server, first[1])[1] > first[1]
+
+    numbers: list[int] = []
+    looked_enough = threading.Event()
+
+    def keep_looking() -> None:
+        while not looked_enough.is_set():
+            status, number = look(server, numbers[-1] if numbers else 0)
+            if status == 200:
+                numbers.append(number)
+
+    looking = threading.Thread(target=keep_looking)
+    looking.start()
+    ends: list[tuple[int, dict[str, Any]]] = []
+    far = threading.Thread(target=lambda: ends.append(ask(server, "move", {"to_um": 44_000.0})))
+    far.start()
+    wait_until_it_moves(server)
+    # A stop ends the move and not the look, whichever of the two hears of it first.
+    assert server.ask("POST", "/api/instrument/stop", {})[0] == 200
+    far.join(30)
+    assert ends[0][0] >= 400 and "stopped" in ends[0][1]["error"]
+    assert ask(server, "move", {"to_um": 20_300.0})[0] == 200
+    assert ask(server, "configure", {"protocol": PROTOCOL})[1]["settings"]["aperture"] == "f/5.6"
+    assert ask(server, "shoot", {"protocol": PROTOCOL})[0] == 200
+    after_all = len(numbers)
+    wait_for(lambda: len(numbers) > after_all + 3, "live view after the shot", 30)
+    looked_enough.set()
+    looking.join(30)
+    assert numbers == sorted(set(numbers))
+
+    status, _, piece = server.ask("GET", "/api/instrument/detail.jpg?x=1&y=0")
+    assert status == 200 and piece[:2] == b"\xff\xd8"
+    for wrong in ("x=nan&y=0", "x=2&y=0", "x=0"):
+        assert server.ask("GET", f"/api/instrument/detail.jpg?{wrong}")[0] == 422
+    assert ask(server, "disconnect")[0] == 200
+    assert look(server)[0] == 409
 
 
 def test_somebody_who_watches_cannot_move_it(server: Server) -> None:

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.drivers.gphoto_settings import WIDGETS, choose, formats_of, quantity, widgets_of
+from controller.drivers.gphoto_settings import (
+    WIDGETS,
+    as_written,
+    choose,
+    formats_of,
+    quantity,
+    widgets_of,
+)
 from controller.errors import CameraSettingRefused
 
 NIKON_SHUTTERS = ["1/8000", "1/6400", "1/60", "1/50", "0.5", "1", "30", "Bulb"]
@@ -84,3 +91,20 @@ def test_words_are_no_quantities(word: str) -> None:
 )
 def test_a_format_says_how_many_files_come(image_format: str | None, files: tuple[str]) -> None:
     assert formats_of(image_format) == files
+
+
+@pytest.mark.parametrize(
+    ("name", "menu"),
+    [
+        ("shutter", ["1/8000", "1/60", "10/13", "1.3", "30", "Bulb"]),
+        ("shutter", ["0.0001s", "0.0166s", "0.3333s", "0.7692s", "1.0000s", "1.6000s"]),
+        ("aperture", ["f/1.4", "f/5.6", "f/22"]),
+        ("aperture", ["implicit auto", "2.8", "11"]),
+        ("iso", ["Auto", "100", "12800"]),
+    ],
+)
+def test_a_menu_in_a_protocols_words_means_the_same(name: str, menu: list[str]) -> None:
+    written = as_written(name, menu)
+    numbers = [choice for choice in menu if quantity(choice) is not None]
+    assert [choose(name, text, menu) for text in written] == numbers
+    assert all(text.endswith(" s") for text in written) == (name == "shutter")

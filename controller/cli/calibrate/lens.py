@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Protocol, runtime_checkable
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -21,20 +21,11 @@ from controller.drivers.lens import FocusDrive
 from controller.drivers.lens_file import lens_file_text
 from controller.errors import CameraUnsupported, ConfigError, OperatorStop
 from controller.instrument import Rig, load_rig
-from controller.interfaces import Camera
+from controller.interfaces import Camera, LiveView
 from controller.journal import write_whole
 from controller.quantity import format_length, parse_angle, parse_length
 from controller.rig import connect
 from controller.stacking.images import read_picture
-
-
-@runtime_checkable
-class LiveView(Protocol):
-    """A camera that shows what its lens sees without taking a picture."""
-
-    def preview(self, path: Path) -> None:
-        """Write what it sees now as a JPEG."""
-        ...
 
 
 def lens(

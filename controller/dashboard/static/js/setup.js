@@ -52,6 +52,7 @@ export class SetupPage {
     const first = this.rig_name === undefined;
     this.rig_name = desk.rig;
     this.bench.heard(desk.instrument, this.busy);
+    this.offer(desk.instrument?.choices);
     if (first) this.shown(this.wanted);
     else this.showPlan();
   }
@@ -63,11 +64,7 @@ export class SetupPage {
     this.file = element("input", { type: "file", accept: ".yaml,.yml", hidden: true, on: { change: () => this.read() } });
     this.name = element("input", { id: "save-name", value: "my-protocol.yaml", autocomplete: "off", spellcheck: "false" });
     this.inputs = new Map();
-    const fields = FIELDS.map(([path, words, example]) => {
-      const input = element("input", { id: `f-${path}`, placeholder: example, autocomplete: "off", spellcheck: "false", on: { input: () => this.edited(path, input.value) } });
-      this.inputs.set(path, input);
-      return element("div", { class: path === "specimen.id" ? "field wide" : "field" }, element("label", { for: `f-${path}` }, words), input);
-    });
+    const fields = FIELDS.map(([path, words, example]) => element("div", { class: "field" }, element("label", { for: `f-${path}` }, words), this.input(path, example)));
     this.stops = element("div", { class: "stops", role: "group", "aria-label": "Slices at the usual apertures" });
     this.rail = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     this.rail.setAttribute("role", "img");
@@ -86,6 +83,29 @@ export class SetupPage {
           element("button", { type: "button", on: { click: (event) => this.save(event.target) } }, "Save"))));
     page.append(element("h1", { class: "offscreen" }, "Set up"),
       element("div", { class: "setup-grid" }, element("div", { class: "panels" }, this.bench.panel, form), this.result));
+  }
+
+  input(path, example) {
+    const input = element("input", { id: `f-${path}`, placeholder: example, autocomplete: "off", spellcheck: "false", on: { input: () => this.edited(path, input.value) } });
+    this.inputs.set(path, input);
+    return input;
+  }
+
+  // While the camera is connected its own menus stand in place of the fields.
+  offer(choices) {
+    const known = JSON.stringify(choices || null);
+    if (known === this.offered) return;
+    this.offered = known;
+    for (const [path, , example] of FIELDS) {
+      if (!path.startsWith("exposure.")) continue;
+      const before = this.inputs.get(path), offered = choices?.[path.split(".")[1]];
+      const now = offered
+        ? element("select", { id: `f-${path}`, on: { change: () => this.edited(path, now.value) } }, ...offered.map((text) => element("option", {}, text)))
+        : this.input(path, example);
+      this.inputs.set(path, now);
+      before.replaceWith(now);
+      fill(now, valueAt(this.protocol, path) ?? "");
+    }
   }
 
   async listProtocols() {
@@ -123,12 +143,14 @@ export class SetupPage {
 
   take(protocol) {
     this.protocol = protocol;
-    for (const [path, input] of this.inputs) input.value = valueAt(protocol, path) ?? "";
+    for (const [path, input] of this.inputs) fill(input, valueAt(protocol, path) ?? "");
+    this.bench.follow();
     this.plan_soon(0);
   }
 
   edited(path, value) {
     this.protocol = withValue(this.protocol, path, value);
+    if (path.startsWith("exposure.")) this.bench.follow();
     if (path === "overlap") this.protocol = withValue(this.protocol, "step", "");
     if (path === "range.near" || path === "range.far") this.protocol = toNearAndFar(this.protocol, this.plan);
     this.plan_soon();
@@ -200,7 +222,7 @@ export class SetupPage {
     const set = valueAt(this.protocol, "exposure.aperture");
     this.stops.replaceChildren(...(plan.apertures || []).map((stop) => element("button", {
       type: "button", "aria-pressed": String(stop.aperture === set),
-      on: { click: () => { this.inputs.get("exposure.aperture").value = stop.aperture; this.edited("exposure.aperture", stop.aperture); } },
+      on: { click: () => { fill(this.inputs.get("exposure.aperture"), stop.aperture); this.edited("exposure.aperture", stop.aperture); } },
     }, element("span", {}, stop.aperture), element("small", {}, `${stop.slices} slices`), element("small", {}, stop.sharp ? "full detail" : "softer"))));
   }
 
@@ -216,6 +238,22 @@ export class SetupPage {
     this.start.textContent = "Start";
     if (begun) this.started(begun.run);
   }
+}
+
+// A menu shows a value that the camera does not offer, and says so.
+function fill(input, value) {
+  if (input.tagName === "SELECT") {
+    const same = [...input.options].find((option) => amount(option.value) === amount(value));
+    for (const option of [...input.options]) if (option.dataset.foreign) option.remove();
+    if (!same) input.prepend(element("option", { value, "data-foreign": "yes" }, value ? `${value} (not on this camera)` : "as it is set on the camera"));
+    input.value = same ? same.value : value;
+  } else input.value = value;
+}
+
+// "f/5.6", "1/30 s", "100": what is meant, however it is written.
+function amount(text) {
+  const [, over, under] = /^(?:f\/)?([\d.]+)(?:\/([\d.]+))?\s*s?$/.exec(text.trim()) || [];
+  return over === undefined ? text : Number((Number(over) / Number(under || 1)).toPrecision(6));
 }
 
 function remember(name) { try { localStorage.setItem("protocol", name); } catch { /* keeps nothing */ } }
