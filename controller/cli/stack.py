@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -15,38 +11,13 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from controller.batch.frames import find_frames, fusion_order, read_ahead
 from controller.cli.messages import message_console
-from controller.errors import ConfigError, StackError
-from controller.journal import JOURNAL, read_journal
-from controller.stacking.images import (
-    Picture,
-    is_picture,
-    read_picture,
-    write_depth,
-    write_picture,
-)
+from controller.errors import StackError
+from controller.stacking.images import write_depth, write_picture
 from controller.stacking.register import Motion
 from controller.stacking.stacker import Stacker
 from controller.stacking.stream_worker import peak_rss_mb
-
-
-@dataclass(frozen=True)
-class Source:
-    """A frame to stack.
-
-    Attributes
-    ----------
-    index
-        Of its slice in a run, or its place among the files from 0.
-    path
-        Where it lies.
-    z_um
-        Its position, micrometres, when it comes from a run.
-    """
-
-    index: int
-    path: Path
-    z_um: float | None = None
 
 
 class QualityChoice(Enum):
@@ -103,8 +74,7 @@ def stack(
     """
     console = message_console()
     frames = find_frames(sources)
-    first = reference_place(reference, len(frames))
-    order = frames[first:] + frames[:first][::-1]
+    order = fusion_order(frames, reference)
     started_s = time.monotonic()
     stacker = Stacker(quality.value, align)
     with Progress(
@@ -141,7 +111,7 @@ def stack(
         json.dumps(
             {
                 "frames": [str(frame.path) for frame in frames],
-                "reference": str(frames[first].path),
+                "reference": str(order[0].path),
                 "seconds": round(done_s - started_s, 3),
                 "seconds_after_last_frame": round(done_s - last_frame_s, 3),
                 "peak_rss_mb": peak_rss_mb(),
@@ -150,77 +120,3 @@ def stack(
             }
         )
     )
-
-
-def find_frames(sources: list[Path]) -> list[Source]:
-    """The frames that the arguments name, in the order in which they are to be fused.
-
-    Raises
-    ------
-    ConfigError
-        Nothing there, no pictures in it, or folder and files mixed.
-    """
-    for path in sources:
-        if not path.exists():
-            raise ConfigError(f"{path} does not exist")
-    folders = [path for path in sources if path.is_dir()]
-    if folders and len(sources) > 1:
-        raise ConfigError(f"give one folder, or files; {folders[0]} is a folder among others")
-    if folders and (folders[0] / JOURNAL).exists():
-        return _frames_of_run(folders[0])
-    paths = sources
-    if folders:
-        paths = sorted((path for path in folders[0].iterdir() if is_picture(path)), key=_natural)
-        if not paths:
-            raise ConfigError(f"{folders[0]} holds no pictures (JPEG, PNG or TIFF)")
-    return [Source(index, path) for index, path in enumerate(paths)]
-
-
-def read_ahead(frames: list[Source]) -> Iterator[tuple[Source, Picture]]:
-    """The frames' pictures in their order, the next one being read while one is used."""
-    with ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
-        coming = reader.submit(read_picture, frames[0].path)
-        for frame, following in zip(frames, [*frames[1:], None], strict=True):
-            picture = coming.result()
-            if following is not None:
-                coming = reader.submit(read_picture, following.path)
-            yield frame, picture
-
-
-def reference_place(reference: str, count: int) -> int:
-    """Place from 0 of the reference among ``count`` frames.
-
-    Raises
-    ------
-    ConfigError
-        Not ``first``, ``middle`` or a number from 1 to ``count``.
-    """
-    if reference == "first":
-        return 0
-    if reference == "middle":
-        return count // 2
-    if reference.isdecimal() and 1 <= int(reference) <= count:
-        return int(reference) - 1
-    raise ConfigError(
-        f"--reference {reference}: must be first, middle or a number from 1 to {count}"
-    )
-
-
-def _frames_of_run(folder: Path) -> list[Source]:
-    """A run's counted frames in the order in which they were fused."""
-    entries = read_journal(folder / JOURNAL)
-    left_out = {e.fields["number"] for e in entries if e.event == "aligned" and "error" in e.fields}
-    frames = [
-        Source(e.fields["slice"], folder / e.fields["frame"], e.fields["achieved_um"])
-        for e in entries
-        if e.event == "counted" and e.fields["slice"] not in left_out
-    ]
-    if not frames:
-        raise ConfigError(f"{folder} is a run without a finished slice; there is nothing to stack")
-    return frames
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sort key under which frame 9 comes before frame 10."""
-    parts = re.split(r"(\d+)", path.name.casefold())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -22,7 +22,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from controller.cli.stack import find_frames
+from controller.batch.frames import find_frames
 from controller.journal import Entry, read_journal
 from controller.stacking.stacker import Stacker
 
