@@ -142,7 +142,7 @@ class CameraReport:
     battery_percent
         0..100, or ``None`` when the body does not say.
     abilities
-        Names out of ``capture``, ``trigger``, ``focus_drive``, ``live_view``.
+        Names out of ``bulb``, ``capture``, ``trigger``, ``focus_drive``, ``live_view``.
     settings
         As the camera was found, by canonical name; those that it does not tell are missing.
     """

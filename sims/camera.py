@@ -15,7 +15,7 @@ from typing import TypeVar
 from pydantic import Field
 
 from controller.drivers.freshness import Freshness
-from controller.drivers.gphoto_settings import choose, widgets_of
+from controller.drivers.gphoto_settings import choose, exceeds, quantity, widgets_of
 from controller.errors import (
     AutofocusFailed,
     BatteryExhausted,
@@ -39,6 +39,7 @@ from controller.quantity import Duration
 from sims.bodies.base import Body, Kind, Shot, StoredFile
 from sims.bodies.faults import Action, Fault, Reason, Refusal
 
+_BULB = "bulb"
 _CARD, _MEMORY = "Memory card", "Internal RAM"
 _PATIENCE_S = 2.5
 _BUSY_RETRIES = 5
@@ -97,6 +98,7 @@ class InProcessCamera:
         self._clock = context.clock
         self._opened: Body | None = None
         self._target = _CARD
+        self._bulb_s: float | None = None
         self._exposures = 0
         self._on_its_way: _OnItsWay | None = None
         self._known: set[int] | None = None
@@ -115,7 +117,7 @@ class InProcessCamera:
         self._target = _CARD
         self._freshness = Freshness()
         self._note_left_behind(body)
-        abilities = {"capture", "trigger", "live_view"}
+        abilities = {"bulb", "capture", "live_view", "trigger"}
         if body.lens is not None:
             abilities.add("focus_drive")
         return CameraReport(
@@ -147,11 +149,24 @@ class InProcessCamera:
         body.take_notices()
         fault = self._meet("release")
         started_s = self._clock.now()
-        shot = self._asked(lambda: body.release(self._target == _CARD, fault), "release")
+        shot = self._asked(lambda: self._release(body, fault), "release")
         self._exposures += 1
         self._on_its_way = _OnItsWay(shot)
         self._sleep_until(shot.light.end_s)
         return Exposure(stem, self._exposures, started_s, self._clock.now())
+
+    def _release(self, body: Body, fault: Fault | None) -> Shot:
+        if not body.is_bulb:
+            return body.release(self._target == _CARD, fault)
+        if self._bulb_s is None:
+            raise CameraSettingRefused("the camera is set to bulb; set a shutter time")
+        body.open_bulb(self._clock.now(), self._target == _CARD)
+        try:
+            self._clock.sleep(self._bulb_s)
+        except MacrorailError:
+            body.close_bulb(self._clock.now(), fault)
+            raise
+        return body.close_bulb(self._clock.now(), fault)
 
     def collect(self, exposure: Exposure) -> Frame:
         """See :class:`controller.interfaces.Camera`."""
@@ -305,6 +320,10 @@ class InProcessCamera:
             self._target = choose(name, value, (_CARD, _MEMORY))
             return self._target
         setting = body.settings[name]
+        if name == "shutter":
+            self._bulb_s = None
+            if exceeds(value, list(setting.choices)):
+                value, self._bulb_s = _BULB, quantity(value)
         chosen = choose(name, value, list(setting.choices))
         self._patiently("set", lambda: body.set(name, setting.choices[chosen]))
         kept = setting.label

@@ -23,6 +23,7 @@ from controller.errors import (
     AutofocusFailed,
     BatteryExhausted,
     CameraBusy,
+    CameraSettingRefused,
     CameraStorageFull,
     CameraUnsupported,
     ConnectError,
@@ -51,7 +52,7 @@ _HEALTH_EVERY_S = 60.0
 _CARD_FRAMES = 4
 """What lies on the card is deleted once it is safe: room for a RAW and JPEG pair and a lost one."""
 _LONGEST_EXPOSURE_S = 60.0
-"""Assumed for a shutter setting that is no number (bulb)."""
+"""Assumed for a shutter setting that is no number."""
 
 _NOT_RELEASED = (CameraBusy, CameraStorageFull, CameraUnsupported, AutofocusFailed)
 """Refusals after which it is certain that the shutter has not opened."""
@@ -95,6 +96,8 @@ class GphotoCamera:
         self._worker: Worker | None = None
         self._home: tempfile.TemporaryDirectory[str] | None = None
         self._settings: dict[str, str | None] = {}
+        # How long the shutter is held open when it is set to bulb.
+        self._bulb_s: float | None = None
         self._exposures = 0
         self._on_its_way: _OnItsWay | None = None
         self._card_before: set[str] | None = None
@@ -145,6 +148,8 @@ class GphotoCamera:
         """Set and read back; see :class:`controller.interfaces.Camera`."""
         answer = self._request("configure", _SETTINGS_TIMEOUT_S, settings=dict(settings))
         self._settings = answer["settings"]
+        if "shutter" in settings:
+            self._bulb_s = quantity(settings["shutter"]) if self._is_bulb() else None
         return {name: str(self._settings[name]) for name in settings}
 
     def expose(self, stem: Path) -> Exposure:
@@ -157,12 +162,20 @@ class GphotoCamera:
             )
         if time.monotonic() - self._looked_after_s > _HEALTH_EVERY_S:
             self._check_health()
+        if self._is_bulb() and self._bulb_s is None:
+            raise CameraSettingRefused(
+                "the camera is set to bulb and nothing says for how long; set a shutter time"
+            )
         self._exposures += 1
         number, exposure_s = self._exposures, self._exposure_s()
         # Long-exposure noise reduction takes as long again before the frame is ready.
         frame_timeout_s = self._options.frame_timeout_s + exposure_s
         started_s = self._context.clock.now()
-        release = worker.send("expose", number=number, timeout_s=frame_timeout_s)
+        if self._bulb_s is None:
+            release = worker.send("expose", number=number, timeout_s=frame_timeout_s)
+        else:
+            self._hold_open(self._bulb_s)
+            release = worker.send("close_shutter", number=number, timeout_s=frame_timeout_s)
         collect = worker.send("collect", number=number, stem=str(stem), timeout_s=frame_timeout_s)
         timeout_s = _RELEASE_TIMEOUT_S + frame_timeout_s + _TRANSFER_TIMEOUT_S
         due_s = exposure_s + self._options.download_s + _ANNOUNCEMENT_S
@@ -314,7 +327,25 @@ class GphotoCamera:
                 f"{_CARD_FRAMES} frames ({format_size(wanted_bytes)}); empty it or put in another"
             )
 
+    def _hold_open(self, duration_s: float) -> None:
+        """Open the shutter and wait; whatever ends the wait closes it."""
+        self._request("open_shutter", _RELEASE_TIMEOUT_S)
+        self._doubt_until_s = time.monotonic() + self._options.download_s + _ANNOUNCEMENT_S
+        try:
+            self._context.clock.sleep(duration_s)
+        except MacrorailError:
+            worker = self._open_worker()
+            timeout_s = self._options.frame_timeout_s
+            request = worker.send("close_shutter", number=self._exposures, timeout_s=timeout_s)
+            _ignoring_device_errors(worker, request, _RELEASE_TIMEOUT_S + timeout_s)
+            raise
+
+    def _is_bulb(self) -> bool:
+        return (self._settings.get("shutter") or "").lower() == "bulb"
+
     def _exposure_s(self) -> float:
+        if self._bulb_s is not None:
+            return self._bulb_s
         text = self._settings.get("shutter")
         seconds = quantity(text) if text else None
         return _LONGEST_EXPOSURE_S if seconds is None else seconds

@@ -89,6 +89,12 @@ def as_written(name: str, choices: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(written))
 
 
+def exceeds(value: str, choices: Sequence[str]) -> bool:
+    """Whether a value is larger than every choice that is a number."""
+    wanted, offered = quantity(value), [quantity(choice) for choice in choices]
+    return wanted is not None and wanted > max((each for each in offered if each), default=0.0)
+
+
 def quantity(text: str) -> float | None:
     """The number in a menu's text: seconds, f-number or ISO; ``None`` when it is a word.
 

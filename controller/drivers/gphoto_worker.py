@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import gphoto2 as gp
 
 from controller.drivers.gphoto_errors import GP_ERROR, GP_ERROR_BUSY, explain, explain_connect
-from controller.drivers.gphoto_settings import WIDGETS, choose, formats_of, widgets_of
+from controller.drivers.gphoto_settings import WIDGETS, choose, exceeds, formats_of, widgets_of
 from controller.drivers.gphoto_widgets import choices_of, text_of
 from controller.errors import (
     AutofocusFailed,
@@ -91,7 +91,10 @@ class CameraOwner:
     def configure(self, settings: dict[str, str]) -> dict[str, Any]:
         """Set each and read it back; answers with everything as it is now."""
         for name, value in settings.items():
-            self._set_text(name, value)
+            if name == "shutter":
+                self._set_shutter(value)
+            else:
+                self._set_text(name, value)
         return {"settings": self._settings()}
 
     def expose(self, number: int, timeout_s: float) -> dict[str, Any]:
@@ -107,6 +110,25 @@ class CameraOwner:
         self._orphans += self._take_in(quiet_ms=0)
         self._release()
         self._arrived = []
+        if not self._release_lasts:
+            self._await_first_file(timeout_s)
+        self._number, self._released = number, True
+        return {}
+
+    def open_shutter(self) -> dict[str, Any]:
+        """Open it for as long as :meth:`close_shutter` takes to come; the camera is set to bulb."""
+        if self._released:
+            raise CameraBusy(
+                f"exposure {self._number} has not been collected; drain the camera first"
+            )
+        self._orphans += self._take_in(quiet_ms=0)
+        self._patiently(partial(self._hold_open, True), "opening the shutter")
+        self._arrived = []
+        return {}
+
+    def close_shutter(self, number: int, timeout_s: float) -> dict[str, Any]:
+        """End the exposure; answers when it is over, as :meth:`expose` does."""
+        self._patiently(partial(self._hold_open, False), "closing the shutter")
         if not self._release_lasts:
             self._await_first_file(timeout_s)
         self._number, self._released = number, True
@@ -366,6 +388,25 @@ class CameraOwner:
 
     # Settings.
 
+    def _set_shutter(self, value: str) -> None:
+        """As any setting; a time that no menu has is exposed by holding the shutter open."""
+        try:
+            self._set_text("shutter", value)
+        except CameraSettingRefused:
+            _, widget = self._find("shutter")
+            offered = choices_of(widget)
+            bulb = next((each for each in offered if each.lower() == "bulb"), None)
+            if bulb is None or not exceeds(value, offered) or self._widget("bulb") is None:
+                raise
+            self._set_text("shutter", bulb)
+
+    def _hold_open(self, is_open: bool) -> None:
+        widget = self._widget("bulb")
+        if widget is None:
+            raise CameraUnsupported("this camera's shutter cannot be held open from here")
+        widget.set_value(int(is_open))
+        self._owned().set_single_config("bulb", widget, self._context)
+
     def _set_text(self, name: str, value: str) -> None:
         widget_name, widget = self._find(name)
         chosen = choose(name, value, choices_of(widget))
@@ -430,6 +471,7 @@ class CameraOwner:
             "trigger": operations & trigger,
             "focus_drive": self._widget("manualfocusdrive") is not None,
             "live_view": self._widget("viewfinder") is not None,
+            "bulb": self._widget("bulb") is not None,
         }
         return sorted(name for name, present in has.items() if present)
 
@@ -486,6 +528,8 @@ def main() -> None:
             "open": owner.open,
             "configure": owner.configure,
             "expose": owner.expose,
+            "open_shutter": owner.open_shutter,
+            "close_shutter": owner.close_shutter,
             "collect": owner.collect,
             "drain": owner.drain,
             "health": owner.health,

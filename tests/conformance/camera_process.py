@@ -60,7 +60,7 @@ def main() -> None:
         answer: dict[str, Any] = {}
         match request.pop("do"):
             case "make":
-                clock = WorldClock(TIME_SCALE)
+                clock = WorldClock(request.pop("time_scale", TIME_SCALE))
                 body = make_body(clock, **request)
                 server = PtpIpServer(make_responder(body)).start()
                 answer = {"address": server.address, "epoch_s": clock.epoch_s}

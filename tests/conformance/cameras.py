@@ -120,10 +120,12 @@ def in_process(**body: Any) -> Iterator[CameraWorld]:
 
 
 @contextmanager
-def over_ptpip(process: BodyProcess, **body: Any) -> Iterator[CameraWorld]:
+def over_ptpip(
+    process: BodyProcess, time_scale: float = TIME_SCALE, **body: Any
+) -> Iterator[CameraWorld]:
     """The body behind PTP/IP, driven by the real libgphoto2."""
-    made = process.ask(do="make", **body)
-    clock = WorldClock(TIME_SCALE, made["epoch_s"])
+    made = process.ask(do="make", time_scale=time_scale, **body)
+    clock = WorldClock(time_scale, made["epoch_s"])
     context = Context(clock, {"camera": made["address"]})
     options = GphotoCamera.Options.model_validate(OPTIONS)
 
@@ -149,7 +151,7 @@ def over_ptpip(process: BodyProcess, **body: Any) -> Iterator[CameraWorld]:
         clock=clock,
         add_fault=add_fault,
         clear_faults=clear_faults,
-        stop_soon=lambda: threading.Timer(1.0 / TIME_SCALE, clock.request_stop, ["Ctrl-C"]).start(),
+        stop_soon=lambda: threading.Timer(1.0 / time_scale, clock.request_stop, ["Ctrl-C"]).start(),
         facts=lambda: process.ask(do="facts"),
         set_battery=set_battery,
     )

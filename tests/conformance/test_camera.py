@@ -77,7 +77,7 @@ def test_opening_reports_what_the_camera_is(world: CameraWorld) -> None:
     report = camera.open()
     camera.close()
     assert (report.model, report.serial, report.battery_percent) == ("D850", "6001234", 80)
-    assert report.abilities == {"capture", "trigger", "focus_drive", "live_view"}
+    assert report.abilities == {"bulb", "capture", "trigger", "focus_drive", "live_view"}
 
 
 def test_a_camera_without_a_lens_of_its_own_offers_no_focus_drive(make_world: MakeWorld) -> None:
