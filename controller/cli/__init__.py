@@ -9,6 +9,7 @@ import traceback
 
 import typer
 
+from controller.cli.batch import batch
 from controller.cli.calibrate import calibrate
 from controller.cli.check import check
 from controller.cli.dof import dof
@@ -42,7 +43,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verb in (plan, check, run, resume, stack, dof, policies, serve, report, home, export, verify):
+rest = (dof, policies, serve, report, home, export, verify)
+for verb in (plan, check, run, resume, stack, batch, *rest):
     app.command()(verb)
 # '-50um' is a distance, not an option.
 app.command(context_settings={"ignore_unknown_options": True})(jog)
