@@ -29,7 +29,7 @@ from controller.protocol import Protocol
 from controller.proving import proof_settings
 from controller.report import write_report
 from controller.resume import Progress
-from controller.rig import connect
+from controller.rig import Instrument, connect
 from controller.runner import Runner
 from controller.stacking.stream import RunStream
 from controller.states import FinishReason, State
@@ -67,30 +67,43 @@ def carry_out(job: Job, console: Console, as_json: bool) -> None:
     MacrorailError
         What ended the run before its end, or what the finished run lacks.
     """
-    end = _walk(job, console)
-    manifest = build_manifest(read_journal(job.folder / JOURNAL))
-    write_whole(job.folder / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False))
-    _report(job.folder, console)
+    with connect(job.rig, log_folder=job.folder) as instrument, closing(Service()) as service:
+        end, manifest = shoot(job, instrument, service, console)
     _tell(job.folder, end, manifest, console)
     typer.echo(json.dumps(manifest) if as_json else str(job.folder))
     if end.error is not None:
         raise end.error
 
 
-def _walk(job: Job, console: Console) -> RunEnd:
+def shoot(
+    job: Job, instrument: Instrument, service: Service, console: Console
+) -> tuple[RunEnd, dict[str, Any]]:
+    """Do a job with an instrument that is connected; write its manifest and report.
+
+    Returns
+    -------
+    RunEnd, dict
+        How it ended, and the manifest.
+    """
+    end = _walk(job, instrument, service, console)
+    manifest = build_manifest(read_journal(job.folder / JOURNAL))
+    write_whole(job.folder / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False))
+    _report(job.folder, console)
+    return end, manifest
+
+
+def _walk(job: Job, instrument: Instrument, service: Service, console: Console) -> RunEnd:
     resumed = (job.folder / JOURNAL).exists()
     slices = len(job.plan.slices)
     done = len(job.progress.counted) if job.progress else 0
     status = RunStatus(job.folder.name, slices, done)
     with (
-        connect(job.rig, log_folder=job.folder) as instrument,
         closing(Journal(job.folder / JOURNAL, instrument.clock.now, resumed)) as journal,
         closing(RunStream(job.folder, job.plan.object_pixel_um)) as stream,
         RunDisplay(console, slices, done) as display,
         commanded(job.folder, instrument.clock, status, console) as commands,
         cared_for(job.rig.unattended, journal, commands, job.accept_scene) as care,
         logged(job.folder) as log,
-        closing(Service()) as service,
         ExitStack() as closing_proof,
     ):
         proof = None
