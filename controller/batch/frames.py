@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from controller.errors import ConfigError
-from controller.journal import JOURNAL, read_journal
+from controller.journal import JOURNAL, Entry, read_journal
+from controller.manifest import build_manifest
+from controller.stacking.alignment import Alignment, lies_of
 from controller.stacking.images import Picture, is_picture, read_picture
 
 
@@ -56,6 +59,28 @@ def find_frames(sources: list[Path]) -> list[Source]:
     return [Source(index, path) for index, path in enumerate(paths)]
 
 
+def chosen(frames: list[Source], wanted: str) -> list[Source]:
+    """Those of ``frames`` that ``wanted`` names: numbers and ranges such as ``3-9,12``.
+
+    A run's frames go by their slice, files by their place from 1.
+
+    Raises
+    ------
+    ConfigError
+        Not numbers and ranges, or none of the frames.
+    """
+    numbers: set[int] = set()
+    for part in wanted.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or not (last.isdecimal() if dash else True):
+            raise ConfigError(f"--only {wanted}: give numbers and ranges, such as 3-9,12")
+        numbers.update(range(int(first), int(last or first) + 1))
+    kept = [one for one in frames if (one.index + (one.z_um is None)) in numbers]
+    if not kept:
+        raise ConfigError(f"--only {wanted}: none of the {len(frames)} frames is among them")
+    return kept
+
+
 def fusion_order(frames: list[Source], reference: str) -> list[Source]:
     """The frames from the reference on, then those before it backwards: neighbours stay so."""
     first = reference_place(reference, len(frames))
@@ -92,18 +117,41 @@ def reference_place(reference: str, count: int) -> int:
     )
 
 
-def _frames_of_run(folder: Path) -> list[Source]:
-    """A run's counted frames in the order in which they were fused."""
+def run_alignment(folder: Path) -> Alignment | None:
+    """How a run aligned its frames; ``None`` unless it has placed all that it fused."""
     entries = read_journal(folder / JOURNAL)
-    left_out = {e.fields["number"] for e in entries if e.event == "aligned" and "error" in e.fields}
+    reports = _last_reports(entries)
+    order = _fused_numbers(entries, reports)
+    if not all("transform" in reports.get(number, {}) for number in order):
+        return None
+    return Alignment(lies_of((reports[number] for number in order), "number"))
+
+
+def _frames_of_run(folder: Path) -> list[Source]:
+    """A run's frames in the order in which they were fused."""
+    entries = read_journal(folder / JOURNAL)
+    slices = {one["index"]: one for one in build_manifest(entries)["slices"]}
     frames = [
-        Source(e.fields["slice"], folder / e.fields["frame"], e.fields["achieved_um"])
-        for e in entries
-        if e.event == "counted" and e.fields["slice"] not in left_out
+        Source(number, folder / slices[number]["frame"], slices[number]["achieved_um"])
+        for number in _fused_numbers(entries, _last_reports(entries))
     ]
     if not frames:
         raise ConfigError(f"{folder} is a run without a finished slice; there is nothing to stack")
     return frames
+
+
+def _last_reports(entries: list[Entry]) -> dict[int, dict[str, Any]]:
+    """What align/blend said last about each slice; a frame shot again is told of again."""
+    return {e.fields["number"]: e.fields for e in entries if e.event == "aligned"}
+
+
+def _fused_numbers(entries: list[Entry], reports: dict[int, dict[str, Any]]) -> list[int]:
+    """Slices in their order of fusion, those that no one had come to judge at the end; without
+    those that could not be aligned."""
+    manifest = build_manifest(entries)
+    order = manifest["fusion_order"]
+    unjudged = [one["index"] for one in manifest["slices"] if one["index"] not in order]
+    return [n for n in [*order, *unjudged] if "error" not in reports.get(n, {})]
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

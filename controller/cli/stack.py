@@ -11,9 +11,19 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from controller.batch.frames import find_frames, fusion_order, read_ahead
+from controller.batch.frames import (
+    Source,
+    chosen,
+    find_frames,
+    fusion_order,
+    read_ahead,
+    run_alignment,
+)
 from controller.cli.messages import message_console
-from controller.errors import StackError
+from controller.errors import ConfigError, StackError
+from controller.journal import JOURNAL
+from controller.stacking.alignment import Alignment, load_alignment
+from controller.stacking.alignment import save_alignment as write_alignment
 from controller.stacking.images import write_depth, write_picture
 from controller.stacking.register import Motion
 from controller.stacking.stacker import Stacker
@@ -49,8 +59,30 @@ def stack(
         QualityChoice, typer.Option(help="fast: half the time, colour and grain a little softer")
     ] = QualityChoice.BEST,
     align: Annotated[
-        Motion, typer.Option(help="what may differ between frames besides their focus")
-    ] = Motion.SIMILARITY,
+        Motion | None,
+        typer.Option(
+            help="what may differ between frames besides their focus; similarity unless given, "
+            "and a run folder's frames then lie as the run has laid them",
+            show_default=False,
+        ),
+    ] = None,
+    alignment: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|RUN",
+            help="lay the frames as another set of the same slices, under other light: a file of "
+            "--save-alignment, or a run folder",
+        ),
+    ] = None,
+    save_alignment: Annotated[
+        Path | None, typer.Option(help="also write how the frames lie (.json), for --alignment")
+    ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NUMBERS", help="some of the frames: slices of a run, places of files: 3-9,12"
+        ),
+    ] = None,
     crop: Annotated[
         Crop, typer.Option(help="valid: only what all frames show; none: the reference's size")
     ] = Crop.NONE,
@@ -71,12 +103,23 @@ def stack(
       macrorail stack a.jpg b.jpg c.jpg -o fused.png --reference middle --depth depth.tif
 
       macrorail stack runs/20261122-200000-beetle -o again.tif
+
+      macrorail stack runs/20261122-200000-beetle --only 12-30 -o slab.tif
+
+      macrorail stack left-light/ -o left.tif --save-alignment lies.json
+
+      macrorail stack right-light/ -o right.tif --alignment lies.json
     """
     console = message_console()
+    if align is not None and alignment is not None:
+        raise ConfigError("give --align or --alignment: one looks for how frames lie, one knows it")
     frames = find_frames(sources)
+    known = _known_alignment(sources, frames, align, alignment)
+    if only is not None:
+        frames = chosen(frames, only)
     order = fusion_order(frames, reference)
     started_s = time.monotonic()
-    stacker = Stacker(quality.value, align)
+    stacker = Stacker(quality.value, align or Motion.SIMILARITY, known)
     with Progress(
         TextColumn("{task.description:<9}"),
         BarColumn(bar_width=None),
@@ -103,6 +146,8 @@ def stack(
         write_picture(output, fused.image[kept])
         if depth is not None:
             write_depth(depth, fused.depth[kept])
+        if save_alignment is not None:
+            write_alignment(save_alignment, stacker.alignment)
     if not as_json:
         typer.echo(output)
         return
@@ -120,3 +165,16 @@ def stack(
             }
         )
     )
+
+
+def _known_alignment(
+    sources: list[Path], frames: list[Source], align: Motion | None, given: Path | None
+) -> Alignment | None:
+    """How the frames are known to lie: as was asked for, or as the run has laid them."""
+    is_run = (sources[0] / JOURNAL).exists()
+    if given is None:
+        return run_alignment(sources[0]) if is_run and align is None else None
+    known = run_alignment(given) if given.is_dir() else load_alignment(given)
+    if known is None:
+        raise ConfigError(f"{given} is a run that has not placed all of its frames")
+    return known.of_slices([frame.index for frame in frames])

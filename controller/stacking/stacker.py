@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.errors import StackError
-from controller.stacking.align import Aligner
+from controller.stacking.align import Aligner, Placement
+from controller.stacking.alignment import Alignment, Lie
 from controller.stacking.blend import Blender, Quality
 from controller.stacking.depth import DepthTracker
 from controller.stacking.images import Picture, read_picture
@@ -89,10 +90,18 @@ class Stacker:
         resampled linearly rather than by cubics.
     motion
         What may differ between two frames besides their focus.
+    alignment
+        Lay the frames as this says, instead of looking for it; frames go by their index.
     """
 
-    def __init__(self, quality: Quality = "best", motion: Motion = Motion.SIMILARITY) -> None:
+    def __init__(
+        self,
+        quality: Quality = "best",
+        motion: Motion = Motion.SIMILARITY,
+        alignment: Alignment | None = None,
+    ) -> None:
         self._quality: Quality = quality
+        self._given = alignment
         self._aligner = Aligner(motion)
         self._blender: Blender | None = None
         self._depth: DepthTracker | None = None
@@ -106,6 +115,15 @@ class Stacker:
     def reports(self) -> tuple[FrameReport, ...]:
         """Of the frames added so far, in the order of fusion."""
         return tuple(self._reports)
+
+    @property
+    def alignment(self) -> Alignment:
+        """How the frames added so far lie, for another set of the same slices."""
+        lies = {
+            report.index: Lie(report.transform, report.correlation, report.expected)
+            for report in self._reports
+        }
+        return Alignment(lies, (self._shape[1], self._shape[0]) if self._shape else None)
 
     def add(
         self,
@@ -142,7 +160,7 @@ class Stacker:
         picture = read_picture(frame) if isinstance(frame, Path) else frame
         self._check(picture, z_um, name)
         position = float(index) if z_um is None else z_um
-        placement = self._aligner.place(index, position, picture, name)
+        placement = self._place(index, position, picture, name)
         if self._blender is None or self._depth is None:
             self._begin(picture, z_um is not None)
             assert self._blender is not None and self._depth is not None
@@ -176,6 +194,20 @@ class Stacker:
             )
         if (z_um is not None) != self._knows_um:
             raise StackError(f"{name}: positions are given for all frames of a stack or for none")
+
+    def _place(self, index: int, position: float, picture: Picture, name: str) -> Placement:
+        if self._given is None:
+            return self._aligner.place(index, position, picture, name)
+        height, width = picture.shape[:2]
+        if self._given.size is not None and self._given.size != (width, height):
+            raise StackError(
+                f"{name} is {width} x {height} px, the alignment is of frames of "
+                f"{self._given.size[0]} x {self._given.size[1]} px; align this stack anew"
+            )
+        reference = self._reports[0].index if self._reports else index
+        lie = self._given.on(index, reference, name)
+        onto = None if index == reference else reference
+        return Placement(lie.transform, lie.correlation, onto, lie.expected)
 
     def _begin(self, picture: Picture, knows_um: bool) -> None:
         height, width = picture.shape[:2]

@@ -1,0 +1,91 @@
+"""An alignment kept: other light on the same slices, and some of a stack's frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from controller.batch.frames import Source, chosen
+from controller.errors import ConfigError, StackError
+from controller.stacking.alignment import load_alignment, save_alignment
+from controller.stacking.stacker import Fused, Stacker
+from tests.made_stack import MadeStack, make_stack
+
+
+@pytest.fixture(scope="module")
+def made() -> MadeStack:
+    return make_stack()
+
+
+@pytest.fixture(scope="module")
+def aligned(made: MadeStack, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Fused]:
+    """A stack's alignment on disk, and its picture."""
+    stacker = Stacker()
+    for k, frame in enumerate(made.frames):
+        stacker.add(frame, k, k * 50.0)
+    path = tmp_path_factory.mktemp("lies") / "lies.json"
+    save_alignment(path, stacker.alignment)
+    return path, stacker.finish()
+
+
+def test_kept_and_used_again_it_gives_the_same_pixels(
+    made: MadeStack, aligned: tuple[Path, Fused]
+) -> None:
+    path, fused = aligned
+    stacker = Stacker(alignment=load_alignment(path))
+    for k, frame in enumerate(made.frames):
+        stacker.add(frame, k, k * 50.0)
+    again = stacker.finish()
+    assert np.array_equal(again.image, fused.image)
+    assert np.array_equal(again.depth, fused.depth)
+
+
+def test_frames_that_cannot_be_aligned_lie_as_their_twins_under_other_light(
+    made: MadeStack, aligned: tuple[Path, Fused]
+) -> None:
+    known = load_alignment(aligned[0]).of_slices(range(1, 7))
+    stacker = Stacker(alignment=known)
+    for k, frame in enumerate(made.frames, 1):
+        report = stacker.add(np.full_like(frame, 40 + k), k)
+        true = made.transforms[k - 1]
+        assert np.abs(report.transform - true)[:, 2].max() < 0.8
+
+
+def test_some_of_the_frames_lie_on_the_first_of_them(
+    made: MadeStack, aligned: tuple[Path, Fused]
+) -> None:
+    stacker = Stacker(alignment=load_alignment(aligned[0]))
+    reports = [stacker.add(made.frames[k], k) for k in (3, 4, 5)]
+    assert np.array_equal(reports[0].transform, np.eye(2, 3))
+    onto = cv2.invertAffineTransform(made.transforms[3])
+    wanted = onto @ np.vstack([made.transforms[5], [0, 0, 1]])
+    assert np.abs(reports[2].transform - wanted)[:, 2].max() < 0.8
+
+
+def test_an_alignment_that_does_not_fit_is_refused(
+    made: MadeStack, aligned: tuple[Path, Fused], tmp_path: Path
+) -> None:
+    known = load_alignment(aligned[0])
+    with pytest.raises(StackError, match="6 frames and there are 4"):
+        known.of_slices([10, 11, 12, 13])
+    with pytest.raises(StackError, match="no slice 9"):
+        Stacker(alignment=known).add(made.frames[0], 9)
+    with pytest.raises(StackError, match="360 x 240 px"):
+        Stacker(alignment=known).add(made.frames[0][:-2], 0)
+    other = tmp_path / "other.json"
+    other.write_text('{"frames": 3}')
+    with pytest.raises(StackError, match="not an alignment"):
+        load_alignment(other)
+
+
+def test_some_frames_are_chosen_by_slice_or_place() -> None:
+    run = [Source(n, Path(f"{n}.jpg"), n * 10.0) for n in range(1, 9)]
+    files = [Source(n, Path(f"{n}.jpg")) for n in range(8)]
+    assert [one.index for one in chosen(run, "2-4, 7")] == [2, 3, 4, 7]
+    assert [one.index for one in chosen(files, "2-4,7")] == [1, 2, 3, 6]
+    for wanted, message in (("3-", "numbers and ranges"), ("90-99", "none of the 8 frames")):
+        with pytest.raises(ConfigError, match=message):
+            chosen(run, wanted)
