@@ -198,6 +198,7 @@ class RunView:
         self.reason, self.message, self.fused = None, "", None
         # Nobody was there to measure the time between a stop and a resume.
         self._counted_s = None
+        self._cycles_s.clear()
 
     def _on_resumed(self, fields: Mapping[str, Any]) -> None:
         self._on_started(fields)

@@ -42,5 +42,6 @@ def commanded(
         keyboard = keyboard_of(commands)
         if keyboard is not None:
             closings.enter_context(closing(keyboard))
-            console.print(f"Keys: {KEYS}", markup=False)
+            if not console.is_terminal:  # there the display shows them all the time
+                console.print(f"Keys: {KEYS}", markup=False)
         yield commands

@@ -1,55 +1,58 @@
-"""What a run looks like in a terminal: state, slice n of m, time left, and what went wrong."""
+"""What a run looks like to whoever sits at the terminal: a picture of it, or plain lines."""
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
 
+from controller.cli.face import FINE, PLAIN, face
+from controller.cli.keyboard import KEYS
 from controller.journal import Entry
 from controller.quantity import format_duration, format_length
 from controller.states import State
-from controller.view import REMEDIES
+from controller.view import REMEDIES, RunView
 
 #: Without a terminal a line is printed at most this often.
 _LINE_EVERY_S = 5.0
+#: Often enough to follow, and little to send over a slow line.
+_DRAWN_PER_S = 4
 
 
 class RunDisplay:
-    """Listens to a run and shows it; a bar on a terminal, plain lines elsewhere.
+    """Listens to a run and shows it; drawn anew in place on a terminal, plain lines elsewhere.
 
     Parameters
     ----------
     console
         On standard error: standard output is for the result.
-    slices
-        How many are planned; inserted ones are added as they come.
-    done
-        How many an interrupted run had counted already.
+    view
+        The run so far; it hears what comes from here.
     """
 
-    def __init__(self, console: Console, slices: int, done: int = 0) -> None:
+    def __init__(self, console: Console, view: RunView) -> None:
         self._console = console
-        self._slices = slices
-        self._done = done
-        self._last_line_s = time.monotonic()
-        self._progress = Progress(
-            TextColumn("{task.description:<11}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[where]:>10}"),
-            TimeRemainingColumn(compact=True),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._progress.add_task("starting", total=slices, completed=done, where="")
+        self._view = view
+        self._state = view.state
+        self._counted_s = self._last_line_s = time.monotonic()
+        # The terminal is drawn by a thread of its own.
+        self._lock = threading.Lock()
+        self._live: Live | None = None
+        if console.is_terminal:
+            self._live = Live(
+                console=console, get_renderable=self._face, refresh_per_second=_DRAWN_PER_S
+            )
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        if self._live is not None:
+            self._live.start()
         return self
 
     def __exit__(
@@ -58,20 +61,22 @@ class RunDisplay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._progress.stop()
+        if self._live is not None:
+            with suppress(OSError):
+                self._live.stop()
 
     def entered(self, state: State) -> None:
         """Show the state a run is in now."""
-        self._progress.update(self._task, description=state.value)
+        self._state = state.value
 
     def heard(self, entry: Entry) -> None:
         """Show what a journal entry says."""
+        with self._lock:
+            self._view.hear(entry.number, entry.event, entry.fields, time.time())
         fields = entry.fields
         if entry.event == "counted":
             self._counted(fields["achieved_um"])
         elif entry.event == "inserted":
-            self._slices += len(fields["positions_um"])
-            self._progress.update(self._task, total=self._slices)
             self._say(f"{len(fields['positions_um'])} slice(s) inserted: {fields['why']}")
         elif entry.event == "fault":
             self._say(f"{fields['message']} ({REMEDIES[fields['remedy']]})")
@@ -87,18 +92,27 @@ class RunDisplay:
             self._say(f"axis homed at {format_length(fields['position_um'])}")
 
     def _counted(self, achieved_um: float) -> None:
-        self._done += 1
-        self._progress.update(
-            self._task, completed=self._done, where=format_length(achieved_um, digits=5)
-        )
-        if self._console.is_terminal:
+        now_s = self._counted_s = time.monotonic()
+        if self._live is not None:
             return
-        now_s = time.monotonic()
-        if now_s - self._last_line_s >= _LINE_EVERY_S or self._done == self._slices:
+        done, slices = self._view.done, len(self._view.slices)
+        if now_s - self._last_line_s >= _LINE_EVERY_S or done == slices:
             self._last_line_s = now_s
-            self._say(f"slice {self._done} of {self._slices} at {format_length(achieved_um)}")
+            self._say(f"slice {done} of {slices} at {format_length(achieved_um)}")
+
+    def _face(self) -> Group:
+        console, waited_s = self._console, time.monotonic() - self._counted_s
+        glyphs = PLAIN if console.options.ascii_only else FINE
+        with self._lock:
+            drawn = face(self._view, self._state, console.width, waited_s, glyphs)
+        if sys.stdin.isatty() and self._state not in _OVER and console.width > len(KEYS):
+            drawn.renderables.append(Text(KEYS, style="dim"))
+        return drawn
 
     def _say(self, text: str) -> None:
         # A run does not end because nobody can read along: a closed terminal fails every word.
         with suppress(OSError):
             self._console.print(text, markup=False)
+
+
+_OVER = {State.DONE.value, State.ABORTED.value, State.FAILED.value}

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from controller.bracket.camera import BracketingCamera
 from controller.cli.caring import cared_for
 from controller.cli.control import commanded
 from controller.cli.display import RunDisplay
@@ -21,6 +22,7 @@ from controller.clock import WorldClock
 from controller.ending import RunEnd
 from controller.errors import MacrorailError
 from controller.instrument import Rig
+from controller.interfaces import Camera
 from controller.journal import JOURNAL, Journal, read_journal, write_whole
 from controller.manifest import build_manifest
 from controller.plan import Plan
@@ -33,6 +35,7 @@ from controller.rig import Instrument, connect
 from controller.runner import Runner
 from controller.stacking.stream import RunStream
 from controller.states import FinishReason, State
+from controller.view import RunView
 
 
 @dataclass(frozen=True)
@@ -97,10 +100,13 @@ def _walk(job: Job, instrument: Instrument, service: Service, console: Console) 
     slices = len(job.plan.slices)
     done = len(job.progress.counted) if job.progress else 0
     status = RunStatus(job.folder.name, slices, done)
+    view = RunView(job.plan.to_dict())
+    for entry in read_journal(job.folder / JOURNAL) if resumed else []:
+        view.hear(entry.number, entry.event, entry.fields, entry.world_s)
     with (
         closing(Journal(job.folder / JOURNAL, instrument.clock.now, resumed)) as journal,
         closing(RunStream(job.folder, job.plan.object_pixel_um)) as stream,
-        RunDisplay(console, slices, done) as display,
+        RunDisplay(console, view) as display,
         commanded(job.folder, instrument.clock, status, console) as commands,
         cared_for(job.rig.unattended, journal, commands, job.accept_scene) as care,
         logged(job.folder) as log,
@@ -132,7 +138,7 @@ def _walk(job: Job, instrument: Instrument, service: Service, console: Console) 
             job.wanted.settle_s,
             job.wanted.closest_approach_um,
             instrument.axis,
-            instrument.camera,
+            _camera_of(job, instrument, journal),
             instrument.clock,
             job.folder / "frames",
             journal,
@@ -143,6 +149,22 @@ def _walk(job: Job, instrument: Instrument, service: Service, console: Console) 
             care,
         )
         return runner.run()
+
+
+def _camera_of(job: Job, instrument: Instrument, journal: Journal) -> Camera:
+    """The rig's camera, or one that takes a bracket for each frame."""
+    exposure = job.wanted.exposure
+    if exposure.bracket_ev is None:
+        return instrument.camera
+    return BracketingCamera(
+        instrument.camera,
+        exposure.bracket_ev,
+        exposure.shutter,
+        job.folder / "exposures",
+        instrument.clock,
+        journal.append,
+        job.folder / "merging.log",
+    )
 
 
 def _report(folder: Path, console: Console) -> None:
