@@ -7,28 +7,64 @@ with the run's status, or with ``{"error": "..."}`` and nothing done.
 from __future__ import annotations
 
 import json
-import os
-import socket
 import socketserver
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from controller.cli.status import RunStatus
 from controller.commands import Commands
+from controller.run_socket import SOCKET, short_address
 from controller.states import FINAL, State
 
-SOCKET = "command.sock"
 _LONGEST_LINE = 4096
 #: World states in which nothing is left to pause.
 _PAST_PAUSING = FINAL | {State.FINISHING}
 _BY = "the command socket"
 
 
+class LineServer:
+    """Answers lines of JSON on the socket in a folder until it is closed.
+
+    Parameters
+    ----------
+    folder
+        Of a run or a campaign, whose journal is locked by us.
+    answer
+        Takes a line, gives what to answer; called from other threads.
+
+    Raises
+    ------
+    OSError
+        The folder's file system has no sockets.
+    """
+
+    def __init__(self, folder: Path, answer: Callable[[bytes], dict[str, Any]]) -> None:
+        self._path = folder / SOCKET
+        with suppress(FileNotFoundError):
+            self._path.unlink()  # of a controller that was killed: the journal's lock is ours
+        with short_address(self._path) as address:
+            self._server = _Server(address, _handler(answer))
+        # Only who may write the run's files may command it.
+        self._path.chmod(0o600)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop answering and remove the socket."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        with suppress(FileNotFoundError):
+            self._path.unlink()
+
+
 class CommandServer:
-    """Answers on the socket until it is closed.
+    """Answers on a run's socket until it is closed.
 
     Parameters
     ----------
@@ -48,25 +84,11 @@ class CommandServer:
     def __init__(self, folder: Path, commands: Commands, status: RunStatus) -> None:
         self._commands = commands
         self._status = status
-        self._path = folder / SOCKET
-        with suppress(FileNotFoundError):
-            self._path.unlink()  # of a controller that was killed: the journal's lock is ours
-        with _short(self._path) as address:
-            self._server = _Server(address, self._handler())
-        # Only who may write the run's files may command it.
-        self._path.chmod(0o600)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True
-        )
-        self._thread.start()
+        self._server = LineServer(folder, self.answer)
 
     def close(self) -> None:
         """Stop answering and remove the socket."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-        with suppress(FileNotFoundError):
-            self._path.unlink()
+        self._server.close()
 
     def answer(self, line: bytes) -> dict[str, Any]:
         """Do what a line says."""
@@ -100,34 +122,6 @@ class CommandServer:
         self._commands.resume(_BY)
         return None
 
-    def _handler(self) -> type[socketserver.StreamRequestHandler]:
-        answer = self.answer
-
-        class Handler(socketserver.StreamRequestHandler):
-            def handle(self) -> None:
-                with suppress(OSError):  # who hangs up does not want the answer
-                    while line := self.rfile.readline(_LONGEST_LINE):
-                        self.wfile.write(json.dumps(answer(line)).encode() + b"\n")
-
-        return Handler
-
-
-def ask_run(folder: Path, verb: str, timeout_s: float = 5.0) -> dict[str, Any]:
-    """Send one command to the run in ``folder``.
-
-    Raises
-    ------
-    OSError
-        Nobody is at work there.
-    """
-    with socket.socket(socket.AF_UNIX) as connection, _short(folder / SOCKET) as address:
-        connection.settimeout(timeout_s)
-        connection.connect(address)
-        connection.sendall(json.dumps({"do": verb}).encode() + b"\n")
-        with connection.makefile("rb") as lines:
-            answer: dict[str, Any] = json.loads(lines.readline())
-    return answer
-
 
 class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
@@ -135,11 +129,11 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     block_on_close = False
 
 
-@contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """A short name for a socket: its address is limited to some 100 bytes, a folder's is not."""
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
+def _handler(answer: Callable[[bytes], dict[str, Any]]) -> type[socketserver.StreamRequestHandler]:
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):  # who hangs up does not want the answer
+                while line := self.rfile.readline(_LONGEST_LINE):
+                    self.wfile.write(json.dumps(answer(line)).encode() + b"\n")
+
+    return Handler

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from controller.cli.command_socket import SOCKET, ask_run
 from controller.clock import WorldClock
 from controller.errors import JournalError
 from controller.journal import JOURNAL, Entry, read_journal
+from controller.run_socket import SOCKET, ask_run
 from tests.campaigns.kills import command, write_job
 
 PATIENCE_S = 120.0

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from controller.cli.command_socket import SOCKET, CommandServer, ask_run
+from controller.cli.command_socket import CommandServer
 from controller.cli.keyboard import Keyboard
 from controller.cli.signals import stopped_by_signals
 from controller.cli.status import RunStatus
 from controller.clock import WorldClock
 from controller.commands import Commands
 from controller.errors import OperatorStop
+from controller.run_socket import SOCKET, ask_run
 from controller.states import State
 
 

@@ -1,0 +1,57 @@
+"""The socket in a run's folder on which it takes commands: its name, and how to ask the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+#: In the run folder, while a controller is at work there.
+SOCKET = "command.sock"
+_LARGEST_ANSWER = 64_000
+
+
+def ask_run(folder: Path, verb: str, timeout_s: float = 5.0) -> dict[str, Any]:
+    """Send one command to the run in ``folder`` and return its answer.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    verb
+        ``status``, ``pause``, ``resume``, ``stop``, ``abort`` or ``emergency``.
+    timeout_s
+        Wall time that each step may take.
+
+    Raises
+    ------
+    OSError
+        Nobody is at work there, or whoever is gives no answer that can be understood.
+    """
+    with socket.socket(socket.AF_UNIX) as connection, short_address(folder / SOCKET) as address:
+        connection.settimeout(timeout_s)
+        connection.connect(address)
+        connection.sendall(json.dumps({"do": verb}).encode() + b"\n")
+        with connection.makefile("rb") as lines:
+            line = lines.readline(_LARGEST_ANSWER)
+    try:
+        answer = json.loads(line)
+    except ValueError as error:
+        raise ConnectionError("the run's answer cannot be understood") from error
+    if not isinstance(answer, dict):
+        raise ConnectionError("the run's answer cannot be understood")
+    return answer
+
+
+@contextmanager
+def short_address(path: Path) -> Iterator[str]:
+    """A short name for a socket: its address is limited to some 100 bytes, a folder's is not."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
