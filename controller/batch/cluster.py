@@ -6,6 +6,8 @@ is to be done and what became of it goes over the network.
 
 from __future__ import annotations
 
+import logging
+import re
 import threading
 import time
 from collections import deque
@@ -21,6 +23,7 @@ from controller.errors import ConfigError, MacrorailError, StackError
 if TYPE_CHECKING:
     from distributed import Client, Future
 
+_ADDRESS = re.compile(r"(tcp|tls|ws|wss)://\S+:\d+")
 _POLL_S = 0.1
 _CONNECT_S = 10.0
 #: Stacks handed over for each thread of the cluster: one to work at, one to go on with. More
@@ -28,6 +31,18 @@ _CONNECT_S = 10.0
 _AHEAD = 2
 #: One stack at a time in each process: its memory limit is for one.
 _ONE_AT_A_TIME = threading.Lock()
+
+
+def check_address(scheduler: str) -> None:
+    """Refuse what cannot be a scheduler's address.
+
+    Raises
+    ------
+    ConfigError
+        Not ``tcp://HOST:PORT`` or its like.
+    """
+    if not _ADDRESS.fullmatch(scheduler):
+        raise ConfigError(f"--scheduler {scheduler}: must look like tcp://HOST:8786")
 
 
 def stack_on_cluster(
@@ -63,6 +78,9 @@ def stack_on_cluster(
         from distributed.comm import CommClosedError
     except ImportError as error:
         raise ConfigError("--scheduler needs dask: pip install 'macrorail[cluster]'") from error
+    for name in ("distributed", "distributed.client"):
+        # It logs lost connections with tracebacks; what there is to say is said below.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     work = _Work(deque(jobs), tell, say, check)
     connected = False
     while work.left:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from controller.batch.cluster import stack_on_cluster
+from controller.batch.cluster import check_address, stack_on_cluster
 from controller.batch.job import Settings, StackJob, find_jobs
 from controller.batch.local import stack_here
 from controller.batch.progress import Outcome
@@ -109,6 +109,8 @@ def stack_all(
     """Make these stacks where they are to be made."""
     if not jobs:
         return
+    if scheduler is not None:
+        check_address(scheduler)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
