@@ -24,7 +24,22 @@ def sentence(entry: Entry) -> str | None:
 
 
 def _begin(fields: Mapping[str, Any]) -> str:
-    return f"Run {fields['run']} began; {fields['slices']} slices were planned."
+    planned = f"{fields['slices']} slices were planned" if fields["slices"] else "no slice yet"
+    return f"Run {fields['run']} began; {planned}."
+
+
+def _search(fields: Mapping[str, Any]) -> str:
+    low, high = (format_length(fields[name], digits=5) for name in ("from_um", "to_um"))
+    return f"The specimen is looked for by {fields['by']} from {low} to {high}."
+
+
+def _range_found(fields: Mapping[str, Any]) -> str:
+    names = ("sharp_from_um", "sharp_to_um", "near_um", "far_um")
+    sharp_from, sharp_to, near, far = (format_length(fields[name], digits=5) for name in names)
+    return (
+        f"The specimen is sharp from {sharp_from} to {sharp_to} ({fields['tiles']} of "
+        f"{fields['of_tiles']} tiles have texture); the range is {near} to {far}."
+    )
 
 
 def _resumed(fields: Mapping[str, Any]) -> str:
@@ -98,6 +113,8 @@ def _ended(fields: Mapping[str, Any]) -> str:
 
 _TELLERS: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
     "started": _begin,
+    "search_began": _search,
+    "range_found": _range_found,
     "resumed": _resumed,
     "axis_opened": _axis,
     "camera_opened": _camera,

@@ -82,6 +82,8 @@ def advise(protocol: Protocol, rig: Rig, widest: float, smallest: float) -> Advi
     """
     if rig.optics.na is not None:
         raise PlanError("an objective's aperture is fixed by its NA; there is nothing to choose")
+    if protocol.range.search is not None:
+        raise PlanError("the range is searched for; give near and far to compare stops")
     if protocol.range.positions_um is not None:
         raise PlanError("'range: positions' fixes the slices; give near and far to compare stops")
     stops = [stop for stop in STOPS if widest * 0.99 <= stop <= smallest * 1.01]

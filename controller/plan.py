@@ -166,9 +166,12 @@ def make_plan(protocol: Protocol, rig: Rig) -> Plan:
     OverlapError
         Slices too far apart for their depth of field.
     """
-    low_um, high_um = rig.axis.allowed_um
-    if protocol.closest_approach_um is not None:
-        high_um = min(high_um, protocol.closest_approach_um)
+    if protocol.range.search is not None:
+        raise PlanError(
+            "range: the specimen is looked for when the run begins, and the slices follow from "
+            "what is found; give 'near' and 'far' to plan without it"
+        )
+    low_um, high_um = limits_um(protocol, rig)
     near_um, far_um = _ends_um(protocol.range, rig)
     _check_limits(near_um, far_um, low_um, high_um, rig.axis.travel.to_um)
     optics = _sweep_optics(protocol, rig)
@@ -189,6 +192,36 @@ def make_plan(protocol: Protocol, rig: Rig) -> Plan:
             len(slices) * rig.camera.frame_size_bytes + pixels * _RESULT_BYTES_PER_PIXEL
         ),
     )
+
+
+def plan_before_search(protocol: Protocol, rig: Rig) -> Plan:
+    """What is known of a run whose range is still to be searched for: no slice yet.
+
+    Raises
+    ------
+    PlanError
+        Optics that do not fit.
+    """
+    low_um, high_um = limits_um(protocol, rig)
+    return Plan(
+        slices=(),
+        near_um=low_um,
+        far_um=high_um,
+        minimum_overlap=protocol.minimum_overlap,
+        optics=_sweep_optics(protocol, rig),
+        medium=protocol.optics.medium,
+        closest_approach_um=high_um,
+        duration_s=0.0,
+        size_bytes=0,
+    )
+
+
+def limits_um(protocol: Protocol, rig: Rig) -> tuple[float, float]:
+    """Lowest and highest position allowed: by the rig, and by a protocol that is more careful."""
+    low_um, high_um = rig.axis.allowed_um
+    if protocol.closest_approach_um is not None:
+        high_um = min(high_um, protocol.closest_approach_um)
+    return low_um, high_um
 
 
 def move_s(distance_um: float, axis: AxisSection) -> float:

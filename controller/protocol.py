@@ -32,8 +32,8 @@ DEFAULT_MINIMUM_OVERLAP = 0.10
 LARGEST_OVERLAP = 0.95
 
 _FORMS = (
-    "'near' and 'far', 'around' with 'span' or with 'above' and 'below', 'from' and 'to', or "
-    "'positions'"
+    "'near' and 'far', 'around' with 'span' or with 'above' and 'below', 'from' and 'to', "
+    "'positions', or 'search' ('range: auto' for short)"
 )
 
 
@@ -92,6 +92,23 @@ class Specimen(Section):
         return bool(self.id)
 
 
+class SearchRange(Section):
+    """Where to look for the specimen.
+
+    Attributes
+    ----------
+    near_um, far_um
+        Not nearer and not farther than this; all that the axis may reach when not given.
+    margin_um
+        How far beyond what is sharp the range is to reach at either end; as much as the ends are
+        uncertain when not given.
+    """
+
+    near_um: Length | None = Field(alias="near", default=None)
+    far_um: Length | None = Field(alias="far", default=None)
+    margin_um: Length | None = Field(alias="margin", default=None, ge=0)
+
+
 class Range(Section):
     """Where to shoot, in one of the forms people know.
 
@@ -107,6 +124,9 @@ class Range(Section):
     from_um, to_um
         First and last distance from the lens, the last up to ``math.inf``: for a lens whose file
         tells distances.
+    search
+        The ends are found by looking before the first slice is shot; ``range: auto`` searches
+        everywhere that the axis may go.
     """
 
     near_um: Length | None = Field(alias="near", default=None)
@@ -118,17 +138,25 @@ class Range(Section):
     positions_um: tuple[Length, ...] | None = Field(alias="positions", default=None)
     from_um: Length | None = Field(alias="from", default=None, gt=0)
     to_um: Distance | None = Field(alias="to", default=None, gt=0)
+    search: SearchRange | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _found_by_itself(cls, value: object) -> object:
+        return {"search": {}} if value == "auto" else value
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:
         given = {name.removesuffix("_um") for name in self.model_fields_set}
         forms = (
             *({"near", "far"}, {"around", "span"}, {"around", "above", "below"}),
-            *({"from", "to"}, {"positions"}),
+            *({"from", "to"}, {"positions"}, {"search"}),
         )
         if given not in forms:
             keys = ", ".join(f"'{key}'" for key in type(self)._in_file_order(given)) or "nothing"
             raise ValueError(f"needs {_FORMS}; got {keys}")
+        if self.search is not None:
+            return self
         if self.positions_um is not None:
             self._check_positions(self.positions_um)
         elif self.from_um is not None and self.to_um is not None:
@@ -365,6 +393,11 @@ class Protocol(Section):
                 f"prove; plan more overlap or lower minimum_overlap",
             )
         return self
+
+    def with_range(self, near_um: float, far_um: float) -> Self:
+        """The same protocol with a range that has been found."""
+        found = Range.model_validate({"near_um": near_um, "far_um": far_um})
+        return self.model_copy(update={"range": found})
 
     @property
     def _given(self) -> set[str]:

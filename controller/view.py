@@ -15,6 +15,8 @@ from typing import Any
 #: What a run is busy with after each event, in the words of ``states.State``.
 _DOING = {
     "started": "preparing",
+    "search_began": "searching",
+    "planned": "preparing",
     "resumed": "preparing",
     "homed": "moving",
     "moved": "settling",
@@ -124,6 +126,17 @@ class RunView:
     def __post_init__(self) -> None:
         for number, planned in enumerate(self.plan["slices"], 1):
             self.slices[number] = SliceView(number, planned["target_um"], planned["dof_um"])
+
+    def _on_looked(self, fields: Mapping[str, Any]) -> None:
+        self.position_um = fields["position_um"]
+
+    def _on_planned(self, fields: Mapping[str, Any]) -> None:
+        """A range that was searched for has become slices."""
+        self.plan = {**self.plan, "near_um": fields["near_um"], "far_um": fields["far_um"]}
+        self.slices = {
+            number: SliceView(number, target_um, dof_um, changed=self.entries)
+            for number, (target_um, dof_um) in enumerate(fields["slices"], 1)
+        }
 
     @property
     def done(self) -> int:

@@ -15,6 +15,7 @@ from controller.bracket.camera import BracketingCamera
 from controller.cli.caring import cared_for
 from controller.cli.control import commanded
 from controller.cli.display import RunDisplay
+from controller.cli.finding import look_for
 from controller.cli.logs import logged
 from controller.cli.service import Service
 from controller.cli.status import RunStatus
@@ -52,6 +53,8 @@ class Job:
         How far the run had come before it was interrupted; ``None`` for a new one.
     accept_scene
         Go on although specimen or camera are not where they were.
+    searched
+        Whether its range has just been searched for, so that its journal is begun.
     """
 
     folder: Path
@@ -60,6 +63,7 @@ class Job:
     plan: Plan
     progress: Progress | None = None
     accept_scene: bool = False
+    searched: bool = False
 
 
 def carry_out(job: Job, console: Console, as_json: bool) -> None:
@@ -88,7 +92,11 @@ def shoot(
     RunEnd, dict
         How it ended, and the manifest.
     """
-    end = _walk(job, instrument, service, console)
+    end = None
+    if not job.plan.slices:
+        job, end = look_for(job, instrument, console)
+    if end is None:
+        end = _walk(job, instrument, service, console)
     manifest = build_manifest(read_journal(job.folder / JOURNAL))
     write_whole(job.folder / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False))
     _report(job.folder, console)
@@ -125,13 +133,14 @@ def _walk(job: Job, instrument: Instrument, service: Service, console: Console) 
             journal.listen(listener.heard)
         if isinstance(instrument.clock, WorldClock):
             instrument.clock.on_wait = service.beat
-        journal.append(
-            "resumed" if resumed else "started",
-            run=job.folder.name,
-            specimen=job.wanted.specimen.model_dump(mode="json"),
-            slices=slices,
-            bench=instrument.bench_address,
-        )
+        if not job.searched:
+            journal.append(
+                "resumed" if resumed else "started",
+                run=job.folder.name,
+                specimen=job.wanted.specimen.model_dump(mode="json"),
+                slices=slices,
+                bench=instrument.bench_address,
+            )
         runner = Runner(
             job.plan,
             job.wanted.camera_settings,

@@ -15,6 +15,7 @@ from controller.advise import Advice, advise
 from controller.cli.bands import draw_bands
 from controller.cli.messages import message_console
 from controller.cli.rigs import RIG_HELP, choose_rig
+from controller.finding.where import describe, make_search
 from controller.instrument import load_rig
 from controller.plan import Plan, PlannedSlice, make_plan
 from controller.protocol import load_protocol
@@ -52,6 +53,11 @@ def plan(
     wanted, instrument = load_protocol(protocol), load_rig(rig_path)
     if advise_aperture:
         _print_advice(advise(wanted, instrument, widest, smallest), as_json)
+        return
+    if wanted.range.search is not None:
+        search = make_search(wanted, instrument)
+        in_words = describe(search, wanted, instrument)
+        typer.echo(json.dumps({"search": search.to_dict()}, indent=2) if as_json else in_words)
         return
     made = make_plan(wanted, instrument)
     if as_json:

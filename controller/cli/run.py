@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from controller.cli.finding import plan_to_begin, write_plan
 from controller.cli.identifying import settle_specimen
 from controller.cli.job import Job, carry_out
 from controller.cli.messages import message_console
@@ -17,7 +17,7 @@ from controller.document import load_document
 from controller.errors import PlanError
 from controller.instrument import load_rig
 from controller.journal import create_run_folder, write_whole
-from controller.plan import Plan, make_plan
+from controller.plan import Plan
 from controller.protocol import Protocol
 from controller.quantity import format_duration, format_size
 
@@ -51,7 +51,7 @@ def run(
     rig_path = choose_rig(rig, console)
     wanted = load_document(protocol, Protocol)
     instrument = load_rig(rig_path)
-    plan = make_plan(wanted, instrument)
+    plan = plan_to_begin(wanted, instrument)
     check_disk_space(out, plan)
     settled = settle_specimen(protocol, wanted, specimen, instrument, out, console)
     wanted = settled.wanted
@@ -61,12 +61,14 @@ def run(
     else:
         write_whole(folder / "protocol.yaml", settled.text)
     shutil.copyfile(rig_path, folder / "rig.yaml")
-    write_whole(folder / "plan.json", json.dumps(plan.to_dict(), indent=2))
-    console.print(
+    write_plan(folder, plan)
+    planned = (
         f"{len(plan.slices)} slices planned, about {format_duration(plan.duration_s)} of the "
-        f"instrument's time; run folder {folder}",
-        markup=False,
+        f"instrument's time"
+        if plan.slices
+        else "the specimen is looked for first"
     )
+    console.print(f"{planned}; run folder {folder}", markup=False)
     carry_out(Job(folder, wanted, instrument, plan), console, as_json)
 
 

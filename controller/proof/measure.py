@@ -66,8 +66,13 @@ class Measurement:
     tile_px: int
 
 
-def measure(path: Path) -> Measurement:
+def measure(path: Path, widest_px: int | None = None) -> Measurement:
     """Read and measure a frame.
+
+    Parameters
+    ----------
+    widest_px
+        Wider frames are reduced to this width first.
 
     Raises
     ------
@@ -75,6 +80,9 @@ def measure(path: Path) -> Measurement:
         It cannot be decoded to its last pixel, or is too small to be judged.
     """
     luma = _read_luma(path)
+    if widest_px is not None and luma.shape[1] > widest_px:
+        size = (widest_px, round(luma.shape[0] * widest_px / luma.shape[1]))
+        luma = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.uint8)
     height, width = luma.shape
     tile_px = tile_size_px(width)
     rows, columns = height // tile_px, width // tile_px

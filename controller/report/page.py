@@ -146,7 +146,7 @@ def _specimen(record: Record) -> list[tuple[str, str]]:
 def _settings(record: Record) -> list[tuple[str, str]]:
     rows = [(name.replace("_", " "), str(v)) for name, v in record.manifest["settings"].items()]
     plan = record.plan
-    if plan:
+    if plan and plan["slices"]:
         optics = plan["slices"][0]
         rows += [
             ("range", f"{_place(plan['near_um'])} to {_place(plan['far_um'])}"),

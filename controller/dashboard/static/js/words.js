@@ -52,6 +52,7 @@ const ENDS = {
 const BUSY = {
   starting: ["Starting", "work"],
   preparing: ["Getting ready", "work"],
+  searching: ["Looking for the specimen", "work"],
   finishing: ["Finishing the picture", "work"],
   paused: ["Paused", "wait"],
   recovering: ["Putting it right", "bad"],

@@ -1,0 +1,1 @@
+"""Finding the range: where the specimen begins and ends, from looks through the lens."""
