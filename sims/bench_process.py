@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ from sims.bodies.makers import make_responder
 from sims.cable import Cable
 from sims.firmware_process import FirmwareProcess
 from sims.ptpip import PtpIpServer
-from sims.world import World, build_body, build_scene
+from sims.stage import StageThread
+from sims.tray import Tray
+from sims.world import World, build_body, build_scene, build_tray_scene
 
 #: A press is latched by the board, so that one between two looks is not missed.
 _LOOK_AT_CABLE_S = 0.002
@@ -57,8 +60,12 @@ class WorldProcess:
         scene = build_scene(rig, rig.bench)
         # Drawn now, or the first exposure would wait for it while the world's time runs on.
         scene.truth(rig.bench.specimen.near_um)
-        self._world = World(scene, self._clock, rig.bench.vibration, carriage, rig.bench.diary)
-        self._body = build_body(rig, rig.bench, self._world)
+        world = World(scene, self._clock, rig.bench.vibration, carriage, rig.bench.diary)
+        self._body = build_body(rig, rig.bench, world)
+        self._stage: StageThread | None = None
+        if rig.stage is not None:
+            world = self._with_stage(rig, rig.bench, world)
+        self._body.world = self._world = world
         self._camera = PtpIpServer(make_responder(self._body)).start()
         self._card: Path | None = None
         self._cable: Cable | None = None
@@ -77,6 +84,17 @@ class WorldProcess:
             "unplug_camera": self._unplug_camera,
             "end": self._end,
         }
+
+    def _with_stage(self, rig: Rig, options: SimulatedBench.Options, world: World) -> World:
+        stage = self._stage = StageThread(self._clock, options.tray, lambda: tray.arrive())
+        tray = Tray(
+            options.tray,
+            stage.place_um,
+            lambda number: build_tray_scene(rig, options, number),
+            self._body.faults,
+        )
+        stage.start()
+        return replace(world, tray=tray if options.tray else None)
 
     def serve(self) -> None:
         """Announce the world and answer until it ends."""
@@ -99,6 +117,8 @@ class WorldProcess:
             cable.join()
             listener.close()
             self._camera.stop()
+            if self._stage is not None:
+                self._stage.close()
             if self._rail is not None:
                 self._rail.close()
             shutil.rmtree(self._folder)
@@ -112,6 +132,8 @@ class WorldProcess:
         ports = {"camera": camera}
         if self._rail is not None:
             ports["rail"] = self._rail.port
+        if self._stage is not None:
+            ports["stage"] = self._stage.port
         facts = {
             "ports": ports,
             "time_scale": self._clock.time_scale,
@@ -156,6 +178,8 @@ class WorldProcess:
             state["carriage_um"] = self._rail.carriage.position_um(self._clock.now())
         if self._body.lens is not None:
             state["plane_um"] = self._body.lens.state.plane_um
+        if self._stage is not None:
+            state["stage_um"] = self._stage.place_um()
         return state
 
     def _camera_fault(self, action: str, reason: str = "GENERAL", **fault: Any) -> dict[str, Any]:
@@ -175,7 +199,9 @@ class WorldProcess:
 
 def _load(path: Path) -> Rig:
     sections = json.loads(path.read_text())
-    for name in ("camera", "axis", "bench"):
+    for name in ("camera", "axis", "stage", "bench"):
+        if sections[name] is None:
+            continue
         options = import_driver(sections[name]["driver"]).Options
         sections[name] = options.model_validate(sections[name])
     return Rig.model_validate(sections)

@@ -136,6 +136,11 @@ class GrblMachine:
         """How far a carriage truly is from its home switch."""
         return self._from_switch[axis]
 
+    @property
+    def is_moving(self) -> bool:
+        """Whether any carriage is under way; homing counts."""
+        return self._motion is not None or self._homes_until_s is not None
+
     def run_until(self, world_s: float) -> None:
         """Live up to an instant of world time, seconds."""
         self.now_s = max(self.now_s, world_s)

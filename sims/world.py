@@ -22,6 +22,7 @@ from sims.landscape import Landscape, LandscapeOptions
 from sims.scene import Scene, SceneOptions
 from sims.screen import Screen
 from sims.target import leaning_ruling
+from sims.tray import Lying, Tray
 
 #: How often an exposure looks at where the carriage is; enough for motion blur, cheap to render.
 _LOOKS = 5
@@ -102,6 +103,8 @@ class WorldSection(BenchSection):
         How the instrument trembles after a move.
     body
         Whose camera it is.
+    tray
+        Specimens that a stage brings under the lens, instead of the one; each looks different.
     set_by_hand
         What somebody has set at the body's dials, by canonical name: for a camera on the rail's
         cable, which nobody else can set.
@@ -112,6 +115,7 @@ class WorldSection(BenchSection):
     landscape: bool = False
     vibration: VibrationSection = VibrationSection()
     body: Maker = "nikon"
+    tray: tuple[Lying, ...] = ()
     set_by_hand: dict[str, str] = Field(default_factory=dict)
 
 
@@ -130,7 +134,10 @@ class World:
     carriage
         What the camera stands on; ``None`` when it stands still and its lens moves the plane.
     diary
-        Takes a line for each exposure: its number and the true position of the plane in focus.
+        Takes a line for each exposure: its number and the true position of the plane in focus;
+        with a tray the number of the specimen too, from 0.
+    tray
+        What the scene changes with; ``None`` where one specimen stays.
     """
 
     scene: Scene | Landscape
@@ -138,6 +145,7 @@ class World:
     vibration: VibrationSection
     carriage: Carriage | None = None
     diary: Path | None = None
+    tray: Tray | None = None
 
     @cached_property
     def screen(self) -> Screen:
@@ -157,9 +165,13 @@ class World:
             assert self.carriage is not None, "a camera without a lens of its own needs a carriage"
             position_um = self.carriage.position_um(times_s[_LOOKS // 2])
             offsets_um = [self._offset_um(at_s, position_um) for at_s in times_s]
+        scene, specimen = self.scene, ""
+        if self.tray is not None:
+            number, scene = self.tray.scene()
+            specimen = str(number)
         if self.diary is not None and light.number != LIVE_VIEW:
             with self.diary.open("a") as diary:
-                print(light.number, position_um, file=diary)
+                print(light.number, position_um, *specimen.split(), file=diary)
         if light.number == LIVE_VIEW and isinstance(self.scene, Scene):
             return self.screen.render(
                 position_um,
@@ -170,7 +182,7 @@ class World:
                 breathing=breathing,
                 quality=light.jpeg_quality,
             )
-        return self.scene.render(
+        return scene.render(
             position_um,
             f_number=light.f_number or _UNREAD_F_NUMBER,
             iso=light.iso,
@@ -226,6 +238,20 @@ def build_scene(rig: Rig, world: WorldSection) -> Scene | Landscape:
         world.specimen.far_um,
     )
     return Scene(scene.options, plate)
+
+
+def build_tray_scene(rig: Rig, world: WorldSection, number: int) -> Scene:
+    """The scene of one specimen of the tray, from 0."""
+    lying = world.tray[number]
+    one = world.model_copy(
+        update={
+            "seed": world.seed + number,
+            "specimen": SpecimenSection(near=lying.near_um, far=lying.far_um),
+        }
+    )
+    scene = build_scene(rig, one)
+    assert isinstance(scene, Scene), "a tray holds specimens, not landscapes"
+    return scene
 
 
 def write_truth(rig: Rig, position_um: float, f_number: float, folder: Path) -> None:

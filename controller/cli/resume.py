@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from controller.cli.job import Job, carry_out
+from controller.cli.campaign.begin import WORK, resume_campaign
+from controller.cli.job import carry_out
 from controller.cli.messages import message_console
-from controller.document import load_document
-from controller.errors import JournalError
-from controller.instrument import Rig, load_rig
-from controller.journal import JOURNAL, Entry, read_journal
-from controller.plan import make_plan
-from controller.protocol import Protocol
-from controller.resume import read_progress
+from controller.cli.taking_up import begun_in, take_up, tell_progress
+from controller.instrument import Rig
+from controller.journal import Entry
 from controller.states import FinishReason
 
 
 def resume(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="the run folder")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="the run's folder, or a campaign's")],
     accept_scene: Annotated[
         bool,
         typer.Option("--accept-scene", help="go on although specimen or camera have moved"),
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="print the manifest instead of the folder")
+        bool,
+        typer.Option("--json", help="print the manifest, or a campaign's totals"),
     ] = False,
 ) -> None:
-    """Continue an interrupted run: no slice lost, none twice.
+    """Continue an interrupted run or campaign: no slice lost, none twice.
 
     Works after a crash, a kill, a power cut or a stop. The axis is homed anew; frames that are
     done are checked by their hashes and stay; an exposure that was under way is adopted when its
@@ -40,33 +38,21 @@ def resume(
     Examples:
 
       macrorail resume runs/20261122-200000-beetle
+
+      macrorail resume runs/20261122-200000-tray-7
     """
     console = message_console()
-    for name in ("protocol.yaml", "rig.yaml", "plan.json"):
-        if not (run / name).is_file():
-            raise JournalError(f"{run} is no run folder: it has no {name}")
-    wanted = load_document(run / "protocol.yaml", Protocol)
-    rig = load_rig(run / "rig.yaml")
-    plan = make_plan(wanted, rig)
-    if json.loads((run / "plan.json").read_text()) != json.loads(json.dumps(plan.to_dict())):
-        raise JournalError(
-            f"{run / 'plan.json'} is not what this macrorail plans from the run's protocol and "
-            f"rig; resume it with the version that began it, or stack what there is with "
-            f"'macrorail stack {run}'"
-        )
-    entries = read_journal(run / JOURNAL) if (run / JOURNAL).exists() else []
+    if (run / WORK).is_file():
+        resume_campaign(run, console, as_json)
+        return
+    begun, entries = begun_in(run)
     if entries and entries[-1].fields.get("reason") == FinishReason.COMPLETED.value:
         console.print("This run is complete; there is nothing to resume.")
         typer.echo(run)
         return
-    progress = read_progress(plan, entries, run)
-    console.print(
-        f"{len(progress.counted)} slice(s) are done and whole, "
-        f"{len(progress.targets)} are still to be shot"
-        + ("; one frame that was on its way is adopted" if progress.orphan else "")
-    )
-    job = Job(run, wanted, _same_world(rig, entries), plan, progress, accept_scene)
-    carry_out(job, console, as_json)
+    job = take_up(begun, entries, accept_scene)
+    tell_progress(job, console)
+    carry_out(replace(job, rig=_same_world(job.rig, entries)), console, as_json)
 
 
 def _same_world(rig: Rig, entries: list[Entry]) -> Rig:

@@ -1,0 +1,219 @@
+"""``run`` and ``resume`` of a campaign: its folder, its journal, its instrument, its walk."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from controller.campaign.forecast import Forecast, forecast
+from controller.campaign.progress import Progress
+from controller.campaign.report import write_campaign_report
+from controller.campaign.walk import UnfinishedCampaign, Walk
+from controller.campaign.work import Work, load_work
+from controller.cli.campaign.desk import Desk
+from controller.cli.campaign.hands import CampaignHands
+from controller.cli.service import Service
+from controller.cli.signals import stopped_by_signals
+from controller.clock import WorldClock
+from controller.errors import JournalError, MacrorailError, PlanError
+from controller.identity.registrar import Registrar
+from controller.instrument import Rig, load_rig
+from controller.journal import JOURNAL, Entry, Journal, read_journal, write_whole
+from controller.news import News
+from controller.quantity import format_duration, format_length, format_size
+from controller.rig import Instrument, connect
+
+#: What makes a folder a campaign's.
+WORK = "campaign.json"
+_LISTING = "specimens.csv"
+
+
+def begin_campaign(path: Path, rig_path: Path, out: Path, console: Console, as_json: bool) -> None:
+    """Shoot a campaign into a new folder; prints the folder.
+
+    Raises
+    ------
+    MacrorailError
+        What stopped it, or ``UnfinishedCampaign`` when something is in quarantine.
+    """
+    work, rig = load_work(path), load_rig(rig_path)
+    expected = forecast(work, rig)
+    settings = work.identity_settings
+    if settings is not None and work.places_without_id:
+        Registrar(settings, path.parent, _given(work)).check_places(work.places_without_id)
+    _check_disk(out, expected)
+    folder = _create_folder(out, work.id)
+    shutil.copyfile(path, folder / "campaign.yaml")
+    shutil.copyfile(rig_path, folder / "rig.yaml")
+    if settings is not None and settings.listing is not None:
+        shutil.copyfile(path.parent / settings.listing, folder / _LISTING)
+        work = work.with_listing(_LISTING)
+    write_whole(folder / WORK, json.dumps(work.to_dict(), indent=1, ensure_ascii=False))
+    console.print(
+        f"{len(work.items)} stacks of {expected.shutter} slices planned, about "
+        f"{format_duration(expected.duration_s)} of the instrument's time and "
+        f"{format_size(expected.size_bytes)}; campaign folder {folder}",
+        markup=False,
+    )
+    _carry_out(folder, work, rig, [], console, as_json)
+
+
+def resume_campaign(folder: Path, console: Console, as_json: bool) -> None:
+    """Go on with a campaign, whatever interrupted it.
+
+    Raises
+    ------
+    MacrorailError
+        As :func:`begin_campaign`.
+    """
+    work, entries = read_campaign(folder)
+    rig = load_rig(folder / "rig.yaml")
+    progress = Progress.of(work, entries)
+    totals = progress.to_dict()
+    console.print(
+        f"{totals['done']} of {totals['stacks']} stacks are done, {totals['quarantined']} are in "
+        f"quarantine, {totals['left']} are left",
+        markup=False,
+    )
+    if not progress.left:
+        typer.echo(json.dumps(totals) if as_json else str(folder))
+        return
+    if rig.bench is not None and progress.bench and Path(progress.bench).exists():
+        bench = rig.bench.model_copy(update={"address": progress.bench})
+        rig = rig.model_copy(update={"bench": bench})
+    _carry_out(folder, work, rig, entries, console, as_json)
+
+
+def read_campaign(folder: Path) -> tuple[Work, list[Entry]]:
+    """A campaign's work and its journal.
+
+    Raises
+    ------
+    JournalError
+        Not a campaign folder, or a damaged one.
+    """
+    try:
+        work = Work.from_dict(json.loads((folder / WORK).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise JournalError(f"{folder / WORK} cannot be read: {error}") from error
+    journal = folder / JOURNAL
+    return work, read_journal(journal) if journal.exists() else []
+
+
+def _carry_out(
+    folder: Path, work: Work, rig: Rig, entries: list[Entry], console: Console, as_json: bool
+) -> None:
+    progress = Progress.of(work, entries)
+    error: MacrorailError | None = None
+    with (
+        connect(rig, log_folder=folder) as instrument,
+        closing(Service()) as service,
+        closing(Journal(folder / JOURNAL, instrument.clock.now, resume=bool(entries))) as journal,
+        _news(folder, rig, journal),
+        stopped_by_signals(instrument.clock),
+    ):
+        journal.listen(progress.heard)
+        if isinstance(instrument.clock, WorldClock):
+            instrument.clock.on_wait = service.beat
+        event = "went_on" if entries else "begun"
+        journal.append(
+            event, campaign=work.id, stacks=len(work.items), bench=instrument.bench_address
+        )
+        try:
+            _walk(folder, work, rig, instrument, progress, journal, service, console)
+        except MacrorailError as caught:
+            error = caught
+        finished = error is None or isinstance(error, UnfinishedCampaign)
+        journal.append(
+            "finished" if finished and not progress.left else "stopped",
+            **progress.to_dict(),
+            message="" if error is None else str(error),
+        )
+    report = write_campaign_report(folder)
+    console.print(f"Report: {report}", markup=False)
+    totals = progress.to_dict()
+    console.print(
+        f"{totals['done']} of {totals['stacks']} stacks are done, {totals['quarantined']} are in "
+        f"quarantine, {totals['left']} are left"
+        + (f"; go on with: macrorail resume {folder}" if totals["left"] else ""),
+        markup=False,
+    )
+    typer.echo(json.dumps(totals) if as_json else str(folder))
+    if error is not None:
+        raise error
+
+
+def _walk(
+    folder: Path,
+    work: Work,
+    rig: Rig,
+    instrument: Instrument,
+    progress: Progress,
+    journal: Journal,
+    service: Service,
+    console: Console,
+) -> None:
+    settings, registrar = work.identity_settings, None
+    if settings is not None and work.places_without_id:
+        taken = (one["id"] for one in progress.specimens.values())
+        registrar = Registrar(settings, folder, taken)
+    desk = Desk(instrument.clock, console, journal.append, progress, rig.unattended.pause_at_most_s)
+    with closing(desk):
+        desk.serve(folder)
+        hands = CampaignHands(
+            folder, work, rig, instrument, desk, journal.append, service, console, registrar
+        )
+        Walk(work, progress, journal.append, hands, desk.check).run()
+
+
+@contextmanager
+def _news(folder: Path, rig: Rig, journal: Journal) -> Iterator[None]:
+    """Tell whoever the rig names what the campaign asks for and what goes wrong."""
+    if not rig.unattended.notify:
+        yield
+        return
+    with closing(News(folder, rig.unattended.notify)) as news:
+        journal.listen(news.heard)
+        yield
+
+
+def _given(work: Work) -> set[str]:
+    return {item.specimen["id"] for item in work.items if "id" in item.specimen}
+
+
+def _check_disk(out: Path, expected: Forecast) -> None:
+    there = next(folder for folder in (out, *out.resolve().parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    if expected.size_bytes > free:
+        raise PlanError(
+            f"{out} has {format_size(free)} free, the campaign needs about "
+            f"{format_size(expected.size_bytes)}; make room or choose another disk with --out"
+        )
+
+
+def _create_folder(out: Path, name: str) -> Path:
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    try:
+        for suffix in ("", *(f"-{n}" for n in range(2, 100))):
+            folder = out / f"{stamp}-{name}{suffix}"
+            if not folder.exists():
+                folder.mkdir(parents=True)
+                return folder
+    except OSError as error:
+        raise JournalError(f"{out}: cannot make a campaign folder there: {error}") from error
+    raise JournalError(f"{out}: a hundred campaigns {name} began in this very second")
+
+
+def tell_wear(expected: Forecast) -> str:
+    """The wear in words."""
+    return (
+        f"{expected.shutter} shutter actuations and {format_length(expected.rail_um)} of rail "
+        f"travel"
+    )
