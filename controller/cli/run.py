@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from controller.cli.finding import plan_to_begin, write_plan
+from controller.campaign.work import is_campaign
+from controller.cli.campaign.begin import begin_campaign
 from controller.cli.identifying import settle_specimen
 from controller.cli.job import Job, carry_out
 from controller.cli.messages import message_console
@@ -23,7 +25,10 @@ from controller.quantity import format_duration, format_size
 
 
 def run(
-    protocol: Annotated[Path, typer.Argument(help="what to shoot (YAML)", metavar="PROTOCOL")],
+    protocol: Annotated[
+        Path,
+        typer.Argument(help="what to shoot: a protocol or a campaign (YAML)", metavar="PROTOCOL"),
+    ],
     rig: Annotated[Path | None, typer.Option(help=RIG_HELP)] = None,
     out: Annotated[Path, typer.Option(help="where run folders are made")] = Path("runs"),
     specimen: Annotated[
@@ -31,10 +36,11 @@ def run(
         typer.Option(metavar="ID", help="which specimen it is, instead of what the protocol says"),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="print the manifest instead of the folder")
+        bool,
+        typer.Option("--json", help="print the manifest, or a campaign's totals"),
     ] = False,
 ) -> None:
-    """Shoot a stack unattended and fuse it; prints the run folder.
+    """Shoot a stack unattended and fuse it, or a campaign of many; prints the folder.
 
     Nothing moves before protocol, plan, limits, disk space and devices are checked. Ctrl-C stops
     the axis, keeps every finished slice and closes the run properly.
@@ -46,9 +52,14 @@ def run(
       macrorail run beetle.yaml --rig lab.yaml --out /data/runs
 
       macrorail run beetle.yaml --rig lab.yaml --specimen NHM-1234
+
+      macrorail run tray.yaml --rig lab.yaml
     """
     console = message_console()
     rig_path = choose_rig(rig, console)
+    if is_campaign(protocol):
+        begin_campaign(protocol, rig_path, out, console, as_json)
+        return
     wanted = load_document(protocol, Protocol)
     instrument = load_rig(rig_path)
     plan = plan_to_begin(wanted, instrument)
