@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from controller.advise import Advice, advise
+from controller.campaign.work import is_campaign
 from controller.cli.bands import draw_bands
+from controller.cli.campaign.planning import plan_campaign
 from controller.cli.messages import message_console
 from controller.cli.rigs import RIG_HELP, choose_rig
 from controller.finding.where import describe, make_search
@@ -26,7 +28,10 @@ _ROWS_AT_THE_END = 5
 
 
 def plan(
-    protocol: Annotated[Path, typer.Argument(help="what to shoot (YAML)", metavar="PROTOCOL")],
+    protocol: Annotated[
+        Path,
+        typer.Argument(help="what to shoot: a protocol or a campaign (YAML)", metavar="PROTOCOL"),
+    ],
     rig: Annotated[Path | None, typer.Option(help=RIG_HELP)] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="print the plan as JSON, every slice")
@@ -48,8 +53,13 @@ def plan(
       macrorail plan beetle.yaml --rig lab.yaml --json
 
       macrorail plan beetle.yaml --rig lab.yaml --advise
+
+      macrorail plan tray.yaml --rig lab.yaml
     """
     rig_path = choose_rig(rig, message_console())
+    if is_campaign(protocol):
+        plan_campaign(protocol, rig_path, as_json)
+        return
     wanted, instrument = load_protocol(protocol), load_rig(rig_path)
     if advise_aperture:
         _print_advice(advise(wanted, instrument, widest, smallest), as_json)
