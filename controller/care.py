@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from controller.commands import Commands
@@ -22,6 +23,8 @@ class Care:
         World time after which a pause ends the run.
     scene
         Compares frames after an interruption; ``None`` trusts the scene.
+    alarm
+        Told why a run stands still whose folder can take nothing any more, not even that.
     park
         Whether the axis goes far from the specimen in the end, or holds where it is.
     """
@@ -30,4 +33,5 @@ class Care:
     watches: tuple[Watch, ...] = ()
     pause_at_most_s: float = 12 * 3600.0
     scene: SceneCheck | None = None
+    alarm: Callable[[str], None] = lambda _: None
     park: bool = False

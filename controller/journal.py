@@ -74,14 +74,8 @@ class Journal:
             self._file = path.open("r+b" if resume else "xb", buffering=0)
         except OSError as error:
             raise JournalError(f"{path}: cannot open the journal: {error.strerror}") from error
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._file.close()
-            raise JournalError(
-                f"{path}: another macrorail is at work in this run folder; stop it first"
-            ) from error
         self.path = path
+        self._lock()
         self._length = 0
         self._end = 0
         self._torn = False
@@ -124,6 +118,8 @@ class Journal:
         """
         entry = Entry(self._length + 1, round(self._now() - self._start_s, 6), event, fields)
         line = _encode(entry)
+        if self._file.closed:
+            raise JournalError(f"{self.path}: the journal is closed, so ({event}) is not written")
         try:
             if self._torn:
                 self._cut()
@@ -148,6 +144,40 @@ class Journal:
         left = memoryview(line)
         while left:
             left = left[self._file.write(left) :]
+
+    def renew(self) -> None:
+        """Open the file anew: what was open before a folder went away leads nowhere any more.
+
+        Raises
+        ------
+        JournalError
+            It is not there, another controller has it, or it lacks what was written.
+        """
+        # First, or our own lock would keep us out.
+        with suppress(OSError):
+            self._file.close()
+        try:
+            self._file = self.path.open("r+b", buffering=0)
+            self._lock()
+            kept = self._file.read()[: self._end]
+            if len(kept) < self._end or kept.count(b"\n") != self._length:
+                self._file.close()
+                raise JournalError(
+                    f"{self.path}: {self._length} entries were written, and they are no longer "
+                    f"there; see whether the right folder is mounted, then resume the run"
+                )
+            self._cut()
+        except OSError as error:
+            raise JournalError(f"{self.path}: cannot open the journal: {error.strerror}") from error
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise JournalError(
+                f"{self.path}: another macrorail is at work in this run folder; stop it first"
+            ) from error
 
     def close(self) -> None:
         """Close the file; safe to call twice."""

@@ -65,6 +65,10 @@ class News:
         if message is not None:
             self._put(message)
 
+    def alarm(self, why: str) -> None:
+        """Tell why a run stands still that cannot even write it down; returns at once."""
+        self._put(Message(f"{self._run.name} is paused", why, "warning"))
+
     def close(self) -> None:
         """Wait for the last message, but not for long. Safe to call twice."""
         self._put(None)

@@ -119,11 +119,11 @@ class Policy:
 _AXIS, _CAMERA, _STORAGE = Part.AXIS, Part.CAMERA, Part.STORAGE
 _RETRY, _RECOVER, _PAUSE = Remedy.RETRY, Remedy.RECOVER, Remedy.PAUSE
 _FINISH, _STOP = Remedy.FINISH, Remedy.STOP
-#: Two seconds, then four ... a minute: time to push a plug back in.
-_PATIENTLY = (Step(_RECOVER, 6, 2.0),)
 _SOME_TIMES = (Step(_RECOVER, 3, 1.0),)
 #: A minute, then two ... half an hour: time for a hand to come.
 _UNTIL_SOMEBODY_COMES = Step(_PAUSE, 6, 60.0)
+#: Two seconds, then four ... a minute: time to push a plug back in. Then somebody is called.
+_PATIENTLY = (Step(_RECOVER, 6, 2.0), _UNTIL_SOMEBODY_COMES)
 _AT_FIRST = frozenset({State.PREPARING})
 
 TABLE: tuple[Policy, ...] = (
@@ -162,7 +162,7 @@ TABLE: tuple[Policy, ...] = (
     # The folder is full or gone: nothing is lost while nothing is shot.
     Policy(_STORAGE, StorageError, (_UNTIL_SOMEBODY_COMES,), _STOP),
     Policy(_STORAGE, FrameError, (Step(_RETRY, 2), Step(_RECOVER, 1, 1.0)), _FINISH),
-    Policy(_STORAGE, JournalError, (), _STOP),
+    Policy(_STORAGE, JournalError, (_UNTIL_SOMEBODY_COMES,), _STOP),
     # A stacker that dies is started again with the frames on disk; this is what is left then.
     Policy(Part.STACKER, StackError, (), _STOP),
     Policy(Part.SCENE, SceneMoved, (), _STOP),

@@ -43,6 +43,7 @@ from controller.interfaces import (
 from controller.journal import Journal
 from controller.judging import Judging
 from controller.overlap import Band, Coverage, missing_positions, prove
+from controller.patience import Patience
 from controller.pausing import Pauses
 from controller.plan import Plan
 from controller.policies import Part
@@ -136,13 +137,9 @@ class Runner:
             self._note,
             self._progress.found_settings,
         )
-        self._remedies = Remedies(
-            self._machine,
-            clock,
-            self._devices,
-            Pauses(self._commands, care.watches, clock, care.pause_at_most_s),
-            self._note,
-        )
+        pauses = Pauses(self._commands, care.watches, clock, care.pause_at_most_s)
+        self._patience = Patience(journal, self._machine, pauses, care.alarm)
+        self._remedies = Remedies(self._machine, clock, self._devices, pauses, self._note)
         self._scene: SceneProof | None = None
         if care.scene is not None:
             checks = frames.parent / "checks"
@@ -487,6 +484,7 @@ class Runner:
 
     def _cut_short(self, error: MacrorailError) -> RunEnd:
         """Axis at rest first, then take in the frame that was on its way."""
+        self._patience.over = True
         halt = self._axis.halt if self._commands.is_emergency else self._axis.stop
         for act in (halt, self._take_in):
             try:
@@ -507,6 +505,7 @@ class Runner:
 
     def _make_safe(self, end: RunEnd) -> None:
         """Release both devices and close the journal's account."""
+        self._patience.over = True
         # After a fault of its own, or an operator's stop, the axis moves no more.
         may_park = end.state is State.DONE or end.reason is FinishReason.PAUSED_TOO_LONG
         troubles = self._devices.release(self._park and may_park)
@@ -553,11 +552,16 @@ class Runner:
 
     def _set_aside(self, target: Target) -> None:
         """Keep a rejected frame under another name: nothing is deleted, nothing overwritten."""
-        try:
-            for path in self._frames.glob(f"{target.number:04d}.*"):
-                path.rename(path.with_name(f"rejected-{path.stem}-{target.attempt}{path.suffix}"))
-        except OSError as error:
-            raise StorageError(f"{self._frames} cannot be written: {error.strerror}") from error
+
+        def rename() -> None:
+            try:
+                for path in self._frames.glob(f"{target.number:04d}.*"):
+                    aside = f"rejected-{path.stem}-{target.attempt}{path.suffix}"
+                    path.rename(path.with_name(aside))
+            except OSError as error:
+                raise StorageError(f"{self._frames} cannot be written: {error.strerror}") from error
+
+        self._patience.with_folder(rename)
 
     def _note(self, event: str, **fields: Any) -> None:
-        self._journal.append(event, **fields)
+        self._patience.with_folder(lambda: self._journal.append(event, **fields))

@@ -5,6 +5,7 @@ Each is a ``controller.interfaces.Watch``: it answers at once and never raises.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -41,6 +42,8 @@ class DiskWatch:
             free = shutil.disk_usage(self._folder).free
         except OSError as error:
             return f"{self._folder} cannot be reached: {error.strerror}"
+        if not os.access(self._folder, os.W_OK):
+            return f"{self._folder} is read-only; make it writable again"
         if free >= self._keep_free_bytes:
             return None
         return (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 
 from controller.care import Care
@@ -13,6 +14,8 @@ from controller.news import News
 from controller.scene_check import FrameComparison
 from controller.unattended import UnattendedSection
 from controller.watches import BatteryWatch, DiskWatch, QuestionWatch, SleepWatch
+
+_LOG = logging.getLogger("macrorail")
 
 
 @contextmanager
@@ -42,12 +45,21 @@ def cared_for(
         if wanted.ask is not None:
             question = QuestionWatch(wanted.ask, wanted.ask_every_s)
             watches = (*watches, closings.enter_context(closing(question)))
+        alarms: list[Callable[[str], None]] = [_LOG.error]
         if wanted.notify:
-            journal.listen(closings.enter_context(closing(News(folder, wanted.notify))).heard)
+            news = closings.enter_context(closing(News(folder, wanted.notify)))
+            journal.listen(news.heard)
+            alarms.append(news.alarm)
+
+        def alarm(why: str) -> None:
+            for tell in alarms:
+                tell(why)
+
         yield Care(
             commands=commands,
             watches=watches,
             pause_at_most_s=wanted.pause_at_most_s,
             scene=None if accept_scene else FrameComparison(folder / "scene.log"),
+            alarm=alarm,
             park=wanted.park == "start",
         )

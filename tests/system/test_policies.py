@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from controller.errors import (
     SceneMoved,
     StackError,
 )
+from controller.journal import Journal
 from controller.policies import LONGEST_SERIES, TABLE, Judge, Part, Policy, Remedy, policy_for
 from controller.states import FINAL, FinishReason, State
 from tests.faulty import Failing
@@ -179,14 +181,24 @@ def test_what_cannot_be_fused_stops_with_all_frames_on_disk(tmp_path: Path) -> N
     assert policy_for(Part.STACKER, StackError(""), State.FINISHING).last is Remedy.STOP
 
 
-def test_a_journal_that_cannot_be_written_stops(tmp_path: Path) -> None:
-    def full(entry: Any) -> None:
-        if entry.event == "intent" and entry.fields["slice"] == 3:
-            raise JournalError("made to fail")
+def test_a_journal_that_cannot_be_written_for_ever_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its remedies one by one: tests/system/test_folder_gone.py."""
+    [policy] = [p for p in TABLE if p.fault is JournalError]
+    write = Journal._write
 
-    run = VirtualRun(tmp_path / "run", RAIL, SHORT, listen=full)
+    def full(journal: Journal, line: bytes) -> None:
+        if b'"event": "intent", "slice": 3' in line or b"paused" in line:
+            raise OSError(errno.ENOSPC, "made to fail")
+        write(journal, line)
+
+    monkeypatch.setattr(Journal, "_write", full)
+    run = VirtualRun(tmp_path / "run", RAIL, SHORT)
     assert run.run().reason is FinishReason.STORAGE_FAULT
-    assert policy_for(Part.STORAGE, JournalError(""), State.EXPOSING).last is Remedy.STOP
+    assert run.clock.now() > sum(wait_s for _, wait_s in steps_of(policy))
+    assert policy.last is Remedy.STOP
+    assert len(run.said("counted")) == 2
 
 
 class Elsewhere:

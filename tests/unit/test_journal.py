@@ -137,6 +137,24 @@ def test_a_second_controller_is_refused(tmp_path: Path) -> None:
     assert len(read_journal(first.path)) == 2
 
 
+def test_a_journal_that_is_renewed_goes_on_and_stays_locked(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.jsonl", lambda: 0.0)
+    journal.append("started")
+    journal.path.write_bytes(journal.path.read_bytes() + b'{"half a li')
+    journal.renew()
+    journal.append("intent")
+    assert [entry.event for entry in read_journal(journal.path)] == ["started", "intent"]
+    with pytest.raises(JournalError, match="another macrorail"):
+        Journal(journal.path, lambda: 0.0, resume=True)
+    journal.close()
+    with pytest.raises(JournalError, match="is closed"):
+        journal.append("exposed")
+    other = Journal(journal.path, lambda: 0.0, resume=True)
+    with pytest.raises(JournalError, match="another macrorail"):
+        journal.renew()
+    other.close()
+
+
 def test_a_journal_torn_at_any_byte_of_its_last_line_goes_on(tmp_path: Path) -> None:
     path = journal_with(tmp_path)
     whole = path.read_bytes()

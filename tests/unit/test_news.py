@@ -94,6 +94,16 @@ def test_a_failure_says_why_and_how_to_go_on(tmp_path: Path, receiver: Receiver)
     assert f"macrorail resume {tmp_path}" in message["message"]
 
 
+def test_a_run_that_cannot_even_write_is_told_of_all_the_same(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    told = News(tmp_path, [receiver.address])
+    told.alarm("the disk is gone")
+    told.close()
+    [message] = receiver.received
+    assert (message["type"], message["message"]) == ("warning", "the disk is gone")
+
+
 def test_addresses_can_stand_in_a_file(tmp_path: Path, receiver: Receiver) -> None:
     listed = tmp_path / "where.txt"
     listed.write_text(f"# my telephone\n{receiver.address}\n")
