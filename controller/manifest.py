@@ -26,17 +26,26 @@ def build_manifest(entries: Iterable[Entry]) -> dict[str, Any]:
         ``fusion_order``, ``coverage``, ``fused``, ``devices``, ``settings``, ``count_checks``
         (how far the axis's count was off when its reference was touched again), ``faults``,
         ``rejected`` (frames shot again), ``versions``, ``timing``. Lengths are micrometres, times
-        seconds of world time. A slice is ``position_checked`` when a check after it was good.
+        seconds of world time. A slice is ``position_checked`` when a check after it was good; one
+        that was bracketed tells its ``exposures``.
     """
     entries = list(entries)
     last = {entry.event: entry for entry in entries}
     slices: dict[int, dict[str, Any]] = {}
     judged: dict[int, dict[str, Any]] = {}
+    brackets: dict[str, list[dict[str, Any]]] = {}
     for entry in entries:
         if entry.event in {"started", "resumed"}:
             judged = {}  # a resumed run judges and fuses anew
+        elif entry.event == "intent":
+            brackets.pop(f"{entry.fields['slice']:04d}", None)
+        elif entry.event == "bracketed":
+            brackets.setdefault(entry.fields["frame"], []).append(_exposure(entry.fields))
         elif entry.event == "counted":
             slices[entry.fields["slice"]] = _slice(entry.fields)
+            bracket = brackets.get(f"{entry.fields['slice']:04d}")
+            if bracket:
+                slices[entry.fields["slice"]]["exposures"] = bracket
         elif entry.event == "rejected":
             del slices[entry.fields["slice"]]
             judged.pop(entry.fields["slice"], None)
@@ -107,6 +116,10 @@ def _slice(fields: dict[str, Any]) -> dict[str, Any]:
         "position_checked": False,
         "faults": [],
     }
+
+
+def _exposure(fields: dict[str, Any]) -> dict[str, Any]:
+    return {"ev": fields["ev"], "frame": fields["exposure"], "sha256": fields["sha256"]}
 
 
 def _timing(entries: list[Entry]) -> dict[str, float | int]:

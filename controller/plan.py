@@ -189,7 +189,8 @@ def make_plan(protocol: Protocol, rig: Rig) -> Plan:
         closest_approach_um=high_um,
         duration_s=_duration_s(targets_um, protocol, rig),
         size_bytes=round(
-            len(slices) * rig.camera.frame_size_bytes + pixels * _RESULT_BYTES_PER_PIXEL
+            len(slices) * _files_of_a_slice(protocol) * rig.camera.frame_size_bytes
+            + pixels * _RESULT_BYTES_PER_PIXEL
         ),
     )
 
@@ -414,14 +415,22 @@ def _duration_s(targets_um: list[float], protocol: Protocol, rig: Rig) -> float:
     axis, download_s = rig.axis, rig.camera.download_s
     position_um = axis.travel.from_um
     total_s = 0.0
+    exposures_s = protocol.exposure.exposures_s
+    # Of a bracket, all but the last are brought in before the next is shot.
+    shooting_s = sum(exposures_s) + (len(exposures_s) - 1) * download_s
     for index, target_um in enumerate(targets_um):
         ready_s = move_s(target_um - position_um, axis) + protocol.settle_s
         if index > 0:
             sending_s = download_s
             ready_s = ready_s + sending_s if axis.shares_camera else max(ready_s, sending_s)
-        total_s += ready_s + protocol.exposure.shutter_s
+        total_s += ready_s + shooting_s
         position_um = target_um
     return total_s + download_s
+
+
+def _files_of_a_slice(protocol: Protocol) -> int:
+    exposures = len(protocol.exposure.exposures_s)
+    return exposures if exposures == 1 else exposures + 1  # and the merged one
 
 
 def _place(position_um: float) -> str:

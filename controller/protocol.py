@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
+from controller.bracket.exposures import Bracket, shutter_s
 from controller.document import Section, key_error, load_document
 from controller.identity.names import check_safe
 from controller.identity.settings import IdentitySection
@@ -220,12 +221,16 @@ class ExposureSettings(Section):
         F-number as set on the lens or body, ``f/5.6``; not given for an objective without one.
     shutter
         Exposure time as written, ``1/60 s``.
+    bracket_ev
+        Several exposures of each slice, relative to ``shutter``, in the order in which they are
+        shot; merged into the frame that is stacked.
     iso, white_balance, image_format
         As the camera's menu names them.
     """
 
     aperture: FNumber | None = None
     shutter: str
+    bracket_ev: Bracket | None = Field(alias="bracket", default=None)
     iso: str | None = None
     white_balance: str | None = None
     image_format: str | None = None
@@ -241,6 +246,11 @@ class ExposureSettings(Section):
     def shutter_s(self) -> float:
         """Exposure time in seconds."""
         return parse_duration(self.shutter)
+
+    @property
+    def exposures_s(self) -> tuple[float, ...]:
+        """Exposure times of one slice, in the order in which they are shot, seconds."""
+        return tuple(shutter_s(self.shutter_s, ev) for ev in self.bracket_ev or (0.0,))
 
 
 class OpticsSettings(Section):

@@ -118,12 +118,28 @@ def _check_frames(record: Record) -> Check:
         if not path.is_file():
             troubles.append(f"{one['frame']} (slice {one['index']}) is missing")
         elif hash_file(path) != one["sha256"]:
-            troubles.append(f"{one['frame']} (slice {one['index']}) is not what the camera sent")
+            made = "was merged" if "exposures" in one else "the camera sent"
+            troubles.append(f"{one['frame']} (slice {one['index']}) is not what {made}")
+        troubles += _troubles_of_bracket(record, one)
     known = {Path(one["frame"]).name for one in slices}
     for path in sorted((record.folder / "frames").glob("[0-9]*.*")):
         if path.name not in known:
             troubles.append(f"frames/{path.name} belongs to no slice of the journal")
     return Check("frames", tuple(troubles), f"{len(slices)} frames as the camera sent them")
+
+
+def _troubles_of_bracket(record: Record, one: dict[str, Any]) -> list[str]:
+    """What is wrong with the exposures that a slice's frame was merged from."""
+    troubles = []
+    for exposure in one.get("exposures", []):
+        path = record.folder / exposure["frame"]
+        if not path.is_file():
+            troubles.append(f"{exposure['frame']} (slice {one['index']}) is missing")
+        elif hash_file(path) != exposure["sha256"]:
+            troubles.append(
+                f"{exposure['frame']} (slice {one['index']}) is not what the camera sent"
+            )
+    return troubles
 
 
 def _check_picture(record: Record) -> Check:

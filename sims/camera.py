@@ -15,7 +15,7 @@ from typing import TypeVar
 from pydantic import Field
 
 from controller.drivers.freshness import Freshness
-from controller.drivers.gphoto_settings import choose, exceeds, quantity, widgets_of
+from controller.drivers.gphoto_settings import as_written, choose, exceeds, quantity, widgets_of
 from controller.errors import (
     AutofocusFailed,
     BatteryExhausted,
@@ -240,6 +240,14 @@ class InProcessCamera:
         body = self._body()
         if body.live_view:
             self._patiently("live_view", lambda: body.set_live_view(False))
+
+    def choices(self) -> dict[str, list[str]]:
+        """See :class:`controller.interfaces.OffersChoices`."""
+        settings = self._body().settings
+        return {
+            name: as_written(name, list(settings[name].choices))
+            for name in ("aperture", "shutter", "iso")
+        }
 
     def close(self) -> None:
         """See :class:`controller.interfaces.Camera`; an exposure under way stays with the body."""

@@ -33,6 +33,7 @@ _SHUTTER_DENOMINATORS = (
 _SHUTTER_SECONDS = (1, 2, 4, 8, 15, 30)
 _SHUTTERS = (
     *(f"1/{denominator}" for denominator in _SHUTTER_DENOMINATORS),
+    *("10/25", "10/16", "10/13"),
     *(str(seconds) for seconds in _SHUTTER_SECONDS),
     "Bulb",
 )
