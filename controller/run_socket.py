@@ -15,7 +15,9 @@ SOCKET = "command.sock"
 _LARGEST_ANSWER = 64_000
 
 
-def ask_run(folder: Path, verb: str, timeout_s: float = 5.0) -> dict[str, Any]:
+def ask_run(
+    folder: Path, verb: str, timeout_s: float = 5.0, by: str | None = None
+) -> dict[str, Any]:
     """Send one command to the run in ``folder`` and return its answer.
 
     Parameters
@@ -26,6 +28,8 @@ def ask_run(folder: Path, verb: str, timeout_s: float = 5.0) -> dict[str, Any]:
         ``status``, ``pause``, ``resume``, ``stop``, ``abort`` or ``emergency``.
     timeout_s
         Wall time that each step may take.
+    by
+        Who asks, for the run's journal.
 
     Raises
     ------
@@ -35,7 +39,8 @@ def ask_run(folder: Path, verb: str, timeout_s: float = 5.0) -> dict[str, Any]:
     with socket.socket(socket.AF_UNIX) as connection, short_address(folder / SOCKET) as address:
         connection.settimeout(timeout_s)
         connection.connect(address)
-        connection.sendall(json.dumps({"do": verb}).encode() + b"\n")
+        message = {"do": verb} if by is None else {"do": verb, "by": by}
+        connection.sendall(json.dumps(message).encode() + b"\n")
         with connection.makefile("rb") as lines:
             line = lines.readline(_LARGEST_ANSWER)
     try:

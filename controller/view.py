@@ -35,6 +35,12 @@ REMEDIES = {
     "finish": "finishing the other slices first",
     "stop": "the run ends here",
 }
+#: What becomes of a frame that shows a fault, by the action of its verdict.
+JUDGED = {
+    "fuse": "kept all the same",
+    "reshoot": "shooting the slice again",
+    "stop": "the run ends here",
+}
 #: Time left is judged by this many slices: long enough to be steady, short enough to follow.
 _RECENT = 12
 #: Faults and remarks kept for display; the journal has all of them.
@@ -294,14 +300,24 @@ class RunView:
         if remedy is not None:
             self._tell("remedy", REMEDIES.get(remedy, remedy), number)
 
+    def _on_judged(self, fields: Mapping[str, Any]) -> None:
+        if not fields.get("faults"):
+            return
+        self._tell("fault", fields["why"], fields["slice"])
+        if fields["action"] == "reshoot":
+            self._set(self.slices[fields["slice"]], state="planned")
+        told = JUDGED.get(fields["action"])
+        if told is not None:
+            self._tell("remedy", told, fields["slice"])
+
     def _on_paused(self, fields: Mapping[str, Any]) -> None:
         self.message = fields["why"]
         self._counted_s = None
-        self._tell("note", f"Paused: {fields['why']}")
+        self._tell("note", _sentence(fields["why"]))
 
     def _on_unpaused(self, fields: Mapping[str, Any]) -> None:
         self.message = ""
-        self._tell("note", f"Going on: {fields['why']}")
+        self._tell("note", _sentence(fields["why"]))
 
     def _on_coverage(self, fields: Mapping[str, Any]) -> None:
         self.coverage = {key: value for key, value in fields.items() if key != "overlaps"}
@@ -322,3 +338,7 @@ class RunView:
 
     def _tell(self, kind: str, text: str, number: int | None = None) -> None:
         self.notes.append({"kind": kind, "text": text, "at_s": self.last_s, "slice": number})
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,7 +1,8 @@
 """A socket in the run folder on which other programs command a run: JSON, a line each way.
 
 ``{"do": "pause"}`` (or ``resume``, ``stop``, ``abort``, ``emergency``, ``status``) is answered
-with the run's status, or with ``{"error": "..."}`` and nothing done.
+with the run's status, or with ``{"error": "..."}`` and nothing done. ``"by"`` says who asks, in a
+few words for the journal (``"by": "the page"``).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _LONGEST_LINE = 4096
 #: World states in which nothing is left to pause.
 _PAST_PAUSING = FINAL | {State.FINISHING}
 _BY = "the command socket"
+_LONGEST_NAME = 40
 
 
 class LineServer:
@@ -94,32 +96,34 @@ class CommandServer:
         """Do what a line says."""
         try:
             asked = json.loads(line)
-            verb = asked["do"]
-        except (ValueError, TypeError, KeyError):
+            verb, by = asked["do"], asked.get("by", _BY)
+        except (ValueError, TypeError, KeyError, AttributeError):
             return {"error": 'write one JSON object on a line, such as {"do": "status"}'}
+        if not isinstance(by, str) or len(by) > _LONGEST_NAME or not by.isprintable():
+            return {"error": f"'by' is a name of up to {_LONGEST_NAME} letters"}
         verbs: dict[str, Callable[[], str | None]] = {
             "status": lambda: None,
-            "pause": self._pause,
-            "resume": self._resume,
-            "stop": lambda: self._commands.stop(_BY),
-            "abort": lambda: self._commands.abort(_BY),
-            "emergency": lambda: self._commands.emergency(_BY),
+            "pause": lambda: self._pause(by),
+            "resume": lambda: self._resume(by),
+            "stop": lambda: self._commands.stop(by),
+            "abort": lambda: self._commands.abort(by),
+            "emergency": lambda: self._commands.emergency(by),
         }
         if not isinstance(verb, str) or verb not in verbs:
             return {"error": f"there is no '{verb}'; there are {', '.join(verbs)}"}
         refused = verbs[verb]()
         return {"error": refused} if refused else self._status.to_dict()
 
-    def _pause(self) -> str | None:
+    def _pause(self, by: str) -> str | None:
         if self._status.state in _PAST_PAUSING:
             return f"the run is {self._status.state.value}: there is nothing to pause any more"
-        self._commands.pause(_BY)
+        self._commands.pause(by)
         return None
 
-    def _resume(self) -> str | None:
+    def _resume(self, by: str) -> str | None:
         if self._status.state is not State.PAUSED and self._commands.wants_pause is None:
             return f"the run is {self._status.state.value}, not paused"
-        self._commands.resume(_BY)
+        self._commands.resume(by)
         return None
 
 

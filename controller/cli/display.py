@@ -18,7 +18,7 @@ from controller.cli.keyboard import KEYS
 from controller.journal import Entry
 from controller.quantity import format_duration, format_length
 from controller.states import State
-from controller.view import REMEDIES, RunView
+from controller.view import JUDGED, REMEDIES, RunView
 
 #: Without a terminal a line is printed at most this often.
 _LINE_EVERY_S = 5.0
@@ -80,6 +80,8 @@ class RunDisplay:
             self._say(f"{len(fields['positions_um'])} slice(s) inserted: {fields['why']}")
         elif entry.event == "fault":
             self._say(f"{fields['message']} ({REMEDIES[fields['remedy']]})")
+        elif entry.event == "judged" and fields["faults"]:
+            self._say(f"slice {fields['slice']}: {fields['why']} ({JUDGED[fields['action']]})")
         elif entry.event == "left_out":
             self._say(f"slice {fields['slice']} is left out for now")
         elif entry.event == "paused":

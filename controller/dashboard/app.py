@@ -25,6 +25,7 @@ from controller.dashboard.guard import Access, Guard
 from controller.dashboard.launch import Launcher, NotStarted
 from controller.dashboard.pictures import WIDTHS, NoPicture, Pictures
 from controller.dashboard.planning import parse_protocol, preview, protocol_text, values_of
+from controller.dashboard.restack import Alignment, Quality, Reference, Restacker
 from controller.dashboard.runs import NoSuchRun, Runs
 from controller.dashboard.setting_up import NotConnected, SettingUp
 from controller.dashboard.shelf import Shelf
@@ -94,6 +95,12 @@ class _Move(_Body):
     to_um: float = Field(allow_inf_nan=False)
 
 
+class _Restack(_Body):
+    quality: Quality = "best"
+    reference: Reference = "middle"
+    align: Alignment = "run"
+
+
 class _Desk(_Body):
     do: Literal["take", "leave"]
 
@@ -106,7 +113,8 @@ class Page:
         self.rig = load_rig(settings.rig)
         self.runs = Runs(settings.runs)
         self.launcher = Launcher(self.runs, settings.rig)
-        self.follower = Follower(self.launcher)
+        self.restacker = Restacker()
+        self.follower = Follower(self.launcher, self.restacker)
         self.pictures = Pictures()
         self.shelf = Shelf(settings.protocols)
         self.desk = Desk()
@@ -133,6 +141,7 @@ class Page:
             "rig": self.settings.rig.name,
             "simulated": self.rig.bench is not None,
             "instrument": self.setting_up.state,
+            "restack": self.restacker.state,
         }
 
     async def events(self, viewer: str, run: str | None, since: int) -> AsyncIterator[str]:
@@ -287,6 +296,24 @@ def _watching(page: Page) -> APIRouter:
             raise NoPicture("there is no depth map yet")
         return Response(page.pictures.depth(path, WIDTHS[-1]), media_type="image/jpeg")
 
+    @router.get("/runs/{run}/coverage.png")
+    def coverage(run: str) -> Response:
+        path = page.runs.file(run, "coverage.png")
+        if path is None:
+            raise NoPicture("coverage is proven when the run has ended")
+        return FileResponse(path, media_type="image/png")
+
+    @router.get("/runs/{run}/stacked-again/{name}.jpg")
+    def stacked_again(run: str, name: str, width: int = WIDTHS[-1]) -> Response:
+        return _small(page, page.restacker.picture(page.runs.find(run), name), width)
+
+    @router.get("/runs/{run}/stacked-again/{name}.tif")
+    def stacked_again_whole(run: str, name: str) -> Response:
+        path = page.restacker.picture(page.runs.find(run), name)
+        if path is None:
+            raise NoPicture("there is no such picture")
+        return FileResponse(path, media_type="image/tiff", filename=f"{run}-{name}.tif")
+
     @router.get("/runs/{run}/frames/{number}.jpg")
     def frame(run: str, number: int, width: int = WIDTHS[0]) -> Response:
         folder = page.runs.find(run) / "frames"
@@ -379,6 +406,15 @@ def _commanding(page: Page) -> APIRouter:
             await page.setting_up.disconnect()
             await page.launcher.resume(page.runs.find(run))
         return {"run": run}
+
+    @router.post("/runs/{run}/stack")
+    async def stack(request: Request, run: str, body: _Restack) -> dict[str, Any]:
+        """Stack a finished run again; a run that is under way needs the machine for itself."""
+        page.desk.require(_viewer(request))
+        async with page.busy:
+            _nothing_runs(page)
+            folder = page.runs.find(run)
+            return {"name": page.restacker.start(folder, body.quality, body.reference, body.align)}
 
     @router.post("/runs/{run}/command")
     def tell(request: Request, run: str, body: _Command) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def command(folder: Path, what: str) -> None:
     if process is None:
         raise NotDone("nothing is running here")
     try:
-        answer = ask_run(folder, what, _TIMEOUT_S)
+        answer = ask_run(folder, what, _TIMEOUT_S, by="the page")
     except OSError as error:
         if what not in {"stop", "abort"}:
             raise NotDone(f"the run takes no commands: {error.strerror or error}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.dashboard.launch import Launcher
+from controller.dashboard.restack import Restacker
 from controller.dashboard.runs import catch_up, holder
 from controller.errors import JournalError
 from controller.journal import JOURNAL
@@ -29,12 +30,17 @@ class Followed:
         The run folder.
     launcher
         Knows the controllers that were started from here.
+    restacker
+        Knows the pictures that were made again.
     """
 
-    def __init__(self, folder: Path, launcher: Launcher) -> None:
+    def __init__(self, folder: Path, launcher: Launcher, restacker: Restacker) -> None:
         self._folder = folder
         self._is_starting = launcher.is_starting
         self._last_words = launcher.last_words
+        self._restacker = restacker
+        self._again: list[str] = []
+        self._proven = False
         self._view = RunView(json.loads((folder / "plan.json").read_text()))
         self._offset = 0
         self._seen: tuple[Any, ...] = ()
@@ -60,6 +66,7 @@ class Followed:
         head["run"], head["live"] = self._folder.name, self._live
         head["picture"] = self._picture and {"name": self._picture[0], "version": self._picture[1]}
         head["report"] = (self._folder / "report.html").is_file()
+        head["again"], head["coverage_map"] = self._again, self._proven
         return head
 
     def look(self) -> dict[str, Any]:
@@ -112,6 +119,8 @@ class Followed:
         if at_the_holder:
             self._live = holder(self._folder) is not None
             self._starting = not self._live and self._is_starting(self._folder)
+            self._again = self._restacker.done(self._folder)
+            self._proven = (self._folder / "coverage.png").is_file()
         self._picture = _newest_picture(self._folder)
         try:
             size = (self._folder / JOURNAL).stat().st_size
@@ -122,7 +131,8 @@ class Followed:
                 _, self._offset = catch_up(self._view, self._folder, self._offset)
             except JournalError as error:
                 self._trouble = str(error)
-        seen = (self._offset, self._live, self._starting, self._picture, self._trouble)
+        pictures = (self._picture, tuple(self._again), self._proven)
+        seen = (self._offset, self._live, self._starting, pictures, self._trouble)
         changed, self._seen = seen != self._seen, seen
         return changed
 
@@ -132,18 +142,19 @@ class Follower:
 
     Parameters
     ----------
-    launcher
-        As :class:`Followed` takes it.
+    launcher, restacker
+        As :class:`Followed` takes them.
     """
 
-    def __init__(self, launcher: Launcher) -> None:
+    def __init__(self, launcher: Launcher, restacker: Restacker) -> None:
         self._launcher = launcher
+        self._restacker = restacker
         self._followed: dict[Path, Followed] = {}
 
     def follow(self, folder: Path) -> Followed:
         """The one that follows ``folder``."""
         if folder not in self._followed:
-            self._followed[folder] = Followed(folder, self._launcher)
+            self._followed[folder] = Followed(folder, self._launcher, self._restacker)
         return self._followed[folder]
 
 

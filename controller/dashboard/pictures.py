@@ -13,6 +13,9 @@ import simplejpeg
 import tifffile
 from numpy.typing import NDArray
 
+from controller.errors import StackError
+from controller.stacking.images import read_picture
+
 #: Widths that are served; any other would let a viewer fill the cache with one picture.
 WIDTHS = (320, 1600)
 #: Side of the square that the loupe shows.
@@ -40,12 +43,12 @@ class Pictures:
         self._lock = threading.Lock()
 
     def scaled(self, path: Path, width: int) -> bytes:
-        """A JPEG of at most ``width`` pixels across, from a JPEG file.
+        """A JPEG of at most ``width`` pixels across, from a JPEG or TIFF file.
 
         Raises
         ------
         NoPicture
-            Not a JPEG, or damaged.
+            Neither, or damaged.
         """
         return self._get(path, width, "scaled", lambda: _scaled(path, width))
 
@@ -93,6 +96,14 @@ class Pictures:
 
 
 def _scaled(path: Path, width: int) -> bytes:
+    if path.suffix == ".tif":
+        try:
+            deep = read_picture(path)
+        except StackError as error:
+            raise NoPicture(f"{path.name} cannot be shown") from error
+        return _encode(
+            _shrunk((deep >> 8 if deep.dtype == np.uint16 else deep).astype(np.uint8), width)
+        )
     return _encode(_shrunk(_decoded(path, min_width=width, min_height=1), width))
 
 

@@ -19,21 +19,54 @@ async function answer(response) {
   throw new Refused(content.error || "The server did not answer as expected.", response.status);
 }
 
+const ASK_EVERY_MS = 3000;
+
 // Events of one run (or of none, for who operates alone). Comes back by itself when the server
 // does, and goes on behind the last change it has seen.
 export class Events {
-  constructor(heard) { this.heard = heard; this.run = undefined; this.source = null; }
+  constructor(heard) {
+    this.heard = heard;
+    this.run = undefined;
+    this.source = null;
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.doze() : this.wake()));
+  }
+
+  // A browser opens six connections to a server, however many tabs there are. A stream would hold
+  // one for good, so that a tab in the background asks now and then instead.
+  doze() {
+    this.source?.close();
+    this.source = null;
+    clearTimeout(this.again);
+    clearInterval(this.asking);
+    this.asking = setInterval(() => this.ask(), ASK_EVERY_MS);
+  }
+
+  wake() {
+    clearInterval(this.asking);
+    if (!this.source && this.run !== undefined) this.open();
+  }
+
+  async ask() {
+    try {
+      const { desk, head } = await get(`/api/desk${this.query()}`);
+      this.heard("connected");
+      this.heard("desk", desk);
+      if (head) this.heard("run", { head, slices: [] });
+    } catch { this.heard("lost"); }
+  }
+
+  query() { return this.run ? `?run=${encodeURIComponent(this.run)}` : ""; }
 
   follow(run) {
     if (run === this.run && this.source) return;
-    this.run = run;
-    this.open();
+    this.run = run || "";
+    if (!document.hidden) this.open();
   }
 
   open() {
     this.source?.close();
     clearTimeout(this.again);
-    const source = new EventSource("/api/events" + (this.run ? `?run=${encodeURIComponent(this.run)}` : ""));
+    const source = new EventSource(`/api/events${this.query()}`);
     this.source = source;
     for (const kind of ["desk", "run"]) {
       source.addEventListener(kind, (event) => this.heard(kind, JSON.parse(event.data)));

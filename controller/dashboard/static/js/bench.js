@@ -27,7 +27,7 @@ export class Bench {
       pressed.setAttribute("aria-pressed", on);
       act(on);
     }, { "aria-pressed": "false", ...attributes });
-    this.connect = button("Connect the instrument", async (pressed) => { if (await this.ask(pressed, "connect")) this.follow(); }, { id: "connect", class: "primary" });
+    this.connect = button("Connect the instrument", async (pressed) => { if (await this.ask(pressed, "connect")) this.follow(); }, { id: "connect", class: "large" });
     this.hint = element("p", { class: "note" }, "Look through the lens, move by hand, set A and B by eye, take test shots. The run page takes over when you start.");
     this.where = element("p", { class: "place", id: "place", role: "status" });
     const jogs = STEPS.map((step) => button(`${step > 0 ? "+" : "−"}${Math.abs(step) >= 1000 ? `${Math.abs(step) / 1000} mm` : `${Math.abs(step)} µm`}`,

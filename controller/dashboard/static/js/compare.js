@@ -1,5 +1,6 @@
 // Two pictures over each other, with an edge that slides between them.
 
+import { inWords } from "./again.js";
 import { element } from "./words.js";
 
 const page = document.getElementById("page-compare");
@@ -7,7 +8,7 @@ const page = document.getElementById("page-compare");
 export class ComparePage {
   show([left, right]) {
     if (!left || !right) { location.hash = "#runs"; return; }
-    const picture = (name) => element("img", { src: `/api/runs/${encodeURIComponent(name)}/picture.jpg`, alt: name });
+    const picture = (name) => element("img", { src: source(name), alt: title(name) });
     const over = picture(right), edge = element("i");
     const slide = element("input", { type: "range", min: "0", max: "100", step: "0.5", value: "50", "aria-label": "Where the edge between the pictures stands" });
     const move = () => {
@@ -15,7 +16,7 @@ export class ComparePage {
       edge.style.left = `calc(${slide.value}% - 1px)`;
     };
     slide.addEventListener("input", move);
-    const views = element("div", { class: "views" }, picture(left), over, element("b", {}, left), element("b", {}, right), edge);
+    const views = element("div", { class: "views" }, picture(left), over, element("b", {}, title(left, left, right)), element("b", {}, title(right)), edge);
     const drag = (event) => {
       if (!event.buttons) return;
       const box = views.getBoundingClientRect();
@@ -24,7 +25,18 @@ export class ComparePage {
     };
     views.addEventListener("pointerdown", drag);
     views.addEventListener("pointermove", drag);
-    page.replaceChildren(views, element("div", { class: "slide" }, slide, element("a", { class: "button", href: "#runs" }, "Back")));
+    page.replaceChildren(views, element("div", { class: "slide" }, slide, element("a", { class: "button", href: right.startsWith(`${left}~`) ? `#run/${encodeURIComponent(left)}` : "#runs" }, "Back")));
     move();
   }
+}
+
+// A run by its name, or "run~how" for one of its pictures that was stacked again.
+function source(name) {
+  const [run, how] = name.split("~").map(encodeURIComponent);
+  return `/api/runs/${run}/${how ? `stacked-again/${how}.jpg` : "picture.jpg"}`;
+}
+
+function title(name, left = "", right = "") {
+  const [run, how] = name.split("~");
+  return how ? inWords(how) : run === left.split("~")[0] && right.includes("~") ? "From the run" : run;
 }

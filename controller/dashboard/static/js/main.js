@@ -37,6 +37,7 @@ function heardDesk(now) {
   if (live && !before.live.includes(live) && page === "run" && !shownRun()) follow();
   if (String(before.live) !== String(desk.live)) runs.refresh();
   setup.heardDesk(desk);
+  run.again.heardDesk(desk.restack);
   showChip();
 }
 
@@ -121,9 +122,10 @@ try { setNight(Boolean(localStorage.getItem("night"))); } catch { /* a browser t
 
 // Keys: the same everywhere outside of fields. Escape stops, as it does on instruments.
 document.addEventListener("keydown", (event) => {
-  if (event.target.closest("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "Escape" && !at("stop").disabled) at("stop").click();
-  else if (event.key === "p" && page === "run") run.pressPause();
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  // Escape closes an open menu; everywhere else it stops, also in the middle of typing.
+  if (event.key === "Escape" && !event.target.closest("select") && !at("stop").disabled) at("stop").click();
+  else if (event.key === "p" && page === "run" && !event.target.closest("input, select, textarea")) run.pressPause();
 });
 
 get("/api/runs").then(show, show);

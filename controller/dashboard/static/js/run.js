@@ -2,6 +2,7 @@
 
 import { post, press, say } from "./api.js";
 import { drawRail } from "./rail.js";
+import { Again } from "./again.js";
 import { clock, duration, element, isShooting, length, millimetres, state } from "./words.js";
 
 const at = (id) => document.getElementById(id);
@@ -12,6 +13,9 @@ export class RunPage {
     this.name = "";
     this.head = null;
     this.showing = "picture";
+    this.stripTouched = 0;
+    for (const touch of ["wheel", "pointerdown", "keydown"]) at("run-strip").addEventListener(touch, () => { this.stripTouched = Date.now(); }, { passive: true });
+    this.again = new Again(at("run-again"));
     for (const tab of document.querySelectorAll("[data-show]")) {
       tab.addEventListener("click", () => this.choose(tab.dataset.show));
     }
@@ -34,6 +38,7 @@ export class RunPage {
     this.pictureShown = "";
     at("run-strip").replaceChildren();
     at("run-notes").replaceChildren();
+    at("run-again").hidden = true;
     at("stage").hidden = true;
     at("run-state").textContent = "";
     this.thumbs = new Map();
@@ -46,6 +51,7 @@ export class RunPage {
     this.leftHeard = Date.now();
     this.showAccount();
     this.showActions();
+    this.again.heard(head);
     this.showNotes();
     this.showStrip(slices);
     this.showStage();
@@ -93,7 +99,7 @@ export class RunPage {
     facts.push(["Specimen", head.specimen || ""]);
     const { aperture, shutter, iso } = head.settings;
     if (aperture || shutter) facts.push(["Exposure", [aperture, shutter && `${shutter} s`, iso && `ISO ${iso}`].filter(Boolean).join(" · ")]);
-    if (head.coverage) facts.push(["Focus covered", head.coverage.proven ? "without a gap" : `${head.coverage.gaps.length} gap(s)`]);
+    if (head.coverage) facts.push(["Focus covered", covered(head.coverage)]);
     if (head.simulated) facts.push(["Instrument", "simulated"]);
     const list = at("run-facts");
     const text = JSON.stringify(facts);
@@ -118,7 +124,10 @@ export class RunPage {
       made.push(element("button", { class: "primary", on: { click: (event) => this.resume(this.name, event.target) } }, "Resume"));
     }
     if (over && head.report) made.push(element("a", { class: "button", href: this.path("report.html"), target: "_blank", rel: "noopener" }, "Report"));
-    if (over && head.fused) made.push(element("a", { class: "button", href: this.path("files/fused.tif"), download: true }, "Save picture"));
+    if (over && head.fused) {
+      made.push(element("a", { class: "button", href: this.path("files/fused.tif"), download: true }, "Save picture"));
+      made.push(element("button", { "aria-controls": "run-again", on: { click: () => this.again.open(this.name) } }, "Stack again"));
+    }
     if (over) made.push(element("a", { class: "button", href: "#setup" }, "New run"));
     actions.replaceChildren(...made);
   }
@@ -159,6 +168,7 @@ export class RunPage {
     for (const tab of document.querySelectorAll("[data-show]")) {
       tab.setAttribute("aria-pressed", tab.dataset.show === this.showing);
       if (tab.dataset.show === "depth") tab.disabled = !this.head?.fused;
+      if (tab.dataset.show === "coverage") tab.disabled = !this.head?.coverage_map;
     }
     const [source, caption] = this.stageSource();
     at("stage-caption").textContent = caption;
@@ -183,6 +193,7 @@ export class RunPage {
     if (!head) return ["", ""];
     const slice = this.showing === "slice" ? this.slices.get(this.chosen) : this.showing === "last" ? this.newest : null;
     if (this.showing === "depth" && head.fused) return [`${this.path("depth.jpg")}?v=${head.picture?.version}`, "Depth: near is bright, far is dark"];
+    if (this.showing === "coverage" && head.coverage_map) return [`${this.path("coverage.png")}?v=${head.last_s}`, coverage(head.coverage)];
     if (slice?.frame) return [`${this.path(`frames/${slice.number}.jpg`)}?width=1600&v=${slice.attempt}`, `Slice ${slice.number}, focus at ${length(slice.position_um, 6)}`];
     if (this.showing === "picture" && head.picture) {
       const growing = head.picture.name !== "fused.jpg";
@@ -194,19 +205,21 @@ export class RunPage {
 
   showStrip(changed) {
     const strip = at("run-strip");
-    const atEnd = strip.scrollLeft + strip.clientWidth >= strip.scrollWidth - 140;
     const sharpest = Math.max(...[...this.slices.values()].map((slice) => slice.sharpness || 0), 1e-9);
     for (const slice of changed) {
       if (!slice.frame) continue;
-      if (this.thumbs.has(slice.number)) continue;
+      const known = this.thumbs.get(slice.number);
+      if (known?.attempt === slice.attempt) continue;
       this.newest = slice;
+      if (known) known.item.remove();
       this.addThumb(strip, slice);
     }
     for (const [number, thumb] of this.thumbs) {
       const sharpness = this.slices.get(number).sharpness;
       thumb.bar.style.width = sharpness ? `${(sharpness / sharpest) * 100}%` : "0";
     }
-    if (atEnd) strip.scrollLeft = strip.scrollWidth;
+    // Whoever looks at earlier slices is left in peace for a while.
+    if (Date.now() - this.stripTouched > 15000) strip.scrollLeft = strip.scrollWidth;
   }
 
   addThumb(strip, slice) {
@@ -218,7 +231,7 @@ export class RunPage {
     const item = element("li", {}, button);
     const after = this.counted().find((other) => other.position_um > slice.position_um && this.thumbs.has(other.number));
     strip.insertBefore(item, after ? this.thumbs.get(after.number).item : null);
-    this.thumbs.set(slice.number, { item, button, bar });
+    this.thumbs.set(slice.number, { item, button, bar, attempt: slice.attempt });
   }
 
   markThumb() {
@@ -237,4 +250,18 @@ export class RunPage {
       drawRail(at("run-rail"), { ...this.head, slices });
     });
   }
+}
+
+// The axis tells where the slices lie, the pictures what was sharp in them: both have to agree.
+function covered({ proven, gaps, images }) {
+  if (gaps.length) return gaps.length === 1 ? "one gap" : `${gaps.length} gaps`;
+  if (!proven) return "not proven";
+  return images?.proven ? "no gap, proven" : "without a gap";
+}
+
+function coverage(told) {
+  const tiles = told?.images?.tiles;
+  if (!tiles) return "Coverage: green was sharp in one of the slices";
+  const all = tiles.covered + tiles.uncovered;
+  return `Green was sharp in one of the slices (${((tiles.covered / Math.max(1, all)) * 100).toFixed(1)} %), red was in none, grey shows too little to say`;
 }

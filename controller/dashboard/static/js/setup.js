@@ -10,13 +10,13 @@ const page = document.getElementById("page-setup");
 // The protocol's keys that the form edits: [path, words, an example].
 const FIELDS = [
   ["specimen.id", "Specimen", "beetle-12"],
+  ["overlap", "Overlap", "30 %"],
   ["range.near", "A · nearest plane", "20 mm"],
   ["range.far", "B · farthest plane", "23 mm"],
-  ["overlap", "Overlap", "30 %"],
-  ["settle", "Settle before each shot", "0.4 s"],
   ["exposure.aperture", "Aperture", "f/5.6"],
   ["exposure.shutter", "Shutter", "1/10 s"],
   ["exposure.iso", "ISO", "100"],
+  ["settle", "Settle before each shot", "0.4 s"],
 ];
 
 const NEW = {

@@ -20,7 +20,7 @@ export class Viewer {
     this.clipped = element("p", { class: "note", id: "clipping", role: "status" });
     this.kind = element("b", { class: "kind" });
     this.view = element("div", { class: "view" }, this.canvas, this.mark, this.loupe, this.kind);
-    this.panel = element("div", { class: "viewer", hidden: true }, this.view, element("div", { class: "light" }, this.curve, this.clipped));
+    this.panel = element("div", { class: "viewer", hidden: true }, this.view, element("div", { class: "light" }, element("div", { class: "curve-frame" }, this.curve), this.clipped));
     this.canvas.addEventListener("pointermove", (event) => this.hover(event));
     this.canvas.addEventListener("pointerdown", (event) => this.hover(event, true));
     this.canvas.addEventListener("pointerleave", () => { if (!this.pinned) this.hideLoupe(); });
