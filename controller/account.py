@@ -97,6 +97,17 @@ def _count_checked(fields: Mapping[str, Any]) -> str:
     return f"The home switch was touched again: the axis was off by {off}{again}."
 
 
+def _judged(fields: Mapping[str, Any]) -> str | None:
+    if fields["action"] == "fuse":
+        return None
+    return f"The frame of slice {fields['slice']} (attempt {fields['attempt']}): {fields['why']}."
+
+
+def _aligned(fields: Mapping[str, Any]) -> str | None:
+    error = fields.get("error")
+    return None if error is None else f"A frame is left out of the picture: {error}."
+
+
 def _inserted(fields: Mapping[str, Any]) -> str:
     return f"{len(fields['slices'])} slice(s) were inserted: {fields['why']}."
 
@@ -132,6 +143,8 @@ _TELLERS: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
     "count_checked": _count_checked,
     "rejected": lambda fields: f"Slice {fields['slice']} is no good and is shot again.",
     "inserted": _inserted,
+    "judged": _judged,
+    "aligned": _aligned,
     "coverage": _coverage,
     "not_kept": lambda fields: f"Not kept: {fields['message']}.",
     "parked": lambda fields: f"The axis was parked at {format_length(fields['position_um'])}.",

@@ -39,12 +39,15 @@ class Entry:
         What happened: ``started``, ``state``, ``intent``, ``exposed``, ``counted`` ...
     fields
         The rest, as JSON values.
+    at
+        Time of day, ISO 8601 with its time zone.
     """
 
     number: int
     world_s: float
     event: str
     fields: dict[str, Any]
+    at: str = ""
 
 
 class Journal:
@@ -116,7 +119,9 @@ class Journal:
         JournalError
             The disk is full or gone: nothing may be done that this entry announces.
         """
-        entry = Entry(self._length + 1, round(self._now() - self._start_s, 6), event, fields)
+        world_s = round(self._now() - self._start_s, 6)
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        entry = Entry(self._length + 1, world_s, event, fields, at)
         line = _encode(entry)
         if self._file.closed:
             raise JournalError(f"{self.path}: the journal is closed, so ({event}) is not written")
@@ -189,7 +194,7 @@ def _encode(entry: Entry) -> bytes:
         {
             "n": entry.number,
             "t": entry.world_s,
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "at": entry.at,
             "event": entry.event,
             **entry.fields,
         },
@@ -205,8 +210,7 @@ def _decode(line: bytes) -> Entry:
         raise ValueError("checksum")
     fields = json.loads(body + b"}")
     number, world_s, event = fields.pop("n"), fields.pop("t"), fields.pop("event")
-    fields.pop("at")
-    return Entry(number, world_s, event, fields)
+    return Entry(number, world_s, event, fields, fields.pop("at"))
 
 
 def read_journal(path: Path) -> list[Entry]:

@@ -54,7 +54,14 @@ def make_run(
         resolution_um=0.5,
         estimated=False,
     )
-    journal.append("camera_opened", model="D850", version="V1.20", serial="6001234")
+    journal.append(
+        "camera_opened",
+        model="D850",
+        version="V1.20",
+        serial="6001234",
+        battery_percent=80,
+        found_settings={},
+    )
     journal.append("settings", aperture="f/5.6", shutter="1/60", iso="100")
     stacker = Stacker()
     for index, pixels in enumerate(make_stack(count, width, height).frames):
@@ -63,8 +70,12 @@ def make_run(
                 "fault",
                 slice=3,
                 attempt=1,
+                part="camera",
+                state="collecting",
                 error="FrameMissing",
                 message="slice 3 did not arrive",
+                remedy="retry",
+                wait_s=0.0,
             )
         path = folder / "frames" / f"{index + 1:04d}.jpg"
         _write_frame(path, pixels, index, icc)
@@ -77,6 +88,7 @@ def make_run(
             target_um=position_um,
             achieved_um=position_um + 0.125,
             dof_um=DOF_UM,
+            adopted=False,
             frame=f"frames/{path.name}",
             sha256=hashlib.sha256(data).hexdigest(),
             size_bytes=len(data),

@@ -74,7 +74,7 @@ def test_a_run_cut_short_has_a_report_too(tmp_path: Path) -> None:
 
 
 def test_the_verb_prints_the_page(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["report", str(folder)]) == 0
+    assert main(["report", str(folder), "--page"]) == 0
     assert capsys.readouterr().out.strip() == str(folder / "report.html")
 
 
