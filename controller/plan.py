@@ -178,7 +178,6 @@ def make_plan(protocol: Protocol, rig: Rig) -> Plan:
     targets_um = list(_targets(protocol, optics, near_um, far_um))
     slices = tuple(_planned(targets_um, optics, rig.camera.pixel_pitch_um))
     _check_overlap(slices, protocol, near_um, far_um)
-    pixels = rig.camera.image_width * rig.camera.image_height
     return Plan(
         slices=slices,
         near_um=near_um,
@@ -190,7 +189,7 @@ def make_plan(protocol: Protocol, rig: Rig) -> Plan:
         duration_s=_duration_s(targets_um, protocol, rig),
         size_bytes=round(
             len(slices) * _files_of_a_slice(protocol) * rig.camera.frame_size_bytes
-            + pixels * _RESULT_BYTES_PER_PIXEL
+            + results_bytes(rig)
         ),
     )
 
@@ -215,6 +214,11 @@ def plan_before_search(protocol: Protocol, rig: Rig) -> Plan:
         duration_s=0.0,
         size_bytes=0,
     )
+
+
+def results_bytes(rig: Rig) -> int:
+    """Predicted size of a run's pictures, depth and proof."""
+    return rig.camera.image_width * rig.camera.image_height * _RESULT_BYTES_PER_PIXEL
 
 
 def limits_um(protocol: Protocol, rig: Rig) -> tuple[float, float]:

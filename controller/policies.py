@@ -41,7 +41,7 @@ from controller.states import FINAL, State
 #: However its faults take turns: so many without a slice in between end a run.
 LONGEST_SERIES = 20
 
-#: So many slices left out one after the other are no longer single failures.
+#: So many slices left out one after the other are no longer single failures: somebody is called.
 LONGEST_ROW_LEFT_OUT = 2
 
 
@@ -124,6 +124,7 @@ _SOME_TIMES = (Step(_RECOVER, 3, 1.0),)
 _UNTIL_SOMEBODY_COMES = Step(_PAUSE, 6, 60.0)
 #: Two seconds, then four ... a minute: time to push a plug back in. Then somebody is called.
 _PATIENTLY = (Step(_RECOVER, 6, 2.0), _UNTIL_SOMEBODY_COMES)
+_DISTURBED = (*_SOME_TIMES, _UNTIL_SOMEBODY_COMES)
 _AT_FIRST = frozenset({State.PREPARING})
 
 TABLE: tuple[Policy, ...] = (
@@ -136,7 +137,7 @@ TABLE: tuple[Policy, ...] = (
     Policy(_AXIS, RailAlarm, (), _STOP),
     Policy(_AXIS, LimitError, (), _STOP),
     Policy(_AXIS, PositionInDoubt, _SOME_TIMES, _STOP),
-    Policy(_AXIS, WireError, _SOME_TIMES, _STOP),
+    Policy(_AXIS, WireError, _DISTURBED, _STOP),
     Policy(_AXIS, DeviceLost, _PATIENTLY, _STOP),
     Policy(_AXIS, ConnectError, _PATIENTLY, _STOP),
     Policy(_AXIS, DeviceTimeout, _PATIENTLY, _STOP),
@@ -144,7 +145,7 @@ TABLE: tuple[Policy, ...] = (
     Policy(_AXIS, CameraUnsupported, (), _STOP),
     Policy(_AXIS, BatteryExhausted, (_UNTIL_SOMEBODY_COMES,), _STOP),
     Policy(_AXIS, WorkerCrashed, _PATIENTLY, _STOP),
-    Policy(_AXIS, DeviceError, _SOME_TIMES, _STOP),
+    Policy(_AXIS, DeviceError, _DISTURBED, _STOP),
     Policy(_CAMERA, CameraUnsupported, (), _STOP),
     Policy(_CAMERA, CameraSettingRefused, (Step(_RECOVER, 1, 2.0),), _STOP),
     Policy(_CAMERA, BatteryExhausted, (_UNTIL_SOMEBODY_COMES,), _STOP),
@@ -158,7 +159,7 @@ TABLE: tuple[Policy, ...] = (
     Policy(_CAMERA, DeviceTimeout, _PATIENTLY, _STOP),
     Policy(_CAMERA, WorkerCrashed, _PATIENTLY, _STOP),
     Policy(_CAMERA, CameraError, (Step(_RETRY, 1, 1.0), Step(_RECOVER, 2, 2.0)), _FINISH),
-    Policy(_CAMERA, DeviceError, _SOME_TIMES, _STOP),
+    Policy(_CAMERA, DeviceError, _DISTURBED, _STOP),
     # The folder is full or gone: nothing is lost while nothing is shot.
     Policy(_STORAGE, StorageError, (_UNTIL_SOMEBODY_COMES,), _STOP),
     Policy(_STORAGE, FrameError, (Step(_RETRY, 2), Step(_RECOVER, 1, 1.0)), _FINISH),
@@ -191,6 +192,7 @@ class Judge:
     def __init__(self) -> None:
         self._met: Counter[Policy] = Counter()
         self._left_out_in_a_row = 0
+        self._called = 0
 
     def decide(self, part: Part, fault: MacrorailError, state: State) -> Decision:
         """What to do about a fault, in the light of those since the last slice that came through.
@@ -216,7 +218,7 @@ class Judge:
     def came_through(self) -> None:
         """A slice was counted: whatever there was is over."""
         self._met.clear()
-        self._left_out_in_a_row = 0
+        self._left_out_in_a_row = self._called = 0
 
     def _last(self, policy: Policy) -> Decision:
         if policy.last is Remedy.FINISH:
@@ -224,4 +226,8 @@ class Judge:
             if self._left_out_in_a_row < LONGEST_ROW_LEFT_OUT:
                 self._met.clear()
                 return Decision(Remedy.FINISH)
+            call = _UNTIL_SOMEBODY_COMES
+            if self._called < call.times:
+                self._called += 1
+                return Decision(call.remedy, call.back_off_s * 2 ** (self._called - 1))
         return Decision(Remedy.STOP)

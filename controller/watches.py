@@ -30,16 +30,21 @@ class DiskWatch:
         The run folder.
     keep_free_bytes
         The least room.
+    held_bytes
+        Room that is held for the run itself.
     """
 
-    def __init__(self, folder: Path, keep_free_bytes: float) -> None:
+    def __init__(
+        self, folder: Path, keep_free_bytes: float, held_bytes: Callable[[], int] = lambda: 0
+    ) -> None:
         self._folder = folder
         self._keep_free_bytes = keep_free_bytes
+        self._held_bytes = held_bytes
 
     def trouble(self) -> str | None:
         """See ``Watch``."""
         try:
-            free = shutil.disk_usage(self._folder).free
+            free = shutil.disk_usage(self._folder).free + self._held_bytes()
         except OSError as error:
             return f"{self._folder} cannot be reached: {error.strerror}"
         if not os.access(self._folder, os.W_OK):

@@ -6,11 +6,14 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 
+from rich.console import Console
+
 from controller.care import Care
 from controller.commands import Commands
 from controller.interfaces import Watch
 from controller.journal import Journal
 from controller.news import News
+from controller.reserve import Reserve
 from controller.scene_check import FrameComparison
 from controller.unattended import UnattendedSection
 from controller.watches import BatteryWatch, DiskWatch, QuestionWatch, SleepWatch
@@ -20,7 +23,12 @@ _LOG = logging.getLogger("macrorail")
 
 @contextmanager
 def cared_for(
-    wanted: UnattendedSection, journal: Journal, commands: Commands, accept_scene: bool
+    wanted: UnattendedSection,
+    journal: Journal,
+    commands: Commands,
+    reserve: Reserve,
+    accept_scene: bool,
+    console: Console,
 ) -> Iterator[Care]:
     """Everything that looks after a run while the block runs.
 
@@ -32,12 +40,16 @@ def cared_for(
         The run's; what it says is told to whoever the rig names.
     commands
         What the operator wants.
+    reserve
+        Room that is held for the run.
     accept_scene
         Do not compare frames after an interruption: the operator knows that something moved.
+    console
+        Told why a run stands still whose folder can take nothing.
     """
     folder = journal.path.parent
     watches: tuple[Watch, ...] = (
-        DiskWatch(folder, wanted.keep_free_bytes),
+        DiskWatch(folder, wanted.keep_free_bytes, reserve.held_bytes),
         BatteryWatch(wanted.least_battery),
         SleepWatch(),
     )
@@ -45,7 +57,10 @@ def cared_for(
         if wanted.ask is not None:
             question = QuestionWatch(wanted.ask, wanted.ask_every_s)
             watches = (*watches, closings.enter_context(closing(question)))
-        alarms: list[Callable[[str], None]] = [_LOG.error]
+        alarms: list[Callable[[str], None]] = [
+            _LOG.error,
+            lambda why: console.print(f"The run stands still: {why}", markup=False),
+        ]
         if wanted.notify:
             news = closings.enter_context(closing(News(folder, wanted.notify)))
             journal.listen(news.heard)

@@ -26,11 +26,12 @@ from controller.instrument import Rig
 from controller.interfaces import Camera
 from controller.journal import JOURNAL, Journal, read_journal, write_whole
 from controller.manifest import build_manifest
-from controller.plan import Plan
+from controller.plan import Plan, results_bytes
 from controller.proof.run_proof import RunProof
 from controller.protocol import Protocol
 from controller.proving import proof_settings
 from controller.report import write_report
+from controller.reserve import Reserve
 from controller.resume import Progress
 from controller.rig import Instrument, connect
 from controller.runner import Runner
@@ -116,7 +117,10 @@ def _walk(job: Job, instrument: Instrument, service: Service, console: Console) 
         closing(RunStream(job.folder, job.plan.object_pixel_um)) as stream,
         RunDisplay(console, view) as display,
         commanded(job.folder, instrument.clock, status, console) as commands,
-        cared_for(job.rig.unattended, journal, commands, job.accept_scene) as care,
+        closing(_reserve(job)) as reserve,
+        cared_for(
+            job.rig.unattended, journal, commands, reserve, job.accept_scene, console
+        ) as care,
         logged(job.folder) as log,
         ExitStack() as closing_proof,
     ):
@@ -129,7 +133,7 @@ def _walk(job: Job, instrument: Instrument, service: Service, console: Console) 
             for listener in (status, display, log, service):
                 listener.entered(state)
 
-        for listener in (display, status, log):
+        for listener in (display, status, log, reserve):
             journal.listen(listener.heard)
         if isinstance(instrument.clock, WorldClock):
             instrument.clock.on_wait = service.beat
@@ -158,6 +162,19 @@ def _walk(job: Job, instrument: Instrument, service: Service, console: Console) 
             care,
         )
         return runner.run()
+
+
+def _reserve(job: Job) -> Reserve:
+    """Room for what the job still has to write."""
+    results = results_bytes(job.rig)
+    slices = len(job.plan.slices)
+    return Reserve(
+        job.folder,
+        slices if job.progress is None else len(job.progress.targets),
+        (job.plan.size_bytes - results) / slices,
+        results,
+        job.rig.unattended.keep_free_bytes,
+    )
 
 
 def _camera_of(job: Job, instrument: Instrument, journal: Journal) -> Camera:

@@ -52,8 +52,9 @@ def policies(
     for words in _WORDS.values():
         console.print(words)
     console.print(
-        f"{LONGEST_SERIES} faults without a slice in between stop a run, and so do "
-        f"{LONGEST_ROW_LEFT_OUT} slices left out one after the other."
+        f"{LONGEST_SERIES} faults without a slice in between stop a run. Before "
+        f"{LONGEST_ROW_LEFT_OUT} slices are left out one after the other it pauses, as long and as "
+        f"often as it does when its folder is gone, and stops then."
     )
 
 

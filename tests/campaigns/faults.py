@@ -45,6 +45,11 @@ _CLOSEST_UM = 10_600.0
 _HUNG_S = 120
 _LONGEST_PAUSE_S = 7200.0
 
+#: A run that meets no more than so many faults, none of which stays, has to come to its end.
+_BEARABLE = 16
+
+_WAITED_OUT = 6
+
 _OPERATIONS = ("release", "read", "delete", "set")
 _LENS_OPERATIONS = ("drive", "live_view")
 _WORKER_FAULTS: tuple[tuple[str, type[MacrorailError]], ...] = (
@@ -78,6 +83,8 @@ class Tally:
     ----------
     ends, faults
         How often runs ended how, and how often each kind of fault was strewn in.
+    bearable
+        Runs whose faults all passed by themselves: each of these has to be completed unaided.
     slices
         Counted in all runs.
     wrong
@@ -86,6 +93,7 @@ class Tally:
 
     ends: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    bearable: int = 0
     slices: int = 0
     wrong: list[str] = field(default_factory=list)
 
@@ -117,11 +125,19 @@ class OneRun:
         self.is_rail = rng.random() < 0.6
         self.run = VirtualRun(folder, RAIL if self.is_rail else LENS, _PROTOCOL)
         self.strewn: list[str] = []
+        #: Whether somebody has to come before the run can go on, or wants it to end.
+        self.stays = False
+        self.times = 0
         self.nearest_um = 0.0
         self._acts: list[tuple[float, Callable[[], None]]] = []
         self.run.bench.clock.attach(self._live)
         for strew in rng.choices(self._kinds(), k=rng.choice([0, 1, 1, 2, 3, 4])):
             strew()
+
+    @property
+    def is_bearable(self) -> bool:
+        """Whether the run has to come to its end without help."""
+        return not self.stays and self.times <= _BEARABLE
 
     def mend(self) -> None:
         """Take all faults away, as somebody does in the morning."""
@@ -154,7 +170,9 @@ class OneRun:
         self._acts.sort(key=lambda due: due[0])
 
     def _times(self) -> int:
-        return self.rng.choice([1, 1, 1, 2, 3, 8, 1000])
+        times = self.rng.choice([1, 1, 1, 2, 3, 8, 1000])
+        self.times += times
+        return times
 
     def _body_fault(self) -> None:
         operations = _OPERATIONS if self.is_rail else _OPERATIONS + _LENS_OPERATIONS
@@ -174,7 +192,10 @@ class OneRun:
 
     def _worker_fault(self) -> None:
         operation, fault = self.rng.choice(_WORKER_FAULTS)
+        before = self.times
         self.run.camera = self._failing(self.run.camera, operation, fault)
+        # Each refusal is waited out for minutes: what lasts an hour does not pass.
+        self.stays |= fault is StorageError and self.times - before > _WAITED_OUT
         # A lens drives the camera behind the one that fails; the run sees the failing one.
         self.strewn.append(f"{operation} {fault.__name__}")
 
@@ -211,6 +232,7 @@ class OneRun:
 
     def _estop(self) -> None:
         self._at(lambda: self.run.bench.carriage.press_estop(True))
+        self.stays = True
         self.strewn.append("emergency stop pressed")
 
     def _command(self) -> None:
@@ -218,11 +240,14 @@ class OneRun:
         self._at(lambda: getattr(self.run.commands, verb)("the campaign"))
         if verb == "pause" and self.rng.random() < 0.7:
             self._at(lambda: self.run.commands.resume("the campaign"))
+        # A resume may come before its pause.
+        self.stays = True
         self.strewn.append(f"told to {verb}")
 
     def _watch(self) -> None:
         from_s = self.rng.uniform(0.0, 20.0)
         to_s = from_s + self.rng.choice([5.0, 300.0, float("inf")])
+        self.stays |= to_s == float("inf")
         watch = Trouble(self.run.clock.now, from_s, to_s)
         self.run.care = Care(watches=(watch,), pause_at_most_s=_LONGEST_PAUSE_S)
         self.strewn.append("a watch sees trouble")
@@ -255,7 +280,10 @@ def campaign(count: int, seed: int) -> Tally:
                     end = one.run.run()
                     tally.ends[f"{end.state.value}: {end.reason.value}"] += 1
                     tally.wrong += [f"{name}: {fault}" for fault in _faults_of(one, end)]
+                    tally.bearable += one.is_bearable
                     if end.reason is not FinishReason.COMPLETED:
+                        if one.is_bearable:
+                            tally.wrong.append(f"{name}: gave up: {end.message}")
                         one.mend()
                         again = one.run.run()
                         tally.wrong += [f"{name}, resumed: {f}" for f in _faults_of(one, again)]
@@ -318,7 +346,7 @@ def main() -> None:
     print(
         f"{arguments.count} runs (seed {arguments.seed}, {time.monotonic() - started_s:.0f} s), "
         f"{tally.faults.total()} faults of {len(tally.faults)} kinds, {tally.slices} slices "
-        f"counted: {len(tally.wrong)} wrong"
+        f"counted; {tally.bearable} runs had to bear theirs without help: {len(tally.wrong)} wrong"
     )
     for how, often in tally.ends.most_common():
         print(f"  {often:5d} {how}")
