@@ -76,11 +76,33 @@ def test_from_a_and_b_to_the_finished_picture(page: Any, server: Server) -> None
     thumbs.first.click()
     wait_for(lambda: "frames/1.jpg" in picture(page), "the first slice, large", 10)
 
+    page.get_by_role("button", name="Coverage").click()
+    wait_for(lambda: "coverage.png" in picture(page), "the coverage map", 30)
+    stack_again(page, run)
+
     page.get_by_role("link", name="Pictures", exact=True).click()
     page.get_by_label("Find a specimen").fill("no such thing")
     page.locator("#no-runs").wait_for()
     page.get_by_label("Find a specimen").fill("BEET")
     page.get_by_role("link", name="Open").click()
+    state(page, "Done")
+
+
+def stack_again(page: Any, run: Path) -> None:
+    """With another method, and the two results under a slider."""
+    page.get_by_role("button", name="Stack again").click()
+    page.get_by_label("Method").select_option("fast")
+    page.get_by_label("Seen from").select_option("middle")
+    page.get_by_role("button", name="Stack", exact=True).click()
+    page.get_by_role("link", name="Compare").click(timeout=90_000)
+    assert (run / "stacked-again" / "fast-middle-run.tif").is_file()
+    loaded = """() => [...document.querySelectorAll(".views img")].filter(
+        (seen) => seen.complete && seen.naturalWidth > 0).length"""
+    wait_for(lambda: page.evaluate(loaded) == 2, "both pictures", 30)
+    page.locator(".slide input").press("End")
+    over = page.locator(".views img").nth(1)
+    assert over.evaluate("(seen) => seen.style.clipPath") == "inset(0px 0px 0px 100%)"
+    page.get_by_role("link", name="Back").click()
     state(page, "Done")
 
 
@@ -157,9 +179,22 @@ def test_everything_can_be_done_with_the_keyboard(page: Any, server: Server) -> 
                 return
         raise AssertionError(f"{name} cannot be reached with the Tab key")
 
-    tab_to("f-range.far")
-    page.keyboard.press("Control+a")
-    page.keyboard.type("20.4 mm")
+    tab_to("connect")
+    page.keyboard.press("Enter")
+    page.locator("#home").wait_for(timeout=60_000)
+    tab_to("home")
+    page.keyboard.press("Enter")
+    page.locator("#place", has_text="mm").wait_for(timeout=60_000)
+    home = place(page)
+    page.keyboard.press("PageDown")
+    wait_for(lambda: abs(place(page) - home - 1.0) < 0.002, "a millimetre by key", 30)
+    page.keyboard.press("a")
+    near = page.get_by_label("A · nearest plane")
+    assert float(near.input_value().removesuffix(" mm")) == pytest.approx(place(page), abs=0.001)
+    for end, where in (("near", "20 mm"), ("far", "20.4 mm")):
+        tab_to(f"f-range.{end}")
+        page.keyboard.press("Control+a")
+        page.keyboard.type(where)
     page.locator(".plan", has_text="400 µm").wait_for()
     tab_to("start")
     page.keyboard.press("Enter")
@@ -169,8 +204,32 @@ def test_everything_can_be_done_with_the_keyboard(page: Any, server: Server) -> 
     page.keyboard.press("p")
     state(page, "Paused")
     page.keyboard.press("p")
+    state(page, "Done")
+    tab_to("Pictures")
+    page.keyboard.press("Enter")
+    tab_to("Open")
+    page.keyboard.press("Enter")
+    state(page, "Done")
+
+
+def test_a_tab_in_the_background_holds_no_connection(page: Any, server: Server) -> None:
+    def viewers() -> int:
+        count: int = json.loads(server.ask("GET", "/api/desk")[2])["desk"]["viewers"]
+        return count
+
+    set_up(page, server)
+    wait_for(lambda: viewers() == 1, "the page to follow", 30)
+    run = start(page, server)
+    hide = """(hidden) => { Object.defineProperty(document, "hidden", {value: hidden,
+        configurable: true}); document.dispatchEvent(new Event("visibilitychange")); }"""
+    page.evaluate(hide, True)
+    wait_for(lambda: viewers() == 0, "the connection to be given up", 30)
+    counted(page, 2)  # it still learns of what goes on, and stops what it shows
     page.keyboard.press("Escape")
+    wait_for(lambda: server.at_work(run) is None, "the run to stop", 60)
     state(page, "Stopped")
+    page.evaluate(hide, False)
+    wait_for(lambda: viewers() == 1, "the page to follow again", 30)
 
 
 def test_protocols_are_opened_and_saved(page: Any, server: Server) -> None:
