@@ -50,8 +50,8 @@ class Lying(Section):
         Where the stage has to be for it to lie under the lens.
     near_um, far_um
         Of its nearest point and of its ground, positions along the focus axis.
-    faults
-        What the camera does when it is shot for the first time.
+    faults, visits
+        What the camera does while it lies under the lens, on its first so many visits there.
     stage_alarms
         How often the stage's machine stops with an alarm on its way there.
     """
@@ -61,6 +61,7 @@ class Lying(Section):
     near_um: Length = Field(alias="near")
     far_um: Length = Field(alias="far")
     faults: tuple[CameraFault, ...] = ()
+    visits: int = 1
     stage_alarms: int = 0
 
 
@@ -90,7 +91,8 @@ class Tray:
         self._stage_um = stage_um
         self._draw = lru_cache(_KEPT)(draw)
         self._faults = faults
-        self._met: set[int] = set()
+        self._visits = [0] * len(lying)
+        self._last: int | None = None
         self._lock = threading.Lock()
 
     @property
@@ -119,11 +121,14 @@ class Tray:
     def arrive(self) -> None:
         """The stage has come to rest: faults begin, and what lies there is drawn beforehand."""
         number = self.under_lens
-        if number is None or number in self._met:
+        if number is None or number == self._last:
             return
-        self._met.add(number)
-        for fault in self._lying[number].faults:
-            self._faults.add(fault.to_fault())
+        self._last = number
+        self._faults.clear()
+        self._visits[number] += 1
+        if self._visits[number] <= self._lying[number].visits:
+            for fault in self._lying[number].faults:
+                self._faults.add(fault.to_fault())
         # Beside the stage, which has to go on answering.
         threading.Thread(target=self._prepare, args=(number,), daemon=True).start()
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from controller.campaign.work import Item, Work
 from controller.errors import MacrorailError, PlanError
+from controller.finding.where import make_search
 from controller.instrument import Rig
-from controller.plan import Plan, make_plan, move_s
+from controller.plan import Plan, make_plan, move_s, plan_before_search
 from controller.protocol import Protocol
 from controller.stage import Where
 
@@ -111,6 +112,9 @@ def plan_item(item: Item, rig: Rig, specimen: dict[str, str]) -> tuple[Protocol,
         item.protocol_with(specimen or {"id": item.place}), by_alias=True, by_name=False
     )
     try:
+        if wanted.range.search is not None:
+            make_search(wanted, rig)
+            return wanted, plan_before_search(wanted, rig)
         return wanted, make_plan(wanted, rig)
     except MacrorailError as error:
         raise PlanError(f"{item.key}: {error}") from error
@@ -173,7 +177,7 @@ def _stacks(work: Work, rig: Rig) -> Iterator[StackForecast]:
         _, plan = plan_item(item, rig, {})
         there = item.where
         start_um = rig.axis.travel.from_um
-        between_s = move_s(plan.far_um - start_um, rig.axis)
+        between_s = move_s(plan.far_um - start_um, rig.axis) if plan.slices else 0.0
         if rig.stage is not None and there != here:
             between_s += rig.stage.move_s(here, there) + work.settle_s
         here = there
@@ -190,5 +194,5 @@ def _stacks(work: Work, rig: Rig) -> Iterator[StackForecast]:
             stack_s=plan.duration_s,
             between_s=between_s,
             size_bytes=plan.size_bytes,
-            rail_um=2 * (plan.far_um - start_um),
+            rail_um=2 * (plan.far_um - start_um) if plan.slices else 0.0,
         )

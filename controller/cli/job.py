@@ -110,7 +110,8 @@ def _walk(job: Job, instrument: Instrument, service: Service, console: Console) 
     done = len(job.progress.counted) if job.progress else 0
     status = RunStatus(job.folder.name, slices, done)
     view = RunView(job.plan.to_dict())
-    for entry in read_journal(job.folder / JOURNAL) if resumed else []:
+    before = read_journal(job.folder / JOURNAL) if resumed else []
+    for entry in before:
         view.hear(entry.number, entry.event, entry.fields, entry.world_s)
     with (
         closing(Journal(job.folder / JOURNAL, instrument.clock.now, resumed)) as journal,
@@ -139,7 +140,7 @@ def _walk(job: Job, instrument: Instrument, service: Service, console: Console) 
             instrument.clock.on_wait = service.beat
         if not job.searched:
             journal.append(
-                "resumed" if resumed else "started",
+                "resumed" if before else "started",
                 run=job.folder.name,
                 specimen=job.wanted.specimen.model_dump(mode="json"),
                 slices=slices,

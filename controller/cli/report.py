@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+from controller.campaign.account import account_for
+from controller.campaign.folder import is_campaign_folder
+from controller.campaign.report import in_words, write_campaign_report
 from controller.cli.messages import message_console
 from controller.record import read_record
 from controller.report import write_report
@@ -15,26 +18,35 @@ from controller.report.words import tell
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="a run's folder, or a campaign's")],
+    campaign: Annotated[
+        bool, typer.Option("--campaign", help="refuse a folder that is no campaign's")
+    ] = False,
     page_only: Annotated[
         bool, typer.Option("--page", help="print nothing but the path of report.html")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="print the manifest instead of the words")
+        bool, typer.Option("--json", help="print the manifest, or a campaign's figures")
     ] = False,
 ) -> None:
     """Explain a run in plain words, with times, retries and faults, and write its report.html.
 
     The page is one file with everything in it: the picture, its depth, the coverage and its
     proof, every slice, every fault and the hash of every frame. It needs no network and prints
-    on A4.
+    on A4. Of a campaign it tells every stack, the totals, where the time goes and what would
+    make it shorter.
 
     Examples:
 
       macrorail report runs/20261122-200000-beetle
 
       macrorail report runs/20261122-200000-beetle --page
+
+      macrorail report --campaign runs/20261122-200000-tray-7
     """
+    if campaign or is_campaign_folder(run):
+        _report_campaign(run, page_only, as_json)
+        return
     record = read_record(run)
     page = write_report(run)
     if page_only:
@@ -45,3 +57,17 @@ def report(
         typer.echo(json.dumps(record.manifest))
     else:
         typer.echo(tell(record), nl=False)
+
+
+def _report_campaign(folder: Path, page_only: bool, as_json: bool) -> None:
+    account = account_for(folder)
+    page = write_campaign_report(folder)
+    if page_only:
+        typer.echo(page)
+        return
+    message_console().print(f"Report: {page}", markup=False)
+    if as_json:
+        typer.echo(json.dumps(account.to_dict()))
+    else:
+        for line in in_words(account):
+            typer.echo(line)

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from controller.cli.campaign.begin import WORK, resume_campaign
+from controller.campaign.folder import is_campaign_folder
+from controller.cli.campaign.begin import resume_campaign
 from controller.cli.job import carry_out
 from controller.cli.messages import message_console
 from controller.cli.taking_up import begun_in, take_up, tell_progress
@@ -42,7 +43,7 @@ def resume(
       macrorail resume runs/20261122-200000-tray-7
     """
     console = message_console()
-    if (run / WORK).is_file():
+    if is_campaign_folder(run):
         resume_campaign(run, console, as_json)
         return
     begun, entries = begun_in(run)

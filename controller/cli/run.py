@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from controller.cli.finding import plan_to_begin, write_plan
 from controller.campaign.work import is_campaign
 from controller.cli.campaign.begin import begin_campaign
+from controller.cli.finding import plan_to_begin, write_plan
 from controller.cli.identifying import settle_specimen
 from controller.cli.job import Job, carry_out
 from controller.cli.messages import message_console

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from controller.cli.finding import plan_to_begin, write_plan
 from controller.cli.job import Job
 from controller.document import load_document
 from controller.errors import JournalError
 from controller.instrument import load_rig
 from controller.journal import JOURNAL, Entry, read_journal
-from controller.plan import make_plan
 from controller.protocol import Protocol
 from controller.resume import read_progress
 
@@ -33,14 +33,17 @@ def begun_in(run: Path) -> tuple[Job, list[Entry]]:
             raise JournalError(f"{run} is no run folder: it has no {name}")
     wanted = load_document(run / "protocol.yaml", Protocol)
     rig = load_rig(run / "rig.yaml")
-    plan = make_plan(wanted, rig)
-    if json.loads((run / "plan.json").read_text()) != json.loads(json.dumps(plan.to_dict())):
+    entries = read_journal(run / JOURNAL) if (run / JOURNAL).exists() else []
+    plan = plan_to_begin(wanted, rig, entries)
+    written = json.loads((run / "plan.json").read_text())
+    if plan.slices and not written["slices"]:
+        write_plan(run, plan)  # interrupted between finding the range and writing it down
+    elif written != json.loads(json.dumps(plan.to_dict())):
         raise JournalError(
             f"{run / 'plan.json'} is not what this macrorail plans from the run's protocol and "
             f"rig; resume it with the version that began it, or stack what there is with "
             f"'macrorail stack {run}'"
         )
-    entries = read_journal(run / JOURNAL) if (run / JOURNAL).exists() else []
     return Job(run, wanted, rig, plan), entries
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
+from controller.campaign.folder import WORK, read_campaign
 from controller.campaign.forecast import Forecast, forecast
 from controller.campaign.progress import Progress
 from controller.campaign.report import write_campaign_report
@@ -25,13 +26,11 @@ from controller.clock import WorldClock
 from controller.errors import JournalError, MacrorailError, PlanError
 from controller.identity.registrar import Registrar
 from controller.instrument import Rig, load_rig
-from controller.journal import JOURNAL, Entry, Journal, read_journal, write_whole
+from controller.journal import JOURNAL, Entry, Journal, write_whole
 from controller.news import News
-from controller.quantity import format_duration, format_length, format_size
+from controller.quantity import format_duration, format_size
 from controller.rig import Instrument, connect
 
-#: What makes a folder a campaign's.
-WORK = "campaign.json"
 _LISTING = "specimens.csv"
 
 
@@ -89,22 +88,6 @@ def resume_campaign(folder: Path, console: Console, as_json: bool) -> None:
         bench = rig.bench.model_copy(update={"address": progress.bench})
         rig = rig.model_copy(update={"bench": bench})
     _carry_out(folder, work, rig, entries, console, as_json)
-
-
-def read_campaign(folder: Path) -> tuple[Work, list[Entry]]:
-    """A campaign's work and its journal.
-
-    Raises
-    ------
-    JournalError
-        Not a campaign folder, or a damaged one.
-    """
-    try:
-        work = Work.from_dict(json.loads((folder / WORK).read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise JournalError(f"{folder / WORK} cannot be read: {error}") from error
-    journal = folder / JOURNAL
-    return work, read_journal(journal) if journal.exists() else []
 
 
 def _carry_out(
@@ -209,11 +192,3 @@ def _create_folder(out: Path, name: str) -> Path:
     except OSError as error:
         raise JournalError(f"{out}: cannot make a campaign folder there: {error}") from error
     raise JournalError(f"{out}: a hundred campaigns {name} began in this very second")
-
-
-def tell_wear(expected: Forecast) -> str:
-    """The wear in words."""
-    return (
-        f"{expected.shutter} shutter actuations and {format_length(expected.rail_um)} of rail "
-        f"travel"
-    )
