@@ -25,6 +25,8 @@ class Care:
         Compares frames after an interruption; ``None`` trusts the scene.
     alarm
         Told why a run stands still whose folder can take nothing any more, not even that.
+    switch_off
+        Called in the end, whatever the end; tells what could not be done.
     park
         Whether the axis goes far from the specimen in the end, or holds where it is.
     """
@@ -34,4 +36,5 @@ class Care:
     pause_at_most_s: float = 12 * 3600.0
     scene: SceneCheck | None = None
     alarm: Callable[[str], None] = lambda _: None
+    switch_off: Callable[[], list[str]] = list
     park: bool = False

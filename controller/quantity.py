@@ -24,6 +24,7 @@ _SIZES_BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 _FRACTIONS = {"%": 0.01}
 _COUNTS = {"slices": 1.0, "slice": 1.0}
 _ANGLES_DEG = {"deg": 1.0, "°": 1.0}
+_TEMPERATURES_C = {"°C": 1.0, "C": 1.0}
 
 
 def _parse(value: object, kind: str, units: Mapping[str, float], example: str) -> float:
@@ -159,6 +160,17 @@ def parse_angle(value: object) -> float:
     return _parse(value, "angle", _ANGLES_DEG, "45 deg")
 
 
+def parse_temperature(value: object) -> float:
+    """Temperature in degrees Celsius from text such as ``80 °C``.
+
+    Raises
+    ------
+    ValueError
+        As :func:`parse_length`.
+    """
+    return _parse(value, "temperature", _TEMPERATURES_C, "80 °C")
+
+
 def parse_count(value: object) -> int:
     """A number of slices from text such as ``50 slices``.
 
@@ -213,6 +225,8 @@ Acceleration = Annotated[float, _typed(parse_acceleration)]
 """Micrometres per second squared."""
 Angle = Annotated[float, _typed(parse_angle)]
 """Degrees."""
+Temperature = Annotated[float, _typed(parse_temperature)]
+"""Degrees Celsius."""
 Count = Annotated[int, _typed(parse_count)]
 """Of slices."""
 FNumber = Annotated[float, _typed(parse_f_number)]

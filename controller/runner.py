@@ -127,7 +127,7 @@ class Runner:
         self._numbers = self._progress.numbers
         care = Care() if care is None else care
         self._commands = Commands(clock) if care.commands is None else care.commands
-        self._park = care.park
+        self._park, self._switch_off = care.park, care.switch_off
         self._devices = Devices(
             axis,
             camera,
@@ -508,7 +508,7 @@ class Runner:
         self._patience.over = True
         # After a fault of its own, or an operator's stop, the axis moves no more.
         may_park = end.state is State.DONE or end.reason is FinishReason.PAUSED_TOO_LONG
-        troubles = self._devices.release(self._park and may_park)
+        troubles = [*self._devices.release(self._park and may_park), *self._switch_off()]
         try:
             self._note(
                 "ended",

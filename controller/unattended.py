@@ -7,7 +7,22 @@ from typing import Literal
 from pydantic import Field
 
 from controller.document import Section
-from controller.quantity import DataSize, Duration, Fraction
+from controller.quantity import DataSize, Duration, Fraction, Temperature
+
+
+class LightSection(Section):
+    """Shell commands that switch the lamp, for a socket or relay that a program can reach.
+
+    Attributes
+    ----------
+    on
+        Before the devices are opened; a run whose light does not come on does not begin.
+    off
+        In the end, whatever the end.
+    """
+
+    on: str
+    off: str
 
 
 class UnattendedSection(Section):
@@ -24,6 +39,13 @@ class UnattendedSection(Section):
         A run pauses when its disk has less room than this.
     least_battery
         A run pauses when the computer runs on its battery and has less left than this.
+    hottest_c
+        A run pauses when a sensor shows more than this, and until all are 5 degrees below it.
+    sensors
+        Files in thousandths of a degree, as Linux has them; ``*`` stands for anything. The
+        computer's own when not given.
+    light
+        How the lamp is switched; ``None`` leaves it alone.
     ask
         A shell command that tells whether all is well: it pauses the run by ending with anything
         but 0, and its last line says why.
@@ -38,6 +60,9 @@ class UnattendedSection(Section):
     pause_at_most_s: Duration = Field(alias="pause_at_most", default=12 * 3600.0, gt=0)
     keep_free_bytes: DataSize = Field(alias="keep_free", default=500e6, ge=0)
     least_battery: Fraction = Field(alias="battery", default=0.10, ge=0, le=1)
+    hottest_c: Temperature | None = Field(alias="temperature", default=None)
+    sensors: tuple[str, ...] = ("/sys/class/thermal/thermal_zone*/temp",)
+    light: LightSection | None = None
     ask: str | None = None
     ask_every_s: Duration = Field(alias="ask_every", default=30.0, gt=0)
     notify: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What a run depends on beside its devices: room on the disk, the computer's power, a question.
+"""What a run depends on beside its devices: disk, power, heat, a question.
 
 Each is a ``controller.interfaces.Watch``: it answers at once and never raises.
 """
@@ -10,13 +10,15 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from controller.quantity import format_duration, format_fraction, format_size
 
 _POWER_SUPPLIES = Path("/sys/class/power_supply")
 _LONGEST_ANSWER_S = 30.0
+#: Below the limit, so that a run does not pause and go on with every slice.
+_COOLED_DOWN_C = 5.0
 #: The two clocks are read one after the other; a sleep is longer than that takes.
 _SHORTEST_SLEEP_S = 2.0
 
@@ -83,6 +85,41 @@ class BatteryWatch:
             if is_draining and charge < self._least:
                 return f"the computer's battery is at {format_fraction(charge)}; plug it in"
         return None
+
+
+class TemperatureWatch:
+    """Sees to it that nothing gets too hot, and waits until it has cooled down.
+
+    Parameters
+    ----------
+    hottest_c
+        Degrees Celsius.
+    sensors
+        Files in thousandths of a degree; ``*`` stands for anything.
+    """
+
+    def __init__(self, hottest_c: float, sensors: Sequence[str]) -> None:
+        self._hottest_c = hottest_c
+        self._sensors = sensors
+        self._is_hot = False
+
+    def trouble(self) -> str | None:
+        """See ``Watch``; a sensor that cannot be read tells nothing."""
+        limit_c = self._hottest_c - (_COOLED_DOWN_C if self._is_hot else 0.0)
+        told = [(_degrees(path), path) for path in self._paths()]
+        hottest = max(((c, path) for c, path in told if c is not None), default=None)
+        self._is_hot = hottest is not None and hottest[0] > limit_c
+        if hottest is None or not self._is_hot:
+            return None
+        return (
+            f"{hottest[1]} shows {hottest[0]:.1f} °C, at most {self._hottest_c:g} °C are wanted; "
+            f"the run goes on at {self._hottest_c - _COOLED_DOWN_C:g} °C"
+        )
+
+    def _paths(self) -> Iterator[Path]:
+        for pattern in self._sensors:
+            path = Path(pattern).expanduser().absolute()
+            yield from Path(path.anchor).glob(str(path.relative_to(path.anchor)))
 
 
 class SleepWatch:
@@ -168,6 +205,13 @@ class QuestionWatch:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+def _degrees(path: Path) -> float | None:
+    try:
+        return int(path.read_text()) / 1000
+    except (OSError, ValueError):
+        return None
 
 
 def _asleep_s() -> float:

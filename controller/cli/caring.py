@@ -12,11 +12,18 @@ from controller.care import Care
 from controller.commands import Commands
 from controller.interfaces import Watch
 from controller.journal import Journal
+from controller.light import Light
 from controller.news import News
 from controller.reserve import Reserve
 from controller.scene_check import FrameComparison
 from controller.unattended import UnattendedSection
-from controller.watches import BatteryWatch, DiskWatch, QuestionWatch, SleepWatch
+from controller.watches import (
+    BatteryWatch,
+    DiskWatch,
+    QuestionWatch,
+    SleepWatch,
+    TemperatureWatch,
+)
 
 _LOG = logging.getLogger("macrorail")
 
@@ -54,6 +61,8 @@ def cared_for(
         SleepWatch(),
     )
     with ExitStack() as closings:
+        if wanted.hottest_c is not None:
+            watches = (*watches, TemperatureWatch(wanted.hottest_c, wanted.sensors))
         if wanted.ask is not None:
             question = QuestionWatch(wanted.ask, wanted.ask_every_s)
             watches = (*watches, closings.enter_context(closing(question)))
@@ -70,11 +79,16 @@ def cared_for(
             for tell in alarms:
                 tell(why)
 
+        light = None if wanted.light is None else Light(wanted.light.on, wanted.light.off)
+        if light is not None:
+            closings.callback(light.switch_off)
+            light.switch_on()
         yield Care(
             commands=commands,
             watches=watches,
             pause_at_most_s=wanted.pause_at_most_s,
             scene=None if accept_scene else FrameComparison(folder / "scene.log"),
             alarm=alarm,
+            switch_off=list if light is None else light.switch_off,
             park=wanted.park == "start",
         )

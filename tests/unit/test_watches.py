@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from controller import watches
-from controller.watches import BatteryWatch, DiskWatch, QuestionWatch, SleepWatch
+from controller.watches import BatteryWatch, DiskWatch, QuestionWatch, SleepWatch, TemperatureWatch
 
 
 def test_a_disk_with_room_is_well(tmp_path: Path) -> None:
@@ -22,6 +22,13 @@ def test_a_full_disk_is_told_with_its_numbers(tmp_path: Path) -> None:
     said = DiskWatch(tmp_path, 1e18).trouble()
     assert said is not None
     assert "make room" in said
+
+
+def test_a_folder_that_became_read_only_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda folder, how: how != os.W_OK)
+    assert "read-only" in str(DiskWatch(tmp_path, 1.0).trouble())
 
 
 def test_a_folder_that_vanished_is_told(tmp_path: Path) -> None:
@@ -47,6 +54,22 @@ def test_the_battery(tmp_path: Path, charge: str, status: str, trouble: str | No
 
 def test_a_computer_without_a_battery_is_well(tmp_path: Path) -> None:
     assert BatteryWatch(0.1, tmp_path / "none").trouble() is None
+
+
+def test_heat_pauses_until_it_has_cooled_down(tmp_path: Path) -> None:
+    watch = TemperatureWatch(60.0, [str(tmp_path / "zone*" / "temp")])
+    assert watch.trouble() is None, "a computer without sensors is well"
+    for zone, told in (("zone0", "what"), ("zone1", "20000"), ("zone2", "")):
+        (tmp_path / zone).mkdir()
+        (tmp_path / zone / "temp").write_text(told)
+    hot = tmp_path / "zone2" / "temp"
+    for thousandths, is_hot in ((60000, False), (60100, True), (55100, True), (55000, False)):
+        hot.write_text(f"{thousandths}\n")
+        said = watch.trouble()
+        assert (said is not None) is is_hot
+        assert said is None or f"{hot} shows {thousandths / 1000:.1f} °C" in said
+    hot.write_text("57000")
+    assert watch.trouble() is None
 
 
 def test_a_sleep_is_told_once() -> None:
