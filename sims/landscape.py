@@ -61,11 +61,18 @@ class Landscape:
 
     ``position_um`` is the distance of the plane in focus from the entrance pupil, up to
     ``math.inf``.
+
+    Parameters
+    ----------
+    options
+        Lens and sensor.
+    drawn
+        What to show, with its margin, instead of drawing it.
     """
 
-    def __init__(self, options: LandscapeOptions) -> None:
+    def __init__(self, options: LandscapeOptions, drawn: Floats | None = None) -> None:
         self.options = options
-        self._sharp: Floats | None = None
+        self._sharp = drawn
         self._drawing = threading.Lock()
 
     def render(
@@ -163,7 +170,7 @@ class Landscape:
         """The sharp landscape as large as it is at a focus, and each row's reciprocal distance."""
         options = self.options
         height, width = options.height_px, options.width_px
-        drawn = self._drawn()
+        drawn = self.drawn
         zoom = self._lengthened(position_um)
         matrix = np.array(
             [
@@ -179,7 +186,9 @@ class Landscape:
         vergence = np.clip(rows, 0, None) / (height * (1 - _HORIZON)) / options.ground_from_um
         return np.clip(sharp, 0, None).astype(np.float32), vergence
 
-    def _drawn(self) -> Floats:
+    @property
+    def drawn(self) -> Floats:
+        """Sky, mountains and ground with a margin all around; drawn when first asked for."""
         with self._drawing:
             if self._sharp is None:
                 self._sharp = _draw(self.options)

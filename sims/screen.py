@@ -11,6 +11,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from sims.landscape import Landscape
 from sims.scene import Offset, Scene
 from sims.sheet import Floats, Sheet
 
@@ -29,7 +30,7 @@ class Screen:
         What the photographs are rendered from; both show the same specimen.
     """
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene | Landscape) -> None:
         self._scene = on_screen(scene)
         self._looks = 0
         self._still: tuple[tuple[object, ...], Floats] | None = None
@@ -51,28 +52,36 @@ class Screen:
         steps = np.round(np.array([position_um, *np.ravel(offsets_um)]) / _STILL_UM)
         seen = (f_number, breathing, *steps)
         if self._still is None or self._still[0] != seen:
-            light = self._scene.render_linear(position_um, f_number, offsets_um, breathing)
-            self._still = seen, light
+            self._still = seen, self._light(position_um, f_number, offsets_um, breathing)
         self._looks += 1
         options = self._scene.options
         rng = np.random.default_rng([options.seed, 3, self._looks])
         picture = options.sensor.expose(self._still[1], f_number, shutter_s, iso, rng)
         return bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
 
+    def _light(
+        self, position_um: float, f_number: float, offsets_um: Sequence[Offset], breathing: float
+    ) -> Floats:
+        if isinstance(self._scene, Landscape):  # its camera stands still
+            return self._scene.render_linear(position_um, f_number)
+        return self._scene.render_linear(position_um, f_number, offsets_um, breathing)
 
-def on_screen(scene: Scene) -> Scene:
+
+def on_screen(scene: Scene | Landscape) -> Scene | Landscape:
     """The same specimen in front of a sensor of fewer, larger pixels."""
     options, factor = scene.options, 1
     while options.width_px / factor > WIDEST_PX:
         factor *= 2
     if factor == 1:
         return scene
-    smaller = replace(
-        options,
-        width_px=options.width_px // factor,
-        height_px=options.height_px // factor,
-        pixel_pitch_um=options.pixel_pitch_um * factor,
-    )
+    size = {
+        "width_px": options.width_px // factor,
+        "height_px": options.height_px // factor,
+        "pixel_pitch_um": options.pixel_pitch_um * factor,
+    }
+    if isinstance(scene, Landscape):
+        return Landscape(replace(scene.options, **size), _averaged(scene.drawn, factor))
+    smaller = replace(scene.options, **size)
     shape = Scene(smaller).raster_shape
     whole = scene.specimen
     sheets = tuple(_smaller_sheet(sheet, factor, shape) for sheet in whole.sheets)

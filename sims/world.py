@@ -148,10 +148,9 @@ class World:
     tray: Tray | None = None
 
     @cached_property
-    def screen(self) -> Screen:
-        """What live view shows the scene on."""
-        assert isinstance(self.scene, Scene), "a landscape is shown as it is photographed"
-        return Screen(self.scene)
+    def _screens(self) -> dict[str, Screen]:
+        """What live view shows the scene on: that of the specimen looked at last."""
+        return {}
 
     def render(self, light: LightGathered) -> bytes:
         """The JPEG of what the lens saw while the shutter was open."""
@@ -172,8 +171,11 @@ class World:
         if self.diary is not None and light.number != LIVE_VIEW:
             with self.diary.open("a") as diary:
                 print(light.number, position_um, *specimen.split(), file=diary)
-        if light.number == LIVE_VIEW and isinstance(self.scene, Scene):
-            return self.screen.render(
+        if light.number == LIVE_VIEW:
+            if specimen not in self._screens:
+                self._screens.clear()
+                self._screens[specimen] = Screen(scene)
+            return self._screens[specimen].render(
                 position_um,
                 f_number=light.f_number or _UNREAD_F_NUMBER,
                 iso=light.iso,

@@ -82,7 +82,8 @@ def as_written(name: str, choices: Sequence[str]) -> list[str]:
         elif name == "shutter":
             parts = round(1 / amount)
             whole = parts > 1 and abs(parts * amount - 1) <= _ROUNDING["shutter"]
-            text = f"1/{parts} s" if whole else f"{amount:g} s"
+            short = next(s for s in (_short(amount, digits) for digits in (1, 2, 3, 6)) if s)
+            text = f"1/{parts} s" if whole else f"{short} s"
         else:
             text = f"{amount:g}"
         written.append(text)
@@ -93,6 +94,12 @@ def exceeds(value: str, choices: Sequence[str]) -> bool:
     """Whether a value is larger than every choice that is a number."""
     wanted, offered = quantity(value), [quantity(choice) for choice in choices]
     return wanted is not None and wanted > max((each for each in offered if each), default=0.0)
+
+
+def _short(seconds: float, digits: int) -> str | None:
+    """A shutter time in so many digits, if it still means the same."""
+    rounded = float(f"{seconds:.{digits}g}")
+    return f"{rounded:g}" if abs(rounded - seconds) <= _ROUNDING["shutter"] * seconds else None
 
 
 def quantity(text: str) -> float | None:

@@ -27,7 +27,7 @@ export class Bench {
       pressed.setAttribute("aria-pressed", on);
       act(on);
     }, { "aria-pressed": "false", ...attributes });
-    this.connect = button("Connect the instrument", async (pressed) => { if (await this.ask(pressed, "connect")) this.follow(); }, { id: "connect", class: "large" });
+    this.connect = button("Connect the instrument", async (pressed) => { if (await this.ask(pressed, "connect")) { this.operates(true); this.follow(); } }, { id: "connect", class: "large" });
     this.hint = element("p", { class: "note" }, "Look through the lens, move by hand, set A and B by eye, take test shots. The run page takes over when you start.");
     this.where = element("p", { class: "place", id: "place", role: "status" });
     const jogs = STEPS.map((step) => button(`${step > 0 ? "+" : "−"}${Math.abs(step) >= 1000 ? `${Math.abs(step) / 1000} mm` : `${Math.abs(step)} µm`}`,
@@ -84,9 +84,15 @@ export class Bench {
 
   // Live view follows the exposure that is set, so that what it shows is what will be shot.
   follow() {
-    if (!this.state || this.state.moving) return;
+    if (!this.state || this.state.moving || !this.mine) return;
     clearTimeout(this.following);
     this.following = setTimeout(() => this.ask(null, "configure", { protocol: this.protocol() }), 250);
+  }
+
+  // Whoever only watches sees fewer frames: the instrument's machine has other work to do.
+  operates(mine) {
+    this.mine = mine;
+    this.viewer.shortest_ms = mine ? 40 : 200;
   }
 
   setLive(on) {

@@ -51,6 +51,7 @@ export class SetupPage {
     this.busy = desk.live.length > 0;
     const first = this.rig_name === undefined;
     this.rig_name = desk.rig;
+    this.bench.operates(desk.operator === "you");
     this.bench.heard(desk.instrument, this.busy);
     this.offer(desk.instrument?.choices);
     if (first) this.shown(this.wanted);

@@ -4,8 +4,6 @@ import { histogram, peaking } from "./looking.js";
 import { element } from "./words.js";
 
 const LOUPE_PX = 320;
-// Frames of live view come as fast as they are shown, but never faster than this.
-const SHORTEST_MS = 40;
 const AGAIN_MS = 500;
 
 export class Viewer {
@@ -13,6 +11,8 @@ export class Viewer {
     this.peaking = false;
     this.pinned = null;
     this.frames = 0;
+    // Frames of live view come as fast as they are shown, but never faster than this.
+    this.shortest_ms = 200;
     this.canvas = element("canvas", { width: 3, height: 2, role: "img", "aria-label": "What the lens sees", tabindex: "0" });
     this.loupe = element("canvas", { class: "loupe", width: LOUPE_PX, height: LOUPE_PX, hidden: true, "aria-hidden": "true" });
     this.mark = element("i", { class: "mark", hidden: true });
@@ -46,7 +46,7 @@ export class Viewer {
           if (this.looking === turn) this.show(frame, null);
         } else if (answer.status !== 204) await pause(AGAIN_MS);
       } catch { await pause(AGAIN_MS); }
-      await pause(SHORTEST_MS - (performance.now() - began));
+      await pause(this.shortest_ms - (performance.now() - began));
       // A page that nobody sees looks at nothing.
       while (this.looking === turn && (document.hidden || !this.panel.checkVisibility())) await pause(AGAIN_MS);
     }
