@@ -97,7 +97,7 @@ class Server:
         command += ["--protocols", str(self.folder / "protocols"), *self.more]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             with socket.socket() as knock:
                 if knock.connect_ex(("127.0.0.1", self.port)) == 0:
@@ -120,7 +120,7 @@ class Server:
                 wait_for(lambda run=run: self.at_work(run) is None, "the run to end", 60)
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-            self.process.wait(20)
+            self.process.wait(90)
 
     def run_folders(self) -> list[Path]:
         return sorted(self.runs.iterdir()) if self.runs.is_dir() else []
@@ -147,7 +147,7 @@ class Server:
         if method != "GET":
             sent = {"Origin": self.url, "Content-Type": "application/json"}
         sent.update(headers or {})
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             connection.request(
                 method,

@@ -10,6 +10,7 @@ import secrets
 import socket
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -80,15 +81,19 @@ class Buckets:
     ----------
     burst, per_s
         Size of a caller's bucket, and how fast it fills again.
+    now
+        Seconds that only grow.
     """
 
-    def __init__(self, burst: float, per_s: float) -> None:
-        self._burst, self._per_s = burst, per_s
+    def __init__(
+        self, burst: float, per_s: float, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._burst, self._per_s, self._now = burst, per_s, now
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, caller: str) -> bool:
         """Whether the caller may make one more request now."""
-        now_s = time.monotonic()
+        now_s = self._now()
         left, then_s = self._left.pop(caller, (self._burst, now_s))
         left = min(self._burst, left + (now_s - then_s) * self._per_s)
         allowed = left >= 1
