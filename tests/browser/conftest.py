@@ -49,6 +49,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def page(browser: Any, server: Server) -> Iterator[Any]:
     """A tab at 1440x900; anything it complains of, and any other host it asks, fails the test."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
+    # Only how long a slow machine may take; nothing here is meant to be timed.
+    context.set_default_timeout(90_000)
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
