@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from controller.journal import JOURNAL, Entry, read_journal
 from controller.manifest import build_manifest
 
 MANIFEST = "manifest.json"
+#: Names the files that were removed from a run on purpose, with their hashes.
+REMOVED = "frames/removed.json"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Record:
         As ``plan.json`` has it; empty where that file is missing.
     began
         When the run began, ISO 8601 with its time zone.
+    removed
+        SHA-256 of each file that was removed on purpose since, by its path in the folder.
     """
 
     folder: Path
@@ -38,6 +42,7 @@ class Record:
     manifest: dict[str, Any]
     plan: dict[str, Any]
     began: str
+    removed: dict[str, str] = field(default_factory=dict)
 
     @property
     def slices(self) -> list[dict[str, Any]]:
@@ -66,9 +71,9 @@ def read_record(folder: Path) -> Record:
     if not entries:
         raise ConfigError(f"{folder} is a run that ended before it began: its journal is empty")
     manifest = _read_json(folder / MANIFEST) or build_manifest(entries)
-    with journal.open("rb") as lines:
-        began = json.loads(lines.readline())["at"]
-    return Record(folder, entries, manifest, _read_json(folder / "plan.json"), str(began))
+    plan = _read_json(folder / "plan.json")
+    removed = _read_json(folder / REMOVED).get("files", {})
+    return Record(folder, entries, manifest, plan, entries[0].at, removed)
 
 
 def hash_file(path: Path) -> str:

@@ -19,7 +19,7 @@ import tifffile
 
 from controller.errors import MacrorailError, StackError
 from controller.manifest import build_manifest
-from controller.record import MANIFEST, Record, hash_file
+from controller.record import MANIFEST, REMOVED, Record, hash_file
 from controller.stacking.images import read_picture
 from controller.stacking.stacker import Stacker
 
@@ -113,9 +113,12 @@ def _check_frames(record: Record) -> Check:
     troubles = []
     # From the journal, not from the manifest: the manifest could have been edited with the frame.
     slices = build_manifest(record.entries)["slices"]
+    removed = 0
     for one in slices:
         path = record.folder / one["frame"]
-        if not path.is_file():
+        if not path.is_file() and record.removed.get(one["frame"]) == one["sha256"]:
+            removed += 1
+        elif not path.is_file():
             troubles.append(f"{one['frame']} (slice {one['index']}) is missing")
         elif hash_file(path) != one["sha256"]:
             made = "was merged" if "exposures" in one else "the camera sent"
@@ -125,7 +128,10 @@ def _check_frames(record: Record) -> Check:
     for path in sorted((record.folder / "frames").glob("[0-9]*.*")):
         if path.name not in known:
             troubles.append(f"frames/{path.name} belongs to no slice of the journal")
-    return Check("frames", tuple(troubles), f"{len(slices)} frames as the camera sent them")
+    seen = f"{len(slices) - removed} frames as the camera sent them"
+    if removed:
+        seen += f", {removed} removed on purpose ({REMOVED})"
+    return Check("frames", tuple(troubles), seen)
 
 
 def _troubles_of_bracket(record: Record, one: dict[str, Any]) -> list[str]:
@@ -134,7 +140,8 @@ def _troubles_of_bracket(record: Record, one: dict[str, Any]) -> list[str]:
     for exposure in one.get("exposures", []):
         path = record.folder / exposure["frame"]
         if not path.is_file():
-            troubles.append(f"{exposure['frame']} (slice {one['index']}) is missing")
+            if record.removed.get(exposure["frame"]) != exposure["sha256"]:
+                troubles.append(f"{exposure['frame']} (slice {one['index']}) is missing")
         elif hash_file(path) != exposure["sha256"]:
             troubles.append(
                 f"{exposure['frame']} (slice {one['index']}) is not what the camera sent"

@@ -25,6 +25,7 @@ from controller.cli.resume import resume
 from controller.cli.run import run
 from controller.cli.serve import serve
 from controller.cli.stack import stack
+from controller.cli.tidy import tidy_runs
 from controller.cli.verify import verify
 from controller.errors import MacrorailError, OperatorStop
 
@@ -48,6 +49,7 @@ for verb in (plan, check, run, resume, stack, batch, *rest):
     app.command()(verb)
 # '-50um' is a distance, not an option.
 app.command(context_settings={"ignore_unknown_options": True})(jog)
+app.command(name="tidy")(tidy_runs)
 app.add_typer(calibrate)
 app.add_typer(firmware)
 
