@@ -20,6 +20,7 @@ import tifffile
 from controller.errors import MacrorailError, StackError
 from controller.manifest import build_manifest
 from controller.record import MANIFEST, REMOVED, Record, hash_file
+from controller.stacking.alignment import ALIGNMENT, load_alignment
 from controller.stacking.images import read_picture
 from controller.stacking.stacker import Stacker
 
@@ -189,8 +190,9 @@ def _check_by_stacking(record: Record, tell: Callable[[str], None] | None) -> Ch
     if fused is None:
         return Check("restack", ("there is no picture to compare with",), "")
     by_index = {one["index"]: one for one in record.manifest["slices"]}
-    stacker = Stacker()
+    known = record.folder / ALIGNMENT
     try:
+        stacker = Stacker(alignment=load_alignment(known) if known.is_file() else None)
         for number in record.manifest["fusion_order"]:
             if number in fused["left_out"]:
                 continue

@@ -42,6 +42,11 @@ class Identified:
     quarantined: str = ""
 
 
+def run_name(item: Item, specimen: str) -> str:
+    """The run folder of a stack's first try."""
+    return f"{specimen}{item.tail}"
+
+
 class Hands(Protocol):
     """Whoever does what the walk decides."""
 
@@ -173,7 +178,7 @@ class Walk:
     def _folder(self, item: Item, specimen: str, standing: Standing) -> str:
         parent = QUARANTINE if item.place in self._progress.unidentified else RUNS
         tries = f"-try{standing.failures + 1}" if standing.failures else ""
-        return f"{parent}/{specimen}{item.tail}{tries}"
+        return f"{parent}/{run_name(item, specimen)}{tries}"
 
     def _judge(self, item: Item, standing: Standing, end: RunEnd) -> None:
         if end.reason is FinishReason.COMPLETED:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from controller.errors import StackError
 
 Transform = NDArray[np.float64]
+#: In the folder of a run whose frames are to be laid as another run's were.
+ALIGNMENT = "alignment.json"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.errors import StackError
+from controller.stacking.alignment import ALIGNMENT, load_alignment
 from controller.stacking.images import write_depth, write_picture
 from controller.stacking.stacker import FrameReport, Fused, Stacker
 from controller.workers import serve
@@ -28,11 +29,19 @@ class StreamWorker:
 
     def __init__(self) -> None:
         self._stacker = Stacker()
+        self._begun = False
         self._last_frame_s = 0.0
         self._next_preview_s = 0.0
 
     def add(self, number: int, frame: str, position_um: float) -> dict[str, Any]:
-        """Align and blend one frame; see :meth:`Stacker.add`."""
+        """Align and blend one frame; see :meth:`Stacker.add`.
+
+        A run folder that has an alignment already has its frames laid as that says.
+        """
+        known = Path(frame).parents[1] / ALIGNMENT
+        if not self._begun and known.is_file():
+            self._stacker = Stacker(alignment=load_alignment(known))
+        self._begun = True
         report = self._stacker.add(Path(frame), number, position_um)
         self._last_frame_s = time.monotonic()
         if self._last_frame_s >= self._next_preview_s:

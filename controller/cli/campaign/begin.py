@@ -151,7 +151,16 @@ def _walk(
     with closing(desk):
         desk.serve(folder)
         hands = CampaignHands(
-            folder, work, rig, instrument, desk, journal.append, service, console, registrar
+            folder,
+            work,
+            progress,
+            rig,
+            instrument,
+            desk,
+            journal.append,
+            service,
+            console,
+            registrar,
         )
         Walk(work, progress, journal.append, hands, desk.check).run()
 

@@ -11,8 +11,10 @@ from typing import Any
 
 from rich.console import Console
 
+from controller.batch.frames import run_alignment
 from controller.campaign.forecast import asked_of_hands, plan_item
-from controller.campaign.walk import QUARANTINE, Identified, Skipped
+from controller.campaign.progress import DONE, Progress, Standing
+from controller.campaign.walk import QUARANTINE, Identified, Skipped, run_name
 from controller.campaign.work import Item, Work
 from controller.cli.campaign.desk import Desk
 from controller.cli.job import Job, shoot
@@ -26,6 +28,7 @@ from controller.instrument import Rig
 from controller.journal import write_whole
 from controller.quantity import format_length
 from controller.rig import Instrument
+from controller.stacking.alignment import ALIGNMENT, save_alignment
 from controller.stage import Where
 from controller.states import FinishReason, State
 
@@ -44,8 +47,8 @@ class CampaignHands:
     ----------
     folder
         The campaign's.
-    work, rig, instrument
-        What to do, with what.
+    work, progress, rig, instrument
+        What to do, how far it is, with what.
     desk
         Where the operator answers.
     note
@@ -58,6 +61,7 @@ class CampaignHands:
 
     folder: Path
     work: Work
+    progress: Progress
     rig: Rig
     instrument: Instrument
     desk: Desk
@@ -215,13 +219,36 @@ class CampaignHands:
             tell_progress(job, self.console)
         else:
             job = self._begin(item, specimen, run)
+            if run.name == run_name(item, specimen["id"]):
+                self._share_alignment(item, run)
         # The campaign's rig, not the folder's: its bench is the one that we hold.
         end, _ = shoot(replace(job, rig=self.rig), self.instrument, self.service, self.console)
         if isinstance(end.error, OperatorStop) and self.desk.skipped:
             raise Skipped(self.desk.skipped)
         return end
 
+    def _share_alignment(self, item: Item, run: Path) -> None:
+        """Lay the frames of a variant as those of the first one that is done: the same slices under
+        another light show other edges, but lie alike. A second try aligns for itself."""
+        first = self._first_variant(item)
+        known = None if first is None else run_alignment(self.folder / first.folder)
+        if first is not None and known is not None:
+            save_alignment(run / ALIGNMENT, known)
+            self.note("aligned_as", item=item.key, other=first.item.key)
+            self.console.print(f"its frames are laid as those of {first.item.key}", markup=False)
+
+    def _first_variant(self, item: Item) -> Standing | None:
+        """The first variant of the same view of the same specimen, if it is done."""
+        for standing in self.progress.standings.values():
+            other = standing.item
+            if (other.place, other.view) == (item.place, item.view) and standing.state == DONE:
+                return standing
+        return None
+
     def _begin(self, item: Item, specimen: dict[str, str], run: Path) -> Job:
+        first = self._first_variant(item)
+        if first is not None:
+            item = _with_range_of(item, self.folder / first.folder)
         wanted, plan = plan_item(item, self.rig, specimen)
         (run / "frames").mkdir(parents=True, exist_ok=True)
         write_whole(run / "protocol.yaml", as_yaml(item.protocol_with(specimen)))
@@ -261,3 +288,13 @@ class CampaignHands:
                 break
             self.instrument.clock.sleep(_BACK_OFF_S)
         return trouble
+
+
+def _with_range_of(item: Item, first: Path) -> Item:
+    """The variants of a view have the same slices, even where the first had to search for them."""
+    written = item.protocol.get("range")
+    if written != "auto" and not (isinstance(written, dict) and "search" in written):
+        return item
+    plan = json.loads((first / "plan.json").read_text(encoding="utf-8"))
+    found = {"near": f"{plan['near_um']!r} um", "far": f"{plan['far_um']!r} um"}
+    return replace(item, protocol={**item.protocol, "range": found})
