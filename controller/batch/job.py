@@ -57,6 +57,8 @@ class StackJob:
         Object-side size of a pixel, micrometres; ``None`` when nobody knows.
     notes
         What is to be known about the frames, for people.
+    origin
+        The folder that the frames come from.
     """
 
     name: str
@@ -66,6 +68,19 @@ class StackJob:
     um_per_px: float | None = None
     notes: tuple[str, ...] = ()
     origin: Path = field(default_factory=Path)
+
+    @staticmethod
+    def of(
+        name: str,
+        frames: list[Source],
+        out: Path,
+        settings: Settings,
+        notes: tuple[str, ...],
+        origin: Path,
+    ) -> StackJob:
+        """Of photographs in the order in which they were taken."""
+        order = tuple(fusion_order(frames, settings.reference))
+        return StackJob(name, order, out, settings, None, notes, origin)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values, for another process or machine; paths are absolute."""

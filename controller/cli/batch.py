@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from controller.batch.cluster import check_address, stack_on_cluster
 from controller.batch.job import Settings, StackJob, find_jobs
 from controller.batch.local import stack_here
 from controller.batch.progress import Outcome
+from controller.batch.watch import Folder, Sorted
 from controller.batch.work import is_finished
+from controller.cli.batch_board import Board
 from controller.cli.messages import message_console
 from controller.cli.signals import stopped_by_signals
 from controller.cli.stack import QualityChoice
 from controller.clock import WorldClock
-from controller.errors import ConfigError, StackError
-from controller.quantity import format_duration
+from controller.errors import ConfigError
+from controller.quantity import parse_duration
 from controller.stacking.register import Motion
+
+#: How often a watched folder is looked at.
+_LOOK_EVERY_S = 2.0
 
 
 def batch(
@@ -52,6 +54,15 @@ def batch(
     align: Annotated[
         Motion, typer.Option(help="what may differ between frames besides their focus")
     ] = Motion.SIMILARITY,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="wait for photographs; stack what is complete")
+    ] = False,
+    grouped: Annotated[
+        bool, typer.Option("--group", help="sort photographs into stacks by time and focus")
+    ] = False,
+    wait: Annotated[
+        str, typer.Option(help="with --watch: a stack is complete when nothing came for so long")
+    ] = "30 s",
     again: Annotated[bool, typer.Option("--again", help="also what is finished already")] = False,
     thorough: Annotated[
         bool, typer.Option("--thorough", help="read all frames to see whether they have changed")
@@ -65,6 +76,10 @@ def batch(
     Each stack gets fused.tif, fused.jpg, depth.tif and stack.json, which names every frame with
     its hash. What is finished is skipped, so the same command goes on after whatever stopped it. A
     stack that fails is named at the end and stops no other.
+
+    A folder of photographs is one stack. With --group, a mixed folder is sorted into stacks by the
+    time, focus and camera that the photographs tell; --watch does so again and again until
+    Ctrl-C. What is missing in a stack is told, what belongs to none is left alone.
 
     On a cluster, frames and results must lie under the same paths on every machine, and workers
     are started with one thread each:
@@ -80,141 +95,116 @@ def batch(
       macrorail batch /photos/drawer-12 /photos/drawer-13 -o /fused --jobs 2
 
       macrorail batch /nas/runs -o /nas/fused --scheduler tcp://10.0.0.5:8786
+
+      macrorail batch --group DCIM/ -o fused
+
+      macrorail batch --watch ~/Pictures/exports -o fused
     """
     console = message_console()
     settings = Settings(reference, quality.value, align.value)
-    jobs = find_jobs(folders, out, settings)
-    board = Board(console, jobs)
+    if scheduler is not None:
+        check_address(scheduler)
     clock = WorldClock()
-    with stopped_by_signals(clock), board:
-        left = []
-        for job in jobs:
-            clock.check()
-            if not again and is_finished(job, thorough):
-                board.tell(Outcome(job, "skipped"))
-            else:
-                left.append(job)
-        stack_all(left, scheduler, board, clock, processes, out)
+    making = Making(out, scheduler, processes, again, thorough, clock)
+    with stopped_by_signals(clock):
+        if watch:
+            wait_s = parse_duration(wait)
+            watch_folders([Folder(one, out, settings, wait_s) for one in folders], making, console)
+        if grouped:
+            jobs = sort_once([Folder(one, out, settings, 0.0) for one in folders], console)
+        else:
+            jobs = find_jobs(folders, out, settings)
+        with Board(console, jobs) as board:
+            making.make(jobs, board)
     board.close(as_json)
 
 
-def stack_all(
-    jobs: list[StackJob],
-    scheduler: str | None,
-    board: Board,
-    clock: WorldClock,
-    processes: int,
-    out: Path,
-) -> None:
-    """Make these stacks where they are to be made."""
-    if not jobs:
-        return
-    if scheduler is not None:
-        check_address(scheduler)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{out} cannot be made: {error.strerror}") from error
-    if scheduler is not None:
-        stack_on_cluster(jobs, scheduler, board.tell, board.say, clock.check)
-    else:
-        log = out / "batch.log"
-        stack_here(jobs, board.tell, board.say, clock.check, processes, log=log)
+@dataclass(frozen=True)
+class Making:
+    """How and where stacks are made.
 
+    Attributes
+    ----------
+    out, scheduler, processes, again, thorough
+        As the options say.
+    clock
+        Asked whether to stop.
+    """
 
-class Board:
-    """Shows how far a batch is and what became of each stack."""
+    out: Path
+    scheduler: str | None
+    processes: int
+    again: bool
+    thorough: bool
+    clock: WorldClock
 
-    def __init__(self, console: Console, jobs: list[StackJob]) -> None:
-        self._console = console
-        self._outcomes: list[Outcome] = []
-        self._began_s = time.monotonic()
-        self._frames = sum(len(job.frames) for job in jobs)
-        self._count = len(jobs)
-        self._made_frames = self._passed_frames = 0
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.completed:.0f} of {task.total:.0f} frames"),
-            TimeRemainingColumn(compact=True),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._progress.add_task("stacking", total=self._frames)
-
-    def __enter__(self) -> Board:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def add(self, jobs: list[StackJob]) -> None:
-        """More has come up."""
-        self._count += len(jobs)
-        self._frames += sum(len(job.frames) for job in jobs)
-        self._progress.update(self._task, total=self._frames)
-
-    def say(self, sentence: str) -> None:
-        """Tell people."""
-        self._console.print(sentence, markup=False)
-
-    def tell(self, outcome: Outcome) -> None:
-        """Note what became of a stack."""
-        self._outcomes.append(outcome)
-        frames = len(outcome.job.frames)
-        self._passed_frames += frames
-        if outcome.state != "skipped":
-            self._made_frames += frames
-            said = f"failed: {outcome.reason}" if outcome.state == "failed" else _made(outcome)
-            self.say(f"{len(self._outcomes)} of {self._count}  {outcome.job.name}  {said}")
-            for note in outcome.job.notes:
-                self.say(f"    {note}")
-            self.say(f"    {self.time_left()}") if self.time_left() else None
-        self._progress.update(self._task, completed=self._passed_frames)
-
-    def time_left(self) -> str:
-        """From the frames that were stacked so far, or nothing yet to say."""
-        left = self._frames - self._passed_frames
-        if not left or not self._made_frames:
-            return ""
-        per_frame_s = (time.monotonic() - self._began_s) / self._made_frames
-        return f"about {format_duration(left * per_frame_s)} left"
-
-    def close(self, as_json: bool) -> None:
-        """Print the result.
-
-        Raises
-        ------
-        StackError
-            Stacks failed; names them.
-        """
-        counted = Counter(outcome.state for outcome in self._outcomes)
-        self.say(", ".join(f"{number} {state}" for state, number in sorted(counted.items())))
-        if as_json:
-            typer.echo(json.dumps([_told(outcome) for outcome in self._outcomes]))
+    def make(self, jobs: list[StackJob], board: Board) -> None:
+        """Make what is not finished yet."""
+        left = []
+        for job in jobs:
+            self.clock.check()
+            if not self.again and is_finished(job, self.thorough):
+                board.tell(Outcome(job, "skipped"))
+            else:
+                left.append(job)
+        if not left:
+            return
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{self.out} cannot be made: {error.strerror}") from error
+        if self.scheduler is not None:
+            stack_on_cluster(left, self.scheduler, board.tell, board.say, self.clock.check)
         else:
-            for outcome in self._outcomes:
-                if outcome.state != "failed":
-                    typer.echo(outcome.job.out)
-        failed = [outcome for outcome in self._outcomes if outcome.state == "failed"]
-        if failed:
-            lines = "\n".join(f"  {one.job.name}: {one.reason}" for one in failed)
-            raise StackError(f"{len(failed)} of {self._count} stack(s) failed:\n{lines}")
+            log = self.out / "batch.log"
+            check = self.clock.check
+            stack_here(left, board.tell, board.say, check, self.processes, log=log)
 
 
-def _made(outcome: Outcome) -> str:
-    if outcome.record is None:
-        return "done"
-    return f"done in {format_duration(outcome.record['seconds'])}"
+def sort_once(folders: list[Folder], console: Console) -> list[StackJob]:
+    """The stacks in folders that nothing is added to."""
+    jobs: list[StackJob] = []
+    for folder in folders:
+        found = folder.look()
+        _tell_rest(found, set(), console)
+        jobs += found.jobs
+    if not jobs:
+        raise ConfigError(
+            f"no stack was found in {', '.join(str(one.folder) for one in folders)}; photographs "
+            f"that carry no time are not sorted: give each stack a folder, without --group"
+        )
+    return jobs
 
 
-def _told(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "name": outcome.job.name,
-        "state": outcome.state,
-        "reason": outcome.reason,
-        "folder": str(outcome.job.out),
-        "frames": [str(frame.path) for frame in outcome.job.frames],
-        "notes": list(outcome.job.notes),
-    }
+def watch_folders(folders: list[Folder], making: Making, console: Console) -> NoReturn:
+    """Stack whatever becomes complete, until the operator stops it.
+
+    Raises
+    ------
+    OperatorStop
+        By Ctrl-C or a signal.
+    """
+    told: set[Path] = set()
+    tried: set[Any] = set()
+    console.print("Watching; Ctrl-C ends it.", markup=False)
+    while True:
+        for folder in folders:
+            found = folder.look()
+            _tell_rest(found, told, console)
+            new = [job for job in found.jobs if folder.signature(job) not in tried]
+            if new:
+                with Board(console, new) as board:
+                    making.make(new, board)
+                board.print_done()
+                tried |= {folder.signature(job) for job in new}
+        making.clock.sleep(_LOOK_EVERY_S)
+
+
+def _tell_rest(found: Sorted, told: set[Path], console: Console) -> None:
+    """Name what is not stacked, each once."""
+    rest = [(path, reason) for path, reason in found.strays]
+    rest += [(path, "cannot be read as a picture") for path in found.unreadable]
+    for path, reason in rest:
+        if path not in told:
+            told.add(path)
+            console.print(f"Left alone: {path} {reason}", markup=False)
