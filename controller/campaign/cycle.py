@@ -91,7 +91,7 @@ def time_of(entries: Sequence[Entry], settle_s: float) -> RunTime:
     now: defaultdict[str, float] = defaultdict(float)
     exposed_s: float | None = None
     sent = 0.0
-    moved = disturbed = False
+    moved = disturbed = counted_first = False
     for number in range(1, len(entries)):
         entry = entries[number]
         spent = max(0.0, entry.world_s - entries[number - 1].world_s)
@@ -103,9 +103,10 @@ def time_of(entries: Sequence[Entry], settle_s: float) -> RunTime:
             now[name] += seconds
         if entry.event == "moved":
             settle_left, moved = settle_s, True
+            told.serial |= counted_first
         elif entry.event == "counted" and exposed_s is not None:
             sent = entry.world_s - exposed_s
-            told.serial |= not moved
+            counted_first = not moved
         elif entry.event == "exposed":
             if exposed_s is not None and not disturbed and not now["preparing"]:
                 told.cycles.append(
@@ -121,7 +122,8 @@ def time_of(entries: Sequence[Entry], settle_s: float) -> RunTime:
                     )
                 )
             now = defaultdict(float)
-            exposed_s, moved, disturbed, sent = entry.world_s, False, False, 0.0
+            exposed_s, sent = entry.world_s, 0.0
+            moved = disturbed = counted_first = False
         disturbed |= part in ("trouble", "searching")
     return told
 
