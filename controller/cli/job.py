@@ -144,6 +144,7 @@ def _walk(job: Job, instrument: Instrument, service: Service, console: Console) 
                 run=job.folder.name,
                 specimen=job.wanted.specimen.model_dump(mode="json"),
                 slices=slices,
+                asked=dict(job.wanted.camera_settings),
                 bench=instrument.bench_address,
             )
         runner = Runner(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -14,8 +17,13 @@ from controller.document import load_document
 from controller.errors import JournalError
 from controller.instrument import load_rig
 from controller.journal import JOURNAL, Entry, read_journal
+from controller.plan import Plan
 from controller.protocol import Protocol
+from controller.quantity import format_fraction, format_length
 from controller.resume import read_progress
+
+#: Rounding, and nothing that a slice would notice.
+_SAME_PLACE_UM = 0.01
 
 
 def begun_in(run: Path) -> tuple[Job, list[Entry]]:
@@ -26,7 +34,7 @@ def begun_in(run: Path) -> tuple[Job, list[Entry]]:
     ConfigError, PlanError
         As loading and planning raise them.
     JournalError
-        Not a run folder, a damaged one, or planned by another version.
+        Not a run folder, a damaged one, or not the one that was begun.
     """
     for name in ("protocol.yaml", "rig.yaml", "plan.json"):
         if not (run / name).is_file():
@@ -38,13 +46,47 @@ def begun_in(run: Path) -> tuple[Job, list[Entry]]:
     written = json.loads((run / "plan.json").read_text())
     if plan.slices and not written["slices"]:
         write_plan(run, plan)  # interrupted between finding the range and writing it down
-    elif written != json.loads(json.dumps(plan.to_dict())):
-        raise JournalError(
-            f"{run / 'plan.json'} is not what this macrorail plans from the run's protocol and "
-            f"rig; resume it with the version that began it, or stack what there is with "
-            f"'macrorail stack {run}'"
-        )
+    else:
+        changed = [*_changed_plan(written, plan), *_changed_settings(entries, wanted)]
+        if changed:
+            raise JournalError(
+                f"{run} was begun otherwise: {'; '.join(changed)}. Put protocol.yaml, rig.yaml and "
+                f"lens file back as they were, or resume with the version of macrorail that began "
+                f"it, or stack what there is with 'macrorail stack {run}'"
+            )
+        if written != json.loads(json.dumps(plan.to_dict())):
+            write_plan(run, plan)  # as this version reads it
     return Job(run, wanted, rig, plan), entries
+
+
+def _changed_plan(written: dict[str, Any], plan: Plan) -> Iterator[str]:
+    """What of a plan is no longer what the slices that are done were shot for.
+
+    Only that counts: another version may foretell more, and a rig's ports and limits may change.
+    """
+    before = [each["target_um"] for each in written["slices"]]
+    now = [planned.target_um for planned in plan.slices]
+    if len(before) != len(now):
+        yield f"{len(before)} slices were planned, now it would be {len(now)}"
+    elif any(abs(a - b) > _SAME_PLACE_UM for a, b in zip(before, now, strict=True)):
+        yield "its slices were planned elsewhere"
+    for name in ("near_um", "far_um"):
+        if abs(written[name] - getattr(plan, name)) > _SAME_PLACE_UM:
+            end = format_length(written[name], digits=6)
+            yield f"its {name.removesuffix('_um')} end was {end}"
+    if not math.isclose(written["minimum_overlap"], plan.minimum_overlap):
+        yield f"its least overlap was {format_fraction(written['minimum_overlap'])}"
+
+
+def _changed_settings(entries: list[Entry], wanted: Protocol) -> Iterator[str]:
+    """Frames of one stack are exposed alike."""
+    for entry in entries:
+        for name, value in entry.fields.get("asked", {}).items():
+            now = wanted.camera_settings.get(name)
+            if now != value:
+                yield f"its {name} was {value}, now it is {now or 'not given'}"
+        if entry.event == "started":
+            return
 
 
 def take_up(begun: Job, entries: list[Entry], accept_scene: bool) -> Job:

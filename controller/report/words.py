@@ -52,7 +52,7 @@ def _head(record: Record) -> str:
 
 def _slices(record: Record) -> str:
     counted = len(record.slices)
-    planned = record.entries[0].fields.get("slices", counted)
+    planned = len(record.plan.get("slices", [])) or record.entries[0].fields.get("slices", counted)
     added = sum(len(entry.fields["slices"]) for entry in record.happened("inserted"))
     told = f"Slices: {counted} done of {planned} planned"
     if added:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -163,7 +166,70 @@ def test_a_changed_plan_is_refused(
     protocol = finished.folder / "protocol.yaml"
     protocol.write_text(protocol.read_text().replace("10.45 mm", "10.6 mm"))
     assert main(["resume", str(finished.folder)]) == 2
-    assert "plan.json" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "now it would be" in said and "its far end was 10.45 mm" in said
+    assert "macrorail stack" in said
+
+
+@pytest.fixture
+def cut_short(finished: VirtualRun) -> Path:
+    """The folder of a run whose controller died after some slices; nobody holds it."""
+    lines = (finished.folder / JOURNAL).read_bytes().splitlines(keepends=True)
+    entries = finished.entries
+    third = next(e.number for e in entries if e.event == "counted" and e.fields["slice"] == 3)
+    folder = finished.folder.with_name("cut-short")
+    folder.mkdir()
+    (folder / "frames").mkdir()
+    (folder / JOURNAL).write_bytes(b"".join(lines[:third]))
+    for name in ("protocol.yaml", "rig.yaml", "plan.json", *(f"frames/000{n}.jpg" for n in "123")):
+        shutil.copyfile(finished.folder / name, folder / name)
+    return folder
+
+
+def test_a_run_that_was_moved_goes_on_with_another_version_and_a_mended_rig(
+    cut_short: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Elsewhere on the disk; a version that foretells more; the rail plugged in elsewhere."""
+    moved = cut_short.rename(tmp_path / "a disk of its own")
+    plan = json.loads((moved / "plan.json").read_text())
+    plan |= {"foretold_by_another_version": 1.0, "duration_s": 1.0}
+    for planned in plan["slices"]:
+        planned["target_um"] += 1e-6
+        del planned["criterion"]
+    (moved / "plan.json").write_text(json.dumps(plan))
+    rig = (moved / "rig.yaml").read_text()
+    (moved / "rig.yaml").write_text(rig.replace("speed: 4 mm/s", "speed: 3 mm/s"))
+    assert main(["resume", str(moved)]) == 0, capsys.readouterr().err
+    entries = read_journal(moved / JOURNAL)
+    counted = [entry.fields["slice"] for entry in entries if entry.event == "counted"]
+    assert sorted(counted) == list(range(1, len(plan["slices"]) + 1))
+    assert (moved / "fused.tif").is_file()
+
+
+def test_a_changed_exposure_is_refused(cut_short: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Half a stack at another shutter speed is no stack."""
+    (cut_short / JOURNAL).unlink()
+    settings = {"aperture": "f/8", "shutter": "1/60", "iso": "100"}
+    with closing(Journal(cut_short / JOURNAL, lambda: 0.0)) as journal:
+        journal.append("started", slices=1, asked=settings, bench=None)
+    protocol = cut_short / "protocol.yaml"
+    protocol.write_text(protocol.read_text().replace("1/60 s", "1/30 s"))
+    assert main(["resume", str(cut_short)]) == 2
+    assert "its shutter was 1/60" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_refused_before_anything_moves(
+    cut_short: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, size_bytes: int) -> bool:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("controller.reserve._hold", full)
+    before = (cut_short / JOURNAL).read_bytes()
+    assert main(["resume", str(cut_short)]) == 2
+    said = capsys.readouterr().err
+    assert "No space left on device" in said and "make room" in said
+    assert (cut_short / JOURNAL).read_bytes() == before
 
 
 def test_a_run_that_another_controller_holds_is_refused(
