@@ -13,25 +13,27 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from controller.stacking.finest import (
+    add_finest,
+    add_finest_luma,
+    detail_at_half,
+    halve_picture,
+    resolve_finest,
+    resolve_finest_luma,
+    to_luma_and_chroma,
+)
 from controller.stacking.images import Picture
 from controller.stacking.kernels import (
     Floats,
     Spans,
     add_band,
     by_bands,
-    detail_at_half,
     detail_of,
-    keep_within,
     resolve_band,
     to_channels,
-    to_chroma,
-    to_grey,
-    to_light,
-    to_luma,
     weigh,
-    widen_bounds,
 )
-from controller.stacking.light import linear_table, to_display
+from controller.stacking.light import display_table, linear_table, to_display
 from controller.stacking.pyramid import Pyramid, level_sizes
 from controller.stacking.reach import reached_spans
 
@@ -61,19 +63,19 @@ class Blender:
     def __init__(self, height: int, width: int, quality: Quality = "best") -> None:
         self._fast = quality == "fast"
         self._sizes = level_sizes(height, width)
-        self._pyramid = Pyramid(height, width)
-        # The first level of each plane: chroma starts at half size.
-        self._starts = (0, 1, 1) if self._fast else (0, 0, 0)
-        self._chroma = Pyramid(*self._sizes[1]) if self._fast else self._pyramid
-        weighed = self._sizes[1:] if self._fast else self._sizes
-        self._weights: list[Floats] = [np.empty(size, np.float32) for size in weighed]
-        self._weight_sums: list[Floats] = [np.zeros(size, np.float32) for size in weighed]
-        if self._fast:
-            self._weights.insert(0, self._weights[0])
-            self._weight_sums.insert(0, self._weight_sums[0])
-        self._sums: list[list[Floats]] = [
-            [np.zeros(size, np.float32) for size in self._sizes[start:]] for start in self._starts
+        # Of the levels from half size on; the finest one is never held but in its sums.
+        self._grey = Pyramid(self._sizes[1:])
+        self._planes = [Pyramid(self._sizes[1:]) for _ in range(3)]
+        self._weights = [np.empty(size, np.float32) for size in self._sizes[1:]]
+        self._weight_sums = [np.zeros(size, np.float32) for size in self._sizes[1:]]
+        self._sums = [[np.zeros(size, np.float32) for size in self._sizes[1:]] for _ in range(3)]
+        self._carried: Floats = np.empty(self._sizes[1], np.float32)
+        self._finest_sums: list[Floats] = [
+            np.zeros((height, width), np.float32) for _ in range(1 if self._fast else 3)
         ]
+        self._finest_weights: Floats | None = None
+        if not self._fast:
+            self._finest_weights = np.zeros((height, width), np.float32)
         self._low: Picture | None = None
         self._high: Picture | None = None
 
@@ -97,64 +99,58 @@ class Blender:
         spans = [
             reached_spans(to_frame, self._sizes[0], n, size) for n, size in enumerate(self._sizes)
         ]
-        self._widen(picture, spans[0])
-        sharpness = self._weigh(picture, spans)
-        table = linear_table(picture.dtype.itemsize * 8)
-        for plane, start in enumerate(self._starts):
-            pyramid = self._chroma if start else self._pyramid
-            finest = pyramid.levels[0]
-            if not self._fast:
-                by_bands(to_light, finest.shape[0], picture, plane, table, finest)
-            elif start:
-                channel = 2 * (plane - 1)
-                by_bands(to_chroma, finest.shape[0], picture, channel, table, finest)
-            else:
-                by_bands(to_luma, finest.shape[0], picture, table, finest)
-            pyramid.build()
-            self._add_plane(plane, pyramid.levels)
-        return sharpness
-
-    def _widen(self, picture: Picture, spans: Spans) -> None:
         if self._low is None or self._high is None:
             self._low, self._high = picture.copy(), picture.copy()
-            return
-        by_bands(widen_bounds, self._sizes[0][0], picture, spans, self._low, self._high)
-
-    def _weigh(self, picture: Picture, spans: list[Spans]) -> Floats:
-        """Fill the weights of all levels; returns the sharpness at half size."""
-        levels = self._pyramid.levels
-        scale = 255 / np.iinfo(picture.dtype).max
-        by_bands(to_grey, self._sizes[0][0], picture, scale, levels[0])
-        self._pyramid.build()
-        carried: Floats | np.float32 = np.float32(0)
+        bounds = (self._low, self._high)
+        rows = self._sizes[1][0]
+        table = linear_table(picture.dtype.itemsize * 8)
+        grey_unit = 255 / np.iinfo(picture.dtype).max / 4
+        grey, halves = self._grey.levels[0], [plane.levels[0] for plane in self._planes]
+        by_bands(halve_picture, rows, picture, table, grey_unit, *halves, grey)
         if self._fast:
-            carried = np.empty(self._sizes[1], np.float32)
-            by_bands(detail_at_half, self._sizes[1][0], levels[0], levels[1], carried)
-            cv2.GaussianBlur(carried, _WINDOW, _WINDOW_SIGMA_PX, dst=carried)
-            carried += np.float32(_NOISE)
-        for n in range(1 if self._fast else 0, len(levels) - 1):
-            sharpness = self._weights[n]
-            by_bands(detail_of, self._sizes[n][0], levels[n], levels[n + 1], sharpness)
-            cv2.GaussianBlur(sharpness, _WINDOW, _WINDOW_SIGMA_PX, dst=sharpness)
-            # What is sharp in fine detail is to be trusted in coarse detail too, where the spread
-            # of something defocused nearby would otherwise win.
-            sharpness += carried + np.float32(_NOISE)
-            if n == 1:
-                sharpness_at_half = sharpness.copy()
-            carried = np.asarray(cv2.pyrDown(sharpness), np.float32)
-            by_bands(weigh, self._sizes[n][0], sharpness, spans[n], self._weight_sums[n])
-        # The base holds what no level could tell apart: a plain mean.
-        self._weights[-1].fill(1)
-        by_bands(weigh, self._sizes[-1][0], self._weights[-1], spans[-1], self._weight_sums[-1])
+            by_bands(detail_at_half, rows, picture, grey_unit, grey, self._carried)
+            cv2.GaussianBlur(self._carried, _WINDOW, _WINDOW_SIGMA_PX, dst=self._carried)
+            self._carried += np.float32(_NOISE)
+            by_bands(to_luma_and_chroma, rows, *halves)
+        else:
+            of_frame = (picture, spans[0], table, grey_unit, _NOISE, *halves, grey)
+            sums_of_all = (self._finest_weights, *self._finest_sums)
+            by_bands(add_finest, rows, *of_frame, *sums_of_all, *bounds, self._carried)
+        sharpness = self._weigh(spans[1:])
+        for pyramid, sums in zip(self._planes, self._sums, strict=True):
+            pyramid.build()
+            self._add_plane(pyramid.levels, sums)
+        if self._fast:
+            of_luma = (picture, spans[0], table, halves[1], self._weights[0])
+            by_bands(add_finest_luma, rows, *of_luma, *self._finest_sums, *bounds)
+        return sharpness
+
+    def _weigh(self, spans: list[Spans]) -> Floats:
+        """Fill the weights from half size on; returns the sharpness there."""
+        self._grey.build()
+        levels, carried = self._grey.levels, self._carried
+        sharpness_at_half = carried
+        for n, (weights, sums) in enumerate(zip(self._weights, self._weight_sums, strict=True)):
+            if n == len(levels) - 1:
+                # The base holds what no level could tell apart: a plain mean.
+                weights.fill(1)
+            else:
+                rows = levels[n].shape[0]
+                by_bands(detail_of, rows, levels[n], levels[n + 1], weights)
+                cv2.GaussianBlur(weights, _WINDOW, _WINDOW_SIGMA_PX, dst=weights)
+                # What is sharp in fine detail is to be trusted in coarse detail too, where the
+                # spread of something defocused nearby would otherwise win.
+                weights += carried
+                weights += np.float32(_NOISE)
+                if n == 0:
+                    sharpness_at_half = weights.copy()
+                carried = np.asarray(cv2.pyrDown(weights), np.float32)
+            by_bands(weigh, weights.shape[0], weights, spans[n], sums)
         return sharpness_at_half
 
-    def _add_plane(self, plane: int, levels: list[Floats]) -> None:
-        start, sums = self._starts[plane], self._sums[plane]
+    def _add_plane(self, levels: list[Floats], sums: list[Floats]) -> None:
         for n, total in enumerate(sums[:-1]):
-            weights = self._weights[start + n]
-            halvings = int(self._fast and start + n == 0)
-            rows = total.shape[0]
-            by_bands(add_band, rows, levels[n], levels[n + 1], weights, halvings, total)
+            by_bands(add_band, total.shape[0], levels[n], levels[n + 1], self._weights[n], total)
         sums[-1] += self._weights[-1] * levels[-1]
 
     def preview(self, widest_px: int) -> NDArray[np.uint16]:
@@ -162,10 +158,13 @@ class Blender:
         than ``widest_px``; the sums stay as they are."""
         last = len(self._sizes) - 1
         finest = next((n for n, size in enumerate(self._sizes) if size[1] <= widest_px), last)
-        picture = to_display(self._planes(finest, in_place=False))
         if finest == 0:
-            self._keep_within_seen(picture)
-        return picture
+            return self._resolve()
+        planes = [self._resolve_plane(sums, finest) for sums in self._sums]
+        if self._fast:
+            blue, green, red = planes[0], planes[1], planes[2]
+            by_bands(to_channels, green.shape[0], green, blue, red)
+        return to_display(planes)
 
     def finish(self) -> NDArray[np.uint16]:
         """Collapse the sums into the picture, (height, width, 3) BGR uint16; call it once.
@@ -174,38 +173,26 @@ class Blender:
         focus was seen as it is, so anything beyond is a halo.
         """
         self._weights.clear()
-        self._pyramid.levels.clear()
-        self._chroma.levels.clear()
-        picture = to_display(self._planes(0, in_place=True))
-        self._keep_within_seen(picture)
+        self._grey.levels.clear()
+        self._planes.clear()
+        return self._resolve()
+
+    def _resolve(self) -> NDArray[np.uint16]:
+        """The picture in full size."""
+        halves = [self._resolve_plane(sums, 1) for sums in self._sums]
+        picture = np.empty((*self._sizes[0], 3), np.uint16)
+        seen = (self._low, self._high, display_table(), picture)
+        rows = self._sizes[1][0]
+        weights = self._weight_sums[0] if self._fast else self._finest_weights
+        kernel = resolve_finest_luma if self._fast else resolve_finest
+        by_bands(kernel, rows, weights, *self._finest_sums, *halves, *seen)
         return picture
 
-    def _keep_within_seen(self, picture: NDArray[np.uint16]) -> None:
-        assert self._low is not None and self._high is not None
-        by_bands(keep_within, self._sizes[0][0], picture, self._low, self._high)
-
-    def _planes(self, finest: int, in_place: bool) -> list[Floats]:
-        """Blue, green and red at one level, linear light; ``in_place`` spends the sums."""
-        planes = []
-        for start, sums in zip(self._starts, self._sums, strict=True):
-            level = sums[-1] / self._weight_sums[-1]
-            for n in reversed(range(max(finest, start), len(self._sizes) - 1)):
-                total = sums[n - start]
-                into = total if in_place else np.empty(total.shape, np.float32)
-                halvings = int(self._fast and n == 0)
-                weights = self._weight_sums[n]
-                by_bands(resolve_band, total.shape[0], total, weights, halvings, level, into)
-                level = into
-            planes.append(level)
-        if not self._fast:
-            return planes
-        height, width = planes[0].shape
-        blue, red = (
-            np.asarray(cv2.pyrUp(plane, dstsize=(width, height)), np.float32)
-            if plane.shape != (height, width)
-            else plane.copy()
-            for plane in planes[1:]
-        )
-        green = planes[0] if in_place else planes[0].copy()
-        by_bands(to_channels, height, green, blue, red)
-        return [blue, green, red]
+    def _resolve_plane(self, sums: list[Floats], finest: int) -> Floats:
+        """One plane from its base up to a level (1 is half size), linear light."""
+        level: Floats = sums[-1] / self._weight_sums[-1]
+        for n in reversed(range(finest - 1, len(sums) - 1)):
+            into: Floats = np.empty_like(sums[n])
+            by_bands(resolve_band, len(into), sums[n], self._weight_sums[n], level, into)
+            level = into
+        return level

@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Pixels = NDArray[Any]
 Spans = NDArray[np.int32]
-Kernel = TypeVar("Kernel", bound=Callable[..., None])
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 BANDS = min(4, os.cpu_count() or 1)
 _SMALL_ROWS = 256
@@ -49,60 +49,6 @@ def by_bands(kernel: Callable[..., None], height: int, *arguments: Any) -> None:
 
 
 @compiled
-def to_light(
-    first: int, last: int, picture: Pixels, channel: int, table: Floats, light: Floats
-) -> None:
-    """One channel of a picture (h, w, 3) -> linear light (h, w), by table."""
-    for y in range(first, last):
-        for x in range(picture.shape[1]):
-            light[y, x] = table[picture[y, x, channel]]
-
-
-@compiled
-def to_grey(first: int, last: int, picture: Pixels, scale: float, grey: Floats) -> None:
-    """Picture (h, w, 3) -> ``scale`` times the mean of its channels (h, w), green counted twice."""
-    quarter = np.float32(scale / 4)
-    for y in range(first, last):
-        for x in range(picture.shape[1]):
-            blue_and_red = np.float32(picture[y, x, 0]) + np.float32(picture[y, x, 2])
-            grey[y, x] = (blue_and_red + np.float32(2) * np.float32(picture[y, x, 1])) * quarter
-
-
-@compiled
-def to_luma(first: int, last: int, picture: Pixels, table: Floats, luma: Floats) -> None:
-    """Picture (h, w, 3) -> mean linear light of its channels (h, w), green counted twice."""
-    for y in range(first, last):
-        for x in range(picture.shape[1]):
-            blue_and_red = table[picture[y, x, 0]] + table[picture[y, x, 2]]
-            luma[y, x] = (blue_and_red + 2 * table[picture[y, x, 1]]) * np.float32(0.25)
-
-
-@compiled
-def to_chroma(
-    first: int, last: int, picture: Pixels, channel: int, table: Floats, chroma: Floats
-) -> None:
-    """Picture (h, w, 3) -> linear light of a channel less the luma, at half size.
-
-    Pixel (x, y) of ``chroma`` lies on (2 x, 2 y), as a pyramid's next level does, and is a mean
-    weighted 1 2 1 either way.
-    """
-    height, width = picture.shape[:2]
-    for y in range(first, last):
-        for x in range(chroma.shape[1]):
-            total = np.float32(0)
-            for down in range(-1, 2):
-                row = min(max(2 * y + down, 0), height - 1)
-                for across in range(-1, 2):
-                    column = min(max(2 * x + across, 0), width - 1)
-                    blue, green = table[picture[row, column, 0]], table[picture[row, column, 1]]
-                    red = table[picture[row, column, 2]]
-                    here = blue if channel == 0 else red
-                    luma = (blue + 2 * green + red) * np.float32(0.25)
-                    total += (here - luma) * np.float32((2 - abs(down)) * (2 - abs(across)))
-            chroma[y, x] = total * np.float32(0.0625)
-
-
-@compiled
 def to_channels(first: int, last: int, luma: Floats, blue: Floats, red: Floats) -> None:
     """Luma and the chromas of blue and red, all (h, w), become linear green, blue and red."""
     for y in range(first, last):
@@ -114,32 +60,6 @@ def to_channels(first: int, last: int, luma: Floats, blue: Floats, red: Floats) 
 
 
 @compiled
-def widen_bounds(
-    first: int, last: int, picture: Pixels, spans: Spans, low: Pixels, high: Pixels
-) -> None:
-    """Keep the least and the largest value seen at every pixel (h, w, 3) within the spans."""
-    for y in range(first, last):
-        for x in range(spans[y, 0], spans[y, 1]):
-            for channel in range(3):
-                value = picture[y, x, channel]
-                low[y, x, channel] = min(low[y, x, channel], value)
-                high[y, x, channel] = max(high[y, x, channel], value)
-
-
-@compiled
-def keep_within(first: int, last: int, picture: Pixels, low: Pixels, high: Pixels) -> None:
-    """Hold a uint16 picture (h, w, 3) between bounds in 8 or 16 bits."""
-    unit = 257 if low.itemsize == 1 else 1
-    for y in range(first, last):
-        for x in range(picture.shape[1]):
-            for channel in range(3):
-                value = picture[y, x, channel]
-                least = np.uint16(low[y, x, channel] * unit)
-                most = np.uint16(high[y, x, channel] * unit)
-                picture[y, x, channel] = min(max(value, least), most)
-
-
-@compiled
 def expand_row(coarse: Floats, y: int, mixed: Floats, row: Floats) -> None:
     """Row ``y`` of a level twice as fine, by the 5-tap kernel 1 4 6 4 1 of Burt and Adelson (1983).
 
@@ -147,26 +67,28 @@ def expand_row(coarse: Floats, y: int, mixed: Floats, row: Floats) -> None:
     """
     height, width = coarse.shape
     middle = y // 2
-    below = min(middle + 1, height - 1)
+    here, below = coarse[middle], coarse[min(middle + 1, height - 1)]
     if y % 2:
         for x in range(width):
-            mixed[x] = np.float32(0.5) * (coarse[middle, x] + coarse[below, x])
+            mixed[x] = np.float32(0.5) * (here[x] + below[x])
     else:
-        above = max(middle - 1, 0)
+        above = coarse[max(middle - 1, 0)]
         for x in range(width):
-            mixed[x] = np.float32(0.75) * coarse[middle, x] + np.float32(0.125) * (
-                coarse[above, x] + coarse[below, x]
-            )
+            mixed[x] = np.float32(0.75) * here[x] + np.float32(0.125) * (above[x] + below[x])
     full = row.shape[0]
     row[0] = mixed[0] + np.float32(0.125) * (mixed[min(1, width - 1)] - mixed[0])
-    for x in range(1, width - 1):
-        row[2 * x] = np.float32(0.75) * mixed[x] + np.float32(0.125) * (mixed[x - 1] + mixed[x + 1])
-    for x in range(width - 1):
-        row[2 * x + 1] = np.float32(0.5) * (mixed[x] + mixed[x + 1])
-    if width > 1:
-        row[2 * width - 2] = mixed[width - 1] + np.float32(0.125) * (
-            mixed[width - 2] - mixed[width - 1]
-        )
+    if width == 1:
+        row[full - 1] = mixed[0]
+        return
+    row[1] = np.float32(0.5) * (mixed[0] + mixed[1])
+    # As views, and even and odd in one go: so the compiler makes vectors of it.
+    left, centre, right, out = mixed[: width - 2], mixed[1 : width - 1], mixed[2:], row[2:]
+    for x in range(width - 2):
+        out[2 * x] = np.float32(0.75) * centre[x] + np.float32(0.125) * (left[x] + right[x])
+        out[2 * x + 1] = np.float32(0.5) * (centre[x] + right[x])
+    row[2 * width - 2] = mixed[width - 1] + np.float32(0.125) * (
+        mixed[width - 2] - mixed[width - 1]
+    )
     if full == 2 * width:
         row[full - 1] = mixed[width - 1]
 
@@ -178,26 +100,9 @@ def detail_of(first: int, last: int, fine: Floats, coarse: Floats, detail: Float
     row = np.empty(fine.shape[1], np.float32)
     for y in range(first, last):
         expand_row(coarse, y, mixed, row)
-        for x in range(fine.shape[1]):
-            detail[y, x] = abs(fine[y, x] - row[x])
-
-
-@compiled
-def detail_at_half(first: int, last: int, fine: Floats, coarse: Floats, detail: Floats) -> None:
-    """Mean over 2 x 2 pixels of ``|fine - expanded coarse|``; ``detail`` is ``coarse``'s size."""
-    mixed = np.empty(coarse.shape[1], np.float32)
-    row = np.empty(fine.shape[1], np.float32)
-    for y in range(first, last):
-        detail[y] = 0
-        count = min(2, fine.shape[0] - 2 * y)
-        for down in range(count):
-            expand_row(coarse, 2 * y + down, mixed, row)
-            for x in range(fine.shape[1] // 2):
-                left = abs(fine[2 * y + down, 2 * x] - row[2 * x])
-                right = abs(fine[2 * y + down, 2 * x + 1] - row[2 * x + 1])
-                detail[y, x] += (left + right) * np.float32(0.5 / count)
-        if fine.shape[1] % 2:
-            detail[y, -1] = detail[y, max(0, detail.shape[1] - 2)]
+        of_fine, out = fine[y], detail[y]
+        for x in range(row.shape[0]):
+            out[x] = abs(of_fine[x] - row[x])
 
 
 @compiled
@@ -207,60 +112,45 @@ def weigh(first: int, last: int, sharpness: Floats, spans: Spans, total: Floats)
     The weights are added to ``total``.
     """
     for y in range(first, last):
-        sharpness[y, : spans[y, 0]] = 0
-        sharpness[y, spans[y, 1] :] = 0
-        for x in range(spans[y, 0], spans[y, 1]):
-            weight = sharpness[y, x]
+        begin, end = spans[y, 0], spans[y, 1]
+        sharpness[y, :begin] = 0
+        sharpness[y, end:] = 0
+        row, sums = sharpness[y, begin:end], total[y, begin:end]
+        for x in range(row.shape[0]):
+            weight = row[x]
             weight *= weight
             weight *= weight
             weight *= weight
-            sharpness[y, x] = weight
-            total[y, x] += weight
+            row[x] = weight
+            sums[x] += weight
 
 
 @compiled
 def add_band(
-    first: int,
-    last: int,
-    fine: Floats,
-    coarse: Floats,
-    weights: Floats,
-    halvings: int,
-    total: Floats,
+    first: int, last: int, fine: Floats, coarse: Floats, weights: Floats, total: Floats
 ) -> None:
-    """``total += weights * (fine - expanded coarse)``, (h, w).
-
-    ``weights`` are ``halvings`` times as coarse.
-    """
+    """``total += weights * (fine - expanded coarse)``, (h, w)."""
     mixed = np.empty(coarse.shape[1], np.float32)
     row = np.empty(fine.shape[1], np.float32)
     for y in range(first, last):
         expand_row(coarse, y, mixed, row)
-        for x in range(fine.shape[1]):
-            weight = weights[y >> halvings, x >> halvings]
-            total[y, x] += weight * (fine[y, x] - row[x])
+        of_fine, weight, out = fine[y], weights[y], total[y]
+        for x in range(row.shape[0]):
+            out[x] += weight[x] * (of_fine[x] - row[x])
 
 
 @compiled
 def resolve_band(
-    first: int,
-    last: int,
-    total: Floats,
-    weights: Floats,
-    halvings: int,
-    coarse: Floats,
-    level: Floats,
+    first: int, last: int, total: Floats, weights: Floats, coarse: Floats, level: Floats
 ) -> None:
-    """``level = total / weights + expanded coarse``, (h, w); ``level`` may be ``total``.
-
-    ``weights`` are ``halvings`` times as coarse.
-    """
+    """``level = total / weights + expanded coarse``, (h, w); ``level`` may be ``total``."""
     mixed = np.empty(coarse.shape[1], np.float32)
     row = np.empty(total.shape[1], np.float32)
     for y in range(first, last):
         expand_row(coarse, y, mixed, row)
-        for x in range(total.shape[1]):
-            level[y, x] = total[y, x] / weights[y >> halvings, x >> halvings] + row[x]
+        of_total, weight, out = total[y], weights[y], level[y]
+        for x in range(row.shape[0]):
+            out[x] = of_total[x] / weight[x] + row[x]
 
 
 @compiled

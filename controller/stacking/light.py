@@ -26,7 +26,8 @@ def linear_table(bits: int) -> NDArray[np.float32]:
 
 
 @cache
-def _display_table() -> NDArray[np.float32]:
+def display_table() -> NDArray[np.float32]:
+    """16-bit display values (float32, unrounded) of light in even steps, one step beyond 1."""
     linear = np.arange(_STEPS + 2, dtype=np.float64) / _STEPS
     display = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
     return (display * 65535).astype(np.float32)
@@ -47,7 +48,7 @@ def to_display(planes: list[NDArray[np.float32]]) -> NDArray[np.uint16]:
     """
     height, width = planes[0].shape
     picture = np.empty((height, width, 3), np.uint16)
-    table = _display_table()
+    table = display_table()
     for channel, plane in enumerate(planes):
         by_bands(encode_plane, height, plane, table, picture, channel)
     return picture

@@ -28,8 +28,8 @@ class Pyramid:
 
     Parameters
     ----------
-    height, width
-        Of the finest level, pixels.
+    sizes
+        (height, width) of every level, as :func:`level_sizes` has them or the later ones of them.
 
     Attributes
     ----------
@@ -37,10 +37,8 @@ class Pyramid:
         float32 (height, width) from fine to coarse; fill the finest, then call :meth:`build`.
     """
 
-    def __init__(self, height: int, width: int) -> None:
-        self.levels: list[Floats] = [
-            np.empty(size, np.float32) for size in level_sizes(height, width)
-        ]
+    def __init__(self, sizes: list[tuple[int, int]]) -> None:
+        self.levels: list[Floats] = [np.empty(size, np.float32) for size in sizes]
 
     def build(self) -> None:
         """Compute all coarser levels from the finest."""

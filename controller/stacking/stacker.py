@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +21,7 @@ from controller.stacking.depth import DepthTracker
 from controller.stacking.images import Picture, read_picture
 from controller.stacking.reach import valid_rect
 from controller.stacking.register import Motion, Transform
+from controller.stacking.resample import lay
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,7 @@ class Stacker:
     Parameters
     ----------
     quality
-        ``fast`` takes about half the time of ``best``: see :class:`Blender`; frames are also
-        resampled linearly rather than by cubics.
+        ``fast`` takes less time and memory than ``best``: see :class:`Blender`.
     motion
         What may differ between two frames besides their focus.
     alignment
@@ -218,15 +217,7 @@ class Stacker:
     def _warp(self, picture: Picture, to_frame: Transform) -> Picture:
         if self._warped is None:
             self._warped = np.empty_like(picture)
-        interpolation = cv2.INTER_LINEAR if self._quality == "fast" else cv2.INTER_CUBIC
-        cv2.warpAffine(
-            picture,
-            to_frame,
-            (picture.shape[1], picture.shape[0]),
-            dst=self._warped,
-            flags=interpolation | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REFLECT,
-        )
+        lay(picture, to_frame, self._warped)
         return self._warped
 
     def preview(self, widest_px: int) -> Picture:

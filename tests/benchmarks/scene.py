@@ -54,7 +54,10 @@ class SceneOptions:
 
 def make_scene(options: SceneOptions, folder: Path) -> None:
     """Write ``f_000.jpg ...``, ``truth_KKK.png`` and ``depth_KKK.png`` for the first and the middle
-    frame's geometry, and ``truth.json`` with the transforms to the middle frame."""
+    frame's geometry, and ``truth.json`` with the transforms to the middle frame.
+
+    Frames that are there already are kept: a long making can be stopped and gone on with.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(options.seed)
     display, depth = _specimen(options, rng)
@@ -68,6 +71,10 @@ def make_scene(options: SceneOptions, folder: Path) -> None:
         seen = cv2.warpAffine(depth, placements[k], size, flags=cv2.INTER_NEAREST)
         cv2.imwrite(str(folder / f"depth_{k:03d}.png"), (seen * 65535).astype(np.uint16))
     for k, placement in enumerate(placements):
+        path = folder / f"f_{k:03d}.jpg"
+        if path.exists():
+            continue
+        rng = np.random.default_rng([options.seed, k])
         plane = k / max(1, options.frames - 1)
         seen = cv2.warpAffine(
             _defocus(light, depth, plane, options), placement, size, flags=cv2.INTER_CUBIC
@@ -75,8 +82,9 @@ def make_scene(options: SceneOptions, folder: Path) -> None:
         frame = to_display(seen * (1 + rng.normal(0, 0.004)))
         grain = 1.5 * np.sqrt(np.clip(frame, 4, 255) / 128)
         frame += grain * rng.standard_normal(frame.shape, dtype=np.float32)
-        path = str(folder / f"f_{k:03d}.jpg")
-        cv2.imwrite(path, _eight_bits(frame), [cv2.IMWRITE_JPEG_QUALITY, 92])
+        aside = folder / "part.jpg"
+        cv2.imwrite(str(aside), _eight_bits(frame), [cv2.IMWRITE_JPEG_QUALITY, 92])
+        aside.replace(path)
     to_middle = [_square(placements[middle]) @ np.linalg.inv(_square(p)) for p in placements]
     facts = {"options": asdict(options), "frame_to_middle": [m[:2].tolist() for m in to_middle]}
     (folder / "truth.json").write_text(json.dumps(facts))

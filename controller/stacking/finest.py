@@ -1,0 +1,409 @@
+"""The finest level of a stack's pyramid, three quarters of all work, in as few passes as can be.
+
+A frame's pixels are read, turned into light, compared with their surroundings, weighed and added
+row by row while they are in the processor's cache; nothing the size of the picture is kept between.
+Bands are of rows at half size, so that each holds whole pairs of rows. What lies beyond the border
+repeats the border.
+
+Shifted rows are taken as views, and pixels summed as whole numbers: so the compiler makes vectors.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from controller.stacking.kernels import Floats, Pixels, Spans, compiled, expand_row
+
+# A Gaussian of standard deviation 1 over five pixels.
+_MIDDLE, _NEAR, _FAR = np.float32(0.40262), np.float32(0.24420), np.float32(0.05449)
+
+
+@compiled
+def _split_row(
+    row: Pixels, table: Floats, grey_unit: np.float32, even: Floats, odd: Floats
+) -> None:
+    """Blue, green and red light and grey of the even and of the odd pixels of a row (3 w).
+
+    ``even`` and ``odd`` are (4, w / 2), rounded up.
+    """
+    width = row.shape[0] // 3
+    for x in range(width // 2):
+        blue, green, red = row[6 * x], row[6 * x + 1], row[6 * x + 2]
+        even[0, x], even[1, x], even[2, x] = table[blue], table[green], table[red]
+        total = np.int32(blue) + np.int32(2) * np.int32(green) + np.int32(red)
+        even[3, x] = np.float32(total) * grey_unit
+        blue, green, red = row[6 * x + 3], row[6 * x + 4], row[6 * x + 5]
+        odd[0, x], odd[1, x], odd[2, x] = table[blue], table[green], table[red]
+        total = np.int32(blue) + np.int32(2) * np.int32(green) + np.int32(red)
+        odd[3, x] = np.float32(total) * grey_unit
+    if width % 2:
+        x = even.shape[1] - 1
+        blue, green, red = row[6 * x], row[6 * x + 1], row[6 * x + 2]
+        even[0, x], even[1, x], even[2, x] = table[blue], table[green], table[red]
+        total = np.int32(blue) + np.int32(2) * np.int32(green) + np.int32(red)
+        even[3, x] = np.float32(total) * grey_unit
+        odd[:, x] = even[:, x]
+
+
+@compiled
+def _halve_row(even: Floats, odd: Floats, half: Floats) -> None:
+    """Every second pixel of a row under 1 4 6 4 1; sixteen times too bright."""
+    count = half.shape[0]
+    if count < 3:
+        for x in range(count):
+            half[x] = (
+                np.float32(6) * even[x]
+                + np.float32(4) * (odd[max(x - 1, 0)] + odd[x])
+                + (even[max(x - 1, 0)] + even[min(x + 1, count - 1)])
+            )
+        return
+    inner = count - 2
+    left, middle, right = even[:inner], even[1 : inner + 1], even[2:]
+    before, after, out = odd[:inner], odd[1 : inner + 1], half[1 : inner + 1]
+    for x in range(inner):
+        out[x] = (
+            np.float32(6) * middle[x]
+            + np.float32(4) * (before[x] + after[x])
+            + (left[x] + right[x])
+        )
+    half[0] = np.float32(11) * even[0] + np.float32(4) * odd[0] + even[1]
+    half[count - 1] = (
+        np.float32(6) * even[count - 1]
+        + np.float32(4) * (odd[count - 2] + odd[count - 1])
+        + (even[count - 2] + odd[count - 1])
+    )
+
+
+@compiled
+def halve_picture(
+    first: int,
+    last: int,
+    picture: Pixels,
+    table: Floats,
+    grey_unit: float,
+    blue: Floats,
+    green: Floats,
+    red: Floats,
+    grey: Floats,
+) -> None:
+    """Linear light of a picture's (h, w, 3) channels, and its display grey, at half size.
+
+    Grey is ``grey_unit`` times blue + 2 green + red.
+    """
+    height, half_width = picture.shape[0], grey.shape[1]
+    even = np.empty((4, half_width), np.float32)
+    odd = np.empty((4, half_width), np.float32)
+    ring = np.empty((5, 4, half_width), np.float32)
+    unit = np.float32(grey_unit)
+    filled = 2 * first - 3
+    for y in range(first, last):
+        while filled < 2 * y + 2:
+            filled += 1
+            row = picture[min(max(filled, 0), height - 1)].reshape(-1)
+            _split_row(row, table, unit, even, odd)
+            for plane in range(4):
+                _halve_row(even[plane], odd[plane], ring[filled % 5, plane])
+        for plane, out in enumerate((blue[y], green[y], red[y], grey[y])):
+            two_above, above = ring[(2 * y - 2) % 5, plane], ring[(2 * y - 1) % 5, plane]
+            here, below = ring[(2 * y) % 5, plane], ring[(2 * y + 1) % 5, plane]
+            two_below = ring[(2 * y + 2) % 5, plane]
+            for x in range(half_width):
+                out[x] = (
+                    np.float32(6) * here[x]
+                    + np.float32(4) * (above[x] + below[x])
+                    + (two_above[x] + two_below[x])
+                ) * np.float32(1 / 256)
+
+
+@compiled
+def _detail_row(
+    row: Pixels, grey_unit: np.float32, coarse: Floats, y: int, mixed: Floats, detail: Floats
+) -> None:
+    """``detail`` (w) = |grey of a row (3 w) - expanded coarse|; ``mixed`` is scratch."""
+    expand_row(coarse, y, mixed, detail)
+    for x in range(detail.shape[0]):
+        total = (
+            np.int32(row[3 * x]) + np.int32(2) * np.int32(row[3 * x + 1]) + np.int32(row[3 * x + 2])
+        )
+        detail[x] = abs(np.float32(total) * grey_unit - detail[x])
+
+
+@compiled
+def _smooth_row(row: Floats, smooth: Floats) -> None:
+    """A row under a Gaussian of standard deviation 1."""
+    width = row.shape[0]
+    inner = width - 4
+    a, b, c = row[:inner], row[1 : inner + 1], row[2 : inner + 2]
+    d, e, out = row[3 : inner + 3], row[4:], smooth[2 : inner + 2]
+    for x in range(inner):
+        out[x] = _MIDDLE * c[x] + _NEAR * (b[x] + d[x]) + _FAR * (a[x] + e[x])
+    for x in (0, 1, width - 2, width - 1):
+        smooth[x] = (
+            _MIDDLE * row[x]
+            + _NEAR * (row[max(x - 1, 0)] + row[min(x + 1, width - 1)])
+            + _FAR * (row[max(x - 2, 0)] + row[min(x + 2, width - 1)])
+        )
+
+
+@compiled
+def _carry_row(above: Floats, here: Floats, below: Floats, mixed: Floats, carried: Floats) -> None:
+    """Three rows of sharpness (w) to one at half size, under 1 2 1 either way."""
+    width = here.shape[0]
+    for x in range(width):
+        mixed[x] = np.float32(0.5) * here[x] + np.float32(0.25) * (above[x] + below[x])
+    count = (width - 2) // 2
+    before, out = mixed[1:], carried[1:]
+    for x in range(count):
+        out[x] = np.float32(0.5) * before[2 * x + 1] + np.float32(0.25) * (
+            before[2 * x] + before[2 * x + 2]
+        )
+    carried[0] = np.float32(0.75) * mixed[0] + np.float32(0.25) * mixed[1]
+    if width % 2:
+        carried[width // 2] = (
+            np.float32(0.75) * mixed[width - 1] + np.float32(0.25) * (mixed[width - 2])
+        )
+
+
+@compiled
+def _widen(pixels: Pixels, low: Pixels, high: Pixels) -> None:
+    for n in range(pixels.shape[0]):
+        low[n] = min(low[n], pixels[n])
+        high[n] = max(high[n], pixels[n])
+
+
+@compiled
+def add_finest(
+    first: int,
+    last: int,
+    picture: Pixels,
+    spans: Spans,
+    table: Floats,
+    grey_unit: float,
+    noise: float,
+    blue: Floats,
+    green: Floats,
+    red: Floats,
+    grey: Floats,
+    weights: Floats,
+    blues: Floats,
+    greens: Floats,
+    reds: Floats,
+    low: Pixels,
+    high: Pixels,
+    carried: Floats,
+) -> None:
+    """Weigh a picture's (h, w, 3) finest detail and add it.
+
+    ``blue`` to ``grey`` are of :func:`halve_picture`. Sharpness is the detail of display grey in a
+    small window, plus ``noise``; its eighth power within the spans is the weight. ``weights``,
+    ``blues``, ``greens``, ``reds`` (h, w) are the running sums, ``low`` and ``high`` (h, w, 3) the
+    bounds of what was seen; ``carried`` takes the sharpness at half size.
+    """
+    height, width = picture.shape[:2]
+    unit, floor = np.float32(grey_unit), np.float32(noise)
+    mixed = np.empty(grey.shape[1], np.float32)
+    scratch = np.empty(width, np.float32)
+    ring = np.empty((5, width), np.float32)
+    sharp = np.empty((3, width), np.float32)
+    coarse = np.empty((3, width), np.float32)
+    seen, weighed = 2 * first - 4, 2 * first - 2
+    for half in range(first, last):
+        rows = min(2, height - 2 * half)
+        while weighed < 2 * half + rows - 1:
+            weighed += 1
+            while seen < weighed + 2:
+                seen += 1
+                inside = min(max(seen, 0), height - 1)
+                _detail_row(picture[inside].reshape(-1), unit, grey, inside, mixed, scratch)
+                _smooth_row(scratch, ring[seen % 5])
+            a, b, c = ring[(weighed - 2) % 5], ring[(weighed - 1) % 5], ring[weighed % 5]
+            d, e, into = ring[(weighed + 1) % 5], ring[(weighed + 2) % 5], sharp[weighed % 3]
+            for x in range(width):
+                into[x] = _MIDDLE * c[x] + _NEAR * (b[x] + d[x]) + _FAR * (a[x] + e[x]) + floor
+        here = sharp[(2 * half) % 3]
+        above = sharp[(2 * half - 1) % 3] if half > 0 else here
+        below = sharp[(2 * half + 1) % 3] if rows == 2 else here
+        _carry_row(above, here, below, scratch, carried[half])
+        for y in range(2 * half, 2 * half + rows):
+            begin, end = spans[y, 0], spans[y, 1]
+            expand_row(blue, y, mixed, coarse[0])
+            expand_row(green, y, mixed, coarse[1])
+            expand_row(red, y, mixed, coarse[2])
+            pixels = picture[y].reshape(-1)[3 * begin : 3 * end]
+            weight, total = sharp[y % 3, begin:end], weights[y, begin:end]
+            # Its powers go aside: the row below still needs the sharpness.
+            power = scratch[begin:end]
+            for x in range(end - begin):
+                strength = weight[x]
+                strength *= strength
+                strength *= strength
+                strength *= strength
+                power[x] = strength
+                total[x] += strength
+            of_blue, of_green = blues[y, begin:end], greens[y, begin:end]
+            of_red = reds[y, begin:end]
+            from_blue, from_green = coarse[0, begin:end], coarse[1, begin:end]
+            from_red = coarse[2, begin:end]
+            for x in range(end - begin):
+                of_blue[x] += power[x] * (table[pixels[3 * x]] - from_blue[x])
+                of_green[x] += power[x] * (table[pixels[3 * x + 1]] - from_green[x])
+                of_red[x] += power[x] * (table[pixels[3 * x + 2]] - from_red[x])
+            reach = slice(3 * begin, 3 * end)
+            _widen(pixels, low[y].reshape(-1)[reach], high[y].reshape(-1)[reach])
+
+
+@compiled
+def detail_at_half(
+    first: int, last: int, picture: Pixels, grey_unit: float, grey: Floats, detail: Floats
+) -> None:
+    """Mean over 2 x 2 pixels of a picture's (h, w, 3) finest detail; ``detail`` is ``grey``'s
+    size."""
+    height, width = picture.shape[:2]
+    mixed = np.empty(grey.shape[1], np.float32)
+    rows = np.empty((2, width), np.float32)
+    for half in range(first, last):
+        for down in range(2):
+            y = min(2 * half + down, height - 1)
+            _detail_row(picture[y].reshape(-1), np.float32(grey_unit), grey, y, mixed, rows[down])
+        upper, lower, out = rows[0], rows[1], detail[half]
+        for x in range(width // 2):
+            out[x] = np.float32(0.25) * (
+                (upper[2 * x] + upper[2 * x + 1]) + (lower[2 * x] + lower[2 * x + 1])
+            )
+        if width % 2:
+            out[width // 2] = np.float32(0.5) * (upper[width - 1] + lower[width - 1])
+
+
+@compiled
+def add_finest_luma(
+    first: int,
+    last: int,
+    picture: Pixels,
+    spans: Spans,
+    table: Floats,
+    luma: Floats,
+    power: Floats,
+    lumas: Floats,
+    low: Pixels,
+    high: Pixels,
+) -> None:
+    """Add the finest detail of a picture's (h, w, 3) luma under weights ``power`` at half size.
+
+    ``luma`` is the picture's at half size, ``lumas`` (h, w) the running sum.
+    """
+    height, width = picture.shape[:2]
+    mixed = np.empty(luma.shape[1], np.float32)
+    coarse = np.empty(width, np.float32)
+    for half in range(first, last):
+        weight = power[half]
+        for y in range(2 * half, min(2 * half + 2, height)):
+            expand_row(luma, y, mixed, coarse)
+            pixels, total = picture[y].reshape(-1), lumas[y]
+            for x in range(width):
+                light = (
+                    table[pixels[3 * x]]
+                    + np.float32(2) * table[pixels[3 * x + 1]]
+                    + table[pixels[3 * x + 2]]
+                ) * np.float32(0.25)
+                coarse[x] = light - coarse[x]
+            for x in range(width // 2):
+                total[2 * x] += weight[x] * coarse[2 * x]
+                total[2 * x + 1] += weight[x] * coarse[2 * x + 1]
+            if width % 2:
+                total[width - 1] += weight[width // 2] * coarse[width - 1]
+            reach = slice(3 * spans[y, 0], 3 * spans[y, 1])
+            _widen(pixels[reach], low[y].reshape(-1)[reach], high[y].reshape(-1)[reach])
+
+
+@compiled
+def _write_row(
+    row: Floats, channel: int, low: Pixels, high: Pixels, table: Floats, pixels: Pixels
+) -> None:
+    """Light (w) to one channel of 16-bit pixels (w, 3) between bounds, ``table`` interpolated."""
+    unit = np.int32(257 if low.itemsize == 1 else 1)
+    steps = np.float32(table.shape[0] - 2)
+    for x in range(row.shape[0]):
+        place = min(max(row[x], np.float32(0)), np.float32(1)) * steps
+        index = np.int32(place)
+        part = place - np.float32(index)
+        value = np.int32(table[index] + part * (table[index + 1] - table[index]) + np.float32(0.5))
+        least, most = np.int32(low[x, channel]) * unit, np.int32(high[x, channel]) * unit
+        pixels[x, channel] = min(max(value, least), most)
+
+
+@compiled
+def resolve_finest(
+    first: int,
+    last: int,
+    weights: Floats,
+    blues: Floats,
+    greens: Floats,
+    reds: Floats,
+    blue: Floats,
+    green: Floats,
+    red: Floats,
+    low: Pixels,
+    high: Pixels,
+    table: Floats,
+    picture: Pixels,
+) -> None:
+    """The sums of :func:`add_finest` over the resolved level at half size (``blue`` to ``red``)
+    become a picture (h, w, 3), uint16, within the bounds of what was seen."""
+    height, width = picture.shape[:2]
+    mixed = np.empty(blue.shape[1], np.float32)
+    row = np.empty(width, np.float32)
+    for half in range(first, last):
+        for y in range(2 * half, min(2 * half + 2, height)):
+            for channel, (coarse, sums) in enumerate(((blue, blues), (green, greens), (red, reds))):
+                expand_row(coarse, y, mixed, row)
+                for x in range(width):
+                    row[x] += sums[y, x] / weights[y, x]
+                _write_row(row, channel, low[y], high[y], table, picture[y])
+
+
+@compiled
+def resolve_finest_luma(
+    first: int,
+    last: int,
+    weights: Floats,
+    lumas: Floats,
+    blue: Floats,
+    luma: Floats,
+    red: Floats,
+    low: Pixels,
+    high: Pixels,
+    table: Floats,
+    picture: Pixels,
+) -> None:
+    """As :func:`resolve_finest` for :func:`add_finest_luma`.
+
+    ``weights``, and the resolved chromas and ``luma``, are at half size.
+    """
+    height, width = picture.shape[:2]
+    mixed = np.empty(luma.shape[1], np.float32)
+    rows = np.empty((3, width), np.float32)
+    for half in range(first, last):
+        weight = weights[half]
+        for y in range(2 * half, min(2 * half + 2, height)):
+            expand_row(blue, y, mixed, rows[0])
+            expand_row(luma, y, mixed, rows[1])
+            expand_row(red, y, mixed, rows[2])
+            for x in range(width):
+                mean = rows[1, x] + lumas[y, x] / weight[x // 2]
+                of_blue, of_red = rows[0, x], rows[2, x]
+                rows[0, x] = mean + of_blue
+                rows[1, x] = mean - np.float32(0.5) * (of_blue + of_red)
+                rows[2, x] = mean + of_red
+            for channel in range(3):
+                _write_row(rows[channel], channel, low[y], high[y], table, picture[y])
+
+
+@compiled
+def to_luma_and_chroma(first: int, last: int, blue: Floats, green: Floats, red: Floats) -> None:
+    """Linear channels (h, w) become, in place, chroma of blue, luma and chroma of red."""
+    for y in range(first, last):
+        for x in range(green.shape[1]):
+            luma = (blue[y, x] + np.float32(2) * green[y, x] + red[y, x]) * np.float32(0.25)
+            blue[y, x] -= luma
+            green[y, x] = luma
+            red[y, x] -= luma
