@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from controller.plan import Plan
 
 #: What the journal says once nothing is under way any more.
 _SETTLED = {"counted", "fault", "discarded"}
+#: A frame that comes before any other counts as the camera's only if everything can read it.
+_READABLE = {".jpg", ".jpeg", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,10 @@ def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> Progres
     # Not before: a frame taken back lies under another name, and a new one in its place.
     for shot in delivered.values():
         verify_frame(shot)
-    orphan = None if under_way is None else _find_orphan(under_way, folder / "frames", hashes)
+    orphan = None
+    if under_way is not None:
+        kinds = {done.frame.suffix.lower() for done in counted.values()} or _READABLE
+        orphan = _find_orphan(under_way, folder / "frames", kinds, hashes)
     done = {*counted, orphan.target.number} if orphan else {*counted}
     targets = tuple(
         Target(number, position_um, attempts.get(number, 0) + 1)
@@ -179,10 +184,15 @@ def _shot(intent: Entry) -> Target:
     return Target(fields["slice"], fields["target_um"], fields["attempt"])
 
 
-def _find_orphan(intent: Entry, frames: Path, counted: set[str]) -> Orphan | None:
-    """The frame that was under way, if it lies whole on disk and is no older one once more."""
+def _find_orphan(intent: Entry, frames: Path, kinds: Set[str], counted: set[str]) -> Orphan | None:
+    """The frame that was under way, if it lies whole on disk and is no older one once more.
+
+    Of a RAW and JPEG pair only the kind that the other slices were counted with.
+    """
     target = _shot(intent)
     for path in sorted(frames.glob(f"{target.number:04d}.*")):
+        if path.suffix.lower() not in kinds:
+            continue
         data = path.read_bytes()
         frame = Frame(path, hashlib.sha256(data).hexdigest(), len(data), path.name)
         try:

@@ -113,6 +113,26 @@ def test_an_old_frame_under_a_new_name_is_not_adopted(tmp_path: Path) -> None:
     assert (folder / "frames/rejected-0003-1.jpg").exists(), "nothing is deleted"
 
 
+def test_half_of_a_pair_is_not_adopted(tmp_path: Path) -> None:
+    """A RAW came to disk, its JPEG did not; the other slices were counted with their JPEG."""
+    whole = VirtualRun(tmp_path / "whole", RAIL, SHORT)
+    whole.run()
+    for slice_number in (1, 3):
+        line = next(
+            e.number
+            for e in whole.entries
+            if e.event == "exposed" and e.fields["slice"] == slice_number
+        )
+        folder = tmp_path / f"half-{slice_number}"
+        crash_after(whole.folder, line, folder, keep_frame=False)
+        (folder / f"frames/000{slice_number}.arw").write_bytes(b"raw data")
+        run = VirtualRun(folder, RAIL, SHORT)
+        run.run()
+        assert_done_and_right(run)
+        assert run.said("discarded") == [{"slice": slice_number, "attempt": 1}]
+        assert (folder / f"frames/rejected-000{slice_number}-1.arw").exists()
+
+
 def test_a_run_stopped_at_every_slice_is_resumed_every_time(tmp_path: Path) -> None:
     """One world, one journal, as many controllers as slices."""
     ends = []
