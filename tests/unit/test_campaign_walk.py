@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.campaign.progress import Progress
@@ -227,6 +227,7 @@ def test_a_specimen_without_an_id_is_shot_into_quarantine_or_not_at_all(tmp_path
 _ENDS = st.lists(st.sampled_from([GOOD, BAD, BROKEN, STOPPED]), min_size=1, max_size=4)
 
 
+@settings(max_examples=30)
 @given(scripts=st.lists(_ENDS, min_size=1, max_size=5), come_back=st.integers(0, 2))
 def test_resumed_as_often_as_it_takes_every_stack_ends_done_or_in_quarantine(
     tmp_path_factory: pytest.TempPathFactory, scripts: list[list[RunEnd]], come_back: int

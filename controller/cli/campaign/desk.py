@@ -8,9 +8,11 @@ The socket in the campaign's folder takes JSON, a line each way: ``{"do": "statu
 from __future__ import annotations
 
 import json
+import os
 import select
-import sys
+import termios
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from controller.errors import OperatorStop, PausedTooLong
 from controller.quantity import format_duration
 
 _POLL_S = 0.2
+_STDIN = 0
 _BY = "the command socket"
 
 
@@ -62,7 +65,8 @@ class Desk:
         self._skips = ""
         self._stops = ""
         self._now = ""
-        self._can_read = True
+        self._can_read = _is_open(_STDIN)
+        self._read = b""
         self._server: LineServer | None = None
 
     def serve(self, folder: Path) -> None:
@@ -103,6 +107,7 @@ class Desk:
         PausedTooLong
             Nobody came.
         """
+        self._forget_what_was_typed_before()
         self._question, self._answer, self._skips = question, None, ""
         self._note("asked", question=question)
         keys = "" if takes_text else ", then press Enter ('skip' puts it off, 'stop' ends)"
@@ -124,34 +129,45 @@ class Desk:
 
     def _heard(self) -> str | None:
         """An answer if there is one, after a short wait."""
-        line: str | None = None
-        if self._answer is not None:
-            line = self._answer
-        elif self._skips:
+        line = self._answer if self._answer is not None else self._typed()
+        if line is None and self._skips:
             raise Skipped(self._skips)
-        elif self._stops:
+        if line is None and self._stops:
             raise OperatorStop(self._stops)
-        elif self._typed():
-            read = sys.stdin.readline()
-            # The end of the input is no answer; the socket still gives one.
-            self._can_read = bool(read)
-            line = read.strip() if read else None
         if line == "skip":
             raise Skipped("put off at the terminal")
         if line == "stop":
             raise OperatorStop("stopped at the terminal")
         return line
 
-    def _typed(self) -> bool:
-        if not self._can_read:
+    def _typed(self) -> str | None:
+        """A line of standard input, if there is one within a short wait.
+
+        Not through ``sys.stdin``: what that has read ahead, nobody can wait for.
+        """
+        if b"\n" not in self._read and not self._can_read:
             self._clock.sleep(_POLL_S)
-            return False
-        try:
-            readable, _, _ = select.select([sys.stdin], [], [], _POLL_S)
-        except (OSError, ValueError):
-            self._can_read = False
-            return False
-        return bool(readable)
+            return None
+        if b"\n" not in self._read and select.select([_STDIN], [], [], _POLL_S)[0]:
+            try:
+                data = os.read(_STDIN, 4096)
+            except OSError:
+                data = b""
+            # The end of the input is no answer; the socket still gives one.
+            self._can_read = bool(data)
+            self._read += data
+        line, end, rest = self._read.partition(b"\n")
+        if not end:
+            return None
+        self._read = rest
+        return line.decode(errors="replace").strip()
+
+    def _forget_what_was_typed_before(self) -> None:
+        """Keys pressed in advance are no answer; a script's lines are."""
+        with suppress(OSError, termios.error):
+            if os.isatty(_STDIN):
+                termios.tcflush(_STDIN, termios.TCIFLUSH)
+                self._read = b""
 
     def answer(self, line: bytes) -> dict[str, Any]:
         """Do what a line on the socket says."""
@@ -180,3 +196,11 @@ class Desk:
     def status(self) -> dict[str, Any]:
         """Where the campaign is."""
         return {**self._progress.to_dict(), "now": self._now, "question": self._question}
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
