@@ -14,6 +14,7 @@ from controller.proof.findings import COVERED, NOT_PROVABLE, UNCOVERED, Findings
 from controller.proof.judge import Judge
 from controller.proof.picture import write_map
 from controller.proof.settings import ProofSettings
+from controller.proof.standstill import stood_still
 from controller.quantity import format_length
 
 MAP_PICTURE = "coverage.png"
@@ -81,6 +82,13 @@ class Evidence:
         found = self._find()
         looks = list(self._judge.accepted.values())
         report = _report(found, self._settings, self._refused)
+        if stood_still(looks):
+            report["proven"] = False
+            report["reason"] = (
+                "every frame shows the same plane: the first differs from the last no more than "
+                "noise does, though they are said to be from different places. Nothing moves: "
+                "check coupling and motor, or the switch on the lens's barrel"
+            )
         if looks:
             write_map(self._folder / MAP_PICTURE, found, looks)
             seen = looks[0].seen

@@ -38,6 +38,9 @@ class SimulatedLens:
         Play between motor and glass.
     step_s
         Time of one motor step, world seconds.
+    stuck
+        How many of the next drives turn the motor and move no glass: a clutch that slips, a switch
+        on the barrel that has cut the gear off.
     """
 
     name = "Simulated 105 mm f/2.8 Macro"
@@ -51,6 +54,7 @@ class SimulatedLens:
     def __init__(self, glass_steps: int = 1000) -> None:
         self._glass = glass_steps
         self._motor = glass_steps
+        self.stuck = 0
 
     @property
     def glass_steps(self) -> int:
@@ -72,6 +76,9 @@ class SimulatedLens:
         # The glass lies between motor - slack (pushed towards far) and motor (pulled to near).
         reached = max(0, min(self.travel_steps + self.slack_steps, wanted))
         turned = reached - self._motor
+        if self.stuck > 0:
+            self.stuck -= 1
+            return turned
         self._motor = reached
         self._glass = min(max(self._glass, self._motor - self.slack_steps), self._motor)
         self._glass = min(self._glass, self.travel_steps)
