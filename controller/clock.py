@@ -14,6 +14,9 @@ from typing import Protocol
 
 from controller.errors import OperatorStop
 
+#: Wall time between two signs of life in a long wait.
+_LONGEST_SILENCE_S = 1.0
+
 
 class Clock(Protocol):
     """World time in seconds, and waiting in it."""
@@ -59,7 +62,7 @@ class WorldClock:
         self.epoch_s = time.monotonic() if epoch_s is None else epoch_s
         self._stop = threading.Event()
         self._reason = ""
-        #: Called at every wait, as a sign of life.
+        #: Called at every wait, and again and again in a long one, as a sign of life.
         self.on_wait: Callable[[], None] | None = None
 
     def now(self) -> float:
@@ -68,8 +71,13 @@ class WorldClock:
     def sleep(self, duration_s: float) -> None:
         if duration_s < 0:
             raise ValueError(f"cannot sleep for {duration_s} s")
-        # Event.wait returns at once when a stop is asked for, from whichever thread or signal.
-        self._stop.wait(duration_s / self.time_scale)
+        end_s = time.monotonic() + duration_s / self.time_scale
+        while (left_s := end_s - time.monotonic()) > 0:
+            # Event.wait returns at once when a stop is asked for, from whichever thread or signal.
+            if self._stop.wait(min(left_s, _LONGEST_SILENCE_S)):
+                break
+            if self.on_wait is not None:
+                self.on_wait()
         self.check()
 
     def check(self) -> None:

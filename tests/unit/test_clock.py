@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from controller import clock as clock_module
 from controller.clock import WorldClock
 from controller.errors import OperatorStop
 
@@ -52,3 +53,14 @@ def test_time_does_not_stand_still_or_run_back(scale: float) -> None:
 def test_no_sleep_into_the_past() -> None:
     with pytest.raises(ValueError, match="cannot sleep"):
         WorldClock().sleep(-0.1)
+
+
+def test_a_long_wait_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watchdog must not end a long exposure."""
+    monkeypatch.setattr(clock_module, "_LONGEST_SILENCE_S", 0.01)
+    clock = WorldClock()
+    signs = []
+    clock.on_wait = lambda: signs.append(clock.now())
+    clock.sleep(0.3)
+    assert len(signs) > 3
+    assert signs[-1] >= 0.3
