@@ -88,11 +88,12 @@ def test_a_run_is_paused_and_resumed_through_its_socket(folder: Path) -> None:
     assert not (run_in(folder) / SOCKET).exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
 def test_a_signal_ends_a_run_in_order_and_it_can_be_resumed(
     folder: Path, number: signal.Signals
 ) -> None:
-    with start(folder) as process:
+    # Whoever starts us in the background may have it ignored, and that is inherited.
+    with start(folder, preexec_fn=lambda: signal.signal(number, signal.SIG_DFL)) as process:
         wait_for(lambda: counted(folder) >= 2, process)
         process.send_signal(number)
         assert process.wait(PATIENCE_S) == 5
@@ -153,3 +154,25 @@ def test_a_clock_that_is_set_does_not_disturb_a_run(
     monkeypatch.setattr(time, "time", lambda: 0.0)
     clock.sleep(0.05)
     assert 0.05 <= clock.now() - before_s < 10.0
+
+
+def test_a_second_controller_is_kept_off_the_instrument(folder: Path) -> None:
+    """The serial port belongs to the first one alone."""
+    with start(folder) as process:
+        wait_for(lambda: counted(folder) >= 1, process)
+        started = next(entry for entry in entries_of(folder) if entry.event == "started")
+        rig = (folder / "rig.yaml").read_text()
+        (folder / "same.yaml").write_text(f"{rig}  address: {started.fields['bench']}\n")
+        second = subprocess.run(
+            command(["run", "protocol.yaml", "--rig", "same.yaml", "--out", "other-runs"]),
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        assert process.wait(PATIENCE_S) == 0
+    assert second.returncode == 3, second.stderr
+    assert "another program has it open" in second.stderr
+    events = [entry.event for entry in entries_of(folder)]
+    assert "fault" not in events, "the first one does not even notice"
