@@ -104,17 +104,11 @@ class Tray:
                 return number
         return None
 
-    def scene(self) -> tuple[int, Scene]:
-        """The specimen in the picture and what it looks like.
-
-        Raises
-        ------
-        ValueError
-            There is none: whoever shoots beside the specimens has gone wrong.
-        """
+    def scene(self) -> tuple[int, Scene | None]:
+        """The specimen in the picture and what it looks like; -1 and ``None`` beside them all."""
         number = self.under_lens
         if number is None:
-            raise ValueError(f"nothing lies under the lens: the stage is at {self._stage_um()} um")
+            return -1, None
         with self._lock:
             return number, self._draw(number)
 

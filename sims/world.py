@@ -104,7 +104,8 @@ class WorldSection(BenchSection):
     body
         Whose camera it is.
     tray
-        Specimens that a stage brings under the lens, instead of the one; each looks different.
+        Specimens that a stage brings under the lens, each different; beside them all lies the one
+        that ``specimen`` tells.
     set_by_hand
         What somebody has set at the body's dials, by canonical name: for a camera on the rail's
         cable, which nobody else can set.
@@ -166,8 +167,8 @@ class World:
             offsets_um = [self._offset_um(at_s, position_um) for at_s in times_s]
         scene, specimen = self.scene, ""
         if self.tray is not None:
-            number, scene = self.tray.scene()
-            specimen = str(number)
+            number, under_lens = self.tray.scene()
+            scene, specimen = under_lens or scene, str(number)
         if self.diary is not None and light.number != LIVE_VIEW:
             with self.diary.open("a") as diary:
                 print(light.number, position_um, *specimen.split(), file=diary)

@@ -11,9 +11,10 @@ from typing import Any
 from controller.campaign.cycle import CYCLE, OTHER, Cycle, WhatIf, bottlenecks, time_of, what_if
 from controller.campaign.folder import read_campaign
 from controller.campaign.progress import Progress
+from controller.campaign.walk import QUARANTINE, RUNS
 from controller.document import load_document
-from controller.errors import ConfigError, JournalError
-from controller.journal import Entry
+from controller.errors import ConfigError
+from controller.journal import JOURNAL, Entry
 from controller.protocol import Protocol
 from controller.record import Record, read_record
 
@@ -73,6 +74,8 @@ class Account:
         Undisturbed cycles of all its runs.
     serial
         Whether frames are brought in before each move.
+    exposures
+        Actuations of the shutter, failed tries included.
     interruptions
         How often it was resumed.
     simulated
@@ -85,6 +88,7 @@ class Account:
     parts: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     cycles: list[Cycle] = field(default_factory=list)
     serial: bool = False
+    exposures: int = 0
     interruptions: int = 0
     simulated: bool = False
 
@@ -121,6 +125,7 @@ class Account:
             "parts_s": dict(self.shares),
             "bottlenecks_s": dict(self.bottlenecks),
             "what_if": [vars(one) for one in self.what_if],
+            "exposures": self.exposures,
             "interruptions": self.interruptions,
         }
 
@@ -136,6 +141,13 @@ def account_for(folder: Path) -> Account:
     work, entries = read_campaign(folder)
     progress = Progress.of(work, entries)
     account = Account(work.id)
+    records = _records(folder)
+    for record in records.values():
+        # Tries that failed took their time and wore the shutter too.
+        _add_time(record, account)
+        account.exposures += len(record.happened("exposed"))
+        account.began = min(account.began or record.began, record.began)
+        account.simulated |= bool(record.manifest["devices"]["bench"])
     for standing in progress.standings.values():
         item = standing.item
         known = progress.specimens.get(item.place, {})
@@ -145,22 +157,27 @@ def account_for(folder: Path) -> Account:
             known.get("id", ""),
             standing.state,
             standing.why,
-            standing.folder if (folder / standing.folder).is_dir() else "",
+            standing.folder if standing.folder in records else "",
         )
-        account.stacks.append(_with_run(one, folder, account) if one.folder else one)
+        account.stacks.append(_with_run(one, records[one.folder]) if one.folder else one)
     _around_the_stacks(entries, account)
     return account
 
 
-def _with_run(one: StackAccount, folder: Path, account: Account) -> StackAccount:
-    """What its run folder adds; it may have ended before it began."""
-    try:
-        record = read_record(folder / one.folder)
-    except (ConfigError, JournalError):
-        return one
-    _add_time(record, account)
-    account.began = min(account.began or record.began, record.began)
-    account.simulated |= bool(record.manifest["devices"]["bench"])
+def _records(folder: Path) -> dict[str, Record]:
+    """Every run of the campaign by its folder, relative to the campaign's."""
+    records = {}
+    for parent in (RUNS, QUARANTINE):
+        for journal in sorted((folder / parent).glob(f"*/{JOURNAL}")):
+            try:
+                records[f"{parent}/{journal.parent.name}"] = read_record(journal.parent)
+            except ConfigError:
+                continue  # it ended before it began
+    return records
+
+
+def _with_run(one: StackAccount, record: Record) -> StackAccount:
+    """What its run adds."""
     return StackAccount(
         **{
             **vars(one),

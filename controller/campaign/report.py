@@ -17,6 +17,9 @@ from controller.journal import write_whole
 from controller.quantity import format_duration, format_fraction, format_size
 
 REPORT = "report.html"
+SIMULATED = (
+    "On a bench that runs faster than life, what programs and disks take counts as many times."
+)
 _THUMB_PX = 220
 _THUMB_QUALITY = 80
 
@@ -59,6 +62,8 @@ def in_words(account: Account) -> Iterator[str]:
     )
     for name, seconds in account.bottlenecks:
         yield f"  {name:<22}{format_duration(seconds):>13}"
+    if account.simulated:
+        yield SIMULATED
     (first, _), (second, _) = account.bottlenecks[:2]
     yield f"The bottleneck is {_NAMES[first]}; the next one is {_NAMES[second]}."
     yield ""
@@ -86,6 +91,7 @@ def _facts(account: Account) -> Iterator[tuple[str, str]]:
     left = len(account.stacks) - account.count(DONE) - account.count(QUARANTINED)
     yield "left", str(left)
     yield "slices", str(sum(one.slices for one in account.stacks))
+    yield "exposures", str(account.exposures)
     yield "shot again", str(sum(one.rejected for one in account.stacks))
     yield "device faults", str(sum(one.faults for one in account.stacks))
     yield "interruptions", str(account.interruptions)
@@ -122,6 +128,7 @@ def _render(account: Account, folder: Path) -> str:
         left=left,
         quarantined=quarantined,
         names=_NAMES,
+        simulated=SIMULATED,
         longest=max((seconds for _, seconds in account.shares), default=1.0),
         cycle_s=median(cycle.total for cycle in account.cycles) if account.cycles else 0.0,
         thumbs={one.key: _thumb(one, folder) for one in account.stacks},

@@ -39,11 +39,12 @@ def check(
     console = message_console()
     loaded = load_rig(choose_rig(rig, console))
     low_um, high_um = loaded.axis.allowed_um
+    then = "" if loaded.stage is None else "then the stage, "
 
     def permit() -> None:
         question = (
-            f"This homes the axis, away from the specimen, and takes one picture. It never goes "
-            f"beyond {format_length(high_um)}. Move now?"
+            f"This homes the axis, away from the specimen, {then}and takes one picture. It never "
+            f"goes beyond {format_length(high_um)}. Move now?"
         )
         if not yes and not typer.confirm(question, err=True):
             raise OperatorStop("nothing has moved")
@@ -81,9 +82,16 @@ def examine(instrument: Instrument, permit: Callable[[], None], console: Console
     console.print(
         f"camera  {camera.model} {camera.version}, serial {camera.serial}{battery}", markup=False
     )
+    stage = None if instrument.stage is None else instrument.stage.open()
+    if stage is not None:
+        console.print(f"stage   {stage}", markup=False)
     permit()
     home_um = instrument.axis.home()
     console.print(f"home    found at {format_length(home_um)}", markup=False)
+    if instrument.stage is not None:
+        # Only now: the focus axis is out of its way.
+        instrument.stage.home()
+        console.print("stage   home found on all its axes", markup=False)
     with tempfile.TemporaryDirectory(prefix="macrorail-check-") as folder:
         exposure = instrument.camera.expose(Path(folder) / "test")
         frame = instrument.camera.collect(exposure)
@@ -99,6 +107,7 @@ def examine(instrument: Instrument, permit: Callable[[], None], console: Console
             "estimated": axis.estimated,
             "home_um": home_um,
         },
+        "stage": stage,
         "camera": {
             "model": camera.model,
             "version": camera.version,
