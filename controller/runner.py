@@ -211,7 +211,8 @@ class Runner:
                 break
             self._insert(missing, why="not covered at the end of the sweep")
         self._shoot_all()
-        while self._images_want_more() or self._doubts_want_more(at_the_end=True):
+        # First the axis's own count: what it puts in doubt is known at once, and for certain.
+        while self._doubts_want_more(at_the_end=True) or self._images_want_more():
             self._shoot_all()
 
     def _shoot_all(self) -> None:

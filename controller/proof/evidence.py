@@ -43,6 +43,7 @@ class Evidence:
         self._budget = settings.extra_slices
         self._refused = ""
         self._asked_um: list[float] = []
+        self._followed: set[int] = set()
 
     def add(
         self, number: int, attempt: int, frame: Path, position_um: float, dof_um: float
@@ -65,7 +66,8 @@ class Evidence:
         """See ``FrameProof``."""
         del check
         found = self._find()
-        wanted = [um for um in found.missing_um if not self._tried_often(um)]
+        margins = self._margins(found)
+        wanted = [um for um in found.missing_um if not self._tried_often(um)] + margins
         if len(wanted) > self._budget:
             self._refused = (
                 f"only {self._settings.extra_slices} slices may be added; raise "
@@ -74,7 +76,8 @@ class Evidence:
             wanted = wanted[: self._budget]
         self._budget -= len(wanted)
         self._asked_um += wanted
-        return {"positions_um": wanted, "why": found.why}
+        why = ", ".join([found.why] * bool(found.why) + ["a margin at an end"] * bool(margins))
+        return {"positions_um": wanted, "why": why}
 
     def finish(self, check: Callable[[], None]) -> dict[str, Any]:
         """See ``FrameProof``."""
@@ -109,6 +112,19 @@ class Evidence:
                     for tile in gap.pop("tiles")
                 ]
         return report
+
+    def _margins(self, found: Findings) -> list[float]:
+        """One slice more at each end that was followed beyond the range, once nothing gets sharper
+        there any more: single hairs and points are too little for a tile to tell."""
+        margins = []
+        rising = (found.near_tiles, found.far_tiles)
+        for end, (tiles, position_um) in enumerate(zip(rising, found.margins_um, strict=True)):
+            if tiles:
+                self._followed.add(end)
+            elif end in self._followed and position_um is not None:
+                self._followed.remove(end)
+                margins.append(position_um)
+        return margins
 
     def _tried_often(self, position_um: float) -> bool:
         """Whether slices were asked for at this place and did not help."""

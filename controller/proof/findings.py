@@ -38,11 +38,19 @@ _BEYOND = 0.5
 _PAST_END = 0.35
 _END_TILES = 3
 _END_SHARE = 0.005
+# An end that was followed beyond the range is followed until not even one tile gets sharper.
+_PAST_FOLLOWED = 0.0
+# Slices nearer to each other than this, in depths of field, differ by little more than noise.
+_APART = 0.4
+# A margin is as wide as the overlap that must be proven allows, but for the axis's errors.
+_WIDELY = 0.97
+# The last slice of a range that was followed stands at least this far beyond it.
+_FOLLOWED = 0.25
 _AT_ONCE = 3
 # Peaks outside are guessed from one flank; what is nearer first, then look again.
 _MODEST = 0.25
 # What is left unknown of lost steps, in depths of field.
-_DOUBT = 0.1
+_DOUBT = 0.2
 _ENOUGH_INNER = 8
 
 
@@ -69,6 +77,9 @@ class Findings:
         ``near_um``, ``far_um`` and the ``tiles`` whose sharpest plane lies there.
     missing_um
         Where to send the axis for what is missing, its lost steps allowed for.
+    margins_um
+        The same for one slice more at the near and the far end, if that was followed beyond the
+        range; ``None`` where it was not, or where the axis may not go.
     why
         In words, for the journal.
     dof
@@ -86,6 +97,7 @@ class Findings:
     peak_um: Floats
     gaps: list[dict[str, Any]]
     missing_um: list[float]
+    margins_um: tuple[float | None, float | None]
     why: str
     dof: dict[str, Any] | None
 
@@ -112,14 +124,21 @@ def find(looks: Sequence[Look], settings: ProofSettings) -> Findings:
     located = locate(samples, told)
     true_um = scale.to_um(located.u)
     peak_um = scale.to_um(located.curves.peak)
-    near, far = _rising(located.curves, located.u, table)
+    followed = (
+        bool(true_um.min() < settings.near_um - _FOLLOWED * dof_um.mean()),
+        bool(true_um.max() > settings.far_um + _FOLLOWED * dof_um.mean()),
+    )
+    near, far = _rising(located.curves, located.u, table, followed)
     coverage = _coverage(true_um, dof_um, located.departures, settings)
     state, gaps = _covered(peak_um, true_um, dof_um, coverage, table)
     lost_um = _lost(located.departures, dof_um)
-    ends_um = _extensions(peak_um, near, far, true_um, dof_um, settings)
-    wanted = sorted({*missing_positions(coverage), *ends_um})
+    wanted = missing_positions(coverage)
+    if coverage.near_covered and coverage.far_covered:
+        # One at a time while the axis's own account is in doubt; else a few, then look again.
+        at_once = 1 if located.departures else _AT_ONCE
+        wanted += _extensions(peak_um, near, far, true_um, dof_um, at_once, settings)
     low_um, high_um = settings.lowest_um, settings.highest_um
-    missing_um = [um - lost_um for um in wanted if low_um <= um - lost_um <= high_um]
+    missing_um = [um - lost_um for um in sorted(wanted) if low_um <= um - lost_um <= high_um]
     reasons = []
     if coverage.gaps:
         reasons.append(f"{len(coverage.gaps)} gap(s) between the slices' true places")
@@ -147,6 +166,7 @@ def find(looks: Sequence[Look], settings: ProofSettings) -> Findings:
         peak_um=_spread(peak_um, table.textured),
         gaps=gaps,
         missing_um=missing_um,
+        margins_um=_margins(true_um, dof_um, lost_um, followed, settings),
         why=", ".join(reasons),
         dof=_measured_dof(located.curves, located.u, settings),
     )
@@ -169,6 +189,7 @@ def _nothing(looks: Sequence[Look]) -> Findings:
         peak_um=np.full(tiles, np.nan),
         gaps=[],
         missing_um=[],
+        margins_um=(None, None),
         why="",
         dof=None,
     )
@@ -185,26 +206,37 @@ def _coverage(
     return prove(bands, near_um, far_um, settings.minimum_overlap)
 
 
-def _rising(curves: Curves, u: Floats, table: Table) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Tiles whose sharpest plane lies beyond the first or the last slice."""
-    order = np.argsort(u)
+def _rising(
+    curves: Curves, u: Floats, table: Table, followed: tuple[bool, bool]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Tiles whose sharpest plane lies beyond the first or the last slice.
+
+    Parameters
+    ----------
+    followed
+        Whether the near and the far end lie beyond the range already.
+    """
+    near = _rising_outwards(curves.peak, u, table, -1, followed[0])
+    far = _rising_outwards(curves.peak, u, table, 1, followed[1])
+    return near, far
+
+
+def _rising_outwards(
+    peak: Floats, u: Floats, table: Table, outwards: int, followed: bool
+) -> NDArray[np.bool_]:
+    away = outwards * u
+    end = int(away.argmax())
+    apart = np.flatnonzero(away <= away[end] - _APART)
+    inner = int(apart[away[apart].argmax()])
     # In both fine octaves and steeply: a far-off background gets sharper as well, but slowly.
     fine, seen = table.level[:, :, :2], table.weight[:, :, :2]
-
-    def rises(end: int, inner: int) -> NDArray[np.bool_]:
-        both = (seen[:, end] > 0) & (seen[:, inner] > 0)
-        steeply = _RISING_PER_DOF * abs(u[end] - u[inner])
-        up = both & (fine[:, end] > fine[:, inner] + steeply)
-        return np.asarray(up.all(axis=1), np.bool_)
-
-    first, last, peak = u[order[0]], u[order[-1]], curves.peak
-    before = peak < first - _PAST_END
-    behind = peak > last + _PAST_END
-    near = np.asarray(rises(order[0], order[1]) & before, np.bool_)
-    far = np.asarray(rises(order[-1], order[-2]) & behind, np.bool_)
-    enough = max(_END_TILES, round(_END_SHARE * len(curves.peak)))
-    nobody = np.zeros_like(near)
-    return (near if near.sum() >= enough else nobody), (far if far.sum() >= enough else nobody)
+    both = (seen[:, end] > 0) & (seen[:, inner] > 0)
+    steeply = _RISING_PER_DOF * abs(u[end] - u[inner])
+    up = (both & (fine[:, end] > fine[:, inner] + steeply)).all(axis=1)
+    past = _PAST_FOLLOWED if followed else _PAST_END
+    rising = np.asarray(up & (outwards * peak > away[end] + past), np.bool_)
+    enough = 1 if followed else max(_END_TILES, round(_END_SHARE * len(peak)))
+    return rising if rising.sum() >= enough else np.zeros_like(rising)
 
 
 def _extensions(
@@ -213,6 +245,7 @@ def _extensions(
     far: NDArray[np.bool_],
     true_um: Floats,
     dof_um: Floats,
+    at_once: int,
     settings: ProofSettings,
 ) -> list[float]:
     """The next slices beyond each end that is not covered; a few at once, then look again."""
@@ -222,10 +255,29 @@ def _extensions(
             continue
         step_um = (1 - settings.planned_overlap) * dof_um[end]
         reach_um = float(np.quantile(outwards * (peak_um[rising] - true_um[end]), _MODEST))
-        count = int(np.clip(round(reach_um / step_um), 1, _AT_ONCE))
+        count = int(np.clip(round(reach_um / step_um), 1, at_once))
         positions += [float(true_um[end] + outwards * step_um * k) for k in range(1, count + 1)]
     low_um, high_um = settings.near_um - settings.extend_um, settings.far_um + settings.extend_um
     return [um for um in positions if low_um <= um <= high_um]
+
+
+def _margins(
+    true_um: Floats,
+    dof_um: Floats,
+    lost_um: float,
+    followed: tuple[bool, bool],
+    settings: ProofSettings,
+) -> tuple[float | None, float | None]:
+    step_um = _WIDELY * (1 - settings.minimum_overlap) * dof_um
+    near, far = int(true_um.argmin()), int(true_um.argmax())
+    near_um = float(true_um[near] - step_um[near])
+    far_um = float(true_um[far] + step_um[far])
+    lowest_um = max(settings.near_um - settings.extend_um, settings.lowest_um + lost_um)
+    highest_um = min(settings.far_um + settings.extend_um, settings.highest_um + lost_um)
+    return (
+        near_um - lost_um if followed[0] and near_um >= lowest_um else None,
+        far_um - lost_um if followed[1] and far_um <= highest_um else None,
+    )
 
 
 def _covered(

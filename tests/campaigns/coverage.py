@@ -13,20 +13,22 @@ import argparse
 import tempfile
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from controller.interfaces import AxisReport, FocusAxis
+from controller.interfaces import AxisReport, CountCheck, FocusAxis
 from controller.overlap import Band, missing_positions, prove
 from controller.states import FinishReason
 from sims.scene import Scene
 from tests.campaigns.shares import told, told_rare
 from tests.virtual import RAIL, VirtualRun
 
+MOTION = ("reported", "held", "lost", "adrift")
+KINDS = ("clean", *MOTION, "ends", "optics")
 TEXTURE = 8.0
 NEAR_UM, FAR_UM = 10_000.0, 11_000.0
 F_NUMBER = 4.0
@@ -51,7 +53,8 @@ class ShortMoves:
     ----------
     kind
         ``reported``: it says so. ``held``: it does not, and catches up on the next move. ``lost``:
-        it does not, and every later move starts from there.
+        it does not, and every later move starts from there, until the home switch is touched
+        again. ``adrift``: the same on an axis without a switch to touch.
     """
 
     def __init__(
@@ -66,6 +69,19 @@ class ShortMoves:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._axis, name)
 
+    @property
+    def count_check(self) -> CountCheck | None:
+        check = self._axis.count_check
+        if self._kind == "adrift" or check is None:
+            return None
+        return replace(check, measure=self._touch)
+
+    def _touch(self) -> float:
+        check = self._axis.count_check
+        assert check is not None
+        off_um, self._lost_um = self._lost_um, 0.0
+        return check.measure() - off_um
+
     def open(self, closest_approach_um: float | None = None) -> AxisReport:
         return self._axis.open(closest_approach_um)
 
@@ -76,7 +92,7 @@ class ShortMoves:
         if onwards and self._rng.random() < self._chance:
             self._short_um = self._step_um * self._rng.uniform(0.15, 0.95)
             self.faults += 1
-        if self._kind == "lost":
+        if self._kind in ("lost", "adrift"):
             self._lost_um += self._short_um
             self._short_um = 0.0
         self._farthest_um = max(position_um, self._farthest_um or position_um)
@@ -112,6 +128,7 @@ class Outcome:
     false_alarms: int
     images: dict[str, Any]
     faults: int = 0
+    again: int = 0
     extended: tuple[float, float] = (0.0, 0.0)
 
 
@@ -164,7 +181,9 @@ def shoot(case: Case, folder: Path) -> Outcome:
     end = run.run()
     exposed = {(e["slice"], e["attempt"]): e["exposure"] for e in run.said("exposed")}
     judged = run.said("judged")
-    fused = [(v["slice"], v["attempt"]) for v in judged if v["action"] == "fuse"]
+    back = {(r["slice"], r["attempt"]) for r in run.said("rejected")}
+    kept = {(v["slice"], v["attempt"]): None for v in judged if v["action"] == "fuse"}
+    fused = [key for key in kept if key not in back]
     true_um = np.array([places_um[exposed[key] - 1] for key in fused])
     planned = len(run.plan.slices)
     first_um = true_um[[number <= planned for number, _ in fused]]
@@ -182,6 +201,7 @@ def shoot(case: Case, folder: Path) -> Outcome:
         false_alarms=sum(bool(v["faults"]) for v in judged),
         images=run.said("coverage")[0]["images"] if run.said("coverage") else {},
         faults=axes[0].faults,
+        again=len(exposed) - len(fused),
         extended=(case.near_um - float(true_um.min()), float(true_um.max()) - case.far_um),
     )
 
@@ -233,7 +253,7 @@ def clean(count: int, seed: int) -> dict[str, Any]:
 
 def short_moves(kind: str, count: int, seed: int) -> dict[str, Any]:
     """Moves that fall short, in one of three ways."""
-    chance = 0.05 if kind == "lost" else 0.12
+    chance = 0.05 if kind in ("lost", "adrift") else 0.12
     runs = [o for _, o in _each(count, lambda s: Case(s, kind, chance), seed)]
     runs = [o for o in runs if o.faults]
     honest = [o for o in runs if o.reason is FinishReason.COVERAGE_NOT_PROVEN]
@@ -248,6 +268,7 @@ def short_moves(kind: str, count: int, seed: int) -> dict[str, Any]:
     )
     ratio = f"{extra / least:.2f}" if least else "-"
     print(f"  slices added / least needed    {extra}/{least} = {ratio}")
+    print(f"  slices shot again              {sum(o.again for o in runs)}")
     return {"good": good, "runs": len(runs), "extra": extra, "least": least}
 
 
@@ -328,14 +349,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=60, help="runs of each kind")
     parser.add_argument("--seed", type=int, default=1000)
-    parser.add_argument(
-        "--only", choices=("clean", "reported", "held", "lost", "ends", "optics"), default=None
-    )
+    parser.add_argument("--only", choices=KINDS, default=None)
     chosen = parser.parse_args()
-    for kind in ("clean", "reported", "held", "lost", "ends", "optics"):
+    for kind in KINDS:
         if chosen.only not in (None, kind):
             continue
-        if kind in ("reported", "held", "lost"):
+        if kind in MOTION:
             short_moves(kind, chosen.count, chosen.seed)
         else:
             {"clean": clean, "ends": ends, "optics": optics}[kind](chosen.count, chosen.seed)
