@@ -4,7 +4,7 @@ BIN    := .venv/bin
 # Root can install what is missing; others are told what to install.
 APT    := $(shell if [ "$$(id -u)" = 0 ]; then echo apt-get; elif command -v sudo >/dev/null; then echo sudo apt-get; fi)
 
-.PHONY: demo test set-up test-set-up firmware avr lint clean
+.PHONY: demo test set-up test-set-up firmware avr clean
 
 demo: set-up
 	$(BIN)/macrorail run configs/protocols/demo-rail.yaml
@@ -18,7 +18,7 @@ test: test-set-up
 
 set-up: .venv/.ready firmware
 
-test-set-up: .venv/.test-ready firmware avr-toolchain browser outside-client readers
+test-set-up: .venv/.test-ready firmware avr-toolchain browser outside-client readers crate-validator
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -68,6 +68,14 @@ readers:
 	@command -v exiftool >/dev/null && command -v convert >/dev/null && command -v exempi >/dev/null && \
 		command -v assimp >/dev/null || $(MAKE) --no-print-directory apt PACKAGES='$(READERS)' || \
 		echo "Not all of $(READERS): the tests that need them will be left out."
+
+# Deliveries are judged by a validator that is not ours, in an environment of its own: it wants
+# other versions of libraries than we have.
+.PHONY: crate-validator
+crate-validator: .venv/bin/python
+	@test -x .venv/crate-validator/bin/rocrate-validator || { $(BIN)/python -m venv .venv/crate-validator && \
+		.venv/crate-validator/bin/pip install --quiet 'roc-validator>=0.6'; } || \
+		echo "No RO-Crate validator: its test will be left out."
 
 # Debian's own gphoto2 works the simulated cameras in the tests, which are left out without it.
 .PHONY: outside-client

@@ -168,7 +168,8 @@ def _stack_folders(folder: Path, out: Path) -> list[Path]:
     """Run folders, and folders that hold pictures themselves."""
     if folder.absolute() == out:
         return []
-    if (folder / JOURNAL).exists():
+    # A campaign has a journal as well, but its frames lie in its runs.
+    if (folder / JOURNAL).exists() and (folder / "frames").is_dir():
         return [folder]
     inside = sorted(folder.iterdir())
     if any(path.is_file() and is_picture(path) for path in inside):

@@ -12,6 +12,7 @@ import typer
 from controller.cli.batch import batch
 from controller.cli.calibrate import calibrate
 from controller.cli.check import check
+from controller.cli.deliver import deliver
 from controller.cli.dof import dof
 from controller.cli.export import export
 from controller.cli.firmware import firmware
@@ -44,7 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-rest = (dof, policies, serve, report, home, export, verify)
+rest = (dof, policies, serve, report, home, export, verify, deliver)
 for verb in (plan, check, run, resume, stack, batch, *rest):
     app.command()(verb)
 # '-50um' is a distance, not an option.

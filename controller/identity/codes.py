@@ -61,14 +61,21 @@ def _grey(picture: Path | NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _looks(grey: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """The picture as it is, smaller, sharpened and larger: the first look that reads counts."""
+    """The picture as it is, smaller, without its noise, sharper: the first look that reads counts.
+
+    Which looks, and how strong: tried on the labels of tests/campaigns/labels.py.
+    """
     yield grey
     for longest in _SMALLER_PX:
         scale = longest / max(grey.shape)
         if scale < 1:
             yield _resized(grey, scale, cv2.INTER_AREA)
-    soft = cv2.GaussianBlur(grey, (0, 0), 2)
-    yield np.asarray(cv2.addWeighted(grey, 2.5, soft, -1.5, 0), np.uint8)
+    for noise_px in (1.0, 2.0):
+        calm = np.asarray(cv2.GaussianBlur(grey, (0, 0), noise_px), np.uint8)
+        yield calm
+        for reach_px in (3.0, 6.0):
+            soft = cv2.GaussianBlur(calm, (0, 0), reach_px)
+            yield np.asarray(cv2.addWeighted(calm, 4, soft, -3, 0), np.uint8)
     if max(grey.shape) <= _SMALLER_PX[0]:
         yield _resized(grey, 2, cv2.INTER_CUBIC)
 

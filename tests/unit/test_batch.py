@@ -77,6 +77,7 @@ def test_a_frame_that_is_still_being_written_gives_no_result(
 
 def test_a_run_is_restacked_in_its_own_order_and_scale(tmp_path: Path) -> None:
     run = make_run(tmp_path / "runs", 4)
+    (tmp_path / "runs" / "journal.jsonl").touch()  # as a campaign has it
     job = only(tmp_path / "runs", tmp_path / "out")
     record = make_stack(job)
     for name in ("fused.tif", "depth.tif"):
