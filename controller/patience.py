@@ -69,6 +69,7 @@ class Patience:
         self._alarm(first)
         paused_s = 0.0
         for wait_s in self._waits(fault):
+            self._pauses.begin()
             ended_by, waited_s = self._pauses.wait(str(fault), wait_s)
             paused_s += waited_s
             try:

@@ -50,6 +50,10 @@ class Pauses:
         """Why to pause, in words; ``None`` when there is no reason to."""
         return self._commands.wants_pause or self._trouble()
 
+    def begin(self) -> None:
+        """A pause begins, and nobody has been told yet: what is said from now on ends it."""
+        self._commands.forget_resume()
+
     def wait(self, why: str, at_least_s: float) -> tuple[str, float]:
         """Wait until nobody wants the pause any more.
 
@@ -72,7 +76,6 @@ class Pauses:
         PausedTooLong
             Nobody came.
         """
-        self._commands.forget_resume()
         began_s = self._clock.now()
         while True:
             self.check_stop()

@@ -138,6 +138,8 @@ class Remedies:
             self.scene_in_doubt = True
 
     def _pause(self, why: str, at_least_s: float) -> None:
+        # Before anybody can see that it is paused: whoever answers at once must be heard.
+        self._pauses.begin()
         self._machine.step(Trigger.PAUSE)
         self._note("paused", why=why)
         ended_by, paused_s = self._pauses.wait(why, at_least_s)

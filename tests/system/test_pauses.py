@@ -91,6 +91,20 @@ def test_a_run_pauses_from_every_state_and_goes_on(tmp_path: Path, state: str, r
         assert {"homed", "settings"} <= set(after[: after.index("moved")])
 
 
+def test_who_resumes_as_soon_as_the_pause_shows_is_heard(tmp_path: Path) -> None:
+    pause = When("moving", lambda run: run.commands.pause("a test"))
+    resume = When("paused", lambda run: run.commands.resume("a test"))
+
+    def observe(state: State) -> None:
+        pause(state)
+        resume(state)
+
+    pause.run = resume.run = run = VirtualRun(tmp_path / "run", RAIL, SHORT, observe=observe)
+    assert run.run().reason is FinishReason.COMPLETED
+    [unpaused] = run.said("unpaused")
+    assert unpaused["why"] == "resumed by a test"
+
+
 def test_nothing_is_on_its_way_while_a_run_is_paused(tmp_path: Path) -> None:
     run = run_when(tmp_path / "run", When("exposing", pause_and_resume_later(60.0), counted=2))
     run.run()
