@@ -91,10 +91,15 @@ export function say(text, bad = false) {
 
 // Runs what a button does: not twice at once, and what fails is said.
 export async function press(button, act) {
+  const held = button && document.activeElement === button;
   if (button) button.disabled = true;
   try { return await act(); }
   catch (error) {
     say(error instanceof Refused ? error.message : "The server cannot be reached. A run goes on by itself.", true);
     return undefined;
-  } finally { if (button) button.disabled = false; }
+  } finally {
+    if (button) button.disabled = false;
+    // A browser takes the focus from what is disabled; the keyboard goes on where it was.
+    if (held && document.activeElement === document.body) button.focus({ preventScroll: true });
+  }
 }

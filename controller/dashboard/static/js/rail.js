@@ -73,7 +73,7 @@ function drawBands(svg, rail, x, width) {
     const row = BANDS_Y + (place % 2) * (BANDS_HEIGHT * 0.28), tall = BANDS_HEIGHT * 0.72;
     paths[slice.state || "planned"] += `M${left} ${row}H${right}V${row + tall}H${left}Z`;
     if (slice.sharpness) {
-      const height = (slice.sharpness / sharpest) * (SHARP_HEIGHT - 16), middle = x(slice.position_um);
+      const height = (slice.sharpness / sharpest) * (SHARP_HEIGHT - 20), middle = x(slice.position_um);
       const half = Math.max(1.2, Math.min(5, (right - left) / 5));
       bars += `M${middle - half} ${BANDS_Y - 3}V${BANDS_Y - 3 - height}H${middle + half}V${BANDS_Y - 3}Z`;
     }

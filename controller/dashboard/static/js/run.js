@@ -3,7 +3,7 @@
 import { post, press, say } from "./api.js";
 import { drawRail } from "./rail.js";
 import { Again } from "./again.js";
-import { clock, duration, element, isShooting, length, millimetres, state } from "./words.js";
+import { clock, duration, element, isShooting, length, millimetres, refill, state } from "./words.js";
 
 const at = (id) => document.getElementById(id);
 
@@ -129,12 +129,12 @@ export class RunPage {
       made.push(element("button", { "aria-controls": "run-again", on: { click: () => this.again.open(this.name) } }, "Stack again"));
     }
     if (over) made.push(element("a", { class: "button", href: "#setup" }, "New run"));
-    actions.replaceChildren(...made);
+    refill(actions, made);
   }
 
   button(words, what, style) {
     const told = { pause: "Pausing after this slice.", resume: "Going on.", abort: "Aborting now. Every finished slice is kept." }[what];
-    return element("button", { class: style, "data-do": what, on: { click: (event) => press(event.target, async () => {
+    return element("button", { class: style, "data-do": what, "data-key": what === "resume" ? "pause" : what, on: { click: (event) => press(event.target, async () => {
       await post(this.path("command"), { do: what });
       say(told);
     }) } }, words);

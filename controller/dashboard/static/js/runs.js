@@ -1,7 +1,7 @@
 // All runs: find one, open it, go on with it, choose two to compare.
 
 import { get, press } from "./api.js";
-import { day, duration, element, state } from "./words.js";
+import { day, duration, element, refill, state } from "./words.js";
 
 const at = (id) => document.getElementById(id);
 
@@ -23,7 +23,7 @@ export class RunsPage {
   show() {
     const wanted = at("search").value.trim().toLowerCase();
     const found = this.runs.filter((run) => `${run.specimen} ${run.run}`.toLowerCase().includes(wanted));
-    at("cards").replaceChildren(...found.map((run) => this.card(run)));
+    refill(at("cards"), found.map((run) => this.card(run)));
     at("no-runs").hidden = found.length > 0;
     at("no-runs").textContent = wanted ? `No specimen is called anything like “${wanted}”.` : "No pictures yet. Set up a specimen and start.";
     at("compare").disabled = this.chosen.length !== 2;
@@ -44,9 +44,9 @@ export class RunsPage {
     }
     if (run.picture) {
       const on = this.chosen.includes(run.run);
-      actions.push(element("button", { "aria-pressed": String(on), on: { click: () => this.choose(run.run) } }, on ? "Chosen" : "Choose"));
+      actions.push(element("button", { "data-key": "choose", "aria-pressed": String(on), on: { click: () => this.choose(run.run) } }, on ? "Chosen" : "Choose"));
     }
-    return element("li", { class: `card panel${this.chosen.includes(run.run) ? " chosen" : ""}` },
+    return element("li", { "data-run": run.run, class: `card panel${this.chosen.includes(run.run) ? " chosen" : ""}` },
       element("a", { class: "thumb", href: open, tabindex: "-1", "aria-hidden": "true" }, thumb),
       element("div", { class: "text" },
         element("h2", {}, run.specimen || run.run),

@@ -3,7 +3,7 @@
 import { get, post, press, say } from "./api.js";
 import { Bench } from "./bench.js";
 import { drawRail } from "./rail.js";
-import { duration, element, length, size } from "./words.js";
+import { duration, element, length, refill, size } from "./words.js";
 
 const page = document.getElementById("page-setup");
 
@@ -219,10 +219,10 @@ export class SetupPage {
     if (this.busy) parts.push(element("p", { class: "note" }, "The instrument is at work; start when it has finished."));
     parts.push(this.start);
     if (plan.simulated) parts.push(element("p", { class: "note" }, "This is the simulated instrument: nothing real moves."));
-    this.result.replaceChildren(...parts.filter(Boolean));
+    refill(this.result, parts.filter(Boolean));
     const set = valueAt(this.protocol, "exposure.aperture");
-    this.stops.replaceChildren(...(plan.apertures || []).map((stop) => element("button", {
-      type: "button", "aria-pressed": String(stop.aperture === set),
+    refill(this.stops, (plan.apertures || []).map((stop) => element("button", {
+      type: "button", "data-key": stop.aperture, "aria-pressed": String(stop.aperture === set),
       on: { click: () => { fill(this.inputs.get("exposure.aperture"), stop.aperture); this.edited("exposure.aperture", stop.aperture); } },
     }, element("span", {}, stop.aperture), element("small", {}, `${stop.slices} slices`), element("small", {}, stop.sharp ? "full detail" : "softer"))));
   }

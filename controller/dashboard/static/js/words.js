@@ -80,3 +80,15 @@ export function element(tag, attributes = {}, ...children) {
   made.append(...children.filter((child) => child !== null && child !== undefined));
   return made;
 }
+
+// New content in an element's place; whoever had the keyboard's focus in it keeps it.
+export function refill(container, children) {
+  const held = container.contains(document.activeElement) ? keyOf(document.activeElement) : null;
+  container.replaceChildren(...children);
+  if (!held || container.contains(document.activeElement)) return;
+  [...container.querySelectorAll("a, button")].find((one) => keyOf(one) === held)?.focus({ preventScroll: true });
+}
+
+function keyOf(one) {
+  return one.id || `${one.closest("[data-run]")?.dataset.run || ""}/${one.dataset.key || one.textContent}`;
+}
