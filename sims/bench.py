@@ -117,7 +117,8 @@ class SimulatedBench:
         Parameters
         ----------
         verb
-            ``truth``, ``state``, ``camera_fault``, ``rail_fault``, ``end``: see
+            ``truth``, ``state``, ``camera_fault``, ``camera_battery``, ``unplug_camera``,
+            ``end``: see
             ``sims/bench_process.py``.
 
         Raises

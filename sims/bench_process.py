@@ -82,6 +82,7 @@ class WorldProcess:
             "state": self._state,
             "camera_fault": self._camera_fault,
             "unplug_camera": self._unplug_camera,
+            "camera_battery": self._camera_battery,
             "end": self._end,
         }
 
@@ -190,6 +191,11 @@ class WorldProcess:
     def _unplug_camera(self) -> dict[str, Any]:
         """Cut the camera's connections; it can be reached again at once."""
         self._camera.unplug()
+        return {}
+
+    def _camera_battery(self, percent: int) -> dict[str, Any]:
+        """Set the charge of the camera's battery."""
+        self._body.battery_percent = percent
         return {}
 
     def _end(self) -> dict[str, Any]:

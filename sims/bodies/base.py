@@ -22,6 +22,7 @@ LIVE_VIEW = 0
 """In place of an exposure's number: a frame of live view."""
 _LIVE_VIEW_QUALITY = 70
 _LONGEST_LIVE_VIEW_S = 1.0
+_STRAY_NUMBER = 9999
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ class Shot:
     """An exposure under way; ``ready_s`` is when its files can be read.
 
     ``announced`` is false for a frame that a fault makes the body forget, ``stale`` true for one
-    in whose place the picture before is handed out.
+    in whose place the picture before is handed out, ``stray`` true when that comes as well, under
+    another name.
     """
 
     light: LightGathered
@@ -128,6 +130,7 @@ class Shot:
     ready_s: float
     announced: bool
     stale: bool
+    stray: bool
 
 
 @dataclass(frozen=True)
@@ -317,7 +320,8 @@ class Body:
         announced = not (fault and fault.action is Action.LOSE)
         ready_s = end_s + self.timing.readout_s + late_s
         stale = fault is not None and fault.action is Action.STALE
-        shot = Shot(light, self.formats, to_card, ready_s, announced, stale)
+        stray = fault is not None and fault.action is Action.STRAY
+        shot = Shot(light, self.formats, to_card, ready_s, announced, stale, stray)
         self.under_way.append(shot)
         self._busy_until_s = end_s
         return shot
@@ -330,21 +334,25 @@ class Body:
         """
         picture = with_exif(self.world.render(shot.light), self.model, self.serial, shot.light)
         with self._lock:
+            due_s = max(shot.ready_s, self.world.clock.now())
+            if shot.stray:
+                self._store(shot, self.file_name(_STRAY_NUMBER, "jpeg"), self._last_picture, due_s)
             if shot.stale:
                 picture = self._last_picture
             self._last_picture = picture
-            due_s = max(shot.ready_s, self.world.clock.now())
             for kind in shot.formats:
-                handle = self._handles
-                self._handles += 1
                 name = self.file_name(shot.light.number, kind)
                 data = _RAW_HEADER + picture if kind == "raw" else picture
-                stored = StoredFile(handle, name, data, shot.to_card, shot.light.start_s)
-                self.files[handle] = stored
-                if shot.announced:
-                    self._notices.append(Notice(due_s, Kind.FILE_ADDED, handle))
+                self._store(shot, name, data, due_s)
             self._notices.append(Notice(due_s, Kind.EXPOSURE_COMPLETE))
             self.under_way.remove(shot)
+
+    def _store(self, shot: Shot, name: str, data: bytes, due_s: float) -> None:
+        handle = self._handles
+        self._handles += 1
+        self.files[handle] = StoredFile(handle, name, data, shot.to_card, shot.light.start_s)
+        if shot.announced:
+            self._notices.append(Notice(due_s, Kind.FILE_ADDED, handle))
 
     def take_notices(self) -> list[Notice]:
         """What is due by now, each told once."""

@@ -35,7 +35,8 @@ class Action(Enum):
 
     ``REFUSE`` answers with a reason, ``DROP`` cuts the connection, ``STALL`` answers late,
     ``SWALLOW`` never answers, ``LOSE`` exposes but never announces the frame, ``LATE`` announces
-    it late, ``STALE`` hands out the picture before under the new name.
+    it late, ``STALE`` hands out the picture before under the new name, ``STRAY`` announces a file
+    of another name first, with the picture before in it.
     """
 
     REFUSE = auto()
@@ -45,6 +46,7 @@ class Action(Enum):
     LOSE = auto()
     LATE = auto()
     STALE = auto()
+    STRAY = auto()
 
 
 @dataclass(frozen=True)

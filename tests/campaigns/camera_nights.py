@@ -63,6 +63,7 @@ _FAULTS: tuple[dict[str, object], ...] = (
     {"operation": "release", "action": "LOSE"},
     {"operation": "release", "action": "LATE", "delay_s": 20.0},
     {"operation": "release", "action": "STALE"},
+    {"operation": "release", "action": "STRAY"},
     {"operation": "events", "action": "DROP", "after": 1},
     {"operation": "events", "action": "STALL", "delay_s": 20.0, "after": 1},
     {"operation": "read", "action": "REFUSE", "reason": "NO_SUCH_FILE"},
@@ -70,12 +71,17 @@ _FAULTS: tuple[dict[str, object], ...] = (
     {"operation": "read", "action": "STALL", "delay_s": 20.0},
     {"operation": "delete", "action": "REFUSE", "reason": "GENERAL"},
 )
-_KILLED, _UNPLUGGED = "worker killed", "unplugged"
+_KILLED, _CRASHED, _UNPLUGGED = "worker killed", "worker crashed", "unplugged"
+_BATTERY_LOW = "battery low"
+_SIGNALS = {_KILLED: signal.SIGKILL, _CRASHED: signal.SIGSEGV}
+#: How long an empty battery lasts before somebody exchanges it, seconds of wall time.
+_EMPTY_S = 1.5
 #: A microstep is 0.625 um; the carriage stands where the board counts it.
 _TOLERANCE_UM = 1.0
 #: The longest timeout of one request of the driver (release, frame and transfer), seconds.
 LONGEST_WAIT_S = 80.0
 _GROWTH_KB = 30_000
+_WARM_FRAMES = 5
 
 
 @dataclass
@@ -128,7 +134,9 @@ def campaign(frames: int, every: float, seed: int, folder: Path, body: str = "ni
     context = Context(bench.clock, bench.ports)
     camera, axis = GphotoCamera(rig.camera, context), SerialRail(rig.axis, context)
     journal = Journal(folder / "journal.jsonl", bench.clock.now)
+    battery = Battery(bench)
     sizes: list[tuple[int, int]] = []
+    workers: dict[int, list[tuple[int, int]]] = {}
     last_line_s = time.monotonic()
 
     def heard(entry: Entry) -> None:
@@ -136,11 +144,16 @@ def campaign(frames: int, every: float, seed: int, folder: Path, body: str = "ni
         now_s = time.monotonic()
         night.longest_gap_s = max(night.longest_gap_s, now_s - last_line_s)
         last_line_s = now_s
+        battery.look()
         if entry.event == "counted" and entry.fields["slice"] % max(10, frames // 20) == 0:
-            sizes.append((_resident_kb(), len(list(Path("/proc/self/fd").iterdir()))))
+            sizes.append(_size_of("self"))
+        if entry.event == "counted" and camera.worker_pid is not None:
+            with contextlib.suppress(FileNotFoundError):  # it has been killed just now
+                size = _size_of(str(camera.worker_pid))
+                workers.setdefault(camera.worker_pid, []).append(size)
         first_try = entry.event == "intent" and entry.fields["attempt"] == 1
         if first_try and rng.random() < 1 / every:
-            _strike(rng, bench, camera, night)
+            _strike(rng, bench, camera, night, battery)
 
     journal.listen(heard)
     started_s = time.monotonic()
@@ -163,16 +176,48 @@ def campaign(frames: int, every: float, seed: int, folder: Path, body: str = "ni
     if end.reason is not FinishReason.COMPLETED:
         night.wrong.append(f"it ended as {end.reason.value}: {end.message}")
     _hold_against(read_journal(folder / "journal.jsonl"), diary, frames, folder, night)
-    _check_growth(sizes, night)
+    _check_growth("the controller", sizes, night)
+    for pid, worker_sizes in workers.items():
+        # The first frames make it fetch what it keeps.
+        _check_growth(f"worker {pid}", worker_sizes[_WARM_FRAMES:], night)
     return night
 
 
-def _strike(rng: random.Random, bench: SimulatedBench, camera: GphotoCamera, night: Night) -> None:
-    fault = rng.choice([*_FAULTS, _KILLED, _UNPLUGGED])
-    if fault == _KILLED:
+class Battery:
+    """Somebody who exchanges the camera's battery; a line of the journal gives the occasion."""
+
+    def __init__(self, bench: SimulatedBench) -> None:
+        self._bench = bench
+        self._due_s: float | None = None
+
+    def exchange_after_s(self, duration_s: float) -> None:
+        """Do it when so much wall time has gone by."""
+        self._due_s = time.monotonic() + duration_s
+
+    def look(self) -> None:
+        """Exchange it when it is time."""
+        if self._due_s is not None and time.monotonic() > self._due_s:
+            self._due_s = None
+            self._bench.ask("camera_battery", percent=80)
+
+
+def _strike(
+    rng: random.Random,
+    bench: SimulatedBench,
+    camera: GphotoCamera,
+    night: Night,
+    battery: Battery,
+) -> None:
+    fault = rng.choice([*_FAULTS, _KILLED, _CRASHED, _UNPLUGGED, _BATTERY_LOW])
+    if isinstance(fault, str) and fault in _SIGNALS:
         if camera.worker_pid is not None:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(camera.worker_pid, signal.SIGKILL)
+                os.kill(camera.worker_pid, _SIGNALS[fault])
+    elif fault == _BATTERY_LOW:
+        # Noticed when the camera is opened, which the cut line makes happen now.
+        bench.ask("camera_battery", percent=2)
+        bench.ask("unplug_camera")
+        battery.exchange_after_s(_EMPTY_S)
     elif fault == _UNPLUGGED:
         bench.ask("unplug_camera")
     else:
@@ -216,21 +261,22 @@ def _hold_against(
         night.wrong.append(f"nothing happened for {night.longest_gap_s:.0f} s")
 
 
-def _check_growth(sizes: list[tuple[int, int]], night: Night) -> None:
+def _check_growth(whose: str, sizes: list[tuple[int, int]], night: Night) -> None:
     if len(sizes) < 2:
         return
     (first_kb, first_open), (last_kb, last_open) = sizes[0], sizes[-1]
     if last_kb > first_kb + _GROWTH_KB:
-        night.wrong.append(f"memory grew from {first_kb} kB to {last_kb} kB")
+        night.wrong.append(f"memory of {whose} grew from {first_kb} kB to {last_kb} kB")
     if last_open > first_open + 2:
-        night.wrong.append(f"open files grew from {first_open} to {last_open}")
+        night.wrong.append(f"open files of {whose} grew from {first_open} to {last_open}")
 
 
-def _resident_kb() -> int:
-    status = Path("/proc/self/status").read_text()
-    found = re.search(r"VmRSS:\s+(\d+) kB", status)
-    assert found is not None
-    return int(found[1])
+def _size_of(pid: str) -> tuple[int, int]:
+    """Resident memory in kB and open files of a process."""
+    found = re.search(r"VmRSS:\s+(\d+) kB", (Path("/proc") / pid / "status").read_text())
+    if found is None:  # it has ended, and its parent has not yet noticed
+        raise FileNotFoundError(pid)
+    return int(found[1]), len(list((Path("/proc") / pid / "fd").iterdir()))
 
 
 def main() -> None:
