@@ -116,10 +116,10 @@ class Server:
         for run in self.run_folders():
             pid = self.at_work(run)
             if pid is not None:
-                os.kill(pid, signal.SIGINT)
+                os.kill(pid, signal.SIGTERM)
                 wait_for(lambda run=run: self.at_work(run) is None, "the run to end", 60)
         if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+            self.process.send_signal(signal.SIGTERM)
             self.process.wait(90)
 
     def run_folders(self) -> list[Path]:

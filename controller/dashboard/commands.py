@@ -34,8 +34,9 @@ def command(folder: Path, what: str) -> None:
     except OSError as error:
         if what not in {"stop", "abort"}:
             raise NotDone(f"the run takes no commands: {error.strerror or error}") from error
-        # Stopping works as long as the process does, whatever became of its socket.
-        os.kill(process, signal.SIGINT)
+        # Stopping works as long as the process does, whatever became of its socket. SIGINT would
+        # be ignored by what a script has started in the background.
+        os.kill(process, signal.SIGTERM)
         return
     if "error" in answer:
         raise NotDone(str(answer["error"]))

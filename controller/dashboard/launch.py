@@ -125,7 +125,7 @@ class Launcher:
             if launched.process.poll() is not None:
                 raise NotStarted(_last_words(launched.log))
             await asyncio.sleep(_POLL_S)
-        launched.process.send_signal(signal.SIGINT)
+        launched.process.send_signal(signal.SIGTERM)
         raise NotStarted("the run did not get going and was stopped; try again")
 
 
