@@ -36,7 +36,7 @@ class Message:
 
 
 class News:
-    """Listens to a run's journal and tells what somebody who is away wants to know.
+    """Listens to the journal of a run, or of a campaign, and tells what somebody who is away wants to know.
 
     Parameters
     ----------
@@ -95,6 +95,12 @@ class News:
                 return Message(f"{name} goes on", fields["why"], "info")
             case "ended":
                 return self._end(fields)
+            case "asked":
+                return Message(f"{name} waits for you", fields["question"], "warning")
+            case "quarantined":
+                return Message(f"{name}: {fields['item']} is set aside", fields["why"], "warning")
+            case "finished" | "stopped":
+                return self._end_of_campaign(entry.event, fields)
             case _:
                 return None
 
@@ -111,6 +117,17 @@ class News:
         kind = "failure" if fields["state"] == "failed" else "warning"
         body = f"{fields['message']}\nGo on with: macrorail resume {self._run}"
         return Message(f"{name} {fields['state']}", body, kind)
+
+    def _end_of_campaign(self, event: str, fields: dict[str, Any]) -> Message:
+        body = (
+            f"{fields['done']} of {fields['stacks']} stacks are done, {fields['quarantined']} are "
+            f"in quarantine, {fields['left']} are left. {fields['message']}"
+        ).strip()
+        if event == "finished":
+            kind = "warning" if fields["quarantined"] else "success"
+            return Message(f"{self._run.name} is finished", body, kind)
+        body += f"\nGo on with: macrorail resume {self._run}"
+        return Message(f"{self._run.name} stopped", body, "failure")
 
     def _send_all(self) -> None:
         while (message := self._waiting.get()) is not None:

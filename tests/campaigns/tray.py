@@ -46,6 +46,7 @@ stage:
   port: bench
   x: {{machine_axis: X, travel: {{from: 2 mm, to: 78 mm}}, speed: 30 mm/s}}
   y: {{machine_axis: Y, travel: {{from: 2 mm, to: 78 mm}}, speed: 30 mm/s}}
+  turntable: {{machine_axis: A, from: 2 deg, to: 362 deg, full_turn: 12 s}}
 optics: {{magnification: 2}}
 unattended: {{park: start}}
 bench:
@@ -62,6 +63,7 @@ _CAMPAIGN = """
 campaign:
   id: tray
   stage_positions: {csv: tray.csv}
+  views: [{name: dorsal, turn: 90 deg}]
   settle: 0.5 s
 stack:
   step: 60 um
@@ -70,6 +72,7 @@ stack:
   optics: {coc: 15 um}
   proof: {extend: 50 %, extra_slices: 0}
 """
+_VIEW = "dorsal"
 _TOO_TALL = "it goes on far beyond the range that its list tells"
 _BEYOND_UM = 800.0
 #: What goes wrong, in the order in which faults are dealt out.
@@ -231,12 +234,15 @@ def _examine(
     fields = entries[-1].fields
     tally.totals = {name: fields[name] for name in ("stacks", "done", "quarantined", "left")}
     tally.quarantined = {
-        entry.fields["item"]: entry.fields["why"]
+        entry.fields["item"].removesuffix(f"-{_VIEW}"): entry.fields["why"]
         for entry in entries
         if entry.event == "quarantined"
     }
     if done.returncode != (4 if tally.quarantined else 0):
         tally.wrong.append(f"it ended with {done.returncode}: {done.stderr[-2000:]}")
+    turned = {entry.fields["turn_deg"] for entry in entries if entry.event == "staged"}
+    if turned != {90.0}:
+        tally.wrong.append(f"the turntable stood at {turned} deg")
     if tally.totals["left"]:
         tally.wrong.append(f"{tally.totals['left']} stacks are left")
     truth = {}
@@ -254,7 +260,7 @@ def _examine(
             continue
         if tally.faults.get(name) == _TOO_TALL:
             tally.wrong.append(f"{name} cannot have been shot")
-        runs = sorted((here / "runs").glob(f"{name}*"))
+        runs = sorted((here / "runs").glob(f"{name}-{_VIEW}*"))
         if len(runs) != 1:
             tally.wrong.append(f"{name} has {len(runs)} run folders")
             continue
@@ -269,6 +275,8 @@ def _faults_of(run: Path, name: str, number: int, truth: dict[int, tuple[float, 
         wrong.append(f"it is {manifest['state']} ({manifest['finish_reason']})")
     if manifest["specimen"]["id"] != name:
         wrong.append(f"its manifest says {manifest['specimen']['id']}")
+    if manifest["specimen"]["orientation"] != _VIEW:
+        wrong.append("the view is lost")
     if manifest["specimen"]["scientific_name"] != "Carabus granulatus":
         wrong.append("the name of its species is lost")
     counted = _counted(read_journal(run / "journal.jsonl"))

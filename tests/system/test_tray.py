@@ -48,12 +48,12 @@ def test_a_tray_of_six_is_shot_through_a_kill_and_a_fault(tmp_path: Path, capsys
     assert list(tally.quarantined) == ["P002"]
     (here,) = (tmp_path / "runs").glob("*-tray")
     # A stack is an ordinary run folder: it verifies like one, pixels included.
-    run = here / "runs" / "NHM-7003"
+    run = here / "runs" / "NHM-7003-dorsal"
     assert [check.name for check in verify(read_record(run), restack=True) if not check.holds] == []
     assert main(["report", "--campaign", str(here)]) == 0
     told = capsys.readouterr().out
     assert "6 stacks, 5 done, 1 in quarantine, 0 left, 24 slices, " in told
-    assert "quarantine: P002 NHM-7001" in told
+    assert "quarantine: P002-dorsal NHM-7001" in told
     assert "The bottleneck is" in told
     page = (here / "report.html").read_text()
     assert "getting sharper at the far end" in page
