@@ -74,14 +74,16 @@ def on_screen(scene: Scene | Landscape) -> Scene | Landscape:
         factor *= 2
     if factor == 1:
         return scene
-    size = {
-        "width_px": options.width_px // factor,
-        "height_px": options.height_px // factor,
-        "pixel_pitch_um": options.pixel_pitch_um * factor,
-    }
+    width_px, height_px = options.width_px // factor, options.height_px // factor
+    pitch_um = options.pixel_pitch_um * factor
     if isinstance(scene, Landscape):
-        return Landscape(replace(scene.options, **size), _averaged(scene.drawn, factor))
-    smaller = replace(scene.options, **size)
+        small = replace(
+            scene.options, width_px=width_px, height_px=height_px, pixel_pitch_um=pitch_um
+        )
+        return Landscape(small, _averaged(scene.drawn, factor))
+    smaller = replace(
+        scene.options, width_px=width_px, height_px=height_px, pixel_pitch_um=pitch_um
+    )
     shape = Scene(smaller).raster_shape
     whole = scene.specimen
     sheets = tuple(_smaller_sheet(sheet, factor, shape) for sheet in whole.sheets)
