@@ -110,7 +110,7 @@ def test_a_command_is_never_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
         began_s = time.monotonic()
         for _ in range(20):
             watch.trouble()
-        assert time.monotonic() - began_s < 1.0
+        assert time.monotonic() - began_s < 30.0, "less than a single answer takes"
         process = watch._process
         assert process is not None
         assert "gave no answer" in str(answer_of(watch, lambda said: said is not None))
