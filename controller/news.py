@@ -36,7 +36,7 @@ class Message:
 
 
 class News:
-    """Listens to the journal of a run, or of a campaign, and tells what somebody who is away wants to know.
+    """Listens to a run's journal, or a campaign's, and tells what somebody away wants to know.
 
     Parameters
     ----------
