@@ -14,6 +14,7 @@ from controller.journal import JOURNAL, Entry, read_journal
 from controller.manifest import build_manifest
 from controller.stacking.alignment import Alignment, lies_of
 from controller.stacking.images import Picture, is_picture, read_picture
+from controller.stacking.raw import RAW_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,11 @@ def find_frames(sources: list[Path]) -> list[Source]:
     paths = sources
     if folders:
         paths = sorted((path for path in folders[0].iterdir() if is_picture(path)), key=_natural)
+        # Many cameras write both; the pictures they made are the quicker ones to read.
+        developed = [path for path in paths if path.suffix.lower() not in RAW_SUFFIXES]
+        paths = developed or paths
         if not paths:
-            raise ConfigError(f"{folders[0]} holds no pictures (JPEG, PNG or TIFF)")
+            raise ConfigError(f"{folders[0]} holds no pictures (JPEG, PNG, TIFF or raw)")
     return [Source(index, path) for index, path in enumerate(paths)]
 
 

@@ -22,9 +22,11 @@ from controller.batch.frames import (
 from controller.cli.messages import message_console
 from controller.errors import ConfigError, StackError
 from controller.journal import JOURNAL
+from controller.quantity import parse_size
 from controller.stacking.alignment import Alignment, load_alignment
 from controller.stacking.alignment import save_alignment as write_alignment
-from controller.stacking.images import write_depth, write_picture
+from controller.stacking.images import colour_profile, write_depth, write_picture
+from controller.stacking.memory import check_memory
 from controller.stacking.register import Motion
 from controller.stacking.stacker import Stacker
 from controller.stacking.stream_worker import peak_rss_mb
@@ -35,6 +37,13 @@ class QualityChoice(Enum):
 
     FAST = "fast"
     BEST = "best"
+
+
+class Exposure(Enum):
+    """What is done about frames that differ in brightness or white."""
+
+    EQUAL = "equal"
+    AS_SHOT = "as-shot"
 
 
 class Crop(Enum):
@@ -83,6 +92,13 @@ def stack(
             metavar="NUMBERS", help="some of the frames: slices of a run, places of files: 3-9,12"
         ),
     ] = None,
+    exposure: Annotated[
+        Exposure, typer.Option(help="equal: all frames as bright, and as white, as the reference")
+    ] = Exposure.EQUAL,
+    memory: Annotated[
+        str | None,
+        typer.Option(help="refuse, before it begins, what takes more than this, such as '2 GB'"),
+    ] = None,
     crop: Annotated[
         Crop, typer.Option(help="valid: only what all frames show; none: the reference's size")
     ] = Crop.NONE,
@@ -119,7 +135,10 @@ def stack(
         frames = chosen(frames, only)
     order = fusion_order(frames, reference)
     started_s = time.monotonic()
-    stacker = Stacker(quality.value, align or Motion.SIMILARITY, known)
+    allowed_bytes = None if memory is None else _bytes(memory)
+    stacker = Stacker(
+        quality.value, align or Motion.SIMILARITY, known, equalise=exposure is Exposure.EQUAL
+    )
     with Progress(
         TextColumn("{task.description:<9}"),
         BarColumn(bar_width=None),
@@ -130,6 +149,10 @@ def stack(
     ) as progress:
         task = progress.add_task("stacking", total=len(order))
         for frame, picture in read_ahead(order):
+            if allowed_bytes is not None and frame is order[0]:
+                height, width = picture.shape[:2]
+                bits = picture.dtype.itemsize * 8
+                check_memory(width, height, bits, quality.value, allowed_bytes)
             stacker.add(picture, frame.index, frame.z_um, frame.path.name)
             progress.advance(task)
         last_frame_s = time.monotonic()
@@ -143,7 +166,7 @@ def stack(
             if width == 0 or height == 0:
                 raise StackError("no pixel is covered by all frames; stack without --crop valid")
             kept = (slice(y, y + height), slice(x, x + width))
-        write_picture(output, fused.image[kept])
+        write_picture(output, fused.image[kept], icc=colour_profile(order[0].path))
         if depth is not None:
             write_depth(depth, fused.depth[kept])
         if save_alignment is not None:
@@ -165,6 +188,13 @@ def stack(
             }
         )
     )
+
+
+def _bytes(text: str) -> float:
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise ConfigError(f"--memory {error}") from error
 
 
 def _known_alignment(

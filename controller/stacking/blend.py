@@ -78,6 +78,8 @@ class Blender:
             self._finest_weights = np.zeros((height, width), np.float32)
         self._low: Picture | None = None
         self._high: Picture | None = None
+        #: How often the size of the sharpness that :meth:`add` returns is halved.
+        self.halvings_of_sharpness = 2 if self._fast and len(self._sizes) > 3 else 1
 
     def add(self, picture: Picture, to_frame: NDArray[np.float64]) -> Floats:
         """Blend in one frame.
@@ -93,7 +95,7 @@ class Blender:
 
         Returns
         -------
-        (height / 2, width / 2) float32, rounded up
+        (height, width) float32, of half size (``fast``: a quarter), rounded up
             The frame's local sharpness, finest and second level together, 8-bit display steps.
         """
         spans = [
@@ -126,10 +128,10 @@ class Blender:
         return sharpness
 
     def _weigh(self, spans: list[Spans]) -> Floats:
-        """Fill the weights from half size on; returns the sharpness there."""
+        """Fill the weights from half size on; returns the frame's sharpness."""
         self._grey.build()
         levels, carried = self._grey.levels, self._carried
-        sharpness_at_half = carried
+        sharpness = carried
         for n, (weights, sums) in enumerate(zip(self._weights, self._weight_sums, strict=True)):
             if n == len(levels) - 1:
                 # The base holds what no level could tell apart: a plain mean.
@@ -142,11 +144,11 @@ class Blender:
                 # spread of something defocused nearby would otherwise win.
                 weights += carried
                 weights += np.float32(_NOISE)
-                if n == 0:
-                    sharpness_at_half = weights.copy()
                 carried = np.asarray(cv2.pyrDown(weights), np.float32)
+                if n == 0:
+                    sharpness = weights.copy() if self.halvings_of_sharpness == 1 else carried
             by_bands(weigh, weights.shape[0], weights, spans[n], sums)
-        return sharpness_at_half
+        return sharpness
 
     def _add_plane(self, levels: list[Floats], sums: list[Floats]) -> None:
         for n, total in enumerate(sums[:-1]):

@@ -1,6 +1,6 @@
 """Depth from focus: at every pixel, the slice in which it is sharpest, and between slices.
 
-Worked out at half size: a depth needs a window of several pixels anyway.
+Worked out at half or quarter size: a depth needs a window of several pixels anyway.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 from controller.stacking.kernels import Floats, by_bands, track_peak
 from controller.stacking.pyramid import level_sizes
 
-# Standard deviation of the window, in half-size pixels.
-_WINDOW_SIGMA_PX = 2.5
+# Standard deviation of the window, in pixels of the picture.
+_WINDOW_SIGMA_PX = 5.0
 # Sharpness in 8-bit display steps that noise alone reaches; depth is not believed below it.
 _NOISE = 1.0
 
@@ -36,11 +36,20 @@ class DepthMap:
 
 
 class DepthTracker:
-    """Takes the sharpness of frames in the reference's geometry; gives the depth at the end."""
+    """Takes the sharpness of frames in the reference's geometry; gives the depth at the end.
 
-    def __init__(self, height: int, width: int) -> None:
+    Parameters
+    ----------
+    height, width
+        Of the reference frame, pixels.
+    halvings
+        How often the size of the sharpness has been halved, at least once.
+    """
+
+    def __init__(self, height: int, width: int, halvings: int = 1) -> None:
         self._full_size = (height, width)
-        size = level_sizes(height, width)[1]
+        self._halvings = halvings
+        size = level_sizes(height, width)[halvings]
         self._best = np.full(size, -1, np.float32)
         self._best_index = np.full(size, -1, np.int32)
         self._below = np.full(size, -1, np.float32)
@@ -59,10 +68,10 @@ class DepthTracker:
         position
             Where it lies along the axis; the depth is in the same unit.
         sharpness
-            Local sharpness at half size, as from ``Blender.add``.
+            Local sharpness, as from ``Blender.add``.
         """
         measure: Floats = np.empty_like(self._best)
-        cv2.GaussianBlur(sharpness, (0, 0), _WINDOW_SIGMA_PX, dst=measure)
+        cv2.GaussianBlur(sharpness, (0, 0), _WINDOW_SIGMA_PX / 2**self._halvings, dst=measure)
         below, above = self._neighbours(position)
         by_bands(
             track_peak,
@@ -101,12 +110,16 @@ class DepthTracker:
         contrast = self._best / np.maximum(mean, 1e-6)
         confidence = np.clip(contrast - 1, 0, 1) * np.clip(self._best / _NOISE - 1, 0, 1)
         filled = _fill(sharp, confidence)
+        return DepthMap(self._enlarged(filled), self._enlarged(confidence))
+
+    def _enlarged(self, plane: Floats) -> Floats:
+        """In the picture's size: pixel (x, y) lies on (x, y) * 2**halvings."""
         height, width = self._full_size
-        depth: Floats = np.empty(self._full_size, np.float32)
+        to_plane = np.diag([0.5**self._halvings] * 3)[:2]
         full: Floats = np.empty(self._full_size, np.float32)
-        cv2.resize(filled, (width, height), dst=depth, interpolation=cv2.INTER_LINEAR)
-        cv2.resize(confidence, (width, height), dst=full, interpolation=cv2.INTER_LINEAR)
-        return DepthMap(depth, full)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        cv2.warpAffine(plane, to_plane, (width, height), full, flags, cv2.BORDER_REPLICATE)
+        return full
 
     def _interpolate(self) -> Floats:
         """Peak of a parabola through the logarithm of the sharpness around the best slice."""

@@ -8,6 +8,7 @@ its mind about which side is up.
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -15,14 +16,16 @@ import numpy as np
 import simplejpeg
 import tifffile
 from numpy.typing import NDArray
+from PIL import Image, ImageCms
 
 from controller.errors import StackError
+from controller.stacking.raw import RAW_SUFFIXES, develop
 
 Picture = NDArray[np.uint8] | NDArray[np.uint16]
 
 JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
-SUFFIXES = JPEG_SUFFIXES | TIFF_SUFFIXES | {".png"}
+SUFFIXES = JPEG_SUFFIXES | TIFF_SUFFIXES | RAW_SUFFIXES | {".png"}
 
 _JPEG_QUALITY = 95
 _PNG_END = b"IEND\xaeB`\x82"
@@ -34,7 +37,7 @@ def is_picture(path: Path) -> bool:
 
 
 def read_picture(path: Path) -> Picture:
-    """Read a JPEG, PNG or TIFF.
+    """Read a JPEG, PNG, TIFF or a camera's raw file.
 
     Returns
     -------
@@ -50,8 +53,11 @@ def read_picture(path: Path) -> Picture:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise StackError(
-            f"{path}: '{path.suffix}' is not a type that can be stacked; give JPEG, PNG or TIFF"
+            f"{path}: '{path.suffix}' is not a type that can be stacked; give JPEG, PNG, "
+            f"TIFF or a camera's raw files"
         )
+    if suffix in RAW_SUFFIXES:
+        return develop(path)
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -98,7 +104,9 @@ def _as_bgr(pixels: NDArray[np.generic], path: Path) -> Picture:
     raise StackError(f"{path} has {pixels.dtype} pixels; 8 or 16 bits per channel are needed")
 
 
-def write_picture(path: Path, pixels: Picture, um_per_px: float | None = None) -> None:
+def write_picture(
+    path: Path, pixels: Picture, um_per_px: float | None = None, icc: bytes | None = None
+) -> None:
     """Write a picture, its format chosen by the suffix: TIFF and PNG as they are, JPEG in 8 bits.
 
     Written aside and renamed: an older file of that name is replaced by a whole one, or kept.
@@ -109,6 +117,8 @@ def write_picture(path: Path, pixels: Picture, um_per_px: float | None = None) -
         (height, width, 3), BGR, uint8 or uint16.
     um_per_px
         Size of a pixel on the specimen, micrometres; goes into a TIFF as its resolution.
+    icc
+        Colour profile; goes into a TIFF.
 
     Raises
     ------
@@ -119,7 +129,7 @@ def write_picture(path: Path, pixels: Picture, um_per_px: float | None = None) -
     aside = path.with_name(f".{path.name}.part{path.suffix}")
     try:
         if suffix in TIFF_SUFFIXES:
-            _write_tiff(aside, pixels[:, :, ::-1], um_per_px, photometric="rgb")
+            _write_tiff(aside, pixels[:, :, ::-1], um_per_px, photometric="rgb", icc=icc)
         elif suffix == ".png":
             _encode(aside, pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
         elif suffix in JPEG_SUFFIXES:
@@ -151,6 +161,37 @@ def write_depth(path: Path, depth: NDArray[np.float32], um_per_px: float | None 
         raise StackError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
+def colour_profile(path: Path) -> bytes:
+    """The ICC profile that a picture's colours are meant in: its own, otherwise sRGB's.
+
+    Raises
+    ------
+    StackError
+        The picture cannot be read.
+    """
+    suffix = path.suffix.lower()
+    try:
+        if suffix in TIFF_SUFFIXES:
+            with tifffile.TiffFile(path) as file:
+                tag = file.pages.first.tags.get("InterColorProfile")
+                found = None if tag is None else tag.value
+        elif suffix in RAW_SUFFIXES:
+            found = None
+        else:
+            with Image.open(path) as picture:
+                found = picture.info.get("icc_profile")
+    except (OSError, ValueError, tifffile.TiffFileError) as error:
+        raise StackError(f"{path} cannot be read: {error}") from error
+    return bytes(found) if found else _srgb_profile()
+
+
+@cache
+def _srgb_profile() -> bytes:
+    made = bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    # Bytes 24 to 35 say when it was made (ICC.1): the same picture is to be the same file.
+    return made[:24] + bytes(12) + made[36:]
+
+
 def to_8_bit(pixels: Picture) -> NDArray[np.uint8]:
     """The same picture in 8 bits, rounded."""
     if pixels.dtype == np.uint8:
@@ -160,16 +201,21 @@ def to_8_bit(pixels: Picture) -> NDArray[np.uint8]:
 
 
 def _write_tiff(
-    path: Path, pixels: NDArray[np.generic], um_per_px: float | None, photometric: str
+    path: Path,
+    pixels: NDArray[np.generic],
+    um_per_px: float | None,
+    photometric: str,
+    icc: bytes | None = None,
 ) -> None:
     if um_per_px is None:
-        tifffile.imwrite(path, pixels, photometric=photometric)
+        tifffile.imwrite(path, pixels, photometric=photometric, iccprofile=icc)
         return
     per_cm = 10_000 / um_per_px
     tifffile.imwrite(
         path,
         pixels,
         photometric=photometric,
+        iccprofile=icc,
         resolution=(per_cm, per_cm),
         resolutionunit="CENTIMETER",
     )

@@ -49,6 +49,15 @@ def by_bands(kernel: Callable[..., None], height: int, *arguments: Any) -> None:
 
 
 @compiled
+def map_values(first: int, last: int, picture: Pixels, curves: Pixels, result: Pixels) -> None:
+    """Every channel of a picture (h, w, 3) through its curve (3, values)."""
+    for y in range(first, last):
+        for x in range(picture.shape[1]):
+            for channel in range(3):
+                result[y, x, channel] = curves[channel, picture[y, x, channel]]
+
+
+@compiled
 def to_channels(first: int, last: int, luma: Floats, blue: Floats, red: Floats) -> None:
     """Luma and the chromas of blue and red, all (h, w), become linear green, blue and red."""
     for y in range(first, last):
@@ -57,6 +66,13 @@ def to_channels(first: int, last: int, luma: Floats, blue: Floats, red: Floats) 
             blue[y, x] = mean + of_blue
             luma[y, x] = mean - (of_blue + of_red) * np.float32(0.5)
             red[y, x] = mean + of_red
+
+
+def by_parts(kernel: Callable[..., None], parts: int, *arguments: Any) -> None:
+    """Run ``kernel(part, part + 1, *arguments)`` for every part, in parallel."""
+    tasks = [_pool().submit(kernel, part, part + 1, *arguments) for part in range(parts)]
+    for task in tasks:
+        task.result()
 
 
 @compiled
@@ -217,10 +233,10 @@ def gather_normal_equations(
     height, width = moving.shape
     middle_x, middle_y = np.float32((width - 1) / 2), np.float32((height - 1) / 2)
     parts = sums.shape[0]
-    jacobian = np.empty(6, np.float32)
     for part in range(first, last):
         start = points.shape[1] * part // parts
         end = points.shape[1] * (part + 1) // parts
+        row = sums[part]
         for n in range(start, end):
             x, y = points[0, n], points[1, n]
             at_x = warp[0, 0] * x + warp[0, 1] * y + warp[0, 2]
@@ -236,20 +252,17 @@ def gather_normal_equations(
             value = upper + part_y * (lower - upper)
             difference = value - points[4, n]
             weight = np.float32(1) / max(np.float32(1), abs(difference))
-            jacobian[0] = points[2, n] * (x - middle_x)
-            jacobian[1] = points[2, n] * (y - middle_y)
-            jacobian[2] = points[2, n]
-            jacobian[3] = points[3, n] * (x - middle_x)
-            jacobian[4] = points[3, n] * (y - middle_y)
-            jacobian[5] = points[3, n]
+            across, down = points[2, n], points[3, n]
+            far_x, far_y = x - middle_x, y - middle_y
+            jacobian = (across * far_x, across * far_y, across, down * far_x, down * far_y, down)
             place = 0
-            for row in range(6):
-                weighted = weight * jacobian[row]
-                for column in range(row, 6):
-                    sums[part, place] += weighted * jacobian[column]
+            for i in range(6):
+                weighted = weight * jacobian[i]
+                for j in range(i, 6):
+                    row[place] += weighted * jacobian[j]
                     place += 1
-                sums[part, 21 + row] += weighted * difference
-            sums[part, 27] += points[4, n] * points[4, n]
-            sums[part, 28] += value * value
-            sums[part, 29] += value * points[4, n]
-            sums[part, 30] += 1
+                row[21 + i] += weighted * difference
+            row[27] += points[4, n] * points[4, n]
+            row[28] += value * value
+            row[29] += value * points[4, n]
+            row[30] += 1

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.stacking.kernels import Floats, by_bands, gather_normal_equations
+from controller.stacking.kernels import Floats, by_parts, gather_normal_equations
 
 Transform = NDArray[np.float64]
 
@@ -31,7 +31,7 @@ _NOISE = 5.0
 _GAMMA = 2.2
 _DARKEST_STEP = 0.08
 # A picture needs no more points than this to be placed to a hundredth of a pixel.
-_MOST_POINTS = 300_000
+_MOST_POINTS = 150_000
 _MOST_STEPS = 20
 # Neighbouring points tell the same story, blurred alike: so many count as one.
 _POINTS_ALIKE = 60.0
@@ -122,11 +122,13 @@ def _scale(grey: Floats) -> Scale:
     down = cv2.Sobel(even, cv2.CV_32F, 0, 1, scale=1 / 8)
     strength = across * across + down * down
     strength[:2] = strength[-2:] = strength[:, :2] = strength[:, -2:] = 0
-    ys, xs = np.nonzero(strength > strength.mean() / 4)
-    stride = max(1, -(-len(xs) // _MOST_POINTS))
-    ys, xs = ys[::stride], xs[::stride]
-    points = np.stack([xs, ys, across[ys, xs], down[ys, xs], even[ys, xs]])
-    return Scale(even, np.ascontiguousarray(points, np.float32))
+    places = np.flatnonzero(strength > strength.mean() / 4)
+    places = places[:: max(1, -(-len(places) // _MOST_POINTS))]
+    points = np.empty((5, len(places)), np.float32)
+    points[1], points[0] = np.divmod(places, even.shape[1])
+    for row, values in zip(points[2:], (across, down, even), strict=True):
+        np.take(values, places, out=row)
+    return Scale(even, points)
 
 
 @dataclass(frozen=True)
@@ -306,7 +308,7 @@ class _Measured:
 
 def _measure(fixed: Scale, moving: Scale, warp: Transform) -> _Measured:
     sums = np.zeros((_PARTS, 31))
-    by_bands(gather_normal_equations, _PARTS, fixed.points, moving.even, warp[:2].copy(), sums)
+    by_parts(gather_normal_equations, _PARTS, fixed.points, moving.even, warp[:2].copy(), sums)
     total = sums.sum(axis=0)
     squares_fixed, squares_moving, products, count = total[27:]
     normal = np.zeros((6, 6))

@@ -18,6 +18,7 @@ from controller.stacking.align import Aligner, Placement
 from controller.stacking.alignment import Alignment, Lie
 from controller.stacking.blend import Blender, Quality
 from controller.stacking.depth import DepthTracker
+from controller.stacking.exposure import Equaliser, Gains, apply_gains
 from controller.stacking.images import Picture, read_picture
 from controller.stacking.reach import valid_rect
 from controller.stacking.register import Motion, Transform
@@ -44,6 +45,8 @@ class FrameReport:
         puts it.
     sharpness
         Mean over the frame of the sharpness that its weights come from, 8-bit display steps, >= 0.
+    gains
+        What its blue, green and red light was multiplied by to match the reference.
     """
 
     index: int
@@ -52,6 +55,7 @@ class FrameReport:
     correlation: float
     expected: bool
     sharpness: float
+    gains: Gains = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,8 @@ class Stacker:
         What may differ between two frames besides their focus.
     alignment
         Lay the frames as this says, instead of looking for it; frames go by their index.
+    equalise
+        Make all frames as bright, and of the same white, as the reference.
     """
 
     def __init__(
@@ -98,9 +104,12 @@ class Stacker:
         quality: Quality = "best",
         motion: Motion = Motion.SIMILARITY,
         alignment: Alignment | None = None,
+        equalise: bool = True,
     ) -> None:
         self._quality: Quality = quality
         self._given = alignment
+        self._equalises = equalise
+        self._equaliser: Equaliser | None = None
         self._aligner = Aligner(motion)
         self._blender: Blender | None = None
         self._depth: DepthTracker | None = None
@@ -164,7 +173,11 @@ class Stacker:
             self._begin(picture, z_um is not None)
             assert self._blender is not None and self._depth is not None
         to_frame = _inverse(placement.transform)
-        aligned = picture if placement.neighbour is None else self._warp(picture, to_frame)
+        gains: Gains = (1.0, 1.0, 1.0)
+        aligned = picture
+        if placement.neighbour is not None:
+            aligned = self._warp(picture, to_frame)
+            gains = self._equalise(aligned, placement.transform)
         sharpness = self._blender.add(aligned, to_frame)
         self._depth.add(index, position, sharpness)
         report = FrameReport(
@@ -174,6 +187,7 @@ class Stacker:
             placement.correlation,
             placement.expected,
             float(sharpness.mean()),
+            gains,
         )
         self._reports.append(report)
         return report
@@ -212,7 +226,17 @@ class Stacker:
         height, width = picture.shape[:2]
         self._shape, self._type, self._knows_um = picture.shape, picture.dtype, knows_um
         self._blender = Blender(height, width, self._quality)
-        self._depth = DepthTracker(height, width)
+        self._depth = DepthTracker(height, width, self._blender.halvings_of_sharpness)
+        if self._equalises:
+            self._equaliser = Equaliser(picture)
+
+    def _equalise(self, aligned: Picture, transform: Transform) -> Gains:
+        """Make a frame as bright as the reference, in place; returns its gains."""
+        if self._equaliser is None:
+            return 1.0, 1.0, 1.0
+        gains = self._equaliser.gains(aligned, valid_rect([transform], aligned.shape[:2]))
+        apply_gains(aligned, gains, aligned)
+        return gains
 
     def _warp(self, picture: Picture, to_frame: Transform) -> Picture:
         if self._warped is None:

@@ -12,11 +12,13 @@ from typing import Any
 
 from controller.errors import StackError
 from controller.stacking.alignment import ALIGNMENT, load_alignment
-from controller.stacking.images import write_depth, write_picture
+from controller.stacking.images import colour_profile, write_depth, write_picture
 from controller.stacking.stacker import FrameReport, Fused, Stacker
 from controller.workers import serve
 
 _LESS_URGENT = 10
+# Confidence from which on a pixel's depth is counted as known.
+_BELIEVED = 0.5
 #: Of the picture that people watch growing.
 PREVIEW = "preview.jpg"
 _PREVIEW_WIDTH_PX = 1600
@@ -29,6 +31,7 @@ class StreamWorker:
 
     def __init__(self) -> None:
         self._stacker = Stacker()
+        self._reference: Path | None = None
         self._begun = False
         self._last_frame_s = 0.0
         self._next_preview_s = 0.0
@@ -43,6 +46,7 @@ class StreamWorker:
             self._stacker = Stacker(alignment=load_alignment(known))
         self._begun = True
         report = self._stacker.add(Path(frame), number, position_um)
+        self._reference = self._reference or Path(frame)
         self._last_frame_s = time.monotonic()
         if self._last_frame_s >= self._next_preview_s:
             self._show(Path(frame).parents[1])
@@ -65,7 +69,7 @@ class StreamWorker:
         fused = self._stacker.finish()
         seconds = time.monotonic() - last_frame_s
         return {
-            **write_results(fused, Path(folder), um_per_px),
+            **write_results(fused, Path(folder), um_per_px, self._reference),
             "seconds_after_last_frame": round(seconds, 3),
             "peak_rss_mb": peak_rss_mb(),
         }
@@ -79,20 +83,38 @@ def report_to_dict(report: FrameReport) -> dict[str, Any]:
         "correlation": report.correlation,
         "expected": report.expected,
         "sharpness": report.sharpness,
+        "gains": list(report.gains),
     }
 
 
-def write_results(fused: Fused, folder: Path, um_per_px: float) -> dict[str, Any]:
-    """Write a run's pictures, each whole or not at all; returns the manifest's ``fused``."""
+def write_results(
+    fused: Fused, folder: Path, um_per_px: float, reference: Path | None = None
+) -> dict[str, Any]:
+    """Write a run's pictures, each whole or not at all; returns the manifest's ``fused``.
+
+    The colours are meant as those of the ``reference`` frame.
+    """
     picture = folder / "fused.tif"
-    write_picture(picture, fused.image, um_per_px)
+    icc = None if reference is None else colour_profile(reference)
+    write_picture(picture, fused.image, um_per_px, icc)
     write_picture(folder / "fused.jpg", fused.image)
     write_depth(folder / "depth.tif", fused.depth, um_per_px)
+    hashes = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in (picture.name, "fused.jpg", "depth.tif")
+    }
+    correlations = [report.correlation for report in fused.reports[1:]]
     return {
         "path": picture.name,
-        "sha256": hashlib.sha256(picture.read_bytes()).hexdigest(),
+        "sha256": hashes[picture.name],
+        "files": hashes,
         "valid_rect": list(fused.valid_rect),
         "um_per_px": um_per_px,
+        "quality": {
+            "least_correlation": round(min(correlations, default=1.0), 4),
+            "followed_expectation": sum(report.expected for report in fused.reports),
+            "depth_believed": round(float((fused.confidence > _BELIEVED).mean()), 4),
+        },
     }
 
 

@@ -1,0 +1,117 @@
+"""What goes into a stack: uneven light, raw files, colour profiles, and memory that is limited."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+import tifffile
+from PIL import Image, ImageCms
+
+from controller.batch.frames import find_frames
+from controller.errors import StackError
+from controller.stacking.images import colour_profile, read_picture, write_picture
+from controller.stacking.light import linear_table
+from controller.stacking.memory import bytes_needed, check_memory
+from controller.stacking.stacker import Stacker
+from tests.made_stack import make_stack
+from tests.score import psnr_db
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_lamp_that_flickers_and_changes_colour_leaves_no_trace(bits: int) -> None:
+    made = make_stack(bits=bits, width=720, height=480)
+    top = (1 << bits) - 1
+    lit = []
+    for k, frame in enumerate(made.frames):
+        light = linear_table(bits)[frame] * (1 + 0.2 * np.array([k % 3 - 1, 0, -(k % 2)]))
+        display = np.where(
+            light <= 0.0031308, light * 12.92, 1.055 * np.maximum(light, 0) ** (1 / 2.4) - 0.055
+        )
+        lit.append(np.clip(np.rint(display * top), 0, top).astype(frame.dtype))
+    lit[0] = made.frames[0]
+    scores = {}
+    for equalise in (True, False):
+        stacker = Stacker(equalise=equalise)
+        reports = [stacker.add(frame, k) for k, frame in enumerate(lit)]
+        scores[equalise] = psnr_db(stacker.finish().image, made.truth)
+        if equalise:
+            for k, report in enumerate(reports[1:], 1):
+                wanted = 1 / (1 + 0.2 * np.array([k % 3 - 1, 0, -(k % 2)]))
+                assert np.allclose(report.gains, wanted, atol=0.02)
+    assert scores[True] > scores[False] + 1
+
+
+def write_raw(path: Path, mosaic: npt.NDArray[np.uint16]) -> None:
+    """A DNG of a camera with an RGGB mosaic, whose neutral is half as strong in red."""
+    one = (1, 1)
+    matrix = [10000, 10000, 0, 10000, 0, 10000]
+    matrix += [0, 10000, 10000, 10000, 0, 10000, 0, 10000, 0, 10000, 10000, 10000]
+    tags = [
+        (33421, "H", 2, (2, 2), True),
+        (33422, "B", 4, (0, 1, 1, 2), True),
+        (50706, "B", 4, (1, 4, 0, 0), True),
+        (50708, "s", 0, "Made camera", True),
+        (50714, "I", 1, 0, True),
+        (50717, "I", 1, 65535, True),
+        (50721, "2i", 9, tuple(matrix), True),
+        (50728, "2I", 3, (1, 2, *one, *one), True),
+        (50778, "H", 1, 21, True),
+    ]
+    tifffile.imwrite(path, mosaic, photometric=32803, extratags=tags, metadata=None)
+
+
+def test_a_raw_file_is_developed_with_the_cameras_white(tmp_path: Path) -> None:
+    mosaic = np.full((128, 192), 16000, np.uint16)
+    mosaic[::2, ::2] = 8000  # a grey wall: red sees half
+    path = tmp_path / "shot.dng"
+    write_raw(path, mosaic)
+    pixels = read_picture(path)
+    assert pixels.dtype == np.uint16
+    assert pixels.shape == (128, 192, 3)
+    blue, green, red = np.median(pixels.reshape(-1, 3), axis=0)
+    assert abs(blue - green) < 0.15 * green
+    assert 0.4 * green < red
+
+
+def test_a_damaged_raw_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "broken.nef"
+    path.write_bytes(b"II*\0 not a picture")
+    with pytest.raises(StackError, match=r"broken\.nef is damaged"):
+        read_picture(path)
+
+
+def test_beside_pictures_raw_files_are_left_alone(tmp_path: Path) -> None:
+    for name in ("a1.jpg", "a1.nef", "a2.jpg", "a2.nef"):
+        (tmp_path / name).touch()
+    assert [one.path.name for one in find_frames([tmp_path])] == ["a1.jpg", "a2.jpg"]
+    for name in ("a1.jpg", "a2.jpg"):
+        (tmp_path / name).unlink()
+    assert [one.path.name for one in find_frames([tmp_path])] == ["a1.nef", "a2.nef"]
+
+
+def test_the_profile_of_the_frames_goes_into_the_picture(tmp_path: Path) -> None:
+    other = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    frame = tmp_path / "frame.jpg"
+    Image.new("RGB", (32, 32)).save(frame, icc_profile=other)
+    assert colour_profile(frame) == other
+    plain = tmp_path / "plain.png"
+    cv2.imwrite(str(plain), np.zeros((32, 32, 3), np.uint8))
+    named = ImageCms.ImageCmsProfile(io.BytesIO(colour_profile(plain)))
+    assert "sRGB" in ImageCms.getProfileDescription(named)
+    out = tmp_path / "out.tif"
+    write_picture(out, np.zeros((32, 32, 3), np.uint16), icc=colour_profile(frame))
+    assert colour_profile(out) == other
+
+
+def test_what_needs_more_memory_than_allowed_is_refused_with_a_way_out() -> None:
+    check_memory(6000, 4000, 8, "best", 1.6e9)
+    with pytest.raises(StackError, match=r"--quality fast needs 1\.2 GB"):
+        check_memory(6000, 4000, 8, "best", 1.3e9)
+    with pytest.raises(StackError, match="smaller frames"):
+        check_memory(12000, 8000, 16, "fast", 2e9)
+    assert bytes_needed(1200, 800, 8, "best") < 0.3e9
