@@ -51,6 +51,8 @@ class CameraSection(Section):
         From the end of an exposure to its frame on disk, to predict the time.
     battery_floor
         Charge of the camera's battery below which nothing is begun, 0..1.
+    flash_recycle_s
+        From the end of an exposure until the flash can fire again.
     """
 
     driver: str
@@ -61,6 +63,7 @@ class CameraSection(Section):
     frame_size_bytes: DataSize = Field(alias="frame_size", gt=0)
     download_s: Duration = Field(alias="download", ge=0)
     battery_floor: Fraction = Field(default=0.05, ge=0, lt=1)
+    flash_recycle_s: Duration = Field(alias="flash_recycle", default=0.0, ge=0)
 
 
 class Travel(Section):
@@ -94,6 +97,9 @@ class AxisSection(Section):
     speed_um_s, acceleration_um_s2
         Of a move, to predict the time (and for drivers that can set them). Without an
         acceleration the speed counts as reached at once.
+    settle_s
+        How long the instrument trembles after a move, as ``macrorail calibrate settle`` has
+        measured it; for protocols that say ``settle: measured``.
     """
 
     driver: str
@@ -101,6 +107,7 @@ class AxisSection(Section):
     closest_approach_um: Length | None = Field(alias="closest_approach", default=None)
     speed_um_s: Speed = Field(alias="speed", gt=0)
     acceleration_um_s2: Acceleration | None = Field(alias="acceleration", default=None, gt=0)
+    settle_s: Duration | None = Field(alias="settle", default=None, ge=0)
 
     shares_camera: ClassVar[bool] = False
     """True for an axis driven through the camera, which cannot move while a frame is sent."""
@@ -233,6 +240,17 @@ class Rig(Section):
     stage: SerializeAsAny[StageSection] | None = None
     bench: SerializeAsAny[BenchSection] | None = None
     unattended: UnattendedSection = UnattendedSection()
+
+    @model_validator(mode="after")
+    def _a_line_for_each(self) -> Self:
+        port = getattr(self.axis, "port", None)
+        if self.stage is not None and self.stage.port == port != "bench":
+            raise key_error(
+                "stage",
+                f"is on the focus axis' port ({port}); a stage needs a board of its own, because "
+                f"homing the axis would home and move the stage too",
+            )
+        return self
 
 
 _DRIVEN: dict[str, type[Section]] = {

@@ -423,10 +423,11 @@ def _duration_s(targets_um: list[float], protocol: Protocol, rig: Rig) -> float:
     # Of a bracket, all but the last are brought in before the next is shot.
     shooting_s = sum(exposures_s) + (len(exposures_s) - 1) * download_s
     for index, target_um in enumerate(targets_um):
-        ready_s = move_s(target_um - position_um, axis) + protocol.settle_s
+        ready_s = move_s(target_um - position_um, axis) + protocol.settle_s(axis.settle_s)
         if index > 0:
             sending_s = download_s
             ready_s = ready_s + sending_s if axis.shares_camera else max(ready_s, sending_s)
+            ready_s = max(ready_s, rig.camera.flash_recycle_s)
         total_s += ready_s + shooting_s
         position_um = target_um
     return total_s + download_s

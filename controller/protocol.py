@@ -10,16 +10,23 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from controller.bracket.exposures import Bracket, shutter_s
 from controller.document import Section, key_error, load_document
+from controller.errors import PlanError
 from controller.identity.names import check_safe
 from controller.identity.settings import IdentitySection
 from controller.optics import DEFAULT_WAVELENGTH_UM
 from controller.quantity import (
     Distance,
-    Duration,
     FNumber,
     Fraction,
     Length,
@@ -49,6 +56,22 @@ def _plausible_overlap(overlap: float) -> float:
 
 Overlap = Annotated[Fraction, AfterValidator(_plausible_overlap)]
 """Share of a slice's depth of field that its neighbour covers too."""
+
+
+MEASURED: Literal["measured"] = "measured"
+
+
+def _settle(value: object) -> object:
+    if value == MEASURED:
+        return value
+    settle_s = parse_duration(value)
+    if settle_s < 0:
+        raise ValueError(f"must be at least 0 s, got '{value}'")
+    return settle_s
+
+
+Settle = Annotated[float | Literal["measured"], BeforeValidator(_settle)]
+"""Seconds, or ``measured``."""
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
@@ -348,8 +371,8 @@ class Protocol(Section):
     minimum_overlap
         What must be proven from the achieved positions, 10 % when not given. Less than planned,
         since no axis stops exactly where it was told to.
-    settle_s
-        World time between a move's end and the shutter.
+    settle
+        World time between a move's end and the shutter; ``measured`` takes the rig's own.
     closest_approach_um
         A tighter limit than the rig's, for this specimen.
     max_slices
@@ -365,7 +388,7 @@ class Protocol(Section):
     step_um: Length | None = Field(alias="step", default=None, gt=0)
     overlap: Overlap | None = None
     minimum_overlap: Overlap = DEFAULT_MINIMUM_OVERLAP
-    settle_s: Duration = Field(alias="settle", ge=0)
+    settle: Settle
     exposure: ExposureSettings
     optics: OpticsSettings = OpticsSettings()
     closest_approach_um: Length | None = Field(alias="closest_approach", default=None)
@@ -425,6 +448,28 @@ class Protocol(Section):
             "image_format": exposure.image_format,
         }
         return {name: value for name, value in given.items() if value is not None}
+
+    def settle_s(self, measured_s: float | None) -> float:
+        """World time between a move's end and the shutter.
+
+        Parameters
+        ----------
+        measured_s
+            What the rig says of itself.
+
+        Raises
+        ------
+        PlanError
+            The protocol relies on it, and the rig says nothing.
+        """
+        if self.settle != MEASURED:
+            return self.settle
+        if measured_s is None:
+            raise PlanError(
+                "settle: the protocol says 'measured', but the rig's axis section has no 'settle'; "
+                "measure it with 'macrorail calibrate settle', or write a time into the protocol"
+            )
+        return measured_s
 
     @property
     def planned_overlap(self) -> float:

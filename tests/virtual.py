@@ -129,7 +129,7 @@ class VirtualRun:
         runner = Runner(
             self.plan,
             self.wanted.camera_settings,
-            self.wanted.settle_s,
+            self.wanted.settle_s(self.rig.axis.settle_s),
             self.wanted.closest_approach_um,
             self.axis,
             self.camera,

@@ -14,6 +14,7 @@ from controller.campaign.progress import Progress
 from controller.campaign.walk import QUARANTINE, RUNS
 from controller.document import load_document
 from controller.errors import ConfigError
+from controller.instrument import load_rig
 from controller.journal import JOURNAL, Entry
 from controller.protocol import Protocol
 from controller.record import Record, read_record
@@ -192,7 +193,8 @@ def _with_run(one: StackAccount, record: Record) -> StackAccount:
 
 
 def _add_time(record: Record, account: Account) -> None:
-    settle_s = load_document(record.folder / "protocol.yaml", Protocol).settle_s
+    wanted = load_document(record.folder / "protocol.yaml", Protocol)
+    settle_s = wanted.settle_s(load_rig(record.folder / "rig.yaml").axis.settle_s)
     told = time_of(record.entries, settle_s)
     for part, seconds in told.parts.items():
         account.parts[part] += seconds

@@ -81,7 +81,7 @@ def look_for(job: Job, instrument: Instrument, console: Console) -> tuple[Job, R
             instrument.camera,
             instrument.clock,
             job.wanted.camera_settings,
-            job.wanted.settle_s,
+            job.wanted.settle_s(job.rig.axis.settle_s),
             job.wanted.closest_approach_um,
             job.folder / "looks",
             journal.append,

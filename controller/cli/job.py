@@ -150,7 +150,7 @@ def _walk(job: Job, instrument: Instrument, service: Service, console: Console) 
         runner = Runner(
             job.plan,
             job.wanted.camera_settings,
-            job.wanted.settle_s,
+            job.wanted.settle_s(job.rig.axis.settle_s),
             job.wanted.closest_approach_um,
             instrument.axis,
             _camera_of(job, instrument, journal),

@@ -137,7 +137,7 @@ def make_search(protocol: Protocol, rig: Rig) -> Search:
 def describe(search: Search, protocol: Protocol, rig: Rig) -> str:
     """In words, for whoever is about to start it."""
     told = search.to_dict()
-    each_s = move_s(told["step_um"], rig.axis) + protocol.settle_s + _LOOK_S
+    each_s = move_s(told["step_um"], rig.axis) + protocol.settle_s(rig.axis.settle_s) + _LOOK_S
     return (
         f"The specimen is looked for first, from {format_length(search.low_um, 6)} to "
         f"{format_length(search.high_um, 6)}: {told['looks']} looks in steps of "

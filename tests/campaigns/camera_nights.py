@@ -161,7 +161,7 @@ def campaign(frames: int, every: float, seed: int, folder: Path, body: str = "ni
         end = Runner(
             plan,
             wanted_run.camera_settings,
-            wanted_run.settle_s,
+            wanted_run.settle_s(None),
             None,
             axis,
             camera,

@@ -112,7 +112,7 @@ def test_exposures_happen_at_rest_after_settling(tmp_path: Path) -> None:
     run.bench.body.release = watched
     run.run()
     assert len(rested_s) == len(run.plan.slices)
-    assert min(rested_s) >= run.wanted.settle_s
+    assert min(rested_s) >= run.wanted.settle_s(None)
 
 
 def test_a_thousand_slices_neither_recurse_nor_grow(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ class Bench:
                 self.camera,
                 self.clock,
                 self.wanted.camera_settings,
-                self.wanted.settle_s,
+                self.wanted.settle_s(self.rig.axis.settle_s),
                 self.wanted.closest_approach_um,
                 self.folder / "looks",
                 journal.append,

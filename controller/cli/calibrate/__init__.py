@@ -6,6 +6,7 @@ import typer
 
 from controller.cli.calibrate.backlash import backlash
 from controller.cli.calibrate.lens import lens
+from controller.cli.calibrate.settle import settle
 
 calibrate = typer.Typer(
     name="calibrate", help="Measure the instrument and write down what was found.",
@@ -13,6 +14,7 @@ calibrate = typer.Typer(
 )  # fmt: skip
 calibrate.command()(lens)
 calibrate.command()(backlash)
+calibrate.command()(settle)
 
 
 @calibrate.callback()
