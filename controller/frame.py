@@ -47,10 +47,10 @@ def store_frame(path: Path, data: bytes | memoryview, camera_name: str) -> Frame
     """
     if len(data) == 0:
         raise FrameError(f"{camera_name} arrived empty; nothing was written to {path}")
-    if path.exists():
-        raise FrameError(f"{path} exists already and is not overwritten with {camera_name}")
     aside = path.with_name(f".{path.name}.part")
     try:
+        if path.exists():
+            raise FrameError(f"{path} exists already and is not overwritten with {camera_name}")
         with aside.open("wb") as file:
             file.write(data)
             file.flush()

@@ -8,7 +8,7 @@ from typing import Any
 
 from controller.clock import Clock
 from controller.devices import Devices
-from controller.errors import FrameMissing
+from controller.errors import FrameMissing, StorageError
 from controller.frame import verify_frame
 from controller.interfaces import SceneCheck
 from controller.policies import Part
@@ -94,6 +94,9 @@ class SceneProof:
         )
 
     def _next_stem(self, last: Counted) -> Path:
-        self._folder.mkdir(exist_ok=True)
-        taken = len(list(self._folder.glob(f"{last.number:04d}-*")))
+        try:
+            self._folder.mkdir(exist_ok=True)
+            taken = len(list(self._folder.glob(f"{last.number:04d}-*")))
+        except OSError as error:
+            raise StorageError(f"{self._folder} cannot be written: {error.strerror}") from error
         return self._folder / f"{last.number:04d}-{taken + 1}"

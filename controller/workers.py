@@ -16,8 +16,9 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from controller import errors
 from controller.errors import DeviceTimeout, MacrorailError, WorkerCrashed
@@ -51,7 +52,7 @@ class Worker:
         self._next_id = 0
         self._buffer = b""
         self._answers: dict[int, dict[str, Any]] = {}
-        with (log or Path(os.devnull)).open("ab") as stderr:
+        with _open_log(log) as stderr:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module],
                 stdin=subprocess.PIPE,
@@ -174,6 +175,14 @@ class Worker:
         code = self._process.returncode
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return WorkerCrashed(f"the {self.name} worker ended with {how} during {during}")
+
+
+def _open_log(log: Path | None) -> BinaryIO:
+    """A log that cannot be written, for its folder is gone, keeps nobody from working."""
+    if log is not None:
+        with suppress(OSError):
+            return log.open("ab")
+    return Path(os.devnull).open("ab")
 
 
 def serve(handlers: Mapping[str, Callable[..., dict[str, Any]]]) -> None:

@@ -63,7 +63,7 @@ def run(
     wanted = load_document(protocol, Protocol)
     instrument = load_rig(rig_path)
     plan = plan_to_begin(wanted, instrument)
-    check_disk_space(out, plan)
+    check_disk_space(out, plan, instrument.unattended.keep_free_bytes)
     settled = settle_specimen(protocol, wanted, specimen, instrument, out, console)
     wanted = settled.wanted
     folder = create_run_folder(settled.out, wanted.specimen.id)
@@ -83,8 +83,8 @@ def run(
     carry_out(Job(folder, wanted, instrument, plan), console, as_json)
 
 
-def check_disk_space(out: Path, plan: Plan) -> None:
-    """Refuse a run whose frames and results would not fit.
+def check_disk_space(out: Path, plan: Plan, keep_free_bytes: float) -> None:
+    """Refuse a run whose frames and results would not fit beside what is to be kept free.
 
     Raises
     ------
@@ -93,9 +93,10 @@ def check_disk_space(out: Path, plan: Plan) -> None:
     """
     there = next(folder for folder in (out, *out.resolve().parents) if folder.exists())
     free = shutil.disk_usage(there).free
-    if plan.size_bytes > free:
+    if plan.size_bytes + keep_free_bytes > free:
         raise PlanError(
             f"{out} has {format_size(free)} free, the run needs about "
-            f"{format_size(plan.size_bytes)}; "
-            f"make room or choose another disk with --out"
+            f"{format_size(plan.size_bytes)}, and {format_size(keep_free_bytes)} are to be kept "
+            f"free ('unattended: keep_free' in the rig); make room, or choose another disk with "
+            f"--out"
         )

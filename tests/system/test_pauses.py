@@ -166,6 +166,24 @@ def test_an_emergency_stop_from_every_state(tmp_path: Path, state: str) -> None:
     assert_done_and_right(run)
 
 
+@pytest.mark.parametrize("verb", ["pause", "stop", "abort", "emergency"])
+def test_a_run_is_commanded_while_it_recovers(tmp_path: Path, verb: str) -> None:
+    def act(run: VirtualRun) -> None:
+        pause_and_resume_later(60.0)(run) if verb == "pause" else getattr(run.commands, verb)("us")
+
+    run = run_when(tmp_path / "run", When("recovering", act))
+    run.camera = Failing(run.camera, "collect", lambda: DeviceLost("gone"), after=2)
+    end = run.run()
+    if verb == "pause":
+        assert len(run.said("unpaused")) == 1
+    else:
+        assert (end.state, end.reason) == (State.ABORTED, FinishReason.STOPPED_BY_OPERATOR)
+        run.observe = None
+        end = run.run()
+    assert end.reason is FinishReason.COMPLETED, end.message
+    assert_done_and_right(run)
+
+
 def test_a_watch_pauses_and_the_run_goes_on_by_itself(tmp_path: Path) -> None:
     lamp = Lamp(run_for_s=1800.0)
     run = VirtualRun(tmp_path / "run", RAIL, SHORT, care=Care(watches=(lamp,)))

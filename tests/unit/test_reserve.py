@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from controller import reserve
+from controller.cli.run import check_disk_space
 from controller.errors import PlanError
 from controller.journal import Entry
 from controller.reserve import RESERVED, Reserve
 from controller.watches import DiskWatch
+from tests.virtual import VirtualRun
 
 MB = 1_000_000
 
@@ -66,6 +68,14 @@ def test_a_disk_without_the_room_is_refused_with_its_numbers(
     with pytest.raises(PlanError, match=r"cannot hold the 12 MB .* No space left on device"):
         Reserve(tmp_path, 3, 2 * MB, 5 * MB, 1 * MB)
     assert not (tmp_path / RESERVED).exists()
+
+
+def test_a_run_that_would_not_fit_is_refused_before_it_has_a_folder(tmp_path: Path) -> None:
+    run = VirtualRun(tmp_path / "run")
+    check_disk_space(tmp_path / "runs", run.plan, 0.0)
+    with pytest.raises(PlanError, match=r"are to be kept free"):
+        check_disk_space(tmp_path / "runs", run.plan, 1e18)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_where_nothing_can_be_held_nothing_is_left_behind(
