@@ -89,12 +89,17 @@ class Desk:
         """Between stacks: raise ``OperatorStop`` if the campaign is to end."""
         if self._stops:
             raise OperatorStop(self._stops)
-        self._clock.check()
+        try:
+            self._clock.check()
+        except OperatorStop:
+            # A skip that came too late: what it was meant for is done.
+            if not self._skips:
+                raise
 
-    @property
-    def skipped(self) -> str:
-        """Who put off the stack that is being shot, in words; empty for nobody."""
-        return self._skips
+    def refuse_if_skipped(self) -> None:
+        """After a stop: raise ``Skipped`` if it was meant for this stack alone."""
+        if self._skips and not self._stops:
+            raise Skipped(self._skips)
 
     def ask(self, question: str, takes_text: bool = False) -> str:
         """Show a question and wait for the answer; returns what was typed or scanned.

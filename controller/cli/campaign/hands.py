@@ -14,7 +14,7 @@ from rich.console import Console
 from controller.batch.frames import run_alignment
 from controller.campaign.forecast import asked_of_hands, plan_item
 from controller.campaign.progress import DONE, Progress, Standing
-from controller.campaign.walk import QUARANTINE, Identified, Skipped, run_name
+from controller.campaign.walk import QUARANTINE, Identified, run_name
 from controller.campaign.work import Item, Work
 from controller.cli.campaign.desk import Desk
 from controller.cli.job import Job, shoot
@@ -32,8 +32,8 @@ from controller.stacking.alignment import ALIGNMENT, save_alignment
 from controller.stage import Where
 from controller.states import FinishReason, State
 
-#: How often a stage that stopped is homed and sent again.
-_STAGE_TRIES = 3
+#: How often a device outside of a run is tried; a run has its own policies.
+_TRIES = 3
 #: World time between two tries to reach a device that may be coming back.
 _BACK_OFF_S = 5.0
 _SWITCH_TIMEOUT_S = 60.0
@@ -80,6 +80,17 @@ class CampaignHands:
         """See ``Hands``."""
         self.desk.at_work_on(item.key)
         self.console.rule(f"{item.key}  {item.specimen.get('id', '')}", style="dim")
+        try:
+            self._bring(item, before)
+        except OperatorStop:
+            if self.instrument.stage is not None:
+                # It may be under way; it is opened and homed anew before it moves again.
+                self._here, self._stage_is_ready = Where(), False
+                self.instrument.stage.close()
+            self.desk.refuse_if_skipped()
+            raise
+
+    def _bring(self, item: Item, before: Item | None) -> None:
         asked = asked_of_hands(item, before, self.rig)
         moves = self.instrument.stage is not None and not self._is_there(item.where)
         if moves or (asked and (before is None or before.place != item.place)):
@@ -102,23 +113,23 @@ class CampaignHands:
         axis = self.instrument.axis
         if axis.shares_camera:
             return
-        for left in reversed(range(_STAGE_TRIES)):
+        for left in reversed(range(_TRIES)):
             try:
                 axis.open()
                 self.note("retracted", position_um=axis.home())
-                axis.close()
                 return
             except DeviceError as error:
-                axis.close()
                 self.note("trouble", device="axis", error=type(error).__name__, message=str(error))
                 if not left:
                     raise
-                self.instrument.clock.sleep(_BACK_OFF_S)
+            finally:
+                axis.close()
+            self.instrument.clock.sleep(_BACK_OFF_S)
 
     def _move_stage(self, item: Item) -> None:
         stage = self.instrument.stage
         assert stage is not None, "only a stage can be moved"
-        for left in reversed(range(_STAGE_TRIES)):
+        for left in reversed(range(_TRIES)):
             self._here = Where()
             try:
                 if not self._stage_is_ready:
@@ -185,6 +196,17 @@ class CampaignHands:
 
     def _look(self, item: Item) -> Path:
         """A picture of the label, kept in the campaign's folder."""
+        for _ in range(_TRIES - 1):
+            try:
+                return self._look_once(item)
+            except DeviceError as error:
+                self.note(
+                    "trouble", device="camera", error=type(error).__name__, message=str(error)
+                )
+                self.instrument.clock.sleep(_BACK_OFF_S)
+        return self._look_once(item)
+
+    def _look_once(self, item: Item) -> Path:
         labels = self.folder / "labels"
         labels.mkdir(exist_ok=True)
         wanted, _ = plan_item(item, self.rig, {})
@@ -223,8 +245,8 @@ class CampaignHands:
                 self._share_alignment(item, run)
         # The campaign's rig, not the folder's: its bench is the one that we hold.
         end, _ = shoot(replace(job, rig=self.rig), self.instrument, self.service, self.console)
-        if isinstance(end.error, OperatorStop) and self.desk.skipped:
-            raise Skipped(self.desk.skipped)
+        if isinstance(end.error, OperatorStop):
+            self.desk.refuse_if_skipped()
         return end
 
     def _share_alignment(self, item: Item, run: Path) -> None:
@@ -275,7 +297,7 @@ class CampaignHands:
         """See ``Hands``."""
         axis, camera = self.instrument.axis, self.instrument.camera
         trouble: str | None = None
-        for left in reversed(range(_STAGE_TRIES)):
+        for left in reversed(range(_TRIES)):
             trouble = None
             for name, device in (("rail", axis), ("camera", camera)):
                 try:
