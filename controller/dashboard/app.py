@@ -88,7 +88,7 @@ class _Save(_Values):
 
 
 class _Command(_Body):
-    do: Literal["pause", "resume", "abort"]
+    do: Literal["pause", "resume", "stop"]
 
 
 class _Move(_Body):
@@ -424,8 +424,8 @@ def _commanding(page: Page) -> APIRouter:
 
     @router.post("/runs/{run}/stop")
     def stop(run: str) -> dict[str, Any]:
-        """Whoever sees that something goes wrong may stop it."""
-        command(page.runs.find(run), "stop")
+        """Whoever sees that something goes wrong may stop it, at once."""
+        command(page.runs.find(run), "abort")
         return {"done": "stop"}
 
     return router

@@ -78,8 +78,8 @@ class SettingUp:
         return await self._work("move", position_um=position_um)
 
     async def configure(self, settings: dict[str, str]) -> dict[str, Any]:
-        """Set the camera without taking a picture."""
-        return await self._work("configure", settings=settings)
+        """Set the camera without taking a picture, once nothing else is under way."""
+        return await self._work("configure", patient=True, settings=settings)
 
     async def look(self, after: int) -> tuple[int, bytes] | None:
         """The newest frame of live view and its number, which is above ``after``.
@@ -128,8 +128,8 @@ class SettingUp:
                 self._looking.close()
             await asyncio.to_thread(self._let_go)
 
-    async def _work(self, verb: str, **arguments: Any) -> dict[str, Any]:
-        if self._turn.locked():
+    async def _work(self, verb: str, patient: bool = False, **arguments: Any) -> dict[str, Any]:
+        if self._turn.locked() and not patient:
             raise NotConnected("the instrument is busy with something else; wait, or stop it")
         async with self._turn:
             if self.state is None:

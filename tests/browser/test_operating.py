@@ -105,6 +105,7 @@ def stack_again(page: Any, run: Path) -> None:
     loaded = """() => [...document.querySelectorAll(".views img")].filter(
         (seen) => seen.complete && seen.naturalWidth > 0).length"""
     wait_for(lambda: page.evaluate(loaded) == 2, "both pictures", 90)
+    assert serious(page) == []
     page.locator(".slide input").press("End")
     over = page.locator(".views img").nth(1)
     assert over.evaluate("(seen) => seen.style.clipPath") == "inset(0px 0px 0px 100%)"
@@ -273,8 +274,6 @@ def test_protocols_are_opened_and_saved(page: Any, server: Server) -> None:
 
 
 def test_nothing_is_cut_off_and_axe_finds_nothing_serious(page: Any, server: Server) -> None:
-    axe = pytest.importorskip("axe_core_python.sync_playwright", reason="axe-core-python is needed")
-    script = (Path(axe.__file__).parent / "axe.min.js").read_text()
     run = start(page, server)
     counted(page, 2)
     for width, height in ((1440, 900), (1180, 820), (820, 1180)):
@@ -284,17 +283,21 @@ def test_nothing_is_cut_off_and_axe_finds_nothing_serious(page: Any, server: Ser
             page.locator(f"#page-{there[1:].partition('/')[0]}").wait_for()
             wide = page.evaluate("() => document.documentElement.scrollWidth")
             assert wide <= width, f"{there} is {wide} px wide at {width}x{height}"
-            page.evaluate(script)
-            found = page.evaluate("() => axe.run()")
-            serious = [
-                (violation["id"], [node["html"] for node in violation["nodes"]])
-                for violation in found["violations"]
-                if violation["impact"] in {"serious", "critical"}
-            ]
-            assert serious == [], f"{there} at {width}x{height}"
+            assert serious(page) == [], f"{there} at {width}x{height}"
             for box, what in visible_buttons(page):
                 assert box["height"] >= 44, what
                 assert 0 <= box["x"] <= width - box["width"], what
+
+
+def serious(page: Any) -> list[tuple[str, list[str]]]:
+    """What axe-core holds against the page as it is."""
+    axe = pytest.importorskip("axe_core_python.sync_playwright", reason="axe-core-python is needed")
+    page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text())
+    return [
+        (violation["id"], [node["html"] for node in violation["nodes"]])
+        for violation in page.evaluate("() => axe.run()")["violations"]
+        if violation["impact"] in {"serious", "critical"}
+    ]
 
 
 def visible_buttons(page: Any) -> list[tuple[dict[str, float], str]]:
@@ -334,6 +337,10 @@ def test_the_instrument_in_hand(page: Any, server: Server) -> None:
     page.click("#shoot")
     page.locator("#clipping", has_text=re.compile("Exposure|Dark|bright")).wait_for(timeout=90_000)
     page.locator(".kind", has_text="Test shot").wait_for(timeout=90_000)
+    assert serious(page) == []
+    for width in (1440, 1180, 820):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= width
     page.get_by_role("button", name="Let go").click()
     page.locator("#connect").wait_for(timeout=90_000)
 

@@ -193,7 +193,13 @@ def test_a_flood_of_commands_is_turned_away(server: Server) -> None:
 
 
 def test_without_the_token_nothing_is_told(closed: Server) -> None:
-    for path in ("/api/runs", "/api/events", "/api/protocols", f"{OLD}/picture.jpg"):
+    for path in (
+        "/api/runs",
+        "/api/events",
+        "/api/protocols",
+        "/api/instrument/live.jpg",
+        f"{OLD}/picture.jpg",
+    ):
         assert closed.ask("GET", path)[0] == 401
     for path in ("/api/runs", "/api/plan", f"{OLD}/stop", "/api/desk"):
         assert closed.ask("POST", path, {})[0] == 401

@@ -84,7 +84,7 @@ export class Bench {
 
   // Live view follows the exposure that is set, so that what it shows is what will be shot.
   follow() {
-    if (!this.state || this.state.moving || !this.mine) return;
+    if (!this.state || !this.mine) return;
     clearTimeout(this.following);
     this.following = setTimeout(() => this.ask(null, "configure", { protocol: this.protocol() }), 250);
   }

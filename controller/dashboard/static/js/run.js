@@ -118,8 +118,8 @@ export class RunPage {
     if (actions.dataset.kind === kind) return;
     actions.dataset.kind = kind;
     const made = [];
-    if (kind === "live") made.push(this.button("Pause", "pause"), this.button("Abort", "abort"));
-    if (kind === "paused") made.push(this.button("Go on", "resume", "primary"), this.button("Abort", "abort"));
+    if (kind === "live") made.push(this.button("Pause", "pause"), this.button("End after slice", "stop"));
+    if (kind === "paused") made.push(this.button("Go on", "resume", "primary"), this.button("End here", "stop"));
     if (over && head.reason !== "completed") {
       made.push(element("button", { class: "primary", on: { click: (event) => this.resume(this.name, event.target) } }, "Resume"));
     }
@@ -133,7 +133,7 @@ export class RunPage {
   }
 
   button(words, what, style) {
-    const told = { pause: "Pausing after this slice.", resume: "Going on.", abort: "Aborting now. Every finished slice is kept." }[what];
+    const told = { pause: "Pausing after this slice.", resume: "Going on.", stop: "Ending after this slice. Every finished slice is kept." }[what];
     return element("button", { class: style, "data-do": what, "data-key": what === "resume" ? "pause" : what, on: { click: (event) => press(event.target, async () => {
       await post(this.path("command"), { do: what });
       say(told);

@@ -44,8 +44,9 @@ export class Viewer {
           after = Number(answer.headers.get("x-frame"));
           const frame = await createImageBitmap(await answer.blob());
           if (this.looking === turn) this.show(frame, null);
-        } else if (answer.status !== 204) await pause(AGAIN_MS);
-      } catch { await pause(AGAIN_MS); }
+        } else this.missing(turn);
+        if (answer.status > 204) await pause(AGAIN_MS);
+      } catch { this.missing(turn); await pause(AGAIN_MS); }
       await pause(this.shortest_ms - (performance.now() - began));
       // A page that nobody sees looks at nothing.
       while (this.looking === turn && (document.hidden || !this.panel.checkVisibility())) await pause(AGAIN_MS);
@@ -55,6 +56,13 @@ export class Viewer {
   async load(name) {
     const answer = await fetch(`/api/instrument/picture.jpg?v=${encodeURIComponent(name)}`);
     if (answer.ok) this.show(await createImageBitmap(await answer.blob()), name);
+  }
+
+  // What is shown has grown old: the camera is at other work, or gone.
+  missing(turn) {
+    if (this.looking !== turn) return;
+    this.kind.textContent = "Waiting for the camera";
+    this.kind.classList.remove("on");
   }
 
   // ------------------------------------------------------------------------------ showing
