@@ -154,6 +154,7 @@ class Devices:
             serial=report.serial,
             battery_percent=report.battery_percent,
             found_settings=dict(self._found),
+            warnings=list(report.warnings),
         )
         self.drain()
         self.configure()

@@ -145,6 +145,8 @@ class CameraReport:
         Names out of ``bulb``, ``capture``, ``trigger``, ``focus_drive``, ``live_view``.
     settings
         As the camera was found, by canonical name; those that it does not tell are missing.
+    warnings
+        What may end a long run early, in words.
     """
 
     model: str
@@ -153,6 +155,7 @@ class CameraReport:
     battery_percent: int | None
     abilities: frozenset[str] = field(default_factory=frozenset)
     settings: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,7 @@ class InProcessCamera:
         self._target = _CARD
         self._bulb_s: float | None = None
         self._exposures = 0
+        self._flash_ready_s = 0.0
         self._on_its_way: _OnItsWay | None = None
         self._known: set[int] | None = None
         self._left_behind: list[str] = []
@@ -112,7 +113,7 @@ class InProcessCamera:
             raise ConnectError(
                 f"'{body}' is no simulated body; this driver works only on a bench in this process"
             )
-        self._check_battery(body)
+        self._check_fit(body)
         self._opened = body
         self._target = _CARD
         self._freshness = Freshness()
@@ -145,7 +146,8 @@ class InProcessCamera:
                 f"exposure {self._exposures} has not been collected; collect it or drain the "
                 f"camera first"
             )
-        self._check_battery(body)
+        self._clock.sleep(max(0.0, self._flash_ready_s - self._clock.now()))
+        self._check_fit(body)
         body.take_notices()
         fault = self._meet("release")
         started_s = self._clock.now()
@@ -153,7 +155,9 @@ class InProcessCamera:
         self._exposures += 1
         self._on_its_way = _OnItsWay(shot)
         self._sleep_until(shot.light.end_s)
-        return Exposure(stem, self._exposures, started_s, self._clock.now())
+        ended_s = self._clock.now()
+        self._flash_ready_s = ended_s + self._options.flash_recycle_s
+        return Exposure(stem, self._exposures, started_s, ended_s)
 
     def _release(self, body: Body, fault: Fault | None) -> Shot:
         if not body.is_bulb:
@@ -258,10 +262,14 @@ class InProcessCamera:
         with suppress(Refusal):  # a body in the middle of an exposure keeps its live view
             body.set_live_view(False)
 
-    def _check_battery(self, body: Body) -> None:
+    def _check_fit(self, body: Body) -> None:
         if body.battery_percent < 100 * self._options.battery_floor:
             raise BatteryExhausted(
                 f"the camera's battery is at {body.battery_percent} %; charge or exchange it"
+            )
+        if body.autofocus or not body.manual_exposure:
+            raise CameraSettingRefused(
+                "the camera is not fit to shoot: set it to manual focus and manual exposure"
             )
 
     def _body(self) -> Body:

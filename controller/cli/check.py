@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from controller.cli.messages import message_console
 from controller.cli.rigs import RIG_HELP, choose_rig
@@ -82,6 +83,8 @@ def examine(instrument: Instrument, permit: Callable[[], None], console: Console
     console.print(
         f"camera  {camera.model} {camera.version}, serial {camera.serial}{battery}", markup=False
     )
+    for warning in camera.warnings:
+        console.print(f"        [yellow]{escape(warning)}[/]")
     stage = None if instrument.stage is None else instrument.stage.open()
     if stage is not None:
         console.print(f"stage   {stage}", markup=False)
@@ -114,6 +117,7 @@ def examine(instrument: Instrument, permit: Callable[[], None], console: Console
             "serial": camera.serial,
             "battery_percent": camera.battery_percent,
             "abilities": sorted(camera.abilities),
+            "warnings": list(camera.warnings),
         },
         "frame": {"name": frame.camera_name, "size_bytes": frame.size_bytes},
     }

@@ -13,11 +13,12 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from controller.drivers.freshness import Freshness
+from controller.drivers.gphoto_preflight import Modes, refusals, warnings
 from controller.drivers.gphoto_settings import as_written, quantity
 from controller.errors import (
     AutofocusFailed,
@@ -86,9 +87,16 @@ class GphotoCamera:
         ----------
         frame_timeout_s
             How long after the end of an exposure its frame counts as lost (wall time).
+        focus_mode, exposure_mode
+            ``manual`` refuses a body that may focus or expose by itself; ``any`` lets it.
+        mirror
+            ``delayed`` refuses a body whose exposure delay is off.
         """
 
         frame_timeout_s: Duration = Field(alias="frame_timeout", default=30.0, gt=0)
+        focus_mode: Literal["manual", "any"] = "manual"
+        exposure_mode: Literal["manual", "any"] = "manual"
+        mirror: Literal["any", "delayed"] = "any"
 
     def __init__(self, options: Options, context: Context) -> None:
         self._options = options
@@ -105,6 +113,7 @@ class GphotoCamera:
         self._left_behind: list[str] = []
         self._freshness = Freshness()
         self._looked_after_s = 0.0
+        self._flash_ready_s = 0.0
         # Until when (wall time) a frame may still come that nobody is waiting for any more.
         self._doubt_until_s = 0.0
 
@@ -130,19 +139,19 @@ class GphotoCamera:
         port = str(self._context.resolve_port(self._options.port, "camera"))
         answer = self._request("open", _OPEN_TIMEOUT_S, port=port)
         self._settings = answer["settings"]
-        report = CameraReport(
+        self._note_left_behind(answer["card"])
+        self._freshness = Freshness()
+        self._left_behind += self._drain()
+        modes = self._check_health()
+        return CameraReport(
             model=answer["model"],
             version=answer["version"],
             serial=answer["serial"],
             battery_percent=_percent(answer["battery"]),
             abilities=frozenset(answer["abilities"]),
             settings={name: text for name, text in self._settings.items() if text is not None},
+            warnings=tuple(warnings(modes)),
         )
-        self._note_left_behind(answer["card"])
-        self._freshness = Freshness()
-        self._left_behind += self._drain()
-        self._check_health()
-        return report
 
     def configure(self, settings: Mapping[str, str]) -> dict[str, str]:
         """Set and read back; see :class:`controller.interfaces.Camera`."""
@@ -160,6 +169,7 @@ class GphotoCamera:
                 f"exposure {self._on_its_way.exposure_number} has not been collected; "
                 f"collect it or drain the camera first"
             )
+        self._context.clock.sleep(max(0.0, self._flash_ready_s - self._context.clock.now()))
         if time.monotonic() - self._looked_after_s > _HEALTH_EVERY_S:
             self._check_health()
         if self._is_bulb() and self._bulb_s is None:
@@ -191,7 +201,9 @@ class GphotoCamera:
             if isinstance(refused, _NOT_RELEASED):
                 self._doubt_until_s = 0.0
             raise
-        return Exposure(stem, number, started_s, self._context.clock.now())
+        ended_s = self._context.clock.now()
+        self._flash_ready_s = ended_s + self._options.flash_recycle_s
+        return Exposure(stem, number, started_s, ended_s)
 
     def collect(self, exposure: Exposure) -> Frame:
         """Wait for the frame; see :class:`controller.interfaces.Camera`."""
@@ -302,12 +314,13 @@ class GphotoCamera:
         self._known_names.update(news)
         return news
 
-    def _check_health(self) -> None:
-        """Refuse to begin anything that the battery or the card would not let end.
+    def _check_health(self) -> dict[str, str]:
+        """Refuse to begin anything that the battery or the card would not let end, or that the
+        camera would focus or expose by itself; returns the modes that it is in.
 
         Raises
         ------
-        BatteryExhausted, CameraStorageFull
+        BatteryExhausted, CameraStorageFull, CameraSettingRefused
         """
         health = self._request("health", _SETTINGS_TIMEOUT_S)
         self._looked_after_s = time.monotonic()
@@ -326,6 +339,16 @@ class GphotoCamera:
                 f"the camera's card has {format_size(free_kb * 1024)} left, less than "
                 f"{_CARD_FRAMES} frames ({format_size(wanted_bytes)}); empty it or put in another"
             )
+        modes: dict[str, str] = health["modes"]
+        options = self._options
+        wanted = Modes(
+            manual_focus=options.focus_mode == "manual",
+            manual_exposure=options.exposure_mode == "manual",
+            mirror_delayed=options.mirror == "delayed",
+        )
+        if reasons := refusals(modes, wanted):
+            raise CameraSettingRefused(f"the camera is not fit to shoot: {'; '.join(reasons)}")
+        return modes
 
     def _hold_open(self, duration_s: float) -> None:
         """Open the shutter and wait; whatever ends the wait closes it."""

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import gphoto2 as gp
 
 from controller.drivers.gphoto_errors import GP_ERROR, GP_ERROR_BUSY, explain, explain_connect
+from controller.drivers.gphoto_preflight import WIDGETS as MODE_WIDGETS
 from controller.drivers.gphoto_settings import WIDGETS, choose, exceeds, formats_of, widgets_of
 from controller.drivers.gphoto_widgets import choices_of, text_of
 from controller.errors import (
@@ -165,7 +166,8 @@ class CameraOwner:
         return {"files": [self._fetch(folder, name, Path(stem)) for folder, name in arrived]}
 
     def health(self) -> dict[str, Any]:
-        """Charge of the battery, as the camera tells it, and the free room on its card in kB."""
+        """Charge of the battery, as the camera tells it, the free room on its card in kB, and the
+        modes that it could have been switched to meanwhile."""
         try:
             stores = self._owned().get_storageinfo(self._context)
         except gp.GPhoto2Error as error:
@@ -176,6 +178,7 @@ class CameraOwner:
         return {
             "battery": self._read("batterylevel"),
             "free_kb": max((store.freekbytes for store in stores), default=None),
+            "modes": {name: text for name in MODE_WIDGETS if (text := self._read(name))},
         }
 
     def drain(self, wait_s: float) -> dict[str, Any]:

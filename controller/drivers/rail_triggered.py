@@ -96,6 +96,7 @@ class RailTriggeredCamera:
         self._wanted: dict[str, str] = {}
         self._known: set[str] = set()
         self._exposures = 0
+        self._flash_ready_s = 0.0
         self._freshness = Freshness()
 
     def use_shutter(self, axis: object) -> None:
@@ -151,6 +152,7 @@ class RailTriggeredCamera:
     def expose(self, stem: Path) -> Exposure:
         """Press the cable; returns when the exposure is over."""
         shutter = self._pressed_by()
+        self._clock.sleep(max(0.0, self._flash_ready_s - self._clock.now()))
         self._known |= {path.name for path in self._arrived()}
         contacts = shutter.shots().contacts
         exposure_s = self._exposure_s()
@@ -167,7 +169,9 @@ class RailTriggeredCamera:
                 "the cable was pressed and the hot shoe did not close: nothing was exposed; check "
                 "that the camera is awake, in manual focus, and its cable plugged in"
             )
-        return Exposure(stem, self._exposures, started_s, self._clock.now())
+        ended_s = self._clock.now()
+        self._flash_ready_s = ended_s + self._options.flash_recycle_s
+        return Exposure(stem, self._exposures, started_s, ended_s)
 
     def collect(self, exposure: Exposure) -> Frame:
         """Wait for the files of the last press; see :class:`controller.interfaces.Camera`."""

@@ -175,6 +175,12 @@ class Body:
         True for a lens or bellows whose aperture the body can neither read nor set.
     autofocus
         True when the body insists on focusing by itself, which it cannot so near.
+    manual_exposure, auto_iso
+        Whether its dial stands at M (at A otherwise), and whether it sets its ISO by itself.
+    mirror_delay
+        Whether the shutter waits until the mirror is still (a Nikon's exposure delay mode).
+    auto_power_off_s
+        After so long it switches itself off; 0 for never.
     """
 
     world: World
@@ -184,6 +190,10 @@ class Body:
     card_bytes: int = 32_000_000_000
     manual_aperture: bool = False
     autofocus: bool = False
+    manual_exposure: bool = True
+    auto_iso: bool = False
+    mirror_delay: bool = False
+    auto_power_off_s: int = 0
     serial: str = "6001234"
 
     maker = ""

@@ -53,6 +53,7 @@ _NAMES = {
     _ISO: "iso",
     _WHITE_BALANCE: "white_balance",
 }
+_AUTO_POWER_OFF, _APERTURE_PRIORITY = 0xD114, 2
 _MANUAL_MODE, _MANUAL_FOCUS, _SINGLE_AUTOFOCUS = 3, 3, 0
 _BATTERY_STEPS = ((88, 2), (63, 4), (38, 1), (13, 5), (0, 0))
 """Full, three quarters, half, a quarter, low; each from so many per cent up."""
@@ -187,7 +188,8 @@ class CanonResponder(Responder):
         body = self.canon
         numbers = {code: body.settings[name].value for code, name in _NAMES.items()}
         numbers |= {
-            _MODE: _MANUAL_MODE,
+            _MODE: _MANUAL_MODE if body.manual_exposure else _APERTURE_PRIORITY,
+            _AUTO_POWER_OFF: body.auto_power_off_s,
             _FOCUS_MODE: _SINGLE_AUTOFOCUS if body.autofocus else _MANUAL_FOCUS,
             _BATTERY: self._battery(),
             _MODEL_ID: 0x80000350,

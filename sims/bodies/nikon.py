@@ -57,6 +57,7 @@ _ADDED_IN_MEMORY, _COMPLETE_IN_MEMORY = 0xC101, 0xC102
 _PREVIEW_HEADER_BYTES = 384
 _TOWARDS_NEAR = 1
 _TO_MEMORY = 1
+_MANUAL, _APERTURE_PRIORITY = 1, 3
 _MANUAL_FOCUS, _SINGLE_AUTOFOCUS = 1, 0x8010
 
 
@@ -186,10 +187,15 @@ class NikonResponder(Responder):
                 [_tenth_ms(shutter) for shutter in shutters],
             ),
             0x500E: Property(
-                UINT16, lambda: 1, lambda _mode: None, choices=[1]
-            ),  # exposure program: manual
+                UINT16,
+                lambda: _MANUAL if body.manual_exposure else _APERTURE_PRIORITY,
+                self._set_program,
+                [_MANUAL, _APERTURE_PRIORITY],
+            ),
             0x500F: self._setting("iso", UINT16),
             0x5011: Property(TEXT, lambda: f"{CLOCK_ZERO:%Y%m%dT%H%M%S}"),
+            0xD054: Property(UINT8, lambda: int(body.auto_iso), limits=(0, 1, 1)),
+            0xD06A: Property(UINT8, lambda: int(body.mirror_delay), limits=(0, 1, 1)),
             0xD100: self._setting("shutter", UINT32),
             0xD10B: Property(
                 UINT8, lambda: self._recording_media, self._set_recording_media, [0, 1]
@@ -202,6 +208,9 @@ class NikonResponder(Responder):
         setting = self.nikon.settings[name]
         write: Callable[[int], None] = lambda value: self.nikon.set(name, value)  # noqa: E731
         return Property(kind, lambda: setting.value, write, list(setting.choices.values()))
+
+    def _set_program(self, value: int) -> None:
+        self.nikon.manual_exposure = value == _MANUAL
 
     def _set_tenth_ms(self, value: int) -> None:
         shutters = self.nikon.settings["shutter"].choices.values()

@@ -69,6 +69,9 @@ def main() -> None:
                 body.faults.add(Fault(action=action, reason=reason, **request))
             case "battery" if body is not None:
                 body.battery_percent = request["percent"]
+            case "set_body" if body is not None:
+                for name, value in request.items():
+                    setattr(body, name, value)
             case "clear_faults" if body is not None:
                 body.faults.clear()
             case "facts" if body is not None:

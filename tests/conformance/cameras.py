@@ -65,6 +65,8 @@ class CameraWorld:
         ``glass_steps``, ``live_view``.
     set_battery
         Sets the charge of the body's battery, per cent.
+    set_body
+        Sets attributes of the body, as a hand at its dials does.
     """
 
     make: Callable[[], Any]
@@ -74,6 +76,7 @@ class CameraWorld:
     stop_soon: Callable[[], None]
     facts: Callable[[], dict[str, Any]]
     set_battery: Callable[[int], None]
+    set_body: Callable[..., object]
 
 
 class BodyProcess:
@@ -116,6 +119,7 @@ def in_process(**body: Any) -> Iterator[CameraWorld]:
         stop_soon=lambda: clock.attach(stop_at(clock, clock.now() + 1.0)),
         facts=lambda: facts(camera_body),
         set_battery=lambda percent: setattr(camera_body, "battery_percent", percent),
+        set_body=lambda **given: vars(camera_body).update(given),
     )
 
 
@@ -154,6 +158,7 @@ def over_ptpip(
         stop_soon=lambda: threading.Timer(1.0 / time_scale, clock.request_stop, ["Ctrl-C"]).start(),
         facts=lambda: process.ask(do="facts"),
         set_battery=set_battery,
+        set_body=lambda **given: process.ask(do="set_body", **given),
     )
     process.ask(do="unmake")
 

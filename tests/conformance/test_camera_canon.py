@@ -10,7 +10,6 @@ import pytest
 
 from controller.drivers.gphoto import GphotoCamera
 from controller.errors import (
-    AutofocusFailed,
     BatteryExhausted,
     CameraBusy,
     CameraSettingRefused,
@@ -136,9 +135,8 @@ def test_a_camera_that_wants_to_focus_is_called_so(
 ) -> None:
     with over_ptpip(body_process, maker="canon", autofocus=True) as world:
         camera = world.make()
-        camera.open()
-        with pytest.raises(AutofocusFailed):
-            camera.expose(tmp_path / "0001")
+        with pytest.raises(CameraSettingRefused, match="focus mode is 'One Shot'"):
+            camera.open()
         camera.close()
 
 
