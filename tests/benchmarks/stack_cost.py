@@ -1,0 +1,58 @@
+"""What one stack of a batch costs a worker: ``python -m tests.benchmarks.stack_cost``.
+
+Two stacks of 24 megapixel frames, one short, one longer, through the code that every worker runs
+(hashing, reading, aligning, blending, writing, recording). The difference is what a frame costs,
+the rest what a stack costs whatever its length. Processor seconds, of all threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+
+from controller.batch.job import Settings, find_jobs
+from controller.batch.work import make_stack
+from tests.made_stack import make_stack as make_frames
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.stack_cost", description=__doc__
+    )
+    parser.add_argument("--short", type=int, default=3)
+    parser.add_argument("--long", type=int, default=8)
+    parser.add_argument("--width", type=int, default=6000)
+    arguments = parser.parse_args()
+    size = (arguments.width, arguments.width * 2 // 3)
+    with tempfile.TemporaryDirectory(prefix="macrorail-cost-") as folder:
+        work = Path(folder)
+        small = make_frames(arguments.long, arguments.width // 4, arguments.width // 6)
+        for name, count in (("short", arguments.short), ("long", arguments.long)):
+            (work / name).mkdir()
+            for k, frame in enumerate(small.frames[:count]):
+                large = cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC)
+                cv2.imwrite(str(work / name / f"{k}.jpg"), large, [cv2.IMWRITE_JPEG_QUALITY, 95])
+        used = {}
+        for name in ("short", "long"):
+            (job,) = find_jobs([work / name], work / "out", Settings())
+            if name == "short":
+                make_stack(job)  # compiles what is not compiled yet
+            began_s = time.process_time()
+            record = make_stack(job)
+            used[name] = time.process_time() - began_s
+        per_frame = (used["long"] - used["short"]) / (arguments.long - arguments.short)
+        fixed = used["short"] - arguments.short * per_frame
+        result = sum(one["size_bytes"] for one in record["outputs"].values())
+    print(
+        f"frames of {size[0]} x {size[1]}: {fixed:.1f} CPU s a stack and {per_frame:.2f} CPU s a "
+        f"frame; results {result / 1e6:.0f} MB; peak {record['peak_rss_mb']:.0f} MB"
+    )
+
+
+if __name__ == "__main__":
+    main()
