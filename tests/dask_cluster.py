@@ -1,9 +1,9 @@
-"""A dask cluster on loopback for tests: ``python -m tests.dask_cluster PORT SCRATCH``.
+"""A dask cluster on loopback for tests: ``python -m tests.dask_cluster PORT SCRATCH [WORKERS]``.
 
-A LocalCluster of two worker processes over TCP. Prints ``ready ADDRESS``; on the line
-``kill-busy`` it kills a worker in the middle of a stack and prints ``killed PID``; on ``freeze`` it
-stops all workers, waits until there is work for them and prints ``frozen PID PID``. Ends with its
-input.
+A LocalCluster of two worker processes, or as many as said, over TCP. Prints ``ready ADDRESS``; on
+the line ``kill-busy`` it kills a worker in the middle of a stack and prints ``killed PID``; on
+``freeze`` it stops all workers, waits until there is work for them and prints ``frozen PID PID``.
+Ends with its input.
 """
 
 from __future__ import annotations
@@ -58,9 +58,10 @@ def at_work(cluster: LocalCluster) -> set[str]:
 def main() -> None:
     """Serve until the input ends."""
     port, scratch = int(sys.argv[1]), sys.argv[2]
+    workers = int(sys.argv[3]) if len(sys.argv) > 3 else 2
     dask.config.set({"temporary-directory": scratch})
     with LocalCluster(
-        n_workers=2,
+        n_workers=workers,
         threads_per_worker=1,
         processes=True,
         host="127.0.0.1",
@@ -70,7 +71,7 @@ def main() -> None:
         worker_dashboard_address=None,
         memory_limit="2GiB",
     ) as cluster:
-        cluster.wait_for_workers(2)
+        cluster.wait_for_workers(workers)
         print("ready", cluster.scheduler_address, flush=True)
         for line in sys.stdin:
             if line.strip() == "kill-busy":

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _ADDRESS = re.compile(r"(tcp|tls|ws|wss)://\S+:\d+")
 _POLL_S = 0.1
+#: How often the scheduler is asked for its workers: each question costs it processor time.
+_ASK_EVERY_S = 2.0
 _CONNECT_S = 10.0
 #: Stacks handed over for each thread of the cluster: one to work at, one to go on with. More
 #: would only fill the scheduler's memory.
@@ -194,10 +196,13 @@ def _go_on(client: Client, work: _Work, patience_s: float) -> None:
     """
     work.take_back()
     warned = False
+    asked_s = -_ASK_EVERY_S
+    workers: dict[str, int] = {}
     try:
         while work.left:
             work.check()
-            workers = client.nthreads()
+            if time.monotonic() - asked_s >= (_ASK_EVERY_S if workers else _POLL_S):
+                workers, asked_s = client.nthreads(), time.monotonic()
             threads = sum(workers.values())
             if threads > len(workers) and not warned:
                 warned = True

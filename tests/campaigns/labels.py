@@ -32,7 +32,7 @@ from controller.identity.settings import IdentitySection
 KINDS = ("DataMatrix", "QRCode")
 MODULES_PX = (2.0, 3.0, 4.0, 6.0, 10.0)
 ANGLES_DEG = (0, 10, 30, 45, 90)
-BLURS = (0.0, 0.3, 0.5, 0.7, 0.9)
+BLURS = (0.0, 0.3, 0.4, 0.5, 0.7)
 NOISES = (0, 10, 25, 50)
 
 _WIDTH, _HEIGHT = 640, 480

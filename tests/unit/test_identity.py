@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from controller.identity.names import safe_name
 from controller.identity.registrar import Ask, Registrar
 from controller.identity.settings import IdentitySection
 from controller.protocol import Protocol
+from tests.campaigns import labels
 
 LIST = """catalogNumber;position;scientificName;notes
 NHMUK010;A1;Chrysolina fastuosa;old drawer
@@ -223,6 +225,19 @@ def test_a_code_that_the_list_does_not_know_is_no_id(folder: Path) -> None:
     one = registrar(folder, **{"from": "frame", "list": "list.csv"})
     with pytest.raises(IdentityError, match="is not in"):
         one.identify("A1", look=showing(folder, code))
+
+
+@pytest.mark.parametrize("kind", labels.KINDS)
+def test_labels_photographed_badly_are_read_and_none_is_taken_for_another(
+    tmp_path: Path, kind: str
+) -> None:
+    counts: Counter[str] = Counter()
+    deciders = labels.Deciders(tmp_path, labels.known_ids(50))
+    for number in range(6):
+        shot = labels.Shot(kind, angle_deg=15.0 * number, blur=0.3, noise=20)
+        labels.try_label(shot, number, deciders, counts)
+    assert counts["read"] == 6
+    assert (counts["right"], counts["wrong"]) == (6, 0)
 
 
 BODY = "range: {near: 1 mm, far: 2 mm}\nsettle: 0 s\nexposure: {shutter: 1/60 s}\n"
