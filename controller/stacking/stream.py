@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from controller.errors import DeviceTimeout, StackError, WorkerCrashed
+from controller.errors import AlignError, DeviceTimeout, StackError, WorkerCrashed
 from controller.workers import Worker
 
 #: For one frame, or for writing the results: far more than either takes at 100 megapixels.
@@ -74,7 +74,8 @@ class RunStream:
         return told
 
     def finish(self, check: Callable[[], None]) -> dict[str, Any]:
-        """See ``FrameStream``; stacks everything once more if the process has died meanwhile.
+        """See ``FrameStream``; stacks everything once more if the process has died meanwhile, or
+        a frame could not be read, whose folder may have been away for a while.
 
         Raises
         ------
@@ -82,18 +83,26 @@ class RunStream:
             No frame fits, or the process has died a second time.
         """
         try:
-            return self._finish(check)
+            fused = self._finish(check)
+            if not self._unread:
+                return fused
+            first = "a frame could not be read"
         except _DEATHS as death:
-            self._worker.close()
-            self._begin()
-            self._waiting.extend(self._frames)
-            try:
-                return self._finish(check)
-            except _DEATHS as again:
-                raise StackError(
-                    f"align/blend died twice ({death}; {again}). All frames are on disk: see "
-                    f"{self._folder / 'stacker.log'}, then 'macrorail stack {self._folder}'"
-                ) from again
+            first = str(death)
+        except StackError as error:
+            if not self._unread:
+                raise
+            first = str(error)
+        self._worker.close()
+        self._begin()
+        self._waiting.extend(self._frames)
+        try:
+            return self._finish(check)
+        except _DEATHS as again:
+            raise StackError(
+                f"align/blend died twice ({first}; {again}). All frames are on disk: see "
+                f"{self._folder / 'stacker.log'}, then 'macrorail stack {self._folder}'"
+            ) from again
 
     def close(self) -> None:
         """End the process. Safe to call twice."""
@@ -108,6 +117,7 @@ class RunStream:
         self._under_way: deque[tuple[int, _Counted]] = deque()
         self._untold: list[dict[str, Any]] = []
         self._left_out: list[int] = []
+        self._unread = False
 
     def _hand_over(self) -> None:
         while self._alive and self._waiting and len(self._under_way) < _UNDER_WAY:
@@ -129,6 +139,7 @@ class RunStream:
             # Left out and said so: a frame that does not fit is never blended in silence.
             report = {"number": counted.number, "error": str(error)}
             self._left_out.append(counted.number)
+            self._unread |= not isinstance(error, AlignError)
         self._under_way.popleft()
         self._untold.append(report)
 

@@ -97,6 +97,23 @@ def test_killed_in_the_middle_it_is_built_again_to_the_same_pixels(
     assert np.array_equal(fused_in(tmp_path), offline)
 
 
+def test_a_frame_that_was_away_for_a_while_is_in_the_picture(
+    stream: RunStream, frames: list[Path], offline: np.ndarray, tmp_path: Path
+) -> None:
+    away = frames[2].rename(tmp_path / "away")
+    hand_over(stream, frames[:4])
+    told: list[dict[str, object]] = []
+    while len(told) < 4:
+        told += stream.reports()
+        time.sleep(0.02)
+    assert "error" in told[2]
+    away.rename(frames[2])
+    for number, path in enumerate(frames[4:], 5):
+        stream.add(number, path, number * _STEP_UM)
+    assert stream.finish(never)["left_out"] == []
+    assert np.array_equal(fused_in(tmp_path), offline)
+
+
 def test_a_frame_taken_back_leaves_no_trace(
     stream: RunStream, frames: list[Path], offline: np.ndarray, tmp_path: Path
 ) -> None:
