@@ -28,10 +28,10 @@ _RIG = """
 camera:
   driver: controller.drivers.gphoto:GphotoCamera
   port: bench
-  image_width: 96
-  image_height: 64
-  pixel_pitch: 56 um
-  frame_size: 8 kB
+  image_width: 144
+  image_height: 96
+  pixel_pitch: 37.5 um
+  frame_size: 12 kB
   download: 0.6 s
 axis:
   driver: controller.drivers.rail:SerialRail
@@ -65,6 +65,7 @@ campaign:
   stage_positions: {csv: tray.csv}
   views: [{name: dorsal, turn: 90 deg}]
   settle: 0.5 s
+  come_back: COME_BACK
 stack:
   step: 60 um
   settle: 0.4 s
@@ -114,11 +115,19 @@ class Tally:
 
 
 def campaign(
-    folder: Path, count: int, seed: int, kills: int, slices: int = 5, time_scale: float = 60
+    folder: Path,
+    count: int,
+    seed: int,
+    kills: int,
+    slices: int = 5,
+    time_scale: float = 60,
+    come_back: int = 1,
 ) -> Tally:
     """Shoot a tray in ``folder``, killing the controller so often, and look at what it left."""
     rng = random.Random(seed)
     tally = Tally(faults=_write(folder, count, rng, slices, time_scale, seed))
+    text = _CAMPAIGN.replace("COME_BACK", str(come_back))
+    (folder / "campaign.yaml").write_text(text)
     for number in range(kills):
         after = round((number + 1) * count / (kills + 1))
         tally.kills += _killed(folder, after, rng.uniform(0.2, 2.5))
@@ -170,7 +179,6 @@ def _write(
         time_scale=time_scale, diary=folder / "diary", seed=seed, lying="\n".join(lying)
     )
     (folder / "rig.yaml").write_text(rig)
-    (folder / "campaign.yaml").write_text(_CAMPAIGN)
     (folder / "tray.csv").write_text("\n".join(rows) + "\n")
     return {_id(number): kind for number, kind in kind_of.items()}
 

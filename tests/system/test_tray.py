@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 
 from controller.cli import main
 from controller.journal import read_journal
@@ -40,8 +41,9 @@ _LIST = "id,label,scientificName\nnhm-7,0007,Carabus granulatus\nnhm-8,0008,Cara
 _PATIENCE_S = 240.0
 
 
+@pytest.mark.timeout(900)
 def test_a_tray_of_six_is_shot_through_a_kill_and_a_fault(tmp_path: Path, capsys: Any) -> None:
-    tally = campaign(tmp_path, count=6, seed=1, kills=1, slices=4)
+    tally = campaign(tmp_path, count=6, seed=1, kills=1, slices=4, come_back=0)
     assert tally.wrong == []
     assert tally.kills == 1
     assert tally.totals == {"stacks": 6, "done": 5, "quarantined": 1, "left": 0}
