@@ -154,13 +154,20 @@ def _check_picture(record: Record) -> Check:
     fused = record.happened("fused")
     if not fused:
         return Check("picture", ("the journal knows of no fused picture",), "")
-    path = record.folder / fused[-1].fields["path"]
-    if not path.is_file():
-        return Check("picture", (f"{path.name} is missing",), "")
-    if hash_file(path) != fused[-1].fields["sha256"]:
-        return Check("picture", (f"{path.name} is not the picture that this run fused",), "")
+    fields = fused[-1].fields
+    troubles = []
+    for name, sha256 in {fields["path"]: fields["sha256"], **fields.get("files", {})}.items():
+        path = record.folder / name
+        if not path.is_file():
+            troubles.append(f"{name} is missing")
+        elif hash_file(path) != sha256:
+            troubles.append(f"{name} is not the picture that this run fused")
     count = len(record.manifest["fusion_order"])
-    return Check("picture", (), f"{path.name} is the one that was fused from {count} frames")
+    return Check(
+        "picture",
+        tuple(troubles),
+        f"{fields['path']} is the one that was fused from {count} frames",
+    )
 
 
 def _check_exports(record: Record, folder: Path) -> Check:

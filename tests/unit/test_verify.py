@@ -82,6 +82,8 @@ def _replace_the_picture(folder: Path) -> None:
         (_edit_the_manifest_with_the_frame, {"manifest", "frames"}, "another 'sha256' of slice 1"),
         (_replace_the_picture, {"picture"}, "not the picture that this run fused"),
         (lambda f: (f / "fused.tif").unlink(), {"picture"}, "fused.tif is missing"),
+        (lambda f: _flip_a_bit(f / "fused.jpg"), {"picture"}, "fused.jpg is not the picture"),
+        (lambda f: _flip_a_bit(f / "depth.tif"), {"picture"}, "depth.tif is not the picture"),
         (
             lambda f: _flip_a_bit(next((f / "exports").glob("*.jpg"))),
             {"exports"},
