@@ -91,8 +91,8 @@ def main() -> None:
         f"{found.slices} slices in {time.monotonic() - began_s:.0f} s; memory "
         f"{found.memory_mb[0]:.1f} MB at first, {found.memory_mb[middle]:.1f} MB half way, "
         f"{found.memory_mb[-1]:.1f} MB at last; descriptors {min(found.descriptors)} to "
-        f"{max(found.descriptors)}; journal {size_mb:.1f} MB read in {found.replay_s:.2f} s of processor time "
-        f"({found.replay_s + found.resume_s:.2f} s with every frame's hash)"
+        f"{max(found.descriptors)}; journal {size_mb:.1f} MB read in {found.replay_s:.2f} s of "
+        f"processor time ({found.replay_s + found.resume_s:.2f} s with every frame's hash)"
     )
     print("\n".join(found.wrong))
     sys.exit(bool(found.wrong))
