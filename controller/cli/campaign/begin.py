@@ -98,7 +98,9 @@ def _carry_out(
     with (
         connect(rig, log_folder=folder) as instrument,
         closing(Service()) as service,
-        closing(Journal(folder / JOURNAL, instrument.clock.now, resume=bool(entries))) as journal,
+        closing(
+            Journal(folder / JOURNAL, instrument.clock.now, (folder / JOURNAL).exists())
+        ) as journal,
         _news(folder, rig, journal),
         stopped_by_signals(instrument.clock),
     ):
