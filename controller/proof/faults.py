@@ -35,7 +35,7 @@ SHIFT_SHARE = 1 / 500
 """Of the frame's width, and never less than three pixels: more than the picture drifts from
 slice to slice as its scale changes."""
 
-STILL = 0.25
+STILL = 0.12
 """How much of the usual change from slice to slice must be there for the axis to have moved."""
 
 _LEAST_SHIFT_PX = 3.0
@@ -128,7 +128,9 @@ def frozen_fault(frame: Measurement, reference: Measurement) -> Fault | None:
     return Fault("frozen", "pixel for pixel an earlier frame; a new exposure has noise of its own")
 
 
-def blur_fault(frame: Measurement, neighbours: Sequence[Measurement]) -> Fault | None:
+def blur_fault(
+    frame: Measurement, neighbours: Sequence[Measurement], unjudged: Measurement | None = None
+) -> Fault | None:
     """Smeared along one direction, or less sharp than both neighbours in too many tiles.
 
     Parameters
@@ -136,11 +138,14 @@ def blur_fault(frame: Measurement, neighbours: Sequence[Measurement]) -> Fault |
     neighbours
         The nearest good frames before and behind along z; with fewer than two nothing is said,
         because texture that comes into focus has a direction of its own.
+    unjudged
+        The one of the neighbours that may itself be at fault: a good frame beside a smeared one
+        looks smeared across. The blame goes to the one that is smeared more.
     """
     if len(neighbours) < 2:
         return None
     direction, loss = smear(frame, neighbours)
-    if loss > SMEAR:
+    if loss > SMEAR and not _blames_other(frame, neighbours, unjudged, loss):
         return Fault(
             "blur",
             f"smeared at {np.degrees(direction):.0f} degrees: detail along it lost "
@@ -168,6 +173,18 @@ def smear(frame: Measurement, neighbours: Sequence[Measurement]) -> tuple[float,
         if min(losses) > SMEAR_FROM_EACH * max(losses) and np.mean(losses) > strength:
             worst, strength = float(angle), float(np.mean(losses))
     return worst, strength
+
+
+def _blames_other(
+    frame: Measurement,
+    neighbours: Sequence[Measurement],
+    unjudged: Measurement | None,
+    loss: float,
+) -> bool:
+    if unjudged is None:
+        return False
+    trusted = [other for other in neighbours if other is not unjudged]
+    return smear(unjudged, [frame, *trusted])[1] > loss
 
 
 def dip(frame: Measurement, neighbours: Sequence[Measurement]) -> float:

@@ -134,14 +134,20 @@ class Judge:
         return [verdict]
 
     def _blurred(self, look: Look, following: Look | None) -> Fault | None:
-        others = [other for other in self.accepted.values() if other.slice != look.slice]
+        # A frame with a fault is no measure; after a missed move it is not even where it says.
+        others = [
+            other
+            for other in self.accepted.values()
+            if other.slice != look.slice and not other.faults
+        ]
         others += [following] if following is not None else []
         before = [other for other in others if other.position_um < look.position_um]
         behind = [other for other in others if other.position_um > look.position_um]
         near = max(before, key=lambda other: other.position_um, default=None)
         far = min(behind, key=lambda other: other.position_um, default=None)
         neighbours = [other.seen for other in (near, far) if other is not None]
-        return blur_fault(look.seen, neighbours)
+        unjudged = next((other.seen for other in (near, far) if other and other is following), None)
+        return blur_fault(look.seen, neighbours, unjudged)
 
     def _unmoved(self, look: Look, following: Look | None) -> Fault | None:
         """Compare what the move to this frame changed with what other moves changed."""
