@@ -7,19 +7,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from PIL import Image, UnidentifiedImageError
+import tifffile
+from PIL import Image
 
 from controller.batch.frames import Source, find_frames, fusion_order
 from controller.errors import ConfigError, StackError
 from controller.journal import JOURNAL
 from controller.record import read_record
-from controller.stacking.images import is_picture
-from controller.stacking.register import Motion
+from controller.stacking.images import JPEG_SUFFIXES, TIFF_SUFFIXES, is_picture
+from controller.stacking.memory import bytes_needed
+from controller.stacking.raw import RAW_SUFFIXES
 
-#: Memory of a process that stacks, measured with frames of 0.24 to 24 megapixels: this much and
-#: this much per pixel are never reached.
-_BASE_BYTES = 500e6
-_BYTES_PER_PIXEL = 75
+#: What a process takes for batches beyond what stacking takes.
+_PROGRAM_BYTES = 300e6
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,13 @@ class Settings:
     quality
         ``fast`` or ``best``.
     motion
-        What may differ between frames besides their focus.
+        What may differ between frames besides their focus; ``None``: a similarity, and a run's
+        frames lie as the run has laid them.
     """
 
     reference: str = "first"
     quality: Literal["fast", "best"] = "best"
-    motion: str = Motion.SIMILARITY.value
+    motion: str | None = None
 
 
 @dataclass(frozen=True)
@@ -120,13 +121,29 @@ class StackJob:
         StackError
             The first frame is no picture.
         """
-        first = self.frames[0].path
-        try:
-            with Image.open(first) as picture:
-                width, height = picture.size
-        except (OSError, UnidentifiedImageError) as error:
-            raise StackError(f"{first} cannot be read: {error}") from error
-        return _BASE_BYTES + _BYTES_PER_PIXEL * width * height
+        width, height, bits = _size(self.frames[0].path)
+        return _PROGRAM_BYTES + bytes_needed(width, height, bits, self.settings.quality)
+
+
+def _size(path: Path) -> tuple[int, int, int]:
+    """Width, height and bits of a picture, from its head."""
+    try:
+        if path.suffix.lower() in TIFF_SUFFIXES:
+            with tifffile.TiffFile(path) as file:
+                page = file.pages.first
+                return page.shape[1], page.shape[0], page.bitspersample
+        if path.suffix.lower() in RAW_SUFFIXES:
+            import rawpy  # an extra of its own: most cameras also give JPEG
+
+            with rawpy.imread(str(path)) as raw:
+                return raw.sizes.width, raw.sizes.height, 16
+        with Image.open(path) as picture:
+            return *picture.size, 8 if path.suffix.lower() in JPEG_SUFFIXES else 16
+    except ImportError as error:
+        raise StackError(f"{path} needs rawpy: pip install 'macrorail[raw]'") from error
+    # What rawpy raises is its own class, derived from Exception alone.
+    except Exception as error:
+        raise StackError(f"{path} cannot be read: {error}") from error
 
 
 def find_jobs(folders: Iterable[Path], out: Path, settings: Settings) -> list[StackJob]:
@@ -148,7 +165,9 @@ def find_jobs(folders: Iterable[Path], out: Path, settings: Settings) -> list[St
             raise ConfigError(f"{folder} is not a folder")
         here = _stack_folders(folder, out.absolute())
         if not here:
-            raise ConfigError(f"{folder} holds neither runs nor photographs (JPEG, PNG or TIFF)")
+            raise ConfigError(
+                f"{folder} holds neither runs nor photographs (JPEG, PNG, TIFF or raw)"
+            )
         found += here
     unique = list(dict.fromkeys(path.absolute() for path in found))
     names = _names(unique)

@@ -13,14 +13,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
-from PIL.TiffImagePlugin import IFDRational
+import tifffile
+from PIL import Image
+
+from controller.stacking.images import TIFF_SUFFIXES
+from controller.stacking.raw import RAW_SUFFIXES
 
 _EXIF_IFD = 0x8769
 _FOCUS_XMP = "{http://ns.adobe.com/exif/1.0/aux/}ApproximateFocusDistance"
 #: What exiftool calls the distance, by make; read in this order.
 _FOCUS_NAMES = ("FocusDistance", "FocusDistance2", "FocusDistanceUpper", "ApproximateFocusDistance")
 _PATIENCE_S = 120
+#: What tifffile calls the tags that are read here.
+_NAMES = {
+    0x829D: "FNumber",
+    0x9003: "DateTimeOriginal",
+    0x9004: "DateTimeDigitized",
+    0x9206: "SubjectDistance",
+    0x9290: "SubsecTime",
+    0x9291: "SubsecTimeOriginal",
+    0x920A: "FocalLength",
+    0xA431: "BodySerialNumber",
+    0xA434: "LensModel",
+}
 
 
 @dataclass(frozen=True)
@@ -66,38 +81,67 @@ def read_photos(paths: Iterable[Path]) -> list[Photo]:
 
 def _read(path: Path) -> Photo | None:
     try:
-        with Image.open(path) as picture:
-            exif = picture.getexif()
-            details = exif.get_ifd(_EXIF_IFD)
-            size = f"{picture.size[0]}x{picture.size[1]}"
-            xmp = picture.info.get("xmp", b"")
-            if not xmp and 0x02BC in exif:
-                xmp = exif[0x02BC]
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError):
+        tags, size, xmp = _tags_of_tiff(path) if _is_tiff(path) else _tags(path)
+    except (OSError, SyntaxError, ValueError, KeyError, tifffile.TiffFileError):
         return None
-    names = (exif.get(0x010F), exif.get(0x0110), details.get(0xA431), details.get(0xA434))
-    optics = (details.get(0x920A), details.get(0x829D))  # FocalLength, FNumber
+    # Make, Model, BodySerialNumber, LensModel; FocalLength, FNumber
+    names = (tags.get(0x010F), tags.get(0x0110), tags.get(0xA431), tags.get(0xA434))
+    optics = (_number(tags.get(0x920A)), _number(tags.get(0x829D)))
     kind = (
         path.suffix.lower(),
         size,
         *(str(name or "").strip("\0 ") for name in names),
-        *("" if value is None else f"{float(value):g}" for value in optics),
+        *("" if value is None else f"{value:g}" for value in optics),
     )
     stem = re.fullmatch(r"(.*?)(\d+)", path.stem)
     series, number = (stem[1], int(stem[2])) if stem else (path.stem, -1)
-    focus_m = _distance(details.get(0x9206))
+    focus_m = _distance(tags.get(0x9206))
     if focus_m is None:
         focus_m = _focus_in_xmp(xmp)
-    return Photo(path, kind, _taken(exif, details), _vergence(focus_m), series, number)
+    return Photo(path, kind, _taken(tags), _vergence(focus_m), series, number)
 
 
-def _taken(exif: Image.Exif, details: dict[int, Any]) -> float | None:
-    text = details.get(0x9003) or details.get(0x9004) or exif.get(0x0132)
+def _is_tiff(path: Path) -> bool:
+    """TIFF, and the many raw files that are built like one."""
+    return path.suffix.lower() in TIFF_SUFFIXES | RAW_SUFFIXES
+
+
+def _tags(path: Path) -> tuple[dict[int, Any], str, bytes | str]:
+    """EXIF tags, size and XMP of a JPEG or PNG."""
+    with Image.open(path) as picture:
+        exif = picture.getexif()
+        tags = {**dict(exif), **exif.get_ifd(_EXIF_IFD)}
+        return tags, f"{picture.size[0]}x{picture.size[1]}", picture.info.get("xmp", b"")
+
+
+def _tags_of_tiff(path: Path) -> tuple[dict[int, Any], str, bytes | str]:
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        tags = {tag.code: tag.value for tag in page.tags.values()}
+        # tifffile gives the tags of the Exif IFD by their names.
+        details = tags.get(_EXIF_IFD)
+        if isinstance(details, dict):
+            tags |= {code: details[name] for code, name in _NAMES.items() if name in details}
+        return tags, f"{page.shape[1]}x{page.shape[0]}", tags.get(0x02BC, b"")
+
+
+def _number(value: Any) -> float | None:
+    """A rational as Pillow or tifffile gives it."""
+    if isinstance(value, tuple) and len(value) == 2:
+        return value[0] / value[1] if value[1] else None
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _taken(tags: dict[int, Any]) -> float | None:
+    text = tags.get(0x9003) or tags.get(0x9004) or tags.get(0x0132)
     try:
         when = datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S")
     except ValueError:
         return None
-    digits = re.match(r"\d+", str(details.get(0x9291) or details.get(0x9290) or ""))
+    digits = re.match(r"\d+", str(tags.get(0x9291) or tags.get(0x9290) or ""))
     parts = float(f"0.{digits[0]}") if digits else 0.0
     # The zone does not matter: only the time between photographs does.
     return when.replace(tzinfo=UTC).timestamp() + parts
@@ -105,12 +149,11 @@ def _taken(exif: Image.Exif, details: dict[int, Any]) -> float | None:
 
 def _distance(value: Any) -> float | None:
     """SubjectDistance in metres; 0 stands for unknown, 2**32 - 1 / 1 for infinity."""
-    if value is None:
-        return None
-    if isinstance(value, IFDRational) and value.numerator == 0xFFFFFFFF:
+    top = value[0] if isinstance(value, tuple) else getattr(value, "numerator", None)
+    if top == 0xFFFFFFFF:
         return float("inf")
-    metres = float(value)
-    return metres if metres > 0 else None
+    metres = _number(value)
+    return metres if metres is not None and metres > 0 else None
 
 
 def _focus_in_xmp(packet: bytes | str) -> float | None:

@@ -14,6 +14,7 @@ from controller.batch.job import Settings, StackJob
 from controller.batch.photo import Photo, read_photos
 from controller.errors import ConfigError
 from controller.stacking.images import is_picture
+from controller.stacking.raw import RAW_SUFFIXES
 
 _Stamp = tuple[int, int]
 
@@ -105,7 +106,12 @@ class Folder:
         if not self.folder.is_dir():
             raise ConfigError(f"{self.folder} is not a folder")
         there = {}
-        for path in _pictures(self.folder, self.out.absolute()):
+        pictures = list(_pictures(self.folder, self.out.absolute()))
+        # Many cameras write both; the pictures they made are the quicker ones to read.
+        made = {p.with_suffix("") for p in pictures if p.suffix.lower() not in RAW_SUFFIXES}
+        for path in pictures:
+            if path.suffix.lower() in RAW_SUFFIXES and path.with_suffix("") in made:
+                continue
             try:
                 status = path.stat()
             except OSError:  # gone between two looks

@@ -18,12 +18,13 @@ from uuid import uuid4
 import cv2
 import numpy as np
 
-from controller.batch.frames import read_ahead
+from controller.batch.frames import read_ahead, run_alignment
 from controller.batch.job import StackJob
 from controller.errors import StackError
-from controller.journal import write_whole
+from controller.journal import JOURNAL, write_whole
 from controller.record import hash_file
-from controller.stacking.images import write_depth, write_picture
+from controller.stacking.alignment import Alignment
+from controller.stacking.images import colour_profile, write_depth, write_picture
 from controller.stacking.register import Motion
 from controller.stacking.stacker import Fused, Stacker
 from controller.stacking.stream_worker import peak_rss_mb
@@ -46,7 +47,9 @@ def make_stack(job: StackJob) -> dict[str, Any]:
     """
     began_s = time.monotonic()
     inputs = [_input(one.path) for one in job.frames]
-    stacker = Stacker(job.settings.quality, Motion(job.settings.motion))
+    stacker = Stacker(
+        job.settings.quality, Motion(job.settings.motion or Motion.SIMILARITY), _known(job)
+    )
     for frame, picture in read_ahead(list(job.frames)):
         stacker.add(picture, frame.index, frame.z_um, frame.path.name)
     fused = stacker.finish()
@@ -134,9 +137,15 @@ def _is_as_recorded(path: Path, before: dict[str, Any], thoroughly: bool) -> boo
         return False
 
 
+def _known(job: StackJob) -> Alignment | None:
+    """How a run has laid its frames."""
+    is_run = (job.origin / JOURNAL).exists() and job.frames[0].z_um is not None
+    return run_alignment(job.origin) if is_run and job.settings.motion is None else None
+
+
 def _write(job: StackJob, fused: Fused, folder: Path) -> dict[str, Any]:
     picture, jpeg, depth = (folder / name for name in PICTURES)
-    write_picture(picture, fused.image, job.um_per_px)
+    write_picture(picture, fused.image, job.um_per_px, colour_profile(job.frames[0].path))
     write_picture(jpeg, fused.image)
     write_depth(depth, fused.depth, job.um_per_px)
     return {

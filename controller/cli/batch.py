@@ -52,8 +52,13 @@ def batch(
         QualityChoice, typer.Option(help="fast: half the time, colour and grain a little softer")
     ] = QualityChoice.BEST,
     align: Annotated[
-        Motion, typer.Option(help="what may differ between frames besides their focus")
-    ] = Motion.SIMILARITY,
+        Motion | None,
+        typer.Option(
+            help="what may differ between frames besides their focus; similarity unless given, "
+            "and a run's frames then lie as the run has laid them",
+            show_default=False,
+        ),
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="wait for photographs; stack what is complete")
     ] = False,
@@ -101,7 +106,7 @@ def batch(
       macrorail batch --watch ~/Pictures/exports -o fused
     """
     console = message_console()
-    settings = Settings(reference, quality.value, align.value)
+    settings = Settings(reference, quality.value, None if align is None else align.value)
     if scheduler is not None:
         check_address(scheduler)
     clock = WorldClock()

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
+import tifffile
 
 from controller.batch.job import Settings, StackJob, find_jobs
 from controller.batch.local import stack_here
@@ -81,7 +83,7 @@ def test_a_run_is_restacked_in_its_own_order_and_scale(tmp_path: Path) -> None:
     job = only(tmp_path / "runs", tmp_path / "out")
     record = make_stack(job)
     for name in ("fused.tif", "depth.tif"):
-        assert (job.out / name).read_bytes() == (run / name).read_bytes()
+        assert np.array_equal(tifffile.imread(job.out / name), tifffile.imread(run / name))
     assert record["um_per_px"] == 2.5
 
 
@@ -119,6 +121,16 @@ def test_what_cannot_be_done_is_refused_before_anything_is_stacked(
     assert not (tmp_path / "out").exists()
 
 
+def test_memory_is_foretold_for_sixteen_bits_too(tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    folder.mkdir()
+    tifffile.imwrite(folder / "a.tif", np.zeros((400, 600, 3), np.uint16), photometric="rgb")
+    wide = only(folder, tmp_path / "out").needed_bytes()
+    (folder / "a.tif").unlink()
+    cv2.imwrite(str(folder / "a.jpg"), np.zeros((400, 600, 3), np.uint8))
+    assert wide > only(folder, tmp_path / "out").needed_bytes()
+
+
 def test_a_job_survives_the_way_to_a_worker(tmp_path: Path) -> None:
     job = only(photograph(tmp_path / "one"), tmp_path / "out")
     assert StackJob.from_dict(job.to_dict()).to_dict() == job.to_dict()
@@ -126,10 +138,11 @@ def test_a_job_survives_the_way_to_a_worker(tmp_path: Path) -> None:
 
 def test_a_stack_beyond_the_memory_is_named_and_no_process_is_started(tmp_path: Path) -> None:
     job = only(photograph(tmp_path / "one"), tmp_path / "out")
+    assert 0.4e9 < job.needed_bytes() < 0.6e9
     told: list[Outcome] = []
     stack_here([job], told.append, print, lambda: None, memory_bytes=100e6)
     assert [outcome.state for outcome in told] == ["failed"]
-    assert "0.5 GB of memory" in told[0].reason
+    assert "0.5 GB of memory, this machine gives 0.1 GB" in told[0].reason
 
 
 def test_a_process_that_dies_costs_only_its_stack_a_second_try(

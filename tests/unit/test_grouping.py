@@ -8,7 +8,10 @@ import stat
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
+import tifffile
+import tifftools
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
@@ -100,6 +103,22 @@ def test_lightrooms_focus_distance_is_read(tmp_path: Path) -> None:
     (photo,) = read_photos([tmp_path / "a.jpg"])
     assert photo.vergence == pytest.approx(2.5)
     assert photo.taken_s is not None and photo.taken_s % 60 == pytest.approx(1.25)
+
+
+def test_a_16_bit_tiff_tells_as_much_as_a_jpeg(tmp_path: Path) -> None:
+    frame = make_frames(1, 60, 40).frames[0]
+    photograph(tmp_path / "a.jpg", frame, 1.25, 0.4)
+    with Image.open(tmp_path / "a.jpg") as picture:
+        picture.save(tmp_path / "a.tif", exif=picture.getexif())
+    info = tifftools.read_tiff(str(tmp_path / "a.tif"))
+    tifffile.imwrite(tmp_path / "wide.tif", frame.astype(np.uint16) * 257, photometric="rgb")
+    wide = tifftools.read_tiff(str(tmp_path / "wide.tif"))
+    for tag in (0x010F, 0x0110, EXIF_IFD):
+        wide["ifds"][0]["tags"][tag] = info["ifds"][0]["tags"][tag]
+    tifftools.write_tiff(wide, str(tmp_path / "b.tif"))
+    jpeg, tiff = read_photos([tmp_path / "a.jpg", tmp_path / "b.tif"])
+    assert tiff.kind[1:] == jpeg.kind[1:]
+    assert (tiff.taken_s, tiff.vergence) == (jpeg.taken_s, pytest.approx(jpeg.vergence))
 
 
 def test_maker_notes_are_read_by_exiftool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
