@@ -19,6 +19,8 @@ _OPEN_TIMEOUT_S = 90.0
 #: The longest travel at the slowest speed, or the longest exposure.
 _WORK_TIMEOUT_S = 300.0
 _CLOSE_TIMEOUT_S = 20.0
+#: The work that takes but a moment.
+_SHORT = "configure"
 _STOP_EVERY_S = 0.1
 _STOP_TRIES = 50
 
@@ -41,6 +43,7 @@ class SettingUp:
         self._worker: Worker | None = None
         self._pictures: tempfile.TemporaryDirectory[str] | None = None
         self._turn = asyncio.Lock()
+        self._doing = ""
         self._looking: Looking | None = None
         self._about: dict[str, Any] = {}
 
@@ -49,7 +52,8 @@ class SettingUp:
         """What is connected and where the axis is; ``None`` when nothing is."""
         if self._worker is None or not self._worker.alive or not self._about:
             return None
-        return {**self._about, "moving": self._turn.locked()}
+        moving = self._turn.locked() and self._doing in {"move", "home"}
+        return {**self._about, "moving": moving}
 
     async def connect(self) -> dict[str, Any]:
         """Connect; nothing moves."""
@@ -79,7 +83,7 @@ class SettingUp:
 
     async def configure(self, settings: dict[str, str]) -> dict[str, Any]:
         """Set the camera without taking a picture, once nothing else is under way."""
-        return await self._work("configure", patient=True, settings=settings)
+        return await self._work(_SHORT, settings=settings)
 
     async def look(self, after: int) -> tuple[int, bytes] | None:
         """The newest frame of live view and its number, which is above ``after``.
@@ -128,12 +132,14 @@ class SettingUp:
                 self._looking.close()
             await asyncio.to_thread(self._let_go)
 
-    async def _work(self, verb: str, patient: bool = False, **arguments: Any) -> dict[str, Any]:
-        if self._turn.locked() and not patient:
+    async def _work(self, verb: str, **arguments: Any) -> dict[str, Any]:
+        # What nobody has asked for with a button is waited for, and waits, without a word.
+        if self._turn.locked() and _SHORT not in (verb, self._doing):
             raise NotConnected("the instrument is busy with something else; wait, or stop it")
         async with self._turn:
             if self.state is None:
                 raise NotConnected("connect the instrument first")
+            self._doing = verb
             self._about |= await self._request(verb, _WORK_TIMEOUT_S, **arguments)
         return self.state or {}
 

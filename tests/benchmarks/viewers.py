@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -107,8 +108,25 @@ def post(server: Server, path: str, body: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def shoot(server: Server, viewers: int) -> tuple[float, float]:
-    """Median cycle of one run in seconds, and what the viewers were sent in MB."""
+def cpu_s(process: int) -> float:
+    """Processor time that a process has taken so far."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Shoot:
+    """A run: its median cycle, the server's processor time a cycle, what viewers were sent."""
+
+    cycle_s: float
+    server_s: float
+    sent_mb: float
+
+
+def shoot(server: Server, viewers: int) -> Shoot:
+    """One run with so many viewers."""
+    assert server.process is not None
+    before_s = cpu_s(server.process.pid)
     run = post(server, "/api/runs", {"protocol": PROTOCOL})["run"]
     folder = server.runs / run
     watching = [Viewer(server, run) for _ in range(viewers)]
@@ -117,9 +135,11 @@ def shoot(server: Server, viewers: int) -> tuple[float, float]:
     for viewer in watching:
         viewer.leave()
     cycles = cycles_of(read_journal(folder / JOURNAL), settle_s=0.4)
-    return statistics.median(cycle.whole_s for cycle in cycles), sum(
-        v.bytes for v in watching
-    ) / 1e6
+    return Shoot(
+        statistics.median(cycle.whole_s for cycle in cycles),
+        (cpu_s(server.process.pid) - before_s) / len(cycles),
+        sum(viewer.bytes for viewer in watching) / 1e6,
+    )
 
 
 def live_view(server: Server, viewers: int) -> float:
@@ -161,19 +181,22 @@ def main() -> None:
     # Life's own pace: on a faster world the same work would be a larger part of a cycle.
     slow = re.sub(r"time_scale: \S+", "time_scale: 1", rig)
     slow = slow.replace("host_silence: 60 s", "host_silence: 3 s")
-    alone, watched = [], []
+    alone: list[Shoot] = []
+    watched: list[Shoot] = []
     with serving(slow) as server:
         for turn in range(turns):
-            alone.append(shoot(server, 0)[0])
-            cycle_s, sent_mb = shoot(server, VIEWERS)
-            watched.append(cycle_s)
+            alone.append(shoot(server, 0))
+            watched.append(shoot(server, VIEWERS))
             print(
-                f"turn {turn + 1}: a cycle takes {alone[-1]:.3f} s alone, {cycle_s:.3f} s with "
-                f"{VIEWERS} viewers ({sent_mb:.0f} MB sent)",
+                f"turn {turn + 1}: a cycle takes {alone[-1].cycle_s:.3f} s alone, "
+                f"{watched[-1].cycle_s:.3f} s with {VIEWERS} viewers "
+                f"({watched[-1].sent_mb:.0f} MB sent)",
                 flush=True,
             )
-    before, after = statistics.median(alone), statistics.median(watched)
+    before, after = (statistics.median(run.cycle_s for run in runs) for runs in (alone, watched))
     print(f"ten viewers change the cycle by {100 * (after / before - 1):+.2f} %")
+    idle, busy = (statistics.median(run.server_s for run in runs) for runs in (alone, watched))
+    print(f"the server takes {idle:.3f} s of processor time a cycle alone, {busy:.3f} s with them")
     print(f"load {os.getloadavg()[0]:.1f} when done")
 
 
