@@ -62,6 +62,7 @@ class _Placed:
     scales: list[Scale]
     forms: NDArray[np.float32]
     to_reference: Transform  # (3, 3)
+    scale: float | None
 
 
 class Aligner:
@@ -76,7 +77,9 @@ class Aligner:
         self._kept: list[_Placed] = []
         self._trend: Trend | None = None
 
-    def place(self, index: int, position: float, picture: Picture, name: str) -> Placement:
+    def place(
+        self, index: int, position: float, picture: Picture, name: str, scale: float | None = None
+    ) -> Placement:
         """Find the transform of one frame.
 
         Parameters
@@ -90,6 +93,9 @@ class Aligner:
             (height, width, 3) BGR.
         name
             What errors call the frame.
+        scale
+            Where the optics are known: by what the frame has to be enlarged to fit the reference,
+            or any other frame, but the same one for all.
 
         Raises
         ------
@@ -101,18 +107,21 @@ class Aligner:
         forms = _forms(small)
         if self._trend is None:
             self._trend = Trend(small.shape[1], small.shape[0], self._motion)
-            self._kept.append(_Placed(index, position, scales, forms, np.eye(3)))
+            self._kept.append(_Placed(index, position, scales, forms, np.eye(3), scale))
             return Placement(np.eye(2, 3), 1.0, None, False)
         neighbour = min(self._kept, key=lambda placed: abs(placed.position - position))
         travel = position - neighbour.position
-        found = register(neighbour.scales, scales, self._motion, self._trend.predict(travel))
+        prior = self._trend.predict(travel)
+        if scale is not None and neighbour.scale is not None:
+            prior = self._trend.predict_scaled(travel, neighbour.scale / scale)
+        found = register(neighbour.scales, scales, self._motion, prior)
         _check_likeness(neighbour.forms, forms, found.warp, small.shape, name)
         factor = _shrink_factor(picture.shape[0], picture.shape[1])
         to_neighbour = np.linalg.inv(enlarge(found.warp, factor)).astype(np.float64)
         _check_plausible(to_neighbour, picture.shape, name)
         self._trend.learn(travel, found.warp, found.spread)
         to_reference = neighbour.to_reference @ to_neighbour
-        self._keep(_Placed(index, position, scales, forms, to_reference))
+        self._keep(_Placed(index, position, scales, forms, to_reference, scale))
         return Placement(
             to_reference[:2].copy(), found.correlation, neighbour.index, found.expected
         )

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from controller.stacking.finest import (
     add_finest,
-    add_finest_luma,
-    detail_at_half,
     halve_picture,
     resolve_finest,
     resolve_finest_luma,
@@ -46,6 +44,8 @@ _WINDOW = (5, 5)
 # Sharpness, in 8-bit display steps, that noise reaches by itself. Where all frames have no more,
 # they share alike, and the result is smooth.
 _NOISE = 0.6
+# In the place of sums that are not kept.
+_NOTHING: Floats = np.empty((0, 0), np.float32)
 
 
 class Blender:
@@ -57,7 +57,7 @@ class Blender:
         Of the reference frame and of the result, pixels, at least 16 each.
     quality
         ``best`` blends blue, green and red. ``fast`` blends luma, and the colour at half its size,
-        as JPEGs store it; the finest level takes its weights from the next.
+        as JPEGs store it, and finds depth at a quarter of it.
     """
 
     def __init__(self, height: int, width: int, quality: Quality = "best") -> None:
@@ -73,9 +73,7 @@ class Blender:
         self._finest_sums: list[Floats] = [
             np.zeros((height, width), np.float32) for _ in range(1 if self._fast else 3)
         ]
-        self._finest_weights: Floats | None = None
-        if not self._fast:
-            self._finest_weights = np.zeros((height, width), np.float32)
+        self._finest_weights: Floats = np.zeros((height, width), np.float32)
         self._low: Picture | None = None
         self._high: Picture | None = None
         #: How often the size of the sharpness that :meth:`add` returns is halved.
@@ -109,22 +107,17 @@ class Blender:
         grey_unit = 255 / np.iinfo(picture.dtype).max / 4
         grey, halves = self._grey.levels[0], [plane.levels[0] for plane in self._planes]
         by_bands(halve_picture, rows, picture, table, grey_unit, *halves, grey)
+        sums: list[Floats] = self._finest_sums
         if self._fast:
-            by_bands(detail_at_half, rows, picture, grey_unit, grey, self._carried)
-            cv2.GaussianBlur(self._carried, _WINDOW, _WINDOW_SIGMA_PX, dst=self._carried)
-            self._carried += np.float32(_NOISE)
             by_bands(to_luma_and_chroma, rows, *halves)
-        else:
-            of_frame = (picture, spans[0], table, grey_unit, _NOISE, *halves, grey)
-            sums_of_all = (self._finest_weights, *self._finest_sums)
-            by_bands(add_finest, rows, *of_frame, *sums_of_all, *bounds, self._carried)
+            sums = [_NOTHING, *sums, _NOTHING]
+        of_frame = (picture, spans[0], table, grey_unit, _NOISE, *halves, grey)
+        of_stack = (self._finest_weights, *sums, *bounds, self._carried, self._fast)
+        by_bands(add_finest, rows, *of_frame, *of_stack)
         sharpness = self._weigh(spans[1:])
         for pyramid, sums in zip(self._planes, self._sums, strict=True):
             pyramid.build()
             self._add_plane(pyramid.levels, sums)
-        if self._fast:
-            of_luma = (picture, spans[0], table, halves[1], self._weights[0])
-            by_bands(add_finest_luma, rows, *of_luma, *self._finest_sums, *bounds)
         return sharpness
 
     def _weigh(self, spans: list[Spans]) -> Floats:
@@ -185,9 +178,8 @@ class Blender:
         picture = np.empty((*self._sizes[0], 3), np.uint16)
         seen = (self._low, self._high, display_table(), picture)
         rows = self._sizes[1][0]
-        weights = self._weight_sums[0] if self._fast else self._finest_weights
         kernel = resolve_finest_luma if self._fast else resolve_finest
-        by_bands(kernel, rows, weights, *self._finest_sums, *halves, *seen)
+        by_bands(kernel, rows, self._finest_weights, *self._finest_sums, *halves, *seen)
         return picture
 
     def _resolve_plane(self, sums: list[Floats], finest: int) -> Floats:

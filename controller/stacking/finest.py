@@ -191,10 +191,12 @@ def add_finest(
     low: Pixels,
     high: Pixels,
     carried: Floats,
+    luma_only: bool,
 ) -> None:
     """Weigh a picture's (h, w, 3) finest detail and add it.
 
-    ``blue`` to ``grey`` are of :func:`halve_picture`. Sharpness is the detail of display grey in a
+    ``blue`` to ``grey`` are of :func:`halve_picture`; with ``luma_only`` green stands for luma, and
+    blue and red are not looked at. Sharpness is the detail of display grey in a
     small window, plus ``noise``; its eighth power within the spans is the weight. ``weights``,
     ``blues``, ``greens``, ``reds`` (h, w) are the running sums, ``low`` and ``high`` (h, w, 3) the
     bounds of what was seen; ``carried`` takes the sharpness at half size.
@@ -226,9 +228,6 @@ def add_finest(
         _carry_row(above, here, below, scratch, carried[half])
         for y in range(2 * half, 2 * half + rows):
             begin, end = spans[y, 0], spans[y, 1]
-            expand_row(blue, y, mixed, coarse[0])
-            expand_row(green, y, mixed, coarse[1])
-            expand_row(red, y, mixed, coarse[2])
             pixels = picture[y].reshape(-1)[3 * begin : 3 * end]
             weight, total = sharp[y % 3, begin:end], weights[y, begin:end]
             # Its powers go aside: the row below still needs the sharpness.
@@ -240,79 +239,27 @@ def add_finest(
                 strength *= strength
                 power[x] = strength
                 total[x] += strength
-            of_blue, of_green = blues[y, begin:end], greens[y, begin:end]
-            of_red = reds[y, begin:end]
-            from_blue, from_green = coarse[0, begin:end], coarse[1, begin:end]
-            from_red = coarse[2, begin:end]
-            for x in range(end - begin):
-                of_blue[x] += power[x] * (table[pixels[3 * x]] - from_blue[x])
-                of_green[x] += power[x] * (table[pixels[3 * x + 1]] - from_green[x])
-                of_red[x] += power[x] * (table[pixels[3 * x + 2]] - from_red[x])
+            expand_row(green, y, mixed, coarse[1])
+            of_green, from_green = greens[y, begin:end], coarse[1, begin:end]
+            if luma_only:
+                for x in range(end - begin):
+                    light = (
+                        table[pixels[3 * x]]
+                        + np.float32(2) * table[pixels[3 * x + 1]]
+                        + table[pixels[3 * x + 2]]
+                    ) * np.float32(0.25)
+                    of_green[x] += power[x] * (light - from_green[x])
+            else:
+                expand_row(blue, y, mixed, coarse[0])
+                expand_row(red, y, mixed, coarse[2])
+                of_blue, from_blue = blues[y, begin:end], coarse[0, begin:end]
+                of_red, from_red = reds[y, begin:end], coarse[2, begin:end]
+                for x in range(end - begin):
+                    of_blue[x] += power[x] * (table[pixels[3 * x]] - from_blue[x])
+                    of_green[x] += power[x] * (table[pixels[3 * x + 1]] - from_green[x])
+                    of_red[x] += power[x] * (table[pixels[3 * x + 2]] - from_red[x])
             reach = slice(3 * begin, 3 * end)
             _widen(pixels, low[y].reshape(-1)[reach], high[y].reshape(-1)[reach])
-
-
-@compiled
-def detail_at_half(
-    first: int, last: int, picture: Pixels, grey_unit: float, grey: Floats, detail: Floats
-) -> None:
-    """Mean over 2 x 2 pixels of a picture's (h, w, 3) finest detail; ``detail`` is ``grey``'s
-    size."""
-    height, width = picture.shape[:2]
-    mixed = np.empty(grey.shape[1], np.float32)
-    rows = np.empty((2, width), np.float32)
-    for half in range(first, last):
-        for down in range(2):
-            y = min(2 * half + down, height - 1)
-            _detail_row(picture[y].reshape(-1), np.float32(grey_unit), grey, y, mixed, rows[down])
-        upper, lower, out = rows[0], rows[1], detail[half]
-        for x in range(width // 2):
-            out[x] = np.float32(0.25) * (
-                (upper[2 * x] + upper[2 * x + 1]) + (lower[2 * x] + lower[2 * x + 1])
-            )
-        if width % 2:
-            out[width // 2] = np.float32(0.5) * (upper[width - 1] + lower[width - 1])
-
-
-@compiled
-def add_finest_luma(
-    first: int,
-    last: int,
-    picture: Pixels,
-    spans: Spans,
-    table: Floats,
-    luma: Floats,
-    power: Floats,
-    lumas: Floats,
-    low: Pixels,
-    high: Pixels,
-) -> None:
-    """Add the finest detail of a picture's (h, w, 3) luma under weights ``power`` at half size.
-
-    ``luma`` is the picture's at half size, ``lumas`` (h, w) the running sum.
-    """
-    height, width = picture.shape[:2]
-    mixed = np.empty(luma.shape[1], np.float32)
-    coarse = np.empty(width, np.float32)
-    for half in range(first, last):
-        weight = power[half]
-        for y in range(2 * half, min(2 * half + 2, height)):
-            expand_row(luma, y, mixed, coarse)
-            pixels, total = picture[y].reshape(-1), lumas[y]
-            for x in range(width):
-                light = (
-                    table[pixels[3 * x]]
-                    + np.float32(2) * table[pixels[3 * x + 1]]
-                    + table[pixels[3 * x + 2]]
-                ) * np.float32(0.25)
-                coarse[x] = light - coarse[x]
-            for x in range(width // 2):
-                total[2 * x] += weight[x] * coarse[2 * x]
-                total[2 * x + 1] += weight[x] * coarse[2 * x + 1]
-            if width % 2:
-                total[width - 1] += weight[width // 2] * coarse[width - 1]
-            reach = slice(3 * spans[y, 0], 3 * spans[y, 1])
-            _widen(pixels[reach], low[y].reshape(-1)[reach], high[y].reshape(-1)[reach])
 
 
 @compiled
@@ -375,21 +322,18 @@ def resolve_finest_luma(
     table: Floats,
     picture: Pixels,
 ) -> None:
-    """As :func:`resolve_finest` for :func:`add_finest_luma`.
-
-    ``weights``, and the resolved chromas and ``luma``, are at half size.
-    """
+    """As :func:`resolve_finest` for luma only; the resolved chromas and ``luma`` are at half
+    size."""
     height, width = picture.shape[:2]
     mixed = np.empty(luma.shape[1], np.float32)
     rows = np.empty((3, width), np.float32)
     for half in range(first, last):
-        weight = weights[half]
         for y in range(2 * half, min(2 * half + 2, height)):
             expand_row(blue, y, mixed, rows[0])
             expand_row(luma, y, mixed, rows[1])
             expand_row(red, y, mixed, rows[2])
             for x in range(width):
-                mean = rows[1, x] + lumas[y, x] / weight[x // 2]
+                mean = rows[1, x] + lumas[y, x] / weights[y, x]
                 of_blue, of_red = rows[0, x], rows[2, x]
                 rows[0, x] = mean + of_blue
                 rows[1, x] = mean - np.float32(0.5) * (of_blue + of_red)

@@ -139,6 +139,7 @@ class Stacker:
         index: int | None = None,
         z_um: float | None = None,
         name: str | None = None,
+        scale: float | None = None,
     ) -> FrameReport:
         """Align one frame and blend it in.
 
@@ -152,6 +153,9 @@ class Stacker:
             Position of the slice along the axis, micrometres: for all frames of a stack or none.
         name
             What messages call the frame; a file's name by itself.
+        scale
+            By what the optics say that the frame has to be enlarged to fit the first one: a first
+            guess for its alignment.
 
         Raises
         ------
@@ -168,7 +172,7 @@ class Stacker:
         picture = read_picture(frame) if isinstance(frame, Path) else frame
         self._check(picture, z_um, name)
         position = float(index) if z_um is None else z_um
-        placement = self._place(index, position, picture, name)
+        placement = self._place(index, position, picture, name, scale)
         if self._blender is None or self._depth is None:
             self._begin(picture, z_um is not None)
             assert self._blender is not None and self._depth is not None
@@ -208,9 +212,11 @@ class Stacker:
         if (z_um is not None) != self._knows_um:
             raise StackError(f"{name}: positions are given for all frames of a stack or for none")
 
-    def _place(self, index: int, position: float, picture: Picture, name: str) -> Placement:
+    def _place(
+        self, index: int, position: float, picture: Picture, name: str, scale: float | None
+    ) -> Placement:
         if self._given is None:
-            return self._aligner.place(index, position, picture, name)
+            return self._aligner.place(index, position, picture, name, scale)
         height, width = picture.shape[:2]
         if self._given.size is not None and self._given.size != (width, height):
             raise StackError(

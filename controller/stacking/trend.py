@@ -23,6 +23,10 @@ _UNSTEADY_SHARE = 0.15
 # What a first step may do, as a share of the width or of the picture's own size.
 _FIRST_SHIFT = 0.05
 _FIRST_SCALE = 0.02
+# How well optics tell a change of size: a share of the change (focal lengths are nominal), and a
+# hundredth of a pixel at the corners.
+_OPTICS_SHARE = 0.05
+_OPTICS_SURE = 1e-5
 # Innovations beyond this many standard deviations are a knock, not a new trend.
 _KNOCK = 3.0
 
@@ -62,6 +66,16 @@ class Trend:
         expected = self._rate * travel
         variance = variance + self._unsteady**2 + (_UNSTEADY_SHARE * expected) ** 2
         return Prior(_about_middle(expected, self.width, self.height), np.sqrt(variance))
+
+    def predict_scaled(self, travel: float, scale: float) -> Prior:
+        """As :meth:`predict`, where the optics tell by how much the picture grows."""
+        prior = self.predict(travel)
+        change = change_about_middle(prior.warp, self.width, self.height)
+        spread = prior.spread.copy()
+        for place in (0, 4):
+            change[place] = scale - 1
+            spread[place] = _OPTICS_SHARE * abs(scale - 1) + _OPTICS_SURE
+        return Prior(_about_middle(change, self.width, self.height), spread)
 
     def learn(self, travel: float, warp: Transform, spread: NDArray[np.float64]) -> None:
         """Take in what a step of ``travel`` has brought, known to within ``spread`` (6,)."""
