@@ -85,6 +85,11 @@ class Forecast:
         return sum(one.slices for one in self.stacks)
 
     @property
+    def searched(self) -> int:
+        """How many ranges are searched for when their turn comes; no part of the other figures."""
+        return sum(not one.slices for one in self.stacks)
+
+    @property
     def rail_um(self) -> float:
         """Way of the focus axis."""
         return sum(one.rail_um for one in self.stacks)
@@ -97,6 +102,7 @@ class Forecast:
             "size_bytes": self.size_bytes,
             "wear": {"shutter": self.shutter, "rail_um": self.rail_um},
             "by_hand": self.by_hand,
+            "searched": self.searched,
         }
 
 

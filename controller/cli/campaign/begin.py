@@ -55,8 +55,9 @@ def begin_campaign(path: Path, rig_path: Path, out: Path, console: Console, as_j
         shutil.copyfile(path.parent / settings.listing, folder / _LISTING)
         work = work.with_listing(_LISTING)
     write_whole(folder / WORK, json.dumps(work.to_dict(), indent=1, ensure_ascii=False))
+    searched = f" ({expected.searched} ranges are looked for first)" if expected.searched else ""
     console.print(
-        f"{len(work.items)} stacks of {expected.shutter} slices planned, about "
+        f"{len(work.items)} stacks of {expected.shutter} slices in all planned{searched}, about "
         f"{format_duration(expected.duration_s)} of the instrument's time and "
         f"{format_size(expected.size_bytes)}; campaign folder {folder}",
         markup=False,

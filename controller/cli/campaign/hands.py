@@ -276,11 +276,12 @@ class CampaignHands:
         write_whole(run / "protocol.yaml", as_yaml(item.protocol_with(specimen)))
         write_whole(run / "rig.yaml", (self.folder / "rig.yaml").read_text(encoding="utf-8"))
         write_whole(run / "plan.json", json.dumps(plan.to_dict(), indent=2))
-        self.console.print(
-            f"{len(plan.slices)} slices from {format_length(plan.near_um)} to "
-            f"{format_length(plan.far_um)}",
-            markup=False,
-        )
+        if plan.slices:
+            self.console.print(
+                f"{len(plan.slices)} slices from {format_length(plan.near_um)} to "
+                f"{format_length(plan.far_um)}",
+                markup=False,
+            )
         return Job(run, wanted, self.rig, plan)
 
     def set_aside(self, folder: str, why: str) -> str:

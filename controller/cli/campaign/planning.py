@@ -40,7 +40,7 @@ def plan_campaign(path: Path, rig_path: Path, as_json: bool) -> None:
         markup=False,
     )
     for line in _words(expected, work.places_without_id):
-        console.print(line, markup=False)
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _words(expected: Forecast, without_id: list[str]) -> list[str]:
@@ -50,11 +50,10 @@ def _words(expected: Forecast, without_id: list[str]) -> list[str]:
         f"Wear: {expected.shutter} shutter actuations, {format_length(expected.rail_um)} of rail "
         f"travel.",
     ]
-    searched = sum(not one.slices for one in expected.stacks)
-    if searched:
+    if expected.searched:
         lines.append(
-            f"{searched} range(s) are searched for when their turn comes: their slices, time and "
-            f"disk are not in these figures."
+            f"{expected.searched} range(s) are searched for when their turn comes: their slices, "
+            f"time and disk are not in these figures."
         )
     if expected.by_hand:
         lines.append(
