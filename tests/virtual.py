@@ -123,7 +123,7 @@ class VirtualRun:
             self._build_drivers()
             self.commands = Commands(self.clock)
             progress = read_progress(self.plan, read_journal(path), self.folder)
-        journal = Journal(path, self.clock.now, resumed)
+        journal = self.journal = Journal(path, self.clock.now, resumed)
         if self.listen is not None:
             journal.listen(self.listen)
         runner = Runner(

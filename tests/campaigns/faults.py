@@ -7,6 +7,7 @@ resumed afterwards with its faults gone, and must then be complete.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import signal
 import sys
@@ -45,10 +46,10 @@ _CLOSEST_UM = 10_600.0
 _HUNG_S = 120
 _LONGEST_PAUSE_S = 7200.0
 
+#: Each refusal of the folder is waited out for minutes; what lasts an hour does not pass.
+_WAITED_OUT = 6
 #: A run that meets no more than so many faults, none of which stays, has to come to its end.
 _BEARABLE = 16
-
-_WAITED_OUT = 6
 
 _OPERATIONS = ("release", "read", "delete", "set")
 _LENS_OPERATIONS = ("drive", "live_view")
@@ -123,11 +124,13 @@ class OneRun:
     def __init__(self, folder: Path, rng: random.Random) -> None:
         self.rng = rng
         self.is_rail = rng.random() < 0.6
-        self.run = VirtualRun(folder, RAIL if self.is_rail else LENS, _PROTOCOL)
+        self.run = VirtualRun(folder / "run", RAIL if self.is_rail else LENS, _PROTOCOL)
+        self._elsewhere = folder / "elsewhere"
         self.strewn: list[str] = []
         #: Whether somebody has to come before the run can go on, or wants it to end.
         self.stays = False
         self.times = 0
+        self._refusals = 0
         self.nearest_um = 0.0
         self._acts: list[tuple[float, Callable[[], None]]] = []
         self.run.bench.clock.attach(self._live)
@@ -137,7 +140,17 @@ class OneRun:
     @property
     def is_bearable(self) -> bool:
         """Whether the run has to come to its end without help."""
-        return not self.stays and self.times <= _BEARABLE
+        return not self.stays and self.times <= _BEARABLE and self._refusals <= _WAITED_OUT
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the run folder is away."""
+        return self._elsewhere.exists()
+
+    def come_back(self) -> None:
+        """Put the run folder back, if it is away."""
+        if self.is_gone:
+            self._elsewhere.rename(self.run.folder)
 
     def mend(self) -> None:
         """Take all faults away, as somebody does in the morning."""
@@ -160,13 +173,13 @@ class OneRun:
 
     def _kinds(self) -> list[Callable[[], None]]:
         kinds = [self._body_fault, self._body_fault, self._worker_fault, self._axis_fault]
-        kinds += [self._truncate, self._command, self._watch]
+        kinds += [self._truncate, self._command, self._watch, self._folder_gone]
         if self.is_rail:
             kinds += [self._reset, self._reset, self._estop]
         return kinds
 
-    def _at(self, act: Callable[[], None]) -> None:
-        self._acts.append((self.rng.uniform(0.0, 20.0), act))
+    def _at(self, act: Callable[[], None], at_s: float | None = None) -> None:
+        self._acts.append((self.rng.uniform(0.0, 20.0) if at_s is None else at_s, act))
         self._acts.sort(key=lambda due: due[0])
 
     def _times(self) -> int:
@@ -194,8 +207,8 @@ class OneRun:
         operation, fault = self.rng.choice(_WORKER_FAULTS)
         before = self.times
         self.run.camera = self._failing(self.run.camera, operation, fault)
-        # Each refusal is waited out for minutes: what lasts an hour does not pass.
-        self.stays |= fault is StorageError and self.times - before > _WAITED_OUT
+        if fault is StorageError:
+            self._refusals += self.times - before
         # A lens drives the camera behind the one that fails; the run sees the failing one.
         self.strewn.append(f"{operation} {fault.__name__}")
 
@@ -224,6 +237,22 @@ class OneRun:
 
         self.run.camera = Truncating()
         self.strewn.append("truncated frame")
+
+    def _folder_gone(self) -> None:
+        """As on a network: what was open in it leads nowhere from then on."""
+        from_s, lasts_s = self.rng.uniform(0.0, 20.0), self.rng.choice([5.0, 300.0, 1800.0])
+        self._at(self._leave, from_s)
+        self._at(self.come_back, from_s + lasts_s)
+        self._refusals += 5 if lasts_s > 1000.0 else 3
+        self.strewn.append("folder gone")
+
+    def _leave(self) -> None:
+        if self.is_gone or self.run.journal._file.closed:
+            return
+        self.run.folder.rename(self._elsewhere)
+        full = os.open("/dev/full", os.O_RDWR)
+        os.dup2(full, self.run.journal._file.fileno())
+        os.close(full)
 
     def _reset(self) -> None:
         cause = self.rng.choice(["pin", "power", "brownout", "watchdog"])
@@ -278,8 +307,11 @@ def campaign(count: int, seed: int) -> Tally:
             try:
                 with _not_hung():
                     end = one.run.run()
+                    was_gone = one.is_gone
+                    one.come_back()
                     tally.ends[f"{end.state.value}: {end.reason.value}"] += 1
-                    tally.wrong += [f"{name}: {fault}" for fault in _faults_of(one, end)]
+                    found = _faults_of(one, end, was_gone)
+                    tally.wrong += [f"{name}: {fault}" for fault in found]
                     tally.bearable += one.is_bearable
                     if end.reason is not FinishReason.COMPLETED:
                         if one.is_bearable:
@@ -295,13 +327,14 @@ def campaign(count: int, seed: int) -> Tally:
     return tally
 
 
-def _faults_of(one: OneRun, end: RunEnd) -> list[str]:
-    """What must never happen, whatever was done to a run."""
+def _faults_of(one: OneRun, end: RunEnd, was_gone: bool = False) -> list[str]:
+    """What must never happen, whatever was done to a run; its folder may be away at its end."""
     wrong = []
     run = one.run
     entries = read_journal(run.folder / JOURNAL)
     last = entries[-1]
-    if end.state not in FINAL or last.event != "ended" or last.fields["state"] != end.state.value:
+    told = last.event == "ended" and last.fields["state"] == end.state.value
+    if end.state not in FINAL or not (told or was_gone):
         wrong.append(f"ended as {end.state.value}, the journal says {last.event} {last.fields}")
     if end.reason is FinishReason.BUG:
         wrong.append(f"a bug: {end.message}")
