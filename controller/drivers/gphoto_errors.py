@@ -27,7 +27,6 @@ from controller.errors import (
 
 GP_ERROR = -1
 GP_ERROR_IO = -7
-GP_ERROR_BUSY = -110
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,7 @@ class Meaning:
 
 
 _BY_TEXT: tuple[tuple[str, Meaning], ...] = (
+    ("device busy", Meaning(CameraBusy, "drain the camera and wait a moment")),
     ("battery", Meaning(BatteryExhausted, "charge or exchange the battery")),
     ("liveview mode", Meaning(NotInLiveView, "switch live view on before driving the lens")),
     (

@@ -23,6 +23,9 @@ WIDGETS: dict[str, tuple[str, ...]] = {
 }
 """Widget names by canonical name, the first that the camera has is used."""
 
+FOCUS_DRIVES = ("manualfocusdrive", "manualfocus")
+"""Widget names of the lens's drive; the second is Sony's."""
+
 _ROUNDING = {"shutter": 0.005}
 """Relative difference that a menu's rounding explains (1/60 s is 0.0167s in some)."""
 
@@ -88,6 +91,19 @@ def as_written(name: str, choices: Sequence[str]) -> list[str]:
             text = f"{amount:g}"
         written.append(text)
     return list(dict.fromkeys(written))
+
+
+def drive_values(widget: str, is_range: bool, steps: int) -> list[float | str]:
+    """What to set a drive's widget to, one after the other, for so many steps towards far.
+
+    A Nikon takes a number of steps at once. Canon, Olympus and Panasonic bodies offer drives of
+    fixed sizes, a Sony seven each way; their smallest is a step, one a time.
+    """
+    if is_range and widget == "manualfocusdrive":
+        return [float(steps)]
+    towards = 1 if steps > 0 else -1
+    smallest: float | str = float(towards) if is_range else "Far 1" if steps > 0 else "Near 1"
+    return [smallest] * abs(steps)
 
 
 def exceeds(value: str, choices: Sequence[str]) -> bool:

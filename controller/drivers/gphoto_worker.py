@@ -9,16 +9,24 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import gphoto2 as gp
 
-from controller.drivers.gphoto_errors import GP_ERROR, GP_ERROR_BUSY, explain, explain_connect
+from controller.drivers.gphoto_errors import GP_ERROR, explain_connect
+from controller.drivers.gphoto_library import BACK_OFF_S, Library
 from controller.drivers.gphoto_preflight import WIDGETS as MODE_WIDGETS
-from controller.drivers.gphoto_settings import WIDGETS, choose, exceeds, formats_of, widgets_of
+from controller.drivers.gphoto_settings import (
+    FOCUS_DRIVES,
+    WIDGETS,
+    choose,
+    drive_values,
+    exceeds,
+    formats_of,
+    widgets_of,
+)
 from controller.drivers.gphoto_widgets import choices_of, text_of
 from controller.errors import (
     AutofocusFailed,
@@ -27,8 +35,8 @@ from controller.errors import (
     CameraSettingRefused,
     CameraStorageFull,
     CameraUnsupported,
-    ConnectError,
     DeviceLost,
+    FocusLimit,
     FrameMissing,
 )
 from controller.frame import store_frame
@@ -36,29 +44,23 @@ from controller.workers import serve
 
 _EVENT_WAIT_MS = 500
 _QUIET_MS = 150
-_BACK_OFF_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 _MANUAL_FOCUS = ("manual", "mf", "manual focus")
-_Got = TypeVar("_Got")
 
 _MEMORY_FOLDER = "/"
 """Where libgphoto2 shows frames of the camera's own memory; they are gone once fetched."""
 
 
-class CameraOwner:
+class CameraOwner(Library):
     """Holds the camera and carries out the parent's requests, one at a time."""
 
     def __init__(self) -> None:
-        self._camera: Any = None
-        self._said: list[str] = []
-        self._context = gp.Context()
-        # The callback lives as long as this reference to it.
-        self._callback = self._context.set_error_func(self._hear, None)
+        super().__init__()
         self._port = ""
         self._number = 0
         self._released = False
         self._arrived: list[tuple[str, str]] = []
         self._release_lasts = False
-        self._orphans: list[str] = []
+        self._drives_to_a_place = False
         self._in_live_view = False
 
     def open(self, port: str) -> dict[str, Any]:
@@ -77,8 +79,13 @@ class CameraOwner:
         except gp.GPhoto2Error as error:
             raise explain_connect(error.code, self._heard(), port) from error
         self._camera = camera
-        self._release_lasts = "nikon" in (self._read("manufacturer") or "").lower()
-        self._set_text("capture_target", self._card_or_first())
+        maker = (self._read("manufacturer") or "").lower()
+        self._release_lasts = "nikon" in maker
+        # A Fujifilm's drive is told a place, where a Nikon's is told a way.
+        self._drives_to_a_place = "fuji" in maker
+        target = self._card_or_first()
+        if target is not None:
+            self._set_text("capture_target", target)
         return {
             "model": self._read("cameramodel") or "unknown",
             "version": self._read("deviceversion") or "unknown",
@@ -228,15 +235,19 @@ class CameraOwner:
         if steps == 0:
             # A Nikon turns zero into one step.
             raise CameraSettingRefused("a focus drive of zero steps was asked for; leave it out")
-        pieces = self._pieces(steps)
-        if not self._in_live_view:
+        if self._drives_to_a_place:
+            self._drive_to_a_place(steps)
+            return {}
+        name, drive = self._find_drive()
+        values = drive_values(name, drive.get_type() == gp.GP_WIDGET_RANGE, steps)
+        if not self._in_live_view and self._widget("viewfinder") is not None:
             self._set_live_view(True)
         began = time.monotonic()
         try:
-            for piece in pieces:
-                self._patiently(partial(self._drive_once, piece), "driving the lens")
+            for value in values:
+                self._patiently(partial(self._drive_once, name, value), "driving the lens")
         except CameraBusy as error:
-            if time.monotonic() - began > sum(_BACK_OFF_S) + 0.5:
+            if time.monotonic() - began > sum(BACK_OFF_S) + 0.5:
                 raise CameraError(
                     f"the lens was still moving when libgphoto2 gave up on a drive of {steps} "
                     f"steps; drive it by fewer steps at once and home it again"
@@ -298,30 +309,6 @@ class CameraOwner:
             if kind == gp.GP_EVENT_FILE_ADDED:
                 self._arrived.append((data.folder, data.name))
 
-    def _wait(self, timeout_ms: int) -> tuple[int, Any]:
-        try:
-            kind, data = self._owned().wait_for_event(timeout_ms, self._context)
-        except gp.GPhoto2Error as error:
-            text = self._heard()
-            if error.code == GP_ERROR:
-                # A camera that is there answers a wait for events, whatever else it refuses.
-                raise DeviceLost(
-                    f"the camera is gone ({text or 'error -1'}); check cable and power, then open "
-                    f"it again"
-                ) from error
-            raise explain(error.code, text, "waiting for the camera") from error
-        return kind, data
-
-    def _take_in(self, quiet_ms: int) -> list[str]:
-        """Everything the camera has to say, until it says nothing for ``quiet_ms``."""
-        names: list[str] = []
-        while True:
-            kind, data = self._wait(quiet_ms)
-            if kind == gp.GP_EVENT_TIMEOUT:
-                return names
-            if kind == gp.GP_EVENT_FILE_ADDED:
-                names.append(data.name)
-
     def _fetch(self, folder: str, name: str, stem: Path) -> dict[str, Any]:
         try:
             # The bytes belong to the CameraFile: without this reference they are freed and wrong.
@@ -345,24 +332,37 @@ class CameraOwner:
 
     # Focus.
 
-    def _pieces(self, steps: int) -> list[int]:
-        widget = self._widget("manualfocusdrive")
-        if widget is None:
-            raise CameraUnsupported("this camera cannot drive its lens; use another focus axis")
-        in_one = widget.get_type() == gp.GP_WIDGET_RANGE
-        return [steps] if in_one else [1 if steps > 0 else -1] * abs(steps)
+    def _drive_to_a_place(self, steps: int) -> None:
+        """Of a body whose drive takes an absolute position: so many steps from where it is."""
+        name, widget = self._find_drive()
+        wanted = round(float(text_of(widget) or 0)) + steps
+        lowest, highest, _ = widget.get_range()
+        reachable = round(min(max(wanted, lowest), highest))
 
-    def _drive_once(self, steps: int) -> None:
-        widget = self._widget("manualfocusdrive")
-        widget.set_value(self._drive_value(widget, steps))
-        self._owned().set_single_config("manualfocusdrive", widget, self._context)
+        self._patiently(partial(self._drive_once, name, float(reachable)), "driving the lens")
+        kept = self._read_until(name, str(reachable))
+        if kept != str(reachable):
+            raise CameraError(
+                f"the lens was sent to position {reachable} and stands at {kept}; home it again"
+            )
+        if reachable != wanted:
+            raise FocusLimit(
+                f"driving the lens: position {wanted} lies beyond its end stop at {reachable}; "
+                f"home the axis"
+            )
 
-    @staticmethod
-    def _drive_value(widget: Any, steps: int) -> float | str:
-        """A number of steps; bodies with drives of fixed sizes take their smallest, one a time."""
-        if widget.get_type() == gp.GP_WIDGET_RANGE:
-            return float(steps)
-        return "Far 1" if steps > 0 else "Near 1"
+    def _find_drive(self) -> tuple[str, Any]:
+        for name in FOCUS_DRIVES:
+            widget = self._widget(name)
+            if widget is not None:
+                return name, widget
+        raise CameraUnsupported("this camera cannot drive its lens; use another focus axis")
+
+    def _drive_once(self, name: str, value: float | str) -> None:
+        # A used widget may not be sent again.
+        widget = self._widget(name)
+        widget.set_value(value)
+        self._owned().set_single_config(name, widget, self._context)
 
     def _set_live_view(self, on: bool) -> None:
         def switch() -> None:
@@ -374,20 +374,6 @@ class CameraOwner:
 
         self._patiently(switch, f"switching live view {'on' if on else 'off'}")
         self._in_live_view = on
-
-    def _patiently(self, act: Callable[[], _Got], doing: str) -> _Got:
-        """Do what a busy camera refuses at once and untouched, backing off in between."""
-        for pause_s in (*_BACK_OFF_S, None):
-            began = time.monotonic()
-            try:
-                return act()
-            except gp.GPhoto2Error as error:
-                refused_at_once = time.monotonic() - began < 0.5
-                if error.code != GP_ERROR_BUSY or pause_s is None or not refused_at_once:
-                    raise self._failed(error, doing) from error
-            self._orphans += self._take_in(quiet_ms=0)
-            time.sleep(pause_s)
-        raise AssertionError("the last attempt returns or raises")
 
     # Settings.
 
@@ -422,7 +408,7 @@ class CameraOwner:
             self._owned().set_single_config(widget_name, fresh, self._context)
 
         self._patiently(put, f"setting {name} to {chosen}")
-        kept = self._read(widget_name)
+        kept = self._read_until(widget_name, chosen)
         if kept != chosen:
             raise CameraSettingRefused(
                 f"{name} was set to '{chosen}' but the camera kept '{kept}'; check its mode dial "
@@ -443,25 +429,14 @@ class CameraOwner:
         values = (self._read(widget) for widget in WIDGETS[name])
         return next((value for value in values if value is not None), None)
 
-    def _card_or_first(self) -> str:
-        """The card where there is one: what lies there outlives a lost link."""
-        _, widget = self._find("capture_target")
+    def _card_or_first(self) -> str | None:
+        """The card where there is one: what lies there outlives a lost link; ``None`` for a body
+        that leaves no choice."""
+        widget = self._widget("capturetarget")
+        if widget is None:
+            return None
         choices = choices_of(widget)
         return next((choice for choice in choices if "card" in choice.lower()), choices[0])
-
-    def _widget(self, name: str) -> Any:
-        """A fresh widget (a used one may not be sent again), or ``None`` without such a setting."""
-        try:
-            return self._owned().get_single_config(name, self._context)
-        except gp.GPhoto2Error as error:
-            text = self._heard()
-            if error.code in (-1, -2):  # an unknown name, depending on the maker
-                return None
-            raise explain(error.code, text, f"reading {name}") from error
-
-    def _read(self, name: str) -> str | None:
-        widget = self._widget(name)
-        return None if widget is None else text_of(widget)
 
     def _abilities(self) -> list[str]:
         operations = self._owned().get_abilities().operations
@@ -472,7 +447,7 @@ class CameraOwner:
         has = {
             "capture": operations & gp.GP_OPERATION_CAPTURE_IMAGE,
             "trigger": operations & trigger,
-            "focus_drive": self._widget("manualfocusdrive") is not None,
+            "focus_drive": any(self._widget(name) is not None for name in FOCUS_DRIVES),
             "live_view": self._widget("viewfinder") is not None,
             "bulb": self._widget("bulb") is not None,
         }
@@ -493,30 +468,6 @@ class CameraOwner:
         except gp.GPhoto2Error as error:
             raise self._failed(error, "listing the card") from error
         return sorted(found)
-
-    # The library.
-
-    def _failed(self, error: Any, doing: str) -> Exception:
-        """What to raise for a failed call; -1 can also mean that the camera is gone."""
-        explained = explain(error.code, self._heard(), doing)
-        if error.code == GP_ERROR and type(explained) is CameraError:
-            try:
-                self._orphans += self._take_in(quiet_ms=1)
-            except DeviceLost as lost:
-                return lost
-        return explained
-
-    def _owned(self) -> Any:
-        if self._camera is None:
-            raise ConnectError("the camera is not open; open it first")
-        return self._camera
-
-    def _hear(self, _context: object, text: str | bytes, _data: object = None) -> None:
-        self._said.append(text.decode(errors="replace") if isinstance(text, bytes) else text)
-
-    def _heard(self) -> str:
-        said, self._said = " ".join(self._said), []
-        return said
 
 
 def _log(text: str) -> None:

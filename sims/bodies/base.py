@@ -179,6 +179,8 @@ class Body:
         Whether its dial stands at M (at A otherwise), and whether it sets its ISO by itself.
     mirror_delay
         Whether the shutter waits until the mirror is still (a Nikon's exposure delay mode).
+    settings_take_s
+        A new value of a setting is taken over so long after it was set.
     auto_power_off_s
         After so long it switches itself off; 0 for never.
     """
@@ -193,6 +195,7 @@ class Body:
     manual_exposure: bool = True
     auto_iso: bool = False
     mirror_delay: bool = False
+    settings_take_s: float = 0.0
     auto_power_off_s: int = 0
     serial: str = "6001234"
 
@@ -213,6 +216,7 @@ class Body:
         self._last_picture = b""
         self.under_way: list[Shot] = []
         self._busy_until_s = 0.0
+        self._late_settings: list[tuple[float, str, int]] = []
         self._drive_result: Reason | None = None
         # When a bulb exposure that is under way began, and whether it goes to the card.
         self._bulb: tuple[float, bool] | None = None
@@ -274,7 +278,17 @@ class Body:
         setting = self.settings[name]
         if value not in setting.choices.values():
             raise Refusal(Reason.VALUE_NOT_OFFERED)
-        setting.value = value
+        if self.settings_take_s > 0:
+            self._late_settings.append((self.world.clock.now() + self.settings_take_s, name, value))
+        else:
+            setting.value = value
+
+    def settle_settings(self) -> None:
+        """Take over the settings whose time has come."""
+        now_s = self.world.clock.now()
+        for due in [late for late in self._late_settings if late[0] <= now_s]:
+            self._late_settings.remove(due)
+            self.settings[due[1]].value = due[2]
 
     def release(self, to_card: bool, fault: Fault | None = None, at_s: float | None = None) -> Shot:
         """Open the shutter; the caller has :meth:`develop` called once the exposure is over.

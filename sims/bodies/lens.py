@@ -62,6 +62,11 @@ class SimulatedLens:
         return self._glass
 
     @property
+    def motor_steps(self) -> int:
+        """Where the motor stands, play included."""
+        return self._motor
+
+    @property
     def state(self) -> LensState:
         """What the glass's true position does to the picture."""
         plane_um = self.linear_um * self._glass + self.square_um * self._glass**2

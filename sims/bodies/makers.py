@@ -7,13 +7,18 @@ from typing import Literal
 
 from sims.bodies.base import Body, World
 from sims.bodies.canon import CanonBody, CanonResponder
+from sims.bodies.fuji import FujiBody, FujiResponder
 from sims.bodies.lens import SimulatedLens
 from sims.bodies.nikon import NikonBody, NikonResponder
 from sims.bodies.ptp import Responder
 
-Maker = Literal["nikon", "canon"]
+Maker = Literal["nikon", "canon", "fuji"]
 
-BODIES: Mapping[Maker, type[Body]] = {"nikon": NikonBody, "canon": CanonBody}
+BODIES: Mapping[Maker, type[Body]] = {
+    "nikon": NikonBody,
+    "canon": CanonBody,
+    "fuji": FujiBody,
+}
 
 
 def make_body(
@@ -40,5 +45,7 @@ def make_responder(body: Body) -> Responder:
     """What speaks PTP for a body."""
     if isinstance(body, NikonBody):
         return NikonResponder(body)
+    if isinstance(body, FujiBody):
+        return FujiResponder(body)
     assert isinstance(body, CanonBody), f"nothing speaks for a {type(body).__name__}"
     return CanonResponder(body)

@@ -23,8 +23,8 @@ NO_SUCH_PROPERTY = 0x200A
 ACCESS_DENIED = 0x200F
 VALUE_REFUSED = 0x201C
 
-UINT8, UINT16, UINT32, TEXT = 0x0002, 0x0004, 0x0006, 0xFFFF
-_PACKING = {UINT8: "<B", UINT16: "<H", UINT32: "<I"}
+UINT8, INT16, UINT16, INT32, UINT32, TEXT = 0x0002, 0x0003, 0x0004, 0x0005, 0x0006, 0xFFFF
+_PACKING = {UINT8: "<B", INT16: "<h", UINT16: "<H", INT32: "<i", UINT32: "<I"}
 
 _STORE = 0x00010001
 _FOLDER = 0x3001
@@ -171,6 +171,7 @@ class Responder:
         """
         if code not in self.operations:
             return Answer(NOT_SUPPORTED)
+        self.body.settle_settings()
         name, operation = self.operations[code]
         fault = self.body.faults.take(name)
         try:

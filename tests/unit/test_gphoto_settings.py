@@ -10,6 +10,7 @@ from controller.drivers.gphoto_settings import (
     WIDGETS,
     as_written,
     choose,
+    drive_values,
     formats_of,
     quantity,
     widgets_of,
@@ -108,3 +109,34 @@ def test_a_menu_in_a_protocols_words_means_the_same(name: str, menu: list[str]) 
     numbers = [choice for choice in menu if quantity(choice) is not None]
     assert [choose(name, text, menu) for text in written] == numbers
     assert all(text.endswith(" s") for text in written) == (name == "shutter")
+
+
+@pytest.mark.parametrize(
+    ("widget", "is_range", "steps", "values"),
+    [
+        ("manualfocusdrive", True, 150, [150.0]),  # Nikon
+        ("manualfocusdrive", False, -2, ["Near 1", "Near 1"]),  # Canon, Olympus, Panasonic
+        ("manualfocus", True, 3, [1.0, 1.0, 1.0]),  # Sony
+        ("manualfocus", True, -1, [-1.0]),
+    ],
+)
+def test_steps_become_what_each_makers_drive_takes(
+    widget: str, is_range: bool, steps: int, values: list[float | str]
+) -> None:
+    assert drive_values(widget, is_range, steps) == values
+
+
+@pytest.mark.parametrize(
+    ("maker", "names"),
+    [
+        ("Canon EOS", {"shutterspeed", "aperture", "iso", "whitebalance", "imageformat"}),
+        ("Nikon", {"shutterspeed2", "f-number", "iso", "whitebalance", "imagequality"}),
+        ("Sony", {"shutterspeed", "f-number", "iso", "whitebalance", "imagequality"}),
+        ("Fuji", {"shutterspeed", "f-number", "iso", "whitebalance", "imageformat"}),
+        ("Olympus", {"shutterspeed", "aperture", "iso", "whitebalance", "imageformat"}),
+        ("Panasonic", {"shutterspeed", "f-number", "iso", "whitebalance", "imageformat"}),
+    ],
+)
+def test_every_makers_names_are_known(maker: str, names: set[str]) -> None:
+    for name in ("shutter", "aperture", "iso", "white_balance", "image_format"):
+        assert names & set(widgets_of(name)), f"{maker} has another name for {name}"
