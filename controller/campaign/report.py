@@ -71,6 +71,7 @@ def in_words(account: Account) -> Iterator[str]:
     for change in account.what_if:
         yield (
             f"  {change.change:<48}{format_duration(change.cycle_s):>10} a cycle, "
+            f"{'at least ' if change.at_least else ''}"
             f"{format_fraction(round(change.gain, 3))} less"
         )
 

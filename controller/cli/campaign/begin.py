@@ -122,8 +122,7 @@ def _carry_out(
             **progress.to_dict(),
             message="" if error is None else str(error),
         )
-    report = write_campaign_report(folder)
-    console.print(f"Report: {report}", markup=False)
+    _report(folder, console)
     totals = progress.to_dict()
     console.print(
         f"{totals['done']} of {totals['stacks']} stacks are done, {totals['quarantined']} are in "
@@ -134,6 +133,14 @@ def _carry_out(
     typer.echo(json.dumps(totals) if as_json else str(folder))
     if error is not None:
         raise error
+
+
+def _report(folder: Path, console: Console) -> None:
+    """Write the report; a campaign is no worse for lacking it, and it can be written again."""
+    try:
+        console.print(f"Report: {write_campaign_report(folder)}", markup=False)
+    except MacrorailError as error:
+        console.print(f"No report was written: {error}", markup=False)
 
 
 def _walk(
