@@ -76,7 +76,7 @@ class Remedies:
             if self._machine.state is not State.RECOVERING:
                 self._machine.step(Trigger.RECOVER)
             try:
-                self._apply(decision, part)
+                self._apply(decision, part, str(fault))
             except DeviceError as another:
                 fault = another
                 part = Part.AXIS if part is Part.AXIS else Part.CAMERA
@@ -124,9 +124,9 @@ class Remedies:
             raise fault
         return decision
 
-    def _apply(self, decision: Decision, part: Part) -> None:
+    def _apply(self, decision: Decision, part: Part, why: str) -> None:
         if decision.remedy is Remedy.PAUSE:
-            self._pause("see the fault before", decision.wait_s)
+            self._pause(why, decision.wait_s)
             self._machine.step(Trigger.RECOVER)
         else:
             self._clock.sleep(decision.wait_s)

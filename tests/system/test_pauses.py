@@ -223,6 +223,8 @@ def test_a_full_disk_pauses_before_anything_is_lost(tmp_path: Path) -> None:
     assert run.run().reason is FinishReason.COMPLETED
     assert_done_and_right(run)
     assert [round(f["paused_s"], -1) for f in run.said("unpaused")] == [60, 120, 240]
+    # Whoever is away is told what is the matter.
+    assert {fields["why"] for fields in run.said("paused")} == {"no space left"}
 
 
 def test_a_resume_by_the_operator_cuts_the_waiting_short(tmp_path: Path) -> None:
