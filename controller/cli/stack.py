@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +29,7 @@ from controller.stacking.alignment import save_alignment as write_alignment
 from controller.stacking.images import colour_profile, write_depth, write_picture
 from controller.stacking.memory import check_memory
 from controller.stacking.register import Motion
+from controller.stacking.slices import load_slices
 from controller.stacking.stacker import Stacker
 from controller.stacking.stream_worker import peak_rss_mb
 
@@ -86,6 +88,14 @@ def stack(
     save_alignment: Annotated[
         Path | None, typer.Option(help="also write how the frames lie (.json), for --alignment")
     ] = None,
+    slices: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="what is known of loose frames: plan.json of a run, or a CSV table with "
+            "position_um and scale; depth is then in micrometres, alignment begins at the scale",
+        ),
+    ] = None,
     only: Annotated[
         str | None,
         typer.Option(
@@ -131,8 +141,13 @@ def stack(
         raise ConfigError("give --align or --alignment: one looks for how frames lie, one knows it")
     frames = find_frames(sources)
     known = _known_alignment(sources, frames, align, alignment)
-    if only is not None:
-        frames = chosen(frames, only)
+    scales: dict[int, float | None] = {}
+    wanted = frames if only is None else chosen(frames, only)
+    if slices is not None:
+        told, scales = _told(frames, slices)
+        indices = {frame.index for frame in wanted}
+        wanted = [frame for frame in told if frame.index in indices]
+    frames = wanted
     order = fusion_order(frames, reference)
     started_s = time.monotonic()
     allowed_bytes = None if memory is None else _bytes(memory)
@@ -153,7 +168,8 @@ def stack(
                 height, width = picture.shape[:2]
                 bits = picture.dtype.itemsize * 8
                 check_memory(width, height, bits, quality.value, allowed_bytes)
-            stacker.add(picture, frame.index, frame.z_um, frame.path.name)
+            scale = scales.get(frame.index)
+            stacker.add(picture, frame.index, frame.z_um, frame.path.name, scale)
             progress.advance(task)
         last_frame_s = time.monotonic()
         progress.update(task, description="finishing")
@@ -188,6 +204,19 @@ def stack(
             }
         )
     )
+
+
+def _told(frames: list[Source], path: Path) -> tuple[list[Source], dict[int, float | None]]:
+    """The frames with their positions from a file, and their scales by index."""
+    known = load_slices(path)
+    if len(known) != len(frames):
+        raise ConfigError(
+            f"{path} tells of {len(known)} slices, and there are {len(frames)} frames to stack"
+        )
+    placed = [
+        replace(frame, z_um=one.position_um) for frame, one in zip(frames, known, strict=True)
+    ]
+    return placed, {frame.index: one.scale for frame, one in zip(frames, known, strict=True)}
 
 
 def _bytes(text: str) -> float:

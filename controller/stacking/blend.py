@@ -44,6 +44,8 @@ _WINDOW = (5, 5)
 # Sharpness, in 8-bit display steps, that noise reaches by itself. Where all frames have no more,
 # they share alike, and the result is smooth.
 _NOISE = 0.6
+# From so many pixels on, depth is worked out at a quarter of the size.
+_LARGE_PX = 12_000_000
 # In the place of sums that are not kept.
 _NOTHING: Floats = np.empty((0, 0), np.float32)
 
@@ -57,7 +59,7 @@ class Blender:
         Of the reference frame and of the result, pixels, at least 16 each.
     quality
         ``best`` blends blue, green and red. ``fast`` blends luma, and the colour at half its size,
-        as JPEGs store it, and finds depth at a quarter of it.
+        as JPEGs store it.
     """
 
     def __init__(self, height: int, width: int, quality: Quality = "best") -> None:
@@ -77,7 +79,7 @@ class Blender:
         self._low: Picture | None = None
         self._high: Picture | None = None
         #: How often the size of the sharpness that :meth:`add` returns is halved.
-        self.halvings_of_sharpness = 2 if self._fast and len(self._sizes) > 3 else 1
+        self.halvings_of_sharpness = 2 if height * width > _LARGE_PX else 1
 
     def add(self, picture: Picture, to_frame: NDArray[np.float64]) -> Floats:
         """Blend in one frame.
@@ -93,7 +95,7 @@ class Blender:
 
         Returns
         -------
-        (height, width) float32, of half size (``fast``: a quarter), rounded up
+        (height, width) float32, of half size (large frames: a quarter), rounded up
             The frame's local sharpness, finest and second level together, 8-bit display steps.
         """
         spans = [

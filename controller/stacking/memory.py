@@ -9,7 +9,7 @@ from controller.stacking.blend import Quality
 _PROGRAM = 170e6
 # Bytes per pixel of the running sums, pyramids and depth, and of 8-bit frames: read, read ahead,
 # laid on the reference, and the bounds of what was seen. Measured, rounded up.
-_SUMS = {"best": 42, "fast": 27}
+_SUMS = {"best": 38, "fast": 27}
 _FRAMES = 15
 
 

@@ -11,6 +11,7 @@ import pytest
 from controller.batch.frames import Source, chosen
 from controller.errors import ConfigError, StackError
 from controller.stacking.alignment import load_alignment, save_alignment
+from controller.stacking.slices import Known, load_slices
 from controller.stacking.stacker import Fused, Stacker
 from tests.made_stack import MadeStack, make_stack
 
@@ -89,3 +90,31 @@ def test_some_frames_are_chosen_by_slice_or_place() -> None:
     for wanted, message in (("3-", "numbers and ranges"), ("90-99", "none of the 8 frames")):
         with pytest.raises(ConfigError, match=message):
             chosen(run, wanted)
+
+
+def test_what_is_known_of_loose_frames_is_read_from_a_table_or_a_plan(tmp_path: Path) -> None:
+    table, plan = tmp_path / "slices.csv", tmp_path / "plan.json"
+    table.write_text("position_um,scale\n1000,1\n1050.5,0.998\n1100,\n")
+    assert load_slices(table) == [Known(1000, 1), Known(1050.5, 0.998), Known(1100, None)]
+    plan.write_text('{"slices": [{"target_um": 20.0, "scale": 0.99}, {"target_um": 40}]}')
+    assert load_slices(plan) == [Known(20, 0.99), Known(40, None)]
+    for text, message in (
+        ("position,scale\n1,2\n", "neither a plan"),
+        ("position_um\nnan\n", "neither a plan"),
+        ("position_um\n", "has no slices"),
+    ):
+        table.write_text(text)
+        with pytest.raises(ConfigError, match=message):
+            load_slices(table)
+
+
+def test_a_scale_that_the_optics_tell_leads_where_pictures_cannot(made: MadeStack) -> None:
+    rng = np.random.default_rng(5)
+    stacker = Stacker()
+    for k, frame in enumerate(made.frames):
+        # Large forms only: too little to tell a growth of some per mille by.
+        forms = cv2.GaussianBlur(frame.astype(np.float32), (0, 0), 25)
+        blurred = np.clip(forms + rng.normal(0, 1, forms.shape), 0, 255).astype(np.uint8)
+        true = float(np.linalg.det(made.transforms[k][:, :2])) ** 0.5
+        report = stacker.add(blurred, k, scale=true)
+        assert np.linalg.det(report.transform[:, :2]) ** 0.5 == pytest.approx(true, abs=1e-3)
