@@ -52,9 +52,9 @@ def policies(
     for words in _WORDS.values():
         console.print(words)
     console.print(
-        f"{LONGEST_SERIES} faults without a slice in between stop a run. Before "
-        f"{LONGEST_ROW_LEFT_OUT} slices are left out one after the other it pauses, as long and as "
-        f"often as it does when its folder is gone, and stops then."
+        f"{LONGEST_SERIES} faults without a slice in between stop a run. Where "
+        f"{LONGEST_ROW_LEFT_OUT} slices would be left out one after the other it pauses instead, "
+        f"as it does when its folder is gone, and stops then."
     )
 
 
