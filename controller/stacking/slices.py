@@ -1,7 +1,8 @@
 """What is known of loose frames from elsewhere: where each was taken, how large it shows things.
 
-Either the ``plan.json`` of a run (its ``target_um`` and ``scale``), or a CSV table with the columns ``position_um`` and, if known,
-``scale`` (by what a frame has to be enlarged to fit the first one), one row per frame in order.
+Either the ``plan.json`` of a run (its ``target_um`` and ``scale``), or a CSV table with the columns
+``position_um`` and, if known, ``scale`` (by what a frame has to be enlarged to fit the first one),
+one row per frame in order.
 """
 
 from __future__ import annotations

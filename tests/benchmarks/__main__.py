@@ -32,8 +32,8 @@ _CROPS_OF = "seed23"
 SCENES = {
     "seed23": SceneOptions(frames=12, seed=23, breathing=0.001, blur_px=60),
     "seed42": SceneOptions(frames=12, seed=42, breathing=0.002, blur_px=80),
-    "seed101": SceneOptions(frames=12, seed=101, breathing=0.0005, blur_px=40),
-    "seed5": SceneOptions(frames=12, seed=5, breathing=0.001, blur_px=60, width=1800, height=1200),
+    "seed101": SceneOptions(frames=12, seed=101, blur_px=40, width=1500, height=1000),
+    "seed5": SceneOptions(frames=12, seed=5, breathing=0.002, blur_px=60, width=1500, height=1000),
 }
 INSTRUMENT_SEED = 31
 LARGE = SceneOptions(width=6000, height=4000, frames=24, seed=42, breathing=0.001, blur_px=60)

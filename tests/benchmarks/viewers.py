@@ -1,8 +1,8 @@
 """What watching costs: ``python -m tests.benchmarks.viewers`` shoots with and without ten viewers.
 
-The same run, at life's own pace, in turns: nobody looks; ten pages follow it as the page does, with
-every change, every thumbnail, each growing picture and each last frame, large. Beside it: how many
-frames of live view one viewer and ten get on loopback while the instrument is set up.
+At life's own pace, in turns of a few slices: nobody looks; ten pages follow the run as the page
+does, with every change, every thumbnail, each growing picture and each last frame, large. Beside
+it: how many frames of live view one viewer and ten get on loopback while setting up.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from tests.page import Server, wait_for
 
 PROTOCOL: dict[str, Any] = {
     "specimen": {"id": "viewers"},
-    "range": {"near": "20.2 mm", "far": "21.4 mm"},
+    "range": {"near": "20 mm", "far": "22.9 mm"},
     "step": "60 um",
     "settle": "0.4 s",
     "exposure": {"aperture": "f/5.6", "shutter": "1/8 s", "iso": "100"},
@@ -37,7 +37,10 @@ PROTOCOL: dict[str, Any] = {
     "proof": {"extend": "0 %"},
 }
 VIEWERS = 10
+WINDOW = 6
 _LIVE_S = 4.0
+#: Thumbnails that a page loads when it is opened: those that it has room for.
+_IN_SIGHT = 8
 
 
 class Viewer:
@@ -51,8 +54,8 @@ class Viewer:
         self._thread = threading.Thread(target=self._follow)
         self._thread.start()
 
-    def leave(self) -> None:
-        self.ended.set()
+    def join(self) -> None:
+        """Wait until it has left."""
         self._thread.join()
 
     def _follow(self) -> None:
@@ -75,7 +78,7 @@ class Viewer:
     def _pictures(self, told: dict[str, Any]) -> list[str]:
         head = told["head"]
         counted = [piece for piece in told["slices"] if piece["frame"]]
-        paths = [f"frames/{piece['number']}.jpg?width=320&v=1" for piece in counted]
+        paths = [f"frames/{piece['number']}.jpg?width=320&v=1" for piece in counted[-_IN_SIGHT:]]
         if counted:
             paths.append(f"frames/{counted[-1]['number']}.jpg?width=1600&v=1")
         if head["picture"]:
@@ -87,10 +90,20 @@ class Viewer:
         self.bytes += len(self._server.ask("GET", f"/api/runs/{self._run}/{path}")[2])
 
 
+def leave(viewers: list[Viewer]) -> None:
+    """Let them go, all at once."""
+    for viewer in viewers:
+        viewer.ended.set()
+    for viewer in viewers:
+        viewer.join()
+
+
 @contextmanager
 def serving(rig: str) -> Iterator[Server]:
     """A server on a rig, with everything it needs in a folder that goes."""
-    with tempfile.TemporaryDirectory(prefix="macrorail-viewers-") as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="macrorail-viewers-", ignore_cleanup_errors=True
+    ) as folder:
         server = Server(Path(folder))
         (Path(folder) / "small-rig.yaml").write_text(rig)
         server.start()
@@ -114,32 +127,48 @@ def cpu_s(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-@dataclass(frozen=True)
-class Shoot:
-    """A run: its median cycle, the server's processor time a cycle, what viewers were sent."""
+@dataclass
+class Shot:
+    """Cycles and the server's processor time, seconds, with nobody and with the viewers there."""
 
-    cycle_s: float
-    server_s: float
-    sent_mb: float
+    alone_s: list[float] = field(default_factory=list)
+    watched_s: list[float] = field(default_factory=list)
+    server_alone_s: float = 0.0
+    server_watched_s: float = 0.0
+    sent_mb: float = 0.0
 
 
-def shoot(server: Server, viewers: int) -> Shoot:
-    """One run with so many viewers."""
+def shoot(server: Server, into: Shot) -> None:
+    """One run, to which the viewers come and from which they go again every few slices.
+
+    In turns within one run, because what else the machine does changes from run to run.
+    """
     assert server.process is not None
-    before_s = cpu_s(server.process.pid)
     run = post(server, "/api/runs", {"protocol": PROTOCOL})["run"]
     folder = server.runs / run
-    watching = [Viewer(server, run) for _ in range(viewers)]
     wait_for(lambda: server.at_work(folder) is not None, "the run to begin", 60)
-    wait_for(lambda: server.at_work(folder) is None, "the run to end", 300)
-    for viewer in watching:
-        viewer.leave()
-    cycles = cycles_of(read_journal(folder / JOURNAL), settle_s=0.4)
-    return Shoot(
-        statistics.median(cycle.whole_s for cycle in cycles),
-        (cpu_s(server.process.pid) - before_s) / len(cycles),
-        sum(viewer.bytes for viewer in watching) / 1e6,
-    )
+    watching: list[Viewer] = []
+    turns, then_s = 0, cpu_s(server.process.pid)
+    while server.at_work(folder) is not None:
+        if len(list((folder / "frames").glob("*.jpg"))) < (turns + 1) * WINDOW:
+            time.sleep(0.02)
+            continue
+        now_s = cpu_s(server.process.pid)
+        if watching:
+            into.server_watched_s += now_s - then_s
+        else:
+            into.server_alone_s += now_s - then_s
+        turns, then_s = turns + 1, now_s
+        into.sent_mb += sum(viewer.bytes for viewer in watching) / 1e6
+        leave(watching)
+        watching = [] if watching else [Viewer(server, run) for _ in range(VIEWERS)]
+    leave(watching)
+    wait_for((folder / "report.html").exists, "the report", 120)
+    for place, cycle in enumerate(cycles_of(read_journal(folder / JOURNAL), settle_s=0.4), 1):
+        window, inside = divmod(place, WINDOW)
+        # The slice at which they come and go belongs to neither, nor does an unfinished window.
+        if inside >= 1 and window < turns:
+            (into.watched_s if window % 2 else into.alone_s).append(cycle.whole_s)
 
 
 def live_view(server: Server, viewers: int) -> float:
@@ -181,21 +210,18 @@ def main() -> None:
     # Life's own pace: on a faster world the same work would be a larger part of a cycle.
     slow = re.sub(r"time_scale: \S+", "time_scale: 1", rig)
     slow = slow.replace("host_silence: 60 s", "host_silence: 3 s")
-    alone: list[Shoot] = []
-    watched: list[Shoot] = []
+    all_ = Shot()
     with serving(slow) as server:
-        for turn in range(turns):
-            alone.append(shoot(server, 0))
-            watched.append(shoot(server, VIEWERS))
-            print(
-                f"turn {turn + 1}: a cycle takes {alone[-1].cycle_s:.3f} s alone, "
-                f"{watched[-1].cycle_s:.3f} s with {VIEWERS} viewers "
-                f"({watched[-1].sent_mb:.0f} MB sent)",
-                flush=True,
-            )
-    before, after = (statistics.median(run.cycle_s for run in runs) for runs in (alone, watched))
+        for _ in range(turns):
+            shoot(server, all_)
+    before, after = statistics.median(all_.alone_s), statistics.median(all_.watched_s)
+    print(
+        f"a cycle takes {before:.3f} s alone (median of {len(all_.alone_s)}), {after:.3f} s with "
+        f"{VIEWERS} viewers (of {len(all_.watched_s)}; {all_.sent_mb:.0f} MB sent)"
+    )
     print(f"ten viewers change the cycle by {100 * (after / before - 1):+.2f} %")
-    idle, busy = (statistics.median(run.server_s for run in runs) for runs in (alone, watched))
+    idle = all_.server_alone_s / max(1, len(all_.alone_s))
+    busy = all_.server_watched_s / max(1, len(all_.watched_s))
     print(f"the server takes {idle:.3f} s of processor time a cycle alone, {busy:.3f} s with them")
     print(f"load {os.getloadavg()[0]:.1f} when done")
 
