@@ -9,6 +9,7 @@ import traceback
 
 import typer
 
+from controller.campaign.walk import UnfinishedCampaign
 from controller.cli.batch import batch
 from controller.cli.calibrate import calibrate
 from controller.cli.check import check
@@ -90,6 +91,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _name(error: MacrorailError) -> str:
+    if isinstance(error, UnfinishedCampaign):
+        return "Unfinished"
     return {2: "Refused", 3: "Device", 4: "Coverage", 5: "Stopped", 6: "Stacking"}.get(
         error.exit_code, "Error"
     )
