@@ -30,6 +30,7 @@ from controller.stacking.images import colour_profile, write_depth, write_pictur
 from controller.stacking.memory import check_memory
 from controller.stacking.register import Motion
 from controller.stacking.slices import load_slices
+from controller.stacking.smooth import Method
 from controller.stacking.stacker import Stacker
 from controller.stacking.stream_worker import peak_rss_mb
 
@@ -69,6 +70,13 @@ def stack(
     quality: Annotated[
         QualityChoice, typer.Option(help="fast: half the time, colour and grain a little softer")
     ] = QualityChoice.BEST,
+    method: Annotated[
+        Method,
+        typer.Option(
+            help="pyramid: hairs and overlap; depth-map: smooth surfaces, colours as shot; auto: "
+            "each where it is good"
+        ),
+    ] = Method.PYRAMID,
     align: Annotated[
         Motion | None,
         typer.Option(
@@ -152,7 +160,11 @@ def stack(
     started_s = time.monotonic()
     allowed_bytes = None if memory is None else _bytes(memory)
     stacker = Stacker(
-        quality.value, align or Motion.SIMILARITY, known, equalise=exposure is Exposure.EQUAL
+        quality.value,
+        align or Motion.SIMILARITY,
+        known,
+        equalise=exposure is Exposure.EQUAL,
+        method=method,
     )
     with Progress(
         TextColumn("{task.description:<9}"),
@@ -167,7 +179,8 @@ def stack(
             if allowed_bytes is not None and frame is order[0]:
                 height, width = picture.shape[:2]
                 bits = picture.dtype.itemsize * 8
-                check_memory(width, height, bits, quality.value, allowed_bytes)
+                smooth = method is not Method.PYRAMID
+                check_memory(width, height, bits, quality.value, smooth, allowed_bytes)
             scale = scales.get(frame.index)
             stacker.add(picture, frame.index, frame.z_um, frame.path.name, scale)
             progress.advance(task)

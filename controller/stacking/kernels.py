@@ -58,6 +58,29 @@ def map_values(first: int, last: int, picture: Pixels, curves: Pixels, result: P
 
 
 @compiled
+def add_weighted(
+    first: int,
+    last: int,
+    picture: Pixels,
+    spans: Spans,
+    table: Floats,
+    power: Floats,
+    weights: Floats,
+    blues: Floats,
+    greens: Floats,
+    reds: Floats,
+) -> None:
+    """Add a picture's (h, w, 3) light under weights (h, w) within the spans."""
+    for y in range(first, last):
+        for x in range(spans[y, 0], spans[y, 1]):
+            weight = power[y, x]
+            weights[y, x] += weight
+            blues[y, x] += weight * table[picture[y, x, 0]]
+            greens[y, x] += weight * table[picture[y, x, 1]]
+            reds[y, x] += weight * table[picture[y, x, 2]]
+
+
+@compiled
 def to_channels(first: int, last: int, luma: Floats, blue: Floats, red: Floats) -> None:
     """Luma and the chromas of blue and red, all (h, w), become linear green, blue and red."""
     for y in range(first, last):

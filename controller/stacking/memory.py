@@ -11,14 +11,24 @@ _PROGRAM = 170e6
 # laid on the reference, and the bounds of what was seen. Measured, rounded up.
 _SUMS = {"best": 38, "fast": 27}
 _FRAMES = 15
+# Of the other methods' own sums.
+_SMOOTH = 25
 
 
-def bytes_needed(width: int, height: int, bits: int, quality: Quality) -> float:
-    """The most memory that a stack of such frames takes, however many there are."""
-    return _PROGRAM + width * height * (_SUMS[quality] + _FRAMES * bits / 8)
+def bytes_needed(
+    width: int, height: int, bits: int, quality: Quality, smooth: bool = False
+) -> float:
+    """The most memory that a stack of such frames takes, however many there are.
+
+    ``smooth``: by another method than the pyramid.
+    """
+    sums = _SUMS[quality] + _SMOOTH * smooth
+    return _PROGRAM + width * height * (sums + _FRAMES * bits / 8)
 
 
-def check_memory(width: int, height: int, bits: int, quality: Quality, allowed: float) -> None:
+def check_memory(
+    width: int, height: int, bits: int, quality: Quality, smooth: bool, allowed: float
+) -> None:
     """Refuse a stack that would need more memory than it may take.
 
     Raises
@@ -26,10 +36,10 @@ def check_memory(width: int, height: int, bits: int, quality: Quality, allowed: 
     StackError
         With what is needed, and what to do.
     """
-    needed = bytes_needed(width, height, bits, quality)
+    needed = bytes_needed(width, height, bits, quality, smooth)
     if needed <= allowed:
         return
-    fast = bytes_needed(width, height, bits, "fast")
+    fast = bytes_needed(width, height, bits, "fast", smooth)
     way_out = "give more, or smaller frames"
     if fast <= allowed and quality == "best":
         way_out = f"--quality fast needs {fast / 1e9:.1f} GB"

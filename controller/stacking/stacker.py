@@ -20,9 +20,10 @@ from controller.stacking.blend import Blender, Quality
 from controller.stacking.depth import DepthTracker
 from controller.stacking.exposure import Equaliser, Gains, apply_gains
 from controller.stacking.images import Picture, read_picture
-from controller.stacking.reach import valid_rect
+from controller.stacking.reach import reached_spans, valid_rect
 from controller.stacking.register import Motion, Transform
 from controller.stacking.resample import lay
+from controller.stacking.smooth import Method, SmoothBlender, mix
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ class Stacker:
         Lay the frames as this says, instead of looking for it; frames go by their index.
     equalise
         Make all frames as bright, and of the same white, as the reference.
+    method
+        Other methods than the pyramid take half as much memory again.
     """
 
     def __init__(
@@ -105,10 +108,13 @@ class Stacker:
         motion: Motion = Motion.SIMILARITY,
         alignment: Alignment | None = None,
         equalise: bool = True,
+        method: Method = Method.PYRAMID,
     ) -> None:
         self._quality: Quality = quality
         self._given = alignment
         self._equalises = equalise
+        self._method = method
+        self._smooth: SmoothBlender | None = None
         self._equaliser: Equaliser | None = None
         self._aligner = Aligner(motion)
         self._blender: Blender | None = None
@@ -116,6 +122,7 @@ class Stacker:
         self._shape: tuple[int, ...] = ()
         self._type: np.dtype[np.generic] | None = None
         self._reports: list[FrameReport] = []
+        self._positions: list[float] = []
         self._knows_um: bool | None = None
         self._warped: Picture | None = None
 
@@ -183,7 +190,13 @@ class Stacker:
             aligned = self._warp(picture, to_frame)
             gains = self._equalise(aligned, placement.transform)
         sharpness = self._blender.add(aligned, to_frame)
+        if self._smooth is not None:
+            height, width = aligned.shape[:2]
+            spans = reached_spans(to_frame, (height, width), 0, (height, width))
+            halvings = self._blender.halvings_of_sharpness
+            self._smooth.add(aligned, spans, sharpness, halvings)
         self._depth.add(index, position, sharpness)
+        self._positions.append(position)
         report = FrameReport(
             index,
             name,
@@ -233,6 +246,8 @@ class Stacker:
         self._shape, self._type, self._knows_um = picture.shape, picture.dtype, knows_um
         self._blender = Blender(height, width, self._quality)
         self._depth = DepthTracker(height, width, self._blender.halvings_of_sharpness)
+        if self._method is not Method.PYRAMID:
+            self._smooth = SmoothBlender(height, width)
         if self._equalises:
             self._equaliser = Equaliser(picture)
 
@@ -278,6 +293,13 @@ class Stacker:
         self._blender = None
         depth = self._depth.finish()
         self._depth = None
+        if self._smooth is not None:
+            smooth, self._smooth = self._smooth.finish(), None
+            gaps = np.diff(np.sort(self._positions))
+            if self._method is Method.DEPTH_MAP:
+                image = smooth
+            elif len(gaps):
+                image = mix(smooth, image, depth.depth, float(np.median(gaps)))
         rect = valid_rect([report.transform for report in self._reports], image.shape[:2])
         return Fused(image, depth.depth, depth.confidence, rect, self.reports)
 

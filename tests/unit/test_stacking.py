@@ -12,6 +12,7 @@ import pytest
 
 from controller.errors import AlignError, StackError
 from controller.stacking.images import to_8_bit
+from controller.stacking.smooth import Method
 from controller.stacking.stacker import Fused, Stacker
 from tests.made_stack import MadeStack, make_stack
 from tests.score import psnr_db
@@ -256,3 +257,22 @@ def test_fast_gives_colours_back_as_they_are(made: MadeStack) -> None:
     stacker = Stacker("fast")
     stacker.add(plain)
     assert np.abs(to_8_bit(stacker.finish().image).astype(int) - plain).max() <= 1
+
+
+@pytest.mark.parametrize("method", [Method.DEPTH_MAP, Method.AUTO])
+def test_other_methods_give_the_picture_too(made: MadeStack, fused: Fused, method: Method) -> None:
+    stacker = Stacker(method=method)
+    for k, frame in enumerate(made.frames):
+        stacker.add(frame, k, k * 50.0)
+    other = stacker.finish()
+    best_frame = max(psnr_db(frame, made.truth) for frame in made.frames)
+    assert psnr_db(to_8_bit(other.image), made.truth) > best_frame + 5
+    assert not np.array_equal(other.image, fused.image)
+    assert np.array_equal(other.depth, fused.depth)
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_one_frame_is_itself_by_any_method(made: MadeStack, method: Method) -> None:
+    stacker = Stacker(method=method)
+    stacker.add(made.frames[0])
+    assert np.abs(to_8_bit(stacker.finish().image).astype(int) - made.frames[0]).max() <= 1
