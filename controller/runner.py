@@ -54,6 +54,8 @@ from controller.states import FinishReason, RunMachine, State, Trigger
 
 #: How often a sweep is gone over for what it lacks: enough for a passing fault, never for ever.
 _ROUNDS = 3
+#: What can go wrong with a single picture: the camera, its file, or the word of it.
+_OF_A_PICTURE = (DeviceError, FrameError, JournalError)
 
 
 @dataclass(frozen=True)
@@ -357,9 +359,8 @@ class Runner:
         self._machine.step(Trigger.EXPOSE)
         try:
             exposure = self._camera.expose(stem)
-        except DeviceError as fault:
-            again = replace(target, attempt=target.attempt + 1)
-            self._put_right(Part.CAMERA, fault, target, again)
+        except _OF_A_PICTURE as fault:
+            self._put_right(fault, target)
             return
         self._note(
             "exposed",
@@ -388,12 +389,11 @@ class Runner:
             frame = self._camera.collect(pending.exposure)
             self._machine.step(Trigger.VERIFY)
             self._verify(frame)
-        except (DeviceError, FrameError) as fault:
+        except _OF_A_PICTURE as fault:
             self._pending = None
             del self._covered[target.number]
             self._set_aside(target)
-            part = Part.STORAGE if isinstance(fault, FrameError) else Part.CAMERA
-            self._put_right(part, fault, target, replace(target, attempt=target.attempt + 1))
+            self._put_right(fault, target)
             return False
         self._count(target, pending.achieved_um, frame)
         return True
@@ -469,14 +469,15 @@ class Runner:
 
     # ------------------------------------------------------------------------------ when it fails
 
-    def _put_right(self, part: Part, fault: MacrorailError, target: Target, again: Target) -> None:
-        """Remedy a fault; the slice stands first in the queue ``again``, or is left out for now.
+    def _put_right(self, fault: MacrorailError, target: Target) -> None:
+        """Remedy a picture's fault; its slice stands first in the queue, or is left out for now.
 
         A capture is never repeated blindly: the camera is drained or opened anew before, and what
         it still held is in the journal.
         """
+        part = Part.CAMERA if isinstance(fault, DeviceError) else Part.STORAGE
         if self._remedies.against(part, fault, target):
-            self._targets.appendleft(again)
+            self._targets.appendleft(replace(target, attempt=target.attempt + 1))
             return
         self._note("left_out", slice=target.number, why=str(fault))
         if self._targets:

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from controller.care import Care
-from controller.errors import JournalError
+from controller.errors import JournalError, MacrorailError, StorageError
 from controller.journal import JOURNAL, Journal
 from controller.policies import TABLE
 from controller.states import FinishReason, State
 from controller.watches import DiskWatch
+from tests.faulty import Failing
 from tests.system.test_pauses import AT_WORK, SHORT, When
 from tests.system.test_resume import assert_done_and_right
 from tests.virtual import LENS, RAIL, VirtualRun
@@ -161,3 +162,16 @@ def test_a_folder_that_came_back_without_its_entries_is_not_written(
     assert end.reason is FinishReason.STORAGE_FAULT
     assert "no longer there" in end.message
     assert (run.folder / JOURNAL).read_bytes() == before
+
+
+@pytest.mark.parametrize("operation", ["expose", "collect"])
+@pytest.mark.parametrize("fault", [StorageError, JournalError])
+def test_a_camera_that_writes_for_itself_is_waited_for_too(
+    tmp_path: Path, operation: str, fault: type[MacrorailError]
+) -> None:
+    """As one that takes a bracket does, in a folder of its own."""
+    run = VirtualRun(tmp_path / "run", RAIL, SHORT)
+    run.camera = Failing(run.camera, operation, lambda: fault("made to fail"), after=2)
+    assert run.run().reason is FinishReason.COMPLETED
+    assert_done_and_right(run)
+    assert [fields["why"] for fields in run.said("paused")] == ["made to fail"]
