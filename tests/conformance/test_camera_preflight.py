@@ -70,20 +70,18 @@ def test_automatic_iso_is_refused(nikon: CameraWorld) -> None:
 
 
 def test_a_dial_turned_in_the_middle_of_a_run_is_noticed(
-    world: CameraWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nikon: CameraWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("controller.drivers.gphoto._HEALTH_EVERY_S", 0.0)
-    camera = world.make()
+    camera = nikon.make()
     camera.open()
     camera.collect(camera.expose(tmp_path / "0001"))
-    world.set_body(manual_exposure=False)
-    # libgphoto2 believes in what it has read for two seconds; an EOS tells changes only.
-    world.clock.sleep(24.0)
-    camera.close()
+    nikon.set_body(manual_exposure=False)
+    nikon.clock.sleep(24.0)  # libgphoto2 believes in what it has read for two seconds
     with pytest.raises(CameraSettingRefused, match="exposure mode"):
-        camera.open()
+        camera.expose(tmp_path / "0002")
     camera.close()
-    assert world.facts()["exposures"] == 1
+    assert nikon.facts()["exposures"] == 1
 
 
 def test_a_delay_for_the_mirror_must_be_on_when_the_rig_wants_it(

@@ -23,7 +23,7 @@ specimen: {id: stuck}
 range: {near: 4.8 mm, far: 8.2 mm}
 overlap: 30 %
 settle: 0.3 s
-exposure: {aperture: f/8, shutter: 1/60 s, iso: 100}
+exposure: {aperture: f/8, shutter: 1/8 s, iso: 100}
 """
 
 
