@@ -75,9 +75,7 @@ def find_runs(folder: Path) -> list[Path]:
     return found
 
 
-def tidy(
-    folder: Path, removal: Removal, days: float, copied_to: Path | None, remove: bool
-) -> Finding:
+def tidy(folder: Path, removal: Removal, days: float, copy: Path | None, remove: bool) -> Finding:
     """Look what can go of a run, and remove it if wanted.
 
     Parameters
@@ -88,15 +86,15 @@ def tidy(
         What is wanted to go.
     days
         Only of runs that ended so long ago.
-    copied_to
-        Only frames that lie there as well, byte for byte, in a folder of the run's name.
+    copy
+        Only files that lie in this copy of the run's folder as well, byte for byte.
     remove
         False only looks.
     """
     try:
         with _held(folder / JOURNAL):
             record = read_record(folder)
-            finding = _look(record, removal, days, copied_to)
+            finding = _look(record, removal, days, copy)
             if remove and finding.files:
                 _remove(record, finding)
             return finding
@@ -104,7 +102,7 @@ def tidy(
         return Finding(folder, kept_because=str(error))
 
 
-def _look(record: Record, removal: Removal, days: float, copied_to: Path | None) -> Finding:
+def _look(record: Record, removal: Removal, days: float, copy: Path | None) -> Finding:
     folder = record.folder
     last = record.entries[-1]
     if last.event != "ended" or last.fields["reason"] != FinishReason.COMPLETED.value:
@@ -118,11 +116,11 @@ def _look(record: Record, removal: Removal, days: float, copied_to: Path | None)
     for check in verify(record):
         if not check.holds:
             return Finding(folder, kept_because=f"{check.name}: {check.troubles[0]}")
-    if copied_to is not None:
+    if copy is not None:
         for path in files:
-            copy = copied_to / folder.name / path.relative_to(folder)
-            if not copy.is_file() or hash_file(copy) != hash_file(path):
-                return Finding(folder, kept_because=f"{copy} is not there as a faithful copy")
+            there = copy / path.relative_to(folder)
+            if not there.is_file() or hash_file(there) != hash_file(path):
+                return Finding(folder, kept_because=f"{there} is not there as a faithful copy")
     return Finding(folder, files, sum(path.stat().st_size for path in files))
 
 

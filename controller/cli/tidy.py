@@ -21,7 +21,7 @@ def tidy_runs(
     days: Annotated[float, typer.Option(min=0, help="only of runs that ended so long ago")] = 90,
     copied_to: Annotated[
         Path | None,
-        typer.Option(help="only what lies in this folder too, in RUN/..., byte for byte"),
+        typer.Option(help="only what lies in this copy of RUNS as well, byte for byte"),
     ] = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="remove it; without this it is only told")
@@ -43,7 +43,8 @@ def tidy_runs(
     console = message_console()
     found = []
     for folder in find_runs(runs):
-        finding = tidy(folder, remove, days, copied_to, yes)
+        copy = None if copied_to is None else copied_to / folder.relative_to(runs)
+        finding = tidy(folder, remove, days, copy, yes)
         found.append(finding)
         if finding.kept_because:
             console.print(f"{folder} is kept: {finding.kept_because}", markup=False)
