@@ -9,15 +9,15 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from fastapi.staticfiles import StaticFiles
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from controller.dashboard import bodies
 from controller.dashboard.commands import NotDone, command
 from controller.dashboard.desk import Desk, NotOperator
 from controller.dashboard.follow import Follower
@@ -25,7 +25,7 @@ from controller.dashboard.guard import Access, Guard
 from controller.dashboard.launch import Launcher, NotStarted
 from controller.dashboard.pictures import WIDTHS, NoPicture, Pictures
 from controller.dashboard.planning import parse_protocol, preview, protocol_text, values_of
-from controller.dashboard.restack import Alignment, Quality, Reference, Restacker
+from controller.dashboard.restack import Restacker
 from controller.dashboard.runs import NoSuchRun, Runs
 from controller.dashboard.setting_up import NotConnected, SettingUp
 from controller.dashboard.shelf import Shelf
@@ -68,41 +68,6 @@ class Settings:
     rig: Path
     protocols: Path
     access: Access
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class _Text(_Body):
-    text: str = Field(max_length=200_000)
-
-
-class _Values(_Body):
-    protocol: dict[str, Any]
-
-
-class _Save(_Values):
-    name: str = Field(max_length=80)
-    replace: bool = False
-
-
-class _Command(_Body):
-    do: Literal["pause", "resume", "stop"]
-
-
-class _Move(_Body):
-    to_um: float = Field(allow_inf_nan=False)
-
-
-class _Restack(_Body):
-    quality: Quality = "best"
-    reference: Reference = "middle"
-    align: Alignment = "run"
-
-
-class _Desk(_Body):
-    do: Literal["take", "leave"]
 
 
 class Page:
@@ -353,11 +318,11 @@ def _planning(page: Page) -> APIRouter:
     router = APIRouter(prefix="/api")
 
     @router.post("/plan")
-    def plan(body: _Values) -> dict[str, Any]:
+    def plan(body: bodies.Values) -> dict[str, Any]:
         return preview(body.protocol, page.rig, page.runs.folder)
 
     @router.post("/protocols/read")
-    def read(body: _Text) -> dict[str, Any]:
+    def read(body: bodies.Text) -> dict[str, Any]:
         return {"protocol": values_of(body.text)}
 
     @router.get("/protocols")
@@ -369,7 +334,7 @@ def _planning(page: Page) -> APIRouter:
         return {"protocol": values_of(page.shelf.read(name))}
 
     @router.post("/protocols")
-    def save(request: Request, body: _Save) -> dict[str, Any]:
+    def save(request: Request, body: bodies.Save) -> dict[str, Any]:
         page.desk.require(_viewer(request))
         text = protocol_text(body.protocol)
         parse_protocol(text)
@@ -383,13 +348,13 @@ def _commanding(page: Page) -> APIRouter:
     router = APIRouter(prefix="/api")
 
     @router.post("/desk")
-    async def desk(request: Request, body: _Desk) -> dict[str, Any]:
+    async def desk(request: Request, body: bodies.Sitting) -> dict[str, Any]:
         viewer = _viewer(request)
         (page.desk.take if body.do == "take" else page.desk.leave)(viewer)
         return page.desk_as_seen_by(viewer)
 
     @router.post("/runs")
-    async def start(request: Request, body: _Values) -> dict[str, Any]:
+    async def start(request: Request, body: bodies.Values) -> dict[str, Any]:
         page.desk.require(_viewer(request))
         text = protocol_text(body.protocol)
         async with page.busy:
@@ -408,7 +373,7 @@ def _commanding(page: Page) -> APIRouter:
         return {"run": run}
 
     @router.post("/runs/{run}/stack")
-    async def stack(request: Request, run: str, body: _Restack) -> dict[str, Any]:
+    async def stack(request: Request, run: str, body: bodies.Restack) -> dict[str, Any]:
         """Stack a finished run again; a run that is under way needs the machine for itself."""
         page.desk.require(_viewer(request))
         async with page.busy:
@@ -417,7 +382,7 @@ def _commanding(page: Page) -> APIRouter:
             return {"name": page.restacker.start(folder, body.quality, body.reference, body.align)}
 
     @router.post("/runs/{run}/command")
-    def tell(request: Request, run: str, body: _Command) -> dict[str, Any]:
+    def tell(request: Request, run: str, body: bodies.Command) -> dict[str, Any]:
         page.desk.require(_viewer(request))
         command(page.runs.find(run), body.do)
         return {"done": body.do}
@@ -455,18 +420,18 @@ def _setting_up(page: Page) -> APIRouter:
         return await held.home()
 
     @router.post("/move")
-    async def move(request: Request, body: _Move) -> dict[str, Any]:
+    async def move(request: Request, body: bodies.Move) -> dict[str, Any]:
         page.desk.require(_viewer(request))
         return await held.move(body.to_um)
 
     @router.post("/shoot")
-    async def shoot(request: Request, body: _Values) -> dict[str, Any]:
+    async def shoot(request: Request, body: bodies.Values) -> dict[str, Any]:
         page.desk.require(_viewer(request))
         settings = parse_protocol(protocol_text(body.protocol)).camera_settings
         return await held.shoot(settings)
 
     @router.post("/configure")
-    async def configure(request: Request, body: _Values) -> dict[str, Any]:
+    async def configure(request: Request, body: bodies.Values) -> dict[str, Any]:
         page.desk.require(_viewer(request))
         settings = parse_protocol(protocol_text(body.protocol)).camera_settings
         return await held.configure(settings)
