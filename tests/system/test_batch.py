@@ -181,6 +181,7 @@ def wait_for_first(process: subprocess.Popen[Any]) -> None:
     raise AssertionError("no stack was done")
 
 
+@pytest.mark.timeout(900)  # eight processes start, and more again
 def test_a_cluster_whose_parts_die_gives_the_same_pixels(
     photos: Path, local: Path, tmp_path: Path, port: int, scratch: Path
 ) -> None:
