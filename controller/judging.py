@@ -16,6 +16,9 @@ from controller.errors import FrameError
 from controller.interfaces import FrameProof, FrameStream
 from controller.resume import Target
 
+#: An attempt after which no other is made.
+_NO_MORE = 1_000_000
+
 
 @dataclass(frozen=True)
 class _Unjudged:
@@ -41,6 +44,8 @@ class Judging:
         Writes to the journal.
     reject
         Told each slice whose frame is no good.
+    pause
+        Told why the run is to pause before it goes on.
     """
 
     def __init__(
@@ -50,21 +55,37 @@ class Judging:
         clock: Clock,
         note: Callable[..., None],
         reject: Callable[[Target], None],
+        pause: Callable[[str], None],
     ) -> None:
         self._proof = proof
         self._stream = stream
         self._clock = clock
         self._note = note
         self._reject = reject
+        self._pause = pause
         self._unjudged: dict[int, _Unjudged] = {}
 
-    def take(self, target: Target, frame: Path, achieved_um: float, dof_um: float) -> None:
-        """Take a counted frame, and act on the verdicts that are ready."""
+    def take(
+        self,
+        target: Target,
+        frame: Path,
+        achieved_um: float,
+        dof_um: float,
+        accepted: bool = False,
+    ) -> None:
+        """Take a counted frame, and act on the verdicts that are ready.
+
+        Parameters
+        ----------
+        accepted
+            It was judged good before the run was interrupted, and is not shot again.
+        """
         if self._proof is None:
             self._fuse_frame(target.number, frame, achieved_um)
             return
         self._unjudged[target.number] = _Unjudged(target, frame, achieved_um)
-        self._proof.add(target.number, target.attempt, frame, achieved_um, dof_um)
+        attempt = _NO_MORE if accepted else target.attempt
+        self._proof.add(target.number, attempt, frame, achieved_um, dof_um)
         self._act_on(self._proof.verdicts())
 
     def wait(self) -> None:
@@ -101,16 +122,18 @@ class Judging:
     def _act_on(self, verdicts: list[dict[str, Any]]) -> None:
         """Fuse good frames, send bad ones back."""
         for verdict in verdicts:
-            self._note("judged", **verdict)
             shot = self._unjudged.pop(verdict["slice"])
+            self._note("judged", **{**verdict, "attempt": shot.target.attempt})
             if verdict["action"] == "fuse":
                 self._fuse_frame(shot.target.number, shot.frame, shot.achieved_um)
                 continue
             if verdict["action"] == "stop":
                 raise FrameError(
-                    f"slice {shot.target.number} is no good after {verdict['attempt']} "
+                    f"slice {shot.target.number} is no good after {shot.target.attempt} "
                     f"exposure(s): {verdict['why']}. Mend the cause, then resume the run"
                 )
+            if verdict["action"] == "pause":
+                self._pause(f"a bad frame: slice {shot.target.number}, {verdict['why']}")
             self._reject(shot.target)
 
     def _fuse_frame(self, number: int, frame: Path, achieved_um: float) -> None:

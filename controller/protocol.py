@@ -297,8 +297,9 @@ class OpticsSettings(Section):
     medium: float = Field(default=1.0, ge=1, lt=3)
 
 
-Remedy = Literal["reshoot", "fuse", "stop"]
-"""What to do about a faulty frame: shoot it again, use it all the same, or end the run."""
+Remedy = Literal["reshoot", "fuse", "pause", "stop"]
+"""What to do about a faulty frame: shoot it again, use it all the same, pause until somebody has
+looked and then shoot it again, or end the run."""
 
 
 class Remedies(Section):

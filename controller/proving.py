@@ -13,8 +13,14 @@ from controller.protocol import Protocol
 _EXTRA_SLICES = 10
 
 
-def proof_settings(plan: Plan, wanted: Protocol, rig: Rig) -> ProofSettings:
-    """The settings of :class:`controller.proof.run_proof.RunProof` for one run."""
+def proof_settings(plan: Plan, wanted: Protocol, rig: Rig, added: int = 0) -> ProofSettings:
+    """The settings of :class:`controller.proof.run_proof.RunProof` for one run.
+
+    Parameters
+    ----------
+    added
+        Slices that were inserted before the run was interrupted; they count.
+    """
     proof = wanted.proof
     middle_um = (plan.near_um + plan.far_um) / 2
     extra = proof.extra_slices
@@ -26,7 +32,7 @@ def proof_settings(plan: Plan, wanted: Protocol, rig: Rig) -> ProofSettings:
         planned_overlap=max(wanted.planned_overlap, plan.minimum_overlap),
         lowest_um=rig.axis.allowed_um[0],
         highest_um=plan.closest_approach_um,
-        extra_slices=len(plan.slices) + _EXTRA_SLICES if extra is None else extra,
+        extra_slices=max(0, (len(plan.slices) + _EXTRA_SLICES if extra is None else extra) - added),
         extend_um=proof.extend * (plan.far_um - plan.near_um),
         reshoots=proof.reshoots,
         optics=_optics(plan, rig, middle_um),

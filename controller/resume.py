@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from controller.errors import FrameError
@@ -54,12 +54,18 @@ class Counted:
         Its file.
     sha256
         Of the file.
+    attempt
+        Which exposure of the slice it is.
+    accepted
+        Whether the images have been judged good enough to be fused already.
     """
 
     number: int
     achieved_um: float
     frame: Path
     sha256: str
+    attempt: int = 1
+    accepted: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,12 +151,18 @@ def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> Progres
         elif entry.event == "counted":
             frame = folder / fields["frame"]
             counted[fields["slice"]] = Counted(
-                fields["slice"], fields["achieved_um"], frame, fields["sha256"]
+                fields["slice"],
+                fields["achieved_um"],
+                frame,
+                fields["sha256"],
+                fields["attempt"],
             )
             delivered[fields["slice"]] = Frame(
                 frame, fields["sha256"], fields["size_bytes"], fields["camera_name"]
             )
             hashes.add(fields["sha256"])
+        elif entry.event == "judged" and fields["action"] == "fuse":
+            counted[fields["slice"]] = replace(counted[fields["slice"]], accepted=True)
         elif entry.event == "rejected":
             counted.pop(fields["slice"])
             delivered.pop(fields["slice"])

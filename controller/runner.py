@@ -154,7 +154,9 @@ class Runner:
         self._hashes: set[str] = set()
         self._pending: _Pending | None = None
         self._covered: dict[int, Band] = {}
-        self._judging = Judging(proof, stream, clock, self._note, self._reject)
+        self._judging = Judging(
+            proof, stream, clock, self._note, self._reject, self._commands.pause
+        )
 
     # ------------------------------------------------------------------ the run, top to bottom
 
@@ -181,7 +183,13 @@ class Runner:
             self._covered[done.number] = self._band(done.achieved_um)
             self._last_good = done
             self._hashes.add(done.sha256)
-            self._judge(Target(done.number, done.achieved_um), done.frame, done.achieved_um)
+            self._judging.take(
+                Target(done.number, done.achieved_um, done.attempt),
+                done.frame,
+                done.achieved_um,
+                self._plan.dof_um_at(done.achieved_um),
+                done.accepted,
+            )
         orphan = self._progress.orphan
         if orphan is not None:
             self._covered[orphan.target.number] = self._band(orphan.achieved_um)

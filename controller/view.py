@@ -39,6 +39,7 @@ REMEDIES = {
 JUDGED = {
     "fuse": "kept all the same",
     "reshoot": "shooting the slice again",
+    "pause": "pausing before the slice is shot again",
     "stop": "the run ends here",
 }
 #: Time left is judged by this many slices: long enough to be steady, short enough to follow.

@@ -127,7 +127,8 @@ def _walk(job: Job, instrument: Instrument, service: Service, console: Console) 
     ):
         proof = None
         if job.wanted.proof.images == "on":
-            settings = proof_settings(job.plan, job.wanted, job.rig)
+            added = job.progress.numbers - slices if job.progress else 0
+            settings = proof_settings(job.plan, job.wanted, job.rig, added)
             proof = closing_proof.enter_context(closing(RunProof(settings, job.folder)))
 
         def entered(state: State) -> None:

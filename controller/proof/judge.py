@@ -22,7 +22,7 @@ from controller.proof.faults import (
     shift_fault,
 )
 from controller.proof.measure import Measurement, measure
-from controller.proof.settings import FUSE, RESHOOT, STOP, ProofSettings
+from controller.proof.settings import FUSE, PAUSE, RESHOOT, STOP, ProofSettings
 
 # Shorter moves change too little, and longer ones no more than these do.
 _LEAST_MOVE_DOF, _LONGEST_MOVE_DOF = 0.25, 1.5
@@ -177,9 +177,9 @@ class Judge:
         action = FUSE
         for fault in faults:
             wanted = self._settings.policy[fault.kind]
-            if wanted == RESHOOT and attempt > self._settings.reshoots:
+            if wanted in (RESHOOT, PAUSE) and attempt > self._settings.reshoots:
                 wanted = STOP if fault.kind in _WITHOUT_PICTURE else FUSE
-            action = max(action, wanted, key=(FUSE, RESHOOT, STOP).index)
+            action = max(action, wanted, key=(FUSE, RESHOOT, PAUSE, STOP).index)
         return {
             "slice": number,
             "attempt": attempt,

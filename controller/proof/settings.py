@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from controller.proof.defocus import Optics
 
-FUSE, RESHOOT, STOP = "fuse", "reshoot", "stop"
+FUSE, RESHOOT, PAUSE, STOP = "fuse", "reshoot", "pause", "stop"
 
 DEFAULT_POLICY: Mapping[str, str] = {
     "damaged": RESHOOT,
@@ -47,7 +47,7 @@ class ProofSettings:
     nothing_beyond_um
         Position beyond which there is nothing to be seen: infinity, on a lens that gets there.
     policy
-        ``reshoot``, ``fuse`` or ``stop`` by kind of fault.
+        ``reshoot``, ``fuse``, ``pause`` or ``stop`` by kind of fault.
     """
 
     near_um: float

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from controller.journal import Entry
 from controller.manifest import build_manifest
 from controller.proof.run_proof import RunProof
 from controller.proving import proof_settings
-from controller.states import FinishReason
+from controller.states import FinishReason, State
 from sims.bodies.base import LightGathered
 from tests.campaigns import coverage, frames
 from tests.campaigns.coverage import FAR_UM, NEAR_UM, PROTOCOL, RIG, Case, shoot
@@ -145,6 +146,65 @@ def test_a_policy_can_end_the_run(tmp_path: Path) -> None:
     end = run.run()
     assert end.error is not None and end.error.exit_code == 3
     assert "slice 5" in end.message and "EV darker" in end.message
+
+
+class DarkSlice:
+    """Lets too little light on every exposure of one slice, as long as it is dark."""
+
+    def __init__(self, run: VirtualRun, number: int) -> None:
+        self.dark = True
+        self.stop_at = 0
+        self._run = run
+        self._number = number
+        self._now = 0
+        run.listen = self.hear
+        spoil(run, self.spoiled)
+
+    def hear(self, entry: Entry) -> None:
+        if entry.event == "intent":
+            self._now = entry.fields["slice"]
+        if entry.event == "counted" and entry.fields["slice"] == self.stop_at:
+            self._run.commands.stop("the test")
+        if entry.event == "paused":
+            self.dark = False
+
+    def spoiled(self, light: LightGathered) -> LightGathered:
+        if not self.dark or self._now != self._number:
+            return light
+        fields: dict[str, Any] = {**vars(light), "iso": light.iso // 8}
+        return LightGathered(**fields)
+
+
+def test_what_was_judged_before_an_interruption_is_not_shot_again(tmp_path: Path) -> None:
+    run = VirtualRun(tmp_path / "run", ONE_TO_ONE, protocol(), by_images=True)
+    dark = DarkSlice(run, 5)
+    dark.stop_at = 8
+    assert run.run().reason is FinishReason.STOPPED_BY_OPERATOR
+    dark.stop_at = 0
+    run.run()
+    tries = [fields["attempt"] for fields in run.said("exposed") if fields["slice"] == 5]
+    assert tries == [1, 2, 3]
+    assert build_manifest(run.entries)["slices"][4]["attempts"] == 3
+
+
+def test_a_policy_can_pause_the_run_until_somebody_has_looked(tmp_path: Path) -> None:
+    run = VirtualRun(
+        tmp_path / "run",
+        ONE_TO_ONE,
+        protocol(extra="proof: {faults: {exposure: pause}}\n"),
+        by_images=True,
+    )
+
+    def somebody_looks(state: State) -> None:
+        if state is State.PAUSED:
+            run.commands.resume("the test")
+
+    run.observe = somebody_looks
+    DarkSlice(run, 5)
+    assert run.run().reason is FinishReason.COMPLETED
+    assert ["slice 5" in fields["why"] for fields in run.said("paused")] == [True]
+    tries = [fields["attempt"] for fields in run.said("exposed") if fields["slice"] == 5]
+    assert tries == [1, 2]
 
 
 @pytest.mark.parametrize("deaths", [1, 2])
