@@ -110,8 +110,8 @@ def test_the_profile_of_the_frames_goes_into_the_picture(tmp_path: Path) -> None
 
 def test_what_needs_more_memory_than_allowed_is_refused_with_a_way_out() -> None:
     check_memory(6000, 4000, 8, "best", False, 1.5e9)
-    with pytest.raises(StackError, match=r"--quality fast needs 1\.2 GB"):
-        check_memory(6000, 4000, 8, "best", False, 1.3e9)
+    with pytest.raises(StackError, match=r"--quality fast needs 1\.3 GB"):
+        check_memory(6000, 4000, 8, "best", False, 1.35e9)
     with pytest.raises(StackError, match="smaller frames"):
         check_memory(12000, 8000, 16, "fast", False, 2e9)
-    assert bytes_needed(1200, 800, 8, "best") < 0.3e9
+    assert bytes_needed(1200, 800, 8, "best") < 0.5e9
