@@ -352,12 +352,13 @@ class GphotoCamera:
 
     def _hold_open(self, duration_s: float) -> None:
         """Open the shutter and wait; whatever ends the wait closes it."""
-        self._request("open_shutter", _RELEASE_TIMEOUT_S)
+        worker = self._open_worker()
+        # No stop gets in between here, or nobody would know whether the shutter is open.
+        worker.request("open_shutter", _RELEASE_TIMEOUT_S)
         self._doubt_until_s = time.monotonic() + self._options.download_s + _ANNOUNCEMENT_S
         try:
             self._context.clock.sleep(duration_s)
         except MacrorailError:
-            worker = self._open_worker()
             timeout_s = self._options.frame_timeout_s
             request = worker.send("close_shutter", number=self._exposures, timeout_s=timeout_s)
             _ignoring_device_errors(worker, request, _RELEASE_TIMEOUT_S + timeout_s)

@@ -14,6 +14,7 @@ SMALL = {
     "image_width: 1200": "image_width: 96",
     "image_height: 800": "image_height: 64",
     "pixel_pitch: 4.5 um": "pixel_pitch: 56 um",
+    "frame_timeout: 200 s": "frame_timeout: 1200 s",
     "seed: 7": "seed: 7\n  diary: DIARY",
 }
 PROTOCOL = """
