@@ -17,6 +17,9 @@ from controller.stacking.kernels import Floats, Pixels, Spans, compiled, expand_
 # A Gaussian of standard deviation 1 over five pixels.
 _MIDDLE, _NEAR, _FAR = np.float32(0.40262), np.float32(0.24420), np.float32(0.05449)
 
+# Colour at half size is made so much stronger, at most, where a pixel is brighter than around it.
+_MOST_COLOUR = 3.0
+
 
 @compiled
 def _split_row(
@@ -333,8 +336,11 @@ def resolve_finest_luma(
             expand_row(luma, y, mixed, rows[1])
             expand_row(red, y, mixed, rows[2])
             for x in range(width):
+                coarse = max(rows[1, x], np.float32(0.001))
                 mean = rows[1, x] + lumas[y, x] / weights[y, x]
-                of_blue, of_red = rows[0, x], rows[2, x]
+                # Within a pixel or two brightness changes and hue does not: colour goes with it.
+                share = min(max(mean / coarse, np.float32(0)), np.float32(_MOST_COLOUR))
+                of_blue, of_red = rows[0, x] * share, rows[2, x] * share
                 rows[0, x] = mean + of_blue
                 rows[1, x] = mean - np.float32(0.5) * (of_blue + of_red)
                 rows[2, x] = mean + of_red
