@@ -22,6 +22,7 @@ from controller.manifest import build_manifest
 from controller.record import MANIFEST, REMOVED, Record, hash_file
 from controller.stacking.alignment import ALIGNMENT, load_alignment
 from controller.stacking.images import read_picture
+from controller.stacking.raw import RAW_SUFFIXES
 from controller.stacking.stacker import Stacker
 
 #: Where ``macrorail export`` writes when it is not told otherwise.
@@ -126,8 +127,10 @@ def _check_frames(record: Record) -> Check:
             troubles.append(f"{one['frame']} (slice {one['index']}) is not what {made}")
         troubles += _troubles_of_bracket(record, one)
     known = {Path(one["frame"]).name for one in slices}
+    stems = {Path(name).stem for name in known}
     for path in sorted((record.folder / "frames").glob("[0-9]*.*")):
-        if path.name not in known:
+        is_raw_of_a_pair = path.stem in stems and path.suffix.lower() in RAW_SUFFIXES
+        if path.name not in known and not is_raw_of_a_pair:
             troubles.append(f"frames/{path.name} belongs to no slice of the journal")
     seen = f"{len(slices) - removed} frames as the camera sent them"
     if removed:

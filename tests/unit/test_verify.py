@@ -39,6 +39,11 @@ def test_an_untouched_run_holds(folder: Path, capsys: pytest.CaptureFixture[str]
     assert "4 frames as the camera sent them" in told[2]
 
 
+def test_the_raw_file_beside_a_jpeg_belongs_to_its_slice(folder: Path) -> None:
+    (folder / "frames" / "0002.nef").write_bytes(b"II*\0 and so on")
+    assert all(check.holds for check in verify(read_record(folder)))
+
+
 def _flip_a_bit(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
