@@ -44,6 +44,8 @@ _PAST_FOLLOWED = 0.0
 _APART = 0.4
 # A margin is as wide as the overlap that must be proven allows, but for the axis's errors.
 _WIDELY = 0.97
+# A shorter step, in depths of field, is no slice of its own.
+_WORTH_A_SLICE = 0.1
 # The last slice of a range that was followed stands at least this far beyond it.
 _FOLLOWED = 0.25
 _AT_ONCE = 3
@@ -272,11 +274,13 @@ def _margins(
     near, far = int(true_um.argmin()), int(true_um.argmax())
     near_um = float(true_um[near] - step_um[near])
     far_um = float(true_um[far] + step_um[far])
-    lowest_um = max(settings.near_um - settings.extend_um, settings.lowest_um + lost_um)
-    highest_um = min(settings.far_um + settings.extend_um, settings.highest_um + lost_um)
+    # Where the whole step may not be gone, what is left of the way is.
+    near_um = max(near_um, settings.near_um - settings.extend_um, settings.lowest_um + lost_um)
+    far_um = min(far_um, settings.far_um + settings.extend_um, settings.highest_um + lost_um)
+    least_um = _WORTH_A_SLICE * dof_um
     return (
-        near_um - lost_um if followed[0] and near_um >= lowest_um else None,
-        far_um - lost_um if followed[1] and far_um <= highest_um else None,
+        near_um - lost_um if followed[0] and near_um < true_um[near] - least_um[near] else None,
+        far_um - lost_um if followed[1] and far_um > true_um[far] + least_um[far] else None,
     )
 
 
