@@ -147,7 +147,7 @@ TABLE: tuple[Policy, ...] = (
     Policy(_AXIS, WorkerCrashed, _PATIENTLY, _STOP),
     Policy(_AXIS, DeviceError, _DISTURBED, _STOP),
     Policy(_CAMERA, CameraUnsupported, (), _STOP),
-    Policy(_CAMERA, CameraSettingRefused, (Step(_RECOVER, 1, 2.0),), _STOP),
+    Policy(_CAMERA, CameraSettingRefused, (Step(_RECOVER, 3, 2.0),), _STOP),
     Policy(_CAMERA, BatteryExhausted, (_UNTIL_SOMEBODY_COMES,), _STOP),
     # Draining makes room in the camera's memory; on a card only a hand does.
     Policy(_CAMERA, CameraStorageFull, (Step(_RETRY, 2, 1.0), _UNTIL_SOMEBODY_COMES), _STOP),

@@ -48,6 +48,8 @@ _LONGEST_PAUSE_S = 7200.0
 
 #: Each refusal of the folder is waited out for minutes; what lasts an hour does not pass.
 _WAITED_OUT = 6
+#: So often a setting may be refused and yet be right.
+_WRONG_SETTING = 3
 #: A run that meets no more than so many faults, none of which stays, has to come to its end.
 _BEARABLE = 16
 
@@ -191,6 +193,7 @@ class OneRun:
         operations = _OPERATIONS if self.is_rail else _OPERATIONS + _LENS_OPERATIONS
         operation, action = self.rng.choice(operations), self.rng.choice(list(Action))
         reason = self.rng.choice(list(Reason))
+        before = self.times
         self.run.bench.body.faults.add(
             Fault(
                 operation,
@@ -201,6 +204,9 @@ class OneRun:
                 times=self._times(),
             )
         )
+        # A setting that is refused again and again is a wrong one.
+        if action is Action.REFUSE and operation in {"set", "read"}:
+            self.stays |= self.times - before > _WRONG_SETTING
         self.strewn.append(f"{operation} {action.name.lower()}")
 
     def _worker_fault(self) -> None:
