@@ -68,7 +68,7 @@ def stack(
     ] = "first",
     depth: Annotated[Path | None, typer.Option(help="also write the depth map (.tif)")] = None,
     quality: Annotated[
-        QualityChoice, typer.Option(help="fast: half the time, colour and grain a little softer")
+        QualityChoice, typer.Option(help="fast: less time and memory, fine colour a little softer")
     ] = QualityChoice.BEST,
     method: Annotated[
         Method,
