@@ -189,9 +189,11 @@ def serve(handlers: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
     """The child's end: answer requests from standard input until it ends.
 
     Standard output is kept for answers alone: whatever C libraries print goes to standard error.
-    Ctrl-C is the parent's business.
+    Ctrl-C and a terminal that is closed reach the whole group of processes; they are the
+    parent's business, which still needs its children for an orderly end.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # C libraries get no hold of our two pipes: they print to standard output, and libgphoto2
     # closes descriptor 0 when it lets go of a PTP/IP camera.
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")

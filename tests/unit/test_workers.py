@@ -83,9 +83,12 @@ def test_waiting_can_be_interrupted_and_taken_up_again(worker: Worker) -> None:
     assert worker.receive(request, 30)["heard"] == {"n": 1}
 
 
-def test_ctrl_c_is_the_parents_business(worker: Worker) -> None:
-    worker.request("echo", 30)
-    os.kill(worker.pid, signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=lambda n: n.name)
+def test_what_reaches_the_whole_group_is_the_parents_business(
+    worker: Worker, number: signal.Signals
+) -> None:
+    assert worker.request("echo", 30)["heard"] == {}
+    os.kill(worker.pid, number)
     assert worker.request("echo", 30)["heard"] == {}
 
 
