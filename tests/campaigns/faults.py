@@ -48,8 +48,8 @@ _LONGEST_PAUSE_S = 7200.0
 
 #: Each refusal of the folder is waited out for minutes; what lasts an hour does not pass.
 _WAITED_OUT = 6
-#: So often a setting may be refused and yet be right.
-_WRONG_SETTING = 3
+#: So often a setting may be refused and yet be right, an end stop met and yet not be there.
+_IN_PASSING = 3
 #: A run that meets no more than so many faults, none of which stays, has to come to its end.
 _BEARABLE = 16
 
@@ -204,9 +204,11 @@ class OneRun:
                 times=self._times(),
             )
         )
-        # A setting that is refused again and again is a wrong one.
-        if action is Action.REFUSE and operation in {"set", "read"}:
-            self.stays |= self.times - before > _WRONG_SETTING
+        # A setting that is refused again and again is a wrong one; a lens that meets an end stop
+        # again and again, where none is known, wants a look.
+        lasting = operation in {"set", "read"} or (operation, reason) == ("drive", Reason.END_STOP)
+        if action is Action.REFUSE and lasting:
+            self.stays |= self.times - before > _IN_PASSING
         self.strewn.append(f"{operation} {action.name.lower()}")
 
     def _worker_fault(self) -> None:

@@ -110,7 +110,7 @@ def test_a_run_whose_terminal_is_closed_ends_in_order(folder: Path) -> None:
         stdout=terminal,
         stderr=terminal,
         start_new_session=True,
-        preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),  # its controlling terminal
+        preexec_fn=on_a_terminal_of_its_own,
     )
     with process:
         os.close(terminal)
@@ -123,6 +123,12 @@ def test_a_run_whose_terminal_is_closed_ends_in_order(folder: Path) -> None:
     # The camera's process outlived the terminal, or its last frame would be lost.
     assert "not_kept" not in [entry.event for entry in before]
     resume(folder)
+
+
+def on_a_terminal_of_its_own() -> None:
+    os.close(os.open(os.ttyname(0), os.O_RDWR))
+    # Whoever started the tests with nohup has it ignored, and that is inherited.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def drained(terminal: int) -> bool:
