@@ -139,7 +139,10 @@ class FujiResponder(Responder):
 
     def _setting(self, name: str, kind: int) -> Property:
         setting = self.fuji.settings[name]
-        write: Callable[[int], None] = lambda value: self.fuji.set(name, value)  # noqa: E731
+
+        def write(value: int) -> None:
+            self.fuji.set(name, value)
+
         return Property(kind, lambda: setting.value, write, list(setting.choices.values()))
 
     def _reader(self, code: int) -> Callable[[], int]:

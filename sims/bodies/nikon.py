@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
 from sims.bodies.base import Body, Kind, Setting
@@ -206,7 +206,10 @@ class NikonResponder(Responder):
 
     def _setting(self, name: str, kind: int) -> Property:
         setting = self.nikon.settings[name]
-        write: Callable[[int], None] = lambda value: self.nikon.set(name, value)  # noqa: E731
+
+        def write(value: int) -> None:
+            self.nikon.set(name, value)
+
         return Property(kind, lambda: setting.value, write, list(setting.choices.values()))
 
     def _set_program(self, value: int) -> None:
