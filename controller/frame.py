@@ -93,3 +93,18 @@ def verify_frame(frame: Frame) -> None:
     # pad the end with zeros.
     if data[:2] == b"\xff\xd8" and not data.rstrip(b"\0").endswith(b"\xff\xd9"):
         raise FrameError(f"frame {frame.path} is a JPEG without an end: the transfer was cut short")
+
+
+def set_aside(folder: Path, slice_number: int, attempt: int) -> None:
+    """Keep a slice's rejected frame under another name: nothing is deleted or overwritten.
+
+    Raises
+    ------
+    StorageError
+        The disk is gone.
+    """
+    try:
+        for path in folder.glob(f"{slice_number:04d}.*"):
+            path.rename(path.with_name(f"rejected-{path.stem}-{attempt}{path.suffix}"))
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be written: {error.strerror}") from error

@@ -8,7 +8,6 @@ driven through the camera, so there each frame is brought in before the next mov
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -30,9 +29,8 @@ from controller.errors import (
     MacrorailError,
     OverlapError,
     SceneMoved,
-    StorageError,
 )
-from controller.frame import Frame, verify_frame
+from controller.frame import Frame, set_aside, verify_frame
 from controller.interfaces import (
     Camera,
     Exposure,
@@ -42,7 +40,6 @@ from controller.interfaces import (
 )
 from controller.journal import Journal
 from controller.judging import Judging
-from controller.overlap import Band, Coverage, missing_positions, prove
 from controller.patience import Patience
 from controller.pausing import Pauses
 from controller.plan import Plan
@@ -51,6 +48,7 @@ from controller.remedies import Remedies
 from controller.resume import Counted, Progress, Target, begin
 from controller.scene import SceneProof
 from controller.states import FinishReason, RunMachine, State, Trigger
+from controller.worklist import Worklist
 
 #: How often a sweep is gone over for what it lacks: enough for a passing fault, never for ever.
 _ROUNDS = 3
@@ -125,8 +123,9 @@ class Runner:
         self._journal = journal
         self._machine = RunMachine(lambda _, state: observe(state) if observe else None)
         self._progress = begin(plan) if progress is None else progress
-        self._targets = deque(self._progress.targets)
-        self._numbers = self._progress.numbers
+        self._work = Worklist(
+            plan, list(self._progress.targets), self._progress.numbers, self._note
+        )
         care = Care() if care is None else care
         self._commands = Commands(clock) if care.commands is None else care.commands
         self._park, self._switch_off = care.park, care.switch_off
@@ -153,7 +152,6 @@ class Runner:
         self._last_good: Counted | None = None
         self._hashes: set[str] = set()
         self._pending: _Pending | None = None
-        self._covered: dict[int, Band] = {}
         self._judging = Judging(
             proof, stream, clock, self._note, self._reject, self._commands.pause
         )
@@ -164,7 +162,7 @@ class Runner:
         """Shoot every slice, fuse, and leave the instrument safe whatever happens."""
         try:
             self._take_over()
-            if self._targets or missing_positions(self.coverage()) or self._images_want_more():
+            if self._work or self._work.missing_um() or self._images_want_more():
                 self._prepare()
                 self._sweep()
             end = self._finish()
@@ -180,7 +178,7 @@ class Runner:
         """Give the stream what an interrupted run has finished, in the order it was fused."""
         self._machine.step(Trigger.PREPARE)
         for done in self._progress.counted:
-            self._covered[done.number] = self._band(done.achieved_um)
+            self._work.shot(done.number, done.achieved_um)
             self._last_good = done
             self._hashes.add(done.sha256)
             self._judging.take(
@@ -192,9 +190,9 @@ class Runner:
             )
         orphan = self._progress.orphan
         if orphan is not None:
-            self._covered[orphan.target.number] = self._band(orphan.achieved_um)
+            self._work.shot(orphan.target.number, orphan.achieved_um)
             self._count(orphan.target, orphan.achieved_um, orphan.frame, adopted=True)
-        for target in self._targets:
+        for target in self._progress.targets:
             if target.attempt > 1:  # a frame rejected just before the interruption
                 self._set_aside(replace(target, attempt=target.attempt - 1))
         discarded = self._progress.discarded
@@ -216,10 +214,10 @@ class Runner:
         """Shoot until nothing is left to shoot and no gap is left to fill."""
         for _ in range(_ROUNDS):
             self._shoot_all()
-            missing = missing_positions(self.coverage())
-            if not missing:
+            missing_um = self._work.missing_um()
+            if not missing_um:
                 break
-            self._insert(missing, why="not covered at the end of the sweep")
+            self._work.insert(missing_um, why="not covered at the end of the sweep")
         self._shoot_all()
         # First the axis's own count: what it puts in doubt is known at once, and for certain.
         while self._doubts_want_more(at_the_end=True) or self._images_want_more():
@@ -227,20 +225,20 @@ class Runner:
 
     def _shoot_all(self) -> None:
         """Shoot what is queued, and again what turns out to be no good."""
-        while self._targets or self._pending is not None:
+        while self._work or self._pending is not None:
             self._take_next()
-            if not self._targets and self._pending is None:
+            if not self._work and self._pending is None:
                 self._judging.wait()
 
     def _take_next(self) -> None:
         """One slice: move, settle, bring in the frame before, expose."""
         self._heed()
         self._doubts_want_more()
-        if self._axis.shares_camera or not self._targets:
+        if self._axis.shares_camera or not self._work:
             self._bring_in_frame()
-            if not self._targets:
+            if not self._work:
                 return
-        target = self._targets.popleft()
+        target = self._work.take_first()
         achieved_um = self._move(target)
         if achieved_um is None:
             return
@@ -248,9 +246,9 @@ class Runner:
             return
         self._settle()
         # It stands in the queue meanwhile: behind the slice before, should that be lost.
-        self._targets.appendleft(target)
+        self._work.put_first(target)
         if self._bring_in_frame():
-            self._targets.remove(target)
+            self._work.remove(target)
             self._expose(target, achieved_um)
 
     # ------------------------------------------------------------------------- its single steps
@@ -288,7 +286,7 @@ class Runner:
             doubtful = self._count_of_steps.check()
         except DeviceError as fault:
             self._remedies.against(Part.AXIS, fault)
-            return bool(self._targets)
+            return bool(self._work)
         self._machine.step(Trigger.PREPARE)
         if doubtful:
             self._shoot_again(doubtful)
@@ -298,7 +296,7 @@ class Runner:
     def _shoot_again(self, doubtful: list[Target]) -> None:
         """Take back slices that may have been shot elsewhere than their journal says."""
         self._judging.wait()
-        doubtful = [target for target in doubtful if target.number in self._covered]
+        doubtful = [target for target in doubtful if self._work.is_shot(target.number)]
         self._judging.withdraw(target.number for target in doubtful)
         # What the scene would be compared with is no longer where it is said to be.
         self._last_good = None
@@ -308,9 +306,9 @@ class Runner:
     def _reject(self, target: Target) -> None:
         """Set the frame of a counted slice aside; its slice stands first in the queue again."""
         self._note("rejected", slice=target.number, attempt=target.attempt)
-        del self._covered[target.number]
+        self._work.not_shot(target.number)
         self._set_aside(target)
-        self._targets.appendleft(replace(target, attempt=target.attempt + 1))
+        self._work.put_first_again(target)
 
     def _move(self, target: Target) -> float | None:
         """Move there; ``None`` when the axis failed, and the slice stands in the queue again."""
@@ -319,7 +317,7 @@ class Runner:
             self._axis.start_move(target.position_um)
             achieved_um = self._axis.finish_move()
         except DeviceError as fault:
-            self._targets.appendleft(target)
+            self._work.put_first(target)
             # First what the camera holds: a remedy can take minutes.
             self._bring_in_frame()
             self._remedies.against(Part.AXIS, fault, target)
@@ -332,23 +330,11 @@ class Runner:
 
     def _fill_gap_before(self, target: Target, achieved_um: float) -> bool:
         """Go back first when the axis came to rest too far from the slice before."""
-        before = [band for band in self._covered.values() if band.position_um < achieved_um]
-        if not before or target.fills_left == 0:
+        missing_um = self._work.missing_before_um(achieved_um) if target.fills_left else []
+        if not missing_um:
             return False
-        here = self._band(achieved_um)
-        nearest = max(before, key=lambda band: band.position_um)
-        missing = missing_positions(
-            prove(
-                [nearest, here],
-                nearest.position_um,
-                achieved_um,
-                self._plan.minimum_overlap,
-            )
-        )
-        if not missing:
-            return False
-        self._targets.appendleft(replace(target, fills_left=target.fills_left - 1))
-        self._insert(missing, why="the axis came to rest too far from the slice before")
+        self._work.put_first(replace(target, fills_left=target.fills_left - 1))
+        self._work.insert(missing_um, why="the axis came to rest too far from the slice before")
         return True
 
     def _settle(self) -> None:
@@ -379,7 +365,7 @@ class Runner:
             ended_s=exposure.ended_s,
         )
         self._pending = _Pending(target, achieved_um, exposure)
-        self._covered[target.number] = self._band(achieved_um)
+        self._work.shot(target.number, achieved_um)
 
     def _bring_in_frame(self) -> bool:
         """Wait for the frame that is on its way, check it, count its slice, stream it.
@@ -399,7 +385,7 @@ class Runner:
             self._verify(frame)
         except _OF_A_PICTURE as fault:
             self._pending = None
-            del self._covered[target.number]
+            self._work.not_shot(target.number)
             self._set_aside(target)
             self._put_right(fault, target)
             return False
@@ -444,16 +430,16 @@ class Runner:
     def _images_want_more(self) -> bool:
         """Queue what the images show to be bad or missing; whether there is anything."""
         self._judging.wait()
-        if not self._targets:
+        if not self._work:
             missing_um, why = self._judging.missing()
             if missing_um:
-                self._insert(missing_um, why)
-        return bool(self._targets)
+                self._work.insert(missing_um, why)
+        return bool(self._work)
 
     def _finish(self) -> RunEnd:
         """Prove the coverage, wait for the picture."""
         self._machine.step(Trigger.FINISH)
-        coverage = self.coverage()
+        coverage = self._work.coverage()
         images = self._judging.evidence()
         disproven = images.get("proven") is False
         proven = coverage.proven and not disproven
@@ -485,12 +471,10 @@ class Runner:
         """
         part = Part.CAMERA if isinstance(fault, DeviceError) else Part.STORAGE
         if self._remedies.against(part, fault, target):
-            self._targets.appendleft(replace(target, attempt=target.attempt + 1))
+            self._work.put_first_again(target)
             return
         self._note("left_out", slice=target.number, why=str(fault))
-        if self._targets:
-            # What it leaves open is filled at the end of the sweep, not at once with more of it.
-            self._targets[0] = replace(self._targets[0], fills_left=0)
+        self._work.leave_gap_for_the_end()
 
     def _cut_short(self, error: MacrorailError) -> RunEnd:
         """Axis at rest first, then take in the frame that was on its way."""
@@ -533,45 +517,8 @@ class Runner:
 
     # ---------------------------------------------------------------------------------- small help
 
-    def coverage(self) -> Coverage:
-        """What the slices shot so far prove, from their achieved positions."""
-        return prove(
-            list(self._covered.values()),
-            self._plan.near_um,
-            self._plan.far_um,
-            self._plan.minimum_overlap,
-        )
-
-    def _band(self, position_um: float) -> Band:
-        return Band(position_um, self._plan.dof_um_at(position_um))
-
-    def _insert(self, positions_um: list[float], why: str) -> None:
-        first = self._numbers + 1
-        self._numbers += len(positions_um)
-        added = [
-            Target(number, position_um, fills_left=0)
-            for number, position_um in enumerate(positions_um, first)
-        ]
-        self._note(
-            "inserted",
-            slices=[target.number for target in added],
-            positions_um=positions_um,
-            why=why,
-        )
-        self._targets.extendleft(reversed(added))
-
     def _set_aside(self, target: Target) -> None:
-        """Keep a rejected frame under another name: nothing is deleted, nothing overwritten."""
-
-        def rename() -> None:
-            try:
-                for path in self._frames.glob(f"{target.number:04d}.*"):
-                    aside = f"rejected-{path.stem}-{target.attempt}{path.suffix}"
-                    path.rename(path.with_name(aside))
-            except OSError as error:
-                raise StorageError(f"{self._frames} cannot be written: {error.strerror}") from error
-
-        self._patience.with_folder(rename)
+        self._patience.with_folder(lambda: set_aside(self._frames, target.number, target.attempt))
 
     def _note(self, event: str, **fields: Any) -> None:
         self._patience.with_folder(lambda: self._journal.append(event, **fields))
