@@ -15,6 +15,7 @@ from pydantic import Field
 from controller.drivers.grbl_link import GrblLink, GrblRefused
 from controller.drivers.grbl_words import AXES, JOG_CANCEL, SOFT_RESET, STUCK, Report, settings_of
 from controller.drivers.link import open_port
+from controller.drivers.travel import narrowed, refuse_outside
 from controller.errors import (
     ConnectError,
     DeviceError,
@@ -89,7 +90,7 @@ class GrblRail:
     def open(self, closest_approach_um: float | None = None) -> AxisReport:
         self.close()
         self._forget()
-        self._set_limits(closest_approach_um)
+        self._travel_um = narrowed(self._options.allowed_um, closest_approach_um)
         port = self._context.resolve_port(self._options.port, "rail")
         name = port if isinstance(port, str) else getattr(port, "name", "the bench")
         link = GrblLink(open_port(port), name, self._clock)
@@ -133,12 +134,7 @@ class GrblRail:
         return self._position_um(self._home_mm)
 
     def start_move(self, position_um: float) -> None:
-        low_um, high_um = self._travel_um
-        if not low_um <= position_um <= high_um:
-            raise LimitError(
-                f"{format_length(position_um)} lies outside the rail's travel of "
-                f"{format_length(low_um)} to {format_length(high_um)}; nothing has moved"
-            )
+        refuse_outside(position_um, self._travel_um)
         self._opened()
         if self._home_mm is None:
             raise PositionInDoubt("the rail does not know where it is; home it first")
@@ -333,17 +329,6 @@ class GrblRail:
                 f"{format_length(pull_off_um / 2)} (half of $27) and end before "
                 f"{format_length(way_um)} (${130 + self._axis})"
             )
-
-    def _set_limits(self, closest_approach_um: float | None) -> None:
-        low_um, high_um = self._options.allowed_um
-        if closest_approach_um is not None:
-            high_um = min(high_um, closest_approach_um)
-        if not low_um < high_um:
-            raise LimitError(
-                f"a closest approach of {format_length(high_um)} leaves the rail no room to move: "
-                f"its travel starts at {format_length(low_um)}"
-            )
-        self._travel_um = (low_um, high_um)
 
     def _setting(self, of_x: int) -> float:
         return self._settings[of_x + self._axis]

@@ -7,6 +7,7 @@ import math
 from controller.drivers.codes import STOPS
 from controller.drivers.link import Link, Refused, open_port
 from controller.drivers.rail_options import SPEEDS_STEPS_S, RailOptions
+from controller.drivers.travel import narrowed, refuse_outside
 from controller.drivers.wire import Greeting, Shots, Status, shots_of
 from controller.errors import (
     DeviceError,
@@ -181,12 +182,7 @@ class SerialRail:
         )
 
     def start_move(self, position_um: float) -> None:
-        low_um, high_um = self._travel_um
-        if not low_um <= position_um <= high_um:
-            raise LimitError(
-                f"{format_length(position_um)} lies outside the rail's travel of "
-                f"{format_length(low_um)} to {format_length(high_um)}; nothing has moved"
-            )
+        refuse_outside(position_um, self._travel_um)
         self._opened()
         if self._position is None:
             raise PositionInDoubt("the rail does not know where it is; home it first")
@@ -278,14 +274,7 @@ class SerialRail:
             link.close()
 
     def _set_limits(self, closest_approach_um: float | None) -> None:
-        low_um, high_um = self._options.allowed_um
-        if closest_approach_um is not None:
-            high_um = min(high_um, closest_approach_um)
-        if not low_um < high_um:
-            raise LimitError(
-                f"a closest approach of {format_length(high_um)} leaves the rail no room to move: "
-                f"its travel starts at {format_length(low_um)}"
-            )
+        low_um, high_um = narrowed(self._options.allowed_um, closest_approach_um)
         self._travel_um = (low_um, high_um)
         # A hair of tolerance, so that a limit of 45 mm is step 72000 and not 71999.
         self._lowest = math.ceil(low_um / self._um_per_step - 1e-6)
