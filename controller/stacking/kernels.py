@@ -25,6 +25,7 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 BANDS = min(4, os.cpu_count() or 1)
 _SMALL_ROWS = 256
+_POINTS_AT_A_TIME = 256
 
 
 def compiled(function: Kernel) -> Kernel:
@@ -244,6 +245,14 @@ def track_peak(
 
 
 @compiled
+def _dot(one: Floats, other: Floats) -> np.float32:
+    total = np.float32(0)
+    for n in range(one.shape[0]):
+        total += one[n] * other[n]
+    return total
+
+
+@compiled
 def gather_normal_equations(
     first: int, last: int, points: Floats, moving: Floats, warp: Doubles, sums: Doubles
 ) -> None:
@@ -256,36 +265,44 @@ def gather_normal_equations(
     height, width = moving.shape
     middle_x, middle_y = np.float32((width - 1) / 2), np.float32((height - 1) / 2)
     parts = sums.shape[0]
+    # Points are looked up some at a time and then summed, which the compiler makes vectors of.
+    terms = np.empty((9, _POINTS_AT_A_TIME), np.float32)
+    weights = np.empty(_POINTS_AT_A_TIME, np.float32)
     for part in range(first, last):
-        start = points.shape[1] * part // parts
         end = points.shape[1] * (part + 1) // parts
         row = sums[part]
-        for n in range(start, end):
-            x, y = points[0, n], points[1, n]
-            at_x = warp[0, 0] * x + warp[0, 1] * y + warp[0, 2]
-            at_y = warp[1, 0] * x + warp[1, 1] * y + warp[1, 2]
-            if at_x < 0 or at_y < 0 or at_x >= width - 1 or at_y >= height - 1:
-                continue
-            left, top = int(at_x), int(at_y)
-            part_x, part_y = np.float32(at_x - left), np.float32(at_y - top)
-            upper = moving[top, left] + part_x * (moving[top, left + 1] - moving[top, left])
-            lower = moving[top + 1, left] + part_x * (
-                moving[top + 1, left + 1] - moving[top + 1, left]
-            )
-            value = upper + part_y * (lower - upper)
-            difference = value - points[4, n]
-            weight = np.float32(1) / max(np.float32(1), abs(difference))
-            across, down = points[2, n], points[3, n]
-            far_x, far_y = x - middle_x, y - middle_y
-            jacobian = (across * far_x, across * far_y, across, down * far_x, down * far_y, down)
+        for start in range(points.shape[1] * part // parts, end, _POINTS_AT_A_TIME):
+            count = 0
+            for n in range(start, min(start + _POINTS_AT_A_TIME, end)):
+                x, y = points[0, n], points[1, n]
+                at_x = warp[0, 0] * x + warp[0, 1] * y + warp[0, 2]
+                at_y = warp[1, 0] * x + warp[1, 1] * y + warp[1, 2]
+                if at_x < 0 or at_y < 0 or at_x >= width - 1 or at_y >= height - 1:
+                    continue
+                left, top = int(at_x), int(at_y)
+                part_x, part_y = np.float32(at_x - left), np.float32(at_y - top)
+                upper = moving[top, left] + part_x * (moving[top, left + 1] - moving[top, left])
+                lower = moving[top + 1, left] + part_x * (
+                    moving[top + 1, left + 1] - moving[top + 1, left]
+                )
+                value = upper + part_y * (lower - upper)
+                across, down = points[2, n], points[3, n]
+                far_x, far_y = x - middle_x, y - middle_y
+                terms[0, count], terms[1, count] = across * far_x, across * far_y
+                terms[2, count], terms[3, count] = across, down * far_x
+                terms[4, count], terms[5, count] = down * far_y, down
+                terms[6, count] = value - points[4, n]
+                terms[7, count], terms[8, count] = points[4, n], value
+                weights[count] = np.float32(1) / max(np.float32(1), abs(value - points[4, n]))
+                count += 1
             place = 0
             for i in range(6):
-                weighted = weight * jacobian[i]
+                weighted = weights[:count] * terms[i, :count]
                 for j in range(i, 6):
-                    row[place] += weighted * jacobian[j]
+                    row[place] += _dot(weighted, terms[j, :count])
                     place += 1
-                row[21 + i] += weighted * difference
-            row[27] += points[4, n] * points[4, n]
-            row[28] += value * value
-            row[29] += value * points[4, n]
-            row[30] += 1
+                row[21 + i] += _dot(weighted, terms[6, :count])
+            row[27] += _dot(terms[7, :count], terms[7, :count])
+            row[28] += _dot(terms[8, :count], terms[8, :count])
+            row[29] += _dot(terms[8, :count], terms[7, :count])
+            row[30] += count
