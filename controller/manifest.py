@@ -58,6 +58,7 @@ def build_manifest(entries: Iterable[Entry]) -> dict[str, Any]:
             counted = slices[entry.fields["number"]]
             counted["transform"] = entry.fields.get("transform")
             counted["sharpness"] = entry.fields.get("sharpness")
+            counted["scale"] = entry.fields.get("scale")
 
     def fields(event: str) -> dict[str, Any]:
         return last[event].fields if event in last else {}
@@ -113,6 +114,7 @@ def _slice(fields: dict[str, Any]) -> dict[str, Any]:
         "overlap": None,
         "sharpness": None,
         "transform": None,
+        "scale": None,
         "position_checked": False,
         "faults": [],
     }

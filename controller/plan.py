@@ -131,10 +131,10 @@ class Plan:
         assert first_um is not None, "a range begins nearer than infinity"
         return first_um
 
-    def scale_at(self, position_um: float, reference_um: float) -> float | None:
-        """Factor by which the frame at a position has to be drawn to fit the one at a reference
-        position; ``None`` without the lens's focal length."""
-        return self.optics.scale(position_um, reference_um)
+    def scale_at(self, position_um: float) -> float | None:
+        """Factor by which the frame at a position has to be drawn to fit the first slice's;
+        ``None`` without the lens's focal length."""
+        return self.optics.scale(position_um, self.slices[0].target_um)
 
     def dof_um_at(self, position_um: float) -> float:
         """Limiting depth of field with the axis at ``position_um``."""

@@ -20,7 +20,7 @@ import tifffile
 from controller.errors import MacrorailError, StackError
 from controller.manifest import build_manifest
 from controller.record import MANIFEST, REMOVED, Record, hash_file
-from controller.stacking.alignment import ALIGNMENT, load_alignment
+from controller.stacking.alignment import Alignment, Lie
 from controller.stacking.images import read_picture
 from controller.stacking.raw import RAW_SUFFIXES
 from controller.stacking.stacker import Stacker
@@ -200,9 +200,8 @@ def _check_by_stacking(record: Record, tell: Callable[[str], None] | None) -> Ch
     if fused is None:
         return Check("restack", ("there is no picture to compare with",), "")
     by_index = {one["index"]: one for one in record.manifest["slices"]}
-    known = record.folder / ALIGNMENT
     try:
-        stacker = Stacker(alignment=load_alignment(known) if known.is_file() else None)
+        stacker = Stacker(alignment=_recorded_alignment(record))
         for number in record.manifest["fusion_order"]:
             if number in fused["left_out"]:
                 continue
@@ -228,6 +227,17 @@ def _check_by_stacking(record: Record, tell: Callable[[str], None] | None) -> Ch
             f"libraries or processors, may do that as well"
         )
     return Check("restack", tuple(troubles), "the frames give the same picture and depth again")
+
+
+def _recorded_alignment(record: Record) -> Alignment:
+    """How the run says that its frames lie."""
+    return Alignment(
+        {
+            one["index"]: Lie(np.array(one["transform"], np.float64), 1.0, False)
+            for one in record.manifest["slices"]
+            if one["transform"] is not None
+        }
+    )
 
 
 def _read_depth(path: Path) -> Any:

@@ -22,6 +22,8 @@ from tests.made_stack import make_stack
 UM_PER_PX = 2.5
 STEP_UM = 50.0
 DOF_UM = 75.0
+#: What the optics tell of the frames' size, from one to the next: as ``make_stack`` grows them.
+SCALE_PER_SLICE = 1 / 1.004
 _EXIF_IFD = 0x8769
 
 
@@ -94,7 +96,7 @@ def make_run(
             size_bytes=len(data),
             camera_name=f"DSC_{index:04d}.JPG",
         )
-        report = stacker.add(path, index + 1, position_um + 0.125)
+        report = stacker.add(path, index + 1, position_um + 0.125, scale=SCALE_PER_SLICE**index)
         journal.append("aligned", **report_to_dict(report))
     if finished:
         _finish(journal, stacker, folder, count, message)

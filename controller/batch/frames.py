@@ -15,6 +15,7 @@ from controller.manifest import build_manifest
 from controller.stacking.alignment import Alignment, lies_of
 from controller.stacking.images import Picture, is_picture, read_picture
 from controller.stacking.raw import RAW_SUFFIXES
+from controller.stacking.stacker import AHEAD, Stacker
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,15 @@ class Source:
     path
         Where it lies.
     z_um
-        Its position, micrometres, when it comes from a run.
+        Its position, micrometres, when it is known: that of a run's frame is.
+    scale
+        By what the optics say that it has to be enlarged to fit any other one, the same for all.
     """
 
     index: int
     path: Path
     z_um: float | None = None
+    scale: float | None = None
 
 
 def find_frames(sources: list[Path]) -> list[Source]:
@@ -91,6 +95,14 @@ def fusion_order(frames: list[Source], reference: str) -> list[Source]:
     return frames[first:] + frames[:first][::-1]
 
 
+def look_ahead(stacker: Stacker, order: list[Source]) -> None:
+    """Let the first frames say how the reference lies, where it stands at an end of the stack."""
+    places = [one.index if one.z_um is None else one.z_um for one in order]
+    if places[0] in (min(places), max(places)):
+        for frame in order[:AHEAD]:
+            stacker.look_ahead(frame.path, frame.index, frame.z_um, frame.scale)
+
+
 def read_ahead(frames: list[Source]) -> Iterator[tuple[Source, Picture]]:
     """The frames' pictures in their order, the next one being read while one is used."""
     with ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
@@ -135,9 +147,10 @@ def _frames_of_run(folder: Path) -> list[Source]:
     """A run's frames in the order in which they were fused."""
     entries = read_journal(folder / JOURNAL)
     slices = {one["index"]: one for one in build_manifest(entries)["slices"]}
+    known = ((number, slices[number]) for number in _fused_numbers(entries, _last_reports(entries)))
     frames = [
-        Source(number, folder / slices[number]["frame"], slices[number]["achieved_um"])
-        for number in _fused_numbers(entries, _last_reports(entries))
+        Source(number, folder / one["frame"], one["achieved_um"], one["scale"])
+        for number, one in known
     ]
     if not frames:
         raise ConfigError(f"{folder} is a run without a finished slice; there is nothing to stack")

@@ -86,7 +86,12 @@ class StackJob:
     def to_dict(self) -> dict[str, Any]:
         """As JSON values, for another process or machine; paths are absolute."""
         frames = [
-            {"index": one.index, "path": str(one.path.absolute()), "z_um": one.z_um}
+            {
+                "index": one.index,
+                "path": str(one.path.absolute()),
+                "z_um": one.z_um,
+                "scale": one.scale,
+            }
             for one in self.frames
         ]
         return {
@@ -102,7 +107,10 @@ class StackJob:
     @staticmethod
     def from_dict(told: dict[str, Any]) -> StackJob:
         """The opposite of :meth:`to_dict`."""
-        frames = (Source(one["index"], Path(one["path"]), one["z_um"]) for one in told["frames"])
+        frames = (
+            Source(one["index"], Path(one["path"]), one["z_um"], one["scale"])
+            for one in told["frames"]
+        )
         return StackJob(
             told["name"],
             tuple(frames),

@@ -115,7 +115,7 @@ def _walk(job: Job, instrument: Instrument, service: Service, console: Console) 
         view.hear(entry.number, entry.event, entry.fields, entry.world_s)
     with (
         closing(Journal(job.folder / JOURNAL, instrument.clock.now, resumed)) as journal,
-        closing(RunStream(job.folder, job.plan.object_pixel_um)) as stream,
+        closing(RunStream(job.folder, job.plan.object_pixel_um, job.plan.scale_at)) as stream,
         RunDisplay(console, view) as display,
         commanded(job.folder, instrument.clock, status, console) as commands,
         closing(_reserve(job)) as reserve,

@@ -17,6 +17,7 @@ from controller.batch.frames import (
     chosen,
     find_frames,
     fusion_order,
+    look_ahead,
     read_ahead,
     run_alignment,
 )
@@ -149,12 +150,10 @@ def stack(
         raise ConfigError("give --align or --alignment: one looks for how frames lie, one knows it")
     frames = find_frames(sources)
     known = _known_alignment(sources, frames, align, alignment)
-    scales: dict[int, float | None] = {}
     wanted = frames if only is None else chosen(frames, only)
     if slices is not None:
-        told, scales = _told(frames, slices)
         indices = {frame.index for frame in wanted}
-        wanted = [frame for frame in told if frame.index in indices]
+        wanted = [frame for frame in _told(frames, slices) if frame.index in indices]
     frames = wanted
     order = fusion_order(frames, reference)
     started_s = time.monotonic()
@@ -174,15 +173,16 @@ def stack(
         console=console,
         disable=not console.is_terminal,
     ) as progress:
-        task = progress.add_task("stacking", total=len(order))
+        task = progress.add_task("looking", total=len(order))
+        look_ahead(stacker, order)
+        progress.update(task, description="stacking")
         for frame, picture in read_ahead(order):
             if allowed_bytes is not None and frame is order[0]:
                 height, width = picture.shape[:2]
                 bits = picture.dtype.itemsize * 8
                 smooth = method is not Method.PYRAMID
                 check_memory(width, height, bits, quality.value, smooth, allowed_bytes)
-            scale = scales.get(frame.index)
-            stacker.add(picture, frame.index, frame.z_um, frame.path.name, scale)
+            stacker.add(picture, frame.index, frame.z_um, frame.path.name, frame.scale)
             progress.advance(task)
         last_frame_s = time.monotonic()
         progress.update(task, description="finishing")
@@ -219,17 +219,17 @@ def stack(
     )
 
 
-def _told(frames: list[Source], path: Path) -> tuple[list[Source], dict[int, float | None]]:
-    """The frames with their positions from a file, and their scales by index."""
+def _told(frames: list[Source], path: Path) -> list[Source]:
+    """The frames with their positions and scales from a file."""
     known = load_slices(path)
     if len(known) != len(frames):
         raise ConfigError(
             f"{path} tells of {len(known)} slices, and there are {len(frames)} frames to stack"
         )
-    placed = [
-        replace(frame, z_um=one.position_um) for frame, one in zip(frames, known, strict=True)
+    return [
+        replace(frame, z_um=one.position_um, scale=one.scale)
+        for frame, one in zip(frames, known, strict=True)
     ]
-    return placed, {frame.index: one.scale for frame, one in zip(frames, known, strict=True)}
 
 
 def _bytes(text: str) -> float:

@@ -7,7 +7,10 @@ already placed and the transforms are chained. A transform takes a frame's pixel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -30,6 +33,8 @@ _FORMLESS = 1.5
 # What one step of an axis may do to the picture, at most.
 _LARGEST_SCALE_CHANGE = 0.08
 _LARGEST_SHIFT = 0.2
+# What may change the picture's size; without it, what the optics tell of that is not wanted.
+_GROWS = (Motion.SIMILARITY, Motion.AFFINE)
 
 
 @dataclass(frozen=True)
@@ -56,13 +61,49 @@ class Placement:
 
 
 @dataclass(frozen=True)
-class _Placed:
+class Look:
+    """What alignment looks at of a frame: see :func:`look`.
+
+    Attributes
+    ----------
+    index
+        What the frame is called in ``Placement.neighbour``.
+    position
+        Where it lies along the axis, in any unit: its neighbour is the placed frame nearest to it.
+    scale
+        Where the optics are known: by what the frame has to be enlarged to fit the reference, or
+        any other frame, but the same one for all.
+    name
+        What errors call the frame.
+    shape
+        Of the picture.
+    scales, forms
+        The picture, small and grey, and as defocus leaves it alone.
+    """
+
     index: int
     position: float
+    scale: float | None
+    name: str
+    shape: tuple[int, ...]
     scales: list[Scale]
     forms: NDArray[np.float32]
+
+
+def look(
+    index: int, position: float, picture: Picture, name: str, scale: float | None = None
+) -> Look:
+    """Look at one frame: ``picture`` is (height, width, 3) BGR, the rest is :class:`Look`'s."""
+    small = _shrink(picture)
+    return Look(
+        index, position, scale, name, picture.shape, prepare(small, _COARSE_PX), _forms(small)
+    )
+
+
+@dataclass(frozen=True)
+class _Placed:
+    frame: Look
     to_reference: Transform  # (3, 3)
-    scale: float | None
 
 
 class Aligner:
@@ -74,62 +115,84 @@ class Aligner:
 
     def __init__(self, motion: Motion = Motion.SIMILARITY) -> None:
         self._motion = motion
+        self._begin()
+
+    def _begin(self) -> None:
         self._kept: list[_Placed] = []
         self._trend: Trend | None = None
+        self._surveyed: dict[int, Placement] = {}
 
-    def place(
-        self, index: int, position: float, picture: Picture, name: str, scale: float | None = None
-    ) -> Placement:
+    def survey(self, frames: Sequence[Look]) -> None:
+        """Look at the first frames of a stack before the first is placed.
+
+        An end of the stack shows little that is sharp, and where the reference lies everything
+        depends on it. Therefore these are placed from the last one back to the reference, with
+        what the sharper ones have told; :meth:`surveyed` then gives what was found. A frame that
+        cannot be aligned is passed over, for :meth:`place` to say so.
+        """
+        found: dict[int, tuple[Placement, Transform]] = {}
+        for frame in reversed(frames):
+            with suppress(AlignError):
+                placement = self.place(frame)
+                found[frame.index] = placement, np.vstack([placement.transform, [0, 0, 1]])
+        reference = frames[0].index
+        if reference not in found or found[reference][0].neighbour is None:
+            self._begin()  # nothing fits the reference
+            return
+        onto = np.linalg.inv(found[reference][1])
+        self._kept = [replace(one, to_reference=onto @ one.to_reference) for one in self._kept]
+        for frame, following in pairwise(one for one in frames if one.index in found):
+            after, transform = found[following.index][1], found[frame.index][0]
+            self._surveyed[following.index] = Placement(
+                (onto @ after)[:2], transform.correlation, frame.index, transform.expected
+            )
+        self._surveyed[reference] = Placement(np.eye(2, 3), 1.0, None, False)
+
+    def surveyed(self, index: int) -> Placement | None:
+        """What the survey has found for a frame, once; ``None`` for those it did not place."""
+        return self._surveyed.pop(index, None)
+
+    def place(self, frame: Look) -> Placement:
         """Find the transform of one frame.
-
-        Parameters
-        ----------
-        index
-            What the frame is called in ``Placement.neighbour``.
-        position
-            Where it lies along the axis, in any unit: its neighbour is the placed frame nearest
-            to it.
-        picture
-            (height, width, 3) BGR.
-        name
-            What errors call the frame.
-        scale
-            Where the optics are known: by what the frame has to be enlarged to fit the reference,
-            or any other frame, but the same one for all.
 
         Raises
         ------
         AlignError
             The frame does not look like its neighbour, or only by an impossible transform.
         """
-        small = _shrink(picture)
-        scales = prepare(small, _COARSE_PX)
-        forms = _forms(small)
+        height, width = frame.scales[0].even.shape
         if self._trend is None:
-            self._trend = Trend(small.shape[1], small.shape[0], self._motion)
-            self._kept.append(_Placed(index, position, scales, forms, np.eye(3), scale))
+            self._trend = Trend(width, height, self._motion)
+            self._kept.append(_Placed(frame, np.eye(3)))
             return Placement(np.eye(2, 3), 1.0, None, False)
-        neighbour = min(self._kept, key=lambda placed: abs(placed.position - position))
-        travel = position - neighbour.position
-        prior = self._trend.predict(travel)
-        if scale is not None and neighbour.scale is not None:
-            prior = self._trend.predict_scaled(travel, neighbour.scale / scale)
-        found = register(neighbour.scales, scales, self._motion, prior)
-        _check_likeness(neighbour.forms, forms, found.warp, small.shape, name)
-        factor = _shrink_factor(picture.shape[0], picture.shape[1])
+        nearest = min(self._kept, key=lambda one: abs(one.frame.position - frame.position))
+        neighbour = nearest.frame
+        travel = frame.position - neighbour.position
+        told = None
+        if frame.scale is not None and neighbour.scale is not None and self._motion in _GROWS:
+            told = neighbour.scale / frame.scale
+        if told is None:
+            prior = self._trend.predict(travel)
+        else:
+            prior = self._trend.predict_scaled(travel, told)
+        found = register(neighbour.scales, frame.scales, self._motion, prior)
+        _check_likeness(neighbour.forms, frame.forms, found.warp, (height, width), frame.name)
+        factor = _shrink_factor(frame.shape[0], frame.shape[1])
         to_neighbour = np.linalg.inv(enlarge(found.warp, factor)).astype(np.float64)
-        _check_plausible(to_neighbour, picture.shape, name)
+        _check_plausible(to_neighbour, frame.shape, frame.name)
         self._trend.learn(travel, found.warp, found.spread)
-        to_reference = neighbour.to_reference @ to_neighbour
-        self._keep(_Placed(index, position, scales, forms, to_reference, scale))
+        if told is not None:
+            self._trend.learn_scaled(told, prior, found.warp, found.spread)
+        to_reference = nearest.to_reference @ to_neighbour
+        self._keep(_Placed(frame, to_reference))
         return Placement(
             to_reference[:2].copy(), found.correlation, neighbour.index, found.expected
         )
 
     def _keep(self, placed: _Placed) -> None:
         known = [*self._kept, placed]
-        lowest = min(known, key=lambda one: one.position)
-        highest = max(known, key=lambda one: one.position)
+        lowest = min(known, key=lambda one: one.frame.position)
+        highest = max(known, key=lambda one: one.frame.position)
         self._kept = [one for one in known if one is lowest or one is highest or one is placed]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.errors import StackError
-from controller.stacking.align import Aligner, Placement
+from controller.stacking.align import Aligner, Look, Placement, look
 from controller.stacking.alignment import Alignment, Lie
 from controller.stacking.blend import Blender, Quality
 from controller.stacking.depth import DepthTracker
@@ -24,6 +24,9 @@ from controller.stacking.reach import reached_spans, valid_rect
 from controller.stacking.register import Motion, Transform
 from controller.stacking.resample import lay
 from controller.stacking.smooth import Method, SmoothBlender, mix
+
+#: So many frames at the beginning are worth a look before the first is laid.
+AHEAD = 6
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class FrameReport:
         Mean over the frame of the sharpness that its weights come from, 8-bit display steps, >= 0.
     gains
         What its blue, green and red light was multiplied by to match the reference.
+    scale
+        What the optics told of its size; ``None`` when nothing was told.
     """
 
     index: int
@@ -57,6 +62,7 @@ class FrameReport:
     expected: bool
     sharpness: float
     gains: Gains = (1.0, 1.0, 1.0)
+    scale: float | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,7 @@ class Stacker:
         self._smooth: SmoothBlender | None = None
         self._equaliser: Equaliser | None = None
         self._aligner = Aligner(motion)
+        self._ahead: list[Look] = []
         self._blender: Blender | None = None
         self._depth: DepthTracker | None = None
         self._shape: tuple[int, ...] = ()
@@ -139,6 +146,26 @@ class Stacker:
             for report in self._reports
         }
         return Alignment(lies, (self._shape[1], self._shape[0]) if self._shape else None)
+
+    def look_ahead(
+        self, frame: Picture | Path, index: int, z_um: float | None, scale: float | None = None
+    ) -> None:
+        """See one of the first frames before any is added: :data:`AHEAD` of them, in their order.
+
+        It lets the sharper ones say how the blurred first one lies; add them all afterwards. The
+        parameters are those of :meth:`add`.
+
+        Raises
+        ------
+        StackError
+            Unreadable.
+        """
+        if self._given is not None:
+            return
+        picture = read_picture(frame) if isinstance(frame, Path) else frame
+        if not self._ahead or picture.shape == self._ahead[0].shape:
+            position = float(index) if z_um is None else z_um
+            self._ahead.append(look(index, position, picture, f"frame {index}", scale))
 
     def add(
         self,
@@ -205,6 +232,7 @@ class Stacker:
             placement.expected,
             float(sharpness.mean()),
             gains,
+            scale,
         )
         self._reports.append(report)
         return report
@@ -229,7 +257,11 @@ class Stacker:
         self, index: int, position: float, picture: Picture, name: str, scale: float | None
     ) -> Placement:
         if self._given is None:
-            return self._aligner.place(index, position, picture, name, scale)
+            if self._ahead:
+                self._aligner.survey(self._ahead)
+                self._ahead.clear()
+            known = self._aligner.surveyed(index)
+            return known or self._aligner.place(look(index, position, picture, name, scale))
         height, width = picture.shape[:2]
         if self._given.size is not None and self._given.size != (width, height):
             raise StackError(

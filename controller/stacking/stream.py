@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from controller.errors import AlignError, DeviceTimeout, StackError, WorkerCrashed
+from controller.errors import DeviceTimeout, StackError, WorkerCrashed
 from controller.workers import Worker
 
 #: For one frame, or for writing the results: far more than either takes at 100 megapixels.
@@ -28,6 +28,7 @@ class _Counted:
     number: int
     frame: Path
     position_um: float
+    scale: float | None
 
 
 class RunStream:
@@ -39,17 +40,23 @@ class RunStream:
         The run folder: takes the pictures and the process's log.
     um_per_px
         Object-side size of a pixel in the reference frame, micrometres.
+    scale_at
+        By what the frame at a position (um) has to be enlarged to fit the one at another, the same
+        for all, or ``None`` where the optics do not tell.
     """
 
-    def __init__(self, folder: Path, um_per_px: float) -> None:
+    def __init__(
+        self, folder: Path, um_per_px: float, scale_at: Callable[[float], float | None]
+    ) -> None:
         self._folder = folder
         self._um_per_px = um_per_px
+        self._scale_at = scale_at
         self._frames: list[_Counted] = []
         self._begin()
 
     def add(self, number: int, frame: Path, position_um: float) -> None:
         """See ``FrameStream``."""
-        counted = _Counted(number, frame, position_um)
+        counted = _Counted(number, frame, position_um, self._scale_at(position_um))
         self._frames.append(counted)
         self._waiting.append(counted)
 
@@ -127,21 +134,26 @@ class RunStream:
                 number=counted.number,
                 frame=str(counted.frame),
                 position_um=counted.position_um,
+                scale=counted.scale,
             )
             self._under_way.append((request, counted))
 
     def _take_report(self, check: Callable[[], None] | None = None) -> None:
         request, counted = self._under_way[0]
         try:
-            report = self._worker.receive(request, _PATIENCE_S, check)
-            report.pop("id")
+            reports = self._worker.receive(request, _PATIENCE_S, check)["reports"]
         except StackError as error:
-            # Left out and said so: a frame that does not fit is never blended in silence.
-            report = {"number": counted.number, "error": str(error)}
-            self._left_out.append(counted.number)
-            self._unread |= not isinstance(error, AlignError)
+            reports = [{"number": counted.number, "error": str(error), "unread": True}]
         self._under_way.popleft()
-        self._untold.append(report)
+        self._tell(reports)
+
+    def _tell(self, reports: list[dict[str, Any]]) -> None:
+        for report in reports:
+            if "error" in report:
+                # Left out and said so: a frame that does not fit is never blended in silence.
+                self._left_out.append(report["number"])
+                self._unread |= report.pop("unread")
+            self._untold.append(report)
 
     def _finish(self, check: Callable[[], None]) -> dict[str, Any]:
         if not self._alive:
@@ -150,6 +162,7 @@ class RunStream:
         while self._under_way:
             self._take_report(check)
             self._hand_over()
+        self._tell(self._worker.request("take_held", _PATIENCE_S, check)["reports"])
         fused = self._worker.request(
             "finish", _PATIENCE_S, check, folder=str(self._folder), um_per_px=self._um_per_px
         )

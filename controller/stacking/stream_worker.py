@@ -7,13 +7,15 @@ import os
 import resource
 import sys
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from controller.errors import StackError
+from controller.errors import AlignError, StackError
 from controller.stacking.alignment import ALIGNMENT, load_alignment
 from controller.stacking.images import colour_profile, write_depth, write_picture
-from controller.stacking.stacker import FrameReport, Fused, Stacker
+from controller.stacking.stacker import AHEAD, FrameReport, Fused, Stacker
 from controller.workers import serve
 
 _LESS_URGENT = 10
@@ -26,30 +28,69 @@ _PREVIEW_WIDTH_PX = 1600
 _PREVIEW_SHARE = 0.05
 
 
+@dataclass(frozen=True)
+class _Handed:
+    number: int
+    frame: Path
+    position_um: float
+    scale: float | None
+
+
 class StreamWorker:
     """One stack from its first frame to its pictures on disk."""
 
     def __init__(self) -> None:
         self._stacker = Stacker()
         self._reference: Path | None = None
+        # The first frames, until there are enough of them; None from then on.
+        self._held: list[_Handed] | None = []
         self._begun = False
         self._last_frame_s = 0.0
         self._next_preview_s = 0.0
 
-    def add(self, number: int, frame: str, position_um: float) -> dict[str, Any]:
-        """Align and blend one frame; see :meth:`Stacker.add`.
+    def add(
+        self, number: int, frame: str, position_um: float, scale: float | None
+    ) -> dict[str, Any]:
+        """Align and blend one frame; see :meth:`Stacker.add`. The first ones are held until there
+        are enough to see how they lie.
 
         A run folder that has an alignment already has its frames laid as that says.
+
+        Returns
+        -------
+        dict
+            ``reports`` of all frames that were taken or refused by this.
         """
-        known = Path(frame).parents[1] / ALIGNMENT
+        handed = _Handed(number, Path(frame), position_um, scale)
+        known = handed.frame.parents[1] / ALIGNMENT
         if not self._begun and known.is_file():
-            self._stacker = Stacker(alignment=load_alignment(known))
+            self._stacker, self._held = Stacker(alignment=load_alignment(known)), None
         self._begun = True
-        report = self._stacker.add(Path(frame), number, position_um)
-        self._reference = self._reference or Path(frame)
+        if self._held is None:
+            return {"reports": [self._take(handed)]}
+        with suppress(StackError):  # told when it is taken
+            self._stacker.look_ahead(handed.frame, number, position_um, scale)
+        self._held.append(handed)
+        return self.take_held() if len(self._held) == AHEAD else {"reports": []}
+
+    def take_held(self) -> dict[str, Any]:
+        """Align and blend the frames that are held; their ``reports``."""
+        held, self._held = self._held or [], None
+        return {"reports": [self._take(handed) for handed in held]}
+
+    def _take(self, handed: _Handed) -> dict[str, Any]:
+        """Blend one frame; its report, or why it was left out."""
+        try:
+            report = self._stacker.add(
+                handed.frame, handed.number, handed.position_um, scale=handed.scale
+            )
+        except StackError as error:
+            unread = not isinstance(error, AlignError)
+            return {"number": handed.number, "error": str(error), "unread": unread}
+        self._reference = self._reference or handed.frame
         self._last_frame_s = time.monotonic()
         if self._last_frame_s >= self._next_preview_s:
-            self._show(Path(frame).parents[1])
+            self._show(handed.frame.parents[1])
         return report_to_dict(report)
 
     def _show(self, folder: Path) -> None:
@@ -84,6 +125,7 @@ def report_to_dict(report: FrameReport) -> dict[str, Any]:
         "expected": report.expected,
         "sharpness": report.sharpness,
         "gains": list(report.gains),
+        "scale": report.scale,
     }
 
 
@@ -128,7 +170,7 @@ def main() -> None:
     """Serve the parent until it closes the pipe, giving way to whoever drives the devices."""
     os.nice(_LESS_URGENT)
     worker = StreamWorker()
-    serve({"add": worker.add, "finish": worker.finish})
+    serve({"add": worker.add, "take_held": worker.take_held, "finish": worker.finish})
 
 
 if __name__ == "__main__":

@@ -23,15 +23,18 @@ _UNSTEADY_SHARE = 0.15
 # What a first step may do, as a share of the width or of the picture's own size.
 _FIRST_SHIFT = 0.05
 _FIRST_SCALE = 0.02
-# How well optics tell a change of size: a share of the change (focal lengths are nominal), and a
-# hundredth of a pixel at the corners.
-_OPTICS_SHARE = 0.05
+# How well optics tell a change of size before a frame was seen: a share of the change, as focal
+# lengths and pupils are nominal; how steady that share is from step to step; and, however small
+# the change, about a hundredth of a pixel at the corners.
+_OPTICS_SHARE = 0.1
+_OPTICS_UNSTEADY = 0.01
 _OPTICS_SURE = 1e-5
 # Innovations beyond this many standard deviations are a knock, not a new trend.
 _KNOCK = 3.0
 
-# Places of (xx, xy, x, yx, yy, y) that are shifts.
+# Places of (xx, xy, x, yx, yy, y) that are shifts, and those that are growth.
 _SHIFTS = np.array([False, False, True, False, False, True])
+_GROWTH = [0, 4]
 
 
 @dataclass
@@ -59,6 +62,9 @@ class Trend:
         self._first = np.where(_SHIFTS, _FIRST_SHIFT * max(self.width, self.height), _FIRST_SCALE)
         self._rate = np.zeros(6)
         self._variance: NDArray[np.float64] | None = None
+        # What the picture's growth is of what the optics tell, and the variance of that.
+        self._share = np.ones(2)
+        self._share_variance = np.full(2, _OPTICS_SHARE**2)
 
     def predict(self, travel: float) -> Prior:
         """The transform that a step of ``travel`` (any unit, signed) is expected to bring."""
@@ -72,10 +78,35 @@ class Trend:
         prior = self.predict(travel)
         change = change_about_middle(prior.warp, self.width, self.height)
         spread = prior.spread.copy()
-        for place in (0, 4):
-            change[place] = scale - 1
-            spread[place] = _OPTICS_SHARE * abs(scale - 1) + _OPTICS_SURE
+        told = scale - 1
+        change[_GROWTH] = self._share * told
+        spread[_GROWTH] = (
+            np.sqrt(self._share_variance + _OPTICS_UNSTEADY**2) * abs(told) + _OPTICS_SURE
+        )
         return Prior(_about_middle(change, self.width, self.height), spread)
+
+    def learn_scaled(
+        self, scale: float, prior: Prior, warp: Transform, spread: NDArray[np.float64]
+    ) -> None:
+        """Take in how much the picture grew where the optics told ``scale``.
+
+        ``warp``, known to within ``spread``, was found from ``prior``; what the pictures said by
+        themselves is what ``prior`` does not explain.
+        """
+        told = scale - 1
+        expected = change_about_middle(prior.warp, self.width, self.height)[_GROWTH]
+        found = change_about_middle(warp, self.width, self.height)[_GROWTH]
+        before, after = prior.spread[_GROWTH] ** 2, spread[_GROWTH] ** 2
+        gained = before - after
+        if told == 0 or (gained <= 0).any():
+            return
+        seen = (expected + (found - expected) * before / gained) / told
+        noise = before * after / gained / told**2 + _OPTICS_UNSTEADY**2
+        innovation = seen - self._share
+        limit = _KNOCK * np.sqrt(self._share_variance + noise)
+        gain = self._share_variance / (self._share_variance + noise)
+        self._share = self._share + gain * np.clip(innovation, -limit, limit)
+        self._share_variance = (1 - gain) * self._share_variance
 
     def learn(self, travel: float, warp: Transform, spread: NDArray[np.float64]) -> None:
         """Take in what a step of ``travel`` has brought, known to within ``spread`` (6,)."""

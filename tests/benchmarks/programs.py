@@ -61,6 +61,6 @@ def programs(work: Path) -> dict[str, str]:
     )
     if shutil.which("focus-stack"):
         found["focus-stack"] = (
-            "focus-stack --threads=3 --nocrop --reference={n0} --output={out}.tif {frames}"
+            "focus-stack --threads=3 --align-keep-size --reference={n0} --output={out}.tif {frames}"
         )
     return found

@@ -22,7 +22,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from controller.batch.frames import find_frames
+from controller.batch.frames import find_frames, look_ahead
 from controller.journal import Entry, read_journal
 from controller.stacking.stacker import Stacker
 
@@ -206,8 +206,10 @@ def _exposure_of(fields: dict[str, object], entries: list[Entry]) -> int | None:
 
 def _pixel_faults(run: Path) -> list[str]:
     stacker = Stacker()
-    for frame in find_frames([run]):
-        stacker.add(frame.path, frame.index, frame.z_um)
+    frames = find_frames([run])
+    look_ahead(stacker, frames)
+    for frame in frames:
+        stacker.add(frame.path, frame.index, frame.z_um, scale=frame.scale)
     streamed = cv2.imread(str(run / "fused.tif"), cv2.IMREAD_UNCHANGED)
     if not np.array_equal(streamed, stacker.finish().image):
         return ["the fused picture differs from stacking its frames offline"]

@@ -22,7 +22,7 @@ from controller.errors import StackError
 from controller.stacking.stacker import Fused, Stacker
 from controller.workers import Worker
 from tests import made_stack
-from tests.made_run import make_run
+from tests.made_run import SCALE_PER_SLICE, make_run
 
 
 def photograph(folder: Path, count: int = 3, seed: int = 1) -> Path:
@@ -84,6 +84,9 @@ def test_a_run_is_restacked_in_its_own_order_and_scale(tmp_path: Path) -> None:
     record = make_stack(job)
     for name in ("fused.tif", "depth.tif"):
         assert np.array_equal(tifffile.imread(job.out / name), tifffile.imread(run / name))
+    told = [one.scale for one in job.frames]
+    assert told == [SCALE_PER_SLICE**k for k in range(4)], "for whoever aligns them anew"
+    assert StackJob.from_dict(job.to_dict()).frames == job.frames
     assert record["um_per_px"] == 2.5
 
 

@@ -66,5 +66,7 @@ def test_a_frame_counts_as_blended_though_its_preview_cannot_be_written(
     path = tmp_path / "frames" / "0001.png"
     cv2.imwrite(str(path), frames(1)[0])
     worker = StreamWorker()
-    assert worker.add(1, str(path), 0.0)["number"] == 1
+    assert worker.add(1, str(path), 0.0, None) == {"reports": []}, "held until more are there"
+    (report,) = worker.take_held()["reports"]
+    assert report["number"] == 1
     assert PREVIEW in capsys.readouterr().err

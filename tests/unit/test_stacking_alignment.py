@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from controller.batch.frames import Source, chosen
@@ -118,3 +119,38 @@ def test_a_scale_that_the_optics_tell_leads_where_pictures_cannot(made: MadeStac
         true = float(np.linalg.det(made.transforms[k][:, :2])) ** 0.5
         report = stacker.add(blurred, k, scale=true)
         assert np.linalg.det(report.transform[:, :2]) ** 0.5 == pytest.approx(true, abs=1e-3)
+
+
+@pytest.mark.parametrize("wrong_by", [0.7, 1.3])
+def test_optics_that_are_wrong_are_found_out(wrong_by: float) -> None:
+    """A nominal focal length, a pupil that nobody has measured: the pictures know better."""
+    made = make_stack(9, 720, 480)
+    stacker = Stacker()
+    true = np.array([np.linalg.det(one[:, :2]) ** 0.5 for one in made.transforms])
+    found = []
+    for k, frame in enumerate(made.frames):
+        report = stacker.add(frame, k, scale=1 + wrong_by * (true[k] - 1))
+        found.append(np.linalg.det(report.transform[:, :2]) ** 0.5)
+    growth, wanted = found[8] / found[5], true[8] / true[5]
+    assert abs(growth - wanted) < abs(wrong_by - 1) * abs(wanted - 1) / 2
+
+
+def test_a_first_look_at_sharper_frames_says_how_the_reference_lies(made: MadeStack) -> None:
+    """Seen alone, the first two frames have nothing to tell their growth by."""
+    rng = np.random.default_rng(5)
+
+    def blurred(k: int) -> npt.NDArray[np.uint8]:
+        forms = cv2.GaussianBlur(made.frames[k].astype(np.float32), (0, 0), 12)
+        return np.clip(forms + rng.normal(0, 1, forms.shape), 0, 255).astype(np.uint8)
+
+    frames = [blurred(0), blurred(1), *made.frames[2:]]
+    plain, ahead = Stacker(), Stacker()
+    for k, frame in enumerate(frames):
+        ahead.look_ahead(frame, k, None)
+    errors = {}
+    for stacker in (plain, ahead):
+        reports = [stacker.add(frame, k) for k, frame in enumerate(frames)]
+        assert np.array_equal(reports[0].transform, np.eye(2, 3))
+        true = np.linalg.det(made.transforms[5][:, :2]) ** 0.5
+        errors[stacker] = abs(np.linalg.det(reports[5].transform[:, :2]) ** 0.5 - true)
+    assert errors[ahead] < 0.6 * errors[plain]
