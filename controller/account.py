@@ -104,8 +104,10 @@ def _judged(fields: Mapping[str, Any]) -> str | None:
 
 
 def _aligned(fields: Mapping[str, Any]) -> str | None:
-    error = fields.get("error")
-    return None if error is None else f"A frame is left out of the picture: {error}."
+    error, doubt = fields.get("error"), fields.get("doubt")
+    if error is None:
+        return None if doubt is None else f"{doubt}."
+    return f"A frame is left out of the picture: {error}."
 
 
 def _inserted(fields: Mapping[str, Any]) -> str:

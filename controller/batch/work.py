@@ -172,6 +172,7 @@ def _record(
         "inputs": [{**frame, **known} for frame, known in zip(told["frames"], inputs, strict=True)],
         "outputs": outputs,
         "valid_rect": list(fused.valid_rect),
+        "doubts": [one.doubt for one in fused.reports if one.doubt is not None],
         "transforms": {str(one.index): one.transform.tolist() for one in fused.reports},
         "seconds": round(seconds, 3),
         "peak_rss_mb": peak_rss_mb(),

@@ -200,10 +200,14 @@ def stack(
             write_depth(depth, fused.depth[kept])
         if save_alignment is not None:
             write_alignment(save_alignment, stacker.alignment)
+    for report in fused.reports:
+        if report.doubt is not None:
+            console.print(report.doubt, style="yellow", highlight=False)
     if not as_json:
         typer.echo(output)
         return
-    transforms = {report.index: report.transform.tolist() for report in fused.reports}
+    reports = {report.index: report for report in fused.reports}
+    closings = [reports[frame.index].closing for frame in frames]
     typer.echo(
         json.dumps(
             {
@@ -212,7 +216,9 @@ def stack(
                 "seconds": round(done_s - started_s, 3),
                 "seconds_after_last_frame": round(done_s - last_frame_s, 3),
                 "peak_rss_mb": peak_rss_mb(),
-                "transforms": [transforms[frame.index] for frame in frames],
+                "transforms": [reports[frame.index].transform.tolist() for frame in frames],
+                "closing_px": [None if one is None else round(one.error_px, 3) for one in closings],
+                "doubts": [report.doubt for report in fused.reports if report.doubt is not None],
                 "valid_rect": list(fused.valid_rect),
             }
         )

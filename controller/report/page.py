@@ -218,6 +218,8 @@ def _tell(entry: Entry) -> tuple[str, str] | None:
         return "inserted", f"{len(fields['positions_um'])} slice(s) at {places}: {fields['why']}"
     if entry.event == "aligned" and "error" in fields:
         return "left out", fields["error"]
+    if entry.event == "aligned" and fields.get("doubt") is not None:
+        return "astray?", fields["doubt"]
     if entry.event == "drained" and fields["files"]:
         return "found in the camera", ", ".join(map(str, fields["files"]))
     if entry.event == "resumed":

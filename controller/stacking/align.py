@@ -17,15 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.errors import AlignError
-from controller.stacking.images import Picture, to_8_bit
-from controller.stacking.register import Motion, Scale, Transform, enlarge, prepare, register
+from controller.stacking.look import Look, shrink_factor
+from controller.stacking.register import Motion, Transform, enlarge, register
+from controller.stacking.second_path import Closing, SecondPath
 from controller.stacking.trend import Trend
 
-# Long side of the picture in which the last refinement is made, and of the one that starts it.
-_FINE_PX = 1500
-_COARSE_PX = 200
-# Long side of the picture by which it is judged whether a frame belongs to the stack.
-_FORMS_PX = 60
 # Large forms, seen in the pictures at their smallest, correlate far above this between slices.
 _LEAST_LIKENESS = 0.6
 # Contrast of those forms, in 8-bit display steps, below which there is nothing to compare.
@@ -52,52 +48,15 @@ class Placement:
     expected
         True when the frame shows too little to follow and lies where the axis's steady course
         puts it.
+    closing
+        How the chain that leads here compares with a second path, where there is one.
     """
 
     transform: Transform
     correlation: float
     neighbour: int | None
     expected: bool
-
-
-@dataclass(frozen=True)
-class Look:
-    """What alignment looks at of a frame: see :func:`look`.
-
-    Attributes
-    ----------
-    index
-        What the frame is called in ``Placement.neighbour``.
-    position
-        Where it lies along the axis, in any unit: its neighbour is the placed frame nearest to it.
-    scale
-        Where the optics are known: by what the frame has to be enlarged to fit the reference, or
-        any other frame, but the same one for all.
-    name
-        What errors call the frame.
-    shape
-        Of the picture.
-    scales, forms
-        The picture, small and grey, and as defocus leaves it alone.
-    """
-
-    index: int
-    position: float
-    scale: float | None
-    name: str
-    shape: tuple[int, ...]
-    scales: list[Scale]
-    forms: NDArray[np.float32]
-
-
-def look(
-    index: int, position: float, picture: Picture, name: str, scale: float | None = None
-) -> Look:
-    """Look at one frame: ``picture`` is (height, width, 3) BGR, the rest is :class:`Look`'s."""
-    small = _shrink(picture)
-    return Look(
-        index, position, scale, name, picture.shape, prepare(small, _COARSE_PX), _forms(small)
-    )
+    closing: Closing | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +80,7 @@ class Aligner:
         self._kept: list[_Placed] = []
         self._trend: Trend | None = None
         self._surveyed: dict[int, Placement] = {}
+        self._second_path = SecondPath(self._motion)
 
     def survey(self, frames: Sequence[Look]) -> None:
         """Look at the first frames of a stack before the first is placed.
@@ -142,9 +102,11 @@ class Aligner:
         onto = np.linalg.inv(found[reference][1])
         self._kept = [replace(one, to_reference=onto @ one.to_reference) for one in self._kept]
         for frame, following in pairwise(one for one in frames if one.index in found):
-            after, transform = found[following.index][1], found[frame.index][0]
-            self._surveyed[following.index] = Placement(
-                (onto @ after)[:2], transform.correlation, frame.index, transform.expected
+            step = found[frame.index][0]  # from the following one to this
+            self._surveyed[following.index] = replace(
+                step,
+                transform=(onto @ found[following.index][1])[:2],
+                neighbour=frame.index,
             )
         self._surveyed[reference] = Placement(np.eye(2, 3), 1.0, None, False)
 
@@ -177,7 +139,7 @@ class Aligner:
             prior = self._trend.predict_scaled(travel, told)
         found = register(neighbour.scales, frame.scales, self._motion, prior)
         _check_likeness(neighbour.forms, frame.forms, found.warp, (height, width), frame.name)
-        factor = _shrink_factor(frame.shape[0], frame.shape[1])
+        factor = shrink_factor(frame.shape)
         to_neighbour = np.linalg.inv(enlarge(found.warp, factor)).astype(np.float64)
         _check_plausible(to_neighbour, frame.shape, frame.name)
         self._trend.learn(travel, found.warp, found.spread)
@@ -186,7 +148,11 @@ class Aligner:
         to_reference = nearest.to_reference @ to_neighbour
         self._keep(_Placed(frame, to_reference))
         return Placement(
-            to_reference[:2].copy(), found.correlation, neighbour.index, found.expected
+            to_reference[:2].copy(),
+            found.correlation,
+            neighbour.index,
+            found.expected,
+            self._second_path.check(neighbour, frame, to_neighbour),
         )
 
     def _keep(self, placed: _Placed) -> None:
@@ -194,27 +160,6 @@ class Aligner:
         lowest = min(known, key=lambda one: one.frame.position)
         highest = max(known, key=lambda one: one.frame.position)
         self._kept = [one for one in known if one is lowest or one is highest or one is placed]
-
-
-def _shrink_factor(height: int, width: int) -> int:
-    return max(1, round(max(height, width) / _FINE_PX))
-
-
-def _shrink(picture: Picture) -> NDArray[np.float32]:
-    height, width = picture.shape[:2]
-    grey = cv2.cvtColor(to_8_bit(picture), cv2.COLOR_BGR2GRAY)
-    factor = _shrink_factor(height, width)
-    size = (width // factor, height // factor)
-    # Cropped to a multiple of the factor so that a small pixel is exactly factor x factor pixels.
-    grey = grey[: size[1] * factor, : size[0] * factor]
-    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-
-
-def _forms(small: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The picture with its long side at ``_FORMS_PX``: what defocus leaves alone."""
-    factor = max(small.shape) / _FORMS_PX
-    size = (max(1, round(small.shape[1] / factor)), max(1, round(small.shape[0] / factor)))
-    return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _check_likeness(

@@ -149,7 +149,7 @@ class Prior:
     def shrunk(self, factor: int) -> Prior:
         """The same for pictures whose pixels are ``factor`` times larger."""
         shifts = np.array([1, 1, factor, 1, 1, factor])
-        return Prior(_shrink(self.warp, factor), self.spread / shifts)
+        return Prior(shrink(self.warp, factor), self.spread / shifts)
 
     def enlarged(self, factor: int) -> Prior:
         """The same for pictures whose pixels are ``factor`` times smaller."""
@@ -207,8 +207,8 @@ def register(fixed: list[Scale], moving: list[Scale], motion: Motion, prior: Pri
         warp = _descend(fixed[n], moving[n], known.warp, known, motion)
         known = _learn(fixed[n], moving[n], warp, known, motion)
     gains = [
-        _measure(fixed[n], moving[n], _shrink(warp, 2**n)).correlation
-        - _measure(fixed[n], moving[n], _shrink(prior.warp, 2**n)).correlation
+        _measure(fixed[n], moving[n], shrink(warp, 2**n)).correlation
+        - _measure(fixed[n], moving[n], shrink(prior.warp, 2**n)).correlation
         for n in range(len(fixed))
     ]
     correlation = _measure(fixed[0], moving[0], warp).correlation
@@ -260,7 +260,7 @@ def enlarge(warp: Transform, factor: int) -> Transform:
     return larger
 
 
-def _shrink(warp: Transform, factor: int) -> Transform:
+def shrink(warp: Transform, factor: int) -> Transform:
     """The inverse of :func:`enlarge`."""
     smaller = warp.copy()
     centre = np.full(2, (factor - 1) / 2)

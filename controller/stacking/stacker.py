@@ -14,15 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.errors import StackError
-from controller.stacking.align import Aligner, Look, Placement, look
+from controller.stacking.align import Aligner, Placement
 from controller.stacking.alignment import Alignment, Lie
 from controller.stacking.blend import Blender, Quality
 from controller.stacking.depth import DepthTracker
 from controller.stacking.exposure import Equaliser, Gains, apply_gains
 from controller.stacking.images import Picture, read_picture
+from controller.stacking.look import Look, look
 from controller.stacking.reach import reached_spans, valid_rect
 from controller.stacking.register import Motion, Transform
 from controller.stacking.resample import lay
+from controller.stacking.second_path import Closing
 from controller.stacking.smooth import Method, SmoothBlender, mix
 
 #: So many frames at the beginning are worth a look before the first is laid.
@@ -53,6 +55,8 @@ class FrameReport:
         What its blue, green and red light was multiplied by to match the reference.
     scale
         What the optics told of its size; ``None`` when nothing was told.
+    closing
+        How the chain of neighbours compares with a second path, for every third frame.
     """
 
     index: int
@@ -63,6 +67,18 @@ class FrameReport:
     sharpness: float
     gains: Gains = (1.0, 1.0, 1.0)
     scale: float | None = None
+    closing: Closing | None = None
+
+    @property
+    def doubt(self) -> str | None:
+        """Why the frame may lie astray, in words; ``None`` when nothing says so."""
+        if self.closing is None or self.closing.error_px <= self.closing.bound_px:
+            return None
+        return (
+            f"{self.name} may lie astray: laid on {self.closing.onto} directly, past its "
+            f"neighbours, it lies {self.closing.error_px:.1f} px off, and {self.closing.bound_px} "
+            f"px is the most that should be; look at the edges there, or leave the frame out"
+        )
 
 
 @dataclass(frozen=True)
@@ -165,7 +181,8 @@ class Stacker:
         picture = read_picture(frame) if isinstance(frame, Path) else frame
         if not self._ahead or picture.shape == self._ahead[0].shape:
             position = float(index) if z_um is None else z_um
-            self._ahead.append(look(index, position, picture, f"frame {index}", scale))
+            name = frame.name if isinstance(frame, Path) else f"frame {index}"
+            self._ahead.append(look(index, position, picture, name, scale))
 
     def add(
         self,
@@ -233,6 +250,7 @@ class Stacker:
             float(sharpness.mean()),
             gains,
             scale,
+            placement.closing,
         )
         self._reports.append(report)
         return report

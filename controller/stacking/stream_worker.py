@@ -126,6 +126,8 @@ def report_to_dict(report: FrameReport) -> dict[str, Any]:
         "sharpness": report.sharpness,
         "gains": list(report.gains),
         "scale": report.scale,
+        "closing_px": None if report.closing is None else round(report.closing.error_px, 3),
+        "doubt": report.doubt,
     }
 
 
@@ -146,6 +148,7 @@ def write_results(
         for name in (picture.name, "fused.jpg", "depth.tif")
     }
     correlations = [report.correlation for report in fused.reports[1:]]
+    closings = [report.closing.error_px for report in fused.reports if report.closing is not None]
     return {
         "path": picture.name,
         "sha256": hashes[picture.name],
@@ -154,6 +157,7 @@ def write_results(
         "um_per_px": um_per_px,
         "quality": {
             "least_correlation": round(min(correlations, default=1.0), 4),
+            "worst_closing_px": round(max(closings), 3) if closings else None,
             "followed_expectation": sum(report.expected for report in fused.reports),
             "depth_believed": round(float((fused.confidence > _BELIEVED).mean()), 4),
         },

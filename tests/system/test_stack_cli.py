@@ -76,6 +76,8 @@ def test_json_carries_the_figures_scripts_rely_on(photos: Path, tmp_path: Path) 
     assert figures["peak_rss_mb"] > 10
     assert np.shape(figures["transforms"]) == (6, 2, 3)
     assert np.array_equal(figures["transforms"][0], np.eye(2, 3))
+    assert [one is not None for one in figures["closing_px"]].count(True) == 1
+    assert figures["doubts"] == []
     x, y, width, height = figures["valid_rect"]
     assert 0 <= x < x + width <= 360
     assert 0 <= y < y + height <= 240

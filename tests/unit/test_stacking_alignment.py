@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,9 @@ import pytest
 
 from controller.batch.frames import Source, chosen
 from controller.errors import ConfigError, StackError
+from controller.stacking import align
 from controller.stacking.alignment import load_alignment, save_alignment
+from controller.stacking.register import Registration, register
 from controller.stacking.slices import Known, load_slices
 from controller.stacking.stacker import Fused, Stacker
 from tests.made_stack import MadeStack, make_stack
@@ -154,3 +157,29 @@ def test_a_first_look_at_sharper_frames_says_how_the_reference_lies(made: MadeSt
         true = np.linalg.det(made.transforms[5][:, :2]) ** 0.5
         errors[stacker] = abs(np.linalg.det(reports[5].transform[:, :2]) ** 0.5 - true)
     assert errors[ahead] < 0.6 * errors[plain]
+
+
+@pytest.mark.parametrize("off_px", [0, 6])
+def test_a_chain_that_leads_astray_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, off_px: float
+) -> None:
+    """One step is off, as if a pattern had been taken for its neighbour."""
+    made = make_stack(7)
+    stacker = Stacker()
+    reports = []
+    for k, frame in enumerate(made.frames):
+        with monkeypatch.context() as patch:
+            if k == 4:
+                patch.setattr(align, "register", lambda *given: _moved(register(*given), off_px))
+            reports.append(stacker.add(frame, k, name=f"{k}.jpg"))
+    checked = {k: one.closing.error_px for k, one in enumerate(reports) if one.closing is not None}
+    assert checked == {3: pytest.approx(0, abs=0.5), 6: pytest.approx(off_px, abs=0.5)}
+    doubts = [report.doubt for report in reports if report.doubt is not None]
+    assert len(doubts) == bool(off_px)
+    assert all("6.jpg may lie astray: laid on 3.jpg directly" in doubt for doubt in doubts)
+
+
+def _moved(found: Registration, by_px: float) -> Registration:
+    warp = found.warp.copy()
+    warp[0, 2] += by_px
+    return replace(found, warp=warp)

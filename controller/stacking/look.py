@@ -1,0 +1,80 @@
+"""What alignment looks at of a frame: small, grey, and ready to be registered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.stacking.images import Picture, to_8_bit
+from controller.stacking.register import Scale, prepare
+
+# Long side of the picture in which the last refinement is made, and of the one that starts it.
+_FINE_PX = 1500
+_COARSE_PX = 200
+# Long side of the picture by which it is judged whether a frame belongs to the stack.
+_FORMS_PX = 60
+
+
+@dataclass(frozen=True)
+class Look:
+    """What alignment looks at of a frame: see :func:`look`.
+
+    Attributes
+    ----------
+    index
+        What the frame is called in ``Placement.neighbour``.
+    position
+        Where it lies along the axis, in any unit: its neighbour is the placed frame nearest to it.
+    scale
+        Where the optics are known: by what the frame has to be enlarged to fit the reference, or
+        any other frame, but the same one for all.
+    name
+        What errors call the frame.
+    shape
+        Of the picture.
+    scales, forms
+        The picture, small and grey, and as defocus leaves it alone.
+    """
+
+    index: int
+    position: float
+    scale: float | None
+    name: str
+    shape: tuple[int, ...]
+    scales: list[Scale]
+    forms: NDArray[np.float32]
+
+
+def look(
+    index: int, position: float, picture: Picture, name: str, scale: float | None = None
+) -> Look:
+    """Look at one frame: ``picture`` is (height, width, 3) BGR, the rest is :class:`Look`'s."""
+    small = _shrunk(picture)
+    return Look(
+        index, position, scale, name, picture.shape, prepare(small, _COARSE_PX), _forms(small)
+    )
+
+
+def shrink_factor(shape: tuple[int, ...]) -> int:
+    """How many pixels of a picture of ``shape`` are one of those that alignment looks at."""
+    return max(1, round(max(shape[:2]) / _FINE_PX))
+
+
+def _shrunk(picture: Picture) -> NDArray[np.float32]:
+    height, width = picture.shape[:2]
+    grey = cv2.cvtColor(to_8_bit(picture), cv2.COLOR_BGR2GRAY)
+    factor = shrink_factor(picture.shape)
+    size = (width // factor, height // factor)
+    # Cropped to a multiple of the factor so that a small pixel is exactly factor x factor pixels.
+    grey = grey[: size[1] * factor, : size[0] * factor]
+    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+
+
+def _forms(small: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The picture with its long side at ``_FORMS_PX``: what defocus leaves alone."""
+    factor = max(small.shape) / _FORMS_PX
+    size = (max(1, round(small.shape[1] / factor)), max(1, round(small.shape[0] / factor)))
+    return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.float32)
