@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,23 +23,17 @@ from controller.stacking.images import Picture
 from controller.stacking.kernels import (
     Floats,
     Spans,
-    add_band,
     by_bands,
-    detail_of,
     resolve_band,
     to_channels,
-    weigh,
 )
+from controller.stacking.levels import add_level
 from controller.stacking.light import display_table, linear_table, to_display
 from controller.stacking.pyramid import Pyramid, level_sizes
 from controller.stacking.reach import reached_spans
 
 Quality = Literal["fast", "best"]
 
-# Sharpness is looked at in a window of this standard deviation (pixels of each level): smaller
-# follows noise, larger drags the blur of a near edge over what lies behind it.
-_WINDOW_SIGMA_PX = 1.0
-_WINDOW = (5, 5)
 # Sharpness, in 8-bit display steps, that noise reaches by itself. Where all frames have no more,
 # they share alike, and the result is smooth.
 _NOISE = 0.6
@@ -68,10 +61,10 @@ class Blender:
         # Of the levels from half size on; the finest one is never held but in its sums.
         self._grey = Pyramid(self._sizes[1:])
         self._planes = [Pyramid(self._sizes[1:]) for _ in range(3)]
-        self._weights = [np.empty(size, np.float32) for size in self._sizes[1:]]
         self._weight_sums = [np.zeros(size, np.float32) for size in self._sizes[1:]]
         self._sums = [[np.zeros(size, np.float32) for size in self._sizes[1:]] for _ in range(3)]
-        self._carried: Floats = np.empty(self._sizes[1], np.float32)
+        # The sharpness that each level has from the finer one.
+        self._carried: list[Floats] = [np.empty(size, np.float32) for size in self._sizes[1:]]
         self._finest_sums: list[Floats] = [
             np.zeros((height, width), np.float32) for _ in range(1 if self._fast else 3)
         ]
@@ -80,6 +73,9 @@ class Blender:
         self._high: Picture | None = None
         #: How often the size of the sharpness that :meth:`add` returns is halved.
         self.halvings_of_sharpness = 2 if height * width > _LARGE_PX else 1
+        self._sharpness = _NOTHING
+        if self.halvings_of_sharpness == 1:
+            self._sharpness = np.empty(self._sizes[1], np.float32)
 
     def add(self, picture: Picture, to_frame: NDArray[np.float64]) -> Floats:
         """Blend in one frame.
@@ -96,7 +92,8 @@ class Blender:
         Returns
         -------
         (height, width) float32, of half size (large frames: a quarter), rounded up
-            The frame's local sharpness, finest and second level together, 8-bit display steps.
+            The frame's local sharpness, finest and second level together, 8-bit display steps;
+            until the next frame is added.
         """
         spans = [
             reached_spans(to_frame, self._sizes[0], n, size) for n, size in enumerate(self._sizes)
@@ -114,41 +111,31 @@ class Blender:
             by_bands(to_luma_and_chroma, rows, *halves)
             sums = [_NOTHING, *sums, _NOTHING]
         of_frame = (picture, spans[0], table, grey_unit, _NOISE, *halves, grey)
-        of_stack = (self._finest_weights, *sums, *bounds, self._carried, self._fast)
+        of_stack = (self._finest_weights, *sums, *bounds, self._carried[0], self._fast)
         by_bands(add_finest, rows, *of_frame, *of_stack)
-        sharpness = self._weigh(spans[1:])
-        for pyramid, sums in zip(self._planes, self._sums, strict=True):
-            pyramid.build()
-            self._add_plane(pyramid.levels, sums)
-        return sharpness
+        return self._add_levels(spans[1:])
 
-    def _weigh(self, spans: list[Spans]) -> Floats:
-        """Fill the weights from half size on; returns the frame's sharpness."""
+    def _add_levels(self, spans: list[Spans]) -> Floats:
+        """Weigh and add what lies from half size on; returns the frame's sharpness."""
         self._grey.build()
-        levels, carried = self._grey.levels, self._carried
-        sharpness = carried
-        for n, (weights, sums) in enumerate(zip(self._weights, self._weight_sums, strict=True)):
-            if n == len(levels) - 1:
-                # The base holds what no level could tell apart: a plain mean.
-                weights.fill(1)
-            else:
-                rows = levels[n].shape[0]
-                by_bands(detail_of, rows, levels[n], levels[n + 1], weights)
-                cv2.GaussianBlur(weights, _WINDOW, _WINDOW_SIGMA_PX, dst=weights)
-                # What is sharp in fine detail is to be trusted in coarse detail too, where the
-                # spread of something defocused nearby would otherwise win.
-                weights += carried
-                weights += np.float32(_NOISE)
-                carried = np.asarray(cv2.pyrDown(weights), np.float32)
-                if n == 0:
-                    sharpness = weights.copy() if self.halvings_of_sharpness == 1 else carried
-            by_bands(weigh, weights.shape[0], weights, spans[n], sums)
-        return sharpness
-
-    def _add_plane(self, levels: list[Floats], sums: list[Floats]) -> None:
-        for n, total in enumerate(sums[:-1]):
-            by_bands(add_band, total.shape[0], levels[n], levels[n + 1], self._weights[n], total)
-        sums[-1] += self._weights[-1] * levels[-1]
+        for pyramid in self._planes:
+            pyramid.build()
+        grey, carried = self._grey.levels, self._carried
+        for n in range(len(grey) - 1):
+            planes = tuple(pyramid.levels[n] for pyramid in self._planes)
+            coarse_planes = tuple(pyramid.levels[n + 1] for pyramid in self._planes)
+            of_level = (grey[n], grey[n + 1], carried[n], _NOISE, spans[n], planes, coarse_planes)
+            sums = tuple(each[n] for each in self._sums)
+            into = (self._weight_sums[n], sums, self._sharpness if n == 0 else _NOTHING)
+            by_bands(add_level, len(grey[n + 1]), *of_level, *into, carried[n + 1])
+        # The base holds what no level could tell apart: a plain mean.
+        for y, (begin, end) in enumerate(spans[-1]):
+            self._weight_sums[-1][y, begin:end] += 1
+            for pyramid, each in zip(self._planes, self._sums, strict=True):
+                each[-1][y, begin:end] += pyramid.levels[-1][y, begin:end]
+        if self.halvings_of_sharpness == 1 and len(grey) > 1:
+            return self._sharpness
+        return carried[self.halvings_of_sharpness - 1]
 
     def preview(self, widest_px: int) -> NDArray[np.uint16]:
         """The picture so far, (height, width, 3) BGR uint16, at the first level that is no wider
@@ -169,7 +156,8 @@ class Blender:
         No value leaves the range of what the frames have shown at that pixel: whatever lies in
         focus was seen as it is, so anything beyond is a halo.
         """
-        self._weights.clear()
+        self._carried.clear()
+        self._sharpness = _NOTHING
         self._grey.levels.clear()
         self._planes.clear()
         return self._resolve()

@@ -15,7 +15,7 @@ import numpy as np
 from controller.stacking.kernels import Floats, Pixels, Spans, compiled, expand_row
 
 # A Gaussian of standard deviation 1 over five pixels.
-_MIDDLE, _NEAR, _FAR = np.float32(0.40262), np.float32(0.24420), np.float32(0.05449)
+MIDDLE, NEAR, FAR = np.float32(0.40262), np.float32(0.24420), np.float32(0.05449)
 
 # Colour at half size is made so much stronger, at most, where a pixel is brighter than around it.
 _MOST_COLOUR = 3.0
@@ -132,38 +132,52 @@ def _detail_row(
 
 
 @compiled
-def _smooth_row(row: Floats, smooth: Floats) -> None:
+def smooth_row(row: Floats, smooth: Floats) -> None:
     """A row under a Gaussian of standard deviation 1."""
     width = row.shape[0]
     inner = width - 4
     a, b, c = row[:inner], row[1 : inner + 1], row[2 : inner + 2]
     d, e, out = row[3 : inner + 3], row[4:], smooth[2 : inner + 2]
     for x in range(inner):
-        out[x] = _MIDDLE * c[x] + _NEAR * (b[x] + d[x]) + _FAR * (a[x] + e[x])
+        out[x] = MIDDLE * c[x] + NEAR * (b[x] + d[x]) + FAR * (a[x] + e[x])
     for x in (0, 1, width - 2, width - 1):
         smooth[x] = (
-            _MIDDLE * row[x]
-            + _NEAR * (row[max(x - 1, 0)] + row[min(x + 1, width - 1)])
-            + _FAR * (row[max(x - 2, 0)] + row[min(x + 2, width - 1)])
+            MIDDLE * row[x]
+            + NEAR * (row[max(x - 1, 0)] + row[min(x + 1, width - 1)])
+            + FAR * (row[max(x - 2, 0)] + row[min(x + 2, width - 1)])
         )
 
 
 @compiled
-def _carry_row(above: Floats, here: Floats, below: Floats, mixed: Floats, carried: Floats) -> None:
-    """Three rows of sharpness (w) to one at half size, under 1 2 1 either way."""
-    width = here.shape[0]
+def carry_row(sharp: Floats, half: int, height: int, mixed: Floats, carried: Floats) -> None:
+    """A row of sharpness at half size, under 1 4 6 4 1 either way.
+
+    ``sharp`` holds, row n of a level of ``height`` in place n % 5, the rows around 2 * ``half``;
+    ``mixed`` (as wide as these) is scratch.
+    """
+    last = height - 1
+    a, b = sharp[max(2 * half - 2, 0) % 5], sharp[max(2 * half - 1, 0) % 5]
+    c = sharp[2 * half % 5]
+    d, e = sharp[min(2 * half + 1, last) % 5], sharp[min(2 * half + 2, last) % 5]
+    width = c.shape[0]
     for x in range(width):
-        mixed[x] = np.float32(0.5) * here[x] + np.float32(0.25) * (above[x] + below[x])
-    count = (width - 2) // 2
-    before, out = mixed[1:], carried[1:]
-    for x in range(count):
-        out[x] = np.float32(0.5) * before[2 * x + 1] + np.float32(0.25) * (
-            before[2 * x] + before[2 * x + 2]
+        mixed[x] = (
+            np.float32(6) * c[x] + np.float32(4) * (b[x] + d[x]) + (a[x] + e[x])
+        ) * np.float32(1 / 256)
+    inner = max((width - 3) // 2, 0)
+    out = carried[1 : inner + 1]
+    for x in range(inner):
+        out[x] = (
+            np.float32(6) * mixed[2 * x + 2]
+            + np.float32(4) * (mixed[2 * x + 1] + mixed[2 * x + 3])
+            + (mixed[2 * x] + mixed[2 * x + 4])
         )
-    carried[0] = np.float32(0.75) * mixed[0] + np.float32(0.25) * mixed[1]
-    if width % 2:
-        carried[width // 2] = (
-            np.float32(0.75) * mixed[width - 1] + np.float32(0.25) * (mixed[width - 2])
+    for n in range(carried.shape[0] - inner):
+        x = inner + n if n > 0 else 0
+        carried[x] = (
+            np.float32(6) * mixed[2 * x]
+            + np.float32(4) * (mixed[max(2 * x - 1, 0)] + mixed[min(2 * x + 1, width - 1)])
+            + (mixed[max(2 * x - 2, 0)] + mixed[min(2 * x + 2, width - 1)])
         )
 
 
@@ -209,30 +223,26 @@ def add_finest(
     mixed = np.empty(grey.shape[1], np.float32)
     scratch = np.empty(width, np.float32)
     ring = np.empty((5, width), np.float32)
-    sharp = np.empty((3, width), np.float32)
+    sharp = np.empty((5, width), np.float32)
     coarse = np.empty((3, width), np.float32)
-    seen, weighed = 2 * first - 4, 2 * first - 2
+    seen, weighed = 2 * first - 5, 2 * first - 3
     for half in range(first, last):
-        rows = min(2, height - 2 * half)
-        while weighed < 2 * half + rows - 1:
+        while weighed < min(2 * half + 2, height - 1):
             weighed += 1
             while seen < weighed + 2:
                 seen += 1
                 inside = min(max(seen, 0), height - 1)
                 _detail_row(picture[inside].reshape(-1), unit, grey, inside, mixed, scratch)
-                _smooth_row(scratch, ring[seen % 5])
+                smooth_row(scratch, ring[seen % 5])
             a, b, c = ring[(weighed - 2) % 5], ring[(weighed - 1) % 5], ring[weighed % 5]
-            d, e, into = ring[(weighed + 1) % 5], ring[(weighed + 2) % 5], sharp[weighed % 3]
+            d, e, into = ring[(weighed + 1) % 5], ring[(weighed + 2) % 5], sharp[weighed % 5]
             for x in range(width):
-                into[x] = _MIDDLE * c[x] + _NEAR * (b[x] + d[x]) + _FAR * (a[x] + e[x]) + floor
-        here = sharp[(2 * half) % 3]
-        above = sharp[(2 * half - 1) % 3] if half > 0 else here
-        below = sharp[(2 * half + 1) % 3] if rows == 2 else here
-        _carry_row(above, here, below, scratch, carried[half])
-        for y in range(2 * half, 2 * half + rows):
+                into[x] = MIDDLE * c[x] + NEAR * (b[x] + d[x]) + FAR * (a[x] + e[x]) + floor
+        carry_row(sharp, half, height, scratch, carried[half])
+        for y in range(2 * half, min(2 * half + 2, height)):
             begin, end = spans[y, 0], spans[y, 1]
             pixels = picture[y].reshape(-1)[3 * begin : 3 * end]
-            weight, total = sharp[y % 3, begin:end], weights[y, begin:end]
+            weight, total = sharp[y % 5, begin:end], weights[y, begin:end]
             # Its powers go aside: the row below still needs the sharpness.
             power = scratch[begin:end]
             for x in range(end - begin):

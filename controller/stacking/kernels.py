@@ -134,52 +134,6 @@ def expand_row(coarse: Floats, y: int, mixed: Floats, row: Floats) -> None:
 
 
 @compiled
-def detail_of(first: int, last: int, fine: Floats, coarse: Floats, detail: Floats) -> None:
-    """``detail = |fine - expanded coarse|`` (h, w): strength of a Laplacian band."""
-    mixed = np.empty(coarse.shape[1], np.float32)
-    row = np.empty(fine.shape[1], np.float32)
-    for y in range(first, last):
-        expand_row(coarse, y, mixed, row)
-        of_fine, out = fine[y], detail[y]
-        for x in range(row.shape[0]):
-            out[x] = abs(of_fine[x] - row[x])
-
-
-@compiled
-def weigh(first: int, last: int, sharpness: Floats, spans: Spans, total: Floats) -> None:
-    """Turn sharpness (h, w), in place, into its eighth power within the spans and 0 elsewhere.
-
-    The weights are added to ``total``.
-    """
-    for y in range(first, last):
-        begin, end = spans[y, 0], spans[y, 1]
-        sharpness[y, :begin] = 0
-        sharpness[y, end:] = 0
-        row, sums = sharpness[y, begin:end], total[y, begin:end]
-        for x in range(row.shape[0]):
-            weight = row[x]
-            weight *= weight
-            weight *= weight
-            weight *= weight
-            row[x] = weight
-            sums[x] += weight
-
-
-@compiled
-def add_band(
-    first: int, last: int, fine: Floats, coarse: Floats, weights: Floats, total: Floats
-) -> None:
-    """``total += weights * (fine - expanded coarse)``, (h, w)."""
-    mixed = np.empty(coarse.shape[1], np.float32)
-    row = np.empty(fine.shape[1], np.float32)
-    for y in range(first, last):
-        expand_row(coarse, y, mixed, row)
-        of_fine, weight, out = fine[y], weights[y], total[y]
-        for x in range(row.shape[0]):
-            out[x] += weight[x] * (of_fine[x] - row[x])
-
-
-@compiled
 def resolve_band(
     first: int, last: int, total: Floats, weights: Floats, coarse: Floats, level: Floats
 ) -> None:

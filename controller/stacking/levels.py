@@ -1,0 +1,86 @@
+"""The levels of a stack's pyramid from half size on, each weighed and added in one pass over rows.
+
+As :mod:`~controller.stacking.finest` does for the finest, and for its reason: what a row has in the
+processor's cache need not be fetched again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from controller.stacking.finest import FAR, MIDDLE, NEAR, carry_row, smooth_row
+from controller.stacking.kernels import Floats, Spans, compiled, expand_row
+
+
+@compiled
+def add_level(
+    first: int,
+    last: int,
+    grey: Floats,
+    coarse_grey: Floats,
+    carried: Floats,
+    noise: float,
+    spans: Spans,
+    planes: tuple[Floats, Floats, Floats],
+    coarse_planes: tuple[Floats, Floats, Floats],
+    weights: Floats,
+    sums: tuple[Floats, Floats, Floats],
+    sharpness: Floats,
+    carried_on: Floats,
+) -> None:
+    """Weigh the detail of one level (h, w) and add it; rows ``first..last`` are the next level's.
+
+    Sharpness is the detail of ``grey`` in a small window, plus what was ``carried`` from the finer
+    level, plus ``noise``; its eighth power within the spans is the weight. ``weights`` and ``sums``
+    are the running sums; ``carried_on`` takes the sharpness at half the size, and ``sharpness`` as
+    it is, unless it is empty.
+    """
+    height, width = grey.shape
+    floor = np.float32(noise)
+    mixed = np.empty(coarse_grey.shape[1], np.float32)
+    scratch = np.empty(width, np.float32)
+    expanded = np.empty(width, np.float32)
+    ring = np.empty((5, width), np.float32)
+    sharp = np.empty((5, width), np.float32)
+    seen, weighed = 2 * first - 5, 2 * first - 3
+    for half in range(first, last):
+        while weighed < min(2 * half + 2, height - 1):
+            weighed += 1
+            while seen < weighed + 2:
+                seen += 1
+                inside = min(max(seen, 0), height - 1)
+                expand_row(coarse_grey, inside, mixed, scratch)
+                fine = grey[inside]
+                for x in range(width):
+                    scratch[x] = abs(fine[x] - scratch[x])
+                smooth_row(scratch, ring[seen % 5])
+            a, b, c = ring[(weighed - 2) % 5], ring[(weighed - 1) % 5], ring[weighed % 5]
+            d, e, into = ring[(weighed + 1) % 5], ring[(weighed + 2) % 5], sharp[weighed % 5]
+            finer = carried[max(weighed, 0)]
+            for x in range(width):
+                into[x] = (
+                    MIDDLE * c[x] + NEAR * (b[x] + d[x]) + FAR * (a[x] + e[x]) + (finer[x] + floor)
+                )
+        carry_row(sharp, half, height, scratch, carried_on[half])
+        for y in range(2 * half, min(2 * half + 2, height)):
+            if sharpness.shape[0] > 0:
+                sharpness[y] = sharp[y % 5]
+            begin, end = spans[y, 0], spans[y, 1]
+            weight, total, power = (
+                sharp[y % 5, begin:end],
+                weights[y, begin:end],
+                scratch[begin:end],
+            )
+            for x in range(end - begin):
+                strength = weight[x]
+                strength *= strength
+                strength *= strength
+                strength *= strength
+                power[x] = strength
+                total[x] += strength
+            for plane in range(3):
+                expand_row(coarse_planes[plane], y, mixed, expanded)
+                fine, coarse = planes[plane][y, begin:end], expanded[begin:end]
+                out = sums[plane][y, begin:end]
+                for x in range(end - begin):
+                    out[x] += power[x] * (fine[x] - coarse[x])
