@@ -209,7 +209,10 @@ class InProcessCamera:
                 body.delete(handle)
         return list(dict.fromkeys(names))
 
-    def drive_focus(self, steps: int) -> None:
+    #: Any number of steps at once, whoever made the body: its smallest is a motor step.
+    drive_sizes = 0
+
+    def drive_focus(self, steps: int, size: int = 1) -> None:
         """Drive the lens by ``steps`` motor steps, towards far when positive, and wait for it.
 
         Raises
@@ -220,6 +223,8 @@ class InProcessCamera:
         body = self._body()
         if body.lens is None:
             raise CameraUnsupported("this camera cannot drive its lens; use another focus axis")
+        if size != 1:
+            raise CameraUnsupported(f"this camera has no drives of size {size}; calibrate the lens")
         if steps == 0:
             raise CameraSettingRefused("a focus drive of zero steps was asked for; leave it out")
         if not body.live_view:

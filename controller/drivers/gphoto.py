@@ -107,6 +107,7 @@ class GphotoCamera:
         # How long the shutter is held open when it is set to bulb.
         self._bulb_s: float | None = None
         self._exposures = 0
+        self._drive_sizes = 0
         self._on_its_way: _OnItsWay | None = None
         self._card_before: set[str] | None = None
         self._known_names: set[str] = set()
@@ -138,7 +139,7 @@ class GphotoCamera:
         )
         port = str(self._context.resolve_port(self._options.port, "camera"))
         answer = self._request("open", _OPEN_TIMEOUT_S, port=port)
-        self._settings = answer["settings"]
+        self._settings, self._drive_sizes = answer["settings"], int(answer["drive_sizes"])
         self._note_left_behind(answer["card"])
         self._freshness = Freshness()
         self._left_behind += self._drain()
@@ -234,9 +235,15 @@ class GphotoCamera:
         self._left_behind = []
         return names
 
-    def drive_focus(self, steps: int) -> None:
+    @property
+    def drive_sizes(self) -> int:
+        """How many sizes of drive it has, 0 for any number of steps; known once it is open."""
+        return self._drive_sizes
+
+    def drive_focus(self, steps: int, size: int = 1) -> None:
         """Drive the lens by ``steps`` motor steps, towards far when positive, and wait for it.
 
+        Of a body with sizes of drive: so many drives of a ``size``, from 1, the smallest.
         Switches live view on when the body needs it.
 
         Raises
@@ -245,7 +252,7 @@ class GphotoCamera:
             The lens has run into its end stop.
         CameraUnsupported, CameraBusy, CameraError, DeviceLost, DeviceTimeout, WorkerCrashed
         """
-        self._request("drive_focus", _DRIVE_TIMEOUT_S, steps=steps)
+        self._request("drive_focus", _DRIVE_TIMEOUT_S, steps=steps, size=size)
 
     def preview(self, path: Path) -> None:
         """Write what the lens sees now as a JPEG, without an exposure: live view is on after it.

@@ -26,6 +26,8 @@ WIDGETS: dict[str, tuple[str, ...]] = {
 FOCUS_DRIVES = ("manualfocusdrive", "manualfocus")
 """Widget names of the lens's drive; the second is Sony's."""
 
+_WAY = {1: "Far", -1: "Near"}
+
 _ROUNDING = {"shutter": 0.005}
 """Relative difference that a menu's rounding explains (1/60 s is 0.0167s in some)."""
 
@@ -93,17 +95,30 @@ def as_written(name: str, choices: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(written))
 
 
-def drive_values(widget: str, is_range: bool, steps: int) -> list[float | str]:
+def drive_values(widget: str, is_range: bool, steps: int, size: int = 1) -> list[float | str]:
     """What to set a drive's widget to, one after the other, for so many steps towards far.
 
     A Nikon takes a number of steps at once. Canon, Olympus and Panasonic bodies offer drives of
-    fixed sizes, a Sony seven each way; their smallest is a step, one a time.
+    fixed sizes, a Sony seven each way: so many of one ``size`` (from 1, the smallest), one a time.
     """
     if is_range and widget == "manualfocusdrive":
         return [float(steps)]
     towards = 1 if steps > 0 else -1
-    smallest: float | str = float(towards) if is_range else "Far 1" if steps > 0 else "Near 1"
-    return [smallest] * abs(steps)
+    one: float | str = float(towards * size) if is_range else f"{_WAY[towards]} {size}"
+    return [one] * abs(steps)
+
+
+def drive_sizes(widget: str, choices: Sequence[str], highest: float) -> int:
+    """How many sizes of drive a body offers; 0 when it takes any number of steps at once.
+
+    Parameters
+    ----------
+    choices
+        The menu of its drive's widget; empty when that is a range, up to ``highest``.
+    """
+    if choices:
+        return sum(choice.startswith(_WAY[1]) for choice in choices)
+    return 0 if widget == "manualfocusdrive" else round(highest)
 
 
 def exceeds(value: str, choices: Sequence[str]) -> bool:

@@ -16,13 +16,12 @@ from typing import Any
 import gphoto2 as gp
 
 from controller.drivers.gphoto_errors import GP_ERROR, explain_connect
-from controller.drivers.gphoto_library import BACK_OFF_S, Library
+from controller.drivers.gphoto_focus import Focusing
 from controller.drivers.gphoto_preflight import WIDGETS as MODE_WIDGETS
 from controller.drivers.gphoto_settings import (
     FOCUS_DRIVES,
     WIDGETS,
     choose,
-    drive_values,
     exceeds,
     formats_of,
     widgets_of,
@@ -36,7 +35,6 @@ from controller.errors import (
     CameraStorageFull,
     CameraUnsupported,
     DeviceLost,
-    FocusLimit,
     FrameMissing,
 )
 from controller.frame import store_frame
@@ -50,7 +48,7 @@ _MEMORY_FOLDER = "/"
 """Where libgphoto2 shows frames of the camera's own memory; they are gone once fetched."""
 
 
-class CameraOwner(Library):
+class CameraOwner(Focusing):
     """Holds the camera and carries out the parent's requests, one at a time."""
 
     def __init__(self) -> None:
@@ -60,8 +58,6 @@ class CameraOwner(Library):
         self._released = False
         self._arrived: list[tuple[str, str]] = []
         self._release_lasts = False
-        self._drives_to_a_place = False
-        self._in_live_view = False
 
     def open(self, port: str) -> dict[str, Any]:
         """Connect; answers with what the camera is and has."""
@@ -92,6 +88,7 @@ class CameraOwner(Library):
             "serial": self._read("serialnumber") or "unknown",
             "battery": self._read("batterylevel"),
             "abilities": self._abilities(),
+            "drive_sizes": self._drive_sizes(),
             "settings": self._settings(),
             "card": self._card_files(),
         }
@@ -201,25 +198,6 @@ class CameraOwner(Library):
             names += self._take_in(_QUIET_MS)
         return {"files": names}
 
-    def preview(self, path: str) -> dict[str, Any]:
-        """Write a frame of live view as a JPEG; switches live view on when it is off."""
-        if not self._in_live_view:
-            self._set_live_view(True)
-
-        def look() -> bytes:
-            file = gp.CameraFile()
-            self._owned().capture_preview(file, self._context)
-            return bytes(memoryview(file.get_data_and_size()))
-
-        Path(path).write_bytes(self._patiently(look, "looking through live view"))
-        return {}
-
-    def end_live_view(self) -> dict[str, Any]:
-        """Live view off, if it is on."""
-        if self._in_live_view:
-            self._set_live_view(False)
-        return {}
-
     def choices(self) -> dict[str, Any]:
         """The menus of what an operator sets, as the camera offers them now."""
         offered = {}
@@ -229,31 +207,6 @@ class CameraOwner(Library):
             if menu:
                 offered[name] = menu
         return {"choices": offered}
-
-    def drive_focus(self, steps: int) -> dict[str, Any]:
-        """Turn the lens's motor, towards far when positive; answers when it is at rest."""
-        if steps == 0:
-            # A Nikon turns zero into one step.
-            raise CameraSettingRefused("a focus drive of zero steps was asked for; leave it out")
-        if self._drives_to_a_place:
-            self._drive_to_a_place(steps)
-            return {}
-        name, drive = self._find_drive()
-        values = drive_values(name, drive.get_type() == gp.GP_WIDGET_RANGE, steps)
-        if not self._in_live_view and self._widget("viewfinder") is not None:
-            self._set_live_view(True)
-        began = time.monotonic()
-        try:
-            for value in values:
-                self._patiently(partial(self._drive_once, name, value), "driving the lens")
-        except CameraBusy as error:
-            if time.monotonic() - began > sum(BACK_OFF_S) + 0.5:
-                raise CameraError(
-                    f"the lens was still moving when libgphoto2 gave up on a drive of {steps} "
-                    f"steps; drive it by fewer steps at once and home it again"
-                ) from error
-            raise
-        return {}
 
     def close(self) -> dict[str, Any]:
         """Live view off, release the camera."""
@@ -329,51 +282,6 @@ class CameraOwner(Library):
             "size_bytes": frame.size_bytes,
             "camera_name": name,
         }
-
-    # Focus.
-
-    def _drive_to_a_place(self, steps: int) -> None:
-        """Of a body whose drive takes an absolute position: so many steps from where it is."""
-        name, widget = self._find_drive()
-        wanted = round(float(text_of(widget) or 0)) + steps
-        lowest, highest, _ = widget.get_range()
-        reachable = round(min(max(wanted, lowest), highest))
-
-        self._patiently(partial(self._drive_once, name, float(reachable)), "driving the lens")
-        kept = self._read_until(name, str(reachable))
-        if kept != str(reachable):
-            raise CameraError(
-                f"the lens was sent to position {reachable} and stands at {kept}; home it again"
-            )
-        if reachable != wanted:
-            raise FocusLimit(
-                f"driving the lens: position {wanted} lies beyond its end stop at {reachable}; "
-                f"home the axis"
-            )
-
-    def _find_drive(self) -> tuple[str, Any]:
-        for name in FOCUS_DRIVES:
-            widget = self._widget(name)
-            if widget is not None:
-                return name, widget
-        raise CameraUnsupported("this camera cannot drive its lens; use another focus axis")
-
-    def _drive_once(self, name: str, value: float | str) -> None:
-        # A used widget may not be sent again.
-        widget = self._widget(name)
-        widget.set_value(value)
-        self._owned().set_single_config(name, widget, self._context)
-
-    def _set_live_view(self, on: bool) -> None:
-        def switch() -> None:
-            widget = self._widget("viewfinder")
-            if widget is None:
-                raise CameraUnsupported("this camera has no live view, which its focus drive needs")
-            widget.set_value(int(on))
-            self._owned().set_single_config("viewfinder", widget, self._context)
-
-        self._patiently(switch, f"switching live view {'on' if on else 'off'}")
-        self._in_live_view = on
 
     # Settings.
 

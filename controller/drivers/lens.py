@@ -2,11 +2,14 @@
 
 The position is an estimate: steps are counted from the near stop, nothing measures where the
 glass is. So every target is approached driving towards far; a move back goes past the target and
-returns, which takes the play out of the gear the same way each time.
+returns, which takes the play out of the gear the same way each time. A body whose drives come in
+fixed sizes goes the long way in large ones and the last of it in its smallest.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import ClassVar, Protocol, Self, runtime_checkable
 
 from pydantic import PrivateAttr, model_validator
@@ -33,8 +36,15 @@ _HOMING_MARGIN = 1.2
 class FocusDrive(Protocol):
     """A camera that can drive its lens."""
 
-    def drive_focus(self, steps: int) -> None:
+    @property
+    def drive_sizes(self) -> int:
+        """How many sizes of drive it has; 0 when it takes any number of steps at once."""
+        ...
+
+    def drive_focus(self, steps: int, size: int = 1) -> None:
         """Drive by ``steps`` (never 0), towards far when positive, and wait for the motor.
+
+        Of a body with sizes of drive, so many drives of a ``size``, from 1, the smallest.
 
         Raises
         ------
@@ -42,6 +52,28 @@ class FocusDrive(Protocol):
             At an end stop; how far the motor turned is unknown.
         """
         ...
+
+
+def split_way(way_steps: float, sizes: Sequence[float]) -> list[tuple[int, int]]:
+    """Drives for a way towards far: pairs of how many and of which size, the largest first.
+
+    The last are of the smallest size, at least one of them unless there is no way to go; what is
+    less than half of one is left over.
+
+    Parameters
+    ----------
+    way_steps
+        In the smallest drive, >= 0.
+    sizes
+        What each size is worth, the first, 1, the smallest.
+    """
+    drives, left = [], way_steps
+    for number in range(len(sizes), 1, -1):
+        count = int(max(0.0, left - 1) // sizes[number - 1])
+        left -= count * sizes[number - 1]
+        drives.append((count, number))
+    drives.append((round(left), 1))
+    return [(count, number) for count, number in drives if count]
 
 
 class LensAxis:
@@ -107,7 +139,7 @@ class LensAxis:
         self._clock = context.clock
         self._camera = context.camera
         # The motor's count from the near stop; None while nobody knows it.
-        self._motor: int | None = None
+        self._motor: float | None = None
         self._target_um: float | None = None
 
     @property
@@ -153,21 +185,22 @@ class LensAxis:
             A stop that should be reported never was.
         """
         self._motor, self._target_um = None, None
-        piece = self._lens.largest_drive_steps
-        searched = 0
+        size = len(self._lens.drive_sizes)
+        piece = self._at_once(size)
+        searched = 0.0
         while searched < _HOMING_MARGIN * (self._lens.travel_steps + self._lens.slack_steps):
             self._clock.check()
             try:
-                self._focus_drive().drive_focus(-piece)
+                self._focus_drive().drive_focus(-piece, size)
             except FocusLimit:
                 self._motor = 0
                 return 0.0
-            searched += piece
+            searched += piece * self._lens.drive_sizes[size - 1]
         if self._lens.end_stop == "silent":
             self._motor = 0
             return 0.0
         raise PositionInDoubt(
-            f"the lens was driven {searched} steps towards near and never reported its stop, "
+            f"the lens was driven {searched:g} steps towards near and never reported its stop, "
             f"though its whole travel is {self._lens.travel_steps}; check that it is the lens of "
             f"{self._file_name} and that the switch on its barrel allows the motor"
         )
@@ -205,36 +238,49 @@ class LensAxis:
         """Forget where the lens is: others may turn it now. The camera closes by itself."""
         self._motor, self._target_um = None, None
 
-    def _approach(self, motor: int) -> None:
-        """Bring the motor to a count, the last steps always towards far."""
-        if motor < self._known_motor():
-            self._drive_to(max(0, motor - self._lens.slack_steps - 1))
-        self._drive_to(motor)
+    def _approach(self, motor: float) -> None:
+        """Bring the motor as near to a count as whole drives can, the last towards far."""
+        sizes = self._lens.drive_sizes
+        way = motor - self._known_motor()
+        if round(way) < 0:
+            aim = max(0.0, motor - self._lens.slack_steps - 1)
+            self._drive(-1, split_way(math.ceil(self._known_motor() - aim), sizes))
+            way = motor - self._known_motor()
+        self._drive(1, split_way(max(0.0, way), sizes))
 
-    def _drive_to(self, motor: int) -> None:
-        largest = self._lens.largest_drive_steps
+    def _drive(self, towards: int, drives: Sequence[tuple[int, int]]) -> None:
+        for count, size in drives:
+            left = count
+            while left:
+                piece = min(left, self._at_once(size))
+                self._drive_once(towards * piece, size)
+                left -= piece
+
+    def _drive_once(self, count: int, size: int) -> None:
+        self._clock.check()
         here = self._known_motor()
-        while here != motor:
-            self._clock.check()
-            piece = max(-largest, min(largest, motor - here))
-            self._motor = None  # until the drive has succeeded nobody knows how far it went
-            try:
-                self._focus_drive().drive_focus(piece)
-            except FocusLimit as error:
-                raise PositionInDoubt(
-                    f"the lens met an end stop between steps {here} and {here + piece}, where "
-                    f"{self._file_name} knows none; home it, and calibrate it anew if this "
-                    f"happens again"
-                ) from error
-            here += piece
-            self._motor = here
+        there = here + count * self._lens.drive_sizes[size - 1]
+        self._motor = None  # until the drive has succeeded nobody knows how far it went
+        try:
+            self._focus_drive().drive_focus(count, size)
+        except FocusLimit as error:
+            raise PositionInDoubt(
+                f"the lens met an end stop between steps {here:g} and {there:g}, where "
+                f"{self._file_name} knows none; home it, and calibrate it anew if this happens "
+                f"again"
+            ) from error
+        self._motor = max(0.0, there)  # a stop that keeps silent holds it at 0
 
-    def _known_motor(self) -> int:
+    def _at_once(self, size: int) -> int:
+        """So many drives of a size are asked for at once."""
+        return max(1, int(self._lens.largest_drive_steps // self._lens.drive_sizes[size - 1]))
+
+    def _known_motor(self) -> float:
         if self._motor is None:
             raise PositionInDoubt("nobody knows where the lens is; home it first")
         return self._motor
 
-    def _position_um(self, motor: int) -> float:
+    def _position_um(self, motor: float) -> float:
         return self._lens.position_at(max(0, motor - self._lens.slack_steps))
 
     def _focus_drive(self) -> FocusDrive:

@@ -35,9 +35,26 @@ def parse_steps(value: object) -> int:
     return int(match.group(1))
 
 
+def parse_drive_size(value: object) -> float:
+    """What a drive is worth, in motor steps, from text such as ``29.71 steps``.
+
+    Raises
+    ------
+    ValueError
+        No number, or without its unit.
+    """
+    if isinstance(value, float):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) steps?", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"must be a size such as '29.71 steps', got '{value}'")
+    return float(match.group(1))
+
+
 _SHIPPED = Path(__file__).parents[2] / "configs" / "lenses"
 
 Steps = Annotated[int, BeforeValidator(parse_steps)]
+DriveSize = Annotated[float, BeforeValidator(parse_drive_size)]
 
 
 class LensPoint(Section):
@@ -78,6 +95,9 @@ class LensFile(Section):
         ``reported`` by the body (a Nikon), or ``silent``: then homing drives the whole travel
         towards near and a fifth more, and trusts that the stop has been met (a Canon). A step is
         then the body's smallest drive.
+    larger_drives
+        Of a body whose drives come in fixed sizes: what the second, the third and so on are worth,
+        in the smallest. Without them it is driven by the smallest alone.
     repeatability_um
         Standard deviation of a plane that is driven to again, as measured; ``None`` when it never
         was.
@@ -92,6 +112,7 @@ class LensFile(Section):
     slack_steps: Steps = Field(alias="slack", ge=0)
     largest_drive_steps: Steps = Field(alias="largest_drive", ge=1, le=32767)
     end_stop: Literal["reported", "silent"] = "reported"
+    larger_drives: tuple[DriveSize, ...] = ()
     repeatability_um: Length | None = Field(alias="repeatability", default=None, ge=0)
     focal_length_um: Length | None = Field(alias="focal_length", default=None, gt=0)
     table: tuple[LensPoint, ...] = Field(min_length=2)
@@ -115,6 +136,8 @@ class LensFile(Section):
         if focal_um and nearest_um and not nearest_um > 2 * focal_um:
             raise key_error("focal_length", "is too long for the nearest distance: a macro lens")
         planes_um = self._planes_um()
+        if not all(smaller < larger for smaller, larger in pairwise(self.drive_sizes)):
+            raise key_error("larger_drives", "must each be larger than the one before, and than 1")
         for index, (before, after) in enumerate(pairwise(self.table)):
             near_um, far_um = planes_um[index : index + 2]
             if not (before.at_steps < after.at_steps and near_um < far_um):
@@ -139,6 +162,11 @@ class LensFile(Section):
         return FarFocus(self.focal_length_um, nearest_um)
 
     @property
+    def drive_sizes(self) -> tuple[float, ...]:
+        """What each size of drive is worth, in steps; the smallest, first, is a step."""
+        return (1.0, *self.larger_drives)
+
+    @property
     def travel_steps(self) -> int:
         """Last step that the table knows."""
         return self.table[-1].at_steps
@@ -153,9 +181,9 @@ class LensFile(Section):
         """Largest way of the plane in one motor step, micrometres."""
         return float(np.max(np.diff(self._planes_um()) / np.diff(self._steps())))
 
-    def steps_at(self, position_um: float) -> int:
-        """The nearest whole step, from the near stop, at which a plane is in focus."""
-        return round(float(np.interp(position_um, self._planes_um(), self._steps())))
+    def steps_at(self, position_um: float) -> float:
+        """Where, in steps from the near stop, a plane is in focus; no whole number in general."""
+        return float(np.interp(position_um, self._planes_um(), self._steps()))
 
     def position_at(self, steps: float) -> float:
         """The plane in focus after so many steps from the near stop, micrometres."""
@@ -209,6 +237,9 @@ def lens_file_text(lens: LensFile, comment: str) -> str:
     ]
     if lens.end_stop != "reported":
         lines.append(f"end_stop: {lens.end_stop}")
+    if lens.larger_drives:
+        sizes = ", ".join(f"{size:.10g} steps" for size in lens.larger_drives)
+        lines.append(f"larger_drives: [{sizes}]")
     if lens.repeatability_um is not None:
         lines.append(f"repeatability: {lens.repeatability_um:g} um")
     if lens.focal_length_um is not None:

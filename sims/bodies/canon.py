@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
 from sims.bodies.base import Body, Kind, Setting
@@ -143,7 +143,6 @@ class CanonResponder(Responder):
         self.canon = body
         self._destination = _TO_HOST
         self._records: list[bytes] = []
-        nothing: Callable[..., Answer] = lambda _p, _d: Answer()  # noqa: E731
         self.operations.update(
             {
                 0x9101: ("store", lambda _p, _d: Answer(data=array32([_STORE]))),
@@ -158,26 +157,14 @@ class CanonResponder(Responder):
                 0x9125: ("release", lambda _p, _d: self._start_bulb()),
                 0x9126: ("end_bulb", lambda _p, _d: self._stop_bulb()),
                 0x9128: ("release", self._press),
-                0x9129: ("unpress", nothing),
+                0x9129: ("unpress", _taken),
                 0x9151: ("live_view", lambda _p, _d: self._live_view(True)),
                 0x9152: ("live_view", lambda _p, _d: self._live_view(False)),
                 0x9153: ("preview", lambda _p, _d: self._preview()),
                 0x9155: ("drive", self._drive),
             }
         )
-        for code in (
-            0x9114,
-            0x911A,
-            0x911B,
-            0x911C,
-            0x911D,
-            0x9127,
-            0x9130,
-            0x913D,
-            0x9154,
-            0x9160,
-        ):
-            self.operations[code] = ("mode", nothing)
+        self.operations.update((code, ("mode", _taken)) for code in _ACCEPTED)
         if body.lens is None:
             del self.operations[0x9155]
 
@@ -324,6 +311,11 @@ class CanonResponder(Responder):
         self.body.drive_focus(steps if far else -steps)
         self.body.drive_end()  # an EOS says nothing of its end stop
         return Answer()
+
+
+def _taken(_parameters: tuple[int, ...], _data: bytes) -> Answer:
+    """Taken without effect."""
+    return Answer()
 
 
 def _pack_format(kinds: tuple[tuple[int, int, int], ...]) -> bytes:

@@ -13,6 +13,7 @@ from controller.errors import (
     BatteryExhausted,
     CameraBusy,
     CameraSettingRefused,
+    CameraUnsupported,
     DeviceError,
     DeviceLost,
     FrameMissing,
@@ -92,11 +93,15 @@ def test_a_manual_lens_without_an_aperture_does_no_harm(
         camera.close()
 
 
-def test_the_lens_moves_by_its_smallest_drive(world: CameraWorld, camera: GphotoCamera) -> None:
-    camera.drive_focus(5)
-    before = world.facts()["glass_steps"]
-    camera.drive_focus(4)
-    assert world.facts()["glass_steps"] == before + 4 * CanonBody.drive_steps[1]
+def test_the_lens_moves_by_each_size_of_drive(world: CameraWorld, camera: GphotoCamera) -> None:
+    assert camera.drive_sizes == 3
+    camera.drive_focus(5)  # takes up the play
+    for size, steps in CanonBody.drive_steps.items():
+        before = world.facts()["glass_steps"]
+        camera.drive_focus(4, size)
+        assert world.facts()["glass_steps"] == before + 4 * steps
+    with pytest.raises(CameraUnsupported, match="3 sizes"):
+        camera.drive_focus(1, 4)
 
 
 @pytest.mark.parametrize(

@@ -201,13 +201,21 @@ def test_the_shipped_lens_file_is_the_simulated_lens() -> None:
         assert lens_file.scale_at(plane_um) == pytest.approx(truth.scale, abs=1e-4)
 
 
-def test_on_a_body_that_reports_no_end_stop_the_whole_travel_is_driven_home(
+def test_a_body_with_sizes_of_drive_goes_far_in_large_ones_and_arrives_in_the_smallest(
     body_process: BodyProcess,
 ) -> None:
     """A Canon EOS: fixed sizes of drive, and a stop that one has to trust in."""
     with over_ptpip(body_process, maker="canon") as world:
         camera = world.make()
         camera.open()
+        drives: list[tuple[int, int]] = []
+        drive = camera.drive_focus
+
+        def told(steps: int, size: int = 1) -> None:
+            drives.append((steps, size))
+            drive(steps, size)
+
+        camera.drive_focus = told
         options = {**AXIS, "lens": "simulated-105mm-eos"}
         axis = LensAxis(
             LensAxis.Options.model_validate(options), Context(world.clock, camera=camera)
@@ -216,11 +224,30 @@ def test_on_a_body_that_reports_no_end_stop_the_whole_travel_is_driven_home(
         assert report.estimated and report.resolution_um < 55
         assert axis.home() == 0.0
         assert world.facts()["glass_steps"] == 0
-        truth_um: dict[float, float] = {}
-        for asked_um in (2_000.0, 2_500.0, 1_000.0, 2_000.0):
+        assert sum(abs(steps) for steps, _ in drives) <= 25, "the travel is 572 smallest drives"
+        assert {size for _, size in drives} == {3}
+        for asked_um in (2_000.0, 2_500.0, 1_000.0, 11_000.0, 2_000.0, 2_010.0, 30.0):
+            drives.clear()
             achieved_um = move(axis, asked_um)
             assert abs(achieved_um - asked_um) <= report.resolution_um / 2
             true_um = world.facts()["plane_um"]
             assert true_um == pytest.approx(achieved_um, abs=TABLE_ERROR_UM)
-            assert truth_um.setdefault(asked_um, true_um) == true_um
+            assert not drives or (drives[-1][0] > 0 and drives[-1][1] == 1)
+            assert sum(abs(steps) for steps, _ in drives) <= 40
+        camera.close()
+
+
+def test_on_a_body_that_is_told_places_the_axis_is_as_exact(body_process: BodyProcess) -> None:
+    """A Fujifilm: any number of steps, an end stop that it knows."""
+    with over_ptpip(body_process, maker="fuji") as world:
+        camera = world.make()
+        camera.open()
+        axis = LensAxis(LensAxis.Options.model_validate(AXIS), Context(world.clock, camera=camera))
+        axis.open()
+        assert axis.home() == 0.0
+        assert world.facts()["glass_steps"] == 0
+        for asked_um in (2_000.0, 1_000.0, 11_000.0):
+            achieved_um = move(axis, asked_um)
+            assert abs(achieved_um - asked_um) <= 5
+            assert world.facts()["plane_um"] == pytest.approx(achieved_um, abs=TABLE_ERROR_UM)
         camera.close()

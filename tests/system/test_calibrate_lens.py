@@ -10,6 +10,7 @@ import pytest
 
 from controller.cli import main
 from controller.drivers.lens_file import load_lens_file
+from sims.bodies.canon import CanonBody
 from sims.bodies.lens import SimulatedLens
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -21,6 +22,7 @@ CHANGES = {
     "pixel_pitch: 4.5 um": "pixel_pitch: 11.25 um",
     "pitch: 60 um": "pitch: 120 um",
 }
+EOS_CHANGES = {"seed: 7": "seed: 7\n  body: canon", "time_scale: 20": "time_scale: 60"}
 TARGET = ("--pitch", "120um", "--tilt", "72deg")
 EXPOSED = ("--aperture", "f/2.8", "--shutter", "1/40", "--iso", "100")
 
@@ -113,3 +115,37 @@ def test_live_view_measures_too_and_spares_the_shutter(rig: Path) -> None:
     steps = np.array([row.at_steps for row in found.table], float)
     planes_um = np.array([row.plane_um for row in found.table])
     assert np.abs(np.diff(planes_um) / np.diff(true_planes_um(steps)) - 1).max() < 0.03
+
+
+def test_a_lens_behind_sizes_of_drive_and_a_silent_stop_is_recovered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A Canon EOS over the real library tells neither its stop nor what its drives are worth."""
+    text = (CONFIGS / "rigs/simulated-target.yaml").read_text()
+    for written, wanted in [*list(CHANGES.items())[2:], *EOS_CHANGES.items()]:
+        assert written in text
+        text = text.replace(written, wanted)
+    rig = tmp_path / "rig.yaml"
+    rig.write_text(text)
+    arguments = (*TARGET, "--every", "40", "--last", "200", "--live-view", "--json")
+    assert calibrate(rig, *arguments) == 0
+    said = json.loads(capsys.readouterr().out)
+    found = load_lens_file(rig.with_name("found.yaml"))
+    assert found.end_stop == "silent"
+    smallest, *larger = CanonBody.drive_steps.values()
+    for size, steps in zip(found.larger_drives, larger, strict=True):
+        assert size == pytest.approx(steps / smallest, rel=0.03)
+    steps = np.array([row.at_steps for row in found.table], float)
+    truth_um = true_planes_um(smallest * steps)
+    step_errors = np.diff([row.plane_um for row in found.table]) / np.diff(truth_um) - 1
+    assert np.abs(step_errors).max() < 0.03
+    shrinking = 1 - np.array([row.scale for row in found.table])[1:]
+    truth = 1 - 1 / (1 + truth_um[1:] / SimulatedLens.breathing_distance_um)
+    assert np.abs(shrinking / truth - 1).max() < 0.03
+    assert said["slack_steps"] == pytest.approx(SimulatedLens.slack_steps / smallest, abs=0.5)
+    with capsys.disabled():
+        print(
+            f"\nEOS: drives {said['larger_drives']}, steps within "
+            f"{100 * np.abs(step_errors).max():.2f} %, breathing within "
+            f"{100 * np.abs(shrinking / truth - 1).max():.2f} %, play {said['slack_steps']:.2f}"
+        )

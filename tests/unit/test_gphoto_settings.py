@@ -10,6 +10,7 @@ from controller.drivers.gphoto_settings import (
     WIDGETS,
     as_written,
     choose,
+    drive_sizes,
     drive_values,
     formats_of,
     quantity,
@@ -112,18 +113,38 @@ def test_a_menu_in_a_protocols_words_means_the_same(name: str, menu: list[str]) 
 
 
 @pytest.mark.parametrize(
-    ("widget", "is_range", "steps", "values"),
+    ("widget", "is_range", "steps", "size", "values"),
     [
-        ("manualfocusdrive", True, 150, [150.0]),  # Nikon
-        ("manualfocusdrive", False, -2, ["Near 1", "Near 1"]),  # Canon, Olympus, Panasonic
-        ("manualfocus", True, 3, [1.0, 1.0, 1.0]),  # Sony
-        ("manualfocus", True, -1, [-1.0]),
+        ("manualfocusdrive", True, 150, 1, [150.0]),  # Nikon
+        ("manualfocusdrive", False, -2, 1, ["Near 1", "Near 1"]),  # Canon, Olympus, Panasonic
+        ("manualfocusdrive", False, 2, 3, ["Far 3", "Far 3"]),
+        ("manualfocus", True, 3, 1, [1.0, 1.0, 1.0]),  # Sony
+        ("manualfocus", True, -1, 7, [-7.0]),
     ],
 )
 def test_steps_become_what_each_makers_drive_takes(
-    widget: str, is_range: bool, steps: int, values: list[float | str]
+    widget: str, is_range: bool, steps: int, size: int, values: list[float | str]
 ) -> None:
-    assert drive_values(widget, is_range, steps) == values
+    assert drive_values(widget, is_range, steps, size) == values
+
+
+@pytest.mark.parametrize(
+    ("widget", "choices", "highest", "sizes"),
+    [
+        ("manualfocusdrive", [], 32767, 0),  # Nikon
+        (
+            "manualfocusdrive",
+            ["Near 1", "Near 2", "Near 3", "None", "Far 1", "Far 2", "Far 3"],
+            0,
+            3,
+        ),
+        ("manualfocus", [], 7, 7),  # Sony
+    ],
+)
+def test_a_drives_widget_tells_how_many_sizes_there_are(
+    widget: str, choices: list[str], highest: float, sizes: int
+) -> None:
+    assert drive_sizes(widget, choices, highest) == sizes
 
 
 @pytest.mark.parametrize(

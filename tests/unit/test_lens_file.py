@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.drivers.lens import LensAxis
+from controller.drivers.lens import LensAxis, split_way
 from controller.drivers.lens_file import find_lens_file, lens_file_text, load_lens_file
 from controller.errors import ConfigError
 from controller.instrument import load_rig
@@ -60,12 +60,31 @@ def test_steps_planes_and_breathing_are_read_from_the_table(tmp_path: Path) -> N
 @given(steps=st.integers(0, 4000))
 def test_a_step_is_found_again_by_its_plane(steps: int) -> None:
     lens = load_lens_file(find_lens_file("simulated-105mm"))
-    assert lens.steps_at(lens.position_at(steps)) == steps
+    assert lens.steps_at(lens.position_at(steps)) == pytest.approx(steps)
+
+
+EOS = (1.0, 30 / 7, 208 / 7)
+
+
+@given(way=st.floats(0, 5000), sizes=st.sampled_from([(1.0,), EOS, (1.0, 3.0)]))
+def test_a_way_is_driven_in_few_drives_and_ends_with_the_smallest(
+    way: float, sizes: tuple[float, ...]
+) -> None:
+    drives = split_way(way, sizes)
+    assert abs(sum(count * sizes[size - 1] for count, size in drives) - way) <= 0.5
+    assert [size for _, size in drives] == sorted({size for _, size in drives}, reverse=True)
+    assert all(count > 0 for count, _ in drives)
+    assert not drives or drives[-1][1] == 1
+    if sizes == EOS:
+        assert sum(count for count, _ in drives) <= way / sizes[2] + 8 + 6
 
 
 @pytest.mark.parametrize(
     ("written", "instead", "told"),
     [
+        ("slack: 6 steps", "slack: 6 steps\nlarger_drives: [30 steps, 4 steps]", "larger than the"),
+        ("slack: 6 steps", "slack: 6 steps\nlarger_drives: [1 step]", "larger than the one before"),
+        ("slack: 6 steps", "slack: 6 steps\nlarger_drives: [4.3]", "'29.71 steps'"),
         ("slack: 6 steps", "slack: 6", "'14 steps'"),
         ("slack: 6 steps", "slack: 6.5 steps", "whole number"),
         ("largest_drive: 500 steps", "largest_drive: 40000 steps", "32767"),

@@ -17,6 +17,7 @@ from controller.calibration.ruling import Sharpest, find_sharpest
 from controller.cli.messages import message_console
 from controller.cli.rigs import RIG_HELP
 from controller.cli.signals import stopped_by_signals
+from controller.clock import Clock
 from controller.drivers.lens import FocusDrive
 from controller.drivers.lens_file import lens_file_text
 from controller.errors import CameraUnsupported, ConfigError, OperatorStop
@@ -27,6 +28,12 @@ from controller.quantity import format_length, parse_angle, parse_length
 from controller.rig import connect
 from controller.stacking.images import read_picture
 
+#: Where nothing else is said, of a body that takes steps and of one with sizes of drive.
+_EVERY_STEPS, _AT_ONCE_STEPS = 200, 500
+_EVERY_DRIVES, _AT_ONCE_DRIVES = 30, 60
+_REST_S = 0.3
+"""The motor comes to rest; bodies with sizes of drive do not tell when."""
+
 
 def lens(
     rig: Annotated[Path, typer.Option(help=RIG_HELP.split(";")[0])],
@@ -34,13 +41,22 @@ def lens(
     tilt: Annotated[str, typer.Option(help="of the target out of the plane in focus, 60deg")],
     out: Annotated[Path, typer.Option("-o", "--out", help="the lens file to write")],
     name: Annotated[str, typer.Option(help="of the lens")] = "measured lens",
-    every: Annotated[int, typer.Option(min=1, help="motor steps from one look to the next")] = 200,
+    every: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="motor steps from one look to the next; 200, or 30 of a body's smallest drives",
+        ),
+    ] = None,
     last: Annotated[
         int | None, typer.Option(help="where to end; the end of target, picture or lens if not")
     ] = None,
     largest_drive: Annotated[
-        int, typer.Option(min=1, help="longest drive at once; what takes half a second")
-    ] = 500,
+        int | None,
+        typer.Option(
+            min=1, help="longest drive at once, what takes half a second; 500 steps, or 60 drives"
+        ),
+    ] = None,
     aperture: Annotated[str | None, typer.Option(help="wide open measures best: f/2.8")] = None,
     shutter: Annotated[str | None, typer.Option(help="such as 1/60s")] = None,
     iso: Annotated[str | None, typer.Option(help="such as 100")] = None,
@@ -57,7 +73,8 @@ def lens(
     Put a plate with straight parallel lines (a ruling, millimetre paper) before the camera, lines
     running from left to right, one end nearer than the other, so that with the lens at its near
     stop the lines are sharp at one side of the picture. The rig's axis is not used: a rig with a
-    rail or with another lens file will do.
+    rail or with another lens file will do. Of a body with drives of fixed sizes (a Canon EOS) a
+    step is the smallest, and what the larger ones are worth is measured too.
 
     Examples:
 
@@ -90,10 +107,19 @@ def lens(
         camera.configure(settings)
         if live_view and not isinstance(camera, LiveView):
             raise CameraUnsupported(f"{report.model} shows no live view; leave --live-view out")
-        look = _looking(camera, live_view, loaded, Path(folder), pitch_um)
-        tell: Callable[[str], None] = lambda text: console.print(text, markup=False)  # noqa: E731
-        calibration = LensCalibration(camera, look, tilt_deg, every, largest_drive, tell)
-        found = calibration.measure(last)
+        look = _looking(camera, live_view, loaded, Path(folder), pitch_um, instrument.clock)
+        every = every or (_EVERY_DRIVES if camera.drive_sizes else _EVERY_STEPS)
+        largest_drive = largest_drive or (_AT_ONCE_DRIVES if camera.drive_sizes else _AT_ONCE_STEPS)
+        found = LensCalibration(
+            camera,
+            look,
+            tilt_deg,
+            every,
+            largest_drive,
+            camera.drive_sizes,
+            loaded.camera.image_width * loaded.camera.pixel_pitch_um / loaded.optics.magnification,
+            lambda text: console.print(text, markup=False),
+        ).measure(last)
     comment = (
         f"Measured by 'macrorail calibrate lens' with {report.model}: lines {pitch}, tilt {tilt}.\n"
         f"Play {found.slack_steps:.2f} steps, give or take {found.slack_spread_steps:.2f}; at the "
@@ -105,7 +131,7 @@ def lens(
 
 
 def _looking(
-    camera: Camera, live_view: bool, rig: Rig, folder: Path, pitch_um: float
+    camera: Camera, live_view: bool, rig: Rig, folder: Path, pitch_um: float, clock: Clock
 ) -> Callable[[], Sharpest | None]:
     """How to look at the target: a picture is taken, read and thrown away."""
     expected_px_per_um = rig.optics.magnification / rig.camera.pixel_pitch_um
@@ -122,6 +148,7 @@ def _looking(
     def look() -> Sharpest | None:
         nonlocal taken
         taken += 1
+        clock.sleep(_REST_S)
         green = read_picture(take())[..., 1].astype(float)
         for path in folder.iterdir():
             path.unlink()
