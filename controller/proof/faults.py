@@ -18,14 +18,14 @@ from controller.proof.measure import Floats, Measurement
 EXPOSURE_EV = 0.15
 """Lamps flicker by a hundredth of this; a flash that did not fire is many times as much."""
 
-SMEAR = 0.17
-"""Loss of detail along one direction against across it, in the logarithm of sharpness, on average
-over both neighbours. Defocus takes as much from both directions; a smear of three pixels takes
-more than this along its own."""
+SMEAR = 0.1
+"""Loss of fine detail along one direction, in the logarithm of its energy, beyond what was lost
+across it; on average over both neighbours. Good frames stay below a third of this, a smear of
+three pixels takes three times as much."""
 
-SMEAR_FROM_EACH = 0.5
-"""From one neighbour at least this share of the loss seen from the other, so that a smeared
-neighbour does not put the blame on a good frame."""
+SMEAR_FROM_EACH = 0.2
+"""From one neighbour at least this share of the loss seen from the other: texture that comes into
+focus with a direction of its own is lost against one of them only."""
 
 DIP = 0.35
 """Share of the tiles that are less sharp than in both neighbours: with focus alone there are next
@@ -40,7 +40,10 @@ STILL = 0.12
 
 _LEAST_SHIFT_PX = 3.0
 _DIRECTIONS = np.arange(8) * np.pi / 8
-_SHARPEST_SHARE = 0.25
+_SHARPEST_SHARE = 0.5
+# Of what is lost across: with all of it, oriented texture that fades would look smeared.
+_ACROSS = 0.8
+_LARGEST_LOSS = 0.7
 _DIP_LOG = 0.25
 _DARK = 0.002
 _NOISE_ENERGY = 1.0
@@ -144,12 +147,12 @@ def blur_fault(
     """
     if len(neighbours) < 2:
         return None
-    direction, loss = smear(frame, neighbours)
-    if loss > SMEAR and not _blames_other(frame, neighbours, unjudged, loss):
+    along, loss = _smear(frame, neighbours)
+    if loss > SMEAR and not _blames_other(frame, neighbours, unjudged, along):
         return Fault(
             "blur",
-            f"smeared at {np.degrees(direction):.0f} degrees: detail along it lost "
-            f"{100 * (1 - np.exp(-loss)):.0f} % of its contrast energy against across it",
+            f"smeared at {np.degrees(_DIRECTIONS[along]):.0f} degrees: fine detail along it lost "
+            f"{100 * (1 - np.exp(-loss)):.0f} % of its contrast beyond what focus takes",
         )
     share = dip(frame, neighbours)
     if share > DIP:
@@ -159,32 +162,46 @@ def blur_fault(
     return None
 
 
-def smear(frame: Measurement, neighbours: Sequence[Measurement]) -> tuple[float, float]:
-    """Direction (radians) and strength of the most one-sided loss of detail; 0 when there is none
-    that both neighbours show."""
+def _smear(frame: Measurement, neighbours: Sequence[Measurement]) -> tuple[int, float]:
+    """Which direction has the most one-sided loss of detail, and how strong it is; 0 when there is
+    none that both neighbours show.
+
+    Defocus takes from both directions, so that most of what is lost across is taken off what is
+    lost along; the average of both neighbours leaves out what changes steadily along z.
+    """
+    losses = np.array([_one_sided(frame, other, _ACROSS) for other in neighbours])
+    shown = losses.min(axis=0) > SMEAR_FROM_EACH * losses.max(axis=0)
+    strength = np.where(shown, losses.mean(axis=0), 0.0)
+    worst = int(strength.argmax())
+    return worst, float(strength[worst])
+
+
+def _one_sided(frame: Measurement, other: Measurement, share: float) -> Floats:
+    """What the frame lost along each direction against the other, less a share of what it lost
+    across it, (directions,)."""
     energy = frame.energy[0]
     sharp = energy >= np.quantile(energy, 1 - _SHARPEST_SHARE)
-    worst, strength = 0.0, 0.0
-    for angle in _DIRECTIONS:
-        losses = [
-            float(np.median((_one_sided(other, angle) - _one_sided(frame, angle))[sharp]))
-            for other in neighbours
-        ]
-        if min(losses) > SMEAR_FROM_EACH * max(losses) and np.mean(losses) > strength:
-            worst, strength = float(angle), float(np.mean(losses))
-    return worst, strength
+    loss = _detail(other)[:, sharp] - _detail(frame)[:, sharp]
+    across = np.roll(loss, len(_DIRECTIONS) // 2, axis=0)
+    one_sided = np.clip(loss - share * across, -_LARGEST_LOSS, _LARGEST_LOSS)
+    mean: Floats = one_sided.mean(axis=1)
+    return mean
 
 
 def _blames_other(
     frame: Measurement,
     neighbours: Sequence[Measurement],
     unjudged: Measurement | None,
-    loss: float,
+    along: int,
 ) -> bool:
+    """Whether the neighbour lost so much more across a direction than the frame along it, both
+    seen from the other neighbour, that it is more than lying twice as far from there explains."""
     if unjudged is None:
         return False
-    trusted = [other for other in neighbours if other is not unjudged]
-    return smear(unjudged, [frame, *trusted])[1] > loss
+    across = (along + len(_DIRECTIONS) // 2) % len(_DIRECTIONS)
+    trusted = next(other for other in neighbours if other is not unjudged)
+    mine, its = _one_sided(frame, trusted, 1.0), _one_sided(unjudged, trusted, 1.0)
+    return bool(its[across] > 2 * mine[along])
 
 
 def dip(frame: Measurement, neighbours: Sequence[Measurement]) -> float:
@@ -214,11 +231,9 @@ def missed_move_fault(change_per_dof: float, usual_per_dof: float) -> Fault | No
     )
 
 
-def _one_sided(frame: Measurement, angle: float) -> Floats:
-    """Logarithm of detail along a direction over detail across it, per tile."""
-    cos, sin = np.cos(angle), np.sin(angle)
+def _detail(frame: Measurement) -> Floats:
+    """Logarithm of the energy of fine detail along each direction, (directions, tiles)."""
+    cos, sin = np.cos(_DIRECTIONS)[:, None], np.sin(_DIRECTIONS)[:, None]
     xx, yy, xy = frame.tensor
-    along = cos**2 * xx + sin**2 * yy + 2 * cos * sin * xy
-    across = sin**2 * xx + cos**2 * yy - 2 * cos * sin * xy
-    ratio: Floats = np.log(along + _NOISE_ENERGY) - np.log(across + _NOISE_ENERGY)
-    return ratio
+    detail: Floats = np.log(cos**2 * xx + sin**2 * yy + 2 * cos * sin * xy + _NOISE_ENERGY)
+    return detail

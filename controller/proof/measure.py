@@ -92,14 +92,17 @@ def measure(path: Path, widest_px: int | None = None) -> Measurement:
     luma = np.ascontiguousarray(luma[: rows * tile_px, : columns * tile_px])
     tensor = _tensor(luma, rows, columns)
     energy = [tensor[0] + tensor[1]]
-    octave = luma
+    scale = max(1.0, width / _SMALL_WIDTH_PX)
+    small_size = (round(luma.shape[1] / scale), round(luma.shape[0] / scale))
+    octave = base = luma
     for _ in range(BANDS - 1):
         octave = _halved(octave)
         coarser = _tensor(octave, rows, columns)
         energy.append(coarser[0] + coarser[1])
-    scale = max(1.0, width / _SMALL_WIDTH_PX)
-    small_size = (round(luma.shape[1] / scale), round(luma.shape[0] / scale))
-    small = cv2.resize(luma, small_size, interpolation=cv2.INTER_AREA)
+        if octave.shape[1] >= small_size[0]:
+            base = octave
+    # Not from the whole frame: that alone would take as long as all the rest.
+    small = cv2.resize(base, small_size, interpolation=cv2.INTER_AREA)
     linear = np.asarray(_LINEAR[small], np.float32)
     light = cv2.resize(linear, (columns, rows), interpolation=cv2.INTER_AREA)
     return Measurement(

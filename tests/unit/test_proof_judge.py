@@ -70,6 +70,24 @@ def test_the_faulty_frame_is_blamed_and_no_other(
     assert not any(faults.values())
 
 
+@pytest.mark.parametrize("angle", [0.0, 0.6, 2.4])
+@pytest.mark.parametrize("bad", [2, 8, 9])
+def test_a_smear_of_four_pixels_is_found_where_all_texture_comes_into_focus(
+    tmp_path: Path, bad: int, angle: float
+) -> None:
+    reach_um = np.linspace(-0.5, 0.5, 7) * 4 * 4.5
+    path = [(x * np.cos(angle), x * np.sin(angle), 0.0) for x in reach_um]
+    frames = []
+    for number in range(1, 11):
+        frames.append(tmp_path / f"{number}.jpg")
+        offsets = path if number == bad else []
+        picture = SCENE.render(9_901 + 99 * number, 4.0, 100, 0.05, number, offsets)
+        frames[-1].write_bytes(picture)
+    faults = judged(frames)
+    assert faults.pop(bad) == ["blur"]
+    assert not any(faults.values())
+
+
 def test_a_shift_is_measured_to_the_pixel_and_leaves_the_measurement_as_it_was(
     tmp_path: Path,
 ) -> None:
