@@ -30,7 +30,7 @@ from controller.stacking.stacker import Fused, Stacker
 from controller.stacking.stream_worker import peak_rss_mb
 
 RECORD = "stack.json"
-PICTURES = ("fused.tif", "fused.jpg", "depth.tif")
+PICTURES = ("fused.tif", "fused.jpg", "depth.tif", "depth-confidence.png")
 
 
 def make_stack(job: StackJob) -> dict[str, Any]:
@@ -145,13 +145,13 @@ def _known(job: StackJob) -> Alignment | None:
 
 
 def _write(job: StackJob, fused: Fused, folder: Path) -> dict[str, Any]:
-    picture, jpeg, depth = (folder / name for name in PICTURES)
+    picture, jpeg, depth, confidence = (folder / name for name in PICTURES)
     write_picture(picture, fused.image, job.um_per_px, colour_profile(job.frames[0].path))
     write_picture(jpeg, fused.image)
-    write_depth(depth, fused.depth, job.um_per_px)
+    write_depth(depth, fused.depth, fused.confidence, job.um_per_px)
     return {
         path.name: {"size_bytes": path.stat().st_size, "sha256": hash_file(path)}
-        for path in (picture, jpeg, depth)
+        for path in (picture, jpeg, depth, confidence)
     }
 
 

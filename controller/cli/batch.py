@@ -78,9 +78,9 @@ def batch(
 ) -> None:
     """Align and blend many stacks; prints the folders of the results.
 
-    Each stack gets fused.tif, fused.jpg, depth.tif and stack.json, which names every frame with
-    its hash. What is finished is skipped, so the same command goes on after whatever stopped it. A
-    stack that fails is named at the end and stops no other.
+    Each stack gets fused.tif, fused.jpg, depth.tif with its confidence, and stack.json, which names
+    every frame with its hash. What is finished is skipped, so the same command goes on after
+    whatever stopped it. A stack that fails is named at the end and stops no other.
 
     A folder of photographs is one stack. With --group, a mixed folder is sorted into stacks by the
     time, focus and camera that the photographs tell; --watch does so again and again until

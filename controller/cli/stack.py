@@ -67,7 +67,13 @@ def stack(
     reference: Annotated[
         str, typer.Option(help="whose geometry the result has: first, middle, or a number from 1")
     ] = "first",
-    depth: Annotated[Path | None, typer.Option(help="also write the depth map (.tif)")] = None,
+    depth: Annotated[
+        Path | None,
+        typer.Option(
+            help="also write the depth map (.tif), and beside it NAME-confidence.png: how much of "
+            "it is to be believed, black not at all, white fully"
+        ),
+    ] = None,
     quality: Annotated[
         QualityChoice, typer.Option(help="fast: less time and memory, fine colour a little softer")
     ] = QualityChoice.BEST,
@@ -197,7 +203,7 @@ def stack(
             kept = (slice(y, y + height), slice(x, x + width))
         write_picture(output, fused.image[kept], icc=colour_profile(order[0].path))
         if depth is not None:
-            write_depth(depth, fused.depth[kept])
+            write_depth(depth, fused.depth[kept], fused.confidence[kept])
         if save_alignment is not None:
             write_alignment(save_alignment, stacker.alignment)
     for report in fused.reports:

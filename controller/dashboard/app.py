@@ -43,6 +43,7 @@ _DOWNLOADS = {
     "fused.jpg": "image/jpeg",
     "fused.tif": "image/tiff",
     "depth.tif": "image/tiff",
+    "depth-confidence.png": "image/png",
     "manifest.json": "application/json",
     "protocol.yaml": "text/plain",
 }

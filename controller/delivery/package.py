@@ -28,6 +28,11 @@ _PARTS = (
     ("fused.tif", "image/tiff", "Focus-stacked picture, 16 bits per channel"),
     ("fused.jpg", "image/jpeg", "Focus-stacked picture, 8 bits per channel"),
     ("depth.tif", "image/tiff", "Axis position in micrometres at which each pixel is sharpest"),
+    (
+        "depth-confidence.png",
+        "image/png",
+        "How much of the depth is to be believed: black not at all, white fully",
+    ),
     ("coverage.png", "image/png", "Where the images prove that no slice is missing"),
     ("report.html", "text/html", "The run in words and pictures"),
     ("manifest.json", "application/json", "Slices, coverage, devices, settings, versions"),
@@ -36,7 +41,7 @@ _PARTS = (
     ("protocol.yaml", "application/yaml", "What was to be shot"),
     ("rig.yaml", "application/yaml", "The instrument"),
 )
-_RESULTS = ("fused.tif", "fused.jpg", "depth.tif")
+_RESULTS = ("fused.tif", "fused.jpg", "depth.tif", "depth-confidence.png")
 _ASKED = ("protocol.yaml", "rig.yaml")
 _SOFTWARE = "#macrorail"
 

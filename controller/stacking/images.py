@@ -28,6 +28,7 @@ TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 SUFFIXES = JPEG_SUFFIXES | TIFF_SUFFIXES | RAW_SUFFIXES | {".png"}
 
 _JPEG_QUALITY = 95
+_QUICK_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 _PNG_END = b"IEND\xaeB`\x82"
 
 
@@ -131,7 +132,7 @@ def write_picture(
         if suffix in TIFF_SUFFIXES:
             _write_tiff(aside, pixels[:, :, ::-1], um_per_px, photometric="rgb", icc=icc)
         elif suffix == ".png":
-            _encode(aside, pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+            _encode(aside, pixels, _QUICK_PNG)
         elif suffix in JPEG_SUFFIXES:
             _encode(aside, to_8_bit(pixels), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
         else:
@@ -142,8 +143,23 @@ def write_picture(
         raise StackError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def write_depth(path: Path, depth: NDArray[np.float32], um_per_px: float | None = None) -> None:
-    """Write a depth map as a float32 TIFF, aside and renamed.
+def confidence_path(depth: Path) -> Path:
+    """Of the picture beside a depth map that says how much of it is to be believed."""
+    return depth.with_name(f"{depth.stem}-confidence.png")
+
+
+def write_depth(
+    path: Path,
+    depth: NDArray[np.float32],
+    confidence: NDArray[np.float32],
+    um_per_px: float | None = None,
+) -> None:
+    """Write a depth map as a float32 TIFF and its confidence beside it, aside and renamed.
+
+    Parameters
+    ----------
+    confidence
+        (height, width), 0..1; the picture has it in 8 bits, 255 for 1.
 
     Raises
     ------
@@ -155,6 +171,10 @@ def write_depth(path: Path, depth: NDArray[np.float32], um_per_px: float | None 
     aside = path.with_name(f".{path.name}.part{path.suffix}")
     try:
         _write_tiff(aside, depth, um_per_px, photometric="minisblack")
+        _replace(aside, path)
+        path = confidence_path(path)
+        aside = path.with_name(f".{path.name}.part.png")
+        _encode(aside, np.rint(confidence * 255).astype(np.uint8), _QUICK_PNG)
         _replace(aside, path)
     except OSError as error:
         aside.unlink(missing_ok=True)

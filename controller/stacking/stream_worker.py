@@ -14,7 +14,7 @@ from typing import Any
 
 from controller.errors import AlignError, StackError
 from controller.stacking.alignment import ALIGNMENT, load_alignment
-from controller.stacking.images import colour_profile, write_depth, write_picture
+from controller.stacking.images import colour_profile, confidence_path, write_depth, write_picture
 from controller.stacking.stacker import AHEAD, FrameReport, Fused, Stacker
 from controller.workers import serve
 
@@ -105,7 +105,8 @@ class StreamWorker:
         self._next_preview_s = ended_s + (ended_s - began_s) / _PREVIEW_SHARE
 
     def finish(self, folder: str, um_per_px: float) -> dict[str, Any]:
-        """Write ``fused.tif``, ``fused.jpg`` and ``depth.tif``; the manifest's ``fused``."""
+        """Write ``fused.tif``, ``fused.jpg``, ``depth.tif`` and its confidence; the manifest's
+        ``fused``."""
         last_frame_s = self._last_frame_s
         fused = self._stacker.finish()
         seconds = time.monotonic() - last_frame_s
@@ -142,10 +143,11 @@ def write_results(
     icc = None if reference is None else colour_profile(reference)
     write_picture(picture, fused.image, um_per_px, icc)
     write_picture(folder / "fused.jpg", fused.image)
-    write_depth(folder / "depth.tif", fused.depth, um_per_px)
+    depth = folder / "depth.tif"
+    write_depth(depth, fused.depth, fused.confidence, um_per_px)
     hashes = {
         name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        for name in (picture.name, "fused.jpg", "depth.tif")
+        for name in (picture.name, "fused.jpg", depth.name, confidence_path(depth).name)
     }
     correlations = [report.correlation for report in fused.reports[1:]]
     closings = [report.closing.error_px for report in fused.reports if report.closing is not None]

@@ -105,6 +105,10 @@ def test_depth_goes_where_asked(photos: Path, tmp_path: Path) -> None:
     assert depth.dtype == np.float32
     left, right = depth[:, 40:100].mean(), depth[:, 260:320].mean()
     assert left + 2 < right, "the specimen rises from left to right, in slices"
+    confidence = cv2.imread(str(tmp_path / "d-confidence.png"), cv2.IMREAD_UNCHANGED)
+    assert confidence.shape == (240, 360)
+    assert confidence.dtype == np.uint8
+    assert confidence.mean() > 100, "texture everywhere"
 
 
 def test_fast_is_another_picture_of_the_same_thing(

@@ -112,7 +112,8 @@ def test_the_crate_tells_what_was_made_from_what(package: Path, runs: Path) -> N
         "test rail",
     }
     results = {one.id for one in action["result"]}
-    assert results == {f"{NAME}/{name}" for name in ("fused.tif", "fused.jpg", "depth.tif")}
+    pictures = ("fused.tif", "fused.jpg", "depth.tif", "depth-confidence.png")
+    assert results == {f"{NAME}/{name}" for name in pictures}
     fused = crate.dereference(f"{NAME}/fused.tif")
     manifest = json.loads((runs / NAME / "manifest.json").read_text())
     assert fused["sha256"] == manifest["fused"]["sha256"]

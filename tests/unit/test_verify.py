@@ -90,6 +90,11 @@ def _replace_the_picture(folder: Path) -> None:
         (lambda f: _flip_a_bit(f / "fused.jpg"), {"picture"}, "fused.jpg is not the picture"),
         (lambda f: _flip_a_bit(f / "depth.tif"), {"picture"}, "depth.tif is not the picture"),
         (
+            lambda f: (f / "depth-confidence.png").unlink(),
+            {"picture"},
+            "depth-confidence.png is missing",
+        ),
+        (
             lambda f: _flip_a_bit(next((f / "exports").glob("*.jpg"))),
             {"exports"},
             "has been changed since it was exported",
