@@ -9,26 +9,7 @@ import traceback
 
 import typer
 
-from controller.campaign.walk import UnfinishedCampaign
-from controller.cli.batch import batch
-from controller.cli.calibrate import calibrate
-from controller.cli.check import check
-from controller.cli.deliver import deliver
-from controller.cli.dof import dof
-from controller.cli.export import export
-from controller.cli.firmware import firmware
-from controller.cli.home import home
-from controller.cli.jog import jog
 from controller.cli.messages import message_console
-from controller.cli.plan import plan
-from controller.cli.policies import policies
-from controller.cli.report import report
-from controller.cli.resume import resume
-from controller.cli.run import run
-from controller.cli.serve import serve
-from controller.cli.stack import stack
-from controller.cli.tidy import tidy_runs
-from controller.cli.verify import verify
 from controller.errors import MacrorailError, OperatorStop
 
 # Some releases of typer bring a click of their own, whose errors are not click's.
@@ -37,23 +18,41 @@ click_errors = importlib.import_module(typer.BadParameter.__module__)
 USAGE_ERROR = 2
 BUG = 70
 
-app = typer.Typer(
-    name="macrorail",
-    help="Unattended focus stacking: from a YAML protocol to one sharp picture, with proof that "
-    "no slice is missing.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+#: In the order in which help lists them. Each is a module here with a function, or an app of
+#: further verbs, of its name.
+_VERBS = (
+    *("plan", "check", "run", "resume", "stack", "batch", "dof", "policies", "serve", "report"),
+    *("home", "export", "verify", "deliver", "jog", "tidy", "calibrate", "firmware"),
 )
-rest = (dof, policies, serve, report, home, export, verify, deliver)
-for verb in (plan, check, run, resume, stack, batch, *rest):
-    app.command()(verb)
-# '-50um' is a distance, not an option.
-app.command(context_settings={"ignore_unknown_options": True})(jog)
-app.command(name="tidy")(tidy_runs)
-app.add_typer(calibrate)
-app.add_typer(firmware)
+
+
+def _app(asked: str | None) -> typer.Typer:
+    """The command with the verb that is asked for; with all where that is none of them.
+
+    To load them all takes most of a second.
+    """
+    app = typer.Typer(
+        name="macrorail",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+    )
+    # Without this, typer would do without the name of a verb that is alone.
+    app.callback()(_macrorail)
+    for verb in (asked,) if asked in _VERBS else _VERBS:
+        found = getattr(importlib.import_module(f"controller.cli.{verb}"), verb)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found)
+            continue
+        # '-50um' is a distance, not an option.
+        app.command(context_settings={"ignore_unknown_options": verb == "jog"})(found)
+    return app
+
+
+def _macrorail() -> None:
+    """Unattended focus stacking: from a YAML protocol to one sharp picture, with proof that no
+    slice is missing."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,7 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
     """
     console = message_console()
     try:
-        code = app(arguments, standalone_mode=False)
+        given = sys.argv[1:] if arguments is None else arguments
+        code = _app(given[0] if given else None)(given, standalone_mode=False)
     except MacrorailError as error:
         console.print(f"[bold red]{_name(error)}:[/] ", end="")
         console.print(str(error), markup=False, soft_wrap=True)
@@ -91,6 +91,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _name(error: MacrorailError) -> str:
+    from controller.campaign.walk import UnfinishedCampaign  # most verbs have nothing to do with it
+
     if isinstance(error, UnfinishedCampaign):
         return "Unfinished"
     return {2: "Refused", 3: "Device", 4: "Coverage", 5: "Stopped", 6: "Stacking"}.get(

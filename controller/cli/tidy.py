@@ -10,10 +10,11 @@ import typer
 
 from controller.cli.messages import message_console
 from controller.quantity import format_size
-from controller.retention import Removal, find_runs, tidy
+from controller.retention import Removal, find_runs
+from controller.retention import tidy as tidy_run
 
 
-def tidy_runs(
+def tidy(
     runs: Annotated[Path, typer.Argument(metavar="RUNS", help="a folder of runs, or one run")],
     remove: Annotated[
         Removal, typer.Option(help="frames in no picture (rejects), or all frames")
@@ -44,7 +45,7 @@ def tidy_runs(
     found = []
     for folder in find_runs(runs):
         copy = None if copied_to is None else copied_to / folder.relative_to(runs)
-        finding = tidy(folder, remove, days, copy, yes)
+        finding = tidy_run(folder, remove, days, copy, yes)
         found.append(finding)
         if finding.kept_because:
             console.print(f"{folder} is kept: {finding.kept_because}", markup=False)
