@@ -147,14 +147,11 @@ class Evidence:
 
 def _report(found: Findings, settings: ProofSettings, refused: str) -> dict[str, Any]:
     """The manifest's ``coverage.images``."""
-    # What gets sharper up to infinity is sharp there.
-    far_tiles = found.far_tiles if settings.far_um < settings.nothing_beyond_um else 0
-    rising = [
+    reasons = [
         f"{tiles} tiles were still getting sharper at the {end} end"
-        for end, tiles in (("near", found.near_tiles), ("far", far_tiles))
-        if tiles and settings.extend_um > 0
+        for end, tiles in (("near", found.near_tiles), ("far", found.far_tiles))
+        if tiles
     ]
-    reasons = list(rising)
     if found.coverage is not None and not found.coverage.proven:
         reasons.insert(0, str(found.coverage.error()))
     advice = refused or (

@@ -72,9 +72,10 @@ class Findings:
     coverage
         Of the true positions.
     near_tiles, far_tiles
-        How many tiles were still getting sharper at each end.
+        How many tiles were still getting sharper at each end; none at an end that is meant, nor
+        at infinity.
     state
-        (tiles,) COVERED, UNCOVERED or NOT_PROVABLE.
+        (tiles,) COVERED, UNCOVERED or NOT_PROVABLE. None is UNCOVERED in a proven run.
     gaps
         ``near_um``, ``far_um`` and the ``tiles`` whose sharpest plane lies there.
     missing_um
@@ -131,8 +132,16 @@ def find(looks: Sequence[Look], settings: ProofSettings) -> Findings:
         bool(true_um.max() > settings.far_um + _FOLLOWED * dof_um.mean()),
     )
     near, far = _rising(located.curves, located.u, table, followed)
+    if settings.extend_um <= 0:
+        near, far = np.zeros_like(near), np.zeros_like(far)
+    # What gets sharper up to infinity is sharp there.
+    at_infinity = far & (settings.far_um >= settings.nothing_beyond_um)
+    far &= ~at_infinity
     coverage = _coverage(true_um, dof_um, located.departures, settings)
     state, gaps = _covered(peak_um, true_um, dof_um, coverage, table)
+    tile_numbers = np.flatnonzero(table.textured)
+    state[tile_numbers[near | far]] = UNCOVERED
+    state[tile_numbers[at_infinity]] = COVERED
     lost_um = _lost(located.departures, dof_um)
     wanted = missing_positions(coverage)
     if coverage.near_covered and coverage.far_covered:
@@ -287,10 +296,14 @@ def _margins(
 def _covered(
     peak_um: Floats, true_um: Floats, dof_um: Floats, coverage: Coverage, table: Table
 ) -> tuple[NDArray[np.int8], list[dict[str, Any]]]:
+    """Each tile's state by its peak. One beyond the outermost slices is guessed from one flank
+    only and proves nothing, neither way: whether the specimen goes on there is ``_rising``'s."""
     away = np.abs(peak_um[:, None] - true_um[None, :]) / dof_um[None, :]
+    between = (peak_um > true_um.min()) & (peak_um < true_um.max())
     tile_numbers = np.flatnonzero(table.textured)
     state = np.full(len(table.textured), NOT_PROVABLE, np.int8)
-    state[tile_numbers] = np.where(away.min(axis=1) <= _BEYOND, COVERED, UNCOVERED)
+    state[tile_numbers[between]] = UNCOVERED
+    state[tile_numbers[away.min(axis=1) <= _BEYOND]] = COVERED
     gaps = []
     for gap in coverage.gaps:
         inside = (peak_um > gap.near.position_um) & (peak_um < gap.far.position_um)

@@ -22,7 +22,8 @@ _WIDTH_PX = 960
 
 
 def write_map(path: Path, found: Findings, looks: Sequence[Look]) -> None:
-    """Green is covered, red is not, grey has no texture to prove it by.
+    """Green is covered, red is not, grey shows too little to say: no texture, or a peak beyond the
+    outermost slices that is guessed.
 
     The picture beneath is the middle frame.
 
