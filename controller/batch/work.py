@@ -24,6 +24,7 @@ from controller.errors import StackError
 from controller.journal import JOURNAL, write_whole
 from controller.record import hash_file
 from controller.stacking.alignment import Alignment
+from controller.stacking.exif import stack_tags
 from controller.stacking.images import colour_profile, write_depth, write_picture
 from controller.stacking.register import Motion
 from controller.stacking.stacker import Fused, Stacker
@@ -146,8 +147,10 @@ def _known(job: StackJob) -> Alignment | None:
 
 def _write(job: StackJob, fused: Fused, folder: Path) -> dict[str, Any]:
     picture, jpeg, depth, confidence = (folder / name for name in PICTURES)
-    write_picture(picture, fused.image, job.um_per_px, colour_profile(job.frames[0].path))
-    write_picture(jpeg, fused.image)
+    first = job.frames[0].path
+    icc, tags = colour_profile(first), stack_tags(first, len(job.frames))
+    for path in (picture, jpeg):
+        write_picture(path, fused.image, job.um_per_px, icc, tags)
     write_depth(depth, fused.depth, fused.confidence, job.um_per_px)
     return {
         path.name: {"size_bytes": path.stat().st_size, "sha256": hash_file(path)}

@@ -27,6 +27,7 @@ from controller.journal import JOURNAL
 from controller.quantity import parse_size
 from controller.stacking.alignment import Alignment, load_alignment
 from controller.stacking.alignment import save_alignment as write_alignment
+from controller.stacking.exif import stack_tags
 from controller.stacking.images import colour_profile, write_depth, write_picture
 from controller.stacking.memory import check_memory
 from controller.stacking.register import Motion
@@ -201,7 +202,9 @@ def stack(
             if width == 0 or height == 0:
                 raise StackError("no pixel is covered by all frames; stack without --crop valid")
             kept = (slice(y, y + height), slice(x, x + width))
-        write_picture(output, fused.image[kept], icc=colour_profile(order[0].path))
+        first = order[0].path
+        tags = stack_tags(first, len(order))
+        write_picture(output, fused.image[kept], icc=colour_profile(first), exif=tags)
         if depth is not None:
             write_depth(depth, fused.depth[kept], fused.confidence[kept])
         if save_alignment is not None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 from PIL import Image, ImageDraw, ImageFont
 
-from controller.export.exif import exif_block
 from controller.export.source import Source
 from controller.export.xmp import packet
 from controller.quantity import format_length
 from controller.scale import scale_bar
+from controller.stacking.exif import exif_block
 from controller.stacking.images import to_8_bit
 
 _QUALITY = 95

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from PIL import ImageCms
 
 from controller.errors import ConfigError, StackError
-from controller.export.exif import (
+from controller.export.metadata import Description, describe
+from controller.record import Record
+from controller.stacking.exif import (
     Composite,
     Tags,
     exif_tags,
     frame_profile,
     has_unknown_colours,
 )
-from controller.export.metadata import Description, describe
-from controller.record import Record
 from controller.stacking.images import Picture, read_picture
 
 Depth = NDArray[np.float32]

@@ -11,9 +11,9 @@ import tifffile
 import tifftools
 from numpy.typing import NDArray
 
-from controller.export.exif import resolution_tags
 from controller.export.source import Source
 from controller.export.xmp import packet
+from controller.stacking.exif import resolution_tags
 
 _XMP_TAG, _ICC_TAG = 700, 34675
 _BYTE, _UNDEFINED = 1, 7

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from controller.export.exif import exif_block
 from controller.export.source import Source
+from controller.stacking.exif import exif_block
 from controller.stacking.images import to_8_bit
 from controller.stacking.kernels import by_bands, compiled
 

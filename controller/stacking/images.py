@@ -15,10 +15,12 @@ import cv2
 import numpy as np
 import simplejpeg
 import tifffile
+import tifftools
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from controller.errors import StackError
+from controller.stacking.exif import Tags, exif_block
 from controller.stacking.raw import RAW_SUFFIXES, develop
 
 Picture = NDArray[np.uint8] | NDArray[np.uint16]
@@ -28,6 +30,8 @@ TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 SUFFIXES = JPEG_SUFFIXES | TIFF_SUFFIXES | RAW_SUFFIXES | {".png"}
 
 _JPEG_QUALITY = 95
+# A segment of a JPEG holds 65535 bytes, with its length and 14 of a profile's own.
+_ICC_PIECE = 65_519
 _QUICK_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 _PNG_END = b"IEND\xaeB`\x82"
 
@@ -106,7 +110,11 @@ def _as_bgr(pixels: NDArray[np.generic], path: Path) -> Picture:
 
 
 def write_picture(
-    path: Path, pixels: Picture, um_per_px: float | None = None, icc: bytes | None = None
+    path: Path,
+    pixels: Picture,
+    um_per_px: float | None = None,
+    icc: bytes | None = None,
+    exif: Tags | None = None,
 ) -> None:
     """Write a picture, its format chosen by the suffix: TIFF and PNG as they are, JPEG in 8 bits.
 
@@ -119,7 +127,9 @@ def write_picture(
     um_per_px
         Size of a pixel on the specimen, micrometres; goes into a TIFF as its resolution.
     icc
-        Colour profile; goes into a TIFF.
+        Colour profile; goes into a TIFF or JPEG.
+    exif
+        What :func:`stack_tags` gives; goes into a TIFF or JPEG.
 
     Raises
     ------
@@ -131,10 +141,15 @@ def write_picture(
     try:
         if suffix in TIFF_SUFFIXES:
             _write_tiff(aside, pixels[:, :, ::-1], um_per_px, photometric="rgb", icc=icc)
+            if exif is not None:
+                _add_tags(aside, exif)
         elif suffix == ".png":
             _encode(aside, pixels, _QUICK_PNG)
         elif suffix in JPEG_SUFFIXES:
             _encode(aside, to_8_bit(pixels), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+            height, width = pixels.shape[:2]
+            block = None if exif is None else exif_block(exif, width, height, um_per_px)
+            _add_segments(aside, block, icc)
         else:
             raise StackError(f"{path}: the result is written as .tif, .png or .jpg")
         _replace(aside, path)
@@ -239,6 +254,30 @@ def _write_tiff(
         resolution=(per_cm, per_cm),
         resolutionunit="CENTIMETER",
     )
+
+
+def _add_tags(path: Path, exif: Tags) -> None:
+    """Put tags into a TIFF that tifffile has no way to write; the pixels are copied as they are."""
+    info = tifftools.read_tiff(str(path))
+    info["ifds"][0]["tags"] |= exif
+    tagged = path.with_name(f"{path.stem}.tagged{path.suffix}")
+    tifftools.write_tiff(info, str(tagged), allowExisting=True)
+    tagged.replace(path)
+
+
+def _add_segments(path: Path, exif: bytes | None, icc: bytes | None) -> None:
+    """Put metadata into a JPEG, behind its JFIF header."""
+    segments = [] if exif is None else [(b"\xff\xe1", exif)]
+    if icc is not None:
+        # ICC.1, annex B.4: in pieces, each with its number and how many there are.
+        pieces = [icc[k : k + _ICC_PIECE] for k in range(0, len(icc), _ICC_PIECE)]
+        for number, piece in enumerate(pieces, 1):
+            told = b"ICC_PROFILE\0" + bytes([number, len(pieces)]) + piece
+            segments.append((b"\xff\xe2", told))
+    data = path.read_bytes()
+    header = 4 + int.from_bytes(data[4:6], "big")  # of start and JFIF segment together
+    inserted = b"".join(mark + (len(told) + 2).to_bytes(2, "big") + told for mark, told in segments)
+    path.write_bytes(data[:header] + inserted + data[header:])
 
 
 def _encode(path: Path, pixels: Picture, parameters: list[int]) -> None:

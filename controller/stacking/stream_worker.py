@@ -14,6 +14,7 @@ from typing import Any
 
 from controller.errors import AlignError, StackError
 from controller.stacking.alignment import ALIGNMENT, load_alignment
+from controller.stacking.exif import stack_tags
 from controller.stacking.images import colour_profile, confidence_path, write_depth, write_picture
 from controller.stacking.stacker import AHEAD, FrameReport, Fused, Stacker
 from controller.workers import serve
@@ -137,12 +138,13 @@ def write_results(
 ) -> dict[str, Any]:
     """Write a run's pictures, each whole or not at all; returns the manifest's ``fused``.
 
-    The colours are meant as those of the ``reference`` frame.
+    The colours are meant as those of the ``reference`` frame, whose EXIF they carry.
     """
     picture = folder / "fused.tif"
     icc = None if reference is None else colour_profile(reference)
-    write_picture(picture, fused.image, um_per_px, icc)
-    write_picture(folder / "fused.jpg", fused.image)
+    tags = None if reference is None else stack_tags(reference, len(fused.reports))
+    for path in (picture, folder / "fused.jpg"):
+        write_picture(path, fused.image, um_per_px, icc, tags)
     depth = folder / "depth.tif"
     write_depth(depth, fused.depth, fused.confidence, um_per_px)
     hashes = {

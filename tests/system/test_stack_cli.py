@@ -13,10 +13,12 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from tests.made_stack import MadeStack, make_stack
 from tests.score import psnr_db
 
+_MODEL = 0x0110
 REAL_STACKS = os.environ.get("MACRORAIL_STACKS")
 
 
@@ -47,7 +49,10 @@ def photos(made: MadeStack, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as a camera leaves it: numbers without leading zeros, and a stray text file."""
     folder = tmp_path_factory.mktemp("photos")
     for k, pixels in enumerate(made.frames):
-        cv2.imwrite(str(folder / f"shot{k + 7}.jpg"), pixels, [cv2.IMWRITE_JPEG_QUALITY, 95])
+        exif = Image.Exif()
+        exif[_MODEL] = "Made camera"
+        picture = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+        picture.save(folder / f"shot{k + 7}.jpg", quality=95, subsampling=0, exif=exif)
     (folder / "notes.txt").write_text("bristles")
     return folder
 
@@ -62,6 +67,8 @@ def test_a_folder_becomes_a_picture_and_its_path_is_the_output(
     picture = cv2.imread(str(out), cv2.IMREAD_UNCHANGED)
     assert picture.dtype == np.uint16
     assert picture.shape == made.truth.shape
+    with Image.open(out) as opened:
+        assert opened.getexif()[_MODEL] == "Made camera"
     best = max(psnr_db(frame, made.truth) for frame in made.frames)
     assert psnr_db(picture, made.truth) > best + 3
     assert [path.name for path in tmp_path.iterdir()] == ["out.tif"]

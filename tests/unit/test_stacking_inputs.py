@@ -11,15 +11,19 @@ import numpy.typing as npt
 import pytest
 import tifffile
 from PIL import Image, ImageCms
+from PIL.TiffImagePlugin import IFDRational
 
 from controller.batch.frames import find_frames
 from controller.errors import StackError
+from controller.stacking.exif import stack_tags
 from controller.stacking.images import colour_profile, read_picture, write_picture
 from controller.stacking.light import linear_table
 from controller.stacking.memory import bytes_needed, check_memory
 from controller.stacking.stacker import Stacker
 from tests.made_stack import make_stack
 from tests.score import psnr_db
+
+_EXIF_IFD = 0x8769
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -106,6 +110,65 @@ def test_the_profile_of_the_frames_goes_into_the_picture(tmp_path: Path) -> None
     out = tmp_path / "out.tif"
     write_picture(out, np.zeros((32, 32, 3), np.uint16), icc=colour_profile(frame))
     assert colour_profile(out) == other
+
+
+def write_shot(path: Path, icc: bytes) -> None:
+    """A frame as a camera writes it, turned on its side."""
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110], exif[0x0112] = "NIKON CORPORATION", "NIKON D850", 6
+    sub = exif.get_ifd(_EXIF_IFD)
+    sub[0x829D], sub[0x9003] = IFDRational(56, 10), "2026:11:22 20:00:00"
+    sub[0xA434], sub[0x927C] = "105mm f/2.8", b"MakerNote"
+    Image.new("RGB", (48, 32), "gray").save(path, exif=exif, icc_profile=icc)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".jpg"])
+def test_a_picture_says_what_it_was_taken_with_and_of_how_many_frames(
+    tmp_path: Path, suffix: str
+) -> None:
+    # Longer than a segment of a JPEG holds.
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() + bytes(70_000)
+    frame, out = tmp_path / "frame.jpg", tmp_path / f"out{suffix}"
+    write_shot(frame, icc)
+    pixels = np.random.default_rng(1).integers(0, 65536, (32, 48, 3), np.uint16)
+    write_picture(out, pixels, 2.5, icc, stack_tags(frame, 7))
+    with Image.open(out) as picture:
+        exif = picture.getexif()
+        assert picture.info["icc_profile"] == icc
+        picture.load()
+    sub = exif.get_ifd(_EXIF_IFD)
+    assert (exif[0x010F], exif[0x0110]) == ("NIKON CORPORATION", "NIKON D850")
+    assert exif[0x0131].startswith("macrorail ")
+    assert (float(sub[0x829D]), sub[0xA434], sub[0x9003]) == (
+        5.6,
+        "105mm f/2.8",
+        "2026:11:22 20:00:00",
+    )
+    assert (sub[0xA460], sub[0xA461]) == (2, (7, 7)), "a composite, of seven frames"
+    assert 0x0112 not in exif, "frames are stacked as the sensor saw them"
+    assert 0x927C not in sub, "only the camera can write maker notes"
+    assert float(exif[0x011A]) == pytest.approx(4000), "pixels per centimetre of the specimen"
+    plain = tmp_path / f"plain{suffix}"
+    write_picture(plain, pixels)
+    assert np.array_equal(read_picture(out), read_picture(plain))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ["frame.jpg", out.name, plain.name]
+    )
+
+
+def test_what_a_frame_does_not_say_is_left_out(tmp_path: Path) -> None:
+    raw, strange, spoilt = (tmp_path / name for name in ("a.dng", "b.raf", "c.jpg"))
+    write_raw(raw, np.full((128, 192), 16000, np.uint16))
+    strange.write_bytes(b"FUJIFILMCCD-RAW 0201")
+    write_shot(spoilt, b"")
+    data = spoilt.read_bytes()
+    place = data.index(b"Exif\0\0") + 6
+    spoilt.write_bytes(data[:place] + b"XX" + data[place + 2 :])
+    for frame in (raw, strange, spoilt):
+        out = tmp_path / f"{frame.stem}.jpg.out.jpg"
+        write_picture(out, np.zeros((8, 8, 3), np.uint8), exif=stack_tags(frame, 2))
+        with Image.open(out) as picture:
+            assert picture.getexif().get_ifd(_EXIF_IFD)[0xA461] == (2, 2)
 
 
 def test_what_needs_more_memory_than_allowed_is_refused_with_a_way_out() -> None:

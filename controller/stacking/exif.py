@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from tifftools import Datatype
 
 from controller.errors import StackError
-from controller.stacking.images import TIFF_SUFFIXES
+from controller.stacking.raw import RAW_SUFFIXES
 
 _EXIF_IFD = 0x8769
 _GPS_IFD = 0x8825
@@ -26,6 +27,8 @@ _KEPT = (0x010F, 0x0110, 0x0132, 0x013B, 0x8298, _GPS_IFD)  # Make Model DateTim
 _LEFT_OUT = (0x927C, 0xA005)
 #: PixelXDimension, PixelYDimension, ComponentsConfiguration: not for a TIFF.
 _OF_A_JPEG = (0xA002, 0xA003, 0x9101)
+#: How files begin that are built like a TIFF; most cameras' raw files are.
+_TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SRGB = 1
 _CENTRED = 1
 _GENERAL_COMPOSITE = 2  # CIPA DC-008-2023, tag CompositeImage
@@ -48,8 +51,18 @@ class Composite:
     frames: int
     used: int
     software: str
-    operator: str | None
-    rights: str | None
+    operator: str | None = None
+    rights: str | None = None
+
+
+def stack_tags(reference: Path, frames: int) -> Tags:
+    """Tags for a picture fused from ``frames`` frames; where the reference's own cannot be read,
+    only what is known about the composite."""
+    composite = Composite(frames, frames, f"macrorail {version('macrorail')}")
+    try:
+        return exif_tags(reference, composite)
+    except StackError:
+        return _with_composite({}, composite)
 
 
 def exif_tags(frame: Path, composite: Composite) -> Tags:
@@ -65,7 +78,13 @@ def exif_tags(frame: Path, composite: Composite) -> Tags:
     StackError
         The frame cannot be read.
     """
-    first = _read(frame)
+    tags = _with_composite(_read(frame), composite)
+    if frame.suffix.lower() in RAW_SUFFIXES:  # developed into sRGB, whatever the camera was set to
+        tags[_EXIF_IFD]["ifds"][0][0]["tags"][0xA001] = _value(Datatype.SHORT, [_SRGB])
+    return tags
+
+
+def _with_composite(first: Tags, composite: Composite) -> Tags:
     tags = {tag: first[tag] for tag in _KEPT if tag in first}
     exif = dict(first[_EXIF_IFD]["ifds"][0][0]["tags"]) if _EXIF_IFD in first else {}
     for tag in _LEFT_OUT:
@@ -89,9 +108,9 @@ def exif_tags(frame: Path, composite: Composite) -> Tags:
     return tags
 
 
-def exif_block(tags: Tags, width: int, height: int, um_per_px: float) -> bytes:
-    """The tags as the block that a JPEG of this size carries, with the resolution."""
-    tags = {**tags, **resolution_tags(um_per_px)}
+def exif_block(tags: Tags, width: int, height: int, um_per_px: float | None) -> bytes:
+    """The tags as the block that a JPEG of this size carries, with the resolution if known."""
+    tags = {**tags, **({} if um_per_px is None else resolution_tags(um_per_px))}
     exif = tags[_EXIF_IFD]["ifds"][0][0]["tags"] | {
         0x9101: _value(Datatype.UNDEFINED, b"\1\2\3\0"),  # ComponentsConfiguration: Y, Cb, Cr
         0xA002: _value(Datatype.LONG, [width]),  # PixelXDimension
@@ -136,8 +155,12 @@ def frame_profile(frame: Path) -> bytes | None:
 def _read(frame: Path) -> Tags:
     """IFD0 of a frame as the camera wrote it."""
     try:
-        if frame.suffix.lower() in TIFF_SUFFIXES:
+        with frame.open("rb") as file:
+            head = file.read(4)
+        if head in _TIFF_HEADS:
             info = tifftools.read_tiff(str(frame))
+        elif frame.suffix.lower() in RAW_SUFFIXES:
+            return {}  # of a make that goes its own way
         else:
             with Image.open(frame) as picture:
                 block = picture.info.get("exif", b"")
