@@ -88,10 +88,12 @@ def halve_picture(
     green: Floats,
     red: Floats,
     grey: Floats,
+    as_luma: bool,
 ) -> None:
     """Linear light of a picture's (h, w, 3) channels, and its display grey, at half size.
 
-    Grey is ``grey_unit`` times blue + 2 green + red.
+    Grey is ``grey_unit`` times blue + 2 green + red. ``as_luma``: green becomes luma, of the same
+    shares, blue and red their differences from it.
     """
     height, half_width = picture.shape[0], grey.shape[1]
     even = np.empty((4, half_width), np.float32)
@@ -116,6 +118,13 @@ def halve_picture(
                     + np.float32(4) * (above[x] + below[x])
                     + (two_above[x] + two_below[x])
                 ) * np.float32(1 / 256)
+        if as_luma:
+            of_blue, of_green, of_red = blue[y], green[y], red[y]
+            for x in range(half_width):
+                luma = (of_blue[x] + np.float32(2) * of_green[x] + of_red[x]) * np.float32(0.25)
+                of_blue[x] -= luma
+                of_green[x] = luma
+                of_red[x] -= luma
 
 
 @compiled
@@ -212,11 +221,11 @@ def add_finest(
 ) -> None:
     """Weigh a picture's (h, w, 3) finest detail and add it.
 
-    ``blue`` to ``grey`` are of :func:`halve_picture`; with ``luma_only`` green stands for luma, and
-    blue and red are not looked at. Sharpness is the detail of display grey in a
-    small window, plus ``noise``; its eighth power within the spans is the weight. ``weights``,
-    ``blues``, ``greens``, ``reds`` (h, w) are the running sums, ``low`` and ``high`` (h, w, 3) the
-    bounds of what was seen; ``carried`` takes the sharpness at half size.
+    ``blue`` to ``grey`` are of :func:`halve_picture`; with ``luma_only`` green is luma, and blue
+    and red are not looked at. Sharpness is the detail of display grey in a small window, plus
+    ``noise``; its eighth power within the spans is the weight. ``weights``, ``blues``, ``greens``,
+    ``reds`` (h, w) are the running sums, ``low`` and ``high`` (h / 2, w, 3) the bounds of what was
+    seen in each pair of rows; ``carried`` takes the sharpness at half size.
     """
     height, width = picture.shape[:2]
     unit, floor = np.float32(grey_unit), np.float32(noise)
@@ -272,7 +281,7 @@ def add_finest(
                     of_green[x] += power[x] * (table[pixels[3 * x + 1]] - from_green[x])
                     of_red[x] += power[x] * (table[pixels[3 * x + 2]] - from_red[x])
             reach = slice(3 * begin, 3 * end)
-            _widen(pixels, low[y].reshape(-1)[reach], high[y].reshape(-1)[reach])
+            _widen(pixels, low[half].reshape(-1)[reach], high[half].reshape(-1)[reach])
 
 
 @compiled
@@ -318,7 +327,7 @@ def resolve_finest(
                 expand_row(coarse, y, mixed, row)
                 for x in range(width):
                     row[x] += sums[y, x] / weights[y, x]
-                _write_row(row, channel, low[y], high[y], table, picture[y])
+                _write_row(row, channel, low[half], high[half], table, picture[y])
 
 
 @compiled
@@ -355,15 +364,4 @@ def resolve_finest_luma(
                 rows[1, x] = mean - np.float32(0.5) * (of_blue + of_red)
                 rows[2, x] = mean + of_red
             for channel in range(3):
-                _write_row(rows[channel], channel, low[y], high[y], table, picture[y])
-
-
-@compiled
-def to_luma_and_chroma(first: int, last: int, blue: Floats, green: Floats, red: Floats) -> None:
-    """Linear channels (h, w) become, in place, chroma of blue, luma and chroma of red."""
-    for y in range(first, last):
-        for x in range(green.shape[1]):
-            luma = (blue[y, x] + np.float32(2) * green[y, x] + red[y, x]) * np.float32(0.25)
-            blue[y, x] -= luma
-            green[y, x] = luma
-            red[y, x] -= luma
+                _write_row(rows[channel], channel, low[half], high[half], table, picture[y])
