@@ -135,7 +135,10 @@ def resolution_tags(um_per_px: float) -> Tags:
 
 def has_unknown_colours(frame: Path) -> bool:
     """Whether a frame says that its colours are not sRGB without saying what they are."""
-    first = _read(frame)
+    try:
+        first = _read(frame)
+    except StackError:
+        return False
     if _EXIF_IFD not in first:
         return False
     space = first[_EXIF_IFD]["ifds"][0][0]["tags"].get(0xA001)  # ColorSpace

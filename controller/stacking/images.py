@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from controller.errors import StackError
-from controller.stacking.exif import Tags, exif_block
+from controller.stacking.exif import Tags, exif_block, has_unknown_colours
 from controller.stacking.raw import RAW_SUFFIXES, develop
 
 Picture = NDArray[np.uint8] | NDArray[np.uint16]
@@ -196,8 +196,9 @@ def write_depth(
         raise StackError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def colour_profile(path: Path) -> bytes:
-    """The ICC profile that a picture's colours are meant in: its own, otherwise sRGB's.
+def colour_profile(path: Path) -> bytes | None:
+    """The ICC profile that a picture's colours are meant in: its own, otherwise sRGB's; ``None``
+    where it says that they are not sRGB, and not what they are.
 
     Raises
     ------
@@ -217,7 +218,9 @@ def colour_profile(path: Path) -> bytes:
                 found = picture.info.get("icc_profile")
     except (OSError, ValueError, tifffile.TiffFileError) as error:
         raise StackError(f"{path} cannot be read: {error}") from error
-    return bytes(found) if found else _srgb_profile()
+    if found:
+        return bytes(found)
+    return None if suffix not in RAW_SUFFIXES and has_unknown_colours(path) else _srgb_profile()
 
 
 @cache

@@ -105,11 +105,17 @@ def test_the_profile_of_the_frames_goes_into_the_picture(tmp_path: Path) -> None
     assert colour_profile(frame) == other
     plain = tmp_path / "plain.png"
     cv2.imwrite(str(plain), np.zeros((32, 32, 3), np.uint8))
-    named = ImageCms.ImageCmsProfile(io.BytesIO(colour_profile(plain)))
+    assumed = colour_profile(plain)
+    assert assumed is not None
+    named = ImageCms.ImageCmsProfile(io.BytesIO(assumed))
     assert "sRGB" in ImageCms.getProfileDescription(named)
     out = tmp_path / "out.tif"
     write_picture(out, np.zeros((32, 32, 3), np.uint16), icc=colour_profile(frame))
     assert colour_profile(out) == other
+    exif = Image.Exif()
+    exif.get_ifd(_EXIF_IFD)[0xA001] = 0xFFFF  # as bodies say that are set to Adobe RGB
+    Image.new("RGB", (32, 32)).save(frame, exif=exif)
+    assert colour_profile(frame) is None
 
 
 def write_shot(path: Path, icc: bytes) -> None:
