@@ -104,14 +104,19 @@ def look_ahead(stacker: Stacker, order: list[Source]) -> None:
 
 
 def read_ahead(frames: list[Source]) -> Iterator[tuple[Source, Picture]]:
-    """The frames' pictures in their order, the next one being read while one is used."""
+    """The frames' pictures in their order, the next one being read while one is used.
+
+    A picture holds until the next one is asked for.
+    """
+    spent: Picture | None = None
     with ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
         coming = reader.submit(read_picture, frames[0].path)
         for frame, following in zip(frames, [*frames[1:], None], strict=True):
             picture = coming.result()
             if following is not None:
-                coming = reader.submit(read_picture, following.path)
+                coming = reader.submit(read_picture, following.path, spent)
             yield frame, picture
+            spent = picture
 
 
 def reference_place(reference: str, count: int) -> int:

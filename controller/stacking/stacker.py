@@ -147,6 +147,7 @@ class Stacker:
         self._reports: list[FrameReport] = []
         self._positions: list[float] = []
         self._knows_um: bool | None = None
+        self._read: Picture | None = None
         self._warped: Picture | None = None
 
     @property
@@ -178,7 +179,7 @@ class Stacker:
         """
         if self._given is not None:
             return
-        picture = read_picture(frame) if isinstance(frame, Path) else frame
+        picture = self._picture(frame)
         if not self._ahead or picture.shape == self._ahead[0].shape:
             position = float(index) if z_um is None else z_um
             name = frame.name if isinstance(frame, Path) else f"frame {index}"
@@ -220,7 +221,7 @@ class Stacker:
             name = frame.name if isinstance(frame, Path) else f"frame {index}"
         if any(report.index == index for report in self._reports):
             raise StackError(f"{name}: slice {index} is in this stack already")
-        picture = read_picture(frame) if isinstance(frame, Path) else frame
+        picture = self._picture(frame)
         self._check(picture, z_um, name)
         position = float(index) if z_um is None else z_um
         placement = self._place(index, position, picture, name, scale)
@@ -254,6 +255,14 @@ class Stacker:
         )
         self._reports.append(report)
         return report
+
+    def _picture(self, frame: Picture | Path) -> Picture:
+        """The frame itself, or what its file holds, read in place of the file before."""
+        if not isinstance(frame, Path):
+            self._read = None
+            return frame
+        self._read = read_picture(frame, self._read)
+        return self._read
 
     def _check(self, picture: Picture, z_um: float | None, name: str) -> None:
         if not self._reports:
@@ -338,7 +347,7 @@ class Stacker:
         if self._blender is None or self._depth is None:
             raise StackError("there is no frame to stack")
         # Each part is let go before the next needs room: the end is where memory peaks.
-        self._warped = None
+        self._read = self._warped = None
         image = self._blender.finish()
         self._blender = None
         depth = self._depth.finish()

@@ -13,7 +13,7 @@ import tifffile
 from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import IFDRational
 
-from controller.batch.frames import find_frames
+from controller.batch.frames import find_frames, read_ahead
 from controller.errors import StackError
 from controller.stacking.exif import stack_tags
 from controller.stacking.images import colour_profile, read_picture, write_picture
@@ -24,6 +24,8 @@ from tests.made_stack import make_stack
 from tests.score import psnr_db
 
 _EXIF_IFD = 0x8769
+# Of XYZ with a white of D65 (IEC 61966-2-1).
+_TO_SRGB = [[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]]
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -50,36 +52,62 @@ def test_a_lamp_that_flickers_and_changes_colour_leaves_no_trace(bits: int) -> N
     assert scores[True] > scores[False] + 1
 
 
-def write_raw(path: Path, mosaic: npt.NDArray[np.uint16]) -> None:
-    """A DNG of a camera with an RGGB mosaic, whose neutral is half as strong in red."""
-    one = (1, 1)
-    matrix = [10000, 10000, 0, 10000, 0, 10000]
-    matrix += [0, 10000, 10000, 10000, 0, 10000, 0, 10000, 0, 10000, 10000, 10000]
+def write_raw(
+    path: Path,
+    picture: npt.NDArray[np.uint8],
+    mosaic: tuple[int, ...] = (0, 1, 1, 2),
+    orientation: int = 1,
+) -> None:
+    """What a camera of 14 bits and these filters (0 is red) sees of an sRGB picture, as a DNG.
+
+    Its red is half as strong as its green, and its black is 512.
+    """
+    black, white, strengths = 512, 16383, np.array([0.5, 1, 0.8])
+    light = linear_table(8)[picture][:, :, ::-1] * strengths
+    seen = np.empty(light.shape[:2])
+    for place, colour in enumerate(mosaic):
+        part = (slice(place // 2, None, 2), slice(place % 2, None, 2))
+        seen[part] = light[(*part, colour)]
+    matrix = [(round(10_000 * one), 10_000) for one in (np.diag(strengths) @ _TO_SRGB).ravel()]
+    neutral = [(round(10 * one), 10) for one in strengths]
     tags = [
+        (274, "H", 1, orientation, True),
         (33421, "H", 2, (2, 2), True),
-        (33422, "B", 4, (0, 1, 1, 2), True),
+        (33422, "B", 4, mosaic, True),
         (50706, "B", 4, (1, 4, 0, 0), True),
         (50708, "s", 0, "Made camera", True),
-        (50714, "I", 1, 0, True),
-        (50717, "I", 1, 65535, True),
-        (50721, "2i", 9, tuple(matrix), True),
-        (50728, "2I", 3, (1, 2, *one, *one), True),
+        (50714, "H", 1, black, True),
+        (50717, "H", 1, white, True),
+        (50721, "2i", 9, tuple(np.ravel(matrix).tolist()), True),
+        (50728, "2I", 3, tuple(np.ravel(neutral).tolist()), True),
         (50778, "H", 1, 21, True),
     ]
-    tifffile.imwrite(path, mosaic, photometric=32803, extratags=tags, metadata=None)
+    told = np.rint(black + seen * (white - black)).astype(np.uint16)
+    tifffile.imwrite(path, told, photometric=32803, extratags=tags, metadata=None)
 
 
-def test_a_raw_file_is_developed_with_the_cameras_white(tmp_path: Path) -> None:
-    mosaic = np.full((128, 192), 16000, np.uint16)
-    mosaic[::2, ::2] = 8000  # a grey wall: red sees half
-    path = tmp_path / "shot.dng"
-    write_raw(path, mosaic)
-    pixels = read_picture(path)
+@pytest.mark.parametrize("mosaic", [(0, 1, 1, 2), (2, 1, 1, 0), (1, 0, 2, 1)])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_raw_file_is_developed_into_what_the_camera_saw(
+    tmp_path: Path, mosaic: tuple[int, ...], orientation: int
+) -> None:
+    frame = make_stack(5).frames[4].astype(np.uint8)
+    write_raw(tmp_path / "shot.dng", frame, mosaic, orientation)
+    pixels = read_picture(tmp_path / "shot.dng")
     assert pixels.dtype == np.uint16
-    assert pixels.shape == (128, 192, 3)
-    blue, green, red = np.median(pixels.reshape(-1, 3), axis=0)
-    assert abs(blue - green) < 0.15 * green
-    assert 0.4 * green < red
+    assert pixels.shape == frame.shape, "never turned, whatever the camera says is up"
+    assert psnr_db(pixels, frame) > 42
+
+
+def test_a_stack_of_raw_files_gives_the_picture(tmp_path: Path) -> None:
+    made = make_stack(4)
+    stacker, developed = Stacker(), []
+    for k, frame in enumerate(made.frames):
+        path = tmp_path / f"{k}.dng"
+        write_raw(path, frame.astype(np.uint8))
+        stacker.add(path, k)
+        developed.append(psnr_db(read_picture(path), made.truth))
+    assert psnr_db(stacker.finish().image, made.truth) > max(developed) + 2
 
 
 def test_a_damaged_raw_file_is_named(tmp_path: Path) -> None:
@@ -164,7 +192,7 @@ def test_a_picture_says_what_it_was_taken_with_and_of_how_many_frames(
 
 def test_what_a_frame_does_not_say_is_left_out(tmp_path: Path) -> None:
     raw, strange, spoilt = (tmp_path / name for name in ("a.dng", "b.raf", "c.jpg"))
-    write_raw(raw, np.full((128, 192), 16000, np.uint16))
+    write_raw(raw, np.full((128, 192, 3), 128, np.uint8))
     strange.write_bytes(b"FUJIFILMCCD-RAW 0201")
     write_shot(spoilt, b"")
     data = spoilt.read_bytes()
@@ -175,6 +203,18 @@ def test_what_a_frame_does_not_say_is_left_out(tmp_path: Path) -> None:
         write_picture(out, np.zeros((8, 8, 3), np.uint8), exif=stack_tags(frame, 2))
         with Image.open(out) as picture:
             assert picture.getexif().get_ifd(_EXIF_IFD)[0xA461] == (2, 2)
+
+
+def test_frames_read_one_in_place_of_another_are_those_of_their_files(tmp_path: Path) -> None:
+    sizes = [(90, 60), (90, 60), (90, 60), (60, 90), (90, 60), (90, 60)]
+    for k, (width, height) in enumerate(sizes):
+        picture = make_stack(count=1, seed=k, width=width, height=height).frames[0]
+        assert cv2.imwrite(str(tmp_path / f"{k}.jpg"), picture)
+    seen = 0
+    for frame, picture in read_ahead(find_frames([tmp_path])):
+        assert np.array_equal(picture, read_picture(frame.path))
+        seen += 1
+    assert seen == len(sizes)
 
 
 def test_what_needs_more_memory_than_allowed_is_refused_with_a_way_out() -> None:
