@@ -340,7 +340,8 @@ class GphotoCamera:
                 f"adapter"
             )
         free_kb, wanted_bytes = health["free_kb"], _CARD_FRAMES * self._options.frame_size_bytes
-        on_card = "card" in (self._settings.get("capture_target") or "").lower()
+        # A body that leaves no choice has only its card.
+        on_card = "card" in (self._settings.get("capture_target") or "card").lower()
         if on_card and free_kb is not None and free_kb * 1024 < wanted_bytes:
             raise CameraStorageFull(
                 f"the camera's card has {format_size(free_kb * 1024)} left, less than "

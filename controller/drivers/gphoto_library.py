@@ -52,8 +52,13 @@ class Library:
         if error.code == GP_ERROR and type(explained) is CameraError:
             try:
                 self._orphans += self._take_in(quiet_ms=1)
+                # Of a Fujifilm libgphoto2 waits for events on a line that is dead.
+                self._owned().get_summary(self._context)
             except DeviceLost as lost:
                 return lost
+            except gp.GPhoto2Error as second:
+                probed = explain(second.code, self._heard(), doing)
+                return probed if isinstance(probed, DeviceLost) else explained
         return explained
 
     def _wait(self, timeout_ms: int) -> tuple[int, Any]:

@@ -58,6 +58,7 @@ class CameraOwner(Focusing):
         self._released = False
         self._arrived: list[tuple[str, str]] = []
         self._release_lasts = False
+        self._gave_up = False
 
     def open(self, port: str) -> dict[str, Any]:
         """Connect; answers with what the camera is and has."""
@@ -115,8 +116,7 @@ class CameraOwner(Focusing):
         self._orphans += self._take_in(quiet_ms=0)
         self._release()
         self._arrived = []
-        if not self._release_lasts:
-            self._await_first_file(timeout_s)
+        self._gave_up = not self._release_lasts and not self._first_file_came(timeout_s)
         self._number, self._released = number, True
         return {}
 
@@ -134,8 +134,7 @@ class CameraOwner(Focusing):
     def close_shutter(self, number: int, timeout_s: float) -> dict[str, Any]:
         """End the exposure; answers when it is over, as :meth:`expose` does."""
         self._patiently(partial(self._hold_open, False), "closing the shutter")
-        if not self._release_lasts:
-            self._await_first_file(timeout_s)
+        self._gave_up = not self._release_lasts and not self._first_file_came(timeout_s)
         self._number, self._released = number, True
         return {}
 
@@ -144,6 +143,8 @@ class CameraOwner(Focusing):
         if not self._released or number != self._number:
             raise FrameMissing(f"exposure {number} gave no frame: its shutter was not released")
         self._released = False
+        if self._gave_up:
+            timeout_s = 0.0  # it has been waited for as long as was agreed
         # Asked for only now, while the axis moves: before the release it would cost time.
         wanted = len(formats_of(self._read_setting("image_format")))
         deadline = time.monotonic() + timeout_s
@@ -255,12 +256,13 @@ class CameraOwner(Focusing):
             )
         return None
 
-    def _await_first_file(self, timeout_s: float) -> None:
+    def _first_file_came(self, timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s
         while not self._arrived and time.monotonic() < deadline:
             kind, data = self._wait(_EVENT_WAIT_MS)
             if kind == gp.GP_EVENT_FILE_ADDED:
                 self._arrived.append((data.folder, data.name))
+        return bool(self._arrived)
 
     def _fetch(self, folder: str, name: str, stem: Path) -> dict[str, Any]:
         try:

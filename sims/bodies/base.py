@@ -17,6 +17,7 @@ from controller.clock import Clock
 from sims.bodies.exif import with_exif
 from sims.bodies.faults import Action, Fault, FaultScript, Reason, Refusal
 from sims.bodies.lens import LensState, SimulatedLens
+from sims.bodies.raw import as_raw
 
 LIVE_VIEW = 0
 """In place of an exposure's number: a frame of live view."""
@@ -366,7 +367,7 @@ class Body:
             self._last_picture = picture
             for kind in shot.formats:
                 name = self.file_name(shot.light.number, kind)
-                data = _RAW_HEADER + picture if kind == "raw" else picture
+                data = as_raw(picture) if kind == "raw" else picture
                 self._store(shot, name, data, due_s)
             self._notices.append(Notice(due_s, Kind.EXPOSURE_COMPLETE))
             self.under_way.remove(shot)
@@ -457,7 +458,3 @@ class Body:
         waiting = sum(not file.on_card for file in self.files.values())
         waiting += sum(not shot.to_card for shot in self.under_way)
         return waiting < self.memory_frames
-
-
-# A raw file starts as a little-endian TIFF (TIFF 6.0, section 2); what follows is of no concern.
-_RAW_HEADER = b"II*\0\x08\0\0\0\0\0\0\0\0\0"

@@ -7,6 +7,7 @@ after libgphoto2's names for them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from sims.bodies.faults import Reason, Refusal
 from sims.bodies.ptp import (
     INT16,
     INT32,
+    UINT8,
     UINT16,
     UINT32,
     Answer,
@@ -22,7 +24,9 @@ from sims.bodies.ptp import (
     Responder,
 )
 
+_BULB = 0xFFFFFFFF
 _SHUTTERS_US = {
+    "bulb": _BULB,
     "30s": 32000000, "8s": 8000000, "4s": 4000000, "2s": 2000000, "1s": 1000000, "1/2": 500000,
     "1/4": 250000, "1/8": 125000, "1/10": 99212, "1/15": 62500, "1/30": 31250, "1/60": 15625,
     "1/125": 7812, "1/250": 3906, "1/500": 1953, "1/1000": 976, "1/2000": 488, "1/4000": 244,
@@ -35,7 +39,7 @@ _WHITE_BALANCES = {"Automatic": 2, "Daylight": 4, "Tungsten": 6}
 
 _QUALITY, _FOCUS_POSITION, _PRIORITY = 0xD018, 0xD171, 0xD207
 _SHUTTER_BUTTON, _FOCUS_STATE, _STATE = 0xD208, 0xD209, 0xD212
-_FULL_PRESS = 0x0304
+_FULL_PRESS, _HOLD, _LET_GO = 0x0304, 0x0500, 0x000C
 _IN_FOCUS, _OUT_OF_FOCUS = 2, 3
 _MANUAL_FOCUS, _SINGLE_AUTOFOCUS = 1, 0x8001
 
@@ -59,7 +63,8 @@ class FujiBody(Body):
 
     @property
     def shutter_s(self) -> float:
-        return self.settings["shutter"].value / 1e6
+        value = self.settings["shutter"].value
+        return math.inf if value == _BULB else value / 1e6
 
     @property
     def f_number(self) -> float | None:
@@ -113,6 +118,7 @@ class FujiResponder(Responder):
             code: Property(UINT16, self._reader(code), self._writer(code)) for code in self._held
         }
         known = {
+            0x5001: Property(UINT8, lambda: body.battery_percent, limits=(0, 100, 1)),
             0x5005: self._setting("white_balance", UINT16),
             0x5007: self._setting("aperture", UINT16),
             0x500A: Property(
@@ -168,8 +174,15 @@ class FujiResponder(Responder):
         self.body.drive_end()
 
     def _button(self) -> Answer:
-        if self._held[_SHUTTER_BUTTON] == _FULL_PRESS:
+        button = self._held[_SHUTTER_BUTTON]
+        if button == _FULL_PRESS:
             self.release(to_card=True)
+        elif button == _HOLD:
+            if not self.body.is_bulb:
+                raise Refusal(Reason.GENERAL)
+            self.body.open_bulb(self.clock.now(), to_card=True)
+        elif button == _LET_GO:
+            self.end_bulb()
         return Answer()
 
     def _list(self, parameters: tuple[int, ...]) -> list[int]:

@@ -177,7 +177,8 @@ class Responder:
         try:
             if fault is not None:
                 self._strike(fault)
-            if name == "release":
+            if name == "release" and fault is not None:
+                # Many bodies take the button half pressed first: it strikes the exposure after.
                 self._fault = fault
             return operation(parameters, data)
         except Refusal as refusal:
@@ -190,11 +191,15 @@ class Responder:
 
     def release(self, to_card: bool) -> None:
         """Open the shutter, and have the frame rendered while the body reads it out."""
-        self._develop(self.body.release(to_card, self._fault))
+        self._develop(self.body.release(to_card, self._take_fault()))
 
     def end_bulb(self) -> None:
         """Close the shutter that a bulb exposure holds open."""
-        self._develop(self.body.close_bulb(self.clock.now(), self._fault))
+        self._develop(self.body.close_bulb(self.clock.now(), self._take_fault()))
+
+    def _take_fault(self) -> Fault | None:
+        fault, self._fault = self._fault, None
+        return fault
 
     def _develop(self, shot: Shot) -> None:
         def develop() -> None:

@@ -249,7 +249,7 @@ def _hold_against(
         data = (folder / fields["frame"]).read_bytes()
         if hashlib.sha256(data).hexdigest() != fields["sha256"]:
             night.wrong.append(f"slice {fields['slice']}: the frame on disk is another")
-        found = re.search(r"_(\d{4})\.", fields["camera_name"])
+        found = re.search(r"(\d{4})\.", fields["camera_name"])
         assert found is not None
         true_um = truth_um[int(found[1])]
         if abs(true_um - fields["target_um"]) > _TOLERANCE_UM:
@@ -285,7 +285,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--every", type=float, default=25.0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--body", choices=["nikon", "canon"], default="nikon")
+    parser.add_argument("--body", choices=["nikon", "canon", "fuji"], default="nikon")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="macrorail-night-") as folder:
         night = campaign(wanted.frames, wanted.every, wanted.seed, Path(folder), wanted.body)

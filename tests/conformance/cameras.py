@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from controller.clock import Clock, WorldClock
 from controller.drivers.gphoto import GphotoCamera
+from controller.frame import Frame, verify_frame
 from controller.interfaces import Context
 from sims.bodies.faults import Action, Fault, Reason
 from sims.camera import InProcessCamera
@@ -161,6 +163,13 @@ def over_ptpip(
         set_body=lambda **given: process.ask(do="set_body", **given),
     )
     process.ask(do="unmake")
+
+
+def shoot(camera: Any, stem: Path) -> Frame:
+    """A frame, held against the file on disk."""
+    frame: Frame = camera.collect(camera.expose(stem))
+    verify_frame(frame)
+    return frame
 
 
 def refuse(operation: str, reason: Reason, times: int = 1) -> Fault:

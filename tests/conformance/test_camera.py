@@ -27,7 +27,14 @@ from controller.errors import (
 )
 from controller.frame import verify_frame
 from sims.bodies.faults import Action, Fault, Reason
-from tests.conformance.cameras import BodyProcess, CameraWorld, in_process, over_ptpip, refuse
+from tests.conformance.cameras import (
+    BodyProcess,
+    CameraWorld,
+    in_process,
+    over_ptpip,
+    refuse,
+    shoot,
+)
 
 SETTINGS = {
     "iso": "400",
@@ -53,20 +60,6 @@ def make_world(request: pytest.FixtureRequest) -> MakeWorld:
 def world(make_world: MakeWorld) -> Iterator[CameraWorld]:
     with make_world() as made:
         yield made
-
-
-@pytest.fixture
-def camera(world: CameraWorld) -> Iterator[Any]:
-    made = world.make()
-    made.open()
-    yield made
-    made.close()
-
-
-def shoot(camera: Any, stem: Path) -> Any:
-    frame = camera.collect(camera.expose(stem))
-    verify_frame(frame)
-    return frame
 
 
 # Opening, settings.

@@ -4,14 +4,11 @@ told places."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from controller.drivers.gphoto import GphotoCamera
 from controller.errors import CameraSettingRefused, FocusLimit
-from controller.frame import verify_frame
 from tests.conformance.cameras import BodyProcess, CameraWorld, over_ptpip
 
 
@@ -19,20 +16,6 @@ from tests.conformance.cameras import BodyProcess, CameraWorld, over_ptpip
 def world(body_process: BodyProcess) -> Iterator[CameraWorld]:
     with over_ptpip(body_process, maker="fuji") as made:
         yield made
-
-
-@pytest.fixture
-def camera(world: CameraWorld) -> Iterator[GphotoCamera]:
-    made: GphotoCamera = world.make()
-    made.open()
-    yield made
-    made.close()
-
-
-def shoot(camera: GphotoCamera, stem: Path) -> Any:
-    frame = camera.collect(camera.expose(stem))
-    verify_frame(frame)
-    return frame
 
 
 def test_one_protocol_sets_a_fuji_as_it_sets_the_others(
@@ -44,24 +27,6 @@ def test_one_protocol_sets_a_fuji_as_it_sets_the_others(
     assert (truth["iso"], truth["shutter"], truth["aperture"]) == ("400", "1/125", "f/5.6")
     with pytest.raises(CameraSettingRefused, match="no setting for capture_target"):
         camera.configure({"capture_target": "Memory card"})
-
-
-def test_frames_arrive_in_order_and_are_deleted_there(
-    world: CameraWorld, camera: GphotoCamera, tmp_path: Path
-) -> None:
-    frames = [shoot(camera, tmp_path / f"{number:04d}") for number in (1, 2, 3)]
-    assert [frame.camera_name for frame in frames] == [
-        *("DSCF0001.JPG", "DSCF0002.JPG", "DSCF0003.JPG")
-    ]
-    assert len({frame.sha256 for frame in frames}) == 3
-    assert world.facts()["card"] == []
-
-
-def test_raw_and_jpeg_both_arrive(world: CameraWorld, camera: GphotoCamera, tmp_path: Path) -> None:
-    camera.configure({"image_format": "RAW + JPEG Fine"})
-    assert shoot(camera, tmp_path / "0001").path.name == "0001.jpg"
-    assert {path.name for path in tmp_path.iterdir()} == {"0001.jpg", "0001.raf"}
-    assert world.facts()["card"] == []
 
 
 def test_a_lens_that_is_told_places_is_driven_by_steps(

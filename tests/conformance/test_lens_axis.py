@@ -44,14 +44,6 @@ def world(request: pytest.FixtureRequest) -> Iterator[CameraWorld]:
 
 
 @pytest.fixture
-def camera(world: CameraWorld) -> Iterator[Any]:
-    made = world.make()
-    made.open()
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def axis(world: CameraWorld, camera: Any) -> LensAxis:
     options = LensAxis.Options.model_validate(AXIS)
     made = LensAxis(options, Context(world.clock, camera=camera))
