@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from tests.benchmarks.ablation import ablation
 from tests.benchmarks.comparing import compare
 from tests.benchmarks.instrument import make_instrument_scene
 from tests.benchmarks.programs import programs
@@ -27,6 +28,8 @@ from tests.benchmarks.scene import SceneOptions, make_scene
 RESULT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 _MARK = "<!-- made by python -m tests.benchmarks -->"
 _CROPS_OF = "seed23"
+#: The first for its picture, all for their alignment.
+_ABLATED = ("seed23", "seed42", "seed5")
 
 #: None of these was looked at while anything was tuned.
 SCENES = {
@@ -54,16 +57,16 @@ def measure(name: str, work: Path) -> str:
     """One part of the page, as Markdown."""
     if name == "scaling":
         return "### Frames and megapixels\n\n" + scaling(work)
+    if name == "ablation":
+        folders = [_made(name, work) for name in _ABLATED]
+        title = f"### What each ingredient buys: {_ABLATED[0]}, best, PSNR in dB"
+        return f"{title}\n\n{ablation(folders[0], folders)}"
     commands = programs(work)
-    folder = work / name
+    folder = _made(name, work)
     if name == "instrument":
-        if not (folder / "truth.json").exists():
-            make_instrument_scene(folder, INSTRUMENT_SEED)
         title = "### The simulated instrument's specimen: frames of 1200 x 800, 70 um apart"
     else:
         options = LARGE if name == "large" else SCENES[name]
-        if not (folder / "truth.json").exists():
-            make_scene(options, folder)
         title = (
             f"### Seed {options.seed}: {options.frames} frames of {options.width} x "
             f"{options.height}, breathing {options.breathing:.2%}, blur {options.blur_px:g} px"
@@ -78,9 +81,20 @@ def measure(name: str, work: Path) -> str:
     return "\n\n".join(parts)
 
 
+def _made(name: str, work: Path) -> Path:
+    """The folder of a scene, which is made if it is not there."""
+    folder = work / name
+    if not (folder / "truth.json").exists():
+        if name == "instrument":
+            make_instrument_scene(folder, INSTRUMENT_SEED)
+        else:
+            make_scene(LARGE if name == "large" else SCENES[name], folder)
+    return folder
+
+
 def main() -> None:
     """Parse the command line, measure, write."""
-    every = [*SCENES, "instrument", "scaling", "large"]
+    every = [*SCENES, "instrument", "ablation", "scaling", "large"]
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=every, default=every)
     parser.add_argument(

@@ -60,7 +60,8 @@ def programs(work: Path) -> dict[str, str]:
         "--keep-size --min-shift 0"
     )
     if shutil.which("focus-stack"):
-        found["focus-stack"] = (
+        told = subprocess.run(["focus-stack", "--version"], capture_output=True, text=True)
+        found[told.stdout.split(",")[0]] = (
             "focus-stack --threads=3 --align-keep-size --reference={n0} --output={out}.tif {frames}"
         )
     return found
