@@ -20,7 +20,9 @@ _XYZ_TO_SRGB = (32406, -15372, -4986, -9689, 18758, 415, 557, -2040, 10570)
 
 def as_raw(jpeg: bytes) -> bytes:
     """A raw file with the picture of ``jpeg``."""
-    blue, green, red = cv2.split(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None, "the world rendered something that is no JPEG"
+    blue, green, red = cv2.split(picture)
     mosaic = green.copy()
     mosaic[::2, ::2], mosaic[1::2, 1::2] = red[::2, ::2], blue[1::2, 1::2]
     curve = np.rint((np.arange(256) / 255) ** _GAMMA * _WHITE).astype(np.uint16)

@@ -49,7 +49,7 @@ specimen: {{id: night}}
 range: {{near: 2 mm, far: {far} mm}}
 step: 20 um
 settle: 0.1 s
-exposure: {{aperture: f/5.6, shutter: 1/60 s, iso: 100}}
+exposure: {{aperture: f/5.6, shutter: 1/60 s, iso: 200}}
 optics: {{coc: 9 um}}
 max_slices: 5000
 """
