@@ -98,6 +98,8 @@ class Night:
         Longest wall time between two lines of the journal.
     seconds
         Wall time of the whole run.
+    growth
+        Of the controller and of the worker that grew most: kB of memory, open files.
     wrong
         What was wrong, in words; empty is what is wanted.
     """
@@ -107,6 +109,7 @@ class Night:
     faults: Counter[str] = field(default_factory=Counter)
     longest_gap_s: float = 0.0
     seconds: float = 0.0
+    growth: dict[str, tuple[int, int]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
 
 
@@ -180,6 +183,9 @@ def campaign(frames: int, every: float, seed: int, folder: Path, body: str = "ni
     for pid, worker_sizes in workers.items():
         # The first frames make it fetch what it keeps.
         _check_growth(f"worker {pid}", worker_sizes[_WARM_FRAMES:], night)
+    grown = {whose: growth for whose, growth in night.growth.items() if "worker" in whose}
+    night.growth = {"controller": night.growth.get("the controller", (0, 0))}
+    night.growth["worker"] = max(grown.values(), default=(0, 0))
     return night
 
 
@@ -265,6 +271,7 @@ def _check_growth(whose: str, sizes: list[tuple[int, int]], night: Night) -> Non
     if len(sizes) < 2:
         return
     (first_kb, first_open), (last_kb, last_open) = sizes[0], sizes[-1]
+    night.growth[whose] = last_kb - first_kb, last_open - first_open
     if last_kb > first_kb + _GROWTH_KB:
         night.wrong.append(f"memory of {whose} grew from {first_kb} kB to {last_kb} kB")
     if last_open > first_open + 2:
