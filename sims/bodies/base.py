@@ -180,6 +180,8 @@ class Body:
         Whether its dial stands at M (at A otherwise), and whether it sets its ISO by itself.
     mirror_delay
         Whether the shutter waits until the mirror is still (a Nikon's exposure delay mode).
+    mirror_lock
+        Whether its menu has the mirror lock on (an EOS).
     settings_take_s
         A new value of a setting is taken over so long after it was set.
     auto_power_off_s
@@ -196,6 +198,7 @@ class Body:
     manual_exposure: bool = True
     auto_iso: bool = False
     mirror_delay: bool = False
+    mirror_lock: bool = False
     settings_take_s: float = 0.0
     auto_power_off_s: int = 0
     serial: str = "6001234"

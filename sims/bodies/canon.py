@@ -53,7 +53,7 @@ _NAMES = {
     _ISO: "iso",
     _WHITE_BALANCE: "white_balance",
 }
-_AUTO_POWER_OFF, _APERTURE_PRIORITY = 0xD114, 2
+_AUTO_POWER_OFF, _MIRROR_LOCK, _APERTURE_PRIORITY = 0xD114, 0xD13A, 2
 _MANUAL_MODE, _MANUAL_FOCUS, _SINGLE_AUTOFOCUS = 3, 3, 0
 _BATTERY_STEPS = ((88, 2), (63, 4), (38, 1), (13, 5), (0, 0))
 """Full, three quarters, half, a quarter, low; each from so many per cent up."""
@@ -177,6 +177,7 @@ class CanonResponder(Responder):
         numbers |= {
             _MODE: _MANUAL_MODE if body.manual_exposure else _APERTURE_PRIORITY,
             _AUTO_POWER_OFF: body.auto_power_off_s,
+            _MIRROR_LOCK: int(body.mirror_lock),
             _FOCUS_MODE: _SINGLE_AUTOFOCUS if body.autofocus else _MANUAL_FOCUS,
             _BATTERY: self._battery(),
             _MODEL_ID: 0x80000350,

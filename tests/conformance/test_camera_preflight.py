@@ -105,6 +105,14 @@ def test_a_body_that_switches_itself_off_is_warned_of(body_process: BodyProcess)
         camera.close()
 
 
+def test_a_mirror_lock_that_is_on_is_warned_of(body_process: BodyProcess) -> None:
+    with over_ptpip(body_process, maker="canon", mirror_lock=True) as world:
+        camera = world.make()
+        (warning,) = camera.open().warnings
+        assert "mirror lock is on" in warning
+        camera.close()
+
+
 def test_the_flash_is_given_its_time(
     body_process: BodyProcess, nikon: CameraWorld, tmp_path: Path
 ) -> None:
