@@ -37,8 +37,8 @@ _MOST_STEPS = 20
 _POINTS_ALIKE = 60.0
 # By so much must what is found against expectations lay the pictures on each other better.
 _CLEARLY_BETTER = 0.1
-# By so much, in pixels of a scale, a change of defocus may pretend to move the picture.
-_FEIGNED_PX = 0.05
+#: By so much, in pixels of a scale, a change of defocus may pretend to move the picture.
+FEIGNED_PX = 0.05
 # Where the pictures leave more than this of the prior's spread, the prior has decided.
 _LITTLE_LEARNED = 0.7
 # Steps shorter than this, in pixels at the corners, end the search.
@@ -243,8 +243,8 @@ def _credible(
     """Information on the freedoms, less what defocus may feign at this scale."""
     half_diagonal = np.hypot(shape[0], shape[1]) / 2
     freedoms = _FREEDOMS[motion]
-    corner = _FEIGNED_PX / half_diagonal
-    feigned = np.array([corner, corner, _FEIGNED_PX, corner, corner, _FEIGNED_PX])
+    corner = FEIGNED_PX / half_diagonal
+    feigned = np.array([corner, corner, FEIGNED_PX, corner, corner, FEIGNED_PX])
     said = freedoms.T @ information @ freedoms
     doubt = np.diag(feigned[_TOLD_BY[motion]] ** 2)
     # (said^-1 + doubt)^-1, written so that an empty ``said`` stays empty.

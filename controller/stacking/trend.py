@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.stacking.register import Motion, Prior, Transform
+from controller.stacking.register import FEIGNED_PX, Motion, Prior, Transform
 
 # How far a step may lie from a steady trend: shift, and the corners by scale or turn, in pixels
 # of a picture 1000 pixels wide; in smaller ones pixels are the limit. Carriages wander sideways
@@ -62,9 +62,9 @@ class Trend:
         self._first = np.where(_SHIFTS, _FIRST_SHIFT * max(self.width, self.height), _FIRST_SCALE)
         self._rate = np.zeros(6)
         self._variance: NDArray[np.float64] | None = None
-        # What the picture's growth is of what the optics tell, and the variance of that.
+        # What the growth that is seen is of what the optics tell, and the variance of that.
         self._share = np.ones(2)
-        self._share_variance = np.full(2, _OPTICS_SHARE**2)
+        self._share_variance: NDArray[np.float64] | None = None
 
     def predict(self, travel: float) -> Prior:
         """The transform that a step of ``travel`` (any unit, signed) is expected to bring."""
@@ -79,9 +79,16 @@ class Trend:
         change = change_about_middle(prior.warp, self.width, self.height)
         spread = prior.spread.copy()
         told = scale - 1
-        change[_GROWTH] = self._share * told
+        # Changes of defocus feign growth, always to the same side on a specimen that is a dome; no
+        # number of frames tells it from optics that are off. Each has its share of what was seen.
+        feigned = self._feigned(told)
+        if self._share_variance is None:
+            self._share_variance = np.full(2, _OPTICS_SHARE**2 + feigned**2)
+        belief = _OPTICS_SHARE**2 / (_OPTICS_SHARE**2 + feigned**2)
+        change[_GROWTH] = (1 + belief * (self._share - 1)) * told
         spread[_GROWTH] = (
-            np.sqrt(self._share_variance + _OPTICS_UNSTEADY**2) * abs(told) + _OPTICS_SURE
+            np.sqrt(belief**2 * self._share_variance + _OPTICS_UNSTEADY**2) * abs(told)
+            + _OPTICS_SURE
         )
         return Prior(_about_middle(change, self.width, self.height), spread)
 
@@ -90,23 +97,27 @@ class Trend:
     ) -> None:
         """Take in how much the picture grew where the optics told ``scale``.
 
-        ``warp``, known to within ``spread``, was found from ``prior``; what the pictures said by
-        themselves is what ``prior`` does not explain.
+        ``warp``, known to within ``spread``, was found from ``prior``, which :meth:`predict_scaled`
+        gave; what the pictures said by themselves is what ``prior`` does not explain.
         """
         told = scale - 1
         expected = change_about_middle(prior.warp, self.width, self.height)[_GROWTH]
         found = change_about_middle(warp, self.width, self.height)[_GROWTH]
         before, after = prior.spread[_GROWTH] ** 2, spread[_GROWTH] ** 2
         gained = before - after
-        if told == 0 or (gained <= 0).any():
+        if told == 0 or self._share_variance is None or (gained <= 0).any():
             return
         seen = (expected + (found - expected) * before / gained) / told
         noise = before * after / gained / told**2 + _OPTICS_UNSTEADY**2
-        innovation = seen - self._share
         limit = _KNOCK * np.sqrt(self._share_variance + noise)
         gain = self._share_variance / (self._share_variance + noise)
-        self._share = self._share + gain * np.clip(innovation, -limit, limit)
+        self._share = self._share + gain * np.clip(seen - self._share, -limit, limit)
         self._share_variance = (1 - gain) * self._share_variance
+
+    def _feigned(self, told: float) -> float:
+        """What defocus may feign, as a share of the growth that is told."""
+        half_diagonal = float(np.hypot(self.width, self.height)) / 2
+        return FEIGNED_PX / max(abs(told) * half_diagonal, FEIGNED_PX / 100)
 
     def learn(self, travel: float, warp: Transform, spread: NDArray[np.float64]) -> None:
         """Take in what a step of ``travel`` has brought, known to within ``spread`` (6,)."""
