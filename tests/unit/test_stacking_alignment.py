@@ -14,9 +14,10 @@ from controller.batch.frames import Source, chosen
 from controller.errors import ConfigError, StackError
 from controller.stacking import align
 from controller.stacking.alignment import load_alignment, save_alignment
-from controller.stacking.register import Registration, register
+from controller.stacking.register import Motion, Registration, register
 from controller.stacking.slices import Known, load_slices
 from controller.stacking.stacker import Fused, Stacker
+from controller.stacking.trend import Trend
 from tests.made_stack import MadeStack, make_stack
 
 
@@ -136,6 +137,22 @@ def test_optics_that_are_wrong_are_found_out(wrong_by: float) -> None:
         found.append(np.linalg.det(report.transform[:, :2]) ** 0.5)
     growth, wanted = found[8] / found[5], true[8] / true[5]
     assert abs(growth - wanted) < abs(wrong_by - 1) * abs(wanted - 1) / 2
+
+
+@pytest.mark.parametrize(("told_px", "least", "most"), [(0.1, 0.95, 1.0), (5.0, 0.79, 0.85)])
+def test_what_defocus_may_feign_is_not_taken_for_wrong_optics(
+    told_px: float, least: float, most: float
+) -> None:
+    """However many steps seem to grow by a fifth less: where that is a fraction of a pixel, it may
+    be the edge of what is sharp that moves."""
+    trend = Trend(1500, 1000, Motion.SIMILARITY)
+    told = told_px / float(np.hypot(750, 500))
+    seen = np.diag([1 + 0.8 * told, 1 + 0.8 * told, 1])
+    for _ in range(100):
+        prior = trend.predict_scaled(1.0, 1 + told)
+        trend.learn_scaled(1 + told, prior, seen, prior.spread / 5)
+    expected = trend.predict_scaled(1.0, 1 + told).warp[0, 0] - 1
+    assert least < expected / told < most
 
 
 def test_a_first_look_at_sharper_frames_says_how_the_reference_lies(made: MadeStack) -> None:
