@@ -315,7 +315,8 @@ class Remedies(Section):
     frozen
         The same pixels once more.
     exposure
-        More or less light than before.
+        More or less light than before. Of a bracket it is fused unless the protocol says otherwise:
+        how bright a merged picture is follows what is sharp in it.
     blur
         Motion or vibration.
     shift

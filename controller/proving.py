@@ -7,7 +7,7 @@ import math
 from controller.instrument import Rig
 from controller.plan import Plan
 from controller.proof.defocus import Optics
-from controller.proof.settings import ProofSettings
+from controller.proof.settings import FUSE, ProofSettings
 from controller.protocol import Protocol
 
 _EXTRA_SLICES = 10
@@ -36,9 +36,20 @@ def proof_settings(plan: Plan, wanted: Protocol, rig: Rig, added: int = 0) -> Pr
         extend_um=proof.extend * (plan.far_um - plan.near_um),
         reshoots=proof.reshoots,
         optics=_optics(plan, rig, middle_um),
-        policy=proof.faults.model_dump(),
+        policy=_policy(wanted),
         nothing_beyond_um=math.inf if far is None else far.infinity_um,
     )
+
+
+def _policy(wanted: Protocol) -> dict[str, str]:
+    """What to do about each fault, as the protocol says or by default."""
+    remedies = wanted.proof.faults
+    policy: dict[str, str] = remedies.model_dump()
+    if wanted.exposure.bracket_ev is not None and "exposure" not in remedies.model_fields_set:
+        # Exposure fusion weighs by contrast: how bright a merged picture is follows what is sharp
+        # in it, and the same bracket once more gives the same.
+        policy["exposure"] = FUSE
+    return policy
 
 
 def _optics(plan: Plan, rig: Rig, middle_um: float) -> Optics:

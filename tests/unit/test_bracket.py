@@ -18,6 +18,7 @@ from controller.frame import verify_frame
 from controller.manifest import build_manifest
 from controller.plan import make_plan
 from controller.protocol import Protocol
+from controller.proving import proof_settings
 from controller.states import FinishReason
 from sims.bodies.faults import Action, Fault
 from tests.virtual import RAIL, VirtualRun, protocol_text
@@ -235,3 +236,19 @@ def test_what_is_burnt_in_one_and_drowned_in_another_shows_in_the_merged() -> No
     fused = fuse_exposures(pictures)
     assert fused.shape == (256, 256, 3) and fused.dtype == np.uint8
     assert least_contrast(fused) > 1.5 * max(least_contrast(one) for one in pictures)
+
+
+@pytest.mark.parametrize(
+    ("bracket", "proof", "does"),
+    [
+        (True, "", "fuse"),
+        (True, "proof: {faults: {exposure: reshoot}}", "reshoot"),
+        (False, "", "reshoot"),
+    ],
+)
+def test_a_merged_picture_that_is_brighter_is_no_reason_to_shoot_it_again(
+    tmp_path: Path, bracket: bool, proof: str, does: str
+) -> None:
+    text = protocol_with() if bracket else protocol_text(near="10.2 mm", far="10.4 mm")
+    run = VirtualRun(tmp_path, RAIL, f"{text}\n{proof}\n")
+    assert proof_settings(run.plan, run.wanted, run.rig).policy["exposure"] == does
