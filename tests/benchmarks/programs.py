@@ -61,7 +61,7 @@ def programs(work: Path) -> dict[str, str]:
     )
     if shutil.which("focus-stack"):
         told = subprocess.run(["focus-stack", "--version"], capture_output=True, text=True)
-        found[told.stdout.split(",")[0]] = (
+        found[told.stderr.split(",")[0]] = (
             "focus-stack --threads=3 --align-keep-size --reference={n0} --output={out}.tif {frames}"
         )
     return found
