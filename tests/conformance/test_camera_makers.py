@@ -38,6 +38,7 @@ class Maker:
     targets: tuple[str, ...] = ()
 
 
+NIKON = Maker("nikon", "DSC_{:04d}.JPG", "NEF+Fine", ".nef", 80)
 CANON = Maker("canon", "IMG_{:04d}.JPG", "RAW + L", ".cr2", 75, ("Memory card", "Internal RAM"))
 FUJI = Maker("fuji", "DSCF{:04d}.JPG", "RAW + JPEG Fine", ".raf", 80)
 
@@ -156,7 +157,12 @@ def test_a_battery_that_is_low_begins_nothing(
     camera.close()
 
 
-@pytest.mark.parametrize("raw_alone", [False, True], ids=["jpeg", "raw alone"])
+@pytest.mark.parametrize(
+    ("maker", "raw_alone"),
+    [(NIKON, False), (CANON, False), (CANON, True), (FUJI, True)],
+    indirect=["maker"],
+    ids=["nikon", "canon", "canon, raw alone", "fuji, raw alone"],
+)
 def test_every_slice_is_bracketed_and_its_exposures_stay(
     world: CameraWorld, maker: Maker, tmp_path: Path, raw_alone: bool
 ) -> None:
