@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import replace
 from enum import Enum
@@ -29,7 +30,6 @@ from controller.stacking.alignment import Alignment, load_alignment
 from controller.stacking.alignment import save_alignment as write_alignment
 from controller.stacking.exif import stack_tags
 from controller.stacking.images import colour_profile, write_depth, write_picture
-from controller.stacking.memory import check_memory
 from controller.stacking.register import Motion
 from controller.stacking.slices import load_slices
 from controller.stacking.smooth import Method
@@ -123,7 +123,10 @@ def stack(
     ] = Exposure.EQUAL,
     memory: Annotated[
         str | None,
-        typer.Option(help="refuse, before it begins, what takes more than this, such as '2 GB'"),
+        typer.Option(
+            help="the most to take, such as '2 GB'; what has no room lies in a file beside the "
+            "output meanwhile"
+        ),
     ] = None,
     crop: Annotated[
         Crop, typer.Option(help="valid: only what all frames show; none: the reference's size")
@@ -164,13 +167,14 @@ def stack(
     frames = wanted
     order = fusion_order(frames, reference)
     started_s = time.monotonic()
-    allowed_bytes = None if memory is None else _bytes(memory)
     stacker = Stacker(
         quality.value,
         align or Motion.SIMILARITY,
         known,
         equalise=exposure is Exposure.EQUAL,
         method=method,
+        allowed_bytes=math.inf if memory is None else _bytes(memory),
+        scratch=output.parent,
     )
     with Progress(
         TextColumn("{task.description:<9}"),
@@ -184,11 +188,6 @@ def stack(
         look_ahead(stacker, order)
         progress.update(task, description="stacking")
         for frame, picture in read_ahead(order):
-            if allowed_bytes is not None and frame is order[0]:
-                height, width = picture.shape[:2]
-                bits = picture.dtype.itemsize * 8
-                smooth = method is not Method.PYRAMID
-                check_memory(width, height, bits, quality.value, smooth, allowed_bytes)
             stacker.add(picture, frame.index, frame.z_um, frame.path.name, frame.scale)
             progress.advance(task)
         last_frame_s = time.monotonic()

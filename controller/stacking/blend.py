@@ -23,7 +23,6 @@ from controller.stacking.images import Picture
 from controller.stacking.kernels import (
     Floats,
     Spans,
-    by_bands,
     resolve_band,
     to_channels,
 )
@@ -31,6 +30,7 @@ from controller.stacking.levels import add_level
 from controller.stacking.light import display_table, linear_table, to_display
 from controller.stacking.pyramid import Pyramid, level_sizes
 from controller.stacking.reach import reached_spans
+from controller.stacking.store import Store
 
 Quality = Literal["fast", "best"]
 
@@ -53,29 +53,34 @@ class Blender:
     quality
         ``best`` blends blue, green and red. ``fast`` blends luma, and the colour at half its size,
         as JPEGs store it.
+    store
+        Takes the sums; memory unless given.
     """
 
-    def __init__(self, height: int, width: int, quality: Quality = "best") -> None:
+    def __init__(
+        self, height: int, width: int, quality: Quality = "best", store: Store | None = None
+    ) -> None:
+        self._store = store = store or Store()
         self._fast = quality == "fast"
         self._sizes = level_sizes(height, width)
         # Of the levels from half size on; the finest one is never held but in its sums.
-        self._grey = Pyramid(self._sizes[1:])
-        self._planes = [Pyramid(self._sizes[1:]) for _ in range(3)]
-        self._weight_sums = [np.zeros(size, np.float32) for size in self._sizes[1:]]
-        self._sums = [[np.zeros(size, np.float32) for size in self._sizes[1:]] for _ in range(3)]
+        self._grey = Pyramid(self._sizes[1:], store)
+        self._planes = [Pyramid(self._sizes[1:], store) for _ in range(3)]
+        self._weight_sums = [store.zeros(size) for size in self._sizes[1:]]
+        self._sums = [[store.zeros(size) for size in self._sizes[1:]] for _ in range(3)]
         # The sharpness that each level has from the finer one.
-        self._carried: list[Floats] = [np.empty(size, np.float32) for size in self._sizes[1:]]
+        self._carried: list[Floats] = [store.empty(size) for size in self._sizes[1:]]
         self._finest_sums: list[Floats] = [
-            np.zeros((height, width), np.float32) for _ in range(1 if self._fast else 3)
+            store.zeros((height, width)) for _ in range(1 if self._fast else 3)
         ]
-        self._finest_weights: Floats = np.zeros((height, width), np.float32)
+        self._finest_weights: Floats = store.zeros((height, width))
         self._low: Picture | None = None
         self._high: Picture | None = None
         #: How often the size of the sharpness that :meth:`add` returns is halved.
         self.halvings_of_sharpness = 2 if height * width > _LARGE_PX else 1
         self._sharpness = _NOTHING
         if self.halvings_of_sharpness == 1:
-            self._sharpness = np.empty(self._sizes[1], np.float32)
+            self._sharpness = store.empty(self._sizes[1])
 
     def add(self, picture: Picture, to_frame: NDArray[np.float64]) -> Floats:
         """Blend in one frame.
@@ -100,19 +105,24 @@ class Blender:
         ]
         if self._low is None or self._high is None:
             # Pairs of rows share their bounds: half the memory, and bounds that noise narrows less.
-            self._low, self._high = picture[::2].copy(), picture[::2].copy()
+            shape = picture[::2].shape
+            self._low = self._store.empty(shape, picture.dtype.type)
+            self._high = self._store.empty(shape, picture.dtype.type)
+            self._low[:] = self._high[:] = picture[::2]
         bounds = (self._low, self._high)
         rows = self._sizes[1][0]
         table = linear_table(picture.dtype.itemsize * 8)
         grey_unit = 255 / np.iinfo(picture.dtype).max / 4
         grey, halves = self._grey.levels[0], [plane.levels[0] for plane in self._planes]
-        by_bands(halve_picture, rows, picture, table, grey_unit, *halves, grey, self._fast)
+        self._store.by_bands(
+            halve_picture, rows, picture, table, grey_unit, *halves, grey, self._fast
+        )
         sums: list[Floats] = self._finest_sums
         if self._fast:
             sums = [_NOTHING, *sums, _NOTHING]
         of_frame = (picture, spans[0], table, grey_unit, _NOISE, *halves, grey)
         of_stack = (self._finest_weights, *sums, *bounds, self._carried[0], self._fast)
-        by_bands(add_finest, rows, *of_frame, *of_stack)
+        self._store.by_bands(add_finest, rows, *of_frame, *of_stack)
         return self._add_levels(spans[1:])
 
     def _add_levels(self, spans: list[Spans]) -> Floats:
@@ -127,7 +137,7 @@ class Blender:
             of_level = (grey[n], grey[n + 1], carried[n], _NOISE, spans[n], planes, coarse_planes)
             sums = tuple(each[n] for each in self._sums)
             into = (self._weight_sums[n], sums, self._sharpness if n == 0 else _NOTHING)
-            by_bands(add_level, len(grey[n + 1]), *of_level, *into, carried[n + 1])
+            self._store.by_bands(add_level, len(grey[n + 1]), *of_level, *into, carried[n + 1])
         # The base holds what no level could tell apart: a plain mean.
         for y, (begin, end) in enumerate(spans[-1]):
             self._weight_sums[-1][y, begin:end] += 1
@@ -147,7 +157,7 @@ class Blender:
         planes = [self._resolve_plane(sums, finest) for sums in self._sums]
         if self._fast:
             blue, green, red = planes[0], planes[1], planes[2]
-            by_bands(to_channels, green.shape[0], green, blue, red)
+            self._store.by_bands(to_channels, green.shape[0], green, blue, red)
         return to_display(planes)
 
     def finish(self) -> NDArray[np.uint16]:
@@ -165,18 +175,20 @@ class Blender:
     def _resolve(self) -> NDArray[np.uint16]:
         """The picture in full size."""
         halves = [self._resolve_plane(sums, 1) for sums in self._sums]
-        picture = np.empty((*self._sizes[0], 3), np.uint16)
+        picture = self._store.empty((*self._sizes[0], 3), np.uint16)
         seen = (self._low, self._high, display_table(), picture)
         rows = self._sizes[1][0]
         kernel = resolve_finest_luma if self._fast else resolve_finest
-        by_bands(kernel, rows, self._finest_weights, *self._finest_sums, *halves, *seen)
+        self._store.by_bands(kernel, rows, self._finest_weights, *self._finest_sums, *halves, *seen)
         return picture
 
     def _resolve_plane(self, sums: list[Floats], finest: int) -> Floats:
         """One plane from its base up to a level (1 is half size), linear light."""
         level: Floats = sums[-1] / self._weight_sums[-1]
         for n in reversed(range(finest - 1, len(sums) - 1)):
-            into: Floats = np.empty_like(sums[n])
-            by_bands(resolve_band, len(into), sums[n], self._weight_sums[n], level, into)
+            into: Floats = self._store.empty(sums[n].shape)
+            self._store.by_bands(
+                resolve_band, len(into), sums[n], self._weight_sums[n], level, into
+            )
             level = into
         return level

@@ -12,6 +12,7 @@ import numpy as np
 
 from controller.stacking.kernels import Floats, by_bands, track_peak
 from controller.stacking.pyramid import level_sizes
+from controller.stacking.store import Store
 
 # Standard deviation of the window, in pixels of the picture.
 _WINDOW_SIGMA_PX = 5.0
@@ -103,22 +104,23 @@ class DepthTracker:
             min(above, key=self._positions.__getitem__, default=-1),
         )
 
-    def finish(self) -> DepthMap:
-        """The map in the reference frame's size."""
+    def finish(self, store: Store) -> DepthMap:
+        """The map in the reference frame's size; ``store`` takes it."""
         sharp = self._interpolate()
         mean = self._total / len(self._positions)
         contrast = self._best / np.maximum(mean, 1e-6)
         confidence = np.clip(contrast - 1, 0, 1) * np.clip(self._best / _NOISE - 1, 0, 1)
         filled = _fill(sharp, confidence)
-        return DepthMap(self._enlarged(filled), self._enlarged(confidence))
+        return DepthMap(self._enlarged(filled, store), self._enlarged(confidence, store))
 
-    def _enlarged(self, plane: Floats) -> Floats:
+    def _enlarged(self, plane: Floats, store: Store) -> Floats:
         """In the picture's size: pixel (x, y) lies on (x, y) * 2**halvings."""
         height, width = self._full_size
         to_plane = np.diag([0.5**self._halvings] * 3)[:2]
-        full: Floats = np.empty(self._full_size, np.float32)
+        full: Floats = store.empty(self._full_size)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         cv2.warpAffine(plane, to_plane, (width, height), full, flags, cv2.BORDER_REPLICATE)
+        store.let_go()
         return full
 
     def _interpolate(self) -> Floats:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,6 +31,9 @@ TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 SUFFIXES = JPEG_SUFFIXES | TIFF_SUFFIXES | RAW_SUFFIXES | {".png"}
 
 _JPEG_QUALITY = 95
+_STRIP_ROWS = 256
+# Only what stands in front of the pixels is read with it, so a large picture is no danger.
+Image.MAX_IMAGE_PIXELS = None
 # A segment of a JPEG holds 65535 bytes, with its length and 14 of a profile's own.
 _ICC_PIECE = 65_519
 _QUICK_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
@@ -148,7 +152,7 @@ def write_picture(
     aside = path.with_name(f".{path.name}.part{path.suffix}")
     try:
         if suffix in TIFF_SUFFIXES:
-            _write_tiff(aside, pixels[:, :, ::-1], um_per_px, photometric="rgb", icc=icc)
+            _write_tiff(aside, pixels, um_per_px, icc)
             if exif is not None:
                 _add_tags(aside, exif)
         elif suffix == ".png":
@@ -193,11 +197,11 @@ def write_depth(
         raise StackError(f"{path}: a depth map keeps its precision only as .tif")
     aside = path.with_name(f".{path.name}.part{path.suffix}")
     try:
-        _write_tiff(aside, depth, um_per_px, photometric="minisblack")
+        _write_tiff(aside, depth, um_per_px)
         _replace(aside, path)
         path = confidence_path(path)
         aside = path.with_name(f".{path.name}.part.png")
-        _encode(aside, np.rint(confidence * 255).astype(np.uint8), _QUICK_PNG)
+        _encode(aside, np.asarray(cv2.convertScaleAbs(confidence, alpha=255), np.uint8), _QUICK_PNG)
         _replace(aside, path)
     except OSError as error:
         aside.unlink(missing_ok=True)
@@ -242,29 +246,37 @@ def to_8_bit(pixels: Picture) -> NDArray[np.uint8]:
     """The same picture in 8 bits, rounded."""
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)
-    # 65535 / 257 = 255: both ends of the range stay where they are.
-    return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    # 65535 / 257 = 255: both ends of the range stay where they are. (x + 128) // 257 is
+    # (y - y // 256) // 256 of y = x + 128, no larger than 65535: that has room in 16 bits.
+    scaled = np.minimum(pixels, np.uint16(65535 - 128))
+    scaled += 128
+    scaled -= scaled >> 8
+    scaled >>= 8
+    return scaled.astype(np.uint8)
 
 
 def _write_tiff(
-    path: Path,
-    pixels: NDArray[np.generic],
-    um_per_px: float | None,
-    photometric: str,
-    icc: bytes | None = None,
+    path: Path, pixels: NDArray[Any], um_per_px: float | None, icc: bytes | None = None
 ) -> None:
-    if um_per_px is None:
-        tifffile.imwrite(path, pixels, photometric=photometric, iccprofile=icc)
-        return
-    per_cm = 10_000 / um_per_px
+    """Write a plane, or a BGR picture, a few rows at a time: a copy of it all has no room."""
+    size: dict[str, Any] = {}
+    if um_per_px is not None:
+        per_cm = 10_000 / um_per_px
+        size = {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
     tifffile.imwrite(
         path,
-        pixels,
-        photometric=photometric,
+        (_as_stored(pixels[y : y + _STRIP_ROWS]) for y in range(0, len(pixels), _STRIP_ROWS)),
+        shape=pixels.shape,
+        dtype=pixels.dtype,
+        rowsperstrip=_STRIP_ROWS,
+        photometric="rgb" if pixels.ndim == 3 else "minisblack",
         iccprofile=icc,
-        resolution=(per_cm, per_cm),
-        resolutionunit="CENTIMETER",
+        **size,
     )
+
+
+def _as_stored(rows: NDArray[Any]) -> NDArray[Any]:
+    return cv2.cvtColor(rows, cv2.COLOR_BGR2RGB) if rows.ndim == 3 else np.ascontiguousarray(rows)
 
 
 def _add_tags(path: Path, exif: Tags) -> None:

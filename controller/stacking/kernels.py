@@ -40,10 +40,15 @@ def _pool() -> ThreadPoolExecutor:
 
 def by_bands(kernel: Callable[..., None], height: int, *arguments: Any) -> None:
     """Run ``kernel(first, last, *arguments)`` over rows 0..height, in parallel bands."""
-    if height < _SMALL_ROWS or BANDS == 1:
-        kernel(0, height, *arguments)
+    by_bands_of(range(height), kernel, *arguments)
+
+
+def by_bands_of(rows: range, kernel: Callable[..., None], *arguments: Any) -> None:
+    """As :func:`by_bands`, over some of the rows."""
+    if len(rows) < _SMALL_ROWS or BANDS == 1:
+        kernel(rows.start, rows.stop, *arguments)
         return
-    edges = [height * band // BANDS for band in range(BANDS + 1)]
+    edges = [rows.start + len(rows) * band // BANDS for band in range(BANDS + 1)]
     tasks = [_pool().submit(kernel, first, last, *arguments) for first, last in pairwise(edges)]
     for task in tasks:
         task.result()

@@ -13,6 +13,9 @@ _SUMS = {"best": 30, "fast": 21}
 _FRAMES = 15
 # Of the other methods' own sums.
 _SMOOTH = 25
+# Of what stays in memory where the sums lie in a file.
+_LEAST_SUMS = 6
+_LEAST_FRAMES = 9
 
 
 def bytes_needed(
@@ -26,24 +29,33 @@ def bytes_needed(
     return _PROGRAM + width * height * (sums + _FRAMES * bits / 8)
 
 
-def check_memory(
+def least_bytes(width: int, height: int, bits: int) -> float:
+    """The least memory that a stack of such frames can do with, its sums in a file."""
+    return _PROGRAM + width * height * (_LEAST_SUMS + _LEAST_FRAMES * bits / 8)
+
+
+def fits(
     width: int, height: int, bits: int, quality: Quality, smooth: bool, allowed: float
-) -> None:
-    """Refuse a stack that would need more memory than it may take.
+) -> bool:
+    """Whether a stack may have its sums in memory.
 
     Raises
     ------
     StackError
-        With what is needed, and what to do.
+        It would need more than it may take even with its sums in a file, which can only be done
+        for the pyramid: with what is needed, and what to do.
     """
     needed = bytes_needed(width, height, bits, quality, smooth)
     if needed <= allowed:
-        return
-    fast = bytes_needed(width, height, bits, "fast", smooth)
+        return True
+    least = least_bytes(width, height, bits)
+    if least <= allowed and not smooth:
+        return False
     way_out = "give more, or smaller frames"
-    if fast <= allowed and quality == "best":
-        way_out = f"--quality fast needs {fast / 1e9:.1f} GB"
+    if smooth:
+        way_out = f"--method pyramid needs {least / 1e9:.1f} GB"
     raise StackError(
-        f"frames of {width} x {height} px and {bits} bits need {needed / 1e9:.1f} GB to stack, and "
-        f"--memory allows {allowed / 1e9:.1f} GB; {way_out}"
+        f"frames of {width} x {height} px and {bits} bits need "
+        f"{(needed if smooth else least) / 1e9:.1f} GB to stack, and --memory allows "
+        f"{allowed / 1e9:.1f} GB; {way_out}"
     )

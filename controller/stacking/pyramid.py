@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import cv2
-import numpy as np
 
 from controller.stacking.kernels import Floats
+from controller.stacking.store import Store
 
 _COARSEST_PX = 8
 _MOST_HALVINGS = 9
@@ -30,6 +30,8 @@ class Pyramid:
     ----------
     sizes
         (height, width) of every level, as :func:`level_sizes` has them or the later ones of them.
+    store
+        Takes the levels.
 
     Attributes
     ----------
@@ -37,10 +39,12 @@ class Pyramid:
         float32 (height, width) from fine to coarse; fill the finest, then call :meth:`build`.
     """
 
-    def __init__(self, sizes: list[tuple[int, int]]) -> None:
-        self.levels: list[Floats] = [np.empty(size, np.float32) for size in sizes]
+    def __init__(self, sizes: list[tuple[int, int]], store: Store) -> None:
+        self._store = store
+        self.levels: list[Floats] = [store.empty(size) for size in sizes]
 
     def build(self) -> None:
         """Compute all coarser levels from the finest."""
         for fine, coarse in zip(self.levels, self.levels[1:], strict=False):
             cv2.pyrDown(fine, dst=coarse)
+            self._store.let_go()

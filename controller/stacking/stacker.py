@@ -7,6 +7,7 @@ the same pixels, whether they stream from a run or lie in a folder.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +22,13 @@ from controller.stacking.depth import DepthTracker
 from controller.stacking.exposure import Equaliser, Gains, apply_gains
 from controller.stacking.images import Picture, read_picture
 from controller.stacking.look import Look, look
+from controller.stacking.memory import fits
 from controller.stacking.reach import reached_spans, valid_rect
 from controller.stacking.register import Motion, Transform
 from controller.stacking.resample import lay
 from controller.stacking.second_path import Closing
 from controller.stacking.smooth import Method, SmoothBlender, mix
+from controller.stacking.store import Store
 
 #: So many frames at the beginning are worth a look before the first is laid.
 AHEAD = 6
@@ -122,6 +125,10 @@ class Stacker:
         Make all frames as bright, and of the same white, as the reference.
     method
         Other methods than the pyramid take half as much memory again.
+    allowed_bytes
+        How much memory the process may take: what has no room in it lies in ``scratch``.
+    scratch
+        Folder for a temporary file.
     """
 
     def __init__(
@@ -131,11 +138,16 @@ class Stacker:
         alignment: Alignment | None = None,
         equalise: bool = True,
         method: Method = Method.PYRAMID,
+        allowed_bytes: float = math.inf,
+        scratch: Path = Path(),
     ) -> None:
         self._quality: Quality = quality
         self._given = alignment
         self._equalises = equalise
         self._method = method
+        self._allowed_bytes = allowed_bytes
+        self._scratch = scratch
+        self._store = Store()
         self._smooth: SmoothBlender | None = None
         self._equaliser: Equaliser | None = None
         self._aligner = Aligner(motion)
@@ -303,7 +315,10 @@ class Stacker:
     def _begin(self, picture: Picture, knows_um: bool) -> None:
         height, width = picture.shape[:2]
         self._shape, self._type, self._knows_um = picture.shape, picture.dtype, knows_um
-        self._blender = Blender(height, width, self._quality)
+        bits, smooth = picture.dtype.itemsize * 8, self._method is not Method.PYRAMID
+        if not fits(width, height, bits, self._quality, smooth, self._allowed_bytes):
+            self._store = Store(self._scratch)
+        self._blender = Blender(height, width, self._quality, self._store)
         self._depth = DepthTracker(height, width, self._blender.halvings_of_sharpness)
         if self._method is not Method.PYRAMID:
             self._smooth = SmoothBlender(height, width)
@@ -350,7 +365,7 @@ class Stacker:
         self._read = self._warped = None
         image = self._blender.finish()
         self._blender = None
-        depth = self._depth.finish()
+        depth = self._depth.finish(self._store)
         self._depth = None
         if self._smooth is not None:
             smooth, self._smooth = self._smooth.finish(), None

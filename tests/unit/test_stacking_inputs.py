@@ -18,7 +18,6 @@ from controller.errors import StackError
 from controller.stacking.exif import stack_tags
 from controller.stacking.images import colour_profile, read_picture, write_picture
 from controller.stacking.light import linear_table
-from controller.stacking.memory import bytes_needed, check_memory
 from controller.stacking.stacker import Stacker
 from tests.made_stack import make_stack
 from tests.score import psnr_db
@@ -215,12 +214,3 @@ def test_frames_read_one_in_place_of_another_are_those_of_their_files(tmp_path: 
         assert np.array_equal(picture, read_picture(frame.path))
         seen += 1
     assert seen == len(sizes)
-
-
-def test_what_needs_more_memory_than_allowed_is_refused_with_a_way_out() -> None:
-    check_memory(6000, 4000, 8, "best", False, 1.5e9)
-    with pytest.raises(StackError, match=r"--quality fast needs 1\.3 GB"):
-        check_memory(6000, 4000, 8, "best", False, 1.35e9)
-    with pytest.raises(StackError, match="smaller frames"):
-        check_memory(12000, 8000, 16, "fast", False, 2e9)
-    assert bytes_needed(1200, 800, 8, "best") < 0.5e9
