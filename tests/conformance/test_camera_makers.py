@@ -96,7 +96,7 @@ FAULTS: tuple[tuple[Fault, type[Exception]], ...] = (
     (refuse("release", Reason.BUSY, times=2), CameraBusy),
     (refuse("release", Reason.GENERAL, times=2), CameraError),
     (Fault("release", Action.STALE), FrameMissing),
-    (Fault("release", Action.LATE, delay_s=24.0), FrameMissing),
+    (Fault("release", Action.LATE, delay_s=32.0), FrameMissing),
     (Fault("read", Action.DROP), DeviceLost),
     (Fault("release", Action.SWALLOW), DeviceLost),
 )
@@ -114,6 +114,7 @@ def test_after_each_fault_the_next_frame_is_its_own(
         if error is DeviceLost:
             camera.close()
             camera.open()
+        world.clock.sleep(fault.delay_s)  # a late frame comes now, and not under the next one
         camera.drain()
         frame = shoot(camera, tmp_path / f"{number:04d}")
         assert frame.sha256 not in hashes, fault
