@@ -15,14 +15,9 @@ from controller.optics import numerical_aperture
 from controller.proof.curves import EXPONENTS
 from controller.proof.measure import BANDS, Floats
 
-_FREQUENCIES = (np.arange(64) + 0.5) / 128
+_FREQUENCIES = (np.arange(128) + 0.5) / 256
 _ABSCISSAE = (np.arange(48) + 0.5) / 48
 _DEPTHS = np.linspace(0, 24, 900)
-# Indices into the frequencies: each octave reaches to twice its first, the finest to Nyquist.
-_OCTAVES = (32, 16, 8)
-# A power spectrum that falls with this power has as much in each octave.
-_EVEN = 2.0
-_SLOPES = np.arange(-1.0, 4.01, 0.25)
 _TRIALS = np.geomspace(0.05, 40, 300)
 _SEEN = 0.04
 
@@ -52,16 +47,16 @@ class Optics:
 def expected_widths(optics: Optics, steps: Floats) -> Floats:
     """Widths of a flat tile's curves by two readings of its texture, (2, bands).
 
-    How fast sharpness goes with defocus depends on how fine the texture is. Three octaves say that
-    only roughly, so it is read in two ways: as power that falls with some power of the frequency,
-    which takes most of it for coarse, and as power of its own in each octave of frequency, none
-    coarser than the coarsest seen. What both say can be relied on.
+    How fast sharpness goes with defocus depends on how coarse the texture is. It is read as power
+    of its own in each octave of frequency, with none coarser than the coarsest seen, and with as
+    much in each further octave as in that. Where enough octaves are seen both say the same; where
+    they differ, only what both say can be relied on.
 
     Parameters
     ----------
     steps
-        (bands - 1,) logarithms of the sharpness in each octave over that in the next finer one, at
-        the peak.
+        (octaves - 1,) logarithms of the sharpness in each octave over that in the next finer one,
+        at the peak; ``BANDS`` octaves at least.
 
     Returns
     -------
@@ -78,28 +73,30 @@ def expected_widths(optics: Optics, steps: Floats) -> Floats:
     s = 2 * _FREQUENCIES / optics.pixel_pitch_um * optics.wavelength_um * optics.effective_f_number
     waves = _DEPTHS * optics.dof_um * na**2 / 2 / optics.index / optics.wavelength_um
     transfer = _transfer(np.minimum(s, 2.0), waves) * (s < 2.0)
-    passed = np.array([transfer**2 * _gradient(band) / _FREQUENCIES for band in range(BANDS)])
-    energies = (_by_slope(passed, float(steps[-1])), _by_octave(passed, steps))
+    octaves = range(len(steps) + 1)
+    passed = np.array([transfer**2 * _gradient(band) / _FREQUENCIES for band in octaves])
+    firsts = [len(_FREQUENCIES) // 2 >> octave for octave in octaves]
+    parts = np.stack([passed[:, :, low : 2 * low].sum(axis=2) for low in firsts], axis=2)
+    going_on = parts.copy()
+    going_on[:, :, -1] = passed[:, :, : 2 * firsts[-1]].sum(axis=2)
+    energies = (_as_seen(parts, steps), _as_seen(going_on, steps))
     return np.array([[_width(energy[band], band) for band in range(BANDS)] for energy in energies])
 
 
-def _by_slope(passed: Floats, step: float) -> Floats:
-    """Sharpness at every depth, (bands, depths), of texture with a sloping spectrum."""
-    tilts = _FREQUENCIES[None] ** (_EVEN - _SLOPES[:, None])
-    found = [
-        float(np.log((passed[2, 0] * tilt).sum() / (passed[1, 0] * tilt).sum())) for tilt in tilts
-    ]
-    slope = float(np.interp(step, found, _SLOPES))
-    energy: Floats = (passed * _FREQUENCIES ** (_EVEN - slope)).sum(axis=2)
-    return energy
+def _as_seen(parts: Floats, steps: Floats) -> Floats:
+    """Sharpness at every depth, (octaves, depths), of texture with a share in each octave of
+    frequency that looks as it was seen.
 
-
-def _by_octave(passed: Floats, steps: Floats) -> Floats:
-    """The same of texture with a share of its own in each octave of frequency."""
-    parts = np.stack([passed[:, :, low : 2 * low].sum(axis=2) for low in _OCTAVES], axis=2)
+    Parameters
+    ----------
+    parts
+        (octaves, depths, octaves of frequency): what each would give alone.
+    """
+    # What lies beyond the lens's cut-off gives nothing to judge its share by.
+    parts = parts[:, :, parts[0, 0] > 0]
     seen = np.exp(np.concatenate([[0.0], np.cumsum(steps)]))
     scale = parts[:, 0].sum(axis=0)
-    shares = _non_negative(parts[:, 0] / scale / seen[:, None], np.ones(BANDS)) / scale
+    shares = _non_negative(parts[:, 0] / scale / seen[:, None], np.ones(len(seen))) / scale
     energy: Floats = parts @ shares
     return energy
 
@@ -124,15 +121,16 @@ def _gradient(band: int) -> Floats:
 
 def _non_negative(matrix: Floats, wanted: Floats) -> Floats:
     """Least squares with no negative part: the best of all choices of parts."""
-    best, smallest = np.zeros(BANDS), np.inf
-    for kept in product((False, True), repeat=BANDS):
+    count = matrix.shape[1]
+    best, smallest = np.zeros(count), np.inf
+    for kept in product((False, True), repeat=count):
         columns = np.flatnonzero(kept)
         if len(columns) == 0:
             continue
         parts, *_ = np.linalg.lstsq(matrix[:, columns], wanted, rcond=None)
         error = float(((matrix[:, columns] @ parts - wanted) ** 2).sum())
         if (parts >= 0).all() and error < smallest - 1e-12:
-            best, smallest = np.zeros(BANDS), error
+            best, smallest = np.zeros(count), error
             best[columns] = parts
     return best
 

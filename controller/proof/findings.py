@@ -26,7 +26,7 @@ from controller.proof.tiles import Table, tabulate
 
 COVERED, UNCOVERED, NOT_PROVABLE = 1, 2, 0
 
-DOF_RATIO = (0.9, 1.2)
+DOF_RATIO = (0.82, 1.1)
 """Measured over computed width of the curves, between which the optics are believed. Both
 readings of the texture must lie outside on the same side for a warning."""
 
@@ -53,7 +53,9 @@ _AT_ONCE = 3
 _MODEST = 0.25
 # What is left unknown of lost steps, in depths of field.
 _DOUBT = 0.2
-_ENOUGH_INNER = 8
+_ENOUGH_INNER = 32
+_FLAT_ENERGY = 0.5
+_FLAT_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ def find(looks: Sequence[Look], settings: ProofSettings) -> Findings:
         missing_um=missing_um,
         margins_um=_margins(true_um, dof_um, lost_um, followed, settings),
         why=", ".join(reasons),
-        dof=_measured_dof(located.curves, located.u, settings),
+        dof=_measured_dof(located.curves, located.u, good, table, settings),
     )
 
 
@@ -328,13 +330,19 @@ def _spread(peak_um: Floats, textured: NDArray[np.bool_]) -> Floats:
     return everywhere
 
 
-def _measured_dof(curves: Curves, u: Floats, settings: ProofSettings) -> dict[str, Any] | None:
+def _measured_dof(
+    curves: Curves, u: Floats, looks: Sequence[Look], table: Table, settings: ProofSettings
+) -> dict[str, Any] | None:
     """Width of the curves against what the rig's optics should give."""
     inner = (curves.peak > np.sort(u)[1]) & (curves.peak < np.sort(u)[-2])
     if inner.sum() < _ENOUGH_INNER:
         return None
-    steps = np.median(np.diff(curves.height[inner], axis=1), axis=0)
-    expected = expected_widths(settings.optics, steps)
+    # What slopes within a tile is sharp over a longer way, whatever the optics.
+    slope = _slope(curves.peak, looks[0], table)
+    inner &= slope <= np.quantile(slope[inner], _FLAT_SHARE)
+    fine = np.median(np.diff(curves.height[inner], axis=1), axis=0)
+    coarse = _coarse_steps(curves.peak[inner], u, looks, np.flatnonzero(table.textured)[inner])
+    expected = expected_widths(settings.optics, np.concatenate([fine, coarse]))
     ratios = np.median(np.exp(curves.log_width[inner])[:, None] / expected, axis=0)
     low, high = sorted(float(reading[:2].mean()) for reading in ratios)
     ratio = float(np.sqrt(low * high))
@@ -348,6 +356,32 @@ def _measured_dof(curves: Curves, u: Floats, settings: ProofSettings) -> dict[st
         "tiles": int(inner.sum()),
         "warning": _suspects(ratio, settings) if wrong else "",
     }
+
+
+def _slope(peak: Floats, look: Look, table: Table) -> Floats:
+    """How much a textured tile's peak differs from its neighbours' in the frame, at most."""
+    grid = _spread(peak, table.textured).reshape(look.seen.rows, look.seen.columns)
+    padded = np.pad(grid, 1, constant_values=np.nan)
+    around = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
+    slope = np.fmax.reduce([np.abs(grid - other) for other in around])
+    textured: Floats = np.nan_to_num(slope, nan=np.inf).ravel()[table.textured]
+    return textured
+
+
+def _coarse_steps(
+    peak: Floats, u: Floats, looks: Sequence[Look], tile_numbers: NDArray[np.intp]
+) -> Floats:
+    """Sharpness in each octave coarser than the curves' over that in the next finer one, where
+    tiles are sharpest; logarithms, medians over the tiles."""
+    sharpest = np.abs(peak[:, None] - u[None, :]).argmin(axis=1)
+    energy = np.array(
+        [
+            [looks[index].seen.energy[-1][tile], *looks[index].seen.coarse[:, tile]]
+            for index, tile in zip(sharpest, tile_numbers, strict=True)
+        ]
+    )
+    steps: Floats = np.median(np.diff(np.log(energy + _FLAT_ENERGY), axis=1), axis=0)
+    return steps
 
 
 def _suspects(ratio: float, settings: ProofSettings) -> str:

@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 BANDS = 3
 """Octaves of sharpness: differences over 1, 2 and 4 pixels."""
 
+_OCTAVES = 6
+
 _SMALLEST_TILE_PX = 8
 _TILES_ACROSS = 48
 _SMALL_WIDTH_PX = 640
@@ -39,6 +41,9 @@ class Measurement:
     ----------
     energy
         (bands, tiles) float64: mean squared gradient of the 8-bit luma, in each octave.
+    coarse
+        (further octaves, tiles) float64: the same over 8 pixels and more, up to a tile's width or
+        32; how coarse the texture is, not how sharp.
     tensor
         (3, tiles) float64: mean of gx gx, gy gy and gx gy in the finest octave.
     light
@@ -56,6 +61,7 @@ class Measurement:
     """
 
     energy: Floats
+    coarse: Floats
     tensor: Floats
     light: Floats
     small: NDArray[np.float32]
@@ -101,12 +107,17 @@ def measure(path: Path, widest_px: int | None = None) -> Measurement:
         energy.append(coarser[0] + coarser[1])
         if octave.shape[1] >= small_size[0]:
             base = octave
+    coarse = []
+    for _ in range(min(_OCTAVES, tile_px.bit_length()) - BANDS):
+        octave = _halved(octave)
+        coarse.append(_coarse_energy(octave, rows, columns))
     # Not from the whole frame: that alone would take as long as all the rest.
     small = cv2.resize(base, small_size, interpolation=cv2.INTER_AREA)
     linear = np.asarray(_LINEAR[small], np.float32)
     light = cv2.resize(linear, (columns, rows), interpolation=cv2.INTER_AREA)
     return Measurement(
         energy=np.array(energy),
+        coarse=np.array(coarse),
         tensor=tensor,
         light=light.astype(np.float64).ravel(),
         small=small.astype(np.float32),
@@ -145,6 +156,15 @@ def _tensor(luma: NDArray[np.uint8], rows: int, columns: int) -> Floats:
     means = np.empty((3, rows, columns))
     add_gradients(luma, tile_px, max(1, tile_px // _ROWS_PER_TILE), means)
     return means.reshape(3, rows * columns)
+
+
+def _coarse_energy(luma: NDArray[np.uint8], rows: int, columns: int) -> Floats:
+    """Mean squared gradient where a tile is too few pixels, and no whole number, to add up."""
+    values = luma.astype(np.float32)
+    right = np.diff(values, axis=1, append=values[:, -1:])
+    down = np.diff(values, axis=0, append=values[-1:])
+    energy = cv2.resize(right**2 + down**2, (columns, rows), interpolation=cv2.INTER_AREA)
+    return energy.astype(np.float64).ravel()
 
 
 def _linear_table() -> NDArray[np.float32]:
