@@ -108,6 +108,7 @@ class GphotoCamera:
         self._bulb_s: float | None = None
         self._exposures = 0
         self._drive_sizes = 0
+        self._refusals_certain = True
         self._on_its_way: _OnItsWay | None = None
         self._card_before: set[str] | None = None
         self._known_names: set[str] = set()
@@ -140,6 +141,7 @@ class GphotoCamera:
         port = str(self._context.resolve_port(self._options.port, "camera"))
         answer = self._request("open", _OPEN_TIMEOUT_S, port=port)
         self._settings, self._drive_sizes = answer["settings"], int(answer["drive_sizes"])
+        self._refusals_certain = bool(answer["refusals_certain"])
         self._note_left_behind(answer["card"])
         self._freshness = Freshness()
         self._left_behind += self._drain()
@@ -199,7 +201,7 @@ class GphotoCamera:
             if worker.alive:
                 _ignoring_device_errors(worker, collect, _RELEASE_TIMEOUT_S)
             self._on_its_way = None
-            if isinstance(refused, _NOT_RELEASED):
+            if self._refusals_certain and isinstance(refused, _NOT_RELEASED):
                 self._doubt_until_s = 0.0
             raise
         ended_s = self._context.clock.now()

@@ -39,6 +39,8 @@ class Meaning:
 
 _BY_TEXT: tuple[tuple[str, Meaning], ...] = (
     ("device busy", Meaning(CameraBusy, "drain the camera and wait a moment")),
+    # What a Sony answers to a drive of its lens is lost on the way through libgphoto2.
+    ("'manualfocus' not found", Meaning(CameraBusy, "drain the camera and wait a moment")),
     ("invalid object handle", Meaning(FrameMissing, "drain the camera before the next exposure")),
     ("battery", Meaning(BatteryExhausted, "charge or exchange the battery")),
     ("liveview mode", Meaning(NotInLiveView, "switch live view on before driving the lens")),

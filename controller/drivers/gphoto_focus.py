@@ -31,11 +31,12 @@ class Focusing(Library):
     def __init__(self) -> None:
         super().__init__()
         self._drives_to_a_place = False
+        self._sees_always = False
         self._in_live_view = False
 
     def preview(self, path: str) -> dict[str, Any]:
         """Write a frame of live view as a JPEG; switches live view on when it is off."""
-        if not self._in_live_view:
+        if not (self._in_live_view or self._sees_always):
             self._set_live_view(True)
 
         def look() -> bytes:

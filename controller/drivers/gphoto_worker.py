@@ -58,6 +58,7 @@ class CameraOwner(Focusing):
         self._released = False
         self._arrived: list[tuple[str, str]] = []
         self._release_lasts = False
+        self._release_in_parts = False
         self._gave_up = False
 
     def open(self, port: str) -> dict[str, Any]:
@@ -80,6 +81,8 @@ class CameraOwner(Focusing):
         self._release_lasts = "nikon" in maker
         # A Fujifilm's drive is told a place, where a Nikon's is told a way.
         self._drives_to_a_place = "fuji" in maker
+        # A Sony sees always, and its release is a button pressed and let go in four requests.
+        self._sees_always = self._release_in_parts = "sony" in maker
         target = self._card_or_first()
         if target is not None:
             self._set_text("capture_target", target)
@@ -90,6 +93,7 @@ class CameraOwner(Focusing):
             "battery": self._read("batterylevel"),
             "abilities": self._abilities(),
             "drive_sizes": self._drive_sizes(),
+            "refusals_certain": not self._release_in_parts,
             "settings": self._settings(),
             "card": self._card_files(),
         }
@@ -308,9 +312,16 @@ class CameraOwner(Focusing):
 
     def _set_text(self, name: str, value: str) -> None:
         widget_name, widget = self._find(name)
-        chosen = choose(name, value, choices_of(widget))
-        if text_of(widget) == chosen and name != "capture_target":
+        choices = choices_of(widget)
+        chosen = choose(name, value, choices)
+        by_hand = name == "capture_target" and self._is_set_by_hand(choices)
+        if text_of(widget) == chosen and (by_hand or name != "capture_target"):
             return
+        if by_hand:
+            raise CameraSettingRefused(
+                f"capture_target is '{text_of(widget)}' and cannot be set from here to '{chosen}'; "
+                f"set in the camera's menu where still images are saved"
+            )
 
         def put() -> None:
             fresh = self._widget(widget_name)
@@ -341,12 +352,30 @@ class CameraOwner(Focusing):
 
     def _card_or_first(self) -> str | None:
         """The card where there is one: what lies there outlives a lost link; ``None`` for a body
-        that leaves no choice."""
+        that leaves no choice.
+
+        Raises
+        ------
+        CameraSettingRefused
+            A Sony's frames go to its card alone, where they cannot be reached.
+        """
         widget = self._widget("capturetarget")
         if widget is None:
             return None
         choices = choices_of(widget)
+        if self._is_set_by_hand(choices):
+            if text_of(widget) == "card":
+                raise CameraSettingRefused(
+                    "the camera keeps its frames on the card, where nothing can reach them; have "
+                    "its menu save still images to the computer as well"
+                )
+            return None
         return next((choice for choice in choices if "card" in choice.lower()), choices[0])
+
+    @staticmethod
+    def _is_set_by_hand(targets: list[str]) -> bool:
+        """Whether these are a Sony's: libgphoto2 2.5.34 sends no value, and over PTP/IP hangs."""
+        return "sdram" in targets
 
     def _abilities(self) -> list[str]:
         operations = self._owned().get_abilities().operations
@@ -358,7 +387,7 @@ class CameraOwner(Focusing):
             "capture": operations & gp.GP_OPERATION_CAPTURE_IMAGE,
             "trigger": operations & trigger,
             "focus_drive": any(self._widget(name) is not None for name in FOCUS_DRIVES),
-            "live_view": self._widget("viewfinder") is not None,
+            "live_view": self._sees_always or self._widget("viewfinder") is not None,
             "bulb": self._widget("bulb") is not None,
         }
         return sorted(name for name, present in has.items() if present)

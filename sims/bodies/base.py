@@ -310,6 +310,11 @@ class Body:
         """Whether the shutter stays open for as long as it is held."""
         return math.isinf(self.shutter_s)
 
+    @property
+    def holds_open(self) -> bool:
+        """Whether a bulb exposure is under way."""
+        return self._bulb is not None
+
     def open_bulb(self, at_s: float, to_card: bool) -> None:
         """Open the shutter until :meth:`close_bulb`."""
         with self._lock:
@@ -376,6 +381,8 @@ class Body:
             self.under_way.remove(shot)
 
     def _store(self, shot: Shot, name: str, data: bytes, due_s: float) -> None:
+        if not (shot.announced or shot.to_card):
+            return  # what memory holds and nobody is told of is lost
         handle = self._handles
         self._handles += 1
         self.files[handle] = StoredFile(handle, name, data, shot.to_card, shot.light.start_s)

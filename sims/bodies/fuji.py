@@ -143,14 +143,6 @@ class FujiResponder(Responder):
             )
         return {**held, **known}
 
-    def _setting(self, name: str, kind: int) -> Property:
-        setting = self.fuji.settings[name]
-
-        def write(value: int) -> None:
-            self.fuji.set(name, value)
-
-        return Property(kind, lambda: setting.value, write, list(setting.choices.values()))
-
     def _reader(self, code: int) -> Callable[[], int]:
         return lambda: self._held[code]
 

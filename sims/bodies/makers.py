@@ -11,13 +11,15 @@ from sims.bodies.fuji import FujiBody, FujiResponder
 from sims.bodies.lens import SimulatedLens
 from sims.bodies.nikon import NikonBody, NikonResponder
 from sims.bodies.ptp import Responder
+from sims.bodies.sony import SonyBody, SonyResponder
 
-Maker = Literal["nikon", "canon", "fuji"]
+Maker = Literal["nikon", "canon", "fuji", "sony"]
 
 BODIES: Mapping[Maker, type[Body]] = {
     "nikon": NikonBody,
     "canon": CanonBody,
     "fuji": FujiBody,
+    "sony": SonyBody,
 }
 
 
@@ -47,5 +49,7 @@ def make_responder(body: Body) -> Responder:
         return NikonResponder(body)
     if isinstance(body, FujiBody):
         return FujiResponder(body)
+    if isinstance(body, SonyBody):
+        return SonyResponder(body)
     assert isinstance(body, CanonBody), f"nothing speaks for a {type(body).__name__}"
     return CanonResponder(body)

@@ -204,14 +204,6 @@ class NikonResponder(Responder):
             0xD1A4: Property(UINT32, lambda: self._live_view_prohibited),
         }
 
-    def _setting(self, name: str, kind: int) -> Property:
-        setting = self.nikon.settings[name]
-
-        def write(value: int) -> None:
-            self.nikon.set(name, value)
-
-        return Property(kind, lambda: setting.value, write, list(setting.choices.values()))
-
     def _set_program(self, value: int) -> None:
         self.nikon.manual_exposure = value == _MANUAL
 

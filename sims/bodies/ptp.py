@@ -23,8 +23,8 @@ NO_SUCH_PROPERTY = 0x200A
 ACCESS_DENIED = 0x200F
 VALUE_REFUSED = 0x201C
 
-UINT8, INT16, UINT16, INT32, UINT32, TEXT = 0x0002, 0x0003, 0x0004, 0x0005, 0x0006, 0xFFFF
-_PACKING = {UINT8: "<B", INT16: "<h", UINT16: "<H", INT32: "<i", UINT32: "<I"}
+INT8, UINT8, INT16, UINT16, INT32, UINT32, TEXT = 1, 2, 3, 4, 5, 6, 0xFFFF
+_PACKING = {INT8: "<b", UINT8: "<B", INT16: "<h", UINT16: "<H", INT32: "<i", UINT32: "<I"}
 
 _STORE = 0x00010001
 _FOLDER = 0x3001
@@ -169,10 +169,11 @@ class Responder:
         Dropped, Swallowed
             When a fault says so.
         """
-        if code not in self.operations:
+        known = self._operation(code, parameters)
+        if known is None:
             return Answer(NOT_SUPPORTED)
         self.body.settle_settings()
-        name, operation = self.operations[code]
+        name, operation = known
         fault = self.body.faults.take(name)
         try:
             if fault is not None:
@@ -183,6 +184,10 @@ class Responder:
             return operation(parameters, data)
         except Refusal as refusal:
             return Answer(self.reasons[refusal.reason])
+
+    def _operation(self, code: int, _parameters: tuple[int, ...]) -> tuple[str, Operation] | None:
+        """What carries an operation out, and the name that fault scripts know it by."""
+        return self.operations.get(code)
 
     def join(self) -> None:
         """Wait for the exposures under way to be developed."""
@@ -230,7 +235,7 @@ class Responder:
             + struct.pack("<H", 0)
             + array16(sorted(self.operations))
             + array16(self.events)
-            + array16(sorted(self.properties))
+            + array16(self._listed())
             + array16([_JPEG])
             + array16([_JPEG, _RAW, _FOLDER])
             + pack(TEXT, self.body.maker)
@@ -238,6 +243,19 @@ class Responder:
             + pack(TEXT, self.body.version)
             + pack(TEXT, self.body.serial)
         )
+
+    def _listed(self) -> list[int]:
+        """The properties that the body tells everybody of."""
+        return sorted(self.properties)
+
+    def _setting(self, name: str, kind: int) -> Property:
+        """The property of a setting that takes any of its choices."""
+        setting = self.body.settings[name]
+
+        def write(value: int) -> None:
+            self.body.set(name, value)
+
+        return Property(kind, lambda: setting.value, write, list(setting.choices.values()))
 
     def _store_info(self) -> bytes:
         used = sum(len(file.data) for file in self.body.files.values() if file.on_card)

@@ -292,7 +292,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--every", type=float, default=25.0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--body", choices=["nikon", "canon", "fuji"], default="nikon")
+    parser.add_argument("--body", choices=["nikon", "canon", "fuji", "sony"], default="nikon")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="macrorail-night-") as folder:
         night = campaign(wanted.frames, wanted.every, wanted.seed, Path(folder), wanted.body)

@@ -16,7 +16,7 @@ from tests.conformance.cameras import BodyProcess, CameraWorld, in_process, over
 LONG_S = 75.0
 
 
-@pytest.fixture(params=["nikon", "canon", "fuji", "in-process"])
+@pytest.fixture(params=["nikon", "canon", "fuji", "sony", "in-process"])
 def world(request: pytest.FixtureRequest) -> Iterator[CameraWorld]:
     if request.param == "in-process":
         with in_process() as made:

@@ -41,9 +41,11 @@ class Maker:
 NIKON = Maker("nikon", "DSC_{:04d}.JPG", "NEF+Fine", ".nef", 80)
 CANON = Maker("canon", "IMG_{:04d}.JPG", "RAW + L", ".cr2", 75, ("Memory card", "Internal RAM"))
 FUJI = Maker("fuji", "DSCF{:04d}.JPG", "RAW + JPEG Fine", ".raf", 80)
+SONY = Maker("sony", "capt_DSC{:05d}.JPG", "RAW+JPEG (Fine)", ".arw", 80)
+"""Its frames come from its memory; nobody sees its card."""
 
 
-@pytest.fixture(params=[CANON, FUJI], ids=lambda maker: maker.name)
+@pytest.fixture(params=[CANON, FUJI, SONY], ids=lambda maker: maker.name)
 def maker(request: pytest.FixtureRequest) -> Maker:
     asked: Maker = request.param
     return asked
@@ -122,6 +124,7 @@ def test_after_each_fault_the_next_frame_is_its_own(
         hashes.add(frame.sha256)
 
 
+@pytest.mark.parametrize("maker", [CANON, FUJI], indirect=True, ids=["canon", "fuji"])
 def test_a_full_card_is_called_so(body_process: BodyProcess, maker: Maker, tmp_path: Path) -> None:
     with over_ptpip(body_process, maker=maker.name, card_bytes=50_000) as world:
         camera = world.make()
@@ -134,6 +137,7 @@ def test_a_full_card_is_called_so(body_process: BodyProcess, maker: Maker, tmp_p
         camera.close()
 
 
+@pytest.mark.parametrize("maker", [CANON, FUJI], indirect=True, ids=["canon", "fuji"])
 def test_a_card_with_no_room_to_begin_with_is_refused(
     body_process: BodyProcess, maker: Maker
 ) -> None:
@@ -160,9 +164,9 @@ def test_a_battery_that_is_low_begins_nothing(
 
 @pytest.mark.parametrize(
     ("maker", "raw_alone"),
-    [(NIKON, False), (CANON, False), (CANON, True), (FUJI, True)],
+    [(NIKON, False), (CANON, False), (CANON, True), (FUJI, True), (SONY, False)],
     indirect=["maker"],
-    ids=["nikon", "canon", "canon, raw alone", "fuji, raw alone"],
+    ids=["nikon", "canon", "canon, raw alone", "fuji, raw alone", "sony"],
 )
 def test_every_slice_is_bracketed_and_its_exposures_stay(
     world: CameraWorld, maker: Maker, tmp_path: Path, raw_alone: bool

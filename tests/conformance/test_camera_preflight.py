@@ -14,7 +14,7 @@ from controller.interfaces import Context
 from tests.conformance.cameras import OPTIONS, BodyProcess, CameraWorld, over_ptpip
 
 
-@pytest.fixture(params=["nikon", "canon", "fuji"])
+@pytest.fixture(params=["nikon", "canon", "fuji", "sony"])
 def world(body_process: BodyProcess, request: pytest.FixtureRequest) -> Iterator[CameraWorld]:
     with over_ptpip(body_process, maker=request.param) as made:
         yield made

@@ -193,11 +193,15 @@ def test_the_shipped_lens_file_is_the_simulated_lens() -> None:
         assert lens_file.scale_at(plane_um) == pytest.approx(truth.scale, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("maker", "lens", "largest"),
+    [("canon", "simulated-105mm-eos", 3), ("sony", "simulated-105mm-alpha", 7)],
+)
 def test_a_body_with_sizes_of_drive_goes_far_in_large_ones_and_arrives_in_the_smallest(
-    body_process: BodyProcess,
+    body_process: BodyProcess, maker: str, lens: str, largest: int
 ) -> None:
-    """A Canon EOS: fixed sizes of drive, and a stop that one has to trust in."""
-    with over_ptpip(body_process, maker="canon") as world:
+    """Fixed sizes of drive, and a stop that one has to trust in."""
+    with over_ptpip(body_process, maker=maker) as world:
         camera = world.make()
         camera.open()
         drives: list[tuple[int, int]] = []
@@ -208,7 +212,7 @@ def test_a_body_with_sizes_of_drive_goes_far_in_large_ones_and_arrives_in_the_sm
             drive(steps, size)
 
         camera.drive_focus = told
-        options = {**AXIS, "lens": "simulated-105mm-eos"}
+        options = {**AXIS, "lens": lens}
         axis = LensAxis(
             LensAxis.Options.model_validate(options), Context(world.clock, camera=camera)
         )
@@ -216,8 +220,10 @@ def test_a_body_with_sizes_of_drive_goes_far_in_large_ones_and_arrives_in_the_sm
         assert report.estimated and report.resolution_um < 55
         assert axis.home() == 0.0
         assert world.facts()["glass_steps"] == 0
-        assert sum(abs(steps) for steps, _ in drives) <= 25, "the travel is 572 smallest drives"
-        assert {size for _, size in drives} == {3}
+        assert sum(abs(steps) for steps, _ in drives) <= 25, (
+            "the travel is 572 smallest drives, or 2,000"
+        )
+        assert {size for _, size in drives} == {largest}
         for asked_um in (2_000.0, 2_500.0, 1_000.0, 11_000.0, 2_000.0, 2_010.0, 30.0):
             drives.clear()
             achieved_um = move(axis, asked_um)
