@@ -127,7 +127,7 @@ def test_a_lens_behind_sizes_of_drive_and_a_silent_stop_is_recovered(
         text = text.replace(written, wanted)
     rig = tmp_path / "rig.yaml"
     rig.write_text(text)
-    arguments = (*TARGET, "--every", "40", "--last", "200", "--live-view", "--json")
+    arguments = (*TARGET, "--every", "40", "--last", "160", "--live-view", "--json")
     assert calibrate(rig, *arguments) == 0
     said = json.loads(capsys.readouterr().out)
     found = load_lens_file(rig.with_name("found.yaml"))
