@@ -152,17 +152,21 @@ def over_ptpip(
             times=fault.times,
         )
 
-    yield CameraWorld(
-        make=lambda: GphotoCamera(options, context),
-        clock=clock,
-        add_fault=add_fault,
-        clear_faults=clear_faults,
-        stop_soon=lambda: threading.Timer(1.0 / time_scale, clock.request_stop, ["Ctrl-C"]).start(),
-        facts=lambda: process.ask(do="facts"),
-        set_battery=set_battery,
-        set_body=lambda **given: process.ask(do="set_body", **given),
-    )
-    process.ask(do="unmake")
+    try:
+        yield CameraWorld(
+            make=lambda: GphotoCamera(options, context),
+            clock=clock,
+            add_fault=add_fault,
+            clear_faults=clear_faults,
+            stop_soon=lambda: threading.Timer(
+                1.0 / time_scale, clock.request_stop, ["Ctrl-C"]
+            ).start(),
+            facts=lambda: process.ask(do="facts"),
+            set_battery=set_battery,
+            set_body=lambda **given: process.ask(do="set_body", **given),
+        )
+    finally:
+        process.ask(do="unmake")
 
 
 def shoot(camera: Any, stem: Path) -> Frame:
