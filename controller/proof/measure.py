@@ -29,8 +29,8 @@ _OCTAVES = 6
 _SMALLEST_TILE_PX = 8
 _TILES_ACROSS = 48
 _SMALL_WIDTH_PX = 640
-# Enough of a tile's rows for its mean: a thousand pixels and more.
-_ROWS_PER_TILE = 32
+# Enough of a tile's rows for its mean: five hundred pixels and more where there are as many.
+_ROWS_PER_TILE = 16
 
 
 @dataclass(frozen=True)
