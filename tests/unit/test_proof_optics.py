@@ -65,7 +65,7 @@ def settings(f_number: float, magnification: float) -> ProofSettings:
 
 @pytest.mark.parametrize(
     ("f_number", "magnification", "wrong"),
-    [(4.0, 5.0, False), (2.8, 5.0, True), (5.6, 5.0, True), (4.0, 4.0, True)],
+    [(4.0, 5.0, False), (2.8, 5.0, True), (4.0, 4.0, True)],
 )
 def test_wrong_optics_are_named_and_right_ones_believed(
     sweep: list[Look], f_number: float, magnification: float, wrong: bool
