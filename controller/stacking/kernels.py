@@ -26,11 +26,17 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 BANDS = min(4, os.cpu_count() or 1)
 _SMALL_ROWS = 256
 _POINTS_AT_A_TIME = 256
+# What the compiler may assume of numbers. Not that sums may be rearranged or products fused: a
+# process that has just compiled a kernel would round otherwise than one that found it on disk, and
+# a stack's pixels are to be the same in both.
+_ASSUMED = {"nnan", "ninf", "nsz"}
+# Of a sum that only leads a search, and is kept with what it has found.
+_REARRANGED = {*_ASSUMED, "reassoc", "contract"}
 
 
 def compiled(function: Kernel) -> Kernel:
     """Compile with numba on first use, kept on disk for the next process."""
-    return cast(Kernel, numba.njit(nogil=True, cache=True, fastmath=True)(function))
+    return cast(Kernel, numba.njit(nogil=True, cache=True, fastmath=_ASSUMED)(function))
 
 
 @cache
@@ -203,7 +209,7 @@ def track_peak(
                 best_below[y, x] = value
 
 
-@compiled
+@numba.njit(nogil=True, cache=True, fastmath=_REARRANGED)
 def _dot(one: Floats, other: Floats) -> np.float32:
     total = np.float32(0)
     for n in range(one.shape[0]):
