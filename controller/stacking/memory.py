@@ -6,16 +6,15 @@ from controller.errors import StackError
 from controller.stacking.blend import Quality
 
 # Python and its libraries, bytes.
-_PROGRAM = 420e6
+_PROGRAM = 380e6
 # Bytes per pixel of the running sums, pyramids and depth, and of 8-bit frames: read, read ahead,
 # laid on the reference, and the bounds of what was seen. Measured, rounded up.
-_SUMS = {"best": 30, "fast": 21}
-_FRAMES = 15
+_SUMS = {"best": 22, "fast": 16}
+_FRAMES = 21
 # Of the other methods' own sums.
 _SMOOTH = 25
-# Of what stays in memory where the sums lie in a file.
-_LEAST_SUMS = 6
-_LEAST_FRAMES = 9
+# Of all that stays in memory where the sums lie in files, by the frames' bits.
+_LEAST = {8: 13, 16: 37}
 
 
 def bytes_needed(
@@ -30,8 +29,8 @@ def bytes_needed(
 
 
 def least_bytes(width: int, height: int, bits: int) -> float:
-    """The least memory that a stack of such frames can do with, its sums in a file."""
-    return _PROGRAM + width * height * (_LEAST_SUMS + _LEAST_FRAMES * bits / 8)
+    """The least memory that a stack of such frames can do with, its sums in files."""
+    return _PROGRAM + width * height * _LEAST[bits]
 
 
 def fits(
@@ -42,7 +41,7 @@ def fits(
     Raises
     ------
     StackError
-        It would need more than it may take even with its sums in a file, which can only be done
+        It would need more than it may take even with its sums in files, which can only be done
         for the pyramid: with what is needed, and what to do.
     """
     needed = bytes_needed(width, height, bits, quality, smooth)

@@ -38,7 +38,7 @@ def test_a_stack_in_files_has_the_same_pixels(quality: Quality, tmp_path: Path) 
 def test_what_has_no_room_even_so_is_refused_with_a_way_out() -> None:
     assert fits(6000, 4000, 8, "best", False, 1.5e9)
     assert not fits(11600, 8700, 8, "best", False, 2e9)
-    with pytest.raises(StackError, match=r"11600 x 8700 px and 16 bits need 2\.\d GB"):
+    with pytest.raises(StackError, match=r"11600 x 8700 px and 16 bits need 4\.\d GB"):
         fits(11600, 8700, 16, "best", False, 2e9)
     with pytest.raises(StackError, match="--method pyramid needs 1"):
         fits(11600, 8700, 8, "best", True, 2e9)
