@@ -64,6 +64,7 @@ def test_a_release_refused_part_of_the_way_is_never_taken_for_none(
     world: CameraWorld, camera: GphotoCamera, tmp_path: Path, parts: int
 ) -> None:
     """Half pressed, pressed, let go, let go: after the second of them the shutter has opened."""
+    camera.configure({"shutter": "2" if parts else "1/60"})  # longer than a drain listens
     world.add_fault(Fault("release", Action.REFUSE, Reason.BUSY, after=parts))
     with pytest.raises(CameraBusy):
         camera.expose(tmp_path / "0001")
