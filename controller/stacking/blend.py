@@ -39,6 +39,8 @@ Quality = Literal["fast", "best"]
 _NOISE = 0.6
 # From so many pixels on, depth is worked out at a quarter of the size.
 _LARGE_PX = 12_000_000
+# So many levels from half size on are weighed as the finest one is.
+_FINE = 2
 # In the place of sums that are not kept.
 _NOTHING: Floats = np.empty((0, 0), np.float32)
 
@@ -134,7 +136,8 @@ class Blender:
         for n in range(len(grey) - 1):
             planes = tuple(pyramid.levels[n] for pyramid in self._planes)
             coarse_planes = tuple(pyramid.levels[n + 1] for pyramid in self._planes)
-            of_level = (grey[n], grey[n + 1], carried[n], _NOISE, spans[n], planes, coarse_planes)
+            of_pair = (grey[n], grey[n + 1], carried[n], _NOISE, n < _FINE)
+            of_level = (*of_pair, spans[n], planes, coarse_planes)
             sums = tuple(each[n] for each in self._sums)
             into = (self._weight_sums[n], sums, self._sharpness if n == 0 else _NOTHING)
             self._store.by_bands(add_level, len(grey[n + 1]), *of_level, *into, carried[n + 1])

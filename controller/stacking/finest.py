@@ -14,8 +14,14 @@ import numpy as np
 
 from controller.stacking.kernels import Floats, Pixels, Spans, compiled, expand_row
 
-# A Gaussian of standard deviation 1 over five pixels.
-MIDDLE, NEAR, FAR = np.float32(0.40262), np.float32(0.24420), np.float32(0.05449)
+# Sharpness is looked at under a Gaussian of standard deviation 0.7, over three pixels: smaller
+# follows noise, larger drags the blur of a near edge over what lies behind it.
+MIDDLE, BESIDE = np.float32(0.5811), np.float32(0.20945)
+# Sharpness is weighed in such parts (8-bit display steps), so that no power leaves float32.
+_UNIT = np.float32(64)
+# In these parts, the inverse square of the sharpness (20 steps) far above which noise decides
+# nothing any more: weights grow with the eighth power below and the twenty-fourth above.
+_CLEAR = np.float32((64 / 20) ** 2)
 
 # Colour at half size is made so much stronger, at most, where a pixel is brighter than around it.
 _MOST_COLOUR = 3.0
@@ -142,19 +148,42 @@ def _detail_row(
 
 @compiled
 def smooth_row(row: Floats, smooth: Floats) -> None:
-    """A row under a Gaussian of standard deviation 1."""
+    """A row under the window of sharpness."""
     width = row.shape[0]
-    inner = width - 4
-    a, b, c = row[:inner], row[1 : inner + 1], row[2 : inner + 2]
-    d, e, out = row[3 : inner + 3], row[4:], smooth[2 : inner + 2]
+    inner = width - 2
+    before, here, after, out = row[:inner], row[1 : inner + 1], row[2:], smooth[1 : inner + 1]
     for x in range(inner):
-        out[x] = MIDDLE * c[x] + NEAR * (b[x] + d[x]) + FAR * (a[x] + e[x])
-    for x in (0, 1, width - 2, width - 1):
-        smooth[x] = (
-            MIDDLE * row[x]
-            + NEAR * (row[max(x - 1, 0)] + row[min(x + 1, width - 1)])
-            + FAR * (row[max(x - 2, 0)] + row[min(x + 2, width - 1)])
-        )
+        out[x] = MIDDLE * here[x] + BESIDE * (before[x] + after[x])
+    last = width - 1
+    smooth[0] = MIDDLE * row[0] + BESIDE * (row[0] + row[min(1, last)])
+    smooth[last] = MIDDLE * row[last] + BESIDE * (row[max(last - 1, 0)] + row[last])
+
+
+@compiled
+def weigh_row(sharpness: Floats, fine: bool, weights: Floats, total: Floats) -> None:
+    """``weights`` of a row's sharpness, added to ``total``.
+
+    Of a ``fine`` level what is far sharper is taken almost alone, since noise has no say in it;
+    what noise could have turned is shared. Coarse levels, sixth power, share more: a sharp edge
+    beside reaches into them.
+    """
+    if fine:
+        for x in range(sharpness.shape[0]):
+            part = sharpness[x] / _UNIT
+            square = part * part
+            clear = np.float32(1) + _CLEAR * square
+            weight = square * clear * clear
+            weight *= weight
+            weight *= weight
+            weights[x] = weight
+            total[x] += weight
+    else:
+        for x in range(sharpness.shape[0]):
+            part = sharpness[x] / _UNIT
+            square = part * part
+            weight = square * square * square
+            weights[x] = weight
+            total[x] += weight
 
 
 @compiled
@@ -223,7 +252,7 @@ def add_finest(
 
     ``blue`` to ``grey`` are of :func:`halve_picture`; with ``luma_only`` green is luma, and blue
     and red are not looked at. Sharpness is the detail of display grey in a small window, plus
-    ``noise``; its eighth power within the spans is the weight. ``weights``, ``blues``, ``greens``,
+    ``noise``; within the spans :func:`weigh_row` weighs it. ``weights``, ``blues``, ``greens``,
     ``reds`` (h, w) are the running sums, ``low`` and ``high`` (h / 2, w, 3) the bounds of what was
     seen in each pair of rows; ``carried`` takes the sharpness at half size.
     """
@@ -231,36 +260,29 @@ def add_finest(
     unit, floor = np.float32(grey_unit), np.float32(noise)
     mixed = np.empty(grey.shape[1], np.float32)
     scratch = np.empty(width, np.float32)
-    ring = np.empty((5, width), np.float32)
+    ring = np.empty((3, width), np.float32)
     sharp = np.empty((5, width), np.float32)
     coarse = np.empty((3, width), np.float32)
-    seen, weighed = 2 * first - 5, 2 * first - 3
+    seen, weighed = 2 * first - 4, 2 * first - 3
     for half in range(first, last):
         while weighed < min(2 * half + 2, height - 1):
             weighed += 1
-            while seen < weighed + 2:
+            while seen < weighed + 1:
                 seen += 1
                 inside = min(max(seen, 0), height - 1)
                 _detail_row(picture[inside].reshape(-1), unit, grey, inside, mixed, scratch)
-                smooth_row(scratch, ring[seen % 5])
-            a, b, c = ring[(weighed - 2) % 5], ring[(weighed - 1) % 5], ring[weighed % 5]
-            d, e, into = ring[(weighed + 1) % 5], ring[(weighed + 2) % 5], sharp[weighed % 5]
+                smooth_row(scratch, ring[seen % 3])
+            above, here, below = ring[(weighed - 1) % 3], ring[weighed % 3], ring[(weighed + 1) % 3]
+            into = sharp[weighed % 5]
             for x in range(width):
-                into[x] = MIDDLE * c[x] + NEAR * (b[x] + d[x]) + FAR * (a[x] + e[x]) + floor
+                into[x] = MIDDLE * here[x] + BESIDE * (above[x] + below[x]) + floor
         carry_row(sharp, half, height, scratch, carried[half])
         for y in range(2 * half, min(2 * half + 2, height)):
             begin, end = spans[y, 0], spans[y, 1]
             pixels = picture[y].reshape(-1)[3 * begin : 3 * end]
-            weight, total = sharp[y % 5, begin:end], weights[y, begin:end]
-            # Its powers go aside: the row below still needs the sharpness.
+            # Weights go aside: the row below still needs the sharpness.
             power = scratch[begin:end]
-            for x in range(end - begin):
-                strength = weight[x]
-                strength *= strength
-                strength *= strength
-                strength *= strength
-                power[x] = strength
-                total[x] += strength
+            weigh_row(sharp[y % 5, begin:end], True, power, weights[y, begin:end])
             expand_row(green, y, mixed, coarse[1])
             of_green, from_green = greens[y, begin:end], coarse[1, begin:end]
             if luma_only:
