@@ -20,7 +20,7 @@ MIDDLE, BESIDE = np.float32(0.5811), np.float32(0.20945)
 # Sharpness is weighed in such parts (8-bit display steps), so that no power leaves float32.
 _UNIT = np.float32(64)
 # In these parts, the inverse square of the sharpness (20 steps) far above which noise decides
-# nothing any more: weights grow with the eighth power below and the twenty-fourth above.
+# nothing any more: weights grow with the sixth power below and the twenty-fourth above.
 _CLEAR = np.float32((64 / 20) ** 2)
 
 # Colour at half size is made so much stronger, at most, where a pixel is brighter than around it.
@@ -164,7 +164,7 @@ def weigh_row(sharpness: Floats, fine: bool, weights: Floats, total: Floats) -> 
     """``weights`` of a row's sharpness, added to ``total``.
 
     Of a ``fine`` level what is far sharper is taken almost alone, since noise has no say in it;
-    what noise could have turned is shared. Coarse levels, sixth power, share more: a sharp edge
+    what noise could have turned is shared. Coarse levels stay with the sixth power: a sharp edge
     beside reaches into them.
     """
     if fine:
@@ -172,9 +172,8 @@ def weigh_row(sharpness: Floats, fine: bool, weights: Floats, total: Floats) -> 
             part = sharpness[x] / _UNIT
             square = part * part
             clear = np.float32(1) + _CLEAR * square
-            weight = square * clear * clear
-            weight *= weight
-            weight *= weight
+            weight = square * (clear * clear * clear)
+            weight = weight * weight * weight
             weights[x] = weight
             total[x] += weight
     else:

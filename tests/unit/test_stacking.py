@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from controller.errors import AlignError, StackError
+from controller.stacking.blend import Blender
 from controller.stacking.images import to_8_bit
 from controller.stacking.smooth import Method
 from controller.stacking.stacker import Fused, Stacker
@@ -167,6 +168,18 @@ def test_nothing_in_focus_gives_less_noise_than_a_frame() -> None:
         stacker.add(np.rint(pixels).astype(np.uint8))
     dark = to_8_bit(stacker.finish().image)[40:-40, 240:-40].astype(float)
     assert dark.std() < frames[0][40:-40, 240:-40].std()
+
+
+def test_slices_a_little_less_sharp_hardly_dilute_the_sharpest() -> None:
+    texture = cv2.GaussianBlur(np.random.default_rng(3).normal(0, 114, (120, 160)), (0, 0), 0.8)
+    grey = np.clip(120 + texture, 0, 255).round().astype(np.uint8)
+    sharp = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+    blender = Blender(120, 160)
+    for frame in (sharp, *[cv2.GaussianBlur(sharp, (0, 0), 0.6)] * 8):
+        blender.add(frame, np.eye(2, 3))
+    inside = (slice(20, -20), slice(20, -20))
+    fused = to_8_bit(blender.finish())[inside]
+    assert fused.std() > 0.98 * sharp[inside].std()
 
 
 @pytest.mark.parametrize(
