@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.errors import ConfigError
-from controller.journal import Entry
+from controller.run_folder.journal import Entry
 
 _LOG = logging.getLogger("macrorail.news")
 _MOST_WAITING = 100

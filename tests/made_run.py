@@ -13,8 +13,8 @@ import cv2
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from controller.journal import JOURNAL, Journal, read_journal
-from controller.manifest import build_manifest
+from controller.run_folder.journal import JOURNAL, Journal, read_journal
+from controller.run_folder.manifest import build_manifest
 from controller.stacking.stacker import Stacker
 from controller.stacking.stream_worker import report_to_dict, write_results
 from tests.made_stack import make_stack

@@ -7,20 +7,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from controller.care import Care
 from controller.clock import Clock
-from controller.commands import Commands
 from controller.document import load_document
-from controller.ending import RunEnd
 from controller.instrument import import_driver, load_rig
 from controller.interfaces import Camera, Context, FocusAxis, FrameProof, FrameStream
-from controller.journal import Entry, Journal, read_journal
 from controller.plan import Plan, make_plan
 from controller.proof.evidence import Evidence
 from controller.protocol import Protocol
-from controller.proving import proof_settings
-from controller.resume import read_progress
-from controller.runner import Runner
+from controller.run.care import Care
+from controller.run.commands import Commands
+from controller.run.ending import RunEnd
+from controller.run.proving import proof_settings
+from controller.run.resume import read_progress
+from controller.run.runner import Runner
+from controller.run_folder.journal import Entry, Journal, read_journal
 from controller.states import State
 
 RAIL = """

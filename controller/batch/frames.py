@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from controller.errors import ConfigError
-from controller.journal import JOURNAL, Entry, read_journal
-from controller.manifest import build_manifest
+from controller.run_folder.journal import JOURNAL, Entry, read_journal
+from controller.run_folder.manifest import build_manifest
 from controller.stacking.alignment import Alignment, lies_of
 from controller.stacking.images import Picture, is_picture, read_picture
 from controller.stacking.raw import RAW_SUFFIXES

@@ -12,8 +12,8 @@ from PIL import Image
 
 from controller.batch.frames import Source, find_frames, fusion_order
 from controller.errors import ConfigError, StackError
-from controller.journal import JOURNAL
-from controller.record import read_record
+from controller.run_folder.journal import JOURNAL
+from controller.run_folder.record import read_record
 from controller.stacking.images import JPEG_SUFFIXES, TIFF_SUFFIXES, is_picture
 from controller.stacking.memory import bytes_needed
 from controller.stacking.raw import RAW_SUFFIXES

@@ -21,8 +21,8 @@ import numpy as np
 from controller.batch.frames import look_ahead, read_ahead, run_alignment
 from controller.batch.job import StackJob
 from controller.errors import StackError
-from controller.journal import JOURNAL, write_whole
-from controller.record import hash_file
+from controller.run_folder.journal import JOURNAL, write_whole
+from controller.run_folder.record import hash_file
 from controller.stacking.alignment import Alignment
 from controller.stacking.exif import stack_tags
 from controller.stacking.images import colour_profile, write_depth, write_picture

@@ -15,9 +15,9 @@ from controller.campaign.walk import QUARANTINE, RUNS
 from controller.document import load_document
 from controller.errors import ConfigError
 from controller.instrument import load_rig
-from controller.journal import JOURNAL, Entry
 from controller.protocol import Protocol
-from controller.record import Record, read_record
+from controller.run_folder.journal import JOURNAL, Entry
+from controller.run_folder.record import Record, read_record
 
 #: Parts of a campaign's time beside the stacks: bringing a specimen, asking somebody.
 BETWEEN = ("stage and retracting", "asking")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from controller.journal import Entry
+from controller.run_folder.journal import Entry
 
 #: Parts of a cycle from one exposure to the next, in its order.
 CYCLE = ("move", "settle", "download", "proof", "exposure")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from controller.campaign.work import Work
 from controller.errors import JournalError
-from controller.journal import JOURNAL, Entry, read_journal
+from controller.run_folder.journal import JOURNAL, Entry, read_journal
 
 #: What makes a folder a campaign's.
 WORK = "campaign.json"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from controller.campaign.work import Item, Work
-from controller.journal import Entry
+from controller.run_folder.journal import Entry
 
 WAITING, UNDER_WAY, DONE, QUARANTINED = "waiting", "under way", "done", "quarantined"
 

@@ -13,8 +13,8 @@ import jinja2
 
 from controller.campaign.account import Account, StackAccount, account_for
 from controller.campaign.progress import DONE, QUARANTINED
-from controller.journal import write_whole
 from controller.quantity import format_duration, format_fraction, format_size
+from controller.run_folder.journal import write_whole
 
 REPORT = "report.html"
 SIMULATED = (

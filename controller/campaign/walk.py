@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from controller.campaign.progress import UNDER_WAY, Progress, Standing
 from controller.campaign.work import Item, Work
-from controller.ending import RunEnd
 from controller.errors import DeviceError, IdentityError, MacrorailError, OperatorStop, PlanError
+from controller.run.ending import RunEnd
 from controller.states import FinishReason
 
 #: Whatever ends a run so is no specimen's fault.

@@ -8,14 +8,14 @@ from contextlib import ExitStack, closing, contextmanager
 
 from rich.console import Console
 
-from controller.care import Care
-from controller.commands import Commands
 from controller.interfaces import Watch
-from controller.journal import Journal
 from controller.light import Light
 from controller.news import News
-from controller.reserve import Reserve
-from controller.scene_check import FrameComparison
+from controller.run.care import Care
+from controller.run.commands import Commands
+from controller.run.scene_check import FrameComparison
+from controller.run_folder.journal import Journal
+from controller.run_folder.reserve import Reserve
 from controller.unattended import UnattendedSection
 from controller.watches import (
     BatteryWatch,

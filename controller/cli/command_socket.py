@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from controller.cli.status import RunStatus
-from controller.commands import Commands
-from controller.run_socket import SOCKET, short_address
+from controller.run.commands import Commands
+from controller.run_folder.run_socket import SOCKET, short_address
 from controller.states import FINAL, State
 
 _LONGEST_LINE = 4096

@@ -13,7 +13,7 @@ from controller.cli.keyboard import KEYS, keyboard_of
 from controller.cli.signals import stopped_by_signals
 from controller.cli.status import RunStatus
 from controller.clock import Clock
-from controller.commands import Commands
+from controller.run.commands import Commands
 
 
 @contextmanager

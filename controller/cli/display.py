@@ -15,10 +15,10 @@ from rich.text import Text
 
 from controller.cli.face import FINE, PLAIN, face
 from controller.cli.keyboard import KEYS
-from controller.journal import Entry
 from controller.quantity import format_duration, format_length
+from controller.run_folder.journal import Entry
+from controller.run_folder.view import JUDGED, REMEDIES, RunView
 from controller.states import State
-from controller.view import JUDGED, REMEDIES, RunView
 
 #: Without a terminal a line is printed at most this often.
 _LINE_EVERY_S = 5.0

@@ -12,7 +12,7 @@ from controller.cli.messages import message_console
 from controller.errors import ConfigError
 from controller.export import Kind
 from controller.export import export as write_exports
-from controller.record import read_record
+from controller.run_folder.record import read_record
 
 _ALL = "all"
 _CHOICES = ", ".join(kind.value for kind in Kind)

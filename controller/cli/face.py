@@ -9,8 +9,8 @@ from rich.console import Group
 from rich.text import Text
 
 from controller.quantity import format_duration, format_length
+from controller.run_folder.view import RunView, SliceView
 from controller.states import State
-from controller.view import RunView, SliceView
 
 _WORDS = {
     "starting": ("Starting", "yellow"),

@@ -12,16 +12,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from controller.cli.signals import stopped_by_signals
-from controller.ending import RunEnd, end_of
 from controller.errors import MacrorailError
 from controller.finding.finder import Found, RangeFinder
 from controller.finding.where import describe, make_search
 from controller.instrument import Rig
-from controller.journal import JOURNAL, Entry, Journal, read_journal, write_whole
 from controller.plan import Plan, make_plan, plan_before_search
 from controller.protocol import Protocol
 from controller.quantity import format_length
 from controller.rig import Instrument
+from controller.run.ending import RunEnd, end_of
+from controller.run_folder.journal import JOURNAL, Entry, Journal, read_journal, write_whole
 from controller.states import State, Trigger
 
 if TYPE_CHECKING:

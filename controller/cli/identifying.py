@@ -18,8 +18,8 @@ from controller.identity.copy import as_yaml, with_specimen
 from controller.identity.registrar import Ask, Identity, Look, Registrar
 from controller.instrument import Rig
 from controller.protocol import Protocol
-from controller.record import read_record
 from controller.rig import connect
+from controller.run_folder.record import read_record
 from controller.states import State
 
 #: Where runs of specimens without an id go, inside the folder of runs.

@@ -20,24 +20,24 @@ from controller.cli.logs import logged
 from controller.cli.service import Service
 from controller.cli.status import RunStatus
 from controller.clock import WorldClock
-from controller.ending import RunEnd
 from controller.errors import MacrorailError
 from controller.instrument import Rig
 from controller.interfaces import Camera
-from controller.journal import JOURNAL, Journal, read_journal, write_whole
-from controller.manifest import build_manifest
 from controller.plan import Plan, results_bytes
 from controller.proof.run_proof import RunProof
 from controller.protocol import Protocol
-from controller.proving import proof_settings
 from controller.report import write_report
-from controller.reserve import Reserve
-from controller.resume import Progress
 from controller.rig import Instrument, connect
-from controller.runner import Runner
+from controller.run.ending import RunEnd
+from controller.run.proving import proof_settings
+from controller.run.resume import Progress
+from controller.run.runner import Runner
+from controller.run_folder.journal import JOURNAL, Journal, read_journal, write_whole
+from controller.run_folder.manifest import build_manifest
+from controller.run_folder.reserve import Reserve
+from controller.run_folder.view import RunView
 from controller.stacking.stream import RunStream
 from controller.states import FinishReason, State
-from controller.view import RunView
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from controller.account import sentence
-from controller.journal import Entry
+from controller.run_folder.account import sentence
+from controller.run_folder.journal import Entry
 from controller.states import State
 
 _LOG = logging.getLogger("macrorail")

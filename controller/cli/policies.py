@@ -9,8 +9,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from controller.policies import LONGEST_ROW_LEFT_OUT, LONGEST_SERIES, TABLE, Policy, Remedy, Step
 from controller.quantity import format_duration
+from controller.run.policies import (
+    LONGEST_ROW_LEFT_OUT,
+    LONGEST_SERIES,
+    TABLE,
+    Policy,
+    Remedy,
+    Step,
+)
 
 _WORDS = {
     Remedy.RETRY: "retry: drain the camera, shoot the slice again",

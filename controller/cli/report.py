@@ -12,9 +12,9 @@ from controller.campaign.account import account_for
 from controller.campaign.folder import is_campaign_folder
 from controller.campaign.report import in_words, write_campaign_report
 from controller.cli.messages import message_console
-from controller.record import read_record
 from controller.report import write_report
 from controller.report.words import tell
+from controller.run_folder.record import read_record
 
 
 def report(

@@ -14,7 +14,7 @@ from controller.cli.job import carry_out
 from controller.cli.messages import message_console
 from controller.cli.taking_up import begun_in, take_up, tell_progress
 from controller.instrument import Rig
-from controller.journal import Entry
+from controller.run_folder.journal import Entry
 from controller.states import FinishReason
 
 

@@ -18,10 +18,10 @@ from controller.cli.rigs import RIG_HELP, choose_rig
 from controller.document import load_document
 from controller.errors import PlanError
 from controller.instrument import load_rig
-from controller.journal import create_run_folder, write_whole
 from controller.plan import Plan
 from controller.protocol import Protocol
 from controller.quantity import format_duration, format_size
+from controller.run_folder.journal import create_run_folder, write_whole
 
 
 def run(

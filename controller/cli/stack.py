@@ -24,8 +24,8 @@ from controller.batch.frames import (
 )
 from controller.cli.messages import message_console
 from controller.errors import ConfigError, StackError
-from controller.journal import JOURNAL
 from controller.quantity import parse_size
+from controller.run_folder.journal import JOURNAL
 from controller.stacking.alignment import Alignment, load_alignment
 from controller.stacking.alignment import save_alignment as write_alignment
 from controller.stacking.exif import stack_tags

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from controller.journal import Entry
+from controller.run_folder.journal import Entry
 from controller.states import State
 
 

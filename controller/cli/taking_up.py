@@ -16,11 +16,11 @@ from controller.cli.job import Job
 from controller.document import load_document
 from controller.errors import JournalError
 from controller.instrument import load_rig
-from controller.journal import JOURNAL, Entry, read_journal
 from controller.plan import Plan
 from controller.protocol import Protocol
 from controller.quantity import format_fraction, format_length
-from controller.resume import read_progress
+from controller.run.resume import read_progress
+from controller.run_folder.journal import JOURNAL, Entry, read_journal
 
 #: Rounding, and nothing that a slice would notice.
 _SAME_PLACE_UM = 0.01

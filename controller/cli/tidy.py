@@ -10,8 +10,8 @@ import typer
 
 from controller.cli.messages import message_console
 from controller.quantity import format_size
-from controller.retention import Removal, find_runs
-from controller.retention import tidy as tidy_run
+from controller.run_folder.retention import Removal, find_runs
+from controller.run_folder.retention import tidy as tidy_run
 
 
 def tidy(

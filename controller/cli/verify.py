@@ -11,8 +11,8 @@ import typer
 
 from controller.cli.messages import message_console
 from controller.errors import JournalError
-from controller.record import read_record
-from controller.verify import verify as check_run
+from controller.run_folder.record import read_record
+from controller.run_folder.verify import verify as check_run
 
 
 def verify(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from controller.dashboard.runs import holder
 from controller.errors import MacrorailError
-from controller.run_socket import ask_run
+from controller.run_folder.run_socket import ask_run
 
 COMMANDS = ("pause", "resume", "stop", "abort")
 _TIMEOUT_S = 3.0

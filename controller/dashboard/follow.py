@@ -12,8 +12,8 @@ from controller.dashboard.launch import Launcher
 from controller.dashboard.restack import Restacker
 from controller.dashboard.runs import catch_up, holder
 from controller.errors import JournalError
-from controller.journal import JOURNAL
-from controller.view import RunView
+from controller.run_folder.journal import JOURNAL
+from controller.run_folder.view import RunView
 
 _POLL_S = 0.2
 #: Who is at work in a folder is looked up less often than whether the journal has grown.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from controller.dashboard.runs import Runs, holder
 from controller.errors import MacrorailError
-from controller.journal import JOURNAL
+from controller.run_folder.journal import JOURNAL
 
 #: A verb imports, plans and makes its folder within this; a busy machine included.
 _START_TIMEOUT_S = 60.0

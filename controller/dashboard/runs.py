@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from controller.errors import JournalError
-from controller.journal import JOURNAL
-from controller.view import RunView
+from controller.run_folder.journal import JOURNAL
+from controller.run_folder.view import RunView
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _LOCKS = Path("/proc/locks")

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from controller.errors import ConfigError
-from controller.journal import write_whole
+from controller.run_folder.journal import write_whole
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.yaml")
 _MOST_LISTED = 500

@@ -9,10 +9,10 @@ from pathlib import Path
 from controller.campaign.folder import WORK
 from controller.errors import ConfigError, MacrorailError
 from controller.export.metadata import Description, describe
-from controller.journal import JOURNAL
-from controller.record import Record, read_record
+from controller.run_folder.journal import JOURNAL
+from controller.run_folder.record import Record, read_record
+from controller.run_folder.verify import verify
 from controller.states import State
-from controller.verify import verify
 
 
 @dataclass(frozen=True)

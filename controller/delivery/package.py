@@ -19,8 +19,8 @@ from controller.delivery.gather import Delivered, Gathered
 from controller.delivery.tables import MEDIA, SPECIMENS, media_table, specimens_table
 from controller.errors import ConfigError, StorageError
 from controller.export.xmp import packet
-from controller.journal import JOURNAL
-from controller.record import Record, hash_file
+from controller.run_folder.journal import JOURNAL
+from controller.run_folder.record import Record, hash_file
 
 _PROCESS_PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 #: Of a run folder: file, media type, what it is.

@@ -17,9 +17,9 @@ from controller.export import jpeg, ome, tiff, views
 from controller.export.metadata import HASH
 from controller.export.source import Source
 from controller.export.xmp import packet
-from controller.journal import write_whole
 from controller.quantity import format_size
-from controller.record import Record, hash_file
+from controller.run_folder.journal import write_whole
+from controller.run_folder.record import Record, hash_file
 
 
 class Kind(Enum):

@@ -14,7 +14,7 @@ from typing import Any
 from controller.document import load_document
 from controller.protocol import Protocol
 from controller.quantity import format_length
-from controller.record import Record
+from controller.run_folder.record import Record
 
 NAMESPACES = {
     "dcterms": "http://purl.org/dc/terms/",

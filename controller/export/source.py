@@ -16,7 +16,7 @@ from PIL import ImageCms
 
 from controller.errors import ConfigError, StackError
 from controller.export.metadata import Description, describe
-from controller.record import Record
+from controller.run_folder.record import Record
 from controller.stacking.exif import (
     Composite,
     Tags,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from controller.journal import write_whole
-from controller.record import read_record
 from controller.report.page import render
+from controller.run_folder.journal import write_whole
+from controller.run_folder.record import read_record
 
 REPORT = "report.html"
 

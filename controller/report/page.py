@@ -10,10 +10,10 @@ from typing import Any
 
 import jinja2
 
-from controller.journal import Entry
 from controller.quantity import format_duration, format_fraction, format_length, format_size
-from controller.record import Record
 from controller.report import charts, pictures
+from controller.run_folder.journal import Entry
+from controller.run_folder.record import Record
 from controller.scale import scale_bar
 
 _COMPLETED = "completed"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from itertools import pairwise
 
-from controller.account import sentence
-from controller.journal import Entry
-from controller.policies import Remedy
 from controller.quantity import format_duration
-from controller.record import Record
+from controller.run.policies import Remedy
+from controller.run_folder.account import sentence
+from controller.run_folder.journal import Entry
+from controller.run_folder.record import Record
 from controller.states import FinishReason
 
 #: What every run tells; of the rest, each entry is told.

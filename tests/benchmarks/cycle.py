@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controller.instrument import load_rig
-from controller.journal import JOURNAL, Entry, read_journal
+from controller.run_folder.journal import JOURNAL, Entry, read_journal
 from sims.bench import SimulatedBench
 
 RIG = Path(__file__).parents[2] / "configs/rigs/simulated-rail.yaml"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from controller.run_socket import ask_run
+from controller.run_folder.run_socket import ask_run
 from tests.page import Server, wait_for
 
 

@@ -26,10 +26,10 @@ from controller.drivers.gphoto import GphotoCamera
 from controller.drivers.rail import SerialRail
 from controller.instrument import load_rig
 from controller.interfaces import Context
-from controller.journal import Entry, Journal, read_journal
 from controller.plan import make_plan
 from controller.protocol import Protocol
-from controller.runner import Runner
+from controller.run.runner import Runner
+from controller.run_folder.journal import Entry, Journal, read_journal
 from controller.states import FinishReason
 from sims.bench import SimulatedBench
 

@@ -21,8 +21,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from controller.care import Care
-from controller.ending import RunEnd
 from controller.errors import (
     CameraError,
     DeviceTimeout,
@@ -34,7 +32,9 @@ from controller.errors import (
     WorkerCrashed,
 )
 from controller.frame import Frame, verify_frame
-from controller.journal import JOURNAL, read_journal
+from controller.run.care import Care
+from controller.run.ending import RunEnd
+from controller.run_folder.journal import JOURNAL, read_journal
 from controller.states import FINAL, FinishReason, State
 from sims.bodies.faults import Action, Fault, Reason
 from tests.faulty import Failing

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from controller.interfaces import AxisReport, FocusAxis
-from controller.journal import Entry
+from controller.run_folder.journal import Entry
 from sims.bodies.base import LightGathered
 from tests.campaigns.coverage import F_NUMBER, FAR_UM, NEAR_UM, PROTOCOL, RIG
 from tests.campaigns.shares import told, told_rare

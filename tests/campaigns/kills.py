@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 
 from controller.batch.frames import find_frames, look_ahead
-from controller.journal import Entry, read_journal
+from controller.run_folder.journal import Entry, read_journal
 from controller.stacking.stacker import Stacker
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -13,8 +13,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from controller.journal import JOURNAL, Entry, read_journal
-from controller.resume import read_progress
+from controller.run.resume import read_progress
+from controller.run_folder.journal import JOURNAL, Entry, read_journal
 from controller.states import FinishReason
 from tests.virtual import RAIL, VirtualRun, protocol_text
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from controller.journal import Entry, read_journal
+from controller.run_folder.journal import Entry, read_journal
 
 _RIG = """
 camera:

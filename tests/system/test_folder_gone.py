@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from controller.care import Care
 from controller.errors import JournalError, MacrorailError, StorageError
-from controller.journal import JOURNAL, Journal
-from controller.policies import TABLE
+from controller.run.care import Care
+from controller.run.policies import TABLE
+from controller.run_folder.journal import JOURNAL, Journal
 from controller.states import FinishReason, State
 from controller.watches import DiskWatch
 from tests.faulty import Failing

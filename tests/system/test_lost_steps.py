@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from controller.errors import PositionInDoubt
-from controller.journal import Entry
-from controller.manifest import build_manifest
+from controller.run_folder.journal import Entry
+from controller.run_folder.manifest import build_manifest
 from controller.states import FinishReason, State
 from tests.system.test_runner import assert_every_slice_counted_once
 from tests.virtual import LENS, RAIL, VirtualRun, protocol_text

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from controller.care import Care
 from controller.errors import DeviceLost, SceneMoved, StorageError
+from controller.run.care import Care
 from controller.states import FinishReason, State
 from tests.faulty import Failing
 from tests.system.test_resume import assert_done_and_right

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from controller.care import Care
 from controller.cli import main
 from controller.errors import (
     CameraBusy,
@@ -23,8 +22,9 @@ from controller.errors import (
     SceneMoved,
     StackError,
 )
-from controller.journal import Journal
-from controller.policies import LONGEST_SERIES, TABLE, Judge, Part, Policy, Remedy, policy_for
+from controller.run.care import Care
+from controller.run.policies import LONGEST_SERIES, TABLE, Judge, Part, Policy, Remedy, policy_for
+from controller.run_folder.journal import Journal
 from controller.states import FINAL, FinishReason, State
 from tests.faulty import Failing
 from tests.virtual import LENS, RAIL, VirtualRun, protocol_text

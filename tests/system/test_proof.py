@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from controller.journal import Entry
-from controller.manifest import build_manifest
 from controller.proof.run_proof import RunProof
-from controller.proving import proof_settings
+from controller.run.proving import proof_settings
+from controller.run_folder.journal import Entry
+from controller.run_folder.manifest import build_manifest
 from controller.states import FinishReason, State
 from sims.bodies.base import LightGathered
 from tests.campaigns import coverage, frames

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from controller.instrument import load_rig
-from controller.journal import read_journal
+from controller.run_folder.journal import read_journal
 from sims.world import write_truth
 from tests.score import psnr_db
 

@@ -13,7 +13,7 @@ import pytest
 
 from controller.errors import DeviceLost, StackError
 from controller.interfaces import AxisReport, FocusAxis
-from controller.manifest import build_manifest
+from controller.run_folder.manifest import build_manifest
 from controller.states import FinishReason, State
 from sims.bodies.faults import Action, Fault, Reason
 from tests.faulty import Failing

@@ -15,8 +15,8 @@ import pytest
 
 from controller.clock import WorldClock
 from controller.errors import JournalError
-from controller.journal import JOURNAL, Entry, read_journal
-from controller.run_socket import SOCKET, ask_run
+from controller.run_folder.journal import JOURNAL, Entry, read_journal
+from controller.run_folder.run_socket import SOCKET, ask_run
 from tests.campaigns.kills import command, write_job
 
 PATIENCE_S = 120.0

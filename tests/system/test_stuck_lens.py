@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from controller.journal import Entry
+from controller.run_folder.journal import Entry
 from controller.states import FinishReason
 from tests.virtual import LENS, VirtualRun
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from controller.cli import main
-from controller.journal import read_journal
-from controller.record import read_record
-from controller.run_socket import ask_run
-from controller.verify import verify
+from controller.run_folder.journal import read_journal
+from controller.run_folder.record import read_record
+from controller.run_folder.run_socket import ask_run
+from controller.run_folder.verify import verify
 from tests.campaigns.kills import write_job
 from tests.campaigns.tray import campaign
 

@@ -15,10 +15,10 @@ from controller.document import load_document
 from controller.drivers.exif import settings_in
 from controller.errors import CameraSettingRefused, ConfigError, FrameError, FrameMissing
 from controller.frame import verify_frame
-from controller.manifest import build_manifest
 from controller.plan import make_plan
 from controller.protocol import Protocol
-from controller.proving import proof_settings
+from controller.run.proving import proof_settings
+from controller.run_folder.manifest import build_manifest
 from controller.states import FinishReason
 from sims.bodies.faults import Action, Fault
 from tests.virtual import RAIL, VirtualRun, protocol_text

@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from controller.campaign.cycle import CYCLE, bottlenecks, time_of, what_if
-from controller.journal import Entry
+from controller.run_folder.journal import Entry
 
 
 def journal(slices: int, move: float, settle: float, sent: float, serial: bool) -> list[Entry]:

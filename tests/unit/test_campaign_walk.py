@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from controller.campaign.progress import Progress
 from controller.campaign.walk import Identified, Skipped, UnfinishedCampaign, Walk
 from controller.campaign.work import Item, Work
-from controller.ending import RunEnd
 from controller.errors import (
     DeviceError,
     IdentityError,
@@ -22,7 +21,8 @@ from controller.errors import (
     OverlapError,
     StorageError,
 )
-from controller.journal import Entry, Journal, read_journal
+from controller.run.ending import RunEnd
+from controller.run_folder.journal import Entry, Journal, read_journal
 from controller.stage import Where
 from controller.states import FinishReason, State
 

@@ -20,9 +20,9 @@ from controller.cli.keyboard import Keyboard
 from controller.cli.signals import stopped_by_signals
 from controller.cli.status import RunStatus
 from controller.clock import WorldClock
-from controller.commands import Commands
 from controller.errors import OperatorStop
-from controller.run_socket import SOCKET, ask_run
+from controller.run.commands import Commands
+from controller.run_folder.run_socket import SOCKET, ask_run
 from controller.states import State
 
 

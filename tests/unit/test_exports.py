@@ -27,7 +27,7 @@ from controller.export import Kind, export, formats, jpeg
 from controller.export.psd import slice_mask
 from controller.export.source import Source
 from controller.export.views import shifted
-from controller.record import Record, read_record
+from controller.run_folder.record import Record, read_record
 from tests.made_run import STEP_UM, UM_PER_PX, make_run
 
 PROTOCOL = """

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from controller.cli.display import RunDisplay
 from controller.cli.face import FINE, PLAIN, Glyphs, face
-from controller.journal import Entry
+from controller.run_folder.journal import Entry
+from controller.run_folder.view import RunView
 from controller.states import State
-from controller.view import RunView
 
 PLAN: dict[str, Any] = {
     "near_um": 20_000.0,

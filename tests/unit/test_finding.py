@@ -15,9 +15,9 @@ from controller.finding.finder import Found, RangeFinder
 from controller.finding.where import describe, make_search
 from controller.instrument import import_driver, load_rig
 from controller.interfaces import Context
-from controller.journal import Journal, read_journal
 from controller.plan import make_plan
 from controller.protocol import Protocol
+from controller.run_folder.journal import Journal, read_journal
 from tests.virtual import LENS, RAIL
 
 PROTOCOL = """

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from controller import light
-from controller.care import Care
 from controller.errors import ConnectError
 from controller.light import Light
+from controller.run.care import Care
 from sims.bodies.faults import Action, Fault
 from tests.virtual import RAIL, VirtualRun, protocol_text
 

@@ -14,8 +14,8 @@ import pytest
 
 from controller import news
 from controller.errors import ConfigError
-from controller.journal import Entry
 from controller.news import News
+from controller.run_folder.journal import Entry
 
 # Apprise's plug-ins import modules that Python is going to drop.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

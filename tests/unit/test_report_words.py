@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from controller.care import Care
 from controller.cli import main
-from controller.journal import JOURNAL
+from controller.run.care import Care
+from controller.run_folder.journal import JOURNAL
 from sims.bodies.faults import Action, Fault
 from tests.made_run import make_run
 from tests.system.test_pauses import Lamp

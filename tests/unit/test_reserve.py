@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from controller import reserve
 from controller.cli.run import check_disk_space
 from controller.errors import PlanError
-from controller.journal import Entry
-from controller.reserve import RESERVED, Reserve
+from controller.run_folder import reserve
+from controller.run_folder.journal import Entry
+from controller.run_folder.reserve import RESERVED, Reserve
 from controller.watches import DiskWatch
 from tests.virtual import VirtualRun
 

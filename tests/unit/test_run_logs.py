@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from controller.account import sentence
 from controller.cli.logs import logged
 from controller.cli.service import Service
 from controller.clock import WorldClock
-from controller.journal import Entry
+from controller.run_folder.account import sentence
+from controller.run_folder.journal import Entry
 from controller.states import State
 from sims.bodies.faults import Action, Fault
 from tests.virtual import RAIL, VirtualRun, protocol_text

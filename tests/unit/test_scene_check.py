@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from controller.errors import SceneMoved
-from controller.scene_check import FrameComparison
-from controller.scene_worker import compare
+from controller.run.scene_check import FrameComparison
+from controller.run.scene_worker import compare
 
 WIDTH, HEIGHT = 900, 600
 

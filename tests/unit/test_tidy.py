@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from controller.cli import main
-from controller.journal import JOURNAL
-from controller.record import REMOVED, hash_file, read_record
-from controller.reserve import RESERVED
-from controller.verify import verify
+from controller.run_folder.journal import JOURNAL
+from controller.run_folder.record import REMOVED, hash_file, read_record
+from controller.run_folder.reserve import RESERVED
+from controller.run_folder.verify import verify
 from tests.made_run import make_run
 
 

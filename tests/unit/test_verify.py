@@ -14,8 +14,8 @@ import tifffile
 
 from controller.cli import main
 from controller.export import Kind, export
-from controller.record import read_record
-from controller.verify import verify
+from controller.run_folder.record import read_record
+from controller.run_folder.verify import verify
 from tests.made_run import make_run
 
 

@@ -11,8 +11,8 @@ import pytest
 from controller.dashboard.desk import LEASE_S, Desk, NotOperator
 from controller.dashboard.runs import NoSuchRun, Runs, catch_up, holder
 from controller.errors import JournalError
-from controller.journal import JOURNAL, Journal
-from controller.view import RunView
+from controller.run_folder.journal import JOURNAL, Journal
+from controller.run_folder.view import RunView
 
 PLAN: dict[str, Any] = {
     "slices": [{"target_um": 20_000.0 + 50 * n, "dof_um": 70.0} for n in range(4)],

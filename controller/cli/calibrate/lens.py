@@ -23,9 +23,9 @@ from controller.drivers.lens_file import lens_file_text
 from controller.errors import CameraUnsupported, ConfigError, OperatorStop
 from controller.instrument import Rig, load_rig
 from controller.interfaces import Camera, LiveView
-from controller.journal import write_whole
 from controller.quantity import format_length, parse_angle, parse_length
 from controller.rig import connect
+from controller.run_folder.journal import write_whole
 from controller.stacking.images import read_picture
 
 #: Where nothing else is said, of a body that takes steps and of one with sizes of drive.

@@ -20,10 +20,10 @@ from controller.cli.signals import stopped_by_signals
 from controller.errors import ConfigError, MacrorailError
 from controller.instrument import load_rig
 from controller.interfaces import Camera
-from controller.journal import write_whole
 from controller.proof.measure import Measurement, measure
 from controller.quantity import format_length, parse_length
 from controller.rig import connect
+from controller.run_folder.journal import write_whole
 
 
 def settle(

@@ -26,10 +26,10 @@ from controller.clock import WorldClock
 from controller.errors import JournalError, MacrorailError, PlanError
 from controller.identity.registrar import Registrar
 from controller.instrument import Rig, load_rig
-from controller.journal import JOURNAL, Entry, Journal, write_whole
 from controller.news import News
 from controller.quantity import format_duration, format_size
 from controller.rig import Instrument, connect
+from controller.run_folder.journal import JOURNAL, Entry, Journal, write_whole
 
 _LISTING = "specimens.csv"
 

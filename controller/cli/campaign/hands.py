@@ -20,14 +20,14 @@ from controller.cli.campaign.desk import Desk
 from controller.cli.job import Job, shoot
 from controller.cli.service import Service
 from controller.cli.taking_up import begun_in, take_up, tell_progress
-from controller.ending import RunEnd
 from controller.errors import DeviceError, IdentityError, OperatorStop, PositionInDoubt, RailAlarm
 from controller.identity.copy import as_yaml
 from controller.identity.registrar import Registrar
 from controller.instrument import Rig
-from controller.journal import write_whole
 from controller.quantity import format_length
 from controller.rig import Instrument
+from controller.run.ending import RunEnd
+from controller.run_folder.journal import write_whole
 from controller.stacking.alignment import ALIGNMENT, save_alignment
 from controller.stage import Where
 from controller.states import FinishReason, State

@@ -7,9 +7,9 @@ from typing import Any
 
 from controller.errors import RailAlarm
 from controller.interfaces import FocusAxis
-from controller.journal import Entry
 from controller.quantity import format_length
-from controller.resume import Target
+from controller.run.resume import Target
+from controller.run_folder.journal import Entry
 
 #: A motor that loses steps once may have met a hair; one that goes on has a cause.
 _LOSSES_AT_MOST = 1

@@ -14,12 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from controller.care import Care
 from controller.clock import Clock
-from controller.commands import Commands
-from controller.counting import StepCount
-from controller.devices import Devices
-from controller.ending import RunEnd, end_of
 from controller.errors import (
     AlignError,
     DeviceError,
@@ -38,17 +33,22 @@ from controller.interfaces import (
     FrameProof,
     FrameStream,
 )
-from controller.journal import Journal
-from controller.judging import Judging
-from controller.patience import Patience
-from controller.pausing import Pauses
 from controller.plan import Plan
-from controller.policies import Part
-from controller.remedies import Remedies
-from controller.resume import Counted, Progress, Target, begin
-from controller.scene import SceneProof
+from controller.run.care import Care
+from controller.run.commands import Commands
+from controller.run.counting import StepCount
+from controller.run.devices import Devices
+from controller.run.ending import RunEnd, end_of
+from controller.run.judging import Judging
+from controller.run.patience import Patience
+from controller.run.pausing import Pauses
+from controller.run.policies import Part
+from controller.run.remedies import Remedies
+from controller.run.resume import Counted, Progress, Target, begin
+from controller.run.scene import SceneProof
+from controller.run.worklist import Worklist
+from controller.run_folder.journal import Journal
 from controller.states import FinishReason, RunMachine, State, Trigger
-from controller.worklist import Worklist
 
 #: How often a sweep is gone over for what it lacks: enough for a passing fault, never for ever.
 _ROUNDS = 3

@@ -37,7 +37,7 @@ class FrameComparison:
         SceneMoved
             Displaced, or another picture; says by how much and what to do.
         """
-        with closing(Worker("controller.scene_worker", "scene check", log=self._log)) as worker:
+        with closing(Worker("controller.run.scene_worker", "scene check", log=self._log)) as worker:
             try:
                 found = worker.request(
                     "compare", _PATIENCE_S, check, before=str(before), now=str(now)

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from controller.errors import PlanError
-from controller.journal import Entry
 from controller.quantity import format_size
+from controller.run_folder.journal import Entry
 
 #: In the run folder, as large as what is held.
 RESERVED = ".reserved"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from controller.errors import FrameError
 from controller.frame import Frame, verify_frame
-from controller.journal import Entry
 from controller.plan import Plan
+from controller.run_folder.journal import Entry
 
 #: What the journal says once nothing is under way any more.
 _SETTLED = {"counted", "fault", "discarded"}

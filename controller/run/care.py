@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from controller.commands import Commands
 from controller.interfaces import SceneCheck, Watch
+from controller.run.commands import Commands
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from controller.clock import Clock
-from controller.devices import Devices
 from controller.errors import DeviceError, MacrorailError
-from controller.pausing import Pauses
-from controller.policies import Decision, Judge, Part, Remedy
-from controller.resume import Target
+from controller.run.devices import Devices
+from controller.run.pausing import Pauses
+from controller.run.policies import Decision, Judge, Part, Remedy
+from controller.run.resume import Target
 from controller.states import RunMachine, State, Trigger
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from controller.clock import Clock
-from controller.devices import Devices
 from controller.errors import FrameMissing, StorageError
 from controller.frame import verify_frame
 from controller.interfaces import SceneCheck
-from controller.policies import Part
-from controller.resume import Counted
+from controller.run.devices import Devices
+from controller.run.policies import Part
+from controller.run.resume import Counted
 from controller.states import RunMachine, Trigger
 
 

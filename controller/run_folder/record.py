@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from controller.errors import ConfigError, JournalError
-from controller.journal import JOURNAL, Entry, read_journal
-from controller.manifest import build_manifest
+from controller.run_folder.journal import JOURNAL, Entry, read_journal
+from controller.run_folder.manifest import build_manifest
 
 MANIFEST = "manifest.json"
 #: Names the files that were removed from a run on purpose, with their hashes.

@@ -11,7 +11,7 @@ from typing import Any
 from controller.errors import LimitError, MacrorailError
 from controller.interfaces import AxisReport, Camera, FocusAxis
 from controller.plan import Plan
-from controller.policies import Part
+from controller.run.policies import Part
 
 
 class Devices:

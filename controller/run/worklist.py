@@ -8,7 +8,7 @@ from typing import Protocol
 
 from controller.overlap import Band, Coverage, missing_positions, prove
 from controller.plan import Plan
-from controller.resume import Target
+from controller.run.resume import Target
 
 
 class Note(Protocol):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from controller.journal import Entry
 from controller.quantity import format_duration, format_length
+from controller.run_folder.journal import Entry
 
 _REMEDIES = {
     "retry": "the camera was drained and the slice tried again",

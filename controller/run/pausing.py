@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from controller.clock import Clock
-from controller.commands import Commands
 from controller.errors import OperatorStop, PausedTooLong
 from controller.interfaces import Watch
 from controller.quantity import format_duration
+from controller.run.commands import Commands
 
 _POLL_S = 0.5
 

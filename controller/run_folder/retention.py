@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from controller.errors import ConfigError, JournalError, MacrorailError
-from controller.journal import JOURNAL, write_whole
-from controller.record import REMOVED, Record, hash_file, read_record
-from controller.reserve import RESERVED
+from controller.run_folder.journal import JOURNAL, write_whole
+from controller.run_folder.record import REMOVED, Record, hash_file, read_record
+from controller.run_folder.reserve import RESERVED
+from controller.run_folder.verify import verify
 from controller.states import FinishReason
-from controller.verify import verify
 
 
 class Removal(Enum):

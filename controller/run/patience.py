@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from controller.errors import FrameError, JournalError, StorageError
-from controller.journal import Journal
-from controller.pausing import Pauses
-from controller.policies import Part, policy_for
+from controller.run.pausing import Pauses
+from controller.run.policies import Part, policy_for
+from controller.run_folder.journal import Journal
 from controller.states import RunMachine
 
 Result = TypeVar("Result")

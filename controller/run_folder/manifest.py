@@ -11,7 +11,7 @@ from importlib.metadata import version
 from itertools import pairwise
 from typing import Any
 
-from controller.journal import Entry
+from controller.run_folder.journal import Entry
 
 _LIBRARIES = ("macrorail", "gphoto2", "numpy", "opencv-python-headless", "pyserial", "transitions")
 

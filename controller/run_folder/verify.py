@@ -18,8 +18,8 @@ import numpy as np
 import tifffile
 
 from controller.errors import MacrorailError, StackError
-from controller.manifest import build_manifest
-from controller.record import MANIFEST, REMOVED, Record, hash_file
+from controller.run_folder.manifest import build_manifest
+from controller.run_folder.record import MANIFEST, REMOVED, Record, hash_file
 from controller.stacking.alignment import Alignment, Lie
 from controller.stacking.images import read_picture
 from controller.stacking.raw import RAW_SUFFIXES

@@ -14,7 +14,7 @@ from typing import Any
 from controller.clock import Clock
 from controller.errors import FrameError
 from controller.interfaces import FrameProof, FrameStream
-from controller.resume import Target
+from controller.run.resume import Target
 
 #: An attempt after which no other is made.
 _NO_MORE = 1_000_000

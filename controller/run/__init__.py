@@ -1,0 +1,1 @@
+"""One run: the loop that walks a plan, and all that keeps it safe on its way."""

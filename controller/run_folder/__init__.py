@@ -1,0 +1,1 @@
+"""The run folder: written ahead by the journal, read back by everybody else."""
