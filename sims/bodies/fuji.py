@@ -11,8 +11,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from sims.bodies.base import Body, Kind, Setting
+from sims.bodies.base import Kind, Setting
 from sims.bodies.faults import Reason, Refusal
+from sims.bodies.plain import PlainBody
 from sims.bodies.ptp import (
     INT16,
     INT32,
@@ -33,8 +34,13 @@ _SHUTTERS_US = {
 }  # fmt: skip
 _STOPS = (2.8, 3.2, 3.5, 4, 4.5, 5, 5.6, 6.4, 7.1, 8, 9, 10, 11, 13, 14, 16, 18, 20, 22)
 _ISOS = (160, 200, 250, 320, 400, 500, 640, 800, 1600, 3200, 6400, 12800)
-_FORMATS = {"RAW": ("raw",), "JPEG Fine": ("jpeg",), "RAW + JPEG Fine": ("raw", "jpeg")}
-_FORMAT_VALUES = {"RAW": 1, "JPEG Fine": 2, "RAW + JPEG Fine": 4}
+_FORMATS = {
+    # value: (label, kinds of file, JPEG quality)
+    1: ("RAW", ("raw",), 95),
+    2: ("JPEG Fine", ("jpeg",), 95),
+    4: ("RAW + JPEG Fine", ("raw", "jpeg"), 95),
+}
+_FINE = 2
 _WHITE_BALANCES = {"Automatic": 2, "Daylight": 4, "Tungsten": 6}
 
 _QUALITY, _FOCUS_POSITION, _PRIORITY = 0xD018, 0xD171, 0xD207
@@ -44,44 +50,28 @@ _IN_FOCUS, _OUT_OF_FOCUS = 2, 3
 _MANUAL_FOCUS, _SINGLE_AUTOFOCUS = 1, 0x8001
 
 
-class FujiBody(Body):
+class FujiBody(PlainBody):
     """A Fujifilm X as it answers over PTP."""
 
     maker = "FUJIFILM"
     model = "X-T3"
     version = "1.20"
+    file_formats = _FORMATS
+    bulb_value = _BULB
 
     def _settings(self) -> dict[str, Setting]:
-        stops = {f"f/{stop:g}": round(stop * 100) for stop in _STOPS}
         return {
             "iso": Setting({str(iso): iso for iso in _ISOS}, 160),
             "shutter": Setting(_SHUTTERS_US, _SHUTTERS_US["1/60"]),
-            "aperture": Setting(stops, 0 if self.manual_aperture else stops["f/8"]),
+            "aperture": self._aperture_setting(_STOPS),
             "white_balance": Setting(_WHITE_BALANCES, _WHITE_BALANCES["Daylight"]),
-            "image_format": Setting(_FORMAT_VALUES, _FORMAT_VALUES["JPEG Fine"]),
+            "image_format": self._format_setting(_FINE),
         }
 
     @property
     def shutter_s(self) -> float:
         value = self.settings["shutter"].value
         return math.inf if value == _BULB else value / 1e6
-
-    @property
-    def f_number(self) -> float | None:
-        value = self.settings["aperture"].value
-        return value / 100 if value else None
-
-    @property
-    def iso(self) -> int:
-        return self.settings["iso"].value
-
-    @property
-    def formats(self) -> tuple[str, ...]:
-        return _FORMATS[self.settings["image_format"].label or "JPEG Fine"]
-
-    @property
-    def jpeg_quality(self) -> int:
-        return 95
 
     def file_name(self, number: int, kind: str) -> str:
         return f"DSCF{number % 10000:04d}.{'RAF' if kind == 'raw' else 'JPG'}"

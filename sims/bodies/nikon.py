@@ -6,14 +6,14 @@ but not the model.
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Mapping
 from typing import ClassVar
 
-from sims.bodies.base import Body, Kind, Setting
+from sims.bodies.base import Kind, Setting
 from sims.bodies.exif import CLOCK_ZERO
 from sims.bodies.faults import Reason, Refusal
+from sims.bodies.plain import PlainBody
 from sims.bodies.ptp import (
     OK,
     TEXT,
@@ -51,7 +51,6 @@ _FORMATS = {
     7: ("NEF+Fine", ("raw", "jpeg"), 95),
 }
 _FINE = 2
-_MANUAL_LENS = 0
 _OBJECT_ADDED, _CAPTURE_COMPLETE = 0x4002, 0x400D
 _ADDED_IN_MEMORY, _COMPLETE_IN_MEMORY = 0xC101, 0xC102
 _PREVIEW_HEADER_BYTES = 384
@@ -61,27 +60,20 @@ _MANUAL, _APERTURE_PRIORITY = 1, 3
 _MANUAL_FOCUS, _SINGLE_AUTOFOCUS = 1, 0x8010
 
 
-def _fraction(label: str) -> int:
-    """A shutter time as Nikon's property 0xD100 holds it: numerator and denominator, 16 bit."""
-    if label == "Bulb":
-        return _BULB
-    numerator, _, denominator = label.partition("/")
-    return int(numerator) << 16 | int(denominator or 1)
-
-
-class NikonBody(Body):
+class NikonBody(PlainBody):
     """A Nikon as it answers over PTP/IP."""
 
     maker = "Nikon Corporation"
     model = "D850"
     version = "V1.20"
+    file_formats = _FORMATS
+    bulb_value = _BULB
 
     def _settings(self) -> dict[str, Setting]:
-        stops = {f"f/{stop:g}": round(stop * 100) for stop in _STOPS}
         return {
             "iso": Setting({str(iso): iso for iso in _ISOS}, 100),
-            "shutter": Setting({label: _fraction(label) for label in _SHUTTERS}, _fraction("1/60")),
-            "aperture": Setting(stops, _MANUAL_LENS if self.manual_aperture else stops["f/8"]),
+            "shutter": self._shutter_setting(_SHUTTERS, "1/60"),
+            "aperture": self._aperture_setting(_STOPS),
             "white_balance": Setting(
                 {
                     "Automatic": 2,
@@ -94,32 +86,8 @@ class NikonBody(Body):
                 },
                 4,
             ),
-            "image_format": Setting(
-                {label: value for value, (label, _, _) in _FORMATS.items()}, _FINE
-            ),
+            "image_format": self._format_setting(_FINE),
         }
-
-    @property
-    def shutter_s(self) -> float:
-        value = self.settings["shutter"].value
-        return math.inf if value == _BULB else (value >> 16) / (value & 0xFFFF)
-
-    @property
-    def f_number(self) -> float | None:
-        value = self.settings["aperture"].value
-        return None if value == _MANUAL_LENS else value / 100
-
-    @property
-    def iso(self) -> int:
-        return self.settings["iso"].value
-
-    @property
-    def formats(self) -> tuple[str, ...]:
-        return _FORMATS[self.settings["image_format"].value][1]
-
-    @property
-    def jpeg_quality(self) -> int:
-        return _FORMATS[self.settings["image_format"].value][2]
 
     def file_name(self, number: int, kind: str) -> str:
         return f"DSC_{number % 10000:04d}.{'NEF' if kind == 'raw' else 'JPG'}"

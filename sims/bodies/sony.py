@@ -9,15 +9,15 @@ for them.
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
-from sims.bodies.base import Body, Kind, Setting
+from sims.bodies.base import Kind, Setting
 from sims.bodies.faults import Reason, Refusal
+from sims.bodies.plain import PlainBody
 from sims.bodies.ptp import (
     ACCESS_DENIED,
     INT8,
@@ -36,13 +36,12 @@ from sims.bodies.ptp import (
     unpack,
 )
 
-_BULB, _BULB_VALUE = "Bulb", 0
 _SHUTTERS = (
-    *("30", "25", "20", "15", "13", "10", "8", "6", "5", "4", "32/10", "25/10", "2", "16/10"),
-    *("13/10", "1", "8/10", "6/10", "5/10", "4/10", "1/3", "1/4", "1/5", "1/6", "1/8", "1/10"),
-    *("1/13", "1/15", "1/20", "1/25", "1/30", "1/40", "1/50", "1/60", "1/80", "1/100", "1/125"),
-    *("1/160", "1/200", "1/250", "1/320", "1/400", "1/500", "1/640", "1/800", "1/1000", "1/1250"),
-    *("1/1600", "1/2000", "1/2500", "1/3200", "1/4000", "1/5000", "1/6400", "1/8000"),
+    *("Bulb", "30", "25", "20", "15", "13", "10", "8", "6", "5", "4", "32/10", "25/10", "2"),
+    *("16/10", "13/10", "1", "8/10", "6/10", "5/10", "4/10", "1/3", "1/4", "1/5", "1/6", "1/8"),
+    *("1/10", "1/13", "1/15", "1/20", "1/25", "1/30", "1/40", "1/50", "1/60", "1/80", "1/100"),
+    *("1/125", "1/160", "1/200", "1/250", "1/320", "1/400", "1/500", "1/640", "1/800", "1/1000"),
+    *("1/1250", "1/1600", "1/2000", "1/2500", "1/3200", "1/4000", "1/5000", "1/6400", "1/8000"),
 )
 _STOPS = (2.8, 3.2, 3.5, 4, 4.5, 5, 5.6, 6.3, 7.1, 8, 9, 10, 11, 13, 14, 16, 18, 20, 22)
 _ISOS = (100, 125, 160, 200, 250, 320, 400, 500, 640, 800, 1600, 3200, 6400, 12800)
@@ -55,7 +54,6 @@ _FORMATS = {
 }
 _FINE = 0x03
 _WHITE_BALANCES = {"Automatic": 2, "Daylight": 4, "Tungsten": 6, "Cloudy": 0x8010, "Shade": 0x8011}
-_MANUAL_LENS = 0
 
 _VERSION = 0xC8
 _APERTURE, _FOCUS_MODE, _EXPOSURE_MODE = 0x5007, 0x500A, 0x500E
@@ -77,20 +75,14 @@ _BUTTON = 0x81
 _READ, _CONTROL = 0x1009, 0x9207
 
 
-def _fraction(label: str) -> int:
-    """A shutter time as property 0xD20D holds it: numerator and denominator, 16 bit each."""
-    if label == _BULB:
-        return _BULB_VALUE
-    numerator, _, denominator = label.partition("/")
-    return int(numerator) << 16 | int(denominator or 1)
-
-
-class SonyBody(Body):
+class SonyBody(PlainBody):
     """A Sony Alpha as it answers over PTP/IP."""
 
     maker = "Sony Corporation"
     model = "ILCE-7M3"
     version = "3.10"
+    file_formats = _FORMATS
+    bulb_value = 0
 
     #: Motor steps that the seven sizes of drive are worth; lenses differ, and no body tells.
     drive_steps: ClassVar[Mapping[int, int]] = {1: 2, 2: 7, 3: 18, 4: 45, 5: 112, 6: 280, 7: 700}
@@ -100,38 +92,13 @@ class SonyBody(Body):
         self.live_view = True  # a body without a mirror always sees
 
     def _settings(self) -> dict[str, Setting]:
-        stops = {f"f/{stop:g}": round(stop * 100) for stop in _STOPS}
-        shutters = {label: _fraction(label) for label in (_BULB, *_SHUTTERS)}
-        formats = {label: value for value, (label, _, _) in _FORMATS.items()}
         return {
             "iso": Setting({str(iso): iso for iso in _ISOS}, 100),
-            "shutter": Setting(shutters, shutters["1/60"]),
-            "aperture": Setting(stops, _MANUAL_LENS if self.manual_aperture else stops["f/8"]),
+            "shutter": self._shutter_setting(_SHUTTERS, "1/60"),
+            "aperture": self._aperture_setting(_STOPS),
             "white_balance": Setting(_WHITE_BALANCES, _WHITE_BALANCES["Daylight"]),
-            "image_format": Setting(formats, _FINE),
+            "image_format": self._format_setting(_FINE),
         }
-
-    @property
-    def shutter_s(self) -> float:
-        value = self.settings["shutter"].value
-        return math.inf if value == _BULB_VALUE else (value >> 16) / (value & 0xFFFF)
-
-    @property
-    def f_number(self) -> float | None:
-        value = self.settings["aperture"].value
-        return None if value == _MANUAL_LENS else value / 100
-
-    @property
-    def iso(self) -> int:
-        return self.settings["iso"].value
-
-    @property
-    def formats(self) -> tuple[str, ...]:
-        return _FORMATS[self.settings["image_format"].value][1]
-
-    @property
-    def jpeg_quality(self) -> int:
-        return _FORMATS[self.settings["image_format"].value][2]
 
     def file_name(self, number: int, kind: str) -> str:
         return f"DSC{number % 100000:05d}.{'ARW' if kind == 'raw' else 'JPG'}"
