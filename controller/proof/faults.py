@@ -95,11 +95,15 @@ def shift_px(frame: Measurement, reference: Measurement) -> tuple[float, float]:
     of two pictures too differently blurred finds anything.
     """
     before, after = _coarse(reference), _coarse(frame)
+    best, shift = _alike(before, after, (0.0, 0.0)) + _LEAST_GAIN, (0.0, 0.0)
+    if best >= 1:
+        # Nothing is more alike than this; two phase correlations less in most frames.
+        return shift
     size = (before.shape[1], before.shape[0])
     window = cv2.createHanningWindow(size, cv2.CV_32F)
-    best, shift = _alike(before, after, (0.0, 0.0)) + _LEAST_GAIN, (0.0, 0.0)
     # The coarse pictures agree better when focus has changed the fine detail.
-    for one, other in ((before, after), (reference.small, frame.small)):
+    fine = reference.small.astype(np.float32), frame.small.astype(np.float32)
+    for one, other in ((before, after), fine):
         # Copies: where no padding is needed OpenCV windows its arguments in place.
         (right, down), _ = cv2.phaseCorrelate(one.copy(), other.copy(), window)
         if abs(right) < size[0] / 2 and abs(down) < size[1] / 2:
@@ -110,7 +114,8 @@ def shift_px(frame: Measurement, reference: Measurement) -> tuple[float, float]:
 
 
 def _coarse(frame: Measurement) -> NDArray[np.float32]:
-    return np.asarray(cv2.GaussianBlur(frame.small, (0, 0), _COARSE_PX), np.float32)
+    small = frame.small.astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), _COARSE_PX), np.float32)
 
 
 def _alike(
@@ -121,7 +126,9 @@ def _alike(
     height, width = one.shape
     here = one[max(-down, 0) : height - max(down, 0), max(-right, 0) : width - max(right, 0)]
     there = other[max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)]
-    return float(np.corrcoef(here.ravel(), there.ravel())[0, 1])
+    here, there = here - here.mean(), there - there.mean()
+    spread = float(np.sqrt((here * here).mean() * (there * there).mean()))
+    return float((here * there).mean()) / spread if spread > 0 else 0.0
 
 
 def frozen_fault(frame: Measurement, reference: Measurement) -> Fault | None:

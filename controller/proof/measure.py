@@ -28,9 +28,10 @@ _OCTAVES = 6
 
 _SMALLEST_TILE_PX = 8
 _TILES_ACROSS = 48
-_SMALL_WIDTH_PX = 640
+_SMALL_WIDTH_PX = 1000
 # Enough of a tile's rows for its mean: five hundred pixels and more where there are as many.
 _ROWS_PER_TILE = 16
+_FINGERPRINT_ROWS = 16
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,10 @@ class Measurement:
     light
         (tiles,) float64: mean linear light, 0..1.
     small
-        (height, width) float32: the reduced picture, for finding a shift.
+        (height, width) uint8: the picture in the finest octave that is small enough, for finding
+        a shift.
     small_px
-        Pixels of the frame per pixel of ``small``.
+        Pixels of the frame per pixel of ``small``, a power of two.
     fingerprint
         Of the decoded pixels: two exposures never share their noise.
     rows, columns
@@ -64,8 +66,8 @@ class Measurement:
     coarse: Floats
     tensor: Floats
     light: Floats
-    small: NDArray[np.float32]
-    small_px: float
+    small: NDArray[np.uint8]
+    small_px: int
     fingerprint: int
     rows: int
     columns: int
@@ -94,25 +96,20 @@ def measure(path: Path, widest_px: int | None = None) -> Measurement:
     rows, columns = height // tile_px, width // tile_px
     if rows < 2 or columns < 2:
         raise FrameError(f"{path} is {width} x {height} pixels: too small to be judged by tiles")
-    # One row and column more than whole tiles have no difference to a neighbour; they are edges.
-    luma = np.ascontiguousarray(luma[: rows * tile_px, : columns * tile_px])
-    tensor = _tensor(luma, rows, columns)
+    tensor = _tensor(luma, tile_px, rows, columns)
     energy = [tensor[0] + tensor[1]]
-    scale = max(1.0, width / _SMALL_WIDTH_PX)
-    small_size = (round(luma.shape[1] / scale), round(luma.shape[0] / scale))
-    octave = base = luma
-    for _ in range(BANDS - 1):
-        octave = _halved(octave)
-        coarser = _tensor(octave, rows, columns)
-        energy.append(coarser[0] + coarser[1])
-        if octave.shape[1] >= small_size[0]:
-            base = octave
+    # A view: a copy of so many pixels would take as long as the coarser octaves.
+    octave = small = luma[: rows * tile_px, : columns * tile_px]
     coarse = []
-    for _ in range(min(_OCTAVES, tile_px.bit_length()) - BANDS):
+    for band in range(1, min(_OCTAVES, tile_px.bit_length())):
         octave = _halved(octave)
-        coarse.append(_coarse_energy(octave, rows, columns))
-    # Not from the whole frame: that alone would take as long as all the rest.
-    small = cv2.resize(base, small_size, interpolation=cv2.INTER_AREA)
+        if small.shape[1] > _SMALL_WIDTH_PX:
+            small = octave
+        if band < BANDS:
+            coarser = _tensor(octave, tile_px >> band, rows, columns)
+            energy.append(coarser[0] + coarser[1])
+        else:
+            coarse.append(_coarse_energy(octave, rows, columns))
     linear = np.asarray(_LINEAR[small], np.float32)
     light = cv2.resize(linear, (columns, rows), interpolation=cv2.INTER_AREA)
     return Measurement(
@@ -120,9 +117,9 @@ def measure(path: Path, widest_px: int | None = None) -> Measurement:
         coarse=np.array(coarse),
         tensor=tensor,
         light=light.astype(np.float64).ravel(),
-        small=small.astype(np.float32),
-        small_px=luma.shape[1] / small.shape[1],
-        fingerprint=zlib.crc32(luma[::4].tobytes()),
+        small=small.copy(),
+        small_px=columns * tile_px // small.shape[1],
+        fingerprint=zlib.crc32(luma[::_FINGERPRINT_ROWS].tobytes()),
         rows=rows,
         columns=columns,
         tile_px=tile_px,
@@ -150,9 +147,8 @@ def _halved(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _tensor(luma: NDArray[np.uint8], rows: int, columns: int) -> Floats:
+def _tensor(luma: NDArray[np.uint8], tile_px: int, rows: int, columns: int) -> Floats:
     """Mean gx gx, gy gy and gx gy of every tile, (3, rows * columns)."""
-    tile_px = luma.shape[0] // rows
     means = np.empty((3, rows, columns))
     add_gradients(luma, tile_px, max(1, tile_px // _ROWS_PER_TILE), means)
     return means.reshape(3, rows * columns)
@@ -161,9 +157,10 @@ def _tensor(luma: NDArray[np.uint8], rows: int, columns: int) -> Floats:
 def _coarse_energy(luma: NDArray[np.uint8], rows: int, columns: int) -> Floats:
     """Mean squared gradient where a tile is too few pixels, and no whole number, to add up."""
     values = luma.astype(np.float32)
-    right = np.diff(values, axis=1, append=values[:, -1:])
-    down = np.diff(values, axis=0, append=values[-1:])
-    energy = cv2.resize(right**2 + down**2, (columns, rows), interpolation=cv2.INTER_AREA)
+    squares = np.zeros_like(values)
+    squares[:, :-1] = (values[:, 1:] - values[:, :-1]) ** 2
+    squares[:-1] += (values[1:] - values[:-1]) ** 2
+    energy = cv2.resize(squares, (columns, rows), interpolation=cv2.INTER_AREA)
     return energy.astype(np.float64).ravel()
 
 
