@@ -47,6 +47,9 @@ def dof(
     coc: Annotated[str, typer.Option(help="circle of confusion on the sensor")] = "9 um",
     wavelength: Annotated[str, typer.Option(help="of the light")] = "550 nm",
     pupil_ratio: Annotated[float, typer.Option(help="exit over entrance pupil diameter")] = 1.0,
+    immersion: Annotated[
+        float, typer.Option(help="index of what the objective looks through: 1.33 water, 1.52 oil")
+    ] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, lengths in um")] = False,
 ) -> None:
     """Depth of field and what limits it.
@@ -59,22 +62,25 @@ def dof(
       macrorail dof -m 2 -N 5.6
 
       macrorail dof -m 10 --na 0.28 --coc 8um --json
+
+      macrorail dof -m 60 --na 1.2 --immersion 1.33
     """
     _check_given(magnification, f_number, na)
     for option, number in (("-m", magnification), ("-N", f_number), ("--na", na)):
         _check_positive(option, number)
     _check_positive("--pupil-ratio", pupil_ratio)
+    _check_immersion(immersion, na)
     coc_um, wavelength_um = _length("--coc", coc), _length("--wavelength", wavelength)
     if magnification is None:
         assert na is not None
-        figures = _without_magnification(na, wavelength_um)
+        figures = _without_magnification(na, wavelength_um, immersion)
     else:
         if f_number is not None:
             effective = effective_f_number(f_number, magnification, pupil_ratio)
         else:
             assert na is not None
             effective = effective_f_number_of_na(na, magnification)
-        figures = _figures(effective, magnification, coc_um, wavelength_um)
+        figures = _figures(effective, magnification, coc_um, wavelength_um, immersion)
     figures |= {"coc_um": coc_um, "wavelength_um": wavelength_um}
     if as_json:
         typer.echo(json.dumps(figures))
@@ -83,9 +89,9 @@ def dof(
 
 
 def _figures(
-    effective: float, magnification: float, coc_um: float, wavelength_um: float
+    effective: float, magnification: float, coc_um: float, wavelength_um: float, immersion: float
 ) -> Figures:
-    depth = depth_of_field(effective, magnification, coc_um, wavelength_um)
+    depth = depth_of_field(effective, magnification, coc_um, wavelength_um, immersion)
     return {
         "effective_f_number": depth.effective_f_number,
         "na": depth.na,
@@ -97,9 +103,9 @@ def _figures(
     }
 
 
-def _without_magnification(na: float, wavelength_um: float) -> Figures:
+def _without_magnification(na: float, wavelength_um: float, immersion: float) -> Figures:
     """An objective's wave depth needs no magnification; the rest stays open."""
-    wave_um = wave_dof_um(na, wavelength_um)
+    wave_um = wave_dof_um(na, wavelength_um, immersion)
     return {
         "effective_f_number": None,
         "na": na,
@@ -125,6 +131,16 @@ def _check_positive(option: str, number: float | None) -> None:
     # Infinity and NaN fail the comparison with a finite ceiling.
     if number is not None and not 0 < number < 1e9:
         raise ConfigError(f"{option} must be above 0 and finite, got {number:g}")
+
+
+def _check_immersion(immersion: float, na: float | None) -> None:
+    if not 1 <= immersion < 2:
+        raise ConfigError(f"--immersion must be from 1 (air) to below 2, got {immersion:g}")
+    if na is not None and na >= immersion:
+        raise ConfigError(
+            f"--na {na:g} is not below the index of what the objective looks through "
+            f"({immersion:g}); give --immersion 1.33 for water or 1.52 for oil"
+        )
 
 
 def _length(option: str, written: str) -> float:

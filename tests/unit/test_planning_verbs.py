@@ -148,6 +148,9 @@ def test_depth_of_field_of_an_objective(capsys):
     alone = dof(capsys, "--na", "0.25")
     assert alone["limiting_um"] == alone["wave_um"] == pytest.approx(8.8)
     assert alone["geometric_um"] is None
+    immersed = dof(capsys, "-m", "60", "--na", "1.2", "--immersion", "1.33")
+    assert immersed["wave_um"] == pytest.approx(1.33 * 0.55 / 1.2**2)
+    assert immersed["geometric_um"] == pytest.approx(1.33 * 2 * 25 * 9 / 60**2)
 
 
 def test_a_pupil_ratio_changes_the_effective_f_number(capsys):
@@ -172,6 +175,8 @@ def test_depth_of_field_in_words(capsys):
         (["-m", "2", "-N", "4", "--coc", "9"], "--coc needs a unit: write '9' followed by nm, um"),
         (["-m", "2", "-N", "4", "--coc", "-9 um"], "--coc must be above 0, got '-9 um'"),
         (["-m", "two", "-N", "4"], "'-m'"),
+        (["--na", "1.2"], "is not below the index of what the objective looks through (1)"),
+        (["--na", "1.2", "--immersion", "0.9"], "--immersion must be from 1 (air) to below 2"),
     ],
 )
 def test_the_calculator_refuses_with_a_reason(capsys, options, says):
