@@ -1,25 +1,24 @@
 """What defocus should do to the sharpness of a tile: the judge's own wave optics.
 
-From it follows how wide a tile's curve must be for the optics that the rig claims; curves that are
-wider or narrower mean that one of its numbers is wrong.
+From it follows how fast sharpness must fall off along z for the optics that the rig claims; a
+fall-off that is faster or slower means that one of its numbers is wrong.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise
 
 import numpy as np
 
 from controller.optics import numerical_aperture
-from controller.proof.curves import EXPONENTS
-from controller.proof.measure import BANDS, Floats
+from controller.proof.measure import Floats
 
 _FREQUENCIES = (np.arange(128) + 0.5) / 256
 _ABSCISSAE = (np.arange(48) + 0.5) / 48
-_DEPTHS = np.linspace(0, 24, 900)
-_TRIALS = np.geomspace(0.05, 40, 300)
-_SEEN = 0.04
+_DEPTHS = 160
+_RATIOS = np.geomspace(0.45, 2.2, 48)
+_NO_PULL, _NO_SHARE = 1e-9, 1e-12
 
 
 @dataclass(frozen=True)
@@ -44,61 +43,56 @@ class Optics:
     index: float = 1.0
 
 
-def expected_widths(optics: Optics, steps: Floats) -> Floats:
-    """Widths of a flat tile's curves by two readings of its texture, (2, bands).
+def depth_ratio(optics: Optics, away: Floats, energy: Floats) -> float:
+    """By how much the field is deeper than the optics make it, to fit what was seen best.
 
-    How fast sharpness goes with defocus depends on how coarse the texture is. It is read as power
-    of its own in each octave of frequency, with none coarser than the coarsest seen, and with as
-    much in each further octave as in that. Where enough octaves are seen both say the same; where
-    they differ, only what both say can be relied on.
+    How fast sharpness falls off depends on how coarse the texture is. That is not known: for each
+    ratio it is fitted along with it, as power of its own in each octave of frequency.
 
     Parameters
     ----------
-    steps
-        (octaves - 1,) logarithms of the sharpness in each octave over that in the next finer one,
-        at the peak; ``BANDS`` octaves at least.
-
-    Returns
-    -------
-    ndarray
-        In depths of field.
+    away
+        (places,) from the plane in focus, in depths of field, >= 0.
+    energy
+        (octaves, places) float64, > 0: sharpness there; ``nan`` where nothing is known.
 
     Notes
     -----
     The transfer function of a defocused lens without aberrations is the overlap integral of
     H. H. Hopkins, Proc. R. Soc. A 231, 91 (1955).
     """
+    known = np.isfinite(energy)
+    depths = np.linspace(0, float(away.max()) / _RATIOS[0], _DEPTHS)
+    parts = _parts(optics, depths, len(energy))
+    errors = []
+    for ratio in _RATIOS:
+        at = np.searchsorted(depths, away / ratio).clip(1, _DEPTHS - 1)
+        share = (away / ratio - depths[at - 1]) / (depths[at] - depths[at - 1])
+        there = parts[:, at - 1] + share[:, None] * (parts[:, at] - parts[:, at - 1])
+        errors.append(_misfit((there / energy[:, :, None])[known]))
+    best = int(np.clip(np.argmin(errors), 1, len(errors) - 2))
+    before, least, behind = errors[best - 1 : best + 2]
+    bend = before - 2 * least + behind
+    # Through three points of the error, by the logarithm of the ratio, runs a parabola.
+    beside = float(np.clip((before - behind) / (2 * bend), -1, 1)) if bend > 0 else 0.0
+    return float(_RATIOS[best] * (_RATIOS[1] / _RATIOS[0]) ** beside)
+
+
+def _parts(optics: Optics, depths: Floats, octaves: int) -> Floats:
+    """Sharpness (octaves, depths, octaves of frequency) that power in each octave of frequency
+    gives alone; the last octave of frequency is everything coarser than those looked at."""
     na = numerical_aperture(optics.effective_f_number, optics.magnification)
     # Frequency in units of half the cut-off NA/lambda of the image side.
     s = 2 * _FREQUENCIES / optics.pixel_pitch_um * optics.wavelength_um * optics.effective_f_number
-    waves = _DEPTHS * optics.dof_um * na**2 / 2 / optics.index / optics.wavelength_um
+    waves = depths * optics.dof_um * na**2 / 2 / optics.index / optics.wavelength_um
     transfer = _transfer(np.minimum(s, 2.0), waves) * (s < 2.0)
-    octaves = range(len(steps) + 1)
-    passed = np.array([transfer**2 * _gradient(band) / _FREQUENCIES for band in octaves])
-    firsts = [len(_FREQUENCIES) // 2 >> octave for octave in octaves]
-    parts = np.stack([passed[:, :, low : 2 * low].sum(axis=2) for low in firsts], axis=2)
-    going_on = parts.copy()
-    going_on[:, :, -1] = passed[:, :, : 2 * firsts[-1]].sum(axis=2)
-    energies = (_as_seen(parts, steps), _as_seen(going_on, steps))
-    return np.array([[_width(energy[band], band) for band in range(BANDS)] for energy in energies])
-
-
-def _as_seen(parts: Floats, steps: Floats) -> Floats:
-    """Sharpness at every depth, (octaves, depths), of texture with a share in each octave of
-    frequency that looks as it was seen.
-
-    Parameters
-    ----------
-    parts
-        (octaves, depths, octaves of frequency): what each would give alone.
-    """
-    # What lies beyond the lens's cut-off gives nothing to judge its share by.
-    parts = parts[:, :, parts[0, 0] > 0]
-    seen = np.exp(np.concatenate([[0.0], np.cumsum(steps)]))
-    scale = parts[:, 0].sum(axis=0)
-    shares = _non_negative(parts[:, 0] / scale / seen[:, None], np.ones(len(seen))) / scale
-    energy: Floats = parts @ shares
-    return energy
+    passed = np.array([transfer**2 * _gradient(octave) / _FREQUENCIES for octave in range(octaves)])
+    edges = [len(_FREQUENCIES) >> octave for octave in range(octaves + 1)]
+    edges.append(0)
+    return np.stack(
+        [passed[:, :, low:high].sum(axis=2) for high, low in pairwise(edges)],
+        axis=2,
+    )
 
 
 def _transfer(s: Floats, waves: Floats) -> Floats:
@@ -119,25 +113,31 @@ def _gradient(band: int) -> Floats:
     return passed
 
 
-def _non_negative(matrix: Floats, wanted: Floats) -> Floats:
-    """Least squares with no negative part: the best of all choices of parts."""
-    count = matrix.shape[1]
-    best, smallest = np.zeros(count), np.inf
-    for kept in product((False, True), repeat=count):
-        columns = np.flatnonzero(kept)
-        if len(columns) == 0:
-            continue
-        parts, *_ = np.linalg.lstsq(matrix[:, columns], wanted, rcond=None)
-        error = float(((matrix[:, columns] @ parts - wanted) ** 2).sum())
-        if (parts >= 0).all() and error < smallest - 1e-12:
-            best, smallest = np.zeros(count), error
-            best[columns] = parts
-    return best
+def _misfit(parts: Floats) -> float:
+    """How far the best sum of parts (samples, parts), none of them negative, stays off one.
 
-
-def _width(energy: Floats, band: int) -> float:
-    """The width that a fitted curve would have."""
-    energy = energy / energy[0]
-    seen = energy > _SEEN
-    curves = -EXPONENTS[band] * np.log(1 + (_DEPTHS[None, seen] / _TRIALS[:, None]) ** 2)
-    return float(_TRIALS[np.std(np.log(energy[seen])[None] - curves, axis=1).argmin()])
+    Source: C. L. Lawson, R. J. Hanson, Solving Least Squares Problems (1974), 23.
+    """
+    # What lies beyond the lens's cut-off gives nothing.
+    strength = parts.max(axis=0)
+    parts = parts[:, strength > 0] / strength[strength > 0]
+    normal, wanted = parts.T @ parts, parts.sum(axis=0)
+    shares = np.zeros(len(wanted))
+    used = np.zeros(len(wanted), bool)
+    for _ in range(3 * len(wanted)):
+        pull = np.where(used, 0.0, wanted - normal @ shares)
+        if pull.max() <= _NO_PULL * len(parts):
+            break
+        used[pull.argmax()] = True
+        while True:
+            trial = np.zeros(len(wanted))
+            trial[used] = np.linalg.lstsq(normal[np.ix_(used, used)], wanted[used])[0]
+            below = used & (trial <= 0)
+            if not below.any():
+                break
+            step = (shares[below] / (shares[below] - trial[below])).min()
+            shares = shares + step * (trial - shares)
+            used &= shares > _NO_SHARE
+            shares[~used] = 0.0
+        shares = trial
+    return float(((parts @ shares - 1) ** 2).sum())

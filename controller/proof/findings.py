@@ -2,7 +2,7 @@
 
 From the curves of all textured tiles follow the true places of the slices; from those the gaps.
 Tiles that were still getting sharper at the first or last slice say that the specimen goes on
-there. The widths of the curves are held against the depth of field that the rig claims.
+there. How fast sharpness falls off is held against the optics that the rig claims.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.overlap import Band, Coverage, missing_positions, prove
+from controller.proof.claimed import measured_dof
 from controller.proof.curves import Curves, sample
-from controller.proof.defocus import expected_widths
 from controller.proof.depths import DepthScale
 from controller.proof.judge import Look
 from controller.proof.measure import Floats
@@ -25,10 +25,6 @@ from controller.proof.settings import ProofSettings
 from controller.proof.tiles import Table, tabulate
 
 COVERED, UNCOVERED, NOT_PROVABLE = 1, 2, 0
-
-DOF_RATIO = (0.82, 1.1)
-"""Measured over computed width of the curves, between which the optics are believed. Both
-readings of the texture must lie outside on the same side for a warning."""
 
 _LEAST_SLICES = 4
 _LEAST_TILES = 8
@@ -53,9 +49,6 @@ _AT_ONCE = 3
 _MODEST = 0.25
 # What is left unknown of lost steps, in depths of field.
 _DOUBT = 0.2
-_ENOUGH_INNER = 32
-_FLAT_ENERGY = 0.5
-_FLAT_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -88,8 +81,7 @@ class Findings:
     why
         In words, for the journal.
     dof
-        ``ratio`` of measured to computed, between ``ratio_from`` and ``ratio_to``, and ``warning``;
-        ``None`` without enough tiles.
+        ``ratio`` of measured to computed, and ``warning``; ``None`` without enough tiles.
     """
 
     provable: bool
@@ -181,7 +173,7 @@ def find(looks: Sequence[Look], settings: ProofSettings) -> Findings:
         missing_um=missing_um,
         margins_um=_margins(true_um, dof_um, lost_um, followed, settings),
         why=", ".join(reasons),
-        dof=_measured_dof(located.curves, located.u, good, table, settings),
+        dof=measured_dof(located.curves, located.u, good, table, settings.optics),
     )
 
 
@@ -328,78 +320,3 @@ def _spread(peak_um: Floats, textured: NDArray[np.bool_]) -> Floats:
     everywhere = np.full(len(textured), np.nan)
     everywhere[textured] = peak_um
     return everywhere
-
-
-def _measured_dof(
-    curves: Curves, u: Floats, looks: Sequence[Look], table: Table, settings: ProofSettings
-) -> dict[str, Any] | None:
-    """Width of the curves against what the rig's optics should give."""
-    inner = (curves.peak > np.sort(u)[1]) & (curves.peak < np.sort(u)[-2])
-    if inner.sum() < _ENOUGH_INNER:
-        return None
-    # What slopes within a tile is sharp over a longer way, whatever the optics.
-    slope = _slope(curves.peak, looks[0], table)
-    inner &= slope <= np.quantile(slope[inner], _FLAT_SHARE)
-    fine = np.median(np.diff(curves.height[inner], axis=1), axis=0)
-    coarse = _coarse_steps(curves.peak[inner], u, looks, np.flatnonzero(table.textured)[inner])
-    expected = expected_widths(settings.optics, np.concatenate([fine, coarse]))
-    ratios = np.median(np.exp(curves.log_width[inner])[:, None] / expected, axis=0)
-    low, high = sorted(float(reading[:2].mean()) for reading in ratios)
-    ratio = float(np.sqrt(low * high))
-    wrong = high < DOF_RATIO[0] or low > DOF_RATIO[1]
-    return {
-        "ratio": ratio,
-        "ratio_from": low,
-        "ratio_to": high,
-        "computed_um": settings.optics.dof_um,
-        "measured_um": ratio * settings.optics.dof_um,
-        "tiles": int(inner.sum()),
-        "warning": _suspects(ratio, settings) if wrong else "",
-    }
-
-
-def _slope(peak: Floats, look: Look, table: Table) -> Floats:
-    """How much a textured tile's peak differs from its neighbours' in the frame, at most."""
-    grid = _spread(peak, table.textured).reshape(look.seen.rows, look.seen.columns)
-    padded = np.pad(grid, 1, constant_values=np.nan)
-    around = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
-    slope = np.fmax.reduce([np.abs(grid - other) for other in around])
-    textured: Floats = np.nan_to_num(slope, nan=np.inf).ravel()[table.textured]
-    return textured
-
-
-def _coarse_steps(
-    peak: Floats, u: Floats, looks: Sequence[Look], tile_numbers: NDArray[np.intp]
-) -> Floats:
-    """Sharpness in each octave coarser than the curves' over that in the next finer one, where
-    tiles are sharpest; logarithms, medians over the tiles."""
-    sharpest = np.abs(peak[:, None] - u[None, :]).argmin(axis=1)
-    energy = np.array(
-        [
-            [looks[index].seen.energy[-1][tile], *looks[index].seen.coarse[:, tile]]
-            for index, tile in zip(sharpest, tile_numbers, strict=True)
-        ]
-    )
-    steps: Floats = np.median(np.diff(np.log(energy + _FLAT_ENERGY), axis=1), axis=0)
-    return steps
-
-
-def _suspects(ratio: float, settings: ProofSettings) -> str:
-    """Which of the rig's numbers would explain it, and by how much it would be off.
-
-    The blur disc grows with NA and the magnification does as well, so that a wrong f-number and a
-    wrong magnification look alike; each is named with the value that would fit.
-    """
-    optics = settings.optics
-    m = optics.magnification
-    # Depth of field goes with the f-number, and nearly with (1 + m) / m**2 of the magnification.
-    wanted = ratio * (1 + m) / m**2
-    fitting = (1 + np.sqrt(1 + 4 * wanted)) / (2 * wanted)
-    na = m / (2 * optics.effective_f_number)
-    return (
-        f"the measured depth of field is {ratio:.2f} times the computed one "
-        f"({optics.dof_um:.4g} um): most likely the f-number is wrong (the lens stands as if at "
-        f"{ratio:.2f} times the f-number given, effective f/"
-        f"{optics.effective_f_number * ratio:.3g}, NA {na / ratio:.3g}), or the magnification "
-        f"({fitting:.3g} would fit instead of {m:.3g}). Check the aperture ring and measure a ruler"
-    )

@@ -56,3 +56,10 @@ def tabulate(looks: Sequence[Look]) -> Table:
     swings = (most[:, 0] > _LEAST_SWING * energy.min(axis=1))[:, :2]
     textured = strong.all(axis=1) & swings.all(axis=1)
     return Table(level[textured], weight[textured], textured)
+
+
+def noise_floor(looks: Sequence[Look]) -> Floats:
+    """(bands,) what noise alone adds to the sharpness of every tile."""
+    energy = np.array([look.seen.energy for look in looks])
+    floor: Floats = _NOISE_SHARE * np.quantile(energy, _NOISE_QUANTILE, axis=(0, 2))
+    return floor

@@ -12,6 +12,7 @@ import jinja2
 
 from controller.quantity import format_duration, format_fraction, format_length, format_size
 from controller.report import charts, pictures
+from controller.run_folder.account import optics_doubt
 from controller.run_folder.journal import Entry
 from controller.run_folder.record import Record
 from controller.scale import scale_bar
@@ -213,6 +214,8 @@ def _tell(entry: Entry) -> tuple[str, str] | None:
         return "fault", f"{fields['error']}: {fields['message']}{remedy}"
     if entry.event == "judged" and fields["action"] != "fuse":
         return "frame judged", f"{fields['action']}: {fields['why']}"
+    if entry.event == "coverage" and optics_doubt(fields):
+        return "optics in doubt", optics_doubt(fields)
     if entry.event == "inserted":
         places = ", ".join(_place(position) for position in fields["positions_um"])
         return "inserted", f"{len(fields['positions_um'])} slice(s) at {places}: {fields['why']}"

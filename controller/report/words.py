@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from controller.quantity import format_duration
 from controller.run.policies import Remedy
-from controller.run_folder.account import sentence
+from controller.run_folder.account import optics_doubt, sentence
 from controller.run_folder.journal import Entry
 from controller.run_folder.record import Record
 from controller.states import FinishReason
@@ -18,7 +18,6 @@ _ROUTINE = {
     "axis_opened",
     "camera_opened",
     "homed",
-    "coverage",
     "settings_restored",
     "parked",
     "fused",
@@ -122,6 +121,8 @@ def _is_routine(entry: Entry) -> bool:
         return bool(fields["action"] == "fuse")
     if entry.event == "count_checked":
         return not fields["in_doubt"]
+    if entry.event == "coverage":
+        return not optics_doubt(fields)
     if entry.event == "drained":
         return not fields["files"]
     return entry.event in _ROUTINE

@@ -114,8 +114,16 @@ def _inserted(fields: Mapping[str, Any]) -> str:
     return f"{len(fields['slices'])} slice(s) were inserted: {fields['why']}."
 
 
+def optics_doubt(coverage: Mapping[str, Any]) -> str:
+    """Why the images do not believe the rig's optics; empty when they do, or cannot tell."""
+    dof = (coverage.get("images") or {}).get("dof") or {}
+    return str(dof.get("warning", ""))
+
+
 def _coverage(fields: Mapping[str, Any]) -> str:
-    return "Coverage is proven." if fields["proven"] else "Coverage is not proven."
+    proven = "Coverage is proven." if fields["proven"] else "Coverage is not proven."
+    doubt = optics_doubt(fields)
+    return f"{proven} But {doubt}." if doubt else proven
 
 
 def _ended(fields: Mapping[str, Any]) -> str:

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from controller.run_folder.account import optics_doubt
+
 #: What a run is busy with after each event, in the words of ``states.State``.
 _DOING = {
     "started": "preparing",
@@ -322,6 +324,9 @@ class RunView:
 
     def _on_coverage(self, fields: Mapping[str, Any]) -> None:
         self.coverage = {key: value for key, value in fields.items() if key != "overlaps"}
+        doubt = optics_doubt(fields)
+        if doubt:
+            self._tell("note", _sentence(doubt))
 
     def _on_fused(self, fields: Mapping[str, Any]) -> None:
         self.fused = dict(fields)

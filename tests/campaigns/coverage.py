@@ -28,7 +28,7 @@ from tests.campaigns.shares import told, told_rare
 from tests.virtual import RAIL, VirtualRun
 
 MOTION = ("reported", "held", "lost", "adrift")
-KINDS = ("clean", *MOTION, "ends", "optics")
+KINDS = ("clean", *MOTION, "ends")
 TEXTURE = 8.0
 NEAR_UM, FAR_UM = 10_000.0, 11_000.0
 F_NUMBER = 4.0
@@ -104,16 +104,6 @@ class ShortMoves:
         return achieved_um + hidden_um
 
 
-class OtherLens:
-    """A scene seen through another stop than the camera believes."""
-
-    def __init__(self, scene: Scene, f_number: float) -> None:
-        self._scene, self._f_number = scene, f_number
-
-    def render(self, position_um: float, f_number: float, **how: Any) -> bytes:
-        return self._scene.render(position_um, f_number=self._f_number, **how)
-
-
 @dataclass
 class Outcome:
     """One run, scored against the truth."""
@@ -141,8 +131,6 @@ class Case:
     chance: float = 0.0
     near_um: float = NEAR_UM
     far_um: float = FAR_UM
-    f_number: float = F_NUMBER
-    magnification: float = 1.0
     outcome: Outcome | None = field(default=None, repr=False)
 
 
@@ -158,18 +146,14 @@ def shoot(case: Case, folder: Path) -> Outcome:
     run = VirtualRun(
         folder,
         RIG.replace("seed: 7", f"seed: {case.seed}").replace(
-            "magnification: 2", f"magnification: {case.magnification}"
+            "magnification: 2", "magnification: 1"
         ),
-        PROTOCOL.format(near=case.near_um, far=case.far_um, f_number=case.f_number),
+        PROTOCOL.format(near=case.near_um, far=case.far_um, f_number=F_NUMBER),
         wrap_axis=faulty,
         by_images=True,
     )
     axes[0]._step_um = 0.7 * run.plan.slices[0].dof_um
     scene = run.bench.world.scene
-    if case.magnification != 1.0:
-        scene = Scene(type(scene.options)(**{**vars(scene.options), "magnification": 1.0}))
-    seen: Any = OtherLens(scene, F_NUMBER) if case.f_number != F_NUMBER else scene
-    object.__setattr__(run.bench.world, "scene", seen)
     places_um: list[float] = []
     release = run.bench.body.release
 
@@ -328,23 +312,6 @@ def _options(seed: int) -> Any:
     )
 
 
-def optics(count: int, seed: int) -> dict[str, Any]:
-    """An f-number off by a stop or a magnification off by 20 %, in the YAML."""
-    wrongs = {
-        "f-number a stop too small": {"f_number": 2.8},
-        "f-number a stop too large": {"f_number": 5.6},
-        "magnification 20 % too large": {"magnification": 1.2},
-        "magnification 20 % too small": {"magnification": 0.8},
-    }
-    flagged = 0
-    for name, wrong in wrongs.items():
-        runs = _each(count, lambda s, wrong=wrong: Case(s, **wrong), seed)
-        hits = sum(bool((o.images.get("dof") or {}).get("warning")) for _, o in runs)
-        flagged += hits
-        print(f"{name:32s} {told(hits, count)}")
-    return {"flagged": flagged, "total": count * len(wrongs)}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=60, help="runs of each kind")
@@ -357,7 +324,7 @@ def main() -> None:
         if kind in MOTION:
             short_moves(kind, chosen.count, chosen.seed)
         else:
-            {"clean": clean, "ends": ends, "optics": optics}[kind](chosen.count, chosen.seed)
+            {"clean": clean, "ends": ends}[kind](chosen.count, chosen.seed)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 
 from controller.proof.run_proof import RunProof
+from controller.report import write_report
+from controller.report.words import tell
 from controller.run.proving import proof_settings
 from controller.run_folder.journal import Entry
 from controller.run_folder.manifest import build_manifest
+from controller.run_folder.record import read_record
 from controller.states import FinishReason, State
 from sims.bodies.base import LightGathered
-from tests.campaigns import coverage, frames
+from tests.campaigns import coverage, frames, optics
 from tests.campaigns.coverage import FAR_UM, NEAR_UM, PROTOCOL, RIG, Case, shoot
 from tests.virtual import VirtualRun
 
@@ -56,12 +59,22 @@ def test_a_specimen_beyond_either_end_is_followed() -> None:
     assert told["found"] == told["total"]
 
 
-def test_wrong_optics_are_named(tmp_path: Path) -> None:
-    outcome = shoot(Case(530, f_number=2.8), tmp_path / "run")
-    dof = outcome.images["dof"]
-    assert dof["ratio_from"] > 1.2
-    assert "f-number" in dof["warning"]
-    assert "magnification" in dof["warning"]
+def test_wrong_optics_are_named_in_all_that_a_run_tells(tmp_path: Path) -> None:
+    setup = optics.SETUPS["1:1 f/4"]
+    said = optics.wrong(setup, "aperture a stop too large")
+    run = optics.run_of(setup, said, 530, tmp_path / "run")
+    run.run()
+    warning = build_manifest(run.entries)["coverage"]["images"]["dof"]["warning"]
+    assert "f-number" in warning and "magnification" in warning
+    assert warning in tell(read_record(run.folder))
+    assert warning in write_report(run.folder).read_text(encoding="utf-8")
+
+
+def test_right_optics_of_a_microscope_objective_are_believed(tmp_path: Path) -> None:
+    setup = optics.SETUPS["10x 0.25"]
+    ratio, warning = optics.doubted(setup, setup, 531, tmp_path / "run")
+    assert 0.8 < ratio < 1.1
+    assert warning == ""
 
 
 @pytest.mark.parametrize("kind", frames.KINDS)

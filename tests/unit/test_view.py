@@ -87,6 +87,13 @@ def test_faults_pauses_and_insertions_are_told_in_words() -> None:
     assert len(view.slices) == 5
 
 
+def test_optics_that_the_images_do_not_believe_are_told() -> None:
+    view = RunView(PLAN)
+    images = {"dof": {"ratio": 1.4, "warning": "the measured depth of field is 1.4 times"}}
+    hear(view, ("coverage", {"proven": True, "gaps": [], "overlaps": [1], "images": images}))
+    assert view.notes[-1]["text"] == "The measured depth of field is 1.4 times"
+
+
 def test_a_resumed_run_shoots_again_what_was_on_its_way() -> None:
     view = RunView(PLAN)
     hear(view, ("started", {}), *shot(1), *shot(2)[:3])
