@@ -306,6 +306,10 @@ class FrameStream(Protocol):
         """Leave slices out that were handed over; they may be added again."""
         ...
 
+    def relocate(self, positions_um: Mapping[int, float]) -> None:
+        """Some slices that were handed over were shot elsewhere: here, by slice number."""
+        ...
+
     def reports(self) -> list[dict[str, Any]]:
         """What it has said since the last call: one dict per slice, with ``number`` and either
         ``transform`` (2x3, frame to reference pixels) and ``sharpness``, or ``error`` for a frame
@@ -417,6 +421,20 @@ class FrameProof(Protocol):
     def last_verdicts(self, check: Callable[[], None]) -> list[dict[str, Any]]:
         """The same for all frames, the newest judged without a next one; ``check`` is called while
         waiting and may raise."""
+        ...
+
+    def relocate(
+        self, numbers: list[int], error_um: float, check: Callable[[], None]
+    ) -> dict[str, Any]:
+        """Say where slices truly were, the newest handed over, in whose course the axis fell
+        behind its own count by ``error_um``; all have their verdicts.
+
+        Returns
+        -------
+        dict
+            ``numbers`` and ``positions_um``, which hold from now on; both empty, and nothing
+            changed, when the images cannot tell.
+        """
         ...
 
     def missing(self, check: Callable[[], None]) -> dict[str, Any]:

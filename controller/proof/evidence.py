@@ -12,6 +12,7 @@ from typing import Any
 
 from controller.proof.findings import COVERED, NOT_PROVABLE, UNCOVERED, Findings, find
 from controller.proof.judge import Judge
+from controller.proof.lost_steps import true_places
 from controller.proof.picture import write_map
 from controller.proof.settings import ProofSettings
 from controller.proof.standstill import stood_still
@@ -61,6 +62,15 @@ class Evidence:
         del check
         self._verdicts += self._judge.flush()
         return self.verdicts()
+
+    def relocate(
+        self, numbers: list[int], error_um: float, check: Callable[[], None]
+    ) -> dict[str, Any]:
+        """See ``FrameProof``."""
+        del check
+        true_um = true_places(list(self._judge.accepted.values()), set(numbers), error_um)
+        self._judge.relocate(true_um)
+        return {"numbers": list(true_um), "positions_um": list(true_um.values())}
 
     def missing(self, check: Callable[[], None]) -> dict[str, Any]:
         """See ``FrameProof``."""

@@ -7,6 +7,7 @@ same verdicts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,11 @@ class Look:
     dof_um: float
     seen: Measurement
     faults: tuple[Fault, ...] = ()
+
+    @property
+    def blinded(self) -> bool:
+        """Whether a fault keeps it from showing how sharp anything is."""
+        return any(fault.kind in ("blur", "exposure", "shift") for fault in self.faults)
 
 
 class Judge:
@@ -100,6 +106,13 @@ class Judge:
         verdicts = self._judge_pending(None)
         self._accept(replace(look, faults=(fault,)))
         return [*verdicts, verdict]
+
+    def relocate(self, positions_um: Mapping[int, float]) -> None:
+        """Some accepted frames were shot elsewhere: here, by slice number."""
+        for number, position_um in positions_um.items():
+            self.accepted[number] = replace(self.accepted[number], position_um=position_um)
+        if self._reference is not None:
+            self._reference = self.accepted[self._reference.slice]
 
     def flush(self) -> list[dict[str, Any]]:
         """The verdict on the last frame, which has no next one."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,16 @@ class RunProof:
 
         self._guarded(judge, self._trust_all)
         return self._told()
+
+    def relocate(
+        self, numbers: list[int], error_um: float, check: Callable[[], None]
+    ) -> dict[str, Any]:
+        """See ``FrameProof``."""
+        unknown: dict[str, Any] = {"numbers": [], "positions_um": []}
+        told = self._asked("relocate", check, unknown, numbers=numbers, error_um=error_um)
+        for number, position_um in zip(told["numbers"], told["positions_um"], strict=True):
+            self._frames[number] = replace(self._frames[number], position_um=position_um)
+        return told
 
     def missing(self, check: Callable[[], None]) -> dict[str, Any]:
         """See ``FrameProof``."""
@@ -153,12 +163,16 @@ class RunProof:
                 )
 
     def _asked(
-        self, verb: str, check: Callable[[], None], otherwise: dict[str, Any]
+        self,
+        verb: str,
+        check: Callable[[], None],
+        otherwise: dict[str, Any],
+        **arguments: Any,
     ) -> dict[str, Any]:
         answer: dict[str, Any] = {}
 
         def ask() -> None:
-            answer.update(self._worker.request(verb, _PATIENCE_S, check))
+            answer.update(self._worker.request(verb, _PATIENCE_S, check, **arguments))
             answer.pop("id")
 
         self._guarded(ask, lambda: answer.update(otherwise))

@@ -42,6 +42,10 @@ class ProofWorker:
         """Judge the newest frame without a next one."""
         return {"verdicts": self._begun().last_verdicts(_nothing_to_check)}
 
+    def relocate(self, numbers: list[int], error_um: float) -> dict[str, Any]:
+        """See ``FrameProof``."""
+        return self._begun().relocate(numbers, error_um, _nothing_to_check)
+
     def missing(self) -> dict[str, Any]:
         """See ``FrameProof``."""
         return self._begun().missing(_nothing_to_check)
@@ -64,6 +68,7 @@ def main() -> None:
             "begin": worker.begin,
             "add": worker.add,
             "last_verdicts": worker.last_verdicts,
+            "relocate": worker.relocate,
             "missing": worker.missing,
             "finish": worker.finish,
         }

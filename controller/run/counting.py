@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from controller.errors import RailAlarm
@@ -13,6 +14,22 @@ from controller.run_folder.journal import Entry
 
 #: A motor that loses steps once may have met a hair; one that goes on has a cause.
 _LOSSES_AT_MOST = 1
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Steps that the axis has lost, and the slices that were shot meanwhile.
+
+    Attributes
+    ----------
+    error_um
+        Above 0 the axis stood farther from the specimen than it said, after the last of them.
+    targets
+        From near to far.
+    """
+
+    error_um: float
+    targets: tuple[Target, ...]
 
 
 class StepCount:
@@ -62,8 +79,8 @@ class StepCount:
         every = self._check.every_slices
         return every is not None and self._exposures >= every
 
-    def check(self) -> list[Target]:
-        """Touch the reference; returns the slices that are in doubt now, from near to far.
+    def check(self) -> Doubt | None:
+        """Touch the reference; the axis is where it says again, and what it was not is in doubt.
 
         Raises
         ------
@@ -83,10 +100,10 @@ class StepCount:
         )
         self._begin()
         if not in_doubt:
-            return []
+            return None
         self._losses += 1
         self._newest_um = error_um
-        return checked
+        return Doubt(error_um, tuple(checked))
 
     def insist(self) -> None:
         """End a run whose motor loses steps again and again.

@@ -93,6 +93,17 @@ class Judging:
         if self._proof is not None:
             self._act_on(self._proof.last_verdicts(self._clock.check))
 
+    def relocate(self, numbers: list[int], error_um: float) -> dict[int, float]:
+        """Where slices truly were, um, by what the images show of the steps that the axis lost
+        among them; align/blend takes them to be there. Empty when the images cannot tell."""
+        if self._proof is None:
+            return {}
+        told = self._proof.relocate(numbers, error_um, self._clock.check)
+        true_um = dict(zip(told["numbers"], told["positions_um"], strict=True))
+        if true_um and self._stream is not None:
+            self._stream.relocate(true_um)
+        return true_um
+
     def missing(self) -> tuple[list[float], str]:
         """Positions in um that the images show to be uncovered, and why."""
         if self._proof is None:

@@ -102,6 +102,9 @@ class Progress:
         ``targets`` again. ``None`` when there is none.
     found_settings
         The camera's before the run first set it; ``None`` when it never came so far.
+    in_doubt
+        Slices that a check of the axis's count had put in doubt when the run was interrupted; they
+        are among ``targets`` again.
     targets
         Still to be shot, from near to far.
     numbers
@@ -114,6 +117,7 @@ class Progress:
     numbers: int
     discarded: Target | None = None
     found_settings: Mapping[str, str] | None = None
+    in_doubt: tuple[Target, ...] = ()
 
 
 def begin(plan: Plan) -> Progress:
@@ -141,6 +145,7 @@ def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> Progres
     hashes: set[str] = set()
     under_way: Entry | None = None
     found_settings: Mapping[str, str] | None = None
+    in_doubt: set[int] = set()
     for entry in entries:
         fields = entry.fields
         if entry.event == "inserted":
@@ -166,6 +171,13 @@ def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> Progres
         elif entry.event == "rejected":
             counted.pop(fields["slice"])
             delivered.pop(fields["slice"])
+            in_doubt.discard(fields["slice"])
+        elif entry.event == "count_checked" and fields["in_doubt"]:
+            in_doubt = set(fields["slices"])
+        elif entry.event == "relocated":
+            for number, um in zip(fields["slices"], fields["achieved_um"], strict=True):
+                counted[number] = replace(counted[number], achieved_um=um)
+            in_doubt.clear()
         elif entry.event == "camera_opened" and found_settings is None:
             found_settings = fields["found_settings"]
         if entry.event in _SETTLED:
@@ -173,6 +185,7 @@ def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> Progres
     # Not before: a frame taken back lies under another name, and a new one in its place.
     for shot in delivered.values():
         verify_frame(shot)
+    doubtful = [counted.pop(number) for number in sorted(in_doubt)]
     orphan = None
     if under_way is not None:
         kinds = {done.frame.suffix.lower() for done in counted.values()} or _READABLE
@@ -187,7 +200,13 @@ def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> Progres
     if under_way is not None and orphan is None:
         discarded = _shot(under_way)
     return Progress(
-        tuple(counted.values()), orphan, targets, len(wanted), discarded, found_settings
+        tuple(counted.values()),
+        orphan,
+        targets,
+        len(wanted),
+        discarded,
+        found_settings,
+        tuple(Target(done.number, done.achieved_um, done.attempt) for done in doubtful),
     )
 
 

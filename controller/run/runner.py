@@ -192,6 +192,8 @@ class Runner:
         if orphan is not None:
             self._work.shot(orphan.target.number, orphan.achieved_um)
             self._count(orphan.target, orphan.achieved_um, orphan.frame, adopted=True)
+        for target in self._progress.in_doubt:
+            self._note("rejected", slice=target.number, attempt=target.attempt)
         for target in self._progress.targets:
             if target.attempt > 1:  # a frame rejected just before the interruption
                 self._set_aside(replace(target, attempt=target.attempt - 1))
@@ -283,20 +285,38 @@ class Runner:
         self._bring_in_frame()
         self._machine.step(Trigger.RECOVER)
         try:
-            doubtful = self._count_of_steps.check()
+            doubt = self._count_of_steps.check()
         except DeviceError as fault:
             self._remedies.against(Part.AXIS, fault)
             return bool(self._work)
         self._machine.step(Trigger.PREPARE)
-        if doubtful:
-            self._shoot_again(doubtful)
+        if doubt is not None:
+            self._judging.wait()
+            doubtful = [target for target in doubt.targets if self._work.is_shot(target.number)]
+            if not self._relocate(doubtful, doubt.error_um):
+                self._shoot_again(doubtful)
             self._count_of_steps.insist()
-        return bool(doubtful)
+        return bool(self._work)
+
+    def _relocate(self, doubtful: list[Target], error_um: float) -> bool:
+        """Keep slices that were shot elsewhere than their journal says, where the images tell
+        where; only what is missing between them is shot."""
+        true_um = self._judging.relocate([target.number for target in doubtful], error_um)
+        if not true_um:
+            return False
+        self._note("relocated", slices=list(true_um), achieved_um=list(true_um.values()))
+        for number, achieved_um in true_um.items():
+            self._work.shot(number, achieved_um)
+        if self._last_good is not None and self._last_good.number in true_um:
+            achieved_um = true_um[self._last_good.number]
+            self._last_good = replace(self._last_good, achieved_um=achieved_um)
+        missing_um = [] if self._work else self._work.missing_um()
+        if missing_um:
+            self._work.insert(missing_um, why="the axis had lost steps")
+        return True
 
     def _shoot_again(self, doubtful: list[Target]) -> None:
         """Take back slices that may have been shot elsewhere than their journal says."""
-        self._judging.wait()
-        doubtful = [target for target in doubtful if self._work.is_shot(target.number)]
         self._judging.withdraw(target.number for target in doubtful)
         # What the scene would be compared with is no longer where it is said to be.
         self._last_good = None

@@ -85,7 +85,7 @@ class Worklist:
         return number in self._shot
 
     def shot(self, number: int, achieved_um: float) -> None:
-        """The slice of this number was exposed here."""
+        """The slice of this number was exposed here; what was said before of it is void."""
         self._shot[number] = self._band(achieved_um)
 
     def not_shot(self, number: int) -> None:

@@ -92,9 +92,9 @@ def _scene(fields: Mapping[str, Any]) -> str:
 
 
 def _count_checked(fields: Mapping[str, Any]) -> str:
-    again = ", shooting again what is in doubt" if fields["in_doubt"] else ""
+    doubt = f", which puts {len(fields['slices'])} slice(s) in doubt" if fields["in_doubt"] else ""
     off = format_length(fields["error_um"])
-    return f"The home switch was touched again: the axis was off by {off}{again}."
+    return f"The home switch was touched again: the axis was off by {off}{doubt}."
 
 
 def _judged(fields: Mapping[str, Any]) -> str | None:
@@ -151,6 +151,9 @@ _TELLERS: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
     "unpaused": _unpaused,
     "scene_checked": _scene,
     "count_checked": _count_checked,
+    "relocated": lambda fields: (
+        f"The images tell where {len(fields['slices'])} slice(s) truly were; they are kept."
+    ),
     "rejected": lambda fields: f"Slice {fields['slice']} is no good and is shot again.",
     "inserted": _inserted,
     "judged": _judged,

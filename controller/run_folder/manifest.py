@@ -49,6 +49,9 @@ def build_manifest(entries: Iterable[Entry]) -> dict[str, Any]:
         elif entry.event == "rejected":
             del slices[entry.fields["slice"]]
             judged.pop(entry.fields["slice"], None)
+        elif entry.event == "relocated":
+            for number, um in zip(entry.fields["slices"], entry.fields["achieved_um"], strict=True):
+                slices[number]["achieved_um"] = um
         elif entry.event == "count_checked" and not entry.fields["in_doubt"]:
             for number in entry.fields["slices"]:
                 slices[number]["position_checked"] = True

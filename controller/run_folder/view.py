@@ -288,6 +288,11 @@ class RunView:
             self._cycles_s.append(self.last_s - self._counted_s)
         self._counted_s = self.last_s
 
+    def _on_relocated(self, fields: Mapping[str, Any]) -> None:
+        for number, achieved_um in zip(fields["slices"], fields["achieved_um"], strict=True):
+            self._set(self.slices[number], position_um=achieved_um)
+        self._tell("note", "The axis had lost steps; the images tell where its slices were")
+
     def _on_aligned(self, fields: Mapping[str, Any]) -> None:
         if "error" in fields:
             self._tell("fault", f"{fields['error']}", fields["number"])

@@ -7,7 +7,7 @@ anew from them, in the same order, and gives the same pixels.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,16 +56,24 @@ class RunStream:
 
     def add(self, number: int, frame: Path, position_um: float) -> None:
         """See ``FrameStream``."""
-        counted = _Counted(number, frame, position_um, self._scale_at(position_um))
+        counted = self._at(position_um, number, frame)
         self._frames.append(counted)
         self._waiting.append(counted)
 
     def withdraw(self, numbers: Set[int]) -> None:
         """See ``FrameStream``; what is left is stacked from the beginning."""
         self._frames = [counted for counted in self._frames if counted.number not in numbers]
-        self._worker.close()
-        self._begin()
-        self._waiting.extend(self._frames)
+        self._begin_anew()
+
+    def relocate(self, positions_um: Mapping[int, float]) -> None:
+        """See ``FrameStream``; everything is stacked from the beginning, in the same order."""
+        self._frames = [
+            self._at(
+                positions_um.get(counted.number, counted.position_um), counted.number, counted.frame
+            )
+            for counted in self._frames
+        ]
+        self._begin_anew()
 
     def reports(self) -> list[dict[str, Any]]:
         """See ``FrameStream``; a frame that could not be aligned has ``error`` in its report."""
@@ -100,9 +108,7 @@ class RunStream:
             if not self._unread:
                 raise
             first = str(error)
-        self._worker.close()
-        self._begin()
-        self._waiting.extend(self._frames)
+        self._begin_anew()
         try:
             return self._finish(check)
         except _DEATHS as again:
@@ -114,6 +120,14 @@ class RunStream:
     def close(self) -> None:
         """End the process. Safe to call twice."""
         self._worker.close()
+
+    def _at(self, position_um: float, number: int, frame: Path) -> _Counted:
+        return _Counted(number, frame, position_um, self._scale_at(position_um))
+
+    def _begin_anew(self) -> None:
+        self._worker.close()
+        self._begin()
+        self._waiting.extend(self._frames)
 
     def _begin(self) -> None:
         self._worker = Worker(

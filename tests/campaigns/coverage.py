@@ -80,7 +80,7 @@ class ShortMoves:
         check = self._axis.count_check
         assert check is not None
         off_um, self._lost_um = self._lost_um, 0.0
-        return check.measure() - off_um
+        return check.measure() + off_um
 
     def open(self, closest_approach_um: float | None = None) -> AxisReport:
         return self._axis.open(closest_approach_um)

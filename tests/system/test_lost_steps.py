@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ class Fused:
     def withdraw(self, numbers: set[int]) -> None:
         for number in numbers:
             del self.frames[number]
+
+    def relocate(self, positions_um: Mapping[int, float]) -> None:
+        raise AssertionError("without images nothing is known of true places")
 
     def reports(self) -> list[dict[str, Any]]:
         return []

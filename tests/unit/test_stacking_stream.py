@@ -144,6 +144,19 @@ def test_a_frame_taken_back_leaves_no_trace(
     assert stream.finish(never)["left_out"] == []
 
 
+def test_frames_that_were_elsewhere_are_stacked_as_if_that_had_been_known(
+    stream: RunStream, frames: list[Path], offline: np.ndarray, tmp_path: Path
+) -> None:
+    for number, path in enumerate(frames, 1):
+        off_um = 100.0 if number > 3 else 0.0
+        stream.add(number, path, number * _STEP_UM + off_um)
+    stream.relocate({number: number * _STEP_UM for number in range(4, _FRAMES + 1)})
+    assert stream.finish(never)["left_out"] == []
+    assert np.array_equal(fused_in(tmp_path), offline)
+    depth_um = cv2.imread(str(tmp_path / "depth.tif"), cv2.IMREAD_UNCHANGED)
+    assert depth_um.max() == pytest.approx(_FRAMES * _STEP_UM, abs=1.0)
+
+
 def test_a_frame_that_does_not_belong_is_left_out_and_named(
     stream: RunStream, frames: list[Path], offline: np.ndarray, tmp_path: Path
 ) -> None:
