@@ -27,9 +27,10 @@ SMEAR_FROM_EACH = 0.2
 """From one neighbour at least this share of the loss seen from the other: texture that comes into
 focus with a direction of its own is lost against one of them only."""
 
-DIP = 0.35
-"""Share of the tiles that are less sharp than in both neighbours: with focus alone there are next
-to none, since a tile is sharp once."""
+SAG = 0.12
+"""Loss of sharpness against the less sharp neighbour, in the logarithm of its energy, where texture
+comes into focus between both: focus alone makes it sharper there, a frame of the neighbour's own
+plane as sharp, and no light that ``EXPOSURE_EV`` lets pass costs as much."""
 
 SHIFT_SHARE = 1 / 500
 """Of the frame's width, and never less than three pixels: more than the picture drifts from
@@ -44,7 +45,9 @@ _SHARPEST_SHARE = 0.5
 # Of what is lost across: with all of it, oriented texture that fades would look smeared.
 _ACROSS = 0.8
 _LARGEST_LOSS = 0.7
-_DIP_LOG = 0.25
+_IN_FOCUS_SHARE = 0.3
+_ALIKE_LOG = 1.0
+_FEWEST_IN_FOCUS = 8
 _DARK = 0.002
 _NOISE_ENERGY = 1.0
 _COARSE_PX = 1.5
@@ -141,7 +144,7 @@ def frozen_fault(frame: Measurement, reference: Measurement) -> Fault | None:
 def blur_fault(
     frame: Measurement, neighbours: Sequence[Measurement], unjudged: Measurement | None = None
 ) -> Fault | None:
-    """Smeared along one direction, or less sharp than both neighbours in too many tiles.
+    """Smeared along one direction, or less sharp than both neighbours where it is in focus.
 
     Parameters
     ----------
@@ -161,10 +164,12 @@ def blur_fault(
             f"smeared at {np.degrees(_DIRECTIONS[along]):.0f} degrees: fine detail along it lost "
             f"{100 * (1 - np.exp(-loss)):.0f} % of its contrast beyond what focus takes",
         )
-    share = dip(frame, neighbours)
-    if share > DIP:
+    loss = sag(frame, neighbours)
+    if loss > SAG:
         return Fault(
-            "blur", f"{100 * share:.0f} % of the tiles are less sharp than in both neighbours"
+            "blur",
+            f"what is in focus between both neighbours has {100 * (1 - np.exp(-loss)):.0f} % less "
+            f"detail than in either",
         )
     return None
 
@@ -211,12 +216,22 @@ def _blames_other(
     return bool(its[across] > 2 * mine[along])
 
 
-def dip(frame: Measurement, neighbours: Sequence[Measurement]) -> float:
-    """Share of the textured tiles that are less sharp than in each of the neighbours."""
-    least = np.min([other.energy[1] for other in neighbours], axis=0)
-    textured = least >= np.median(least)
-    lower = np.log(frame.energy[1] + _NOISE_ENERGY) < np.log(least + _NOISE_ENERGY) - _DIP_LOG
-    return float(lower[textured].mean())
+def sag(frame: Measurement, neighbours: Sequence[Measurement]) -> float:
+    """Loss of sharpness (logarithm) against the less sharp of two neighbours, where texture comes
+    into focus between them: the median of the tiles that are among the sharpest and about as sharp
+    in one neighbour as in the other. Blur in every direction alike shows only there; elsewhere
+    defocus has taken the detail already. 0 where too few tiles are in focus to say.
+    """
+    energy = np.array([other.energy[1] for other in neighbours])
+    # With the frame itself: chosen by its neighbours alone, tiles of mere noise would sag.
+    strength = energy.sum(axis=0) + frame.energy[1]
+    level = np.log(energy + _NOISE_ENERGY)
+    chosen = strength >= np.quantile(strength, 1 - _IN_FOCUS_SHARE)
+    chosen &= np.ptp(level, axis=0) < _ALIKE_LOG
+    if chosen.sum() < _FEWEST_IN_FOCUS:
+        return 0.0
+    loss = level.min(axis=0) - np.log(frame.energy[1] + _NOISE_ENERGY)
+    return float(np.median(loss[chosen]))
 
 
 def change(frame: Measurement, before: Measurement) -> float:

@@ -88,6 +88,23 @@ def test_a_smear_of_four_pixels_is_found_where_all_texture_comes_into_focus(
     assert not any(faults.values())
 
 
+@pytest.mark.parametrize(("bad", "radius_um"), [(3, 7.0), (8, 11.0)])
+def test_vibration_in_a_circle_is_told_from_defocus(
+    tmp_path: Path, bad: int, radius_um: float
+) -> None:
+    turn = np.arange(16) * np.pi / 8
+    circle = [(radius_um * np.cos(at), radius_um * np.sin(at), 0.0) for at in turn]
+    frames = []
+    for number in range(1, 11):
+        frames.append(tmp_path / f"{number}.jpg")
+        offsets = circle if number == bad else []
+        picture = SCENE.render(9_901 + 99 * number, 4.0, 100, 0.05, number, offsets)
+        frames[-1].write_bytes(picture)
+    faults = judged(frames)
+    assert faults.pop(bad) == ["blur"]
+    assert not any(faults.values())
+
+
 def test_a_shift_is_measured_to_the_pixel_and_leaves_the_measurement_as_it_was(
     tmp_path: Path,
 ) -> None:
