@@ -19,6 +19,7 @@ from controller.stacking.finest import (
     resolve_finest,
     resolve_finest_luma,
 )
+from controller.stacking.grain import Grain, weakened
 from controller.stacking.images import Picture
 from controller.stacking.kernels import (
     Floats,
@@ -53,8 +54,8 @@ class Blender:
     height, width
         Of the reference frame and of the result, pixels, at least 16 each.
     quality
-        ``best`` blends blue, green and red. ``fast`` blends luma, and the colour at half its size,
-        as JPEGs store it.
+        ``best`` blends blue, green and red, and weakens grain at the end. ``fast`` blends luma, and
+        the colour at half its size, as JPEGs store it.
     store
         Takes the sums; memory unless given.
     """
@@ -76,6 +77,7 @@ class Blender:
             store.zeros((height, width)) for _ in range(1 if self._fast else 3)
         ]
         self._finest_weights: Floats = store.zeros((height, width))
+        self._grain = Grain()
         self._low: Picture | None = None
         self._high: Picture | None = None
         #: How often the size of the sharpness that :meth:`add` returns is halved.
@@ -125,6 +127,8 @@ class Blender:
         of_frame = (picture, spans[0], table, grey_unit, _NOISE, *halves, grey)
         of_stack = (self._finest_weights, *sums, *bounds, self._carried[0], self._fast)
         self._store.by_bands(add_finest, rows, *of_frame, *of_stack)
+        if not self._fast:
+            self._grain.see(picture)
         return self._add_levels(spans[1:])
 
     def _add_levels(self, spans: list[Spans]) -> Floats:
@@ -173,7 +177,14 @@ class Blender:
         self._sharpness = _NOTHING
         self._grey.levels.clear()
         self._planes.clear()
-        return self._resolve()
+        picture = self._resolve()
+        self._finest_sums.clear()
+        self._finest_weights = _NOTHING
+        self._sums.clear()
+        self._weight_sums.clear()
+        self._low = self._high = None
+        deviation = self._grain.deviation
+        return weakened(picture, deviation, self._store) if deviation > 0 else picture
 
     def _resolve(self) -> NDArray[np.uint16]:
         """The picture in full size."""
