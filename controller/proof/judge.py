@@ -53,11 +53,6 @@ class Look:
     seen: Measurement
     faults: tuple[Fault, ...] = ()
 
-    @property
-    def blinded(self) -> bool:
-        """Whether a fault keeps it from showing how sharp anything is."""
-        return any(fault.kind in ("blur", "exposure", "shift") for fault in self.faults)
-
 
 class Judge:
     """Takes frames in the order of time, gives verdicts in the same order.
@@ -108,9 +103,14 @@ class Judge:
         return [*verdicts, verdict]
 
     def relocate(self, positions_um: Mapping[int, float]) -> None:
-        """Some accepted frames were shot elsewhere: here, by slice number."""
+        """Some accepted frames were shot elsewhere: here, by slice number. What looked blurred
+        beside the wrong neighbours is held against the right ones."""
         for number, position_um in positions_um.items():
             self.accepted[number] = replace(self.accepted[number], position_um=position_um)
+        for look in list(self.accepted.values()):
+            if any(fault.kind == "blur" for fault in look.faults) and not self._blurred(look, None):
+                faults = tuple(fault for fault in look.faults if fault.kind != "blur")
+                self.accepted[look.slice] = replace(look, faults=faults)
         if self._reference is not None:
             self._reference = self.accepted[self._reference.slice]
 

@@ -16,13 +16,18 @@ from controller.proof.curves import Curves, Samples, fit, information, misfit, s
 from controller.proof.depths import DepthScale
 from controller.proof.judge import Look
 from controller.proof.measure import Floats
+from controller.proof.positions import locate
 from controller.proof.tiles import tabulate
 
+#: Not blur: behind a large loss a frame looks blurred beside those it is said to stand between.
+_BLINDING = {"exposure", "shift"}
 _LEAST_SLICES = 4
 _LEAST_TILES = 8
 #: How much better the images must be explained for another loss, or for any at all.
 _SURE = 32.0
 _MOST = 6
+#: So many slices of a long sweep are tried for a loss of all at once, then those around the best.
+_LOOKS = 24
 _TRIALS = 4
 _ROUNDS = 4
 #: Smaller losses, in depths of field, are not worth a place of their own.
@@ -71,7 +76,7 @@ def true_places(looks: Sequence[Look], doubtful: Set[int], error_um: float) -> d
         texture, too few slices, a frame that shows nothing, or steps that were lost before the
         first slice or after the last.
     """
-    seen = [look for look in looks if not look.blinded]
+    seen = [look for look in looks if not _BLINDING & {fault.kind for fault in look.faults}]
     if not doubtful <= {look.slice for look in seen} or len(seen) < _LEAST_SLICES:
         return {}
     table = tabulate(seen)
@@ -150,6 +155,23 @@ class _Sweep:
         found.sort(key=lambda one: -one[0])
         return [self.refined(one) for _, one in found[:_TRIALS]]
 
+    def all_at_once(self, shares: _Shares) -> _Shares:
+        """All of it lost on the way to one slice, which may be too far for a first estimate."""
+        stride = -(-self.count // _LOOKS)
+        best = self.likeliest(self.candidates[::stride], shares)
+        near = self.candidates.index(best.first[0])
+        around = self.candidates[max(0, near - stride + 1) : near + stride]
+        return self.likeliest(around, shares) if stride > 1 else best
+
+    def likeliest(self, candidates: Sequence[int], shares: _Shares) -> _Shares:
+        """Of all at one slice, the one that explains most."""
+        trials = []
+        for first in candidates:
+            trial = replace(shares, first=(first,), size=np.array([self.lost]))
+            curves = fit(self.samples, self.places(trial), shares.curves, rounds=8)
+            trials.append(replace(trial, curves=curves))
+        return min(trials, key=self.misfit)
+
     def refined(self, shares: _Shares) -> _Shares:
         """Sizes and curves by Newton's steps; a share that vanishes is left out."""
         first, size, curves = shares.first, shares.size, shares.curves
@@ -172,19 +194,20 @@ class _Sweep:
         curves = replace(curves, noise=np.full_like(curves.noise, _FIRST_NOISE))
         curves = fit(self.samples, self.told, curves, rounds=10)
         best = _Shares((self.count,), np.array([self.lost]), curves)
-        while len(best.first) <= _MOST:
-            trials = self.with_another(best)
-            if not trials:
-                break
+        trials = [self.all_at_once(best), *self.with_another(best)]
+        while trials and len(best.first) <= _MOST:
             trial = min(trials, key=self.misfit)
-            gain = self.misfit(best) - self.misfit(trial)
-            if gain < _SURE:
+            if self.misfit(best) - self.misfit(trial) < _SURE:
                 break
             best = self.with_own_noise(trial)
+            trials = self.with_another(best)
         outside = float(best.size[np.array(best.first) == self.count].sum())
         if outside > _OUTSIDE:
             return None
-        behind: Floats = self.told - self.places(self.all_inside(best))
+        best = self.all_inside(best)
+        if locate(self.samples, self.places(best)).departures:
+            return None  # the images have something else to say
+        behind: Floats = self.told - self.places(best)
         return behind
 
     def all_inside(self, shares: _Shares) -> _Shares:
@@ -196,7 +219,7 @@ class _Sweep:
             return self.refined(_Shares(first, size, shares.curves))
         # Too small to be seen: at the wrong slice it does no harm, and all that follow are right.
         whole = np.array([self.lost])
-        ways = [_Shares((first,), whole, shares.curves) for first in self.candidates]
+        ways = [replace(shares, first=(first,), size=whole) for first in self.candidates]
         return min(ways, key=self.misfit)
 
 

@@ -118,5 +118,5 @@ class StepCount:
                 "lost_steps",
                 f"the rail lost steps again, {format_length(abs(self._newest_um))} this time. See "
                 f"what jams it, lower 'speed' or 'acceleration' in the rig file, or give the motor "
-                f"more current; then resume the run, which shoots again what is in doubt",
+                f"more current; then resume the run, which shoots what it lacks",
             )

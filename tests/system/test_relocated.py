@@ -38,9 +38,9 @@ class Placed(Fused):
         self.positions_um.update(positions_um)
 
 
-def jammed(folder: Path, before: int) -> VirtualRun:
+def jammed(folder: Path, before: int, steps: int = LOST_STEPS) -> VirtualRun:
     """A run whose carriage stalls once before it comes to a slice."""
-    jams = Jams(LOST_STEPS, before)
+    jams = Jams(steps, before)
     protocol = PROTOCOL.format(near=NEAR_UM, far=FAR_UM, f_number=4)
     run = VirtualRun(folder, ONE_TO_ONE, protocol, stream=Placed(), listen=jams, by_images=True)
     jams.run = run
@@ -77,6 +77,19 @@ def test_frames_shot_after_a_loss_are_kept_where_they_truly_were(
     assert coverage["proven"] and coverage["images"]["shortfalls"] == []
     overlaps = [one["overlap"] for one in build_manifest(run.entries)["slices"]]
     assert overlaps.count(None) == 1, "the first has none before it"
+
+
+def test_a_loss_of_several_depths_of_field_is_one_as_well(tmp_path: Path) -> None:
+    run = jammed(tmp_path / "run", 5, 4 * LOST_STEPS)
+    seen = watch_the_truth(run)
+    assert run.run().reason is FinishReason.COMPLETED
+    assert run.said("relocated")
+    exposed = [(fields["slice"], fields["attempt"]) for fields in run.said("exposed")]
+    true_um = dict(zip(exposed, (true_um for true_um, _ in seen), strict=True))
+    for one in build_manifest(run.entries)["slices"]:
+        true = true_um[one["index"], one["attempts"]]
+        assert abs(one["achieved_um"] - true) < NEAR_ENOUGH_UM
+    assert len(places_of(run)) == len(run.plan.slices) + 4
 
 
 def test_align_and_blend_are_told_as_well(kept: tuple[VirtualRun, dict[int, float]]) -> None:
