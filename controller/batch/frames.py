@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from controller.run_folder.manifest import build_manifest
 from controller.stacking.alignment import Alignment, lies_of
 from controller.stacking.images import Picture, is_picture, read_picture
 from controller.stacking.raw import RAW_SUFFIXES
-from controller.stacking.stacker import AHEAD, Stacker
+from controller.stacking.stacker import AHEAD, FrameReport, Placed, Stacker
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,8 @@ def look_ahead(stacker: Stacker, order: list[Source]) -> None:
     """Let the first frames say how the reference lies, where it stands at an end of the stack."""
     places = [one.index if one.z_um is None else one.z_um for one in order]
     if places[0] in (min(places), max(places)):
-        for frame in order[:AHEAD]:
-            stacker.look_ahead(frame.path, frame.index, frame.z_um, frame.scale)
+        for frame, picture in read_ahead(order[:AHEAD]):
+            stacker.look_ahead(picture, frame.index, frame.z_um, frame.scale, frame.path.name)
 
 
 def read_ahead(frames: list[Source]) -> Iterator[tuple[Source, Picture]]:
@@ -117,6 +118,23 @@ def read_ahead(frames: list[Source]) -> Iterator[tuple[Source, Picture]]:
                 coming = reader.submit(read_picture, following.path, spent)
             yield frame, picture
             spent = picture
+
+
+def add_frames(stacker: Stacker, frames: list[Source]) -> Iterator[FrameReport]:
+    """Add the frames in their order; the next two are read and aligned while one is blended."""
+
+    def place(frame: Source, spent: Picture | None) -> Placed:
+        picture = read_picture(frame.path, spent)
+        return stacker.place(picture, frame.index, frame.z_um, frame.path.name, frame.scale)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as ahead:
+        coming = deque(ahead.submit(place, frame, None) for frame in frames[:2])
+        for following in [*frames[2:], None, None][: len(frames)]:
+            placed = coming.popleft().result()
+            stacker.lay(placed)
+            if following is not None:
+                coming.append(ahead.submit(place, following, placed.picture))
+            yield stacker.blend(placed)
 
 
 def reference_place(reference: str, count: int) -> int:

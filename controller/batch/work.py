@@ -18,7 +18,7 @@ from uuid import uuid4
 import cv2
 import numpy as np
 
-from controller.batch.frames import look_ahead, read_ahead, run_alignment
+from controller.batch.frames import add_frames, look_ahead, run_alignment
 from controller.batch.job import StackJob
 from controller.errors import StackError
 from controller.run_folder.journal import JOURNAL, write_whole
@@ -52,8 +52,8 @@ def make_stack(job: StackJob) -> dict[str, Any]:
         job.settings.quality, Motion(job.settings.motion or Motion.SIMILARITY), _known(job)
     )
     look_ahead(stacker, list(job.frames))
-    for frame, picture in read_ahead(list(job.frames)):
-        stacker.add(picture, frame.index, frame.z_um, frame.path.name, frame.scale)
+    for _ in add_frames(stacker, list(job.frames)):
+        pass
     fused = stacker.finish()
     for one, before in zip(job.frames, inputs, strict=True):
         if _stamp(one.path) != {key: before[key] for key in _STAMP}:

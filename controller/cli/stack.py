@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -15,11 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from controller.batch.frames import (
     Source,
+    add_frames,
     chosen,
     find_frames,
     fusion_order,
     look_ahead,
-    read_ahead,
     run_alignment,
 )
 from controller.cli.messages import message_console
@@ -187,8 +188,7 @@ def stack(
         task = progress.add_task("looking", total=len(order))
         look_ahead(stacker, order)
         progress.update(task, description="stacking")
-        for frame, picture in read_ahead(order):
-            stacker.add(picture, frame.index, frame.z_um, frame.path.name, frame.scale)
+        for _ in add_frames(stacker, order):
             progress.advance(task)
         last_frame_s = time.monotonic()
         progress.update(task, description="finishing")
@@ -203,9 +203,15 @@ def stack(
             kept = (slice(y, y + height), slice(x, x + width))
         first = order[0].path
         tags = stack_tags(first, len(order))
-        write_picture(output, fused.image[kept], icc=colour_profile(first), exif=tags)
-        if depth is not None:
-            write_depth(depth, fused.depth[kept], fused.confidence[kept])
+        with ThreadPoolExecutor(1, thread_name_prefix="depth") as beside:
+            written = None
+            if depth is not None:
+                written = beside.submit(
+                    write_depth, depth, fused.depth[kept], fused.confidence[kept]
+                )
+            write_picture(output, fused.image[kept], icc=colour_profile(first), exif=tags)
+            if written is not None:
+                written.result()
         if save_alignment is not None:
             write_alignment(save_alignment, stacker.alignment)
     for report in fused.reports:

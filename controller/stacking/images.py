@@ -37,6 +37,8 @@ Image.MAX_IMAGE_PIXELS = None
 # A segment of a JPEG holds 65535 bytes, with its length and 14 of a profile's own.
 _ICC_PIECE = 65_519
 _QUICK_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+# For what is smooth: no choice of filters, which takes as long as all the rest.
+_SMOOTH_PNG = [*_QUICK_PNG, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
 _PNG_END = b"IEND\xaeB`\x82"
 
 
@@ -201,7 +203,9 @@ def write_depth(
         _replace(aside, path)
         path = confidence_path(path)
         aside = path.with_name(f".{path.name}.part.png")
-        _encode(aside, np.asarray(cv2.convertScaleAbs(confidence, alpha=255), np.uint8), _QUICK_PNG)
+        _encode(
+            aside, np.asarray(cv2.convertScaleAbs(confidence, alpha=255), np.uint8), _SMOOTH_PNG
+        )
         _replace(aside, path)
     except OSError as error:
         aside.unlink(missing_ok=True)

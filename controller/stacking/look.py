@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.stacking.images import Picture, to_8_bit
+from controller.stacking.images import Picture
+from controller.stacking.kernels import Floats, Pixels, by_bands, compiled
 from controller.stacking.register import Scale, prepare
 
 # Long side of the picture in which the last refinement is made, and of the one that starts it.
@@ -63,14 +64,41 @@ def shrink_factor(shape: tuple[int, ...]) -> int:
     return max(1, round(max(shape[:2]) / _FINE_PX))
 
 
-def _shrunk(picture: Picture) -> NDArray[np.float32]:
+def _shrunk(picture: Picture) -> Floats:
     height, width = picture.shape[:2]
-    grey = cv2.cvtColor(to_8_bit(picture), cv2.COLOR_BGR2GRAY)
     factor = shrink_factor(picture.shape)
-    size = (width // factor, height // factor)
     # Cropped to a multiple of the factor so that a small pixel is exactly factor x factor pixels.
-    grey = grey[: size[1] * factor, : size[0] * factor]
-    return cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    small: Floats = np.empty((height // factor, width // factor), np.float32)
+    by_bands(_shrink, len(small), picture, factor, 255 / np.iinfo(picture.dtype).max, small)
+    return small
+
+
+@compiled
+def _shrink(
+    first: int, last: int, picture: Pixels, factor: int, unit: float, small: Floats
+) -> None:
+    """Means of the brightness (ITU-R BT.601) of squares of a picture (h, w, 3), times ``unit``."""
+    width = small.shape[1] * factor
+    sums = np.empty(3 * width, np.int32)
+    grey = np.empty(width, np.float32)
+    share = np.float32(unit / (factor * factor))
+    for y in range(first, last):
+        sums[:] = 0
+        for row in range(factor * y, factor * (y + 1)):
+            pixels = picture[row].reshape(-1)
+            for x in range(3 * width):
+                sums[x] += np.int32(pixels[x])
+        for x in range(width):
+            grey[x] = (
+                np.float32(0.114) * np.float32(sums[3 * x])
+                + np.float32(0.587) * np.float32(sums[3 * x + 1])
+                + np.float32(0.299) * np.float32(sums[3 * x + 2])
+            )
+        for x in range(small.shape[1]):
+            total = np.float32(0)
+            for one in range(factor * x, factor * (x + 1)):
+                total += grey[one]
+            small[y, x] = share * total
 
 
 def _forms(small: NDArray[np.float32]) -> NDArray[np.float32]:

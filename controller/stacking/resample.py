@@ -56,20 +56,17 @@ def _sum_shifted(
     """``result`` = rows weighted for the fractions ``slope * at + shift`` of the way from the
     third to the fourth: cubic convolution of fourth order (Keys 1981), which keeps fine detail."""
     a, b, c, d, e, f = rows
-    one, twelfth, third = np.float32(1), np.float32(1 / 12), np.float32(1 / 3)
     for x in range(result.shape[0]):
         past = at[x] * slope + shift
-        left = one - past
-        outer = past * left * twelfth
-        near_c = one + past * past * (np.float32(4) * past - np.float32(7)) * third
-        near_d = one + left * left * (np.float32(4) * left - np.float32(7)) * third
-        far_b = past * (past * (np.float32(15) - np.float32(7) * past) - np.float32(8)) * twelfth
-        far_e = left * (left * (np.float32(15) - np.float32(7) * left) - np.float32(8)) * twelfth
-        result[x] = (
-            outer * (left * np.float32(a[x]) + past * np.float32(f[x]))
-            + (far_b * np.float32(b[x]) + far_e * np.float32(e[x]))
-            + (near_c * np.float32(c[x]) + near_d * np.float32(d[x]))
+        here, below = np.float32(c[x]), np.float32(b[x])
+        step, outer = np.float32(d[x]) - here, np.float32(e[x])
+        # The six weights as one polynomial of ``past``, whose value at 1 is the fourth row's.
+        linear = (np.float32(a[x]) - outer) + np.float32(8) * (np.float32(d[x]) - below)
+        cubic = (np.float32(a[x]) - np.float32(f[x])) + (
+            np.float32(7) * (outer - below) - np.float32(16) * step
         )
+        square = np.float32(12) * step - (linear + cubic)
+        result[x] = here + past * np.float32(1 / 12) * (linear + past * (square + past * cubic))
 
 
 @compiled

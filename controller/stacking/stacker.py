@@ -110,6 +110,23 @@ class Fused:
     reports: tuple[FrameReport, ...]
 
 
+@dataclass(frozen=True)
+class Placed:
+    """A frame, and how it lies on the reference: see :meth:`Stacker.place`."""
+
+    picture: Picture
+    index: int
+    z_um: float | None
+    name: str
+    scale: float | None
+    placement: Placement
+
+    @property
+    def position(self) -> float:
+        """Along the axis: micrometres, or the slice's index."""
+        return float(self.index) if self.z_um is None else self.z_um
+
+
 class Stacker:
     """Fuses the frames of one stack; the first frame added is the reference.
 
@@ -156,11 +173,12 @@ class Stacker:
         self._depth: DepthTracker | None = None
         self._shape: tuple[int, ...] = ()
         self._type: np.dtype[np.generic] | None = None
+        self._placed: list[int] = []
         self._reports: list[FrameReport] = []
         self._positions: list[float] = []
         self._knows_um: bool | None = None
         self._read: Picture | None = None
-        self._warped: Picture | None = None
+        self._laid: Picture | None = None
 
     @property
     def reports(self) -> tuple[FrameReport, ...]:
@@ -177,7 +195,12 @@ class Stacker:
         return Alignment(lies, (self._shape[1], self._shape[0]) if self._shape else None)
 
     def look_ahead(
-        self, frame: Picture | Path, index: int, z_um: float | None, scale: float | None = None
+        self,
+        frame: Picture | Path,
+        index: int,
+        z_um: float | None,
+        scale: float | None = None,
+        name: str | None = None,
     ) -> None:
         """See one of the first frames before any is added: :data:`AHEAD` of them, in their order.
 
@@ -194,7 +217,8 @@ class Stacker:
         picture = self._picture(frame)
         if not self._ahead or picture.shape == self._ahead[0].shape:
             position = float(index) if z_um is None else z_um
-            name = frame.name if isinstance(frame, Path) else f"frame {index}"
+            if name is None:
+                name = frame.name if isinstance(frame, Path) else f"frame {index}"
             self._ahead.append(look(index, position, picture, name, scale))
 
     def add(
@@ -228,42 +252,74 @@ class Stacker:
         StackError
             Unreadable, of another size or type than the first, or index or position do not fit.
         """
-        index = len(self._reports) if index is None else index
+        placed = self.place(frame, index, z_um, name, scale)
+        self.lay(placed)
+        return self.blend(placed)
+
+    def place(
+        self,
+        frame: Picture | Path,
+        index: int | None = None,
+        z_um: float | None = None,
+        name: str | None = None,
+        scale: float | None = None,
+    ) -> Placed:
+        """The first part of :meth:`add`, with its parameters and errors: find how a frame lies.
+
+        Another thread may do it while frames placed before are laid and blended.
+        """
+        index = len(self._placed) if index is None else index
         if name is None:
             name = frame.name if isinstance(frame, Path) else f"frame {index}"
-        if any(report.index == index for report in self._reports):
+        if index in self._placed:
             raise StackError(f"{name}: slice {index} is in this stack already")
         picture = self._picture(frame)
         self._check(picture, z_um, name)
         position = float(index) if z_um is None else z_um
         placement = self._place(index, position, picture, name, scale)
+        self._shape, self._type, self._knows_um = picture.shape, picture.dtype, z_um is not None
+        self._placed.append(index)
+        return Placed(picture, index, z_um, name, scale, placement)
+
+    def lay(self, placed: Placed) -> None:
+        """The second part: lay it on the reference. Its own pixels are not looked at any more."""
+        if self._laid is None:
+            self._laid = np.empty_like(placed.picture)
+        if placed.placement.neighbour is None:
+            self._laid[:] = placed.picture
+        else:
+            lay(placed.picture, _inverse(placed.placement.transform), self._laid)
+
+    def blend(self, placed: Placed) -> FrameReport:
+        """The last part: blend in the frame that was laid last."""
+        if self._laid is None:
+            raise StackError("there is no frame to blend")
+        laid, transform = self._laid, placed.placement.transform
         if self._blender is None or self._depth is None:
-            self._begin(picture, z_um is not None)
+            self._begin(laid)
             assert self._blender is not None and self._depth is not None
-        to_frame = _inverse(placement.transform)
+        to_frame = _inverse(transform)
         gains: Gains = (1.0, 1.0, 1.0)
-        aligned = picture
-        if placement.neighbour is not None:
-            aligned = self._warp(picture, to_frame)
-            gains = self._equalise(aligned, placement.transform)
-        sharpness = self._blender.add(aligned, to_frame)
+        if placed.placement.neighbour is not None:
+            gains = self._equalise(laid, transform)
+        sharpness = self._blender.add(laid, to_frame)
         if self._smooth is not None:
-            height, width = aligned.shape[:2]
+            height, width = laid.shape[:2]
             spans = reached_spans(to_frame, (height, width), 0, (height, width))
             halvings = self._blender.halvings_of_sharpness
-            self._smooth.add(aligned, spans, sharpness, halvings)
-        self._depth.add(index, position, sharpness)
-        self._positions.append(position)
+            self._smooth.add(laid, spans, sharpness, halvings)
+        self._depth.add(placed.index, placed.position, sharpness)
+        self._positions.append(placed.position)
         report = FrameReport(
-            index,
-            name,
-            placement.transform,
-            placement.correlation,
-            placement.expected,
+            placed.index,
+            placed.name,
+            transform,
+            placed.placement.correlation,
+            placed.placement.expected,
             float(sharpness.mean()),
             gains,
-            scale,
-            placement.closing,
+            placed.scale,
+            placed.placement.closing,
         )
         self._reports.append(report)
         return report
@@ -277,7 +333,7 @@ class Stacker:
         return self._read
 
     def _check(self, picture: Picture, z_um: float | None, name: str) -> None:
-        if not self._reports:
+        if not self._placed:
             return
         if picture.shape != self._shape:
             raise StackError(
@@ -307,14 +363,13 @@ class Stacker:
                 f"{name} is {width} x {height} px, the alignment is of frames of "
                 f"{self._given.size[0]} x {self._given.size[1]} px; align this stack anew"
             )
-        reference = self._reports[0].index if self._reports else index
+        reference = self._placed[0] if self._placed else index
         lie = self._given.on(index, reference, name)
         onto = None if index == reference else reference
         return Placement(lie.transform, lie.correlation, onto, lie.expected)
 
-    def _begin(self, picture: Picture, knows_um: bool) -> None:
+    def _begin(self, picture: Picture) -> None:
         height, width = picture.shape[:2]
-        self._shape, self._type, self._knows_um = picture.shape, picture.dtype, knows_um
         bits, smooth = picture.dtype.itemsize * 8, self._method is not Method.PYRAMID
         if not fits(width, height, bits, self._quality, smooth, self._allowed_bytes):
             self._store = Store(self._scratch)
@@ -332,12 +387,6 @@ class Stacker:
         gains = self._equaliser.gains(aligned, valid_rect([transform], aligned.shape[:2]))
         apply_gains(aligned, gains, aligned)
         return gains
-
-    def _warp(self, picture: Picture, to_frame: Transform) -> Picture:
-        if self._warped is None:
-            self._warped = np.empty_like(picture)
-        lay(picture, to_frame, self._warped)
-        return self._warped
 
     def preview(self, widest_px: int) -> Picture:
         """The picture so far, (height, width, 3) BGR uint16, at most ``widest_px`` wide.
@@ -362,7 +411,7 @@ class Stacker:
         if self._blender is None or self._depth is None:
             raise StackError("there is no frame to stack")
         # Each part is let go before the next needs room: the end is where memory peaks.
-        self._read = self._warped = None
+        self._read = self._laid = None
         image = self._blender.finish()
         self._blender = None
         depth = self._depth.finish(self._store)

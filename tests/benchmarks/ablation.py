@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from controller.batch.frames import Source, fusion_order, look_ahead, read_ahead
+from controller.batch.frames import Source, add_frames, fusion_order, look_ahead
 from controller.stacking import blend
 from controller.stacking.alignment import Alignment, Lie
 from controller.stacking.blend import Blender
@@ -61,8 +61,8 @@ def ablation(pictures: Path, alignments: list[Path]) -> str:
         with changed():
             stacker = Stacker(**settings)
             frames = _sources(pictures)
-            for frame, picture in read_ahead(fusion_order(frames, "middle")):
-                stacker.add(picture, frame.index)
+            for _ in add_frames(stacker, fusion_order(frames, "middle")):
+                pass
             out = pictures / "ablated.tif"
             write_picture(out, stacker.finish().image)
         figures = score(pictures, len(frames) // 2, out)

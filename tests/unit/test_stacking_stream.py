@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from controller.batch.frames import Source, look_ahead
+from controller.batch.frames import Source, add_frames, look_ahead
 from controller.errors import OperatorStop, StackError
 from controller.stacking.stacker import AHEAD, Stacker
 from controller.stacking.stream import RunStream
@@ -48,8 +48,8 @@ def offline(frames: list[Path]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint1
         for number, path in enumerate(frames, 1)
     ]
     look_ahead(stacker, order)
-    for one in order:
-        stacker.add(one.path, one.index, one.z_um, scale=one.scale)
+    for _ in add_frames(stacker, order):
+        pass
     return stacker.finish().image
 
 
