@@ -35,7 +35,7 @@ _LEAST = 0.02
 _LONGEST = 0.4
 _FIRST_NOISE = 0.15
 #: What may be left of the loss without a place among the slices, depths of field.
-_OUTSIDE = 0.2
+_OUTSIDE = 0.3
 
 
 @dataclass(frozen=True)
