@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,6 +43,9 @@ _NOISE = 0.6
 _LARGE_PX = 12_000_000
 # So many levels from half size on are weighed as the finest one is.
 _FINE = 2
+# Sharpness that comes to a coarse level from the finer ones is spread so far, pixels of that level:
+# where one slice is sharp and the next place's is another, coarse forms come from both.
+_SPREAD_PX = 1.0
 # In the place of sums that are not kept.
 _NOTHING: Floats = np.empty((0, 0), np.float32)
 
@@ -138,6 +142,8 @@ class Blender:
             pyramid.build()
         grey, carried = self._grey.levels, self._carried
         for n in range(len(grey) - 1):
+            if n >= _FINE:
+                cv2.GaussianBlur(carried[n], (0, 0), _SPREAD_PX, dst=carried[n])
             planes = tuple(pyramid.levels[n] for pyramid in self._planes)
             coarse_planes = tuple(pyramid.levels[n + 1] for pyramid in self._planes)
             of_pair = (grey[n], grey[n + 1], carried[n], _NOISE, n < _FINE)

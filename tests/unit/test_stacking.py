@@ -182,6 +182,38 @@ def test_slices_a_little_less_sharp_hardly_dilute_the_sharpest() -> None:
     assert fused.std() > 0.98 * sharp[inside].std()
 
 
+def hairs_over_texture(count: int) -> tuple[list[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]:
+    """Frames focused from pale hairs back to the ground behind them, and the truth."""
+    rng = np.random.default_rng(1)
+    texture = cv2.GaussianBlur(rng.standard_normal((320, 480)), (0, 0), 1.2)
+    ground = (np.clip(110 + 150 * texture, 0, 255) / 255) ** 2.2
+    hairs = np.zeros((320, 480))
+    for _ in range(14):
+        root, angle = rng.uniform(0, (480, 320)), rng.uniform(0, 2 * np.pi)
+        tip = root + 90 * np.array([np.cos(angle), np.sin(angle)])
+        cv2.line(hairs, root.astype(int).tolist(), tip.astype(int).tolist(), 1.0, 4, cv2.LINE_AA)
+
+    def seen(from_hairs: int, from_ground: int) -> npt.NDArray[np.uint8]:
+        cover, behind = (
+            cv2.GaussianBlur(one, (0, 0), 3.0 * far) if far else one
+            for one, far in ((hairs, from_hairs), (ground, from_ground))
+        )
+        display = 255 * (behind * (1 - cover) + 0.75 * cover) ** (1 / 2.2)
+        grainy = display + (from_hairs + from_ground > 0) * rng.normal(0, 1, display.shape)
+        grey = np.clip(np.rint(grainy), 0, 255).astype(np.uint8)
+        return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
+
+    return [seen(k, count - 1 - k) for k in range(count)], seen(0, 0)
+
+
+def test_around_hairs_the_ground_is_as_bright_as_elsewhere() -> None:
+    frames, truth = hairs_over_texture(8)
+    blender = Blender(320, 480)
+    for frame in frames:
+        blender.add(frame, np.eye(2, 3))
+    assert psnr_db(to_8_bit(blender.finish()), truth) > 28.5
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
