@@ -21,6 +21,11 @@ from controller.proof.tiles import Table, noise_floor
 DOF_RATIO = (0.83, 1.1)
 """Measured over computed depth of field, between which the optics are believed."""
 
+_LEAST_UNRESOLVED = 0.75
+# Cut-off of the lens, cycles per pixel, below which its spot alone makes the fall-off; how far the
+# formula's rings are from a true lens's then counts most.
+_RESOLVES = 0.3
+
 _ENOUGH_TILES = 32
 _FLAT_SHARE = 0.25
 # Farther off, what else lies within a tile counts as much as the texture in question.
@@ -59,7 +64,9 @@ def measured_dof(
     if len(away) < _PLACES // 2:
         return None
     ratio = depth_ratio(optics, away, energy)
-    wrong = not DOF_RATIO[0] <= ratio <= DOF_RATIO[1]
+    cut_off = optics.pixel_pitch_um / (optics.wavelength_um * optics.effective_f_number)
+    least = DOF_RATIO[0] if cut_off >= _RESOLVES else _LEAST_UNRESOLVED
+    wrong = not least <= ratio <= DOF_RATIO[1]
     return {
         "ratio": ratio,
         "computed_um": optics.dof_um,

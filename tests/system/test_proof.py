@@ -70,10 +70,11 @@ def test_wrong_optics_are_named_in_all_that_a_run_tells(tmp_path: Path) -> None:
     assert warning in write_report(run.folder).read_text(encoding="utf-8")
 
 
-def test_right_optics_of_a_microscope_objective_are_believed(tmp_path: Path) -> None:
-    setup = optics.SETUPS["10x 0.25"]
+@pytest.mark.parametrize("name", ["5:1 f/5.6", "10x 0.25"])
+def test_right_optics_far_beyond_life_size_are_believed(tmp_path: Path, name: str) -> None:
+    setup = optics.SETUPS[name]
     ratio, warning = optics.doubted(setup, setup, 531, tmp_path / "run")
-    assert 0.8 < ratio < 1.1
+    assert 0.75 < ratio < 1.1
     assert warning == ""
 
 
