@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from controller.stacking.finest import (
     add_finest,
-    halve_picture,
     resolve_finest,
     resolve_finest_luma,
 )
@@ -122,9 +121,6 @@ class Blender:
         table = linear_table(picture.dtype.itemsize * 8)
         grey_unit = 255 / np.iinfo(picture.dtype).max / 4
         grey, halves = self._grey.levels[0], [plane.levels[0] for plane in self._planes]
-        self._store.by_bands(
-            halve_picture, rows, picture, table, grey_unit, *halves, grey, self._fast
-        )
         sums: list[Floats] = self._finest_sums
         if self._fast:
             sums = [_NOTHING, *sums, _NOTHING]

@@ -23,35 +23,63 @@ _UNIT = np.float32(64)
 # nothing any more: weights grow with the sixth power below and the twenty-fourth above.
 _CLEAR = np.float32((64 / 20) ** 2)
 
+# Rows of a picture that lie between the last one looked up and the last one added, and more.
+_AHEAD_ROWS = 10
+
 # Colour at half size is made so much stronger, at most, where a pixel is brighter than around it.
 _MOST_COLOUR = 3.0
 
 
 @compiled
 def _split_row(
-    row: Pixels, table: Floats, grey_unit: np.float32, even: Floats, odd: Floats
+    row: Pixels,
+    table: Floats,
+    grey_unit: np.float32,
+    even: Floats,
+    odd: Floats,
+    grey: Floats,
 ) -> None:
     """Blue, green and red light and grey of the even and of the odd pixels of a row (3 w).
 
-    ``even`` and ``odd`` are (4, w / 2), rounded up.
+    ``even`` and ``odd`` are (4, w / 2), rounded up; ``grey`` takes the whole row.
     """
     width = row.shape[0] // 3
     for x in range(width // 2):
-        blue, green, red = row[6 * x], row[6 * x + 1], row[6 * x + 2]
-        even[0, x], even[1, x], even[2, x] = table[blue], table[green], table[red]
-        total = np.int32(blue) + np.int32(2) * np.int32(green) + np.int32(red)
-        even[3, x] = np.float32(total) * grey_unit
-        blue, green, red = row[6 * x + 3], row[6 * x + 4], row[6 * x + 5]
-        odd[0, x], odd[1, x], odd[2, x] = table[blue], table[green], table[red]
-        total = np.int32(blue) + np.int32(2) * np.int32(green) + np.int32(red)
-        odd[3, x] = np.float32(total) * grey_unit
+        even[0, x], even[1, x] = table[row[6 * x]], table[row[6 * x + 1]]
+        even[2, x], odd[0, x] = table[row[6 * x + 2]], table[row[6 * x + 3]]
+        odd[1, x], odd[2, x] = table[row[6 * x + 4]], table[row[6 * x + 5]]
+    for x in range(width):
+        total = (
+            np.int32(row[3 * x]) + np.int32(2) * np.int32(row[3 * x + 1]) + np.int32(row[3 * x + 2])
+        )
+        grey[x] = np.float32(total) * grey_unit
+    for x in range(width // 2):
+        even[3, x], odd[3, x] = grey[2 * x], grey[2 * x + 1]
     if width % 2:
         x = even.shape[1] - 1
-        blue, green, red = row[6 * x], row[6 * x + 1], row[6 * x + 2]
-        even[0, x], even[1, x], even[2, x] = table[blue], table[green], table[red]
-        total = np.int32(blue) + np.int32(2) * np.int32(green) + np.int32(red)
-        even[3, x] = np.float32(total) * grey_unit
+        for plane in range(3):
+            even[plane, x] = table[row[6 * x + plane]]
+        even[3, x] = grey[2 * x]
         odd[:, x] = even[:, x]
+
+
+@compiled
+def _join_luma(even: Floats, odd: Floats, luma: Floats) -> None:
+    """The luma of a whole row from :func:`_split_row`'s light."""
+    e_blue, e_green, e_red, o_blue, o_green, o_red = (
+        even[0],
+        even[1],
+        even[2],
+        odd[0],
+        odd[1],
+        odd[2],
+    )
+    for x in range(luma.shape[0] // 2):
+        luma[2 * x] = (e_blue[x] + np.float32(2) * e_green[x] + e_red[x]) * np.float32(0.25)
+        luma[2 * x + 1] = (o_blue[x] + np.float32(2) * o_green[x] + o_red[x]) * np.float32(0.25)
+    if luma.shape[0] % 2:
+        x = even.shape[1] - 1
+        luma[2 * x] = (e_blue[x] + np.float32(2) * e_green[x] + e_red[x]) * np.float32(0.25)
 
 
 @compiled
@@ -84,66 +112,38 @@ def _halve_row(even: Floats, odd: Floats, half: Floats) -> None:
 
 
 @compiled
-def halve_picture(
-    first: int,
-    last: int,
-    picture: Pixels,
-    table: Floats,
-    grey_unit: float,
-    blue: Floats,
-    green: Floats,
-    red: Floats,
-    grey: Floats,
-    as_luma: bool,
-) -> None:
-    """Linear light of a picture's (h, w, 3) channels, and its display grey, at half size.
-
-    Grey is ``grey_unit`` times blue + 2 green + red. ``as_luma``: green becomes luma, of the same
-    shares, blue and red their differences from it.
-    """
-    height, half_width = picture.shape[0], grey.shape[1]
-    even = np.empty((4, half_width), np.float32)
-    odd = np.empty((4, half_width), np.float32)
-    ring = np.empty((5, 4, half_width), np.float32)
-    unit = np.float32(grey_unit)
-    filled = 2 * first - 3
-    for y in range(first, last):
-        while filled < 2 * y + 2:
-            filled += 1
-            row = picture[min(max(filled, 0), height - 1)].reshape(-1)
-            _split_row(row, table, unit, even, odd)
-            for plane in range(4):
-                _halve_row(even[plane], odd[plane], ring[filled % 5, plane])
-        for plane, out in enumerate((blue[y], green[y], red[y], grey[y])):
-            two_above, above = ring[(2 * y - 2) % 5, plane], ring[(2 * y - 1) % 5, plane]
-            here, below = ring[(2 * y) % 5, plane], ring[(2 * y + 1) % 5, plane]
-            two_below = ring[(2 * y + 2) % 5, plane]
-            for x in range(half_width):
-                out[x] = (
-                    np.float32(6) * here[x]
-                    + np.float32(4) * (above[x] + below[x])
-                    + (two_above[x] + two_below[x])
-                ) * np.float32(1 / 256)
-        if as_luma:
-            of_blue, of_green, of_red = blue[y], green[y], red[y]
-            for x in range(half_width):
-                luma = (of_blue[x] + np.float32(2) * of_green[x] + of_red[x]) * np.float32(0.25)
-                of_blue[x] -= luma
-                of_green[x] = luma
-                of_red[x] -= luma
+def _halve_rows(ring: Floats, y: int, half: Floats) -> None:
+    """``half`` (4, w / 2): row ``y`` of half size from ``ring``, which holds what
+    :func:`_halve_row` made of row n of the picture in place n % 5."""
+    for plane in range(4):
+        two_above, above = ring[(2 * y - 2) % 5, plane], ring[(2 * y - 1) % 5, plane]
+        here, below = ring[(2 * y) % 5, plane], ring[(2 * y + 1) % 5, plane]
+        two_below, out = ring[(2 * y + 2) % 5, plane], half[plane]
+        for x in range(out.shape[0]):
+            out[x] = (
+                np.float32(6) * here[x]
+                + np.float32(4) * (above[x] + below[x])
+                + (two_above[x] + two_below[x])
+            ) * np.float32(1 / 256)
 
 
 @compiled
-def _detail_row(
-    row: Pixels, grey_unit: np.float32, coarse: Floats, y: int, mixed: Floats, detail: Floats
+def _put_half(
+    half: Floats, as_luma: bool, blue: Floats, green: Floats, red: Floats, grey: Floats
 ) -> None:
-    """``detail`` (w) = |grey of a row (3 w) - expanded coarse|; ``mixed`` is scratch."""
-    expand_row(coarse, y, mixed, detail)
-    for x in range(detail.shape[0]):
-        total = (
-            np.int32(row[3 * x]) + np.int32(2) * np.int32(row[3 * x + 1]) + np.int32(row[3 * x + 2])
-        )
-        detail[x] = abs(np.float32(total) * grey_unit - detail[x])
+    """The planes' rows from :func:`_halve_rows`'; ``as_luma``: see :func:`add_finest`.
+
+    Each value is written once: the band beside may be writing the very same.
+    """
+    of_blue, of_green, of_red, of_grey = half[0], half[1], half[2], half[3]
+    if as_luma:
+        for x in range(grey.shape[0]):
+            luma = (of_blue[x] + np.float32(2) * of_green[x] + of_red[x]) * np.float32(0.25)
+            blue[x], green[x], red[x] = of_blue[x] - luma, luma, of_red[x] - luma
+            grey[x] = of_grey[x]
+    else:
+        for x in range(grey.shape[0]):
+            blue[x], green[x], red[x], grey[x] = of_blue[x], of_green[x], of_red[x], of_grey[x]
 
 
 @compiled
@@ -247,29 +247,61 @@ def add_finest(
     carried: Floats,
     luma_only: bool,
 ) -> None:
-    """Weigh a picture's (h, w, 3) finest detail and add it.
+    """Halve a picture (h, w, 3), weigh its finest detail and add it.
 
-    ``blue`` to ``grey`` are of :func:`halve_picture`; with ``luma_only`` green is luma, and blue
-    and red are not looked at. Sharpness is the detail of display grey in a small window, plus
-    ``noise``; within the spans :func:`weigh_row` weighs it. ``weights``, ``blues``, ``greens``,
-    ``reds`` (h, w) are the running sums, ``low`` and ``high`` (h / 2, w, 3) the bounds of what was
-    seen in each pair of rows; ``carried`` takes the sharpness at half size.
+    ``blue``, ``green``, ``red`` and ``grey`` take the picture at half size: linear light, and
+    display grey, which is ``grey_unit`` times blue + 2 green + red. With ``luma_only`` green
+    becomes luma, of the same shares, blue and red their differences from it, and detail is of luma
+    alone.
+
+    Sharpness is the detail of grey in a small window, plus ``noise``; within the spans
+    :func:`weigh_row` weighs it. ``weights``, ``blues``, ``greens``, ``reds`` (h, w) are the running
+    sums, ``low`` and ``high`` (h / 2, w, 3) the bounds of what was seen in each pair of rows;
+    ``carried`` takes the sharpness at half size.
     """
     height, width = picture.shape[:2]
+    half_height, half_width = grey.shape
     unit, floor = np.float32(grey_unit), np.float32(noise)
-    mixed = np.empty(grey.shape[1], np.float32)
+    even = np.empty((4, half_width), np.float32)
+    odd = np.empty((4, half_width), np.float32)
+    halves = np.empty((5, 4, half_width), np.float32)
+    half_row = np.empty((4, half_width), np.float32)
+    # Of whole rows, looked up once: row n in place n % _AHEAD_ROWS.
+    lumas = np.empty((_AHEAD_ROWS, width), np.float32)
+    greys = np.empty((_AHEAD_ROWS, width), np.float32)
+    mixed = np.empty(half_width, np.float32)
     scratch = np.empty(width, np.float32)
     ring = np.empty((3, width), np.float32)
     sharp = np.empty((5, width), np.float32)
     coarse = np.empty((3, width), np.float32)
+    # A band needs rows at half size that are its neighbours', and makes them for itself.
+    halved = max(first - 2, 0) - 1
+    filled = 2 * halved - 1
     seen, weighed = 2 * first - 4, 2 * first - 3
     for half in range(first, last):
+        while halved < min(half + 2, half_height - 1):
+            halved += 1
+            while filled < 2 * halved + 2:
+                filled += 1
+                row = picture[min(max(filled, 0), height - 1)].reshape(-1)
+                place = filled % _AHEAD_ROWS
+                _split_row(row, table, unit, even, odd, greys[place])
+                if luma_only:
+                    _join_luma(even, odd, lumas[place])
+                for plane in range(4):
+                    _halve_row(even[plane], odd[plane], halves[filled % 5, plane])
+            _halve_rows(halves, halved, half_row)
+            into = (blue[halved], green[halved], red[halved], grey[halved])
+            _put_half(half_row, luma_only, *into)
         while weighed < min(2 * half + 2, height - 1):
             weighed += 1
             while seen < weighed + 1:
                 seen += 1
                 inside = min(max(seen, 0), height - 1)
-                _detail_row(picture[inside].reshape(-1), unit, grey, inside, mixed, scratch)
+                expand_row(grey, inside, mixed, scratch)
+                here = greys[inside % _AHEAD_ROWS]
+                for x in range(width):
+                    scratch[x] = abs(here[x] - scratch[x])
                 smooth_row(scratch, ring[seen % 3])
             above, here, below = ring[(weighed - 1) % 3], ring[weighed % 3], ring[(weighed + 1) % 3]
             into = sharp[weighed % 5]
@@ -285,13 +317,9 @@ def add_finest(
             expand_row(green, y, mixed, coarse[1])
             of_green, from_green = greens[y, begin:end], coarse[1, begin:end]
             if luma_only:
+                light = lumas[y % _AHEAD_ROWS, begin:end]
                 for x in range(end - begin):
-                    light = (
-                        table[pixels[3 * x]]
-                        + np.float32(2) * table[pixels[3 * x + 1]]
-                        + table[pixels[3 * x + 2]]
-                    ) * np.float32(0.25)
-                    of_green[x] += power[x] * (light - from_green[x])
+                    of_green[x] += power[x] * (light[x] - from_green[x])
             else:
                 expand_row(blue, y, mixed, coarse[0])
                 expand_row(red, y, mixed, coarse[2])

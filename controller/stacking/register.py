@@ -110,17 +110,31 @@ def prepare(grey: Floats, coarsest_px: int) -> list[Scale]:
 
 
 def _scale(grey: Floats) -> Scale:
-    light = cv2.pow(grey / 255, _GAMMA) * 255
-    background = cv2.GaussianBlur(light, (0, 0), _BACKGROUND_SIGMA_PX)
-    detail = cv2.subtract(cv2.GaussianBlur(light, (0, 0), _DETAIL_SIGMA_PX), background)
+    # In place wherever it can be: fresh memory costs more here than what is done in it.
+    light, background, even, contrast = (np.empty_like(grey) for _ in range(4))
+    cv2.pow(np.divide(grey, np.float32(255), out=light), _GAMMA, dst=light)
+    light *= 255
+    cv2.GaussianBlur(light, (0, 0), _BACKGROUND_SIGMA_PX, dst=background)
+    cv2.GaussianBlur(light, (0, 0), _DETAIL_SIGMA_PX, dst=even)
+    even -= background
     window = (_CONTRAST_WINDOW_PX, _CONTRAST_WINDOW_PX)
-    contrast = cv2.sqrt(cv2.blur(detail * detail, window))
+    cv2.blur(np.multiply(even, even, out=light), window, dst=contrast)
+    cv2.sqrt(contrast, dst=contrast)
     # What a display step is in light, at this brightness: noise is about even in display steps.
-    step = _GAMMA * cv2.pow(cv2.blur(background, window) / 255, 1 - 1 / _GAMMA) + _DARKEST_STEP
-    even: Floats = np.asarray(detail / (contrast + _NOISE * step), np.float32)
-    across = cv2.Sobel(even, cv2.CV_32F, 1, 0, scale=1 / 8)
-    down = cv2.Sobel(even, cv2.CV_32F, 0, 1, scale=1 / 8)
-    strength = across * across + down * down
+    step = light
+    cv2.blur(background, window, dst=step)
+    step /= 255
+    cv2.pow(step, 1 - 1 / _GAMMA, dst=step)
+    step *= _GAMMA
+    step += _DARKEST_STEP
+    step *= _NOISE
+    step += contrast
+    even /= step
+    across, down, strength = background, contrast, light
+    cv2.Sobel(even, cv2.CV_32F, 1, 0, dst=across, scale=1 / 8)
+    cv2.Sobel(even, cv2.CV_32F, 0, 1, dst=down, scale=1 / 8)
+    np.multiply(across, across, out=strength)
+    strength += down * down
     strength[:2] = strength[-2:] = strength[:, :2] = strength[:, -2:] = 0
     places = np.flatnonzero(strength > strength.mean() / 4)
     places = places[:: max(1, -(-len(places) // _MOST_POINTS))]
