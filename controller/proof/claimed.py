@@ -21,7 +21,7 @@ from controller.proof.tiles import Table, noise_floor
 DOF_RATIO = (0.83, 1.1)
 """Measured over computed depth of field, between which the optics are believed."""
 
-_LEAST_UNRESOLVED = 0.75
+_LEAST_UNRESOLVED = 0.65
 # Cut-off of the lens, cycles per pixel, below which its spot alone makes the fall-off; how far the
 # formula's rings are from a true lens's then counts most.
 _RESOLVES = 0.3
