@@ -162,7 +162,7 @@ class Blender:
         last = len(self._sizes) - 1
         finest = next((n for n, size in enumerate(self._sizes) if size[1] <= widest_px), last)
         if finest == 0:
-            return self._resolve()
+            return self._with_less_grain(self._resolve())
         planes = [self._resolve_plane(sums, finest) for sums in self._sums]
         if self._fast:
             blue, green, red = planes[0], planes[1], planes[2]
@@ -185,6 +185,9 @@ class Blender:
         self._sums.clear()
         self._weight_sums.clear()
         self._low = self._high = None
+        return self._with_less_grain(picture)
+
+    def _with_less_grain(self, picture: NDArray[np.uint16]) -> NDArray[np.uint16]:
         deviation = self._grain.deviation
         return weakened(picture, deviation, self._store) if deviation > 0 else picture
 

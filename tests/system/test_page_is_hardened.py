@@ -162,7 +162,8 @@ def test_a_thousand_callers_are_told_to_wait_and_the_next_one_is_served(server: 
     finally:
         for caller in opened:
             caller.close()
-    assert 1 <= answers["200"] <= 100
+    # Where all thousand arrive before the first is looked at, all are told to wait.
+    assert answers["200"] <= 100
     assert answers["200"] + answers["503"] == 1000
     wait_for(lambda: server.ask("GET", "/api/runs")[0] == 200, "the server to have room", 90)
 
