@@ -22,6 +22,7 @@ _FIRST_WIDTHS = np.array([0.9, 1.2, 1.6])
 _WIDTH_LOOSE, _WIDTH_TIGHT = 0.5, 0.25
 _HUBER = 1.5
 _LEAST_NOISE = 0.04
+_NOISE_ROUNDS = 2
 _WINDOW = 24
 _LARGEST_STEP = 1.0
 
@@ -113,13 +114,28 @@ def fit(samples: Samples, u: Floats, start: Curves | None = None, rounds: int = 
 def with_noise(curves: Curves, samples: Samples, u: Floats) -> Curves:
     """The same curves with the noise that their residuals show."""
     _, _, residual = _linearised(_pack(curves), samples, u)
-    off = np.where(samples.weight > 0, np.abs(residual), np.nan)
-    seen = (samples.weight > 0).any(axis=1)
-    noise = np.ones(seen.shape)
+    off = np.sort(np.where(samples.weight > 0, np.abs(residual), np.inf), axis=1)
+    count = (samples.weight > 0).sum(axis=1)
+    middle = np.stack([np.maximum(count - 1, 0) // 2, np.minimum(count // 2, off.shape[1] - 1)], 1)
+    median = np.take_along_axis(off, middle, axis=1).mean(axis=1)
     # 1.4826 turns a median deviation into a standard one (normal distribution).
-    for tile, band in zip(*np.nonzero(seen), strict=True):
-        noise[tile, band] = 1.4826 * np.nanmedian(off[tile, :, band])
+    noise = np.where(count > 0, 1.4826 * median, 1.0)
     return replace(curves, noise=np.clip(noise, _LEAST_NOISE, 1.0))
+
+
+def fit_with_noise(samples: Samples, u: Floats, start: Curves) -> Curves:
+    """Fit every tile's curve and its noise together, with the slices at ``u``."""
+    curves = start
+    for _ in range(_NOISE_ROUNDS):
+        curves = fit(samples, u, with_noise(curves, samples, u), rounds=6)
+    return with_noise(curves, samples, u)
+
+
+def improbability(curves: Curves, samples: Samples, u: Floats) -> float:
+    """Minus the logarithm of the samples' likelihood, but for a constant: curves that take more
+    noise to explain them pay for it."""
+    count = samples.weight.sum(axis=1)
+    return misfit(curves, samples, u) + float((count * np.log(curves.noise)).sum())
 
 
 def misfit(curves: Curves, samples: Samples, u: Floats) -> float:

@@ -48,7 +48,7 @@ _AT_ONCE = 3
 # Peaks outside are guessed from one flank; what is nearer first, then look again.
 _MODEST = 0.25
 # What is left unknown of lost steps, in depths of field.
-_DOUBT = 0.2
+_DOUBT = 0.5
 
 
 @dataclass(frozen=True)

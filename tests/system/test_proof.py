@@ -53,6 +53,21 @@ def test_a_held_move_is_found_where_it_was_and_the_gap_filled(tmp_path: Path) ->
     assert outcome.uncovered == 0
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(740011, "held", 0.12),  # five holds, two of them on neighbours
+        Case(750034, "adrift", 0.05),  # losses at the last moves
+        Case(5282, "adrift", 0.1),  # a loss behind a smaller one
+    ],
+    ids=["holds", "losses at the end", "a small loss first"],
+)
+def test_moves_that_are_hard_to_tell_leave_no_gap_in_silence(case: Case, tmp_path: Path) -> None:
+    outcome = shoot(case, tmp_path / "run")
+    assert outcome.faults >= 2
+    assert outcome.uncovered == 0 or outcome.reason is FinishReason.COVERAGE_NOT_PROVEN
+
+
 def test_a_specimen_beyond_either_end_is_followed() -> None:
     told = coverage.ends(3, 520)
     assert told["total"] >= 1
