@@ -121,9 +121,11 @@ def find(looks: Sequence[Look], settings: ProofSettings) -> Findings:
     located = locate(samples, told)
     true_um = scale.to_um(located.u)
     peak_um = scale.to_um(located.curves.peak)
+    lost = any(departure.slices is None for departure in located.departures)
+    doubt_um = _DOUBT * float(dof_um.mean()) if lost else 0.0
     followed = (
         bool(true_um.min() < settings.near_um - _FOLLOWED * dof_um.mean()),
-        bool(true_um.max() > settings.far_um + _FOLLOWED * dof_um.mean()),
+        bool(true_um.max() > settings.far_um + doubt_um + _FOLLOWED * dof_um.mean()),
     )
     near, far = _rising(located.curves, located.u, table, followed)
     if settings.extend_um <= 0:
@@ -131,7 +133,7 @@ def find(looks: Sequence[Look], settings: ProofSettings) -> Findings:
     # What gets sharper up to infinity is sharp there.
     at_infinity = far & (settings.far_um >= settings.nothing_beyond_um)
     far &= ~at_infinity
-    coverage = _coverage(true_um, dof_um, located.departures, settings)
+    coverage = _coverage(true_um, dof_um, doubt_um, settings)
     state, gaps = _covered(peak_um, true_um, dof_um, coverage, table)
     tile_numbers = np.flatnonzero(table.textured)
     state[tile_numbers[near | far]] = UNCOVERED
@@ -201,11 +203,10 @@ def _nothing(looks: Sequence[Look]) -> Findings:
 
 
 def _coverage(
-    true_um: Floats, dof_um: Floats, departures: Sequence[Departure], settings: ProofSettings
+    true_um: Floats, dof_um: Floats, doubt_um: float, settings: ProofSettings
 ) -> Coverage:
     """Overlap of the true places, over the range and whatever was shot beyond it."""
     bands = [Band(float(p), float(d)) for p, d in zip(true_um, dof_um, strict=True)]
-    doubt_um = _DOUBT * float(dof_um.mean()) if any(d.slices is None for d in departures) else 0.0
     near_um = min(settings.near_um, float(true_um.min()))
     far_um = max(settings.far_um + doubt_um, float(true_um.max()))
     return prove(bands, near_um, far_um, settings.minimum_overlap)
