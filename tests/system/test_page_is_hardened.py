@@ -151,19 +151,28 @@ def test_yaml_that_grows_is_refused(server: Server) -> None:
 def test_a_thousand_callers_are_told_to_wait_and_the_next_one_is_served(server: Server) -> None:
     opened: list[socket.socket] = []
     try:
-        for _ in range(1000):
+        answers = {"200": 0, "503": 0}
+
+        def call() -> None:
             caller = socket.create_connection(("127.0.0.1", server.port), timeout=90)
             caller.sendall(b"GET /api/events HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % server.port)
             opened.append(caller)
-        answers = {"200": 0, "503": 0}
-        for caller in opened:
+
+        def hear(caller: socket.socket) -> None:
             caller.settimeout(90)
             answers[caller.recv(64).split()[1].decode()] += 1
+
+        # One is heard before the others come, who on a slow machine are counted all at once.
+        call()
+        hear(opened[0])
+        for _ in range(999):
+            call()
+        for caller in opened[1:]:
+            hear(caller)
     finally:
         for caller in opened:
             caller.close()
-    # Where all thousand arrive before the first is looked at, all are told to wait.
-    assert answers["200"] <= 100
+    assert 1 <= answers["200"] <= 100
     assert answers["200"] + answers["503"] == 1000
     wait_for(lambda: server.ask("GET", "/api/runs")[0] == 200, "the server to have room", 90)
 

@@ -16,6 +16,7 @@ from PIL.TiffImagePlugin import IFDRational
 from controller.batch.frames import find_frames, read_ahead
 from controller.errors import StackError
 from controller.stacking.exif import stack_tags
+from controller.stacking.grain import Grain
 from controller.stacking.images import colour_profile, read_picture, write_picture
 from controller.stacking.light import linear_table
 from controller.stacking.stacker import Stacker
@@ -28,7 +29,11 @@ _TO_SRGB = [[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_a_lamp_that_flickers_and_changes_colour_leaves_no_trace(bits: int) -> None:
+def test_a_lamp_that_flickers_and_changes_colour_leaves_no_trace(
+    bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The weakening of grain takes as much from both pictures.
+    monkeypatch.setattr(Grain, "deviation", 0.0)
     made = make_stack(bits=bits, width=720, height=480)
     top = (1 << bits) - 1
     lit = []
@@ -48,7 +53,7 @@ def test_a_lamp_that_flickers_and_changes_colour_leaves_no_trace(bits: int) -> N
             for k, report in enumerate(reports[1:], 1):
                 wanted = 1 / (1 + 0.2 * np.array([k % 3 - 1, 0, -(k % 2)]))
                 assert np.allclose(report.gains, wanted, atol=0.02)
-    assert scores[True] > scores[False] + 0.8
+    assert scores[True] > scores[False] + 1
 
 
 def write_raw(
