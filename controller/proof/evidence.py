@@ -152,7 +152,10 @@ class Evidence:
         """Nothing to end."""
 
     def _find(self) -> Findings:
-        return find(list(self._judge.accepted.values()), self._settings)
+        found = find(list(self._judge.accepted.values()), self._settings)
+        if found.shortfalls and self._judge.located(found.positions_um, found.lost_um):
+            found = find(list(self._judge.accepted.values()), self._settings)
+        return found
 
 
 def _report(found: Findings, settings: ProofSettings, refused: str) -> dict[str, Any]:

@@ -48,7 +48,7 @@ _AT_ONCE = 3
 # Peaks outside are guessed from one flank; what is nearer first, then look again.
 _MODEST = 0.25
 # What is left unknown of lost steps, in depths of field.
-_DOUBT = 0.5
+_DOUBT = 0.3
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ class Findings:
     shortfalls
         Moves that fell short: ``slice``, ``slices`` off because of it (``None``: all later ones)
         and ``size_um``.
+    lost_um
+        By how much the axis stands off its own account now, after all lost steps.
     coverage
         Of the true positions.
     near_tiles, far_tiles
@@ -87,6 +89,7 @@ class Findings:
     provable: bool
     positions_um: dict[int, float]
     shortfalls: list[dict[str, Any]]
+    lost_um: float
     coverage: Coverage | None
     near_tiles: int
     far_tiles: int
@@ -166,6 +169,7 @@ def find(looks: Sequence[Look], settings: ProofSettings) -> Findings:
             }
             for departure in located.departures
         ],
+        lost_um=lost_um,
         coverage=coverage,
         near_tiles=int(near.sum()),
         far_tiles=int(far.sum()),
@@ -189,6 +193,7 @@ def _nothing(looks: Sequence[Look]) -> Findings:
         provable=False,
         positions_um={},
         shortfalls=[],
+        lost_um=0.0,
         coverage=None,
         near_tiles=0,
         far_tiles=0,

@@ -70,6 +70,8 @@ class Judge:
         self._pending: Look | None = None
         self._suspect: Look | None = None
         self._changes: list[float] = []
+        self._places_um: Mapping[int, float] = {}
+        self._lost_um = 0.0
 
     def add(
         self, number: int, attempt: int, frame: Path, position_um: float, dof_um: float
@@ -102,15 +104,42 @@ class Judge:
         self._accept(replace(look, faults=(fault,)))
         return [*verdicts, verdict]
 
-    def relocate(self, positions_um: Mapping[int, float]) -> None:
-        """Some accepted frames were shot elsewhere: here, by slice number. What looked blurred
-        beside the wrong neighbours is held against the right ones."""
-        for number, position_um in positions_um.items():
-            self.accepted[number] = replace(self.accepted[number], position_um=position_um)
+    def located(self, positions_um: Mapping[int, float], lost_um: float) -> bool:
+        """Some accepted frames were shot elsewhere, as the images show: here, by slice number.
+
+        Parameters
+        ----------
+        lost_um
+            By how much the axis stands off its own account now.
+
+        Returns
+        -------
+        Whether a frame is no longer held to be blurred.
+        """
+        self._places_um, self._lost_um = positions_um, lost_um
+        return self._clear_blur()
+
+    def _clear_blur(self) -> bool:
+        """What looked blurred beside the wrong neighbours is held against the right ones."""
+        cleared = False
         for look in list(self.accepted.values()):
             if any(fault.kind == "blur" for fault in look.faults) and not self._blurred(look, None):
                 faults = tuple(fault for fault in look.faults if fault.kind != "blur")
                 self.accepted[look.slice] = replace(look, faults=faults)
+                cleared = True
+        return cleared
+
+    def _place_um(self, look: Look) -> float:
+        if self.accepted.get(look.slice) is look and look.slice in self._places_um:
+            return self._places_um[look.slice]
+        return look.position_um + self._lost_um
+
+    def relocate(self, positions_um: Mapping[int, float]) -> None:
+        """Some accepted frames were shot elsewhere, as the axis's reference shows: here, by slice
+        number."""
+        for number, position_um in positions_um.items():
+            self.accepted[number] = replace(self.accepted[number], position_um=position_um)
+        self._clear_blur()
         if self._reference is not None:
             self._reference = self.accepted[self._reference.slice]
 
@@ -154,10 +183,11 @@ class Judge:
             if other.slice != look.slice and not other.faults
         ]
         others += [following] if following is not None else []
-        before = [other for other in others if other.position_um < look.position_um]
-        behind = [other for other in others if other.position_um > look.position_um]
-        near = max(before, key=lambda other: other.position_um, default=None)
-        far = min(behind, key=lambda other: other.position_um, default=None)
+        here_um = self._place_um(look)
+        before = [other for other in others if self._place_um(other) < here_um]
+        behind = [other for other in others if self._place_um(other) > here_um]
+        near = max(before, key=self._place_um, default=None)
+        far = min(behind, key=self._place_um, default=None)
         neighbours = [other.seen for other in (near, far) if other is not None]
         unjudged = next((other.seen for other in (near, far) if other and other is following), None)
         return blur_fault(look.seen, neighbours, unjudged)

@@ -22,20 +22,21 @@ from controller.proof.curves import (
     improbability,
     information,
     with_noise,
+    without_common_shape,
 )
 from controller.proof.measure import Floats
 
 SMALLEST = 0.15
 """Departures below this, in depths of field, are not told from the curves' own imperfection."""
 
-# So much more likely, in natural logarithms, must each departure make the images. What the curves'
-# own imperfection feigns stayed below 120 in clean sweeps at life size, but reached 290 in one at
-# tenfold magnification. Losses below a quarter of a depth of field may be missed in return.
-_WORTH = 240.0
+# So much more likely, in natural logarithms, must each departure make the images.
+_WORTH = 120.0
 # An axis that stuck catches up on the next move; the longer it is said not to, the more that must
 # explain.
-_WORTH_OF_LONGER = 90.0
+_WORTH_OF_LONGER = 45.0
 _CHANGES = 24
+# How often what is common to all curves is learned anew, and in how many steps.
+_SHAPES, _SHAPE_ROUNDS = 2, 2
 _HINT, _LEAST_HINT = 5.0, 0.1
 _LARGEST = 3.0
 _REFINEMENTS = 3
@@ -126,7 +127,37 @@ def locate(samples: Samples, told: Floats) -> Located:
     """
     candidates = _candidates(told)
     columns = candidates.columns
-    best = _explanation(samples, told, candidates, (), np.zeros(0), fit(samples, told))
+    chosen: tuple[int, ...] = ()
+    u, lags, curves = told, np.zeros(0), fit(samples, told)
+    for _ in range(_SHAPES):
+        even, curves = samples, fit_with_noise(samples, u, curves)
+        for _ in range(_SHAPE_ROUNDS):
+            even = without_common_shape(even, u, curves)
+            curves = fit_with_noise(even, u, curves)
+        start = _explanation(even, told, candidates, chosen, lags, curves)
+        best = _most_likely(even, told, candidates, start)
+        if best.chosen == chosen:
+            break
+        # Slices off their places had blurred what is common to all curves.
+        chosen, lags, curves = best.chosen, best.lags, best.curves
+        u = told + columns[:, chosen] @ lags
+    u = told + columns[:, best.chosen] @ best.lags
+    # Afresh: curves that were pushed about with the slices do not always find back. And with what
+    # is common to all: it is learned from whole curves and misleads where one flank is seen.
+    curves = fit(samples, u)
+    curves = fit(samples, u, with_noise(curves, samples, u), rounds=20)
+    departures = tuple(
+        Departure(*candidates.kinds[c], float(lag * columns[candidates.kinds[c][0], c]))
+        for c, lag in zip(best.chosen, best.lags, strict=True)
+    )
+    return Located(u, departures, curves)
+
+
+def _most_likely(
+    samples: Samples, told: Floats, candidates: _Candidates, start: _Explanation
+) -> _Explanation:
+    """The best explanation that is reached from one, a change at a time."""
+    best = start
     tried = {frozenset(best.chosen)}
     for _ in range(_CHANGES):
         for nearby in _changes(samples, told, candidates, best):
@@ -139,15 +170,7 @@ def locate(samples: Samples, told: Floats) -> Located:
                 break
         else:
             break
-    u = told + columns[:, best.chosen] @ best.lags
-    # Afresh: curves that were pushed about with the slices do not always find back.
-    curves = fit(samples, u)
-    curves = fit(samples, u, with_noise(curves, samples, u), rounds=20)
-    departures = tuple(
-        Departure(*candidates.kinds[c], float(lag * columns[candidates.kinds[c][0], c]))
-        for c, lag in zip(best.chosen, best.lags, strict=True)
-    )
-    return Located(u, departures, curves)
+    return best
 
 
 def _explanation(

@@ -59,13 +59,31 @@ def test_a_held_move_is_found_where_it_was_and_the_gap_filled(tmp_path: Path) ->
         Case(740011, "held", 0.12),  # five holds, two of them on neighbours
         Case(750034, "adrift", 0.05),  # losses at the last moves
         Case(5282, "adrift", 0.1),  # a loss behind a smaller one
+        Case(890003, "adrift", 0.1),  # two losses that only together are worth claiming
+        Case(870021, "held", 0.12),  # two holds at the near end, much like a loss
     ],
-    ids=["holds", "losses at the end", "a small loss first"],
+    ids=["holds", "losses at the end", "a small loss first", "two small losses", "holds or a loss"],
 )
 def test_moves_that_are_hard_to_tell_leave_no_gap_in_silence(case: Case, tmp_path: Path) -> None:
     outcome = shoot(case, tmp_path / "run")
     assert outcome.faults >= 2
     assert outcome.uncovered == 0 or outcome.reason is FinishReason.COVERAGE_NOT_PROVEN
+
+
+@pytest.mark.parametrize("seed", [930004, 930018])
+def test_good_frames_beside_a_held_move_at_the_end_are_no_blur(seed: int, tmp_path: Path) -> None:
+    """The last slice stands before its neighbour, though the axis says behind."""
+    outcome = shoot(Case(seed, "held", 0.12), tmp_path / "run")
+    assert outcome.reason is FinishReason.COMPLETED
+    assert outcome.uncovered == 0
+
+
+@pytest.mark.parametrize("seed", [910001, 910005])
+def test_an_objective_s_flat_topped_curves_feign_no_lost_steps(seed: int, tmp_path: Path) -> None:
+    setup = optics.SETUPS["10x 0.25"]
+    run = optics.run_of(setup, setup, seed, tmp_path / "run")
+    run.run()
+    assert run.said("coverage")[0]["images"]["shortfalls"] == []
 
 
 def test_a_specimen_beyond_either_end_is_followed() -> None:
