@@ -37,7 +37,8 @@ _WORTH_OF_LONGER = 45.0
 _CHANGES = 24
 # How often what is common to all curves is learned anew, and in how many steps.
 _SHAPES, _SHAPE_ROUNDS = 2, 2
-_HINT, _LEAST_HINT = 5.0, 0.1
+# The first estimate says about half of it: the tiles' peaks give way.
+_HINT, _LEAST_HINT, _FIRST_SIZE = 5.0, 0.06, 0.2
 _LARGEST = 3.0
 _REFINEMENTS = 3
 _TRIALS = 4
@@ -267,4 +268,4 @@ def _promising(
     lag = np.minimum(np.where(usable, pull / safe, 0.0), _LARGEST)
     gain = np.where(usable & (lag >= _LEAST_HINT), pull / np.sqrt(safe), 0.0)
     best = np.argsort(-gain)[:_TRIALS]
-    return [(int(c), float(lag[c])) for c in best if gain[c] >= _HINT]
+    return [(int(c), max(float(lag[c]), _FIRST_SIZE)) for c in best if gain[c] >= _HINT]

@@ -60,9 +60,17 @@ def test_a_held_move_is_found_where_it_was_and_the_gap_filled(tmp_path: Path) ->
         Case(750034, "adrift", 0.05),  # losses at the last moves
         Case(5282, "adrift", 0.1),  # a loss behind a smaller one
         Case(890003, "adrift", 0.1),  # two losses that only together are worth claiming
+        Case(970081, "adrift", 0.05),  # the second is small and among the last moves
         Case(870021, "held", 0.12),  # two holds at the near end, much like a loss
     ],
-    ids=["holds", "losses at the end", "a small loss first", "two small losses", "holds or a loss"],
+    ids=[
+        "holds",
+        "losses at the end",
+        "a small loss first",
+        "two small losses",
+        "a small loss last",
+        "holds or a loss",
+    ],
 )
 def test_moves_that_are_hard_to_tell_leave_no_gap_in_silence(case: Case, tmp_path: Path) -> None:
     outcome = shoot(case, tmp_path / "run")
