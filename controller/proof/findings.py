@@ -48,7 +48,7 @@ _AT_ONCE = 3
 # Peaks outside are guessed from one flank; what is nearer first, then look again.
 _MODEST = 0.25
 # What is left unknown of lost steps, in depths of field.
-_DOUBT = 0.15
+_DOUBT = 0.3
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,7 @@ def find(looks: Sequence[Look], settings: ProofSettings) -> Findings:
         bool(true_um.min() < settings.near_um - _FOLLOWED * dof_um.mean()),
         bool(true_um.max() > settings.far_um + doubt_um + _FOLLOWED * dof_um.mean()),
     )
-    # Where steps were lost a single tile at the far end counts, as beyond the range.
-    near, far = _rising(located.curves, located.u, table, (followed[0], followed[1] or lost))
+    near, far = _rising(located.curves, located.u, table, followed)
     if settings.extend_um <= 0:
         near, far = np.zeros_like(near), np.zeros_like(far)
     # What gets sharper up to infinity is sharp there.
