@@ -76,18 +76,17 @@ def read_picture(path: Path, spent: Picture | None = None) -> Picture:
     if suffix in RAW_SUFFIXES:
         return develop(path)
     try:
+        if suffix in TIFF_SUFFIXES:
+            return _as_bgr(_decode_tiff(path), path)
         data = path.read_bytes()
-    except OSError as error:
-        raise StackError(f"{path} cannot be read: {error.strerror}") from error
-    try:
         if suffix in JPEG_SUFFIXES:
             height, width = simplejpeg.decode_jpeg_header(data)[:2]
             fits = spent is not None and spent.shape == (height, width, 3) and spent.itemsize == 1
             pixels = simplejpeg.decode_jpeg(data, "BGR", buffer=spent if fits else None)
-        elif suffix == ".png":
-            pixels = _decode_png(data)
         else:
-            pixels = _decode_tiff(path)
+            pixels = _decode_png(data)
+    except OSError as error:
+        raise StackError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, RuntimeError, cv2.error, tifffile.TiffFileError) as error:
         raise StackError(f"{path} is damaged or cut short: {error}") from error
     return _as_bgr(pixels, path)
@@ -106,8 +105,13 @@ def _decode_png(data: bytes) -> NDArray[np.generic]:
 
 def _decode_tiff(path: Path) -> NDArray[np.generic]:
     pixels = tifffile.imread(path)
-    if pixels.ndim == 3 and pixels.shape[2] in (3, 4):
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
         return np.ascontiguousarray(pixels[:, :, 2::-1])
+    if pixels.ndim == 3 and pixels.shape[2] == 3:
+        # In place: a second copy of a large picture has no room.
+        for y in range(0, len(pixels), _STRIP_ROWS):
+            rows = pixels[y : y + _STRIP_ROWS]
+            rows[:] = rows[:, :, ::-1].copy()
     return np.asarray(pixels)
 
 

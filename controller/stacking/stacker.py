@@ -215,6 +215,8 @@ class Stacker:
         if self._given is not None:
             return
         picture = self._picture(frame)
+        if not self._ahead:
+            self._fits(picture)
         if not self._ahead or picture.shape == self._ahead[0].shape:
             position = float(index) if z_um is None else z_um
             if name is None:
@@ -274,6 +276,8 @@ class Stacker:
         if index in self._placed:
             raise StackError(f"{name}: slice {index} is in this stack already")
         picture = self._picture(frame)
+        if not self._placed:
+            self._fits(picture)
         self._check(picture, z_um, name)
         position = float(index) if z_um is None else z_um
         placement = self._place(index, position, picture, name, scale)
@@ -368,10 +372,15 @@ class Stacker:
         onto = None if index == reference else reference
         return Placement(lie.transform, lie.correlation, onto, lie.expected)
 
-    def _begin(self, picture: Picture) -> None:
+    def _fits(self, picture: Picture) -> bool:
+        """Whether the sums have room in memory; raises where not even the frames have."""
         height, width = picture.shape[:2]
         bits, smooth = picture.dtype.itemsize * 8, self._method is not Method.PYRAMID
-        if not fits(width, height, bits, self._quality, smooth, self._allowed_bytes):
+        return fits(width, height, bits, self._quality, smooth, self._allowed_bytes)
+
+    def _begin(self, picture: Picture) -> None:
+        height, width = picture.shape[:2]
+        if not self._fits(picture):
             self._store = Store(self._scratch)
         self._blender = Blender(height, width, self._quality, self._store)
         self._depth = DepthTracker(height, width, self._blender.halvings_of_sharpness)
