@@ -153,7 +153,8 @@ class Evidence:
 
     def _find(self) -> Findings:
         found = find(list(self._judge.accepted.values()), self._settings)
-        if found.shortfalls and self._judge.located(found.positions_um, found.lost_um):
+        places_um = found.positions_um if found.shortfalls else {}
+        if self._judge.located(places_um, found.lost_um):
             found = find(list(self._judge.accepted.values()), self._settings)
         return found
 

@@ -116,8 +116,9 @@ class Judge:
         -------
         Whether a frame is no longer held to be blurred.
         """
+        moved = bool(positions_um) or bool(self._places_um)
         self._places_um, self._lost_um = positions_um, lost_um
-        return self._clear_blur()
+        return moved and self._clear_blur()
 
     def _clear_blur(self) -> bool:
         """What looked blurred beside the wrong neighbours is held against the right ones."""
@@ -136,7 +137,8 @@ class Judge:
 
     def relocate(self, positions_um: Mapping[int, float]) -> None:
         """Some accepted frames were shot elsewhere, as the axis's reference shows: here, by slice
-        number."""
+        number. It is believed: the images' account of lost steps has been made good."""
+        self._places_um, self._lost_um = {}, 0.0
         for number, position_um in positions_um.items():
             self.accepted[number] = replace(self.accepted[number], position_um=position_um)
         self._clear_blur()
