@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from controller.run_folder.journal import JOURNAL, Entry, read_journal
 from controller.run_folder.manifest import build_manifest
 from controller.stacking.alignment import Alignment, lies_of
 from controller.stacking.images import Picture, is_picture, read_picture
+from controller.stacking.kernels import get_ready
 from controller.stacking.raw import RAW_SUFFIXES
 from controller.stacking.stacker import AHEAD, FrameReport, Placed, Stacker
 
@@ -121,19 +122,31 @@ def read_ahead(frames: list[Source]) -> Iterator[tuple[Source, Picture]]:
 
 
 def add_frames(stacker: Stacker, frames: list[Source]) -> Iterator[FrameReport]:
-    """Add the frames in their order; the next two are read and aligned while one is blended."""
+    """Add the frames in their order; while one is blended the next is aligned, and one more read.
 
-    def place(frame: Source, spent: Picture | None) -> Placed:
-        picture = read_picture(frame.path, spent)
-        return stacker.place(picture, frame.index, frame.z_um, frame.path.name, frame.scale)
+    Three pictures are held, and no more.
+    """
 
-    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as ahead:
-        coming = deque(ahead.submit(place, frame, None) for frame in frames[:2])
+    def place(frame: Source, picture: Future[Picture]) -> Placed:
+        return stacker.place(
+            picture.result(), frame.index, frame.z_um, frame.path.name, frame.scale
+        )
+
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="reader") as reader,
+        ThreadPoolExecutor(1, thread_name_prefix="ahead") as ahead,
+    ):
+
+        def coming(frame: Source, spent: Picture | None) -> Future[Placed]:
+            return ahead.submit(place, frame, reader.submit(read_picture, frame.path, spent))
+
+        ahead.submit(get_ready)
+        on_the_way = deque(coming(frame, None) for frame in frames[:2])
         for following in [*frames[2:], None, None][: len(frames)]:
-            placed = coming.popleft().result()
+            placed = on_the_way.popleft().result()
             stacker.lay(placed)
             if following is not None:
-                coming.append(ahead.submit(place, following, placed.picture))
+                on_the_way.append(coming(following, placed.picture))
             yield stacker.blend(placed)
 
 

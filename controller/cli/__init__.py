@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -67,7 +68,12 @@ def main(arguments: list[str] | None = None) -> int:
     console = message_console()
     try:
         given = sys.argv[1:] if arguments is None else arguments
-        code = _app(given[0] if given else None)(given, standalone_mode=False)
+        app = _app(given[0] if given else None)
+        if arguments is None:
+            # What was imported stays. To look through it for what could go, lastly when all is
+            # done, takes longer than some verbs do.
+            gc.freeze()
+        code = app(given, standalone_mode=False)
     except MacrorailError as error:
         console.print(f"[bold red]{_name(error)}:[/] ", end="")
         console.print(str(error), markup=False, soft_wrap=True)

@@ -25,7 +25,6 @@ from controller.batch.frames import (
 )
 from controller.cli.messages import message_console
 from controller.errors import ConfigError, StackError
-from controller.quantity import parse_size
 from controller.run_folder.journal import JOURNAL
 from controller.stacking.alignment import Alignment, load_alignment
 from controller.stacking.alignment import save_alignment as write_alignment
@@ -176,6 +175,7 @@ def stack(
         method=method,
         allowed_bytes=math.inf if memory is None else _bytes(memory),
         scratch=output.parent,
+        depth=depth is not None,
     )
     with Progress(
         TextColumn("{task.description:<9}"),
@@ -253,6 +253,8 @@ def _told(frames: list[Source], path: Path) -> list[Source]:
 
 
 def _bytes(text: str) -> float:
+    from controller.quantity import parse_size  # takes a while to load, and few ask for it
+
     try:
         return parse_size(text)
     except ValueError as error:

@@ -23,7 +23,10 @@ Pixels = NDArray[Any]
 Spans = NDArray[np.int32]
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
-BANDS = min(4, os.cpu_count() or 1)
+_CORES = min(4, os.cpu_count() or 1)
+# More than cores: when another thread has kept one of these busy, the other takes what is left.
+_BANDS_A_CORE = 4
+BANDS = 1 if _CORES == 1 else _BANDS_A_CORE * _CORES
 _SMALL_ROWS = 256
 _POINTS_AT_A_TIME = 256
 # What the compiler may assume of numbers. Not that sums may be rearranged or products fused: a
@@ -41,7 +44,13 @@ def compiled(function: Kernel) -> Kernel:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(BANDS, thread_name_prefix="band")
+    return ThreadPoolExecutor(_CORES, thread_name_prefix="band")
+
+
+def get_ready() -> None:
+    """Load what the first kernel of a process needs, while something else waits for a disk."""
+    nothing = np.zeros((0, 0, 3), np.uint8)
+    map_values(0, 0, nothing, nothing[0], nothing)
 
 
 def by_bands(kernel: Callable[..., None], height: int, *arguments: Any) -> None:

@@ -203,35 +203,38 @@ def register(fixed: list[Scale], moving: list[Scale], motion: Motion, prior: Pri
     coarsest = len(fixed) - 1
     coarse_prior = prior.shrunk(2**coarsest)
     warp = _descend(fixed[-1], moving[-1], coarse_prior.warp, coarse_prior, motion)
+    measured = _measure(fixed[-1], moving[-1], warp)
     shifted = _shift(fixed[-1].even, moving[-1].even)
     knocked = _descend(
         fixed[-1], moving[-1], shifted, _free_to_shift(shifted, prior, fixed), motion
     )
-    gain = (
-        _measure(fixed[-1], moving[-1], knocked).correlation
-        - _measure(fixed[-1], moving[-1], warp).correlation
-    )
-    if gain > _CLEARLY_BETTER:
-        warp = knocked
+    measured_knocked = _measure(fixed[-1], moving[-1], knocked)
+    if measured_knocked.correlation - measured.correlation > _CLEARLY_BETTER:
+        warp, measured = knocked, measured_knocked
         prior = _free_to_shift(enlarge(knocked, 2**coarsest), prior, fixed[:1])
         coarse_prior = prior.shrunk(2**coarsest)
-    known = _learn(fixed[-1], moving[-1], warp, coarse_prior, motion)
+    known = _learn(fixed[-1], measured, warp, coarse_prior, motion)
     for n in reversed(range(coarsest)):
         known = known.enlarged(2)
         warp = _descend(fixed[n], moving[n], known.warp, known, motion)
-        known = _learn(fixed[n], moving[n], warp, known, motion)
-    gains = [
-        _measure(fixed[n], moving[n], shrink(warp, 2**n)).correlation
-        - _measure(fixed[n], moving[n], shrink(prior.warp, 2**n)).correlation
-        for n in range(len(fixed))
-    ]
-    correlation = _measure(fixed[0], moving[0], warp).correlation
+        measured = _measure(fixed[n], moving[n], warp)
+        known = _learn(fixed[n], measured, warp, known, motion)
+
+    def gain(n: int) -> float:
+        """By how much better the pictures lie on each other than was expected."""
+        found = _measure(fixed[n], moving[n], shrink(warp, 2**n)).correlation
+        return found - _measure(fixed[n], moving[n], shrink(prior.warp, 2**n)).correlation
+
     # Coarse forms that come into focus shrink, and the picture seems to with them; where the finest
     # detail knows nothing of it, it was not so. A large gain at any scale is no such illusion.
-    if gains[0] <= 0 and max(gains) < _CLEARLY_BETTER:
-        return Registration(prior.warp, correlation - gains[0], prior.spread, True)
+    expected = _measure(fixed[0], moving[0], prior.warp).correlation
+    if measured.correlation <= expected and all(
+        gain(n) < _CLEARLY_BETTER for n in range(1, len(fixed))
+    ):
+        return Registration(prior.warp, expected, prior.spread, True)
     narrowed = (known.spread / prior.spread)[_TOLD_BY[motion]]
-    return Registration(warp, correlation, known.spread, bool(narrowed.max() > _LITTLE_LEARNED))
+    decided = bool(narrowed.max() > _LITTLE_LEARNED)
+    return Registration(warp, measured.correlation, known.spread, decided)
 
 
 def _free_to_shift(warp: Transform, prior: Prior, scales: list[Scale]) -> Prior:
@@ -241,10 +244,11 @@ def _free_to_shift(warp: Transform, prior: Prior, scales: list[Scale]) -> Prior:
     return Prior(warp, np.maximum(spread, [0, 0, width / 20, 0, 0, height / 20]))
 
 
-def _learn(fixed: Scale, moving: Scale, warp: Transform, prior: Prior, motion: Motion) -> Prior:
+def _learn(
+    fixed: Scale, measured: _Measured, warp: Transform, prior: Prior, motion: Motion
+) -> Prior:
     """What is known of ``warp`` after a descent from ``prior``."""
     freedoms = _FREEDOMS[motion]
-    measured = _measure(fixed, moving, warp)
     information = _credible(measured.information, fixed.even.shape, motion)
     held = np.diag(prior.spread[_TOLD_BY[motion]] ** -2)
     covariance = freedoms @ np.linalg.inv(information + held) @ freedoms.T

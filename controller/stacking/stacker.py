@@ -18,7 +18,7 @@ from controller.errors import StackError
 from controller.stacking.align import Aligner, Placement
 from controller.stacking.alignment import Alignment, Lie
 from controller.stacking.blend import Blender, Quality
-from controller.stacking.depth import DepthTracker
+from controller.stacking.depth import DepthMap, DepthTracker
 from controller.stacking.exposure import Equaliser, Gains, apply_gains
 from controller.stacking.images import Picture, read_picture
 from controller.stacking.look import Look, look
@@ -92,11 +92,9 @@ class Fused:
     ----------
     image
         (height, width, 3) uint16, BGR, sRGB-encoded, in the reference frame's geometry.
-    depth
-        (height, width) float32: micrometres when every frame came with its position, otherwise
-        the slice index.
-    confidence
-        (height, width) float32, 0..1: how much the depth is to be believed.
+    depth_map
+        The depth, in micrometres when every frame came with its position, otherwise in slices, and
+        how much of it is to be believed; ``None`` where it was not asked for.
     valid_rect
         (x, y, width, height): the part of the picture that every frame covers.
     reports
@@ -104,10 +102,24 @@ class Fused:
     """
 
     image: NDArray[np.uint16]
-    depth: NDArray[np.float32]
-    confidence: NDArray[np.float32]
+    depth_map: DepthMap | None
     valid_rect: tuple[int, int, int, int]
     reports: tuple[FrameReport, ...]
+
+    @property
+    def depth(self) -> NDArray[np.float32]:
+        """That of :attr:`depth_map`, (height, width) float32."""
+        return self._mapped().depth
+
+    @property
+    def confidence(self) -> NDArray[np.float32]:
+        """That of :attr:`depth_map`, (height, width) float32, 0..1."""
+        return self._mapped().confidence
+
+    def _mapped(self) -> DepthMap:
+        if self.depth_map is None:
+            raise StackError("this stack was made without its depth; ask the stacker for it")
+        return self.depth_map
 
 
 @dataclass(frozen=True)
@@ -146,6 +158,8 @@ class Stacker:
         How much memory the process may take: what has no room in it lies in ``scratch``.
     scratch
         Folder for a temporary file.
+    depth
+        Work out the depth, too.
     """
 
     def __init__(
@@ -157,6 +171,7 @@ class Stacker:
         method: Method = Method.PYRAMID,
         allowed_bytes: float = math.inf,
         scratch: Path = Path(),
+        depth: bool = True,
     ) -> None:
         self._quality: Quality = quality
         self._given = alignment
@@ -164,6 +179,7 @@ class Stacker:
         self._method = method
         self._allowed_bytes = allowed_bytes
         self._scratch = scratch
+        self._wants_depth = depth or method is Method.AUTO
         self._store = Store()
         self._smooth: SmoothBlender | None = None
         self._equaliser: Equaliser | None = None
@@ -299,9 +315,9 @@ class Stacker:
         if self._laid is None:
             raise StackError("there is no frame to blend")
         laid, transform = self._laid, placed.placement.transform
-        if self._blender is None or self._depth is None:
+        if self._blender is None:
             self._begin(laid)
-            assert self._blender is not None and self._depth is not None
+            assert self._blender is not None
         to_frame = _inverse(transform)
         gains: Gains = (1.0, 1.0, 1.0)
         if placed.placement.neighbour is not None:
@@ -312,7 +328,8 @@ class Stacker:
             spans = reached_spans(to_frame, (height, width), 0, (height, width))
             halvings = self._blender.halvings_of_sharpness
             self._smooth.add(laid, spans, sharpness, halvings)
-        self._depth.add(placed.index, placed.position, sharpness)
+        if self._depth is not None:
+            self._depth.add(placed.index, placed.position, sharpness)
         self._positions.append(placed.position)
         report = FrameReport(
             placed.index,
@@ -383,7 +400,8 @@ class Stacker:
         if not self._fits(picture):
             self._store = Store(self._scratch)
         self._blender = Blender(height, width, self._quality, self._store)
-        self._depth = DepthTracker(height, width, self._blender.halvings_of_sharpness)
+        if self._wants_depth:
+            self._depth = DepthTracker(height, width, self._blender.halvings_of_sharpness)
         if self._method is not Method.PYRAMID:
             self._smooth = SmoothBlender(height, width)
         if self._equalises:
@@ -417,23 +435,23 @@ class Stacker:
         StackError
             No frame was added.
         """
-        if self._blender is None or self._depth is None:
+        if self._blender is None:
             raise StackError("there is no frame to stack")
         # Each part is let go before the next needs room: the end is where memory peaks.
         self._read = self._laid = None
         image = self._blender.finish()
         self._blender = None
-        depth = self._depth.finish(self._store)
+        found = None if self._depth is None else self._depth.finish(self._store)
         self._depth = None
         if self._smooth is not None:
             smooth, self._smooth = self._smooth.finish(), None
             gaps = np.diff(np.sort(self._positions))
             if self._method is Method.DEPTH_MAP:
                 image = smooth
-            elif len(gaps):
-                image = mix(smooth, image, depth.depth, float(np.median(gaps)))
+            elif len(gaps) and found is not None:
+                image = mix(smooth, image, found.depth, float(np.median(gaps)))
         rect = valid_rect([report.transform for report in self._reports], image.shape[:2])
-        return Fused(image, depth.depth, depth.confidence, rect, self.reports)
+        return Fused(image, found, rect, self.reports)
 
 
 def _inverse(transform: Transform) -> Transform:

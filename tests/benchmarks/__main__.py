@@ -24,6 +24,7 @@ from tests.benchmarks.instrument import make_instrument_scene
 from tests.benchmarks.programs import programs
 from tests.benchmarks.scaling import scaling
 from tests.benchmarks.scene import SceneOptions, make_scene
+from tests.benchmarks.turns import turns
 
 RESULT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
 _MARK = "<!-- made by python -m tests.benchmarks -->"
@@ -62,15 +63,15 @@ def measure(name: str, work: Path) -> str:
         title = f"### What each ingredient buys: {_ABLATED[0]}, best, PSNR in dB"
         return f"{title}\n\n{ablation(folders[0], folders)}"
     commands = programs(work)
+    if name == "speed":
+        title = f"### Speed alone: {_told(LARGE)}, without depth, in turn"
+        return f"{title}\n\n{turns(_made('large', work), LARGE.frames // 2, commands)}"
     folder = _made(name, work)
     if name == "instrument":
         title = "### The simulated instrument's specimen: frames of 1200 x 800, 70 um apart"
     else:
         options = LARGE if name == "large" else SCENES[name]
-        title = (
-            f"### Seed {options.seed}: {options.frames} frames of {options.width} x "
-            f"{options.height}, breathing {options.breathing:.2%}, blur {options.blur_px:g} px"
-        )
+        title = f"### Seed {options.seed}: {_told(options)}"
     count = len(list(folder.glob("f_*.jpg")))
     crops = RESULT.parent / "benchmark-crops.jpg" if name == _CROPS_OF else None
     parts = [title, "The middle frame as reference:", compare(folder, count // 2, commands, crops)]
@@ -79,6 +80,14 @@ def measure(name: str, work: Path) -> str:
     parts += ["The first frame as reference, as a live run has it:"]
     parts.append(compare(folder, 0, commands, None))
     return "\n\n".join(parts)
+
+
+def _told(options: SceneOptions) -> str:
+    """What a scene is, in words."""
+    return (
+        f"{options.frames} frames of {options.width} x {options.height}, breathing "
+        f"{options.breathing:.2%}, blur {options.blur_px:g} px"
+    )
 
 
 def _made(name: str, work: Path) -> Path:
@@ -94,7 +103,7 @@ def _made(name: str, work: Path) -> Path:
 
 def main() -> None:
     """Parse the command line, measure, write."""
-    every = [*SCENES, "instrument", "ablation", "scaling", "large"]
+    every = [*SCENES, "instrument", "ablation", "scaling", "speed", "large"]
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=every, default=every)
     parser.add_argument(

@@ -67,6 +67,16 @@ def test_depth_is_the_slice_index_when_positions_are_unknown(made: MadeStack) ->
     assert np.median(np.abs(depth - made.depth[20:-20, 60:-60])) < 0.3
 
 
+def test_without_its_depth_a_stack_gives_the_same_picture(made: MadeStack, fused: Fused) -> None:
+    stacker = Stacker(depth=False)
+    for frame in made.frames:
+        stacker.add(frame)
+    without = stacker.finish()
+    assert np.array_equal(without.image, fused.image)
+    with pytest.raises(StackError, match="without its depth"):
+        _ = without.depth
+
+
 def test_walking_out_from_the_middle_gives_the_middle_frames_geometry(made: MadeStack) -> None:
     fused = fuse(made, [3, 4, 5, 2, 1, 0], step_um=50)
     middle = made.transforms[3]
