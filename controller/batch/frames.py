@@ -15,9 +15,8 @@ from controller.run_folder.journal import JOURNAL, Entry, read_journal
 from controller.run_folder.manifest import build_manifest
 from controller.stacking.alignment import Alignment, lies_of
 from controller.stacking.images import Picture, is_picture, read_picture
-from controller.stacking.kernels import get_ready
 from controller.stacking.raw import RAW_SUFFIXES
-from controller.stacking.stacker import AHEAD, FrameReport, Placed, Stacker
+from controller.stacking.stacker import AHEAD, FrameReport, Placed, Stacker, rehearse
 
 
 @dataclass(frozen=True)
@@ -135,12 +134,13 @@ def add_frames(stacker: Stacker, frames: list[Source]) -> Iterator[FrameReport]:
     with (
         ThreadPoolExecutor(1, thread_name_prefix="reader") as reader,
         ThreadPoolExecutor(1, thread_name_prefix="ahead") as ahead,
+        ThreadPoolExecutor(1, thread_name_prefix="rehearsal") as rehearsal,
     ):
+        rehearsal.submit(rehearse, stacker.quality)
 
         def coming(frame: Source, spent: Picture | None) -> Future[Placed]:
             return ahead.submit(place, frame, reader.submit(read_picture, frame.path, spent))
 
-        ahead.submit(get_ready)
         on_the_way = deque(coming(frame, None) for frame in frames[:2])
         for following in [*frames[2:], None, None][: len(frames)]:
             placed = on_the_way.popleft().result()

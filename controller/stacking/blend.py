@@ -28,7 +28,7 @@ from controller.stacking.kernels import (
     to_channels,
 )
 from controller.stacking.levels import add_level
-from controller.stacking.light import display_table, linear_table, to_display
+from controller.stacking.light import curve, curve_back, to_display
 from controller.stacking.pyramid import Pyramid, level_sizes
 from controller.stacking.reach import reached_spans
 from controller.stacking.store import Store
@@ -118,13 +118,13 @@ class Blender:
             self._low[:] = self._high[:] = picture[::2]
         bounds = (self._low, self._high)
         rows = self._sizes[1][0]
-        table = linear_table(picture.dtype.itemsize * 8)
+        to_light = curve(picture.dtype.itemsize * 8)
         grey_unit = 255 / np.iinfo(picture.dtype).max / 4
         grey, halves = self._grey.levels[0], [plane.levels[0] for plane in self._planes]
         sums: list[Floats] = self._finest_sums
         if self._fast:
             sums = [_NOTHING, *sums, _NOTHING]
-        of_frame = (picture, spans[0], table, grey_unit, _NOISE, *halves, grey)
+        of_frame = (picture, spans[0], to_light, grey_unit, _NOISE, *halves, grey)
         of_stack = (self._finest_weights, *sums, *bounds, self._carried[0], self._fast)
         self._store.by_bands(add_finest, rows, *of_frame, *of_stack)
         if not self._fast:
@@ -167,7 +167,7 @@ class Blender:
         if self._fast:
             blue, green, red = planes[0], planes[1], planes[2]
             self._store.by_bands(to_channels, green.shape[0], green, blue, red)
-        return to_display(planes)
+        return to_display(planes, curve_back())
 
     def finish(self) -> NDArray[np.uint16]:
         """Collapse the sums into the picture, (height, width, 3) BGR uint16; call it once.
@@ -195,7 +195,7 @@ class Blender:
         """The picture in full size."""
         halves = [self._resolve_plane(sums, 1) for sums in self._sums]
         picture = self._store.empty((*self._sizes[0], 3), np.uint16)
-        seen = (self._low, self._high, display_table(), picture)
+        seen = (self._low, self._high, curve_back(), picture)
         rows = self._sizes[1][0]
         kernel = resolve_finest_luma if self._fast else resolve_finest
         self._store.by_bands(kernel, rows, self._finest_weights, *self._finest_sums, *halves, *seen)

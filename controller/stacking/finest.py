@@ -31,23 +31,36 @@ _MOST_COLOUR = 3.0
 
 
 @compiled
+def _to_light(row: Pixels, curve: Floats, light: Floats) -> None:
+    """Light of display values, both (n), by the polynomial that ``light.curve`` gives."""
+    first, second, third, fourth, fifth = curve[0], curve[1], curve[2], curve[3], curve[4]
+    for x in range(row.shape[0]):
+        value = np.float32(row[x])
+        light[x] = value * (
+            first + value * (second + value * (third + value * (fourth + value * fifth)))
+        )
+
+
+@compiled
 def _split_row(
     row: Pixels,
-    table: Floats,
+    curve: Floats,
     grey_unit: np.float32,
+    light: Floats,
     even: Floats,
     odd: Floats,
     grey: Floats,
 ) -> None:
     """Blue, green and red light and grey of the even and of the odd pixels of a row (3 w).
 
-    ``even`` and ``odd`` are (4, w / 2), rounded up; ``grey`` takes the whole row.
+    ``even`` and ``odd`` are (4, w / 2), rounded up; ``grey`` takes the whole row, and so does
+    ``light`` (3 w).
     """
     width = row.shape[0] // 3
+    _to_light(row, curve, light)
     for x in range(width // 2):
-        even[0, x], even[1, x] = table[row[6 * x]], table[row[6 * x + 1]]
-        even[2, x], odd[0, x] = table[row[6 * x + 2]], table[row[6 * x + 3]]
-        odd[1, x], odd[2, x] = table[row[6 * x + 4]], table[row[6 * x + 5]]
+        even[0, x], even[1, x], even[2, x] = light[6 * x], light[6 * x + 1], light[6 * x + 2]
+        odd[0, x], odd[1, x], odd[2, x] = light[6 * x + 3], light[6 * x + 4], light[6 * x + 5]
     for x in range(width):
         total = (
             np.int32(row[3 * x]) + np.int32(2) * np.int32(row[3 * x + 1]) + np.int32(row[3 * x + 2])
@@ -58,7 +71,7 @@ def _split_row(
     if width % 2:
         x = even.shape[1] - 1
         for plane in range(3):
-            even[plane, x] = table[row[6 * x + plane]]
+            even[plane, x] = light[6 * x + plane]
         even[3, x] = grey[2 * x]
         odd[:, x] = even[:, x]
 
@@ -231,7 +244,7 @@ def add_finest(
     last: int,
     picture: Pixels,
     spans: Spans,
-    table: Floats,
+    curve: Floats,
     grey_unit: float,
     noise: float,
     blue: Floats,
@@ -249,10 +262,10 @@ def add_finest(
 ) -> None:
     """Halve a picture (h, w, 3), weigh its finest detail and add it.
 
-    ``blue``, ``green``, ``red`` and ``grey`` take the picture at half size: linear light, and
-    display grey, which is ``grey_unit`` times blue + 2 green + red. With ``luma_only`` green
-    becomes luma, of the same shares, blue and red their differences from it, and detail is of luma
-    alone.
+    ``curve`` is that of :func:`_to_light`. ``blue``, ``green``, ``red`` and ``grey`` take the
+    picture at half size: linear light, and display grey, which is ``grey_unit`` times blue + 2
+    green + red. With ``luma_only`` green becomes luma, of the same shares, blue and red their
+    differences from it, and detail is of luma alone.
 
     Sharpness is the detail of grey in a small window, plus ``noise``; within the spans
     :func:`weigh_row` weighs it. ``weights``, ``blues``, ``greens``, ``reds`` (h, w) are the running
@@ -264,6 +277,7 @@ def add_finest(
     unit, floor = np.float32(grey_unit), np.float32(noise)
     even = np.empty((4, half_width), np.float32)
     odd = np.empty((4, half_width), np.float32)
+    light = np.empty(3 * width, np.float32)
     halves = np.empty((5, 4, half_width), np.float32)
     half_row = np.empty((4, half_width), np.float32)
     # Of whole rows, looked up once: row n in place n % _AHEAD_ROWS.
@@ -285,7 +299,7 @@ def add_finest(
                 filled += 1
                 row = picture[min(max(filled, 0), height - 1)].reshape(-1)
                 place = filled % _AHEAD_ROWS
-                _split_row(row, table, unit, even, odd, greys[place])
+                _split_row(row, curve, unit, light, even, odd, greys[place])
                 if luma_only:
                     _join_luma(even, odd, lumas[place])
                 for plane in range(4):
@@ -317,18 +331,19 @@ def add_finest(
             expand_row(green, y, mixed, coarse[1])
             of_green, from_green = greens[y, begin:end], coarse[1, begin:end]
             if luma_only:
-                light = lumas[y % _AHEAD_ROWS, begin:end]
+                luma = lumas[y % _AHEAD_ROWS, begin:end]
                 for x in range(end - begin):
-                    of_green[x] += power[x] * (light[x] - from_green[x])
+                    of_green[x] += power[x] * (luma[x] - from_green[x])
             else:
                 expand_row(blue, y, mixed, coarse[0])
                 expand_row(red, y, mixed, coarse[2])
                 of_blue, from_blue = blues[y, begin:end], coarse[0, begin:end]
                 of_red, from_red = reds[y, begin:end], coarse[2, begin:end]
+                _to_light(pixels, curve, light)
                 for x in range(end - begin):
-                    of_blue[x] += power[x] * (table[pixels[3 * x]] - from_blue[x])
-                    of_green[x] += power[x] * (table[pixels[3 * x + 1]] - from_green[x])
-                    of_red[x] += power[x] * (table[pixels[3 * x + 2]] - from_red[x])
+                    of_blue[x] += power[x] * (light[3 * x] - from_blue[x])
+                    of_green[x] += power[x] * (light[3 * x + 1] - from_green[x])
+                    of_red[x] += power[x] * (light[3 * x + 2] - from_red[x])
             reach = slice(3 * begin, 3 * end)
             _widen(pixels, low[half].reshape(-1)[reach], high[half].reshape(-1)[reach])
 

@@ -47,12 +47,6 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_CORES, thread_name_prefix="band")
 
 
-def get_ready() -> None:
-    """Load what the first kernel of a process needs, while something else waits for a disk."""
-    nothing = np.zeros((0, 0, 3), np.uint8)
-    map_values(0, 0, nothing, nothing[0], nothing)
-
-
 def by_bands(kernel: Callable[..., None], height: int, *arguments: Any) -> None:
     """Run ``kernel(first, last, *arguments)`` over rows 0..height, in parallel bands."""
     by_bands_of(range(height), kernel, *arguments)

@@ -15,6 +15,11 @@ from controller.stacking.kernels import by_bands, encode_plane
 # Linear light in steps of 1/_STEPS, interpolated between: fine enough that every 16-bit value
 # comes back as itself (the curve is steepest, and straight, near black).
 _STEPS = 1 << 16
+# Light as a polynomial of the display value 0..1, its first to its fifth power: within 0.44 of
+# an 8-bit step of sRGB's curve everywhere, 0 at 0, 1 at 1 and rising. The processor works it out
+# for many values at once; to look each up in a table takes more than twice as long. Fitted by least
+# squares in display steps, weighed anew until all the peaks of the deviation were alike.
+_POWERS = (0.06604, 0.20578, 1.70161, -1.64242, 0.66899)
 
 
 @cache
@@ -33,7 +38,26 @@ def display_table() -> NDArray[np.float32]:
     return (display * 65535).astype(np.float32)
 
 
-def to_display(planes: list[NDArray[np.float32]]) -> NDArray[np.uint16]:
+@cache
+def curve(bits: int) -> NDArray[np.float32]:
+    """Factors (5,) of the first to the fifth power of a display value of 8 or 16 bits.
+
+    Their sum is linear light 0..1, near enough to sRGB's to blend in, and quick.
+    """
+    unit = float((1 << bits) - 1)
+    return np.array([factor / unit**n for n, factor in enumerate(_POWERS, 1)], np.float32)
+
+
+@cache
+def curve_back() -> NDArray[np.float32]:
+    """As :func:`display_table`, of the light that :func:`curve` gives."""
+    display = np.linspace(0, 1 + 1 / _STEPS, 1 << 18)
+    light = np.polynomial.polynomial.polyval(display, (0, *_POWERS))
+    steps = np.arange(_STEPS + 2, dtype=np.float64) / _STEPS
+    return (np.interp(steps, light, display) * 65535).astype(np.float32)
+
+
+def to_display(planes: list[NDArray[np.float32]], table: NDArray[np.float32]) -> NDArray[np.uint16]:
     """Join linear planes into a picture.
 
     Parameters
@@ -41,6 +65,8 @@ def to_display(planes: list[NDArray[np.float32]]) -> NDArray[np.uint16]:
     planes
         Blue, green and red, each (height, width), linear light. Outside 0..1 lies what noise and
         overshoot of the pyramid add; the display has no such light, so it becomes black or white.
+    table
+        :func:`display_table` or :func:`curve_back`, whichever is the way back.
 
     Returns
     -------
@@ -48,7 +74,6 @@ def to_display(planes: list[NDArray[np.float32]]) -> NDArray[np.uint16]:
     """
     height, width = planes[0].shape
     picture = np.empty((height, width, 3), np.uint16)
-    table = display_table()
     for channel, plane in enumerate(planes):
         by_bands(encode_plane, height, plane, table, picture, channel)
     return picture

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from controller.stacking.images import Picture
 from controller.stacking.kernels import Floats, Spans, add_weighted, by_bands
-from controller.stacking.light import linear_table, to_display
+from controller.stacking.light import display_table, linear_table, to_display
 
 # Sharpness is looked at in a window of this standard deviation, pixels of the picture.
 _WINDOW_SIGMA_PX = 6.0
@@ -73,7 +73,7 @@ class SmoothBlender:
         """The picture, (height, width, 3) BGR uint16; call it once."""
         for plane in self._sums:
             plane /= self._weights
-        return to_display(self._sums)
+        return to_display(self._sums, display_table())
 
 
 def mix(

@@ -173,7 +173,7 @@ class Stacker:
         scratch: Path = Path(),
         depth: bool = True,
     ) -> None:
-        self._quality: Quality = quality
+        self.quality: Quality = quality
         self._given = alignment
         self._equalises = equalise
         self._method = method
@@ -393,13 +393,13 @@ class Stacker:
         """Whether the sums have room in memory; raises where not even the frames have."""
         height, width = picture.shape[:2]
         bits, smooth = picture.dtype.itemsize * 8, self._method is not Method.PYRAMID
-        return fits(width, height, bits, self._quality, smooth, self._allowed_bytes)
+        return fits(width, height, bits, self.quality, smooth, self._allowed_bytes)
 
     def _begin(self, picture: Picture) -> None:
         height, width = picture.shape[:2]
         if not self._fits(picture):
             self._store = Store(self._scratch)
-        self._blender = Blender(height, width, self._quality, self._store)
+        self._blender = Blender(height, width, self.quality, self._store)
         if self._wants_depth:
             self._depth = DepthTracker(height, width, self._blender.halvings_of_sharpness)
         if self._method is not Method.PYRAMID:
@@ -452,6 +452,15 @@ class Stacker:
                 image = mix(smooth, image, found.depth, float(np.median(gaps)))
         rect = valid_rect([report.transform for report in self._reports], image.shape[:2])
         return Fused(image, found, rect, self.reports)
+
+
+def rehearse(quality: Quality) -> None:
+    """Load the kernels, by a stack of two tiny frames, while something else waits for a disk."""
+    stacker = Stacker(quality)
+    frame = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    for _ in range(2):
+        stacker.add(frame)
+    stacker.finish()
 
 
 def _inverse(transform: Transform) -> Transform:

@@ -147,8 +147,8 @@ def _without_carrying() -> AbstractContextManager[Any]:
 
 def _in_display_values() -> AbstractContextManager[Any]:
     def straight(bits: int) -> npt.NDArray[np.float32]:
-        return np.linspace(0, 1, 1 << bits, dtype=np.float32)
+        return np.array([1 / ((1 << bits) - 1), 0, 0, 0, 0], np.float32)
 
-    steps = len(blend.display_table())
+    steps = len(blend.curve_back())
     table = (np.arange(steps) / (steps - 2) * 65535).astype(np.float32)
-    return patch.multiple(blend, linear_table=straight, display_table=lambda: table)
+    return patch.multiple(blend, curve=straight, curve_back=lambda: table)
