@@ -53,7 +53,21 @@ def compare(folder: Path, reference: int, commands: dict[str, str], crops: Path 
         if not link.exists():
             link.symlink_to(path.resolve())
     rows, pictures = [HEAD], {}
-    for name, template in commands.items():
+    runs: list[tuple[str, str, list[str]]] = [(name, one, []) for name, one in commands.items()]
+    if reference == 0 and facts.get("frame_to_middle"):
+        runs += [
+            (
+                f"macrorail best, informed: growth {words}",
+                commands["macrorail best"],
+                ["--slices", str(_informed(folder, facts["frame_to_middle"], told))],
+            )
+            for told, words in (
+                (1.0, "as it is"),
+                (1.1, "told 10 % too large"),
+                (0.9, "told 10 % too small"),
+            )
+        ]
+    for name, template, further in runs:
         ours = name.startswith("macrorail")
         if reference == 0 and not ours:
             continue  # the peers' quality is stated where they fix the reference themselves
@@ -66,7 +80,8 @@ def compare(folder: Path, reference: int, commands: dict[str, str], crops: Path 
             n1=reference + 1,
         )
         depth = folder / f"depth-of-{out.name}.tif"
-        timing, said = run_timed([*command.split(), *(["--depth", str(depth)] if ours else [])])
+        further += ["--depth", str(depth)] if ours else []
+        timing, said = run_timed([*command.split(), *further])
         picture = Path(f"{out}.tif")
         figures = score(folder, reference, picture)
         pictures[name] = picture
@@ -88,6 +103,15 @@ def compare(folder: Path, reference: int, commands: dict[str, str], crops: Path 
     if crops is not None:
         _write_crops(folder, reference, pictures, crops)
     return "\n".join(rows)
+
+
+def _informed(folder: Path, transforms: list[Any], told: float) -> Path:
+    """A file for ``--slices``: each frame's place and scale, its growth ``told`` times the true."""
+    true = [float(np.linalg.det(np.array(one)[:, :2])) ** 0.5 for one in transforms]
+    path = folder / f"slices-{told:g}.csv"
+    rows = [f"{k},{1 + told * (one / true[0] - 1):.9f}" for k, one in enumerate(true)]
+    path.write_text("\n".join(["position_um,scale", *rows]))
+    return path
 
 
 def _depth_error(folder: Path, reference: int, depth: Path, facts: dict[str, Any]) -> str:
