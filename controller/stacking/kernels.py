@@ -80,15 +80,31 @@ def add_weighted(
     spans: Spans,
     table: Floats,
     power: Floats,
+    halvings: int,
     weights: Floats,
     blues: Floats,
     greens: Floats,
     reds: Floats,
 ) -> None:
-    """Add a picture's (h, w, 3) light under weights (h, w) within the spans."""
+    """Add a picture's (h, w, 3) light under weights within the spans.
+
+    ``power``, halved so often, are the weights; in full size they are interpolated linearly: pixel
+    (x, y) lies on (x, y) / 2**halvings.
+    """
+    lowest, rightmost = power.shape[0] - 1, power.shape[1] - 1
+    unit = np.float32(0.5**halvings)
+    mixed = np.empty(power.shape[1], np.float32)
     for y in range(first, last):
+        above = min(y >> halvings, lowest)
+        below = min(above + 1, lowest)
+        past = np.float32(y - (above << halvings)) * unit
+        for x in range(power.shape[1]):
+            mixed[x] = power[above, x] + past * (power[below, x] - power[above, x])
         for x in range(spans[y, 0], spans[y, 1]):
-            weight = power[y, x]
+            left = min(x >> halvings, rightmost)
+            right = min(left + 1, rightmost)
+            part = np.float32(x - (left << halvings)) * unit
+            weight = mixed[left] + part * (mixed[right] - mixed[left])
             weights[y, x] += weight
             blues[y, x] += weight * table[picture[y, x, 0]]
             greens[y, x] += weight * table[picture[y, x, 1]]

@@ -42,20 +42,16 @@ def fits(
     Raises
     ------
     StackError
-        It would need more than it may take even with its sums in files, which can only be done
-        for the pyramid: with what is needed, and what to do.
+        It would need more than it may take even with its sums in files: with what is needed, and
+        what to do.
     """
     needed = bytes_needed(width, height, bits, quality, smooth)
     if needed <= allowed:
         return True
     least = least_bytes(width, height, bits)
-    if least <= allowed and not smooth:
+    if least <= allowed:
         return False
-    way_out = "give more, or smaller frames"
-    if smooth:
-        way_out = f"--method pyramid needs {least / 1e9:.1f} GB"
     raise StackError(
-        f"frames of {width} x {height} px and {bits} bits need "
-        f"{(needed if smooth else least) / 1e9:.1f} GB to stack, and --memory allows "
-        f"{allowed / 1e9:.1f} GB; {way_out}"
+        f"frames of {width} x {height} px and {bits} bits need {least / 1e9:.1f} GB to stack, and "
+        f"--memory allows {allowed / 1e9:.1f} GB; give more, or smaller frames"
     )

@@ -14,14 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.stacking.images import Picture
-from controller.stacking.kernels import Floats, Spans, add_weighted, by_bands
+from controller.stacking.kernels import Floats, Spans, add_weighted
 from controller.stacking.light import display_table, linear_table, to_display
+from controller.stacking.store import Store
 
 # Sharpness is looked at in a window of this standard deviation, pixels of the picture.
 _WINDOW_SIGMA_PX = 6.0
 # A surface is smooth where depth stays within so many slices over a window of so many pixels.
 _SMOOTH_SLICES = 2.0
 _SURROUNDINGS_PX = 25
+# What is worked out beside the compiled passes is worked out for so many rows at a time; for the
+# share of each picture so many rows around have a say, and some more do no harm.
+_ROWS = 512
+_HALO_ROWS = 64
 
 
 class Method(Enum):
@@ -39,12 +44,14 @@ class SmoothBlender:
     ----------
     height, width
         Of the reference frame, pixels.
+    store
+        Takes the sums.
     """
 
-    def __init__(self, height: int, width: int) -> None:
-        self._sums: list[Floats] = [np.zeros((height, width), np.float32) for _ in range(3)]
-        self._weights: Floats = np.zeros((height, width), np.float32)
-        self._power: Floats = np.empty((height, width), np.float32)
+    def __init__(self, height: int, width: int, store: Store) -> None:
+        self._store = store
+        self._sums: list[Floats] = [store.zeros((height, width)) for _ in range(3)]
+        self._weights: Floats = store.zeros((height, width))
 
     def add(self, picture: Picture, spans: Spans, sharpness: Floats, halvings: int) -> None:
         """Blend in one frame.
@@ -58,28 +65,31 @@ class SmoothBlender:
         sharpness
             As from ``Blender.add``, its size ``halvings`` times halved.
         """
-        height, width = self._weights.shape
         sigma = _WINDOW_SIGMA_PX / 2**halvings
         power = cv2.GaussianBlur(sharpness, (0, 0), sigma) ** 8
-        enlarge = np.diag([0.5**halvings] * 3)[:2]
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        cv2.warpAffine(power, enlarge, (width, height), self._power, flags, cv2.BORDER_REPLICATE)
         table = linear_table(picture.dtype.itemsize * 8)
-        by_bands(
-            add_weighted, height, picture, spans, table, self._power, self._weights, *self._sums
-        )
+        of_frame, sums = (picture, spans, table, power, halvings), (self._weights, *self._sums)
+        self._store.by_bands(add_weighted, len(picture), *of_frame, *sums)
 
     def finish(self) -> NDArray[np.uint16]:
         """The picture, (height, width, 3) BGR uint16; call it once."""
-        for plane in self._sums:
-            plane /= self._weights
-        return to_display(self._sums, display_table())
+        picture: NDArray[np.uint16] = self._store.empty((*self._weights.shape, 3), np.uint16)
+        for first in range(0, len(picture), _ROWS):
+            rows = slice(first, first + _ROWS)
+            light = [plane[rows] / self._weights[rows] for plane in self._sums]
+            picture[rows] = to_display(light, display_table())
+            self._store.let_go()
+        return picture
 
 
 def mix(
-    smooth: NDArray[np.uint16], detailed: NDArray[np.uint16], depth: Floats, slice_step: float
-) -> NDArray[np.uint16]:
-    """Each picture (height, width, 3) where it is good: ``smooth`` on even surfaces.
+    smooth: NDArray[np.uint16],
+    detailed: NDArray[np.uint16],
+    depth: Floats,
+    slice_step: float,
+    store: Store,
+) -> None:
+    """Put ``smooth`` in the place of ``detailed``, both (height, width, 3), on even surfaces.
 
     Parameters
     ----------
@@ -87,14 +97,21 @@ def mix(
         (height, width), in any unit.
     slice_step
         Distance between two slices, in that unit.
+    store
+        Holds them all.
     """
     window = np.ones((_SURROUNDINGS_PX, _SURROUNDINGS_PX), np.uint8)
-    steady = np.asarray(cv2.medianBlur(depth, 5))
-    spread = cv2.dilate(steady, window) - cv2.erode(steady, window)
-    even = (spread < _SMOOTH_SLICES * slice_step).astype(np.float32)
-    share: Floats = np.asarray(cv2.GaussianBlur(even, (0, 0), _SURROUNDINGS_PX / 4), np.float32)
-    mixed = np.empty_like(detailed)
-    for channel in range(3):
-        difference = smooth[:, :, channel].astype(np.float32) - detailed[:, :, channel]
-        mixed[:, :, channel] = np.rint(detailed[:, :, channel] + share * difference)
-    return mixed
+    for first in range(0, len(depth), _ROWS):
+        above = max(first - _HALO_ROWS, 0)
+        around = depth[above : first + _ROWS + _HALO_ROWS]
+        steady = np.asarray(cv2.medianBlur(around, 5))
+        spread = cv2.dilate(steady, window) - cv2.erode(steady, window)
+        even = (spread < _SMOOTH_SLICES * slice_step).astype(np.float32)
+        share = np.asarray(cv2.GaussianBlur(even, (0, 0), _SURROUNDINGS_PX / 4), np.float32)
+        share = share[first - above :][:_ROWS]
+        rows = slice(first, first + _ROWS)
+        for channel in range(3):
+            there = detailed[rows, :, channel]
+            difference = smooth[rows, :, channel].astype(np.float32) - there
+            detailed[rows, :, channel] = np.rint(there + share * difference)
+        store.let_go()

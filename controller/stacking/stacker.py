@@ -153,7 +153,7 @@ class Stacker:
     equalise
         Make all frames as bright, and of the same white, as the reference.
     method
-        Other methods than the pyramid take half as much memory again.
+        Other methods than the pyramid take a third as much memory again.
     allowed_bytes
         How much memory the process may take: what has no room in it lies in ``scratch``.
     scratch
@@ -403,7 +403,7 @@ class Stacker:
         if self._wants_depth:
             self._depth = DepthTracker(height, width, self._blender.halvings_of_sharpness)
         if self._method is not Method.PYRAMID:
-            self._smooth = SmoothBlender(height, width)
+            self._smooth = SmoothBlender(height, width, self._store)
         if self._equalises:
             self._equaliser = Equaliser(picture)
 
@@ -449,7 +449,7 @@ class Stacker:
             if self._method is Method.DEPTH_MAP:
                 image = smooth
             elif len(gaps) and found is not None:
-                image = mix(smooth, image, found.depth, float(np.median(gaps)))
+                mix(smooth, image, found.depth, float(np.median(gaps)), self._store)
         rect = valid_rect([report.transform for report in self._reports], image.shape[:2])
         return Fused(image, found, rect, self.reports)
 

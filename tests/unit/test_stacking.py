@@ -13,8 +13,9 @@ import pytest
 from controller.errors import AlignError, StackError
 from controller.stacking.blend import Blender
 from controller.stacking.images import to_8_bit
-from controller.stacking.smooth import Method
+from controller.stacking.smooth import Method, mix
 from controller.stacking.stacker import Fused, Stacker
+from controller.stacking.store import Store
 from tests.made_stack import MadeStack, make_stack
 from tests.score import psnr_db
 
@@ -75,6 +76,26 @@ def test_without_its_depth_a_stack_gives_the_same_picture(made: MadeStack, fused
     assert np.array_equal(without.image, fused.image)
     with pytest.raises(StackError, match="without its depth"):
         _ = without.depth
+
+
+def test_methods_are_mixed_a_few_rows_at_a_time_as_if_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(4)
+    smooth, detailed = rng.integers(0, 65536, (2, 700, 90, 3), np.uint16)
+    rough = cv2.GaussianBlur(rng.normal(size=(700, 90)).astype(np.float32), (0, 0), 12)
+    depth = np.asarray(rough / np.abs(rough).max() * 6, np.float32)
+
+    def mixed(rows: int) -> npt.NDArray[np.uint16]:
+        monkeypatch.setattr("controller.stacking.smooth._ROWS", rows)
+        result = detailed.copy()
+        mix(smooth, result, depth, 1.0, Store())
+        return result
+
+    at_once = mixed(1000)
+    assert np.array_equal(mixed(128), at_once)
+    assert (at_once == smooth).any()
+    assert (at_once == detailed).any()
 
 
 def test_walking_out_from_the_middle_gives_the_middle_frames_geometry(made: MadeStack) -> None:
