@@ -12,7 +12,7 @@ _PROGRAM = 380e6
 _SUMS = {"best": 22, "fast": 16}
 _FRAMES = 21
 # Of the other methods' own sums.
-_SMOOTH = 25
+_SMOOTH = 20
 # Of all that stays in memory where the sums lie in files, by the frames' bits: of 8 bits most is
 # taken while picture and depth map are written, of 16 bits while frames are read and laid.
 _LEAST = {8: 16, 16: 31}

@@ -25,8 +25,8 @@ _FIRST_SHIFT = 0.05
 _FIRST_SCALE = 0.02
 # How well optics tell a change of size before a frame was seen: a share of the change, as focal
 # lengths and pupils are nominal (with a tenth, optics that are a tenth off cost a pixel at the
-# corners of 24 megapixels, and right ones gain nothing by it); how steady that share is from step to
-# step; and, however small the change, about a hundredth of a pixel at the corners.
+# corners of 24 megapixels, and right ones gain nothing by it); how steady that share is from step
+# to step; and, however small the change, about a hundredth of a pixel at the corners.
 _OPTICS_SHARE = 0.3
 _OPTICS_UNSTEADY = 0.01
 _OPTICS_SURE = 1e-5

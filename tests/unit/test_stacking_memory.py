@@ -55,7 +55,7 @@ def test_what_has_no_room_even_so_is_refused_with_a_way_out() -> None:
     assert not fits(11600, 8700, 8, "best", False, 2e9)
     with pytest.raises(StackError, match=r"11600 x 8700 px and 16 bits need 3\.\d GB"):
         fits(11600, 8700, 16, "best", False, 2e9)
-    assert not fits(11600, 8700, 8, "best", True, 2.1e9)
+    assert not fits(11600, 8700, 8, "best", True, 2e9)
 
 
 def test_what_is_foretold_is_no_less_than_what_was_measured_at_100_megapixels() -> None:
