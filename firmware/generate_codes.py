@@ -11,7 +11,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE / "codes.csv"
 C_HEADER = HERE / "macrorail" / "codes.h"
-PYTHON_MODULE = HERE.parent / "controller" / "drivers" / "codes.py"
+PYTHON_MODULE = HERE.parent / "controller" / "macrorail" / "devices" / "rail" / "codes.py"
 
 KINDS = ("verb", "error", "stop", "state", "cause", "kept")
 
@@ -47,7 +47,7 @@ def c_header() -> str:
 
 
 def python_module() -> str:
-    """The text of controller/drivers/codes.py."""
+    """The text of controller/macrorail/devices/rail/codes.py."""
     lines = [
         '"""The codes of the rail\'s wire: generated, change firmware/codes.csv."""',
         "",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from controller.drivers import wire
-from sims.board import Board
-from sims.carriage import TICKS_PER_S
-from sims.firmware_native import NativeBoard
+from macrorail.devices.rail import wire
+from macrorail_sims.board import Board
+from macrorail_sims.carriage import TICKS_PER_S
+from macrorail_sims.firmware_native import NativeBoard
 
 Distort = Callable[[bytes], bytes]
 

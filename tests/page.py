@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 
 RIG = """\
 camera:
-  driver: controller.drivers.gphoto:GphotoCamera
+  driver: gphoto
   port: bench
   image_width: 360
   image_height: 240
@@ -28,7 +28,7 @@ camera:
   frame_size: 60 kB
   download: 0.6 s
 axis:
-  driver: controller.drivers.rail:SerialRail
+  driver: rail
   port: bench
   travel: {from: 1 mm, to: 60 mm}
   closest_approach: 45 mm
@@ -37,7 +37,7 @@ axis:
   host_silence: 60 s
 optics: {magnification: 2, pupil_ratio: 1}
 bench:
-  driver: sims.bench:SimulatedBench
+  driver: simulated
   time_scale: 10
   seed: 7
   specimen: {near: 20 mm, far: 23 mm}
@@ -92,7 +92,7 @@ class Server:
             with socket.socket() as found:
                 found.bind(("127.0.0.1", 0))
                 self.port = found.getsockname()[1]
-        command = [sys.executable, "-m", "controller.cli", "serve", "--port", str(self.port)]
+        command = [sys.executable, "-m", "macrorail.cli", "serve", "--port", str(self.port)]
         command += ["--rig", str(self.folder / "small-rig.yaml"), "--runs", str(self.runs)]
         command += ["--protocols", str(self.folder / "protocols"), *self.more]
         with self.log.open("ab") as log:
@@ -128,7 +128,7 @@ class Server:
     @staticmethod
     def at_work(run: Path) -> int | None:
         """The process whose command line or journal lock belongs to the run."""
-        from controller.dashboard.runs import holder
+        from macrorail.dashboard.runs import holder
 
         return holder(run)
 

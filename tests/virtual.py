@@ -7,25 +7,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from controller.clock import Clock
-from controller.document import load_document
-from controller.instrument import import_driver, load_rig
-from controller.interfaces import Camera, Context, FocusAxis, FrameProof, FrameStream
-from controller.plan import Plan, make_plan
-from controller.proof.evidence import Evidence
-from controller.protocol import Protocol
-from controller.run.care import Care
-from controller.run.commands import Commands
-from controller.run.ending import RunEnd
-from controller.run.proving import proof_settings
-from controller.run.resume import read_progress
-from controller.run.runner import Runner
-from controller.run_folder.journal import Entry, Journal, read_journal
-from controller.states import State
+from macrorail.clock import Clock
+from macrorail.config.document import load_document
+from macrorail.config.drivers import import_driver
+from macrorail.config.protocol import Protocol
+from macrorail.config.rig import load_rig
+from macrorail.devices.interfaces import Camera, Context, FocusAxis
+from macrorail.planning.plan import Plan, make_plan
+from macrorail.proof.evidence import Evidence
+from macrorail.run.care import Care
+from macrorail.run.commands import Commands
+from macrorail.run.ending import RunEnd
+from macrorail.run.interfaces import FrameProof, FrameStream
+from macrorail.run.proving import proof_settings
+from macrorail.run.resume import read_progress
+from macrorail.run.runner import Runner
+from macrorail.run_folder.journal import Entry, Journal, read_journal
+from macrorail.states import State
 
 RAIL = """
 camera:
-  driver: sims.camera:InProcessCamera
+  driver: virtual
   port: bench
   image_width: 96
   image_height: 64
@@ -33,7 +35,7 @@ camera:
   frame_size: 8 kB
   download: 0.1 s
 axis:
-  driver: controller.drivers.rail:SerialRail
+  driver: rail
   port: bench
   travel: {from: 1 mm, to: 60 mm}
   closest_approach: 45 mm
@@ -41,16 +43,16 @@ axis:
   acceleration: 20 mm/s2
 optics: {magnification: 2}
 bench:
-  driver: sims.virtual:VirtualBench
+  driver: virtual
   seed: 7
   specimen: {near: 10 mm, far: 12 mm}
 """
 
 LENS = (
     RAIL.replace(
-        "driver: controller.drivers.rail:SerialRail\n  port: bench",
+        "driver: rail\n  port: bench",
         (
-            "driver: controller.drivers.lens:LensAxis\n  lens: "
+            "driver: lens\n  lens: "
             f"{Path(__file__).parents[1] / 'configs/lenses/simulated-105mm.yaml'}"
         ),
     )
@@ -96,7 +98,7 @@ class VirtualRun:
         self.wanted = load_document(self.folder / "protocol.yaml", Protocol)
         self.plan: Plan = make_plan(self.wanted, self.rig)
         assert self.rig.bench is not None
-        self.bench: Any = import_driver(self.rig.bench.driver)(self.rig.bench, self.rig)
+        self.bench: Any = import_driver("bench", self.rig.bench.driver)(self.rig.bench, self.rig)
         self.clock: Clock = self.bench.clock
         self.commands = Commands(self.clock)
         self._build_drivers()
@@ -104,10 +106,12 @@ class VirtualRun:
     def _build_drivers(self) -> None:
         context = Context(self.clock, self.bench.ports)
         self.camera = self.wrap_camera(
-            import_driver(self.rig.camera.driver)(self.rig.camera, context)
+            import_driver("camera", self.rig.camera.driver)(self.rig.camera, context)
         )
         context = Context(self.clock, self.bench.ports, self.camera)
-        self.axis = self.wrap_axis(import_driver(self.rig.axis.driver)(self.rig.axis, context))
+        self.axis = self.wrap_axis(
+            import_driver("axis", self.rig.axis.driver)(self.rig.axis, context)
+        )
 
     def _proof(self) -> FrameProof | None:
         if self.proof is not None or not self.by_images:

@@ -1,4 +1,4 @@
-/* The hardware as a simulation in virtual time, on a computer; its mechanics are sims/carriage.c. */
+/* The hardware as a simulation in virtual time, on a computer; its mechanics are sims/macrorail_sims/carriage.c. */
 #ifndef __AVR__
 
 #include <stddef.h>

@@ -16,16 +16,16 @@ from unittest.mock import patch
 import cv2
 import numpy as np
 import numpy.typing as npt
+from macrorail.batch.frames import Source, add_frames, fusion_order, look_ahead
+from macrorail.stacking import blend
+from macrorail.stacking.alignment import Alignment, Lie
+from macrorail.stacking.blend import Blender
+from macrorail.stacking.images import Picture, write_picture
+from macrorail.stacking.levels import add_level
+from macrorail.stacking.register import Transform
+from macrorail.stacking.smooth import Method
+from macrorail.stacking.stacker import Stacker
 
-from controller.batch.frames import Source, add_frames, fusion_order, look_ahead
-from controller.stacking import blend
-from controller.stacking.alignment import Alignment, Lie
-from controller.stacking.blend import Blender
-from controller.stacking.images import Picture, write_picture
-from controller.stacking.levels import add_level
-from controller.stacking.register import Transform
-from controller.stacking.smooth import Method
-from controller.stacking.stacker import Stacker
 from tests.benchmarks.score import corner_errors_px, score
 
 #: What a rig's nominal optics may be off by, to either side: defocus feigns growth too, so that one
@@ -134,7 +134,7 @@ def _with_linear_resampling() -> AbstractContextManager[Any]:
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         cv2.warpAffine(picture, to_frame, size, out, flags, cv2.BORDER_REFLECT_101)
 
-    return patch("controller.stacking.stacker.lay", lay)
+    return patch("macrorail.stacking.stacker.lay", lay)
 
 
 def _without_carrying() -> AbstractContextManager[Any]:

@@ -52,7 +52,7 @@ def batch(folder: Path, out: Path, *options: str) -> float:
     """Make all stacks; returns the wall time."""
     began_s = time.monotonic()
     subprocess.run(
-        [sys.executable, "-m", "controller.cli", "batch", folder, "-o", out, *options],
+        [sys.executable, "-m", "macrorail.cli", "batch", folder, "-o", out, *options],
         check=True,
         capture_output=True,
         cwd=ROOT,

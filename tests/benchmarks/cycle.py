@@ -18,9 +18,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.instrument import load_rig
-from controller.run_folder.journal import JOURNAL, Entry, read_journal
-from sims.bench import SimulatedBench
+from macrorail.config.rig import load_rig
+from macrorail.run_folder.journal import JOURNAL, Entry, read_journal
+from macrorail_sims.bench import SimulatedBench
 
 RIG = Path(__file__).parents[2] / "configs/rigs/simulated-rail.yaml"
 PROTOCOL = """
@@ -106,7 +106,7 @@ def measure(body: str, slices: int, folder: Path) -> str:
     capture_s = statistics.median(capture_alone_s(rig))
     arguments = ["run", protocol, "--rig", rig, "--out", folder / body]
     done = subprocess.run(
-        [sys.executable, "-m", "controller.cli", *map(str, arguments)],
+        [sys.executable, "-m", "macrorail.cli", *map(str, arguments)],
         check=False,
         capture_output=True,
         text=True,

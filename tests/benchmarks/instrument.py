@@ -7,9 +7,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-
-from controller.optics import depth_of_field, effective_f_number
-from sims.scene import Scene, SceneOptions
+from macrorail.optics.dof import depth_of_field, effective_f_number
+from macrorail_sims.scene import Scene, SceneOptions
 
 _F_NUMBER = 5.6
 _STEP_UM = 70.0

@@ -47,7 +47,7 @@ def run_timed(command: list[str]) -> tuple[Timing, str]:
 
 def programs(work: Path) -> dict[str, str]:
     """Commands of the programs to compare, as templates; installs what can be installed."""
-    ours = f"{sys.executable} -m controller.cli stack {{frames}} -o {{out}}.tif --json"
+    ours = f"{sys.executable} -m macrorail.cli stack {{frames}} -o {{out}}.tif --json"
     ours += " --reference {n1}"
     found = {"macrorail best": f"{ours} --quality best", "macrorail fast": f"{ours} --quality fast"}
     environment = work / "focusweave"

@@ -37,7 +37,7 @@ def scaling(work: Path) -> str:
 
 def _stacked(frames: list[Path], quality: str, work: Path) -> list[str]:
     """What one stack took, as cells of the table."""
-    ours = [sys.executable, "-m", "controller.cli", "stack", *map(str, frames)]
+    ours = [sys.executable, "-m", "macrorail.cli", "stack", *map(str, frames)]
     out = work / "scaling.tif"
     timing, said = run_timed([*ours, "-o", str(out), "--quality", quality, "--json"])
     after_s = json.loads(said)["seconds_after_last_frame"]

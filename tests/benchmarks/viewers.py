@@ -23,7 +23,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from controller.run_folder.journal import JOURNAL, read_journal
+from macrorail.run_folder.journal import JOURNAL, read_journal
+
 from tests.benchmarks.cycle import RIG, cycles_of
 from tests.page import Server, wait_for
 

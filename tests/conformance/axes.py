@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from macrorail.clock import Clock, WorldClock
+from macrorail.config.rig import load_rig
+from macrorail.devices.connect import connect
+from macrorail.devices.grbl.axis import GrblRail
+from macrorail.devices.interfaces import Context, FocusAxis
+from macrorail.devices.rail.axis import SerialRail
+from macrorail_sims.board import Board
+from macrorail_sims.carriage import Carriage
+from macrorail_sims.clock import VirtualClock
+from macrorail_sims.firmware_avr import AvrBoard
+from macrorail_sims.firmware_native import NativeBoard
+from macrorail_sims.firmware_process import FirmwareProcess
+from macrorail_sims.grbl import GrblMachine
+from macrorail_sims.virtual_port import VirtualPort
 
-from controller.clock import Clock, WorldClock
-from controller.drivers.grbl import GrblRail
-from controller.drivers.rail import SerialRail
-from controller.instrument import load_rig
-from controller.interfaces import Context, FocusAxis
-from controller.rig import connect
-from sims.board import Board
-from sims.carriage import Carriage
-from sims.clock import VirtualClock
-from sims.firmware_avr import AvrBoard
-from sims.firmware_native import NativeBoard
-from sims.firmware_process import FirmwareProcess
-from sims.grbl import GrblMachine
-from sims.virtual_port import VirtualPort
 from tests.conformance.grbl_image import GrblImage, image_path
 
 
@@ -80,7 +80,7 @@ PLAY_UM = 10.0
 def rail_options(**changes: Any) -> SerialRail.Options:
     """A rail as a rig file would have it."""
     keys: dict[str, Any] = {
-        "driver": "controller.drivers.rail:SerialRail",
+        "driver": "rail",
         "port": "bench",
         "travel": {"from": "1 mm", "to": "60 mm"},
         "closest_approach": "45 mm",
@@ -133,7 +133,7 @@ def rail_behind_a_terminal() -> Iterator[AxisWorld]:
 def grbl_options(**changes: Any) -> GrblRail.Options:
     """A grbl axis as a rig file would have it."""
     keys: dict[str, Any] = {
-        "driver": "controller.drivers.grbl:GrblRail",
+        "driver": "grbl",
         "port": "bench",
         "machine_axis": "Z",
         "travel": {"from": "2 mm", "to": "60 mm"},

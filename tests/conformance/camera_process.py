@@ -8,13 +8,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-
-from controller.clock import Clock, WorldClock
-from sims.bodies.base import Body, LightGathered
-from sims.bodies.faults import Action, Fault, Reason
-from sims.bodies.lens import SimulatedLens
-from sims.bodies.makers import BODIES, Maker, make_responder
-from sims.ptpip import PtpIpServer
+from macrorail.clock import Clock, WorldClock
+from macrorail_sims.bodies.base import Body, LightGathered
+from macrorail_sims.bodies.faults import Action, Fault, Reason
+from macrorail_sims.bodies.lens import SimulatedLens
+from macrorail_sims.bodies.makers import BODIES, Maker, make_responder
+from macrorail_sims.ptpip import PtpIpServer
 
 TIME_SCALE = 8.0
 

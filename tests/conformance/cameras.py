@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from controller.clock import Clock, WorldClock
-from controller.drivers.gphoto import GphotoCamera
-from controller.frame import Frame, verify_frame
-from controller.interfaces import Context
-from sims.bodies.faults import Action, Fault, Reason
-from sims.camera import InProcessCamera
-from sims.clock import VirtualClock
+from macrorail.clock import Clock, WorldClock
+from macrorail.devices.gphoto.camera import GphotoCamera
+from macrorail.devices.interfaces import Context
+from macrorail.frame import Frame, verify_frame
+from macrorail_sims.bodies.faults import Action, Fault, Reason
+from macrorail_sims.camera import InProcessCamera
+from macrorail_sims.clock import VirtualClock
+
 from tests.conformance.camera_process import TIME_SCALE, facts, make_body
 
 OPTIONS: dict[str, Any] = {

@@ -41,7 +41,7 @@ def image_path() -> Path:
 
 
 class GrblImage:
-    """An emulated Uno with grbl and three carriages; a ``sims.board.SerialBoard``."""
+    """An emulated Uno with grbl and three carriages; a ``macrorail_sims.board.SerialBoard``."""
 
     def __init__(self, image: Path, start_mm: float = 4.0) -> None:
         import yasimavr.lib.core as core

@@ -10,8 +10,7 @@ from typing import Any
 
 import cv2
 import pytest
-
-from controller.errors import (
+from macrorail.errors import (
     AutofocusFailed,
     BatteryExhausted,
     CameraBusy,
@@ -25,8 +24,9 @@ from controller.errors import (
     FrameMissing,
     OperatorStop,
 )
-from controller.frame import verify_frame
-from sims.bodies.faults import Action, Fault, Reason
+from macrorail.frame import verify_frame
+from macrorail_sims.bodies.faults import Action, Fault, Reason
+
 from tests.conformance.cameras import (
     BodyProcess,
     CameraWorld,
@@ -267,7 +267,7 @@ def test_a_battery_below_the_floor_begins_nothing(world: CameraWorld, tmp_path: 
 def test_a_battery_that_runs_low_is_noticed_in_a_run(
     world: CameraWorld, camera: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("controller.drivers.gphoto._HEALTH_EVERY_S", 0.0)
+    monkeypatch.setattr("macrorail.devices.gphoto.camera._HEALTH_EVERY_S", 0.0)
     shoot(camera, tmp_path / "0001")
     world.set_battery(3)
     world.clock.sleep(24.0)  # libgphoto2 believes in what it has read for two seconds

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import cv2
 import pytest
+from macrorail.devices.exif import settings_in
+from macrorail.devices.rail.cable_camera import RailTriggeredCamera
+from macrorail.errors import CameraError, CameraSettingRefused, FrameMissing
+from macrorail.frame import Frame, verify_frame
+from macrorail.states import FinishReason, State
+from macrorail_sims.bodies.faults import Action, Fault, Reason
+from macrorail_sims.carriage import TICKS_PER_S
 
-from controller.drivers.exif import settings_in
-from controller.drivers.rail_triggered import RailTriggeredCamera
-from controller.errors import CameraError, CameraSettingRefused, FrameMissing
-from controller.frame import Frame, verify_frame
-from controller.states import FinishReason, State
-from sims.bodies.faults import Action, Fault, Reason
-from sims.carriage import TICKS_PER_S
 from tests.virtual import RAIL, VirtualRun, protocol_text
 
 CABLE = RAIL.replace(
-    "driver: sims.camera:InProcessCamera",
-    "driver: controller.drivers.rail_triggered:RailTriggeredCamera\n  frame_timeout: 2 s",
+    "driver: virtual",
+    "driver: cable\n  frame_timeout: 2 s",
 )
 HOT_SHOE = CABLE.replace("frame_timeout: 2 s", "frame_timeout: 2 s\n  hot_shoe: true")
 BULB = CABLE.replace("frame_timeout: 2 s", "frame_timeout: 2 s\n  bulb: true").replace(

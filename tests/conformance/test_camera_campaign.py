@@ -13,10 +13,11 @@ import signal
 import time
 from pathlib import Path
 
-from controller.drivers.gphoto import GphotoCamera
-from controller.errors import CameraBusy, DeviceError
-from controller.frame import Frame, verify_frame
-from sims.bodies.faults import Action, Fault, Reason
+from macrorail.devices.gphoto.camera import GphotoCamera
+from macrorail.errors import CameraBusy, DeviceError
+from macrorail.frame import Frame, verify_frame
+from macrorail_sims.bodies.faults import Action, Fault, Reason
+
 from tests.conformance.cameras import BodyProcess, CameraWorld, over_ptpip
 
 FRAMES = int(os.environ.get("MACRORAIL_CAMPAIGN_FRAMES", "25"))

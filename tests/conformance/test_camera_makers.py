@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from controller.bracket.camera import BracketingCamera
-from controller.drivers.gphoto import GphotoCamera
-from controller.errors import (
+from macrorail.devices.bracket.camera import BracketingCamera
+from macrorail.devices.gphoto.camera import GphotoCamera
+from macrorail.errors import (
     BatteryExhausted,
     CameraBusy,
     CameraError,
@@ -20,8 +19,9 @@ from controller.errors import (
     DeviceLost,
     FrameMissing,
 )
-from controller.stacking.images import read_picture
-from sims.bodies.faults import Action, Fault, Reason
+from macrorail.stacking.images import read_picture
+from macrorail_sims.bodies.faults import Action, Fault, Reason
+
 from tests.conformance.cameras import BodyProcess, CameraWorld, over_ptpip, refuse, shoot
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from macrorail.devices.gphoto.camera import GphotoCamera
+from macrorail.devices.interfaces import Context
+from macrorail.errors import CameraSettingRefused
 
-from controller.drivers.gphoto import GphotoCamera
-from controller.errors import CameraSettingRefused
-from controller.interfaces import Context
 from tests.conformance.cameras import OPTIONS, BodyProcess, CameraWorld, over_ptpip
 
 
@@ -72,7 +72,7 @@ def test_automatic_iso_is_refused(nikon: CameraWorld) -> None:
 def test_a_dial_turned_in_the_middle_of_a_run_is_noticed(
     nikon: CameraWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("controller.drivers.gphoto._HEALTH_EVERY_S", 0.0)
+    monkeypatch.setattr("macrorail.devices.gphoto.camera._HEALTH_EVERY_S", 0.0)
     camera = nikon.make()
     camera.open()
     camera.collect(camera.expose(tmp_path / "0001"))

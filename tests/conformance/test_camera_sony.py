@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from controller.drivers.gphoto import GphotoCamera
-from controller.errors import (
+from macrorail.devices.gphoto.camera import GphotoCamera
+from macrorail.errors import (
     CameraBusy,
     CameraError,
     CameraSettingRefused,
     CameraUnsupported,
     DeviceLost,
 )
-from sims.bodies.faults import Action, Fault, Reason
-from sims.bodies.sony import SonyBody
+from macrorail_sims.bodies.faults import Action, Fault, Reason
+from macrorail_sims.bodies.sony import SonyBody
+
 from tests.conformance.cameras import BodyProcess, CameraWorld, over_ptpip, refuse, shoot
 
 

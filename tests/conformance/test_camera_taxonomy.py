@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from controller.drivers.gphoto import GphotoCamera
-from controller.drivers.gphoto_errors import explain, explain_connect
-from controller.errors import (
+from macrorail.devices.gphoto.camera import GphotoCamera
+from macrorail.devices.gphoto.errors import explain, explain_connect
+from macrorail.errors import (
     BatteryExhausted,
     CameraBusy,
     CameraError,
@@ -25,7 +24,8 @@ from controller.errors import (
     FrameMissing,
     NotInLiveView,
 )
-from sims.bodies.faults import Action, Fault, Reason
+from macrorail_sims.bodies.faults import Action, Fault, Reason
+
 from tests.conformance.cameras import BodyProcess, CameraWorld, over_ptpip, refuse
 
 Act = Callable[[GphotoCamera, Path], object]

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from macrorail.clock import WorldClock
+from macrorail.devices.gphoto import camera as gphoto
+from macrorail.devices.gphoto.camera import GphotoCamera
+from macrorail.devices.interfaces import Context
+from macrorail.errors import ConnectError, DeviceError, DeviceLost, DeviceTimeout, WorkerCrashed
+from macrorail.frame import verify_frame
+from macrorail_sims.bodies.faults import Action, Fault
 
-from controller.clock import WorldClock
-from controller.drivers import gphoto
-from controller.drivers.gphoto import GphotoCamera
-from controller.errors import ConnectError, DeviceError, DeviceLost, DeviceTimeout, WorkerCrashed
-from controller.frame import verify_frame
-from controller.interfaces import Context
-from sims.bodies.faults import Action, Fault
 from tests.conformance.cameras import OPTIONS, BodyProcess, CameraWorld, over_ptpip, wait_until
 
 

@@ -7,23 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from controller.drivers.lens import LensAxis
-from controller.drivers.lens_file import find_lens_file, load_lens_file
-from controller.errors import (
+from macrorail.config.lens_file import find_lens_file, load_lens_file
+from macrorail.devices.interfaces import Context
+from macrorail.devices.lens import LensAxis
+from macrorail.errors import (
     CameraUnsupported,
     DeviceLost,
     LimitError,
     OperatorStop,
     PositionInDoubt,
 )
-from controller.interfaces import Context
-from sims.bodies.faults import Action, Fault
-from sims.bodies.lens import SimulatedLens
+from macrorail_sims.bodies.faults import Action, Fault
+from macrorail_sims.bodies.lens import SimulatedLens
+
 from tests.conformance.cameras import BodyProcess, CameraWorld, in_process, over_ptpip
 
 AXIS: dict[str, Any] = {
-    "driver": "controller.drivers.lens:LensAxis",
+    "driver": "lens",
     "lens": "simulated-105mm",
     "travel": {"from": "0 mm", "to": "15 mm"},
     "closest_approach": "12 mm",

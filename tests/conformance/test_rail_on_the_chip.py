@@ -7,17 +7,17 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from macrorail.clock import WorldClock
+from macrorail.devices.interfaces import Context
+from macrorail.devices.rail.axis import SerialRail
+from macrorail_sims.board import Board
+from macrorail_sims.firmware_process import FirmwareProcess
 
-from controller.clock import WorldClock
-from controller.drivers.rail import SerialRail
-from controller.interfaces import Context
-from sims.board import Board
-from sims.firmware_process import FirmwareProcess
 from tests.board import homed_host
-from tests.campaigns.interrupts import measure
-from tests.campaigns.noisy_commands import NoisyCommands
-from tests.campaigns.power_cuts import PowerCuts
 from tests.conformance.axes import emulated_board, rail_options
+from tests.studies.interrupts import measure
+from tests.studies.noisy_commands import NoisyCommands
+from tests.studies.power_cuts import PowerCuts
 from tests.unit.test_rail_shutter import fire
 from tests.unit.test_rail_transcripts import TRANSCRIPTS, follow
 

@@ -7,8 +7,8 @@ import signal
 import time
 from typing import Any
 
-from controller.errors import CameraBusy
-from controller.workers import serve
+from macrorail.errors import CameraBusy
+from macrorail.workers import serve
 
 
 def echo(**arguments: Any) -> dict[str, Any]:

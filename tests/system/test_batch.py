@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from macrorail.batch.work import PICTURES
 
-from controller.batch.work import PICTURES
 from tests.made_stack import make_stack
 
 STACKS = 4
@@ -26,7 +26,7 @@ PATIENCE_S = 240
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "controller.cli", *map(str, arguments)]
+    return [sys.executable, "-m", "macrorail.cli", *map(str, arguments)]
 
 
 def batch(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -9,18 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from macrorail.config.rig import load_rig
+from macrorail.errors import ConnectError
+from macrorail_sims.bench import SimulatedBench
 
-from controller.errors import ConnectError
-from controller.instrument import load_rig
-from sims.bench import SimulatedBench
 from tests.system.test_run_on_real_parts import small_rig
 
 #: Starts a world, says where it is, and waits to be killed.
 OWNER = """
 import sys, time
 from pathlib import Path
-from controller.instrument import load_rig
-from sims.bench import SimulatedBench
+from macrorail.config.rig import load_rig
+from macrorail_sims.bench import SimulatedBench
 rig = load_rig(Path(sys.argv[1]))
 bench = SimulatedBench(rig.bench, rig)
 bench.start()

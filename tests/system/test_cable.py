@@ -35,7 +35,7 @@ def test_every_press_of_the_board_becomes_the_frame_of_its_slice(tmp_path: Path)
     (tmp_path / "rig.yaml").write_text(text.replace("DIARY", str(tmp_path / "diary")))
     (tmp_path / "protocol.yaml").write_text(PROTOCOL)
     done = subprocess.run(
-        [sys.executable, "-m", "controller.cli", "run", "protocol.yaml", "--rig", "rig.yaml"],
+        [sys.executable, "-m", "macrorail.cli", "run", "protocol.yaml", "--rig", "rig.yaml"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from controller.cli import main
-from controller.drivers.lens_file import load_lens_file
-from sims.bodies.canon import CanonBody
-from sims.bodies.lens import SimulatedLens
+from macrorail.cli import main
+from macrorail.config.lens_file import load_lens_file
+from macrorail_sims.bodies.canon import CanonBody
+from macrorail_sims.bodies.lens import SimulatedLens
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 CHANGES = {
-    "controller.drivers.gphoto:GphotoCamera": "sims.camera:InProcessCamera",
-    "sims.bench:SimulatedBench": "sims.virtual:VirtualBench",
+    "driver: gphoto": "driver: virtual",
+    "driver: simulated": "driver: virtual",
     "image_width: 1200": "image_width: 480",
     "image_height: 800": "image_height: 320",
     "pixel_pitch: 4.5 um": "pixel_pitch: 11.25 um",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns.camera_nights import campaign
+from tests.studies.camera_nights import campaign
 
 
 @pytest.mark.parametrize("body", ["nikon", "canon"])

@@ -28,7 +28,7 @@ def test_who_says_no_moves_nothing(tmp_path: Path) -> None:
     rig = small_rig("rail", tmp_path)
     rig.write_text(rig.read_text() + f"  diary: {diary}\n")
     done = subprocess.run(
-        [sys.executable, "-m", "controller.cli", "check", "--rig", str(rig)],
+        [sys.executable, "-m", "macrorail.cli", "check", "--rig", str(rig)],
         input="n\n",
         capture_output=True,
         text=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.campaigns.kills import campaign
+from tests.studies.kills import campaign
 
 
 def test_killed_controllers_lose_no_slice_and_count_none_twice() -> None:

@@ -8,15 +8,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from macrorail.cli import main
+from macrorail_sims.landscape import Landscape, LandscapeOptions
 
-from controller.cli import main
-from sims.landscape import Landscape, LandscapeOptions
 from tests.score import psnr_db
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 CHANGES = {
-    "controller.drivers.gphoto:GphotoCamera": "sims.camera:InProcessCamera",
-    "sims.bench:SimulatedBench": "sims.virtual:VirtualBench",
+    "driver: gphoto": "driver: virtual",
+    "driver: simulated": "driver: virtual",
     "image_width: 1200": "image_width: 480",
     "image_height: 800": "image_height: 320",
     "pixel_pitch: 4.5 um": "pixel_pitch: 11.25 um",

@@ -8,11 +8,11 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import macrorail_sims.virtual
 import pytest
+from macrorail.cli import main
+from macrorail_sims.firmware_native import NativeBoard
 
-import sims.virtual
-from controller.cli import main
-from sims.firmware_native import NativeBoard
 from tests.virtual import LENS, RAIL
 
 
@@ -27,7 +27,7 @@ def rig(tmp_path: Path) -> str:
 def board(monkeypatch: pytest.MonkeyPatch) -> NativeBoard:
     """The board that the next bench gets."""
     made = NativeBoard()
-    monkeypatch.setattr(sims.virtual, "NativeBoard", lambda: made)
+    monkeypatch.setattr(macrorail_sims.virtual, "NativeBoard", lambda: made)
     return made
 
 

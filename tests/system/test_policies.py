@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from controller.cli import main
-from controller.errors import (
+from macrorail.cli import main
+from macrorail.errors import (
     CameraBusy,
     DeviceTimeout,
     FrameError,
@@ -22,10 +21,11 @@ from controller.errors import (
     SceneMoved,
     StackError,
 )
-from controller.run.care import Care
-from controller.run.policies import LONGEST_SERIES, TABLE, Judge, Part, Policy, Remedy, policy_for
-from controller.run_folder.journal import Journal
-from controller.states import FINAL, FinishReason, State
+from macrorail.run.care import Care
+from macrorail.run.policies import LONGEST_SERIES, TABLE, Judge, Part, Policy, Remedy, policy_for
+from macrorail.run_folder.journal import Journal
+from macrorail.states import FINAL, FinishReason, State
+
 from tests.faulty import Failing
 from tests.virtual import LENS, RAIL, VirtualRun, protocol_text
 

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from macrorail.proof.run_proof import RunProof
+from macrorail.results.report import write_report
+from macrorail.results.report.words import tell
+from macrorail.run.proving import proof_settings
+from macrorail.run_folder.journal import Entry
+from macrorail.run_folder.manifest import build_manifest
+from macrorail.run_folder.record import read_record
+from macrorail.states import FinishReason, State
+from macrorail_sims.bodies.base import LightGathered
 
-from controller.proof.run_proof import RunProof
-from controller.report import write_report
-from controller.report.words import tell
-from controller.run.proving import proof_settings
-from controller.run_folder.journal import Entry
-from controller.run_folder.manifest import build_manifest
-from controller.run_folder.record import read_record
-from controller.states import FinishReason, State
-from sims.bodies.base import LightGathered
-from tests.campaigns import coverage, frames, optics
-from tests.campaigns.coverage import FAR_UM, NEAR_UM, PROTOCOL, RIG, Case, shoot
+from tests.studies import coverage, frames, optics
+from tests.studies.coverage import FAR_UM, NEAR_UM, PROTOCOL, RIG, Case, shoot
 from tests.virtual import VirtualRun
 
 ONE_TO_ONE = RIG.replace("magnification: 2", "magnification: 1")

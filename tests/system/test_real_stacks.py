@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-
-from controller.stacking.images import is_picture, read_picture
-from controller.stacking.stacker import Stacker
+from macrorail.stacking.images import is_picture, read_picture
+from macrorail.stacking.stacker import Stacker
 
 STACKS = os.environ.get("MACRORAIL_STACKS")
 # Seen coarsely, neighbouring slices differ little; where they are a few pixels astray they do.

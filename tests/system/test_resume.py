@@ -11,11 +11,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from macrorail.cli import main
+from macrorail.run_folder.journal import JOURNAL, Entry, Journal, read_journal
+from macrorail.states import FinishReason, State
+from macrorail_sims.bodies.faults import Action, Fault
 
-from controller.cli import main
-from controller.run_folder.journal import JOURNAL, Entry, Journal, read_journal
-from controller.states import FinishReason, State
-from sims.bodies.faults import Action, Fault
 from tests.virtual import LENS, RAIL, VirtualRun, protocol_text
 
 SHORT = protocol_text("10.2 mm", "10.45 mm")
@@ -245,7 +245,7 @@ def test_a_full_disk_is_refused_before_anything_moves(
     def full(path: Path, size_bytes: int) -> bool:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("controller.run_folder.reserve._hold", full)
+    monkeypatch.setattr("macrorail.run_folder.reserve._hold", full)
     before = (cut_short / JOURNAL).read_bytes()
     assert main(["resume", str(cut_short)]) == 2
     said = capsys.readouterr().err

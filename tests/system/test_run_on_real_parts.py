@@ -12,10 +12,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from macrorail.config.rig import load_rig
+from macrorail.run_folder.journal import read_journal
+from macrorail_sims.world import write_truth
 
-from controller.instrument import load_rig
-from controller.run_folder.journal import read_journal
-from sims.world import write_truth
 from tests.score import psnr_db
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -28,7 +28,7 @@ SMALL = {
 
 def macrorail(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "controller.cli", *map(str, arguments)],
+        [sys.executable, "-m", "macrorail.cli", *map(str, arguments)],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -24,7 +24,7 @@ REAL_STACKS = os.environ.get("MACRORAIL_STACKS")
 
 def stack(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "controller.cli", "stack", *map(str, arguments)],
+        [sys.executable, "-m", "macrorail.cli", "stack", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=240,
@@ -217,7 +217,7 @@ def test_a_terminal_shows_progress_and_standard_output_stays_clean(
 ) -> None:
     ours, theirs = os.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "controller.cli", "stack", photos, "-o", tmp_path / "out.png"],
+        [sys.executable, "-m", "macrorail.cli", "stack", photos, "-o", tmp_path / "out.png"],
         stdout=subprocess.PIPE,
         stderr=theirs,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from controller.run_folder.journal import Entry
-from controller.states import FinishReason
+from macrorail.run_folder.journal import Entry
+from macrorail.states import FinishReason
+
 from tests.virtual import LENS, VirtualRun
 
 RIG = LENS

@@ -12,14 +12,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from macrorail.cli import main
+from macrorail.results.verify import verify
+from macrorail.run_folder.journal import read_journal
+from macrorail.run_folder.record import read_record
+from macrorail.run_folder.run_socket import ask_run
 
-from controller.cli import main
-from controller.run_folder.journal import read_journal
-from controller.run_folder.record import read_record
-from controller.run_folder.run_socket import ask_run
-from controller.run_folder.verify import verify
-from tests.campaigns.kills import write_job
-from tests.campaigns.tray import campaign
+from tests.studies.kills import write_job
+from tests.studies.tray import campaign
 
 _BY_HAND = """
 campaign:
@@ -74,7 +74,7 @@ def test_a_drawer_by_hand_asks_for_specimens_labels_and_light(tmp_path: Path) ->
     typed = "\n0001\n0007\n"
     with subprocess.Popen(
         [
-            *(sys.executable, "-m", "controller.cli", "run", "drawer.yaml"),
+            *(sys.executable, "-m", "macrorail.cli", "run", "drawer.yaml"),
             *("--rig", "rig.yaml", "--out", "runs", "--json"),
         ],
         cwd=tmp_path,

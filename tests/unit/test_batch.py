@@ -12,15 +12,15 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from macrorail.batch.job import Settings, StackJob, find_jobs
+from macrorail.batch.local import stack_here
+from macrorail.batch.progress import Outcome
+from macrorail.batch.work import is_finished, make_stack, read_stack_record
+from macrorail.cli import main
+from macrorail.errors import StackError
+from macrorail.stacking.stacker import Fused, Stacker
+from macrorail.workers import Worker
 
-from controller.batch.job import Settings, StackJob, find_jobs
-from controller.batch.local import stack_here
-from controller.batch.progress import Outcome
-from controller.batch.work import is_finished, make_stack, read_stack_record
-from controller.cli import main
-from controller.errors import StackError
-from controller.stacking.stacker import Fused, Stacker
-from controller.workers import Worker
 from tests import made_stack
 from tests.made_run import SCALE_PER_SLICE, make_run
 
@@ -71,7 +71,7 @@ def test_a_frame_that_is_still_being_written_gives_no_result(
                 file.write(b"more")
             return super().finish()
 
-    monkeypatch.setattr("controller.batch.work.Stacker", Slow)
+    monkeypatch.setattr("macrorail.batch.work.Stacker", Slow)
     with pytest.raises(StackError, match=r"2\.png has changed"):
         make_stack(job)
     assert not list((tmp_path / "out").glob("**/*.tif"))
@@ -162,7 +162,7 @@ def test_a_process_that_dies_costs_only_its_stack_a_second_try(
                 os.kill(self.pid, signal.SIGKILL)
             return request
 
-    monkeypatch.setattr("controller.batch.local.Worker", Mortal)
+    monkeypatch.setattr("macrorail.batch.local.Worker", Mortal)
     for name in ("a", "b", "c"):
         photograph(tmp_path / "photos" / name)
     jobs = find_jobs([tmp_path / "photos"], tmp_path / "out", Settings())

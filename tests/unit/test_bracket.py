@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from macrorail.config.document import load_document
+from macrorail.config.protocol import Protocol
+from macrorail.devices.bracket.camera import BracketingCamera
+from macrorail.devices.bracket.merging import fuse_exposures
+from macrorail.devices.exif import settings_in
+from macrorail.errors import CameraSettingRefused, ConfigError, FrameError, FrameMissing
+from macrorail.frame import verify_frame
+from macrorail.planning.plan import make_plan
+from macrorail.run.proving import proof_settings
+from macrorail.run_folder.manifest import build_manifest
+from macrorail.states import FinishReason
+from macrorail_sims.bodies.faults import Action, Fault
 
-from controller.bracket.camera import BracketingCamera
-from controller.bracket.merging import fuse_exposures
-from controller.document import load_document
-from controller.drivers.exif import settings_in
-from controller.errors import CameraSettingRefused, ConfigError, FrameError, FrameMissing
-from controller.frame import verify_frame
-from controller.plan import make_plan
-from controller.protocol import Protocol
-from controller.run.proving import proof_settings
-from controller.run_folder.manifest import build_manifest
-from controller.states import FinishReason
-from sims.bodies.faults import Action, Fault
 from tests.virtual import RAIL, VirtualRun, protocol_text
 
 BRACKET = "[-2 EV, 0 EV, +2 EV]"

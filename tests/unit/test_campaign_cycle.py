@@ -5,9 +5,8 @@ from __future__ import annotations
 from itertools import count
 
 import pytest
-
-from controller.campaign.cycle import CYCLE, bottlenecks, time_of, what_if
-from controller.run_folder.journal import Entry
+from macrorail.campaign.cycle import CYCLE, bottlenecks, time_of, what_if
+from macrorail.run_folder.journal import Entry
 
 
 def journal(slices: int, move: float, settle: float, sent: float, serial: bool) -> list[Entry]:

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from macrorail.campaign.progress import Progress
+from macrorail.campaign.walk import Skipped
+from macrorail.cli.campaign import desk as desk_module
+from macrorail.cli.campaign.desk import Desk
+from macrorail.clock import WorldClock
+from macrorail.config.rig import load_rig
+from macrorail.errors import ConfigError, OperatorStop, PausedTooLong
 from rich.console import Console
-
-from controller.campaign.progress import Progress
-from controller.campaign.walk import Skipped
-from controller.cli.campaign import desk as desk_module
-from controller.cli.campaign.desk import Desk
-from controller.clock import WorldClock
-from controller.errors import ConfigError, OperatorStop, PausedTooLong
-from controller.instrument import load_rig
 
 
 class Table:

@@ -6,15 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-
-from controller.campaign.forecast import asked_of_hands, forecast
-from controller.campaign.work import Work, is_campaign, load_work
-from controller.cli import main
-from controller.document import load_document
-from controller.errors import ConfigError, PlanError
-from controller.identity.copy import as_yaml
-from controller.instrument import Rig, load_rig
-from controller.protocol import Protocol
+from macrorail.campaign.forecast import asked_of_hands, forecast
+from macrorail.campaign.work import Work, is_campaign, load_work
+from macrorail.cli import main
+from macrorail.config.document import load_document
+from macrorail.config.protocol import Protocol
+from macrorail.config.rig import Rig, load_rig
+from macrorail.errors import ConfigError, PlanError
+from macrorail.identity.copy import as_yaml
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 STACK = """

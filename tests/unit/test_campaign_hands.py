@@ -9,18 +9,17 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from macrorail.campaign.progress import Progress
+from macrorail.campaign.walk import Skipped
+from macrorail.campaign.work import Item, Work
+from macrorail.cli.campaign.hands import CampaignHands
+from macrorail.cli.service import Service
+from macrorail.config.rig import Rig, load_rig
+from macrorail.config.stage import StagePosition
+from macrorail.devices.connect import Instrument
+from macrorail.errors import DeviceError, DeviceLost, OperatorStop, RailAlarm
+from macrorail_sims.clock import VirtualClock
 from rich.console import Console
-
-from controller.campaign.progress import Progress
-from controller.campaign.walk import Skipped
-from controller.campaign.work import Item, Work
-from controller.cli.campaign.hands import CampaignHands
-from controller.cli.service import Service
-from controller.errors import DeviceError, DeviceLost, OperatorStop, RailAlarm
-from controller.instrument import Rig, load_rig
-from controller.rig import Instrument
-from controller.stage import Where
-from sims.clock import VirtualClock
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -49,7 +48,7 @@ class Bench:
         )
 
     def stage(self) -> Any:
-        def move(there: Where) -> Where:
+        def move(there: StagePosition) -> StagePosition:
             self.does("stage move")
             return there
 
@@ -70,7 +69,7 @@ class Bench:
 
 def item(place: str, x_um: float, **more: str) -> Item:
     told = {"view": "", "variant": "", "lighting": "", "switch": "", **more}
-    return Item(place, place, {"id": place}, Where(x_um, 1e4), protocol={}, **told)
+    return Item(place, place, {"id": place}, StagePosition(x_um, 1e4), protocol={}, **told)
 
 
 def hands_on(bench: Bench, folder: Path, with_stage: bool = True) -> CampaignHands:

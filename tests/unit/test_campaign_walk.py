@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from controller.campaign.progress import Progress
-from controller.campaign.walk import Identified, Skipped, UnfinishedCampaign, Walk
-from controller.campaign.work import Item, Work
-from controller.errors import (
+from macrorail.campaign.progress import Progress
+from macrorail.campaign.walk import Identified, Skipped, UnfinishedCampaign, Walk
+from macrorail.campaign.work import Item, Work
+from macrorail.config.stage import StagePosition
+from macrorail.errors import (
     DeviceError,
     IdentityError,
     MacrorailError,
@@ -21,10 +21,9 @@ from controller.errors import (
     OverlapError,
     StorageError,
 )
-from controller.run.ending import RunEnd
-from controller.run_folder.journal import Entry, Journal, read_journal
-from controller.stage import Where
-from controller.states import FinishReason, State
+from macrorail.run.ending import RunEnd
+from macrorail.run_folder.journal import Entry, Journal, read_journal
+from macrorail.states import FinishReason, State
 
 GOOD = RunEnd(State.DONE, FinishReason.COMPLETED)
 BAD = RunEnd(
@@ -39,7 +38,7 @@ STOPPED = RunEnd(
 
 def work_of(count: int, **more: Any) -> Work:
     items = tuple(
-        Item(f"P{n}", f"P{n}", {"id": f"id-{n}"}, Where(n * 1e3, 1e3), "", "", "", "", {})
+        Item(f"P{n}", f"P{n}", {"id": f"id-{n}"}, StagePosition(n * 1e3, 1e3), "", "", "", "", {})
         for n in range(count)
     )
     settings: dict[str, Any] = {"settle_s": 0.0, "come_back": 1, "stop_after": 3, **more}
@@ -205,7 +204,7 @@ def test_the_operator_stops_between_stacks(tmp_path: Path) -> None:
 
 def test_a_specimen_without_an_id_is_shot_into_quarantine_or_not_at_all(tmp_path: Path) -> None:
     plain = work_of(2)
-    nameless = Item("P9", "P9", {}, Where(9e3, 1e3), "", "", "", "", {})
+    nameless = Item("P9", "P9", {}, StagePosition(9e3, 1e3), "", "", "", "", {})
     work = Work("tray", (*plain.items, nameless), 0.0, 1, 3)
     hands = FakeHands()
     hands.unknown["P9"] = Identified({"id": "unidentified-P9"}, "the list names no specimen there")

@@ -8,19 +8,21 @@ import time
 from pathlib import Path
 
 import pytest
+from macrorail.clock import WorldClock
+from macrorail.devices.rail import wire
+from macrorail_sims.carriage import TICKS_PER_S, Carriage, CarriageState
+from macrorail_sims.firmware_native import NativeBoard
+from macrorail_sims.firmware_process import FirmwareProcess
 
-from controller.clock import WorldClock
-from controller.drivers import wire
-from sims.carriage import TICKS_PER_S, Carriage, CarriageState
-from sims.firmware_native import NativeBoard
-from sims.firmware_process import FirmwareProcess
 from tests.board import homed_host
 
 UM = 0.625
 
 
 def test_both_sides_see_the_same_memory() -> None:
-    header = (Path(__file__).resolve().parents[2] / "sims" / "carriage.h").read_text()
+    header = (
+        Path(__file__).resolve().parents[2] / "sims" / "macrorail_sims" / "carriage.h"
+    ).read_text()
     body = header[header.index("struct carriage {") :]
     declared = re.findall(r"^    (u?int64_t|struct carriage_sample) (\w+)[;\[]", body, re.MULTILINE)
     types = {"uint64_t": ctypes.c_uint64, "int64_t": ctypes.c_int64}

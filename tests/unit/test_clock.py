@@ -6,10 +6,9 @@ import threading
 import time
 
 import pytest
-
-from controller import clock as clock_module
-from controller.clock import WorldClock
-from controller.errors import OperatorStop
+from macrorail import clock as clock_module
+from macrorail.clock import WorldClock
+from macrorail.errors import OperatorStop
 
 
 def test_world_time_runs_by_its_scale() -> None:

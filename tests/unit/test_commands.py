@@ -14,16 +14,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-
-from controller.cli.command_socket import CommandServer
-from controller.cli.keyboard import Keyboard
-from controller.cli.signals import stopped_by_signals
-from controller.cli.status import RunStatus
-from controller.clock import WorldClock
-from controller.errors import OperatorStop
-from controller.run.commands import Commands
-from controller.run_folder.run_socket import SOCKET, ask_run
-from controller.states import State
+from macrorail.cli.command_socket import CommandServer
+from macrorail.cli.keyboard import Keyboard
+from macrorail.cli.signals import stopped_by_signals
+from macrorail.cli.status import RunStatus
+from macrorail.clock import WorldClock
+from macrorail.errors import OperatorStop
+from macrorail.run.commands import Commands
+from macrorail.run_folder.run_socket import SOCKET, ask_run
+from macrorail.states import State
 
 
 @pytest.fixture
@@ -113,7 +112,7 @@ def test_the_socket_of_a_killed_controller_is_replaced(
 def test_keys_command_a_run_and_the_terminal_is_put_back(
     commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("controller.cli.keyboard._is_ours", lambda descriptor: True)
+    monkeypatch.setattr("macrorail.cli.keyboard._is_ours", lambda descriptor: True)
     ours, terminal = pty.openpty()
     try:
         before = termios.tcgetattr(terminal)

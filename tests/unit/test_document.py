@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from macrorail.config.document import Section, key_error, load_document, read_document
+from macrorail.config.rig import load_rig
+from macrorail.errors import ConfigError
+from macrorail.quantity import Length
 from pydantic import Field, model_validator
-
-from controller.document import Section, key_error, load_document, read_document
-from controller.errors import ConfigError
-from controller.instrument import load_rig
-from controller.quantity import Length
 
 
 class Leg(Section):
@@ -171,7 +170,7 @@ optics:
   magnification: 2
 """
 
-DRIVERS = """from controller.instrument import AxisSection, CameraSection
+DRIVERS = """from macrorail.config.rig import AxisSection, CameraSection
 
 class Camera:
     class Options(CameraSection):
@@ -210,7 +209,11 @@ def test_a_rigs_sections_are_their_drivers_options(rig_path):
         ("tests:Rail", "tests:Lens", "10:11: axis.driver: module 'drivers_for_tests' has no class"),
         ("tests:Rail", "tests:value", "has no class 'value'"),
         ("drivers_for_tests:Rail", "nowhere:Rail", "cannot import 'nowhere': No module named"),
-        ("drivers_for_tests:Rail", "Rail", "axis.driver: 'Rail' is not an import string"),
+        (
+            "drivers_for_tests:Rail",
+            "Rail",
+            "axis.driver: there is no axis driver 'Rail'; did you mean 'rail'?",
+        ),
         ("tests:Rail", "tests:Camera", "is not a driver for 'axis'"),
         ("  speed", "  sped", "axis.sped: unknown key; did you mean 'speed'?"),
         ("to: 60 mm", "to: -6 mm", "12:28: axis.travel.to: must be greater than 'from' (0 µm)"),

@@ -20,14 +20,14 @@ import ome_types
 import pytest
 import tifffile
 import trimesh
+from macrorail.cli import main
+from macrorail.results.export import Kind, export, formats, jpeg
+from macrorail.results.export.psd import slice_mask
+from macrorail.results.export.source import Source
+from macrorail.results.export.views import shifted
+from macrorail.run_folder.record import Record, read_record
 from PIL import Image, ImageCms
 
-from controller.cli import main
-from controller.export import Kind, export, formats, jpeg
-from controller.export.psd import slice_mask
-from controller.export.source import Source
-from controller.export.views import shifted
-from controller.run_folder.record import Record, read_record
 from tests.made_run import STEP_UM, UM_PER_PX, make_run
 
 PROTOCOL = """
@@ -244,7 +244,7 @@ def test_masks_share_every_pixel_out() -> None:
 
 
 def test_large_stacks_become_a_psb(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
-    from controller.export import psd
+    from macrorail.results.export import psd
 
     source = Source(record)
     assert psd.psd_suffix(source) == ".psd"
@@ -253,7 +253,7 @@ def test_large_stacks_become_a_psb(record: Record, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_psb_opens_too(record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("controller.export.psd._LARGEST_PSD_BYTES", 1_000_000)
+    monkeypatch.setattr("macrorail.results.export.psd._LARGEST_PSD_BYTES", 1_000_000)
     (path, *_) = export(record, [Kind.PSD], tmp_path)
     assert path.suffix == ".psb"
     seen = _run("convert", "-quiet", path, "-format", "%wx%h;", "info:")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 from typing import Any
 
+from macrorail.cli.display import RunDisplay
+from macrorail.cli.face import FINE, PLAIN, Glyphs, face
+from macrorail.run_folder.journal import Entry
+from macrorail.run_folder.view import RunView
+from macrorail.states import State
 from rich.console import Console
-
-from controller.cli.display import RunDisplay
-from controller.cli.face import FINE, PLAIN, Glyphs, face
-from controller.run_folder.journal import Entry
-from controller.run_folder.view import RunView
-from controller.states import State
 
 PLAN: dict[str, Any] = {
     "near_um": 20_000.0,

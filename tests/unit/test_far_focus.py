@@ -7,10 +7,9 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from controller.far_focus import FarFocus
-from controller.optics import depth_of_field, effective_f_number
-from sims.pupil import Lens
+from macrorail.optics.dof import depth_of_field, effective_f_number
+from macrorail.optics.image_space import FarFocus
+from macrorail_sims.pupil import Lens
 
 LENS = FarFocus(focal_length_um=50_000.0, nearest_um=500_000.0)
 COC_UM, WAVELENGTH_UM = 30.0, 0.55

@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from macrorail.cli.finding import plan_to_begin
+from macrorail.config.document import load_document
+from macrorail.config.drivers import import_driver
+from macrorail.config.protocol import Protocol
+from macrorail.config.rig import load_rig
+from macrorail.devices.interfaces import Context
+from macrorail.errors import PlanError
+from macrorail.planning.plan import make_plan
+from macrorail.planning.range_search.finder import Found, RangeFinder
+from macrorail.planning.range_search.search import describe, make_search
+from macrorail.run_folder.journal import Journal, read_journal
 
-from controller.cli.finding import plan_to_begin
-from controller.document import load_document
-from controller.errors import PlanError
-from controller.finding.finder import Found, RangeFinder
-from controller.finding.where import describe, make_search
-from controller.instrument import import_driver, load_rig
-from controller.interfaces import Context
-from controller.plan import make_plan
-from controller.protocol import Protocol
-from controller.run_folder.journal import Journal, read_journal
 from tests.virtual import LENS, RAIL
 
 PROTOCOL = """
@@ -45,12 +46,12 @@ class Bench:
         self.rig = load_rig(folder / "rig.yaml")
         self.wanted = load_document(folder / "protocol.yaml", Protocol)
         assert self.rig.bench is not None
-        bench: Any = import_driver(self.rig.bench.driver)(self.rig.bench, self.rig)
+        bench: Any = import_driver("bench", self.rig.bench.driver)(self.rig.bench, self.rig)
         self.clock, self.world, self.body = bench.clock, bench.world, bench.body
         context = Context(bench.clock, bench.ports)
-        self.camera = import_driver(self.rig.camera.driver)(self.rig.camera, context)
+        self.camera = import_driver("camera", self.rig.camera.driver)(self.rig.camera, context)
         context = Context(bench.clock, bench.ports, self.camera)
-        self.axis = import_driver(self.rig.axis.driver)(self.rig.axis, context)
+        self.axis = import_driver("axis", self.rig.axis.driver)(self.rig.axis, context)
         self.folder = folder
         self.journal = folder / "journal.jsonl"
 

@@ -6,9 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from controller.errors import FrameError
-from controller.frame import store_frame, verify_frame
+from macrorail.errors import FrameError
+from macrorail.frame import store_frame, verify_frame
 
 JPEG = b"\xff\xd8\xff\xe0 a picture \xff\xd9"
 

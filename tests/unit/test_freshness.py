@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from controller.drivers.freshness import Freshness, taken_at
-from controller.errors import FrameMissing
-from controller.frame import Frame
-from controller.interfaces import Exposure
-from sims.bodies.base import LightGathered
-from sims.bodies.exif import with_exif
+from macrorail.devices.interfaces import Exposure
+from macrorail.devices.stale_frame import Freshness, taken_at
+from macrorail.errors import FrameMissing
+from macrorail.frame import Frame
+from macrorail_sims.bodies.base import LightGathered
+from macrorail_sims.bodies.exif import with_exif
 
 JPEG = b"\xff\xd8\xff\xdb\x00\x04\x00\x00\xff\xd9"
 

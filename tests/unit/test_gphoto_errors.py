@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
-from controller import errors
-from controller.drivers.gphoto_errors import explain, explain_connect
+from macrorail import errors
+from macrorail.devices.gphoto.errors import explain, explain_connect
 
 
 @pytest.mark.parametrize(

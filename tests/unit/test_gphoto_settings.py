@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from controller.drivers.gphoto_settings import (
+from macrorail.devices.gphoto.settings import (
     WIDGETS,
     as_written,
     choose,
@@ -16,7 +15,7 @@ from controller.drivers.gphoto_settings import (
     quantity,
     widgets_of,
 )
-from controller.errors import CameraSettingRefused
+from macrorail.errors import CameraSettingRefused
 
 NIKON_SHUTTERS = ["1/8000", "1/6400", "1/60", "1/50", "0.5", "1", "30", "Bulb"]
 NIKON_SHUTTERS_ROUNDED = ["0.0001s", "0.0002s", "0.0167s", "0.0200s", "0.5000s", "Bulb"]

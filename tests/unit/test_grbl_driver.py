@@ -6,10 +6,10 @@ import random
 from typing import Any
 
 import pytest
-
-from controller.drivers.grbl import GrblRail
-from controller.drivers.grbl_words import report_of
-from controller.errors import (
+from macrorail.devices.grbl.axis import GrblRail
+from macrorail.devices.grbl.wire import report_of
+from macrorail.devices.interfaces import Context
+from macrorail.errors import (
     ConnectError,
     DeviceError,
     DeviceLost,
@@ -18,10 +18,10 @@ from controller.errors import (
     RailAlarm,
     WireError,
 )
-from controller.interfaces import Context
-from sims.clock import VirtualClock
-from sims.grbl import GrblMachine
-from sims.virtual_port import VirtualPort
+from macrorail_sims.clock import VirtualClock
+from macrorail_sims.grbl import GrblMachine
+from macrorail_sims.virtual_port import VirtualPort
+
 from tests.conformance.axes import grbl_options
 
 

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 import tifffile
 import tifftools
+from macrorail.batch.grouping import group
+from macrorail.batch.job import Settings
+from macrorail.batch.photo import read_photos
+from macrorail.batch.watch import Folder
+from macrorail.batch.work import make_stack
+from macrorail.cli import main
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from controller.batch.grouping import group
-from controller.batch.job import Settings
-from controller.batch.photo import read_photos
-from controller.batch.watch import Folder
-from controller.batch.work import make_stack
-from controller.cli import main
-from tests.campaigns.grouping import make_folder, trouble
 from tests.made_stack import make_stack as make_frames
+from tests.studies.grouping import make_folder, trouble
 
 EXIF_IFD = 0x8769
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-
-from controller.errors import StackError
-from controller.stacking.stacker import Stacker
-from controller.stacking.stream_worker import PREVIEW, StreamWorker
+from macrorail.errors import StackError
+from macrorail.stacking.stacker import Stacker
+from macrorail.stacking.stream_worker import PREVIEW, StreamWorker
 
 
 def frames(count: int, height: int = 192, width: int = 256) -> list[np.ndarray]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.campaigns.growth import DAY_S, Setting, Simulation, working
+from tests.studies.growth import DAY_S, Setting, Simulation, working
 
 
 def test_every_specimen_gets_its_picture_and_time_adds_up() -> None:

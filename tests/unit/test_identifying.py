@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 import pytest
 import zxingcpp
+from macrorail.cli.identifying import Settled, ids_in, settle_specimen
+from macrorail.cli.messages import message_console
+from macrorail.clock import WorldClock
+from macrorail.config.document import load_document
+from macrorail.config.protocol import Protocol
+from macrorail.errors import IdentityError
 
-from controller.cli.identifying import Settled, ids_in, settle_specimen
-from controller.cli.messages import message_console
-from controller.clock import WorldClock
-from controller.document import load_document
-from controller.errors import IdentityError
-from controller.protocol import Protocol
 from tests.made_run import make_run
 
 BODY = "range: {near: 1 mm, far: 2 mm}\nsettle: 0 s\nexposure: {shutter: 1/60 s}\n"
@@ -94,7 +94,7 @@ def test_the_camera_looks_at_the_label_where_the_protocol_says(
     def connected(rig: object) -> Iterator[Any]:
         yield SimpleNamespace(axis=axis, camera=camera, clock=WorldClock())
 
-    monkeypatch.setattr("controller.cli.identifying.connect", connected)
+    monkeypatch.setattr("macrorail.cli.identifying.connect", connected)
     settled = settle(tmp_path, "identity: {from: frame, list: list.csv, position: 1.5 mm}")
     assert (settled.wanted.specimen.id, settled.wanted.specimen.id_from) == ("NHM-2", "frame")
     assert done == [{"shutter": "1/60 s"}, "open", "home", 1500.0, "there", "exposed"]

@@ -13,17 +13,17 @@ import pytest
 import zxingcpp
 from hypothesis import given
 from hypothesis import strategies as st
+from macrorail.config.document import load_document, read_document
+from macrorail.config.identity import IdentitySection
+from macrorail.config.protocol import Protocol
+from macrorail.config.specimen_names import safe_name
+from macrorail.errors import ConfigError, IdentityError
+from macrorail.identity.check_digits import METHODS, with_check
+from macrorail.identity.copy import as_yaml, with_specimen
+from macrorail.identity.listing import read_listing
+from macrorail.identity.registrar import Ask, Registrar
 
-from controller.document import load_document, read_document
-from controller.errors import ConfigError, IdentityError
-from controller.identity.check_digits import METHODS, with_check
-from controller.identity.copy import as_yaml, with_specimen
-from controller.identity.listing import read_listing
-from controller.identity.names import safe_name
-from controller.identity.registrar import Ask, Registrar
-from controller.identity.settings import IdentitySection
-from controller.protocol import Protocol
-from tests.campaigns import labels
+from tests.studies import labels
 
 LIST = """catalogNumber;position;scientificName;notes
 NHMUK010;A1;Chrysolina fastuosa;old drawer

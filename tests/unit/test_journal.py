@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from controller.errors import JournalError
-from controller.run_folder.journal import Journal, create_run_folder, read_journal, write_whole
-from controller.run_folder.manifest import build_manifest
+from macrorail.errors import JournalError
+from macrorail.run_folder.journal import Journal, create_run_folder, read_journal, write_whole
+from macrorail.run_folder.manifest import build_manifest
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False),

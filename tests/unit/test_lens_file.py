@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from controller.drivers.lens import LensAxis, split_way
-from controller.drivers.lens_file import find_lens_file, lens_file_text, load_lens_file
-from controller.errors import ConfigError
-from controller.instrument import load_rig
+from macrorail.config.lens_file import find_lens_file, lens_file_text, load_lens_file
+from macrorail.config.rig import load_rig
+from macrorail.devices.lens import LensAxis, split_way
+from macrorail.errors import ConfigError
 
 LENS = """
 name: Test 60 mm
@@ -25,7 +24,7 @@ table:
 
 RIG = """
 camera:
-  driver: sims.camera:InProcessCamera
+  driver: virtual
   port: bench
   image_width: 96
   image_height: 64
@@ -33,7 +32,7 @@ camera:
   frame_size: 8 kB
   download: 0.1 s
 axis:
-  driver: controller.drivers.lens:LensAxis
+  driver: lens
   lens: LENS
   travel: {from: 0 mm, to: TO}
   speed: 5 mm/s

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from controller import news
-from controller.errors import ConfigError
-from controller.news import News
-from controller.run_folder.journal import Entry
+from macrorail.errors import ConfigError
+from macrorail.run_folder.journal import Entry
+from macrorail.session import notifications as news
+from macrorail.session.notifications import News
 
 # Apprise's plug-ins import modules that Python is going to drop.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from controller.optics import (
+from macrorail.optics.dof import (
     depth_of_field,
     effective_f_number,
     effective_f_number_of_na,

@@ -7,9 +7,8 @@ import itertools
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-
-from controller.errors import OverlapError
-from controller.overlap import Band, missing_positions, prove
+from macrorail.errors import OverlapError
+from macrorail.optics.overlap import Band, missing_positions, prove
 
 positions = st.floats(min_value=-50, max_value=1050)
 depths = st.floats(min_value=1, max_value=200)

@@ -9,14 +9,13 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from macrorail.config.protocol import Protocol
+from macrorail.config.rig import AxisSection, CameraSection, OpticsSection, Rig
+from macrorail.errors import OverlapError, PlanError
+from macrorail.optics.overlap import Band, prove
+from macrorail.planning.plan import make_plan, move_s
+from macrorail_sims.pupil import Lens
 from pydantic import ValidationError
-
-from controller.errors import OverlapError, PlanError
-from controller.instrument import AxisSection, CameraSection, OpticsSection, Rig
-from controller.overlap import Band, prove
-from controller.plan import make_plan, move_s
-from controller.protocol import Protocol
-from sims.pupil import Lens
 
 
 class BreathingAxis(AxisSection):

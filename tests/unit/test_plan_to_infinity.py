@@ -7,13 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-
-from controller.cli import main
-from controller.drivers.lens_file import find_lens_file, lens_file_text, load_lens_file
-from controller.errors import ConfigError, PlanError
-from controller.instrument import Rig, load_rig
-from controller.plan import Plan, make_plan
-from controller.protocol import load_protocol
+from macrorail.cli import main
+from macrorail.config.lens_file import find_lens_file, lens_file_text, load_lens_file
+from macrorail.config.protocol import load_protocol
+from macrorail.config.rig import Rig, load_rig
+from macrorail.errors import ConfigError, PlanError
+from macrorail.planning.plan import Plan, make_plan
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 RIG = CONFIGS / "rigs/simulated-landscape.yaml"

@@ -7,12 +7,11 @@ import re
 from itertools import pairwise
 
 import pytest
-
-from controller.cli import main
-from controller.cli.rigs import default_rig_path
+from macrorail.cli import main
+from macrorail.cli.rigs import default_rig_path
 
 DRIVERS = """
-from controller.instrument import AxisSection, CameraSection
+from macrorail.config.rig import AxisSection, CameraSection
 
 class Camera:
     class Options(CameraSection):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from controller.proof.gradients import add_gradients
+from macrorail.proof.gradients import add_gradients
 
 
 @pytest.mark.parametrize("row_step", [1, 2])

@@ -7,14 +7,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-
-from controller.proof.defocus import Optics
-from controller.proof.evidence import Evidence
-from controller.proof.faults import shift_px
-from controller.proof.judge import Judge
-from controller.proof.measure import measure, tile_size_px
-from controller.proof.settings import ProofSettings
-from sims.scene import Scene, SceneOptions
+from macrorail.proof.defocus import Optics
+from macrorail.proof.evidence import Evidence
+from macrorail.proof.faults import shift_px
+from macrorail.proof.judge import Judge
+from macrorail.proof.measure import measure, tile_size_px
+from macrorail.proof.settings import ProofSettings
+from macrorail_sims.scene import Scene, SceneOptions
 
 SETTINGS = ProofSettings(
     near_um=10_000,

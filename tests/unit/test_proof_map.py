@@ -8,11 +8,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+from macrorail.proof.defocus import Optics
+from macrorail.proof.evidence import Evidence
+from macrorail.proof.settings import FUSE, ProofSettings
 from numpy.typing import NDArray
-
-from controller.proof.defocus import Optics
-from controller.proof.evidence import Evidence
-from controller.proof.settings import FUSE, ProofSettings
 
 ROWS, COLUMNS, TILE_PX = 16, 24, 8
 DOF_UM, STEP_UM = 141.0, 99.0

@@ -6,16 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from macrorail.optics.dof import depth_of_field, effective_f_number
+from macrorail.proof.defocus import Optics, depth_ratio
+from macrorail.proof.findings import find
+from macrorail.proof.judge import Judge, Look
+from macrorail.proof.settings import ProofSettings
+from macrorail_sims.diffraction import spot
+from macrorail_sims.pupil import Lens
+from macrorail_sims.scene import Scene, SceneOptions
 from numpy.typing import NDArray
-
-from controller.optics import depth_of_field, effective_f_number
-from controller.proof.defocus import Optics, depth_ratio
-from controller.proof.findings import find
-from controller.proof.judge import Judge, Look
-from controller.proof.settings import ProofSettings
-from sims.diffraction import spot
-from sims.pupil import Lens
-from sims.scene import Scene, SceneOptions
 
 Complex = NDArray[np.complex128]
 

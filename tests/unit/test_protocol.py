@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from controller.errors import ConfigError
-from controller.protocol import Protocol, load_protocol
+from macrorail.config.protocol import Protocol, load_protocol
+from macrorail.errors import ConfigError
 
 PROTOCOL = """specimen: {id: NHM-1234.a_2}
 range: {near: 10 mm, far: 13 mm}

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from controller.quantity import (
+from macrorail.quantity import (
     format_duration,
     format_fraction,
     format_length,

@@ -1,4 +1,4 @@
-"""Small helpings of the campaigns whose full size is named in tests/campaigns."""
+"""Small helpings of the campaigns whose full size is named in tests/studies."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from macrorail_sims.firmware_native import NativeBoard
 
-from sims.firmware_native import NativeBoard
-from tests.campaigns.noisy_commands import NoisyCommands
-from tests.campaigns.power_cuts import PowerCuts
+from tests.studies.noisy_commands import NoisyCommands
+from tests.studies.power_cuts import PowerCuts
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 

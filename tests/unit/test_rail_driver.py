@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
-
-from controller.clock import WorldClock
-from controller.drivers import wire
-from controller.drivers.rail import SerialRail
-from controller.errors import (
+from macrorail.clock import WorldClock
+from macrorail.devices.interfaces import Context
+from macrorail.devices.rail import wire
+from macrorail.devices.rail.axis import SerialRail
+from macrorail.errors import (
     ConnectError,
     DeviceLost,
     DeviceTimeout,
@@ -22,11 +21,12 @@ from controller.errors import (
     RailAlarm,
     WireError,
 )
-from controller.interfaces import Context
-from sims.carriage import Carriage
-from sims.clock import VirtualClock
-from sims.firmware_native import NativeBoard
-from sims.virtual_port import VirtualPort
+from macrorail_sims.carriage import Carriage
+from macrorail_sims.clock import VirtualClock
+from macrorail_sims.firmware_native import NativeBoard
+from macrorail_sims.virtual_port import VirtualPort
+from pydantic import ValidationError
+
 from tests.board import Noise, clean
 from tests.conformance.axes import rail_options
 

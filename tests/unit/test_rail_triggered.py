@@ -9,19 +9,18 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-
-from controller.drivers.rail_triggered import RailTriggeredCamera
-from controller.errors import (
+from macrorail.devices.interfaces import Context
+from macrorail.devices.rail.cable_camera import RailTriggeredCamera
+from macrorail.errors import (
     CameraError,
     CameraSettingRefused,
     ConfigError,
     ConnectError,
     FrameMissing,
 )
-from controller.interfaces import Context
-from sims.bodies.base import LightGathered
-from sims.bodies.exif import with_exif
-from sims.clock import VirtualClock
+from macrorail_sims.bodies.base import LightGathered
+from macrorail_sims.bodies.exif import with_exif
+from macrorail_sims.clock import VirtualClock
 
 OPTIONS: dict[str, Any] = {
     "driver": "named.by:Test",

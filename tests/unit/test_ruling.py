@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from controller.calibration.ruling import find_sharpest
-from controller.errors import CalibrationError
+from macrorail.calibration.ruling import find_sharpest
+from macrorail.errors import CalibrationError
 
 PITCH_UM, PX_PER_UM = 100.0, 0.08
 HEIGHT, WIDTH = 300, 400

@@ -11,13 +11,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from macrorail.optics.dof import depth_of_field, effective_f_number
+from macrorail_sims.layers import Layers
+from macrorail_sims.scene import Scene, SceneOptions
+from macrorail_sims.sensor import Sensor
+from macrorail_sims.sheet import Floats, Sheet, Specimen
+from macrorail_sims.view import View
 
-from controller.optics import depth_of_field, effective_f_number
-from sims.layers import Layers
-from sims.scene import Scene, SceneOptions
-from sims.sensor import Sensor
-from sims.sheet import Floats, Sheet, Specimen
-from sims.view import View
 from tests.score import psnr_db
 
 NEAR_UM, FAR_UM = 2000.0, 4800.0
@@ -189,7 +189,7 @@ def test_a_white_slope_is_white_wherever_the_focus_lies() -> None:
 
 
 def beetle_view(count: int, position_um: float) -> View:
-    from sims.specimen import make_specimen
+    from macrorail_sims.specimen import make_specimen
 
     scene = Scene(SMALL)
     specimen = make_specimen(
@@ -466,12 +466,12 @@ def test_the_picture_agrees_with_the_depth_of_field_that_plans_use(
 
 
 def test_simulator_and_judge_share_no_formula() -> None:
-    loaded = (
-        "import sys, sims.scene; print(*(n for n in sys.modules if n.startswith('controller')))"
-    )
+    loaded = "import sys, macrorail_sims.scene; print(*sys.modules)"
     answer = subprocess.run(
         [sys.executable, "-c", loaded], capture_output=True, text=True, check=True, timeout=60
     )
-    assert not {"controller.optics", "controller.overlap", "controller.plan"} & set(
-        answer.stdout.split()
-    )
+    assert not {
+        "macrorail.optics.dof",
+        "macrorail.optics.overlap",
+        "macrorail.planning.plan",
+    } & set(answer.stdout.split())

@@ -7,11 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from macrorail.errors import SceneMoved
+from macrorail.run.scene_check import FrameComparison
+from macrorail.run.scene_worker import compare
 from numpy.typing import NDArray
-
-from controller.errors import SceneMoved
-from controller.run.scene_check import FrameComparison
-from controller.run.scene_worker import compare
 
 WIDTH, HEIGHT = 900, 600
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.campaigns.shares import lower_bound, upper_bound
+from tests.studies.shares import lower_bound, upper_bound
 
 
 def test_nothing_in_three_hundred_bounds_the_share_by_one_percent() -> None:

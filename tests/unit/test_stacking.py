@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from macrorail.errors import AlignError, StackError
+from macrorail.stacking.blend import Blender
+from macrorail.stacking.images import to_8_bit
+from macrorail.stacking.smooth import Method, mix
+from macrorail.stacking.stacker import Fused, Stacker
+from macrorail.stacking.store import Store
 
-from controller.errors import AlignError, StackError
-from controller.stacking.blend import Blender
-from controller.stacking.images import to_8_bit
-from controller.stacking.smooth import Method, mix
-from controller.stacking.stacker import Fused, Stacker
-from controller.stacking.store import Store
 from tests.made_stack import MadeStack, make_stack
 from tests.score import psnr_db
 
@@ -87,7 +87,7 @@ def test_methods_are_mixed_a_few_rows_at_a_time_as_if_at_once(
     depth = np.asarray(rough / np.abs(rough).max() * 6, np.float32)
 
     def mixed(rows: int) -> npt.NDArray[np.uint16]:
-        monkeypatch.setattr("controller.stacking.smooth._ROWS", rows)
+        monkeypatch.setattr("macrorail.stacking.smooth._ROWS", rows)
         result = detailed.copy()
         mix(smooth, result, depth, 1.0, Store())
         return result

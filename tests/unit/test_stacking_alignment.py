@@ -9,15 +9,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from macrorail.batch.frames import Source, chosen
+from macrorail.errors import ConfigError, StackError
+from macrorail.stacking import align
+from macrorail.stacking.alignment import load_alignment, save_alignment
+from macrorail.stacking.register import Motion, Registration, register
+from macrorail.stacking.slices import Known, load_slices
+from macrorail.stacking.stacker import Fused, Stacker
+from macrorail.stacking.trend import Trend
 
-from controller.batch.frames import Source, chosen
-from controller.errors import ConfigError, StackError
-from controller.stacking import align
-from controller.stacking.alignment import load_alignment, save_alignment
-from controller.stacking.register import Motion, Registration, register
-from controller.stacking.slices import Known, load_slices
-from controller.stacking.stacker import Fused, Stacker
-from controller.stacking.trend import Trend
 from tests.made_stack import MadeStack, make_stack
 
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from macrorail.stacking.blend import Blender
 
-from controller.stacking.blend import Blender
 from tests.made_stack import make_stack
 from tests.score import psnr_db
 
@@ -43,7 +43,7 @@ def laplacian_rms(picture: Picture) -> float:
 
 
 def leave_grain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("controller.stacking.blend.weakened", lambda picture, *_: picture)
+    monkeypatch.setattr("macrorail.stacking.blend.weakened", lambda picture, *_: picture)
 
 
 def test_less_grain_is_left_and_the_picture_is_truer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-
-from controller.stacking.light import curve, curve_back, display_table, linear_table, to_display
+from macrorail.stacking.light import curve, curve_back, display_table, linear_table, to_display
 
 
 def _light_of_all(bits: int) -> npt.NDArray[np.float32]:

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from macrorail.errors import StackError
+from macrorail.stacking.blend import Quality
+from macrorail.stacking.images import read_picture
+from macrorail.stacking.memory import bytes_needed, fits, least_bytes
+from macrorail.stacking.smooth import Method
+from macrorail.stacking.stacker import Fused, Stacker
+from macrorail.stacking.store import Store
 
-from controller.errors import StackError
-from controller.stacking.blend import Quality
-from controller.stacking.images import read_picture
-from controller.stacking.memory import bytes_needed, fits, least_bytes
-from controller.stacking.smooth import Method
-from controller.stacking.stacker import Fused, Stacker
-from controller.stacking.store import Store
 from tests.made_stack import make_stack
 
 

@@ -6,8 +6,7 @@ from collections import deque
 from pathlib import Path
 
 import pytest
-
-from controller.states import FINAL, TABLE, IllegalStep, RunMachine, State, Trigger, diagram
+from macrorail.states import FINAL, TABLE, IllegalStep, RunMachine, State, Trigger, diagram
 
 ALLOWED = {(source, trigger): to for trigger, sources, to in TABLE for source in sources}
 
@@ -91,4 +90,4 @@ def test_ten_thousand_slices_do_not_recurse() -> None:
 def test_the_readme_shows_the_table() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     shown = readme.split("<!-- states -->")[1].split("<!-- /states -->")[0]
-    assert shown == f"\n```mermaid\n{diagram()}```\n", "paste controller.states.diagram() there"
+    assert shown == f"\n```mermaid\n{diagram()}```\n", "paste macrorail.states.diagram() there"

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from controller.dashboard.desk import LEASE_S, Desk, NotOperator
-from controller.dashboard.runs import NoSuchRun, Runs, catch_up, holder
-from controller.errors import JournalError
-from controller.run_folder.journal import JOURNAL, Journal
-from controller.run_folder.view import RunView
+from macrorail.dashboard.desk import LEASE_S, Desk, NotOperator
+from macrorail.dashboard.runs import NoSuchRun, Runs, catch_up, holder
+from macrorail.errors import JournalError
+from macrorail.run_folder.journal import JOURNAL, Journal
+from macrorail.run_folder.view import RunView
 
 PLAN: dict[str, Any] = {
     "slices": [{"target_um": 20_000.0 + 50 * n, "dof_um": 70.0} for n in range(4)],

@@ -9,9 +9,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-
-from controller import watches
-from controller.watches import BatteryWatch, DiskWatch, QuestionWatch, SleepWatch, TemperatureWatch
+from macrorail.run import watches
+from macrorail.run.watches import (
+    BatteryWatch,
+    DiskWatch,
+    QuestionWatch,
+    SleepWatch,
+    TemperatureWatch,
+)
 
 
 def test_a_disk_with_room_is_well(tmp_path: Path) -> None:

@@ -9,10 +9,9 @@ from types import ModuleType
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from controller.drivers import wire
-from controller.drivers.codes import ERRORS, VERBS
-from controller.errors import WireError
+from macrorail.devices.rail import wire
+from macrorail.devices.rail.codes import ERRORS, VERBS
+from macrorail.errors import WireError
 
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 

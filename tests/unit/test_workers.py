@@ -11,20 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from macrorail.errors import CameraBusy, DeviceTimeout, MacrorailError, OperatorStop, WorkerCrashed
+from macrorail.workers import Worker
 
-from controller.errors import (
-    CameraBusy,
-    DeviceTimeout,
-    MacrorailError,
-    OperatorStop,
-    WorkerCrashed,
-)
-from controller.workers import Worker
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:
-    worker = Worker("tests.data.worker_for_tests", "test")
+    worker = Worker("tests.data.worker_for_tests", "test", env={"PYTHONPATH": str(ROOT)})
     yield worker
     worker.close()
     assert not worker.alive
@@ -94,8 +89,9 @@ def test_what_reaches_the_whole_group_is_the_parents_business(
 
 def test_a_worker_goes_when_its_parent_is_killed(tmp_path: Path) -> None:
     parent = (
-        "import time; from controller.workers import Worker;"
-        "w = Worker('tests.data.worker_for_tests', 'test'); w.request('echo', 30);"
+        "import time; from macrorail.workers import Worker;"
+        f"w = Worker('tests.data.worker_for_tests', 'test', {{'PYTHONPATH': {str(ROOT)!r}}});"
+        "w.request('echo', 30);"
         "print(w.pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as p:

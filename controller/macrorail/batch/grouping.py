@@ -1,0 +1,280 @@
+"""Which photographs of a mixed folder make a stack: by time, focus and the camera's own count.
+
+Frames of a stack share camera, lens, f-number and size; they follow each other at an even pace, and
+their focus goes one way in about even steps. A stack ends where the pace breaks off, where the
+focus turns back or leaps, or where the camera's count begins anew. Where focus is known, every way
+of cutting is weighed: one stray frame must not take the first frame of a stack with it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+from macrorail.batch.photo import Photo
+
+FEWEST = 3
+
+#: A pause that ends a stack: so many times the pace around it, and this much.
+_PAUSE = 4.0
+_TICK_S = 1.0
+#: A pause that ends any stack.
+_LONGEST_PAUSE_S = 120.0
+#: How many intervals to each side tell the pace.
+_AROUND = 5
+
+#: Cameras count their files up to here, and begin with 1 again.
+_LAST_NUMBER = 9999
+_NEAR_THE_END = 200
+
+#: Costs of the ways to cut, in cuts: a cut costs 1. Tried on the cases of
+#: tests/studies/grouping.py.
+_STILL = 0.05
+_MISSING = 0.15
+_UNEVEN = 0.5
+_SLOWER = 0.3
+#: Steps that the focus may skip within a stack; what counts as no step, or as a whole number.
+_FAR = 5
+_NO_STEP = 0.3
+
+
+@dataclass(frozen=True)
+class Group:
+    """Photographs that make one stack.
+
+    Attributes
+    ----------
+    photos
+        As taken.
+    missing
+        One sentence for each place where frames are missing.
+    """
+
+    photos: tuple[Photo, ...]
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """A folder, sorted out.
+
+    Attributes
+    ----------
+    stacks
+        By the time of their first frame.
+    strays
+        The rest, each with the reason.
+    """
+
+    stacks: tuple[Group, ...]
+    strays: tuple[tuple[Photo, str], ...]
+
+
+def group(photos: Iterable[Photo], fewest: int = FEWEST) -> Grouped:
+    """Sort photographs into stacks and strays.
+
+    Parameters
+    ----------
+    fewest
+        Frames that make a stack; fewer are strays.
+    """
+    streams: dict[tuple[str, ...], list[Photo]] = defaultdict(list)
+    strays: list[tuple[Photo, str]] = []
+    numbers = set()
+    for photo in photos:
+        numbers.add((photo.series, photo.number))
+        if photo.taken_s is None:
+            strays.append((photo, "does not say when it was taken"))
+        else:
+            streams[photo.kind].append(photo)
+    found: list[Group] = []
+    for stream in streams.values():
+        stream.sort(key=_order(stream))
+        for frames in _cut_by_count(_cut_by_pause(stream)):
+            for part in _cut_by_focus(frames):
+                if len(part) < fewest:
+                    strays += [(photo, _alone(len(part))) for photo in part]
+                else:
+                    found.append(Group(tuple(part), _missing(part, numbers)))
+    found.sort(key=lambda one: one.photos[0].taken_s or 0.0)
+    return Grouped(tuple(found), tuple(sorted(strays, key=lambda one: one[0].path)))
+
+
+def _order(stream: list[Photo]) -> Callable[[Photo], tuple[float, str, int]]:
+    """By time; within one second by the camera's count, which may pass its end there."""
+    turns = any(photo.number > _LAST_NUMBER - _NEAR_THE_END for photo in stream)
+    shift = _LAST_NUMBER // 2 if turns else 0
+
+    def order(photo: Photo) -> tuple[float, str, int]:
+        return photo.taken_s or 0.0, photo.series, (photo.number + shift) % (_LAST_NUMBER + 1)
+
+    return order
+
+
+def _alone(count: int) -> str:
+    return "belongs to no stack" if count == 1 else f"is one of {count} frames, too few for a stack"
+
+
+def _intervals(frames: Sequence[Photo]) -> list[float]:
+    return [(after.taken_s or 0.0) - (before.taken_s or 0.0) for before, after in pairwise(frames)]
+
+
+def _paces(intervals: list[float]) -> list[float]:
+    """The pace around each interval, itself left out."""
+    paces = []
+    for place in range(len(intervals)):
+        around = [
+            *intervals[max(0, place - _AROUND) : place],
+            *intervals[place + 1 : place + 1 + _AROUND],
+        ]
+        # Beside a stray, pauses stand on both sides: the longest quarter does not count.
+        usual = sorted(around)[: max(1, len(around) * 3 // 4)]
+        paces.append(sum(usual) / len(usual) if usual else 0.0)
+    return paces
+
+
+def _cut_by_pause(stream: list[Photo]) -> list[list[Photo]]:
+    intervals = _intervals(stream)
+    # A clock of whole seconds is late by up to one at each end, and makes paces look too short.
+    ticks_s = _TICK_S * (3 if _whole_seconds(stream) else 1)
+    parts = [[stream[0]]]
+    for photo, interval, pace in zip(stream[1:], intervals, _paces(intervals), strict=True):
+        if interval > min(_PAUSE * pace + ticks_s, _LONGEST_PAUSE_S):
+            parts.append([])
+        parts[-1].append(photo)
+    return parts
+
+
+def _cut_by_count(parts: list[list[Photo]]) -> Iterable[list[Photo]]:
+    """Where the camera's own count does not go up."""
+    for part in parts:
+        run = [part[0]]
+        for before, after in pairwise(part):
+            if (before.sequence is None) != (after.sequence is None) or (
+                before.sequence is not None
+                and after.sequence is not None
+                and after.sequence <= before.sequence
+            ):
+                yield run
+                run = []
+            run.append(after)
+        yield run
+
+
+def _cut_by_focus(frames: list[Photo]) -> list[list[Photo]]:
+    steps, times = _steps(frames)
+    cuts = _cheapest_cuts(steps, [time - _tick(frames) for time in times]) if steps else []
+    edges = [0, *cuts, len(frames)]
+    return [frames[begin:end] for begin, end in pairwise(edges)]
+
+
+def _steps(frames: list[Photo]) -> tuple[list[float], list[float]]:
+    """From each frame to the next: in steps of the focus, and in intervals of the pace.
+
+    Empty when the focus is not known or stands still.
+    """
+    known = [photo.vergence for photo in frames if photo.vergence is not None]
+    moves = [after - before for before, after in pairwise(known)]
+    sizes = [abs(move) for move in moves if move]
+    if len(known) < len(frames) or not sizes:
+        return [], []
+    step, intervals = median(sizes), _intervals(frames)
+    pace = median(intervals) or _TICK_S
+    return [move / step for move in moves], [interval / pace for interval in intervals]
+
+
+def _cheapest_cuts(steps: list[float], times: list[float]) -> list[int]:
+    """Places to cut before, so that each part goes one way and the whole costs least.
+
+    Parameters
+    ----------
+    steps, times
+        See :func:`_steps`.
+    """
+    # For each way the part under way goes (0: not known yet), the least cost and its cuts.
+    best: dict[int, tuple[float, tuple[int, ...]]] = {0: (0.0, ())}
+    for place, (step, time) in enumerate(zip(steps, times, strict=True), start=1):
+        after: dict[int, tuple[float, tuple[int, ...]]] = {}
+        for way, (cost, cuts) in best.items():
+            _keep(after, 0, cost + 1, (*cuts, place))
+            sign = 0 if abs(step) <= _NO_STEP else (1 if step > 0 else -1)
+            if abs(step) < _FAR and (sign == 0 or way in (0, sign)):
+                _keep(after, sign or way, cost + _cost(abs(step), time), cuts)
+        best = after
+    return list(min(best.values())[1])
+
+
+def _keep(
+    best: dict[int, tuple[float, tuple[int, ...]]], way: int, cost: float, cuts: tuple[int, ...]
+) -> None:
+    if way not in best or (cost, cuts) < best[way]:
+        best[way] = (cost, cuts)
+
+
+def _cost(step: float, time: float) -> float:
+    """Of taking the next frame into the same stack."""
+    if step <= _NO_STEP:
+        return _STILL
+    whole = max(1, round(step))
+    # A frame that is missing takes a step and an interval with it.
+    late = max(0.0, time - whole - 0.5)
+    return _MISSING * (whole - 1) + _UNEVEN * abs(step - whole) + _SLOWER * late
+
+
+def _missing(frames: list[Photo], there: set[tuple[str, int]]) -> tuple[str, ...]:
+    pairs = list(pairwise(frames))
+    # Names made of the time have numbers too, which do not count.
+    one_more = sum(_between(before, after) == [] for before, after in pairs)
+    counting = 2 * one_more >= len(pairs)
+    steps, times = _steps(frames)
+    tick = _tick(frames)
+    sentences = []
+    for place, (before, after) in enumerate(pairs):
+        lost = _lost_by_count(before, after, there if counting else None)
+        if steps and not lost:
+            lost = _lost_by_focus(abs(steps[place]), times[place], tick)
+        if lost:
+            noun = "frame is" if lost == 1 else "frames are"
+            sentences.append(
+                f"{lost} {noun} missing between {before.path.name} and {after.path.name}"
+            )
+    return tuple(sentences)
+
+
+def _tick(frames: list[Photo]) -> float:
+    """By how many intervals of the pace the clock may be late."""
+    return _TICK_S / (median(_intervals(frames)) or _TICK_S) if _whole_seconds(frames) else 0.0
+
+
+def _whole_seconds(frames: list[Photo]) -> bool:
+    return all((photo.taken_s or 0.0).is_integer() for photo in frames)
+
+
+def _lost_by_count(before: Photo, after: Photo, there: set[tuple[str, int]] | None) -> int:
+    """By the camera's own count, or by the files' numbers if these count (``there``)."""
+    if before.sequence is not None and after.sequence is not None:
+        return after.sequence - before.sequence - 1
+    if there is None:
+        return 0
+    between = _between(before, after) or ()
+    return sum((before.series, number) not in there for number in between)
+
+
+def _between(before: Photo, after: Photo) -> list[int] | None:
+    """The numbers between two files' own; ``None`` when they do not count up."""
+    first, last = before.number, after.number
+    if before.series != after.series or first < 0:
+        return None
+    if last < first and first > _LAST_NUMBER - _NEAR_THE_END and last < _NEAR_THE_END:
+        return [*range(first + 1, _LAST_NUMBER + 1), *range(1, last)]
+    return list(range(first + 1, last)) if first < last < first + _NEAR_THE_END else None
+
+
+def _lost_by_focus(step: float, time: float, tick: float) -> int:
+    """Focus and time that leap together, by a whole number of steps."""
+    whole = round(step)
+    leaps = whole >= 2 and abs(step - whole) < _NO_STEP and time >= whole - 0.5 - tick
+    return whole - 1 if leaps else 0

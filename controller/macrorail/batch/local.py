@@ -1,0 +1,174 @@
+"""Makes stacks on this machine, in processes of their own: one that dies takes no other with it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+
+from macrorail.batch.job import StackJob
+from macrorail.batch.progress import CheckStop, Outcome, Say, Tell
+from macrorail.errors import MacrorailError, WorkerCrashed
+from macrorail.workers import Worker
+
+_POLL_S = 0.05
+#: A stack whose process died is tried once more: the cause may have been another program.
+_TRIES = 2
+#: Of the memory that is free at the beginning, what stacks may need together.
+_MEMORY_SHARE = 0.9
+
+
+class _Slot:
+    """A process and the stack it is at."""
+
+    def __init__(self, log: Path | None) -> None:
+        self._log = log
+        self._worker = Worker("macrorail.batch.worker", "stacking", log=log)
+        self.job: StackJob | None = None
+        self.tries = 0
+        self.needed_bytes = 0.0
+        self._request = 0
+
+    def begin(self, job: StackJob, needed_bytes: float, tries: int) -> None:
+        self.job, self.needed_bytes, self.tries = job, needed_bytes, tries
+        try:
+            self._request = self._worker.send("stack", job=job.to_dict())
+        except WorkerCrashed:
+            self.renew()
+            self._request = self._worker.send("stack", job=job.to_dict())
+
+    def outcome(self, job: StackJob) -> Outcome | None:
+        """What became of the stack, or ``None`` while it goes on.
+
+        Raises
+        ------
+        WorkerCrashed
+            The process died.
+        """
+        if not self._worker.ready(self._request):
+            return None
+        try:
+            record = self._worker.receive(self._request, 1.0)
+        except WorkerCrashed:
+            raise
+        except MacrorailError as error:
+            return Outcome(job, "failed", str(error))
+        record.pop("id")
+        return Outcome(job, "done", record=record)
+
+    def renew(self) -> None:
+        """A new process in place of a dead one."""
+        self.close()
+        self._worker = Worker("macrorail.batch.worker", "stacking", log=self._log)
+
+    def close(self) -> None:
+        if self.job is not None:
+            # Half a stack is of no use, and its result would come after everybody has left.
+            self._worker.kill()
+        self._worker.close()
+
+
+def stack_here(
+    jobs: Iterable[StackJob],
+    tell: Tell,
+    say: Say,
+    check: CheckStop,
+    processes: int = 1,
+    memory_bytes: float | None = None,
+    log: Path | None = None,
+) -> None:
+    """Make all stacks; none that fails stops the others.
+
+    Parameters
+    ----------
+    processes
+        How many stacks at a time, as long as their memory fits.
+    memory_bytes
+        What they may need together; 90 % of what is free when not given.
+    log
+        Takes what the processes print.
+    """
+    budget = free_memory_bytes() * _MEMORY_SHARE if memory_bytes is None else memory_bytes
+    waiting = deque((job, 0) for job in jobs)
+    with ExitStack() as closers:
+        slots: list[_Slot] = []
+        while waiting or any(slot.job for slot in slots):
+            check()
+            _fill(slots, waiting, budget, processes, tell, log, closers)
+            for slot in slots:
+                _collect(slot, waiting, tell, say)
+            time.sleep(_POLL_S)
+
+
+def free_memory_bytes() -> float:
+    """Memory that this machine can give without swapping, bytes."""
+    # MemAvailable is in kibibytes, whatever proc(5) calls them.
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return float(line.split()[1]) * 1024
+    return float("inf")
+
+
+def _fill(
+    slots: list[_Slot],
+    waiting: deque[tuple[StackJob, int]],
+    budget: float,
+    processes: int,
+    tell: Tell,
+    log: Path | None,
+    closers: ExitStack,
+) -> None:
+    """Begin as many stacks as there are processes and memory for."""
+    while waiting:
+        job, tries = waiting[0]
+        try:
+            needed = job.needed_bytes()
+        except MacrorailError as error:
+            waiting.popleft()
+            tell(Outcome(job, "failed", str(error)))
+            continue
+        under_way = sum(slot.needed_bytes for slot in slots if slot.job)
+        if under_way and under_way + needed > budget:
+            return
+        if needed > budget:
+            waiting.popleft()
+            tell(Outcome(job, "failed", too_large(needed, budget, "this machine")))
+            continue
+        slot = next((slot for slot in slots if slot.job is None), None)
+        if slot is None:
+            if len(slots) == processes:
+                return
+            slot = closers.enter_context(closing(_Slot(log)))
+            slots.append(slot)
+        waiting.popleft()
+        slot.begin(job, needed, tries + 1)
+
+
+def _collect(slot: _Slot, waiting: deque[tuple[StackJob, int]], tell: Tell, say: Say) -> None:
+    job = slot.job
+    if job is None:
+        return
+    try:
+        outcome = slot.outcome(job)
+    except WorkerCrashed as death:
+        slot.job = None
+        slot.renew()
+        if slot.tries < _TRIES:
+            say(f"{job.name}: {death}; it is stacked once more")
+            waiting.appendleft((job, slot.tries))
+            return
+        outcome = Outcome(job, "failed", f"its process died {slot.tries} times: {death}")
+    if outcome is not None:
+        slot.job = None
+        tell(outcome)
+
+
+def too_large(needed: float, there: float, where: str) -> str:
+    """The sentence for a stack that does not fit."""
+    return (
+        f"needs about {needed / 1e9:.1f} GB of memory, {where} gives {there / 1e9:.1f} GB; stack "
+        f"it on a larger machine"
+    )

@@ -1,0 +1,189 @@
+"""Makes one stack and records what it was made from; runs here or on any worker.
+
+The record (``stack.json``) is written last: a stack is finished when its record is there and fits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import cv2
+import numpy as np
+
+from macrorail.batch.frames import add_frames, look_ahead, run_alignment
+from macrorail.batch.job import StackJob
+from macrorail.errors import StackError
+from macrorail.run_folder.journal import JOURNAL, write_whole
+from macrorail.run_folder.record import hash_file
+from macrorail.stacking.alignment import Alignment
+from macrorail.stacking.exif import stack_tags
+from macrorail.stacking.images import colour_profile, write_depth, write_picture
+from macrorail.stacking.register import Motion
+from macrorail.stacking.stacker import Fused, Stacker
+from macrorail.stacking.stream_worker import peak_rss_mb
+
+RECORD = "stack.json"
+PICTURES = ("fused.tif", "fused.jpg", "depth.tif", "depth-confidence.png")
+
+
+def make_stack(job: StackJob) -> dict[str, Any]:
+    """Align and blend one stack; returns its record, which is on disk by then.
+
+    The pixels are those of ``macrorail stack`` with the same settings. Results are written into a
+    folder aside and put in place one after the other, so that two workers at the same stack do
+    each other no harm.
+
+    Raises
+    ------
+    StackError
+        A frame cannot be read or aligned, or has changed meanwhile; nothing was replaced.
+    """
+    began_s = time.monotonic()
+    inputs = [_input(one.path) for one in job.frames]
+    stacker = Stacker(
+        job.settings.quality, Motion(job.settings.motion or Motion.SIMILARITY), _known(job)
+    )
+    look_ahead(stacker, list(job.frames))
+    for _ in add_frames(stacker, list(job.frames)):
+        pass
+    fused = stacker.finish()
+    for one, before in zip(job.frames, inputs, strict=True):
+        if _stamp(one.path) != {key: before[key] for key in _STAMP}:
+            raise StackError(f"{one.path} has changed while it was stacked; stack it again")
+    aside = job.out.parent / f".{job.out.name}-{uuid4().hex[:12]}"
+    try:
+        aside.mkdir(parents=True)
+        outputs = _write(job, fused, aside)
+        record = _record(job, fused, inputs, outputs, time.monotonic() - began_s)
+        job.out.mkdir(exist_ok=True)
+        for name in PICTURES:
+            (aside / name).replace(job.out / name)
+    except OSError as error:
+        raise StackError(f"{job.out} cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    write_whole(job.out / RECORD, json.dumps(record, indent=2))
+    return record
+
+
+def is_finished(job: StackJob, thoroughly: bool = False) -> bool:
+    """Whether the stack is there, made from these very frames with these settings.
+
+    Parameters
+    ----------
+    thoroughly
+        Compare the hashes of all frames. Otherwise only of those whose size or time of change is
+        another than recorded.
+    """
+    record = read_stack_record(job.out)
+    if record is None:
+        return False
+    told = job.to_dict()
+    if record["settings"] != told["settings"] or record["um_per_px"] != job.um_per_px:
+        return False
+    places = [(one["index"], one["path"], one["z_um"]) for one in record["inputs"]]
+    if places != [(one["index"], one["path"], one["z_um"]) for one in told["frames"]]:
+        return False
+    for name, size_bytes in record["outputs"].items():
+        path = job.out / name
+        if not path.is_file() or path.stat().st_size != size_bytes["size_bytes"]:
+            return False
+    return all(
+        _is_as_recorded(one.path, before, thoroughly)
+        for one, before in zip(job.frames, record["inputs"], strict=True)
+    )
+
+
+def read_stack_record(folder: Path) -> dict[str, Any] | None:
+    """The record in a result's folder; ``None`` when there is none that can be read."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+_STAMP = ("size_bytes", "mtime_ns")
+
+
+def _stamp(path: Path) -> dict[str, Any]:
+    status = path.stat()
+    return {"size_bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _input(path: Path) -> dict[str, Any]:
+    try:
+        return {**_stamp(path), "sha256": hash_file(path)}
+    except OSError as error:
+        raise StackError(
+            f"{path} cannot be read on {socket.gethostname()}: {error.strerror}; frames must lie "
+            f"where every worker sees them under the same path"
+        ) from error
+
+
+def _is_as_recorded(path: Path, before: dict[str, Any], thoroughly: bool) -> bool:
+    try:
+        if not thoroughly and _stamp(path) == {key: before[key] for key in _STAMP}:
+            return True
+        same_size = path.stat().st_size == before["size_bytes"]
+        return bool(same_size and hash_file(path) == before["sha256"])
+    except OSError:
+        return False
+
+
+def _known(job: StackJob) -> Alignment | None:
+    """How a run has laid its frames."""
+    is_run = (job.origin / JOURNAL).exists() and job.frames[0].z_um is not None
+    return run_alignment(job.origin) if is_run and job.settings.motion is None else None
+
+
+def _write(job: StackJob, fused: Fused, folder: Path) -> dict[str, Any]:
+    picture, jpeg, depth, confidence = (folder / name for name in PICTURES)
+    first = job.frames[0].path
+    icc, tags = colour_profile(first), stack_tags(first, len(job.frames))
+    for path in (picture, jpeg):
+        write_picture(path, fused.image, job.um_per_px, icc, tags)
+    write_depth(depth, fused.depth, fused.confidence, job.um_per_px)
+    return {
+        path.name: {"size_bytes": path.stat().st_size, "sha256": hash_file(path)}
+        for path in (picture, jpeg, depth, confidence)
+    }
+
+
+def _record(
+    job: StackJob,
+    fused: Fused,
+    inputs: list[dict[str, Any]],
+    outputs: dict[str, Any],
+    seconds: float,
+) -> dict[str, Any]:
+    told = job.to_dict()
+    return {
+        "name": job.name,
+        "origin": told["origin"],
+        "notes": told["notes"],
+        "settings": told["settings"],
+        "um_per_px": job.um_per_px,
+        "inputs": [{**frame, **known} for frame, known in zip(told["frames"], inputs, strict=True)],
+        "outputs": outputs,
+        "valid_rect": list(fused.valid_rect),
+        "doubts": [one.doubt for one in fused.reports if one.doubt is not None],
+        "transforms": {str(one.index): one.transform.tolist() for one in fused.reports},
+        "seconds": round(seconds, 3),
+        "peak_rss_mb": peak_rss_mb(),
+        "made_by": {
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+            "macrorail": version("macrorail"),
+            "numpy": np.__version__,
+            "opencv": cv2.__version__,
+        },
+    }

@@ -1,0 +1,215 @@
+"""A campaign's account: every stack and how it ended, the totals, and where the time went."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from macrorail.campaign.cycle import CYCLE, OTHER, Cycle, WhatIf, bottlenecks, time_of, what_if
+from macrorail.campaign.folder import read_campaign
+from macrorail.campaign.progress import Progress
+from macrorail.campaign.walk import QUARANTINE, RUNS
+from macrorail.config.document import load_document
+from macrorail.config.protocol import Protocol
+from macrorail.config.rig import load_rig
+from macrorail.errors import ConfigError
+from macrorail.run_folder.journal import JOURNAL, Entry
+from macrorail.run_folder.record import Record, read_record
+
+#: Parts of a campaign's time beside the stacks: bringing a specimen, asking somebody.
+BETWEEN = ("stage and retracting", "asking")
+
+
+@dataclass(frozen=True)
+class StackAccount:
+    """One stack.
+
+    Attributes
+    ----------
+    key, place, specimen
+        Which; ``specimen`` is its id, empty while it is not known.
+    state, why
+        See ``Standing``.
+    folder
+        Relative to the campaign's; empty where nothing was shot.
+    slices, rejected, faults
+        Counted frames, frames shot again, and faults of devices.
+    size_bytes
+        Of the counted frames.
+    total_s
+        World time of its run.
+    proven
+        Whether coverage was proven; ``None`` where nothing was shot.
+    """
+
+    key: str
+    place: str
+    specimen: str
+    state: str
+    why: str
+    folder: str
+    slices: int = 0
+    rejected: int = 0
+    faults: int = 0
+    size_bytes: int = 0
+    total_s: float = 0.0
+    proven: bool | None = None
+
+
+@dataclass
+class Account:
+    """A whole campaign.
+
+    Attributes
+    ----------
+    id, began
+        Of the campaign; ``began`` is the first run's, empty before it.
+    stacks
+        In the campaign's order.
+    parts
+        World seconds by part; see ``CYCLE``, ``OTHER``, ``BETWEEN``.
+    cycles
+        Undisturbed cycles of all its runs.
+    serial
+        Whether frames are brought in before each move.
+    exposures
+        Actuations of the shutter, failed tries included.
+    interruptions
+        How often it was resumed.
+    simulated
+        Whether no real instrument was used.
+    """
+
+    id: str
+    began: str = ""
+    stacks: list[StackAccount] = field(default_factory=list)
+    parts: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    cycles: list[Cycle] = field(default_factory=list)
+    serial: bool = False
+    exposures: int = 0
+    interruptions: int = 0
+    simulated: bool = False
+
+    def count(self, state: str) -> int:
+        """How many stacks are in a state."""
+        return sum(one.state == state for one in self.stacks)
+
+    @property
+    def total_s(self) -> float:
+        """World time in all."""
+        return sum(self.parts.values())
+
+    @property
+    def shares(self) -> list[tuple[str, float]]:
+        """The parts that took any time, and their seconds, in the order of a stack."""
+        order = (*BETWEEN, *OTHER[:3], *CYCLE, *OTHER[3:])
+        return [(part, self.parts[part]) for part in order if self.parts[part]]
+
+    @property
+    def what_if(self) -> list[WhatIf]:
+        """What faster parts would gain."""
+        return what_if(self.cycles, self.serial)
+
+    @property
+    def bottlenecks(self) -> list[tuple[str, float]]:
+        """Parts of a cycle, the longest first."""
+        return bottlenecks(self.cycles)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For ``macrorail report --campaign --json``."""
+        return {
+            "campaign": self.id,
+            "stacks": [vars(one) for one in self.stacks],
+            "parts_s": dict(self.shares),
+            "bottlenecks_s": dict(self.bottlenecks),
+            "what_if": [vars(one) for one in self.what_if],
+            "exposures": self.exposures,
+            "interruptions": self.interruptions,
+        }
+
+
+def account_for(folder: Path) -> Account:
+    """Read a campaign's folder, and each of its run folders.
+
+    Raises
+    ------
+    JournalError
+        Not a campaign folder, or a damaged one.
+    """
+    work, entries = read_campaign(folder)
+    progress = Progress.of(work, entries)
+    account = Account(work.id)
+    records = _records(folder)
+    for record in records.values():
+        # Tries that failed took their time and wore the shutter too.
+        _add_time(record, account)
+        account.exposures += len(record.happened("exposed"))
+        account.began = min(account.began or record.began, record.began)
+        account.simulated |= bool(record.manifest["devices"]["bench"])
+    for standing in progress.standings.values():
+        item = standing.item
+        known = progress.specimens.get(item.place, {})
+        one = StackAccount(
+            item.key,
+            item.place,
+            known.get("id", ""),
+            standing.state,
+            standing.why,
+            standing.folder if standing.folder in records else "",
+        )
+        account.stacks.append(_with_run(one, records[one.folder]) if one.folder else one)
+    _around_the_stacks(entries, account)
+    return account
+
+
+def _records(folder: Path) -> dict[str, Record]:
+    """Every run of the campaign by its folder, relative to the campaign's."""
+    records = {}
+    for parent in (RUNS, QUARANTINE):
+        for journal in sorted((folder / parent).glob(f"*/{JOURNAL}")):
+            try:
+                records[f"{parent}/{journal.parent.name}"] = read_record(journal.parent)
+            except ConfigError:
+                continue  # it ended before it began
+    return records
+
+
+def _with_run(one: StackAccount, record: Record) -> StackAccount:
+    """What its run adds."""
+    return StackAccount(
+        **{
+            **vars(one),
+            "slices": len(record.slices),
+            "rejected": len(record.happened("rejected")),
+            "faults": len(record.happened("fault")),
+            "size_bytes": sum(e.fields["size_bytes"] for e in record.happened("counted")),
+            "total_s": record.entries[-1].world_s,
+            "proven": bool(record.manifest["coverage"].get("proven")),
+        }
+    )
+
+
+def _add_time(record: Record, account: Account) -> None:
+    wanted = load_document(record.folder / "protocol.yaml", Protocol)
+    settle_s = wanted.settle_s(load_rig(record.folder / "rig.yaml").axis.settle_s)
+    told = time_of(record.entries, settle_s)
+    for part, seconds in told.parts.items():
+        account.parts[part] += seconds
+    account.cycles += told.cycles
+    account.serial |= told.serial
+
+
+def _around_the_stacks(entries: list[Entry], account: Account) -> None:
+    """Time of the campaign that is in none of its runs."""
+    bringing, asking = BETWEEN
+    for before, entry in pairwise(entries):
+        spent = max(0.0, entry.world_s - before.world_s)
+        if entry.event == "answered":
+            account.parts[asking] += spent
+        elif entry.event == "went_on":
+            account.interruptions += 1
+        elif entry.event != "shot":
+            account.parts[bringing] += spent

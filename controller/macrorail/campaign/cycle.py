@@ -1,0 +1,211 @@
+"""Where each second of a cycle goes, read from a run's journal, and what would make it shorter.
+
+On a rail a frame is sent while the axis moves and settles, so a cycle lasts as long as the longer
+of the two; a lens waits for each frame before it moves. Time is the world's.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from macrorail.run_folder.journal import Entry
+
+#: Parts of a cycle from one exposure to the next, in its order.
+CYCLE = ("move", "settle", "download", "proof", "exposure")
+#: Other parts of a stack, and of the campaign around it.
+OTHER = ("starting", "preparing", "searching", "finishing", "trouble")
+_PREPARING = frozenset(
+    {"axis_opened", "camera_opened", "drained", "settings", "homed", "scene_checked", "started"}
+)
+_SEARCHING = frozenset({"looked", "range_found", "planned"})
+_TROUBLE = frozenset({"fault", "paused", "unpaused", "resumed", "discarded", "left_out"})
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One slice, from the exposure before it to its own, seconds.
+
+    Attributes
+    ----------
+    move, settle, download, proof, exposure
+        ``download`` is the waiting for the frame before, beyond what move and settling hide.
+    sent
+        How long that frame was on its way altogether; at most, where nothing waited for it.
+    waits
+        Whether something did.
+    """
+
+    move: float
+    settle: float
+    download: float
+    proof: float
+    exposure: float
+    sent: float
+    waits: bool
+
+    @property
+    def total(self) -> float:
+        """Seconds from exposure to exposure."""
+        return self.move + self.settle + self.download + self.proof + self.exposure
+
+
+@dataclass
+class RunTime:
+    """Where a run's time went.
+
+    Attributes
+    ----------
+    parts
+        Seconds by part; see ``CYCLE`` and ``OTHER``.
+    cycles
+        Its undisturbed ones.
+    serial
+        Whether each frame is brought in before the next move.
+    """
+
+    parts: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    cycles: list[Cycle] = field(default_factory=list)
+    serial: bool = False
+
+
+def time_of(entries: Sequence[Entry], settle_s: float) -> RunTime:
+    """Account for a run's time.
+
+    Parameters
+    ----------
+    entries
+        Its journal.
+    settle_s
+        What the protocol waits for after each move.
+    """
+    told = RunTime()
+    if entries:
+        # The journal's clock starts with the run, its first line comes when all helpers are up.
+        told.parts["starting"] += entries[0].world_s
+    counted = [number for number, entry in enumerate(entries) if entry.event == "counted"]
+    last_counted = counted[-1] if counted else -1
+    settle_left = 0.0
+    now: defaultdict[str, float] = defaultdict(float)
+    exposed_s: float | None = None
+    sent = 0.0
+    moved = disturbed = counted_first = False
+    for number in range(1, len(entries)):
+        entry = entries[number]
+        spent = max(0.0, entry.world_s - entries[number - 1].world_s)
+        settling = min(spent, settle_left)
+        settle_left -= settling
+        part = _part(entry.event, number > last_counted)
+        for name, seconds in (("settle", settling), (part, spent - settling)):
+            told.parts[name] += seconds
+            now[name] += seconds
+        if entry.event == "moved":
+            settle_left, moved = settle_s, True
+            told.serial |= counted_first
+        elif entry.event == "counted" and exposed_s is not None:
+            sent = entry.world_s - exposed_s
+            counted_first = not moved
+        elif entry.event == "exposed":
+            if exposed_s is not None and not disturbed and not now["preparing"]:
+                told.cycles.append(
+                    Cycle(
+                        move=now["move"],
+                        settle=now["settle"],
+                        download=now["download"],
+                        proof=now["proof"],
+                        exposure=now["exposure"],
+                        sent=sent,
+                        # Reading a line of the journal takes no longer than this.
+                        waits=now["download"] > 0.02 * sent,
+                    )
+                )
+            now = defaultdict(float)
+            exposed_s, sent = entry.world_s, 0.0
+            moved = disturbed = counted_first = False
+        disturbed |= part in ("trouble", "searching")
+    return told
+
+
+def _part(event: str, after_last_frame: bool) -> str:
+    if event in _TROUBLE:
+        return "trouble"
+    if event in _SEARCHING:
+        return "searching"
+    if event in _PREPARING:
+        return "preparing"
+    if after_last_frame:
+        return "finishing"
+    return {"moved": "move", "counted": "download", "exposed": "exposure"}.get(event, "proof")
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """A change, and what a cycle would last with it.
+
+    Attributes
+    ----------
+    change
+        In words.
+    cycle_s
+        Median, seconds.
+    gain
+        Share of the time saved, 0..1.
+    at_least
+        Whether it may be more: nothing waited for the frames, so that how long they took is only
+        known to be no longer than move and settling.
+    """
+
+    change: str
+    cycle_s: float
+    gain: float
+    at_least: bool = False
+
+
+#: Factors on the parts of a cycle.
+_CHANGES: tuple[tuple[str, Mapping[str, float]], ...] = (
+    ("settle half as long", {"settle": 0.5}),
+    ("download twice as fast", {"download": 0.5}),
+    ("move in half the time (a faster rail)", {"move": 0.5}),
+    ("settle half as long and download twice as fast", {"settle": 0.5, "download": 0.5}),
+    ("all three", {"settle": 0.5, "download": 0.5, "move": 0.5}),
+)
+
+
+def what_if(cycles: Sequence[Cycle], serial: bool) -> list[WhatIf]:
+    """What faster parts would gain; empty without an undisturbed cycle.
+
+    A download that nothing waited for is taken to fill move and settling just so: what a shorter
+    settle gains is then told too small rather than too large.
+    """
+    if not cycles:
+        return []
+    before_s = median(cycle.total for cycle in cycles)
+    hidden = not serial and not median(cycle.waits for cycle in cycles)
+    told = []
+    for change, factors in _CHANGES:
+        after_s = median(_cycle_s(cycle, factors, serial) for cycle in cycles)
+        told.append(WhatIf(change, after_s, 1 - after_s / before_s if before_s else 0.0, hidden))
+    return told
+
+
+def _cycle_s(cycle: Cycle, factors: Mapping[str, float], serial: bool) -> float:
+    def scaled(part: str, seconds: float) -> float:
+        return factors.get(part, 1.0) * seconds
+
+    way_s = scaled("move", cycle.move) + scaled("settle", cycle.settle)
+    rest_s = cycle.proof + cycle.exposure
+    if serial:
+        return way_s + scaled("download", cycle.download) + rest_s
+    hidden_s = cycle.move + cycle.settle
+    sent_s = hidden_s + cycle.download if cycle.waits else min(cycle.sent, hidden_s)
+    return max(way_s, scaled("download", sent_s)) + rest_s
+
+
+def bottlenecks(cycles: Sequence[Cycle]) -> list[tuple[str, float]]:
+    """The parts of a cycle and their median seconds, the longest first."""
+    if not cycles:
+        return []
+    parts = [(part, median(getattr(cycle, part) for cycle in cycles)) for part in CYCLE]
+    return sorted(parts, key=lambda part: -part[1])

@@ -1,0 +1,227 @@
+"""Walks a campaign's work, stack by stack: what next, and what a failure means for the others.
+
+A specimen's failure never stops the others: its stack is tried again after them, then put into
+quarantine with the reason. What is not the specimen's fault does stop: a device that is gone, a
+full disk, the operator, and several failures in a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from macrorail.campaign.progress import UNDER_WAY, Progress, Standing
+from macrorail.campaign.work import Item, Work
+from macrorail.errors import DeviceError, IdentityError, MacrorailError, OperatorStop, PlanError
+from macrorail.run.ending import RunEnd
+from macrorail.states import FinishReason
+
+#: Whatever ends a run so is no specimen's fault.
+_STOPS = frozenset({FinishReason.STORAGE_FAULT, FinishReason.PAUSED_TOO_LONG, FinishReason.BUG})
+RUNS, QUARANTINE = "runs", "quarantine"
+
+
+class Skipped(MacrorailError):
+    """The operator puts a stack off."""
+
+    exit_code = 5
+
+
+class UnfinishedCampaign(MacrorailError):
+    """A campaign whose every stack was tried, and not all could be finished."""
+
+    exit_code = 4
+
+
+@dataclass(frozen=True)
+class Identified:
+    """A specimen's ``specimen`` section; and why it has no id, if it is shot without."""
+
+    specimen: dict[str, str]
+    quarantined: str = ""
+
+
+def run_name(item: Item, specimen: str) -> str:
+    """The run folder of a stack's first try."""
+    return f"{specimen}{item.tail}"
+
+
+class Hands(Protocol):
+    """Whoever does what the walk decides."""
+
+    def bring(self, item: Item, before: Item | None) -> None:
+        """Bring a specimen under the lens, the focus axis far from it meanwhile.
+
+        Raises
+        ------
+        DeviceError, OperatorStop, Skipped
+        """
+        ...
+
+    def identify(self, item: Item) -> Identified:
+        """Find out which specimen lies there.
+
+        Raises
+        ------
+        IdentityError, DeviceError, OperatorStop, Skipped
+        """
+        ...
+
+    def shoot(self, item: Item, specimen: dict[str, str], folder: str, goes_on: bool) -> RunEnd:
+        """Shoot a stack into a run folder, or go on with the one that was begun there.
+
+        Raises
+        ------
+        PlanError, OverlapError
+            It cannot be shot like that.
+        Skipped
+            The operator put it off meanwhile.
+        """
+        ...
+
+    def set_aside(self, folder: str, why: str) -> str:
+        """Move a run folder into quarantine with its reason; returns where it is now."""
+        ...
+
+    def missing_device(self) -> str | None:
+        """Which device does not answer any more, in words; ``None`` when all do."""
+        ...
+
+
+class Walk:
+    """One campaign, from where it stands to its end.
+
+    Parameters
+    ----------
+    work, progress
+        What there is to do, and how far it is; ``progress`` is told each entry.
+    note
+        Writes a journal entry and tells ``progress``.
+    hands
+        Who does it.
+    check
+        Raises ``OperatorStop`` when the campaign is to end after a stack.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        progress: Progress,
+        note: Callable[..., Any],
+        hands: Hands,
+        check: Callable[[], None],
+    ) -> None:
+        self._work = work
+        self._progress = progress
+        self._note = note
+        self._hands = hands
+        self._check = check
+        self._before: Item | None = None
+        self._failed_in_a_row = 0
+
+    def run(self) -> None:
+        """Do everything that is left.
+
+        Raises
+        ------
+        MacrorailError
+            What stopped the campaign; it can be resumed.
+        UnfinishedCampaign
+            All was tried, and something is in quarantine.
+        """
+        while left := self._progress.left:
+            self._check()
+            try:
+                self._one(left[0])
+            except Skipped as skipped:
+                self._before = None
+                self._note("put_off", item=left[0].key, why=str(skipped))
+            except IdentityError as error:
+                self._fail(left[0], str(error))
+        quarantined = self._progress.count("quarantined")
+        if quarantined:
+            raise UnfinishedCampaign(
+                f"{quarantined} of {len(self._work.items)} stacks are in quarantine; the report "
+                f"says why"
+            )
+
+    def _one(self, item: Item) -> None:
+        standing = self._progress.standings[item.key]
+        self._hands.bring(item, self._before)
+        self._before = item
+        specimen = self._specimen(item)
+        goes_on = standing.state == UNDER_WAY
+        if not goes_on:
+            folder = self._folder(item, specimen["id"], standing)
+            self._note("shooting", item=item.key, folder=folder, specimen=specimen["id"])
+        try:
+            end = self._hands.shoot(item, specimen, standing.folder, goes_on)
+        except (PlanError, IdentityError) as error:
+            self._fail(item, str(error), for_good=True)
+            return
+        self._judge(item, standing, end)
+
+    def _specimen(self, item: Item) -> dict[str, str]:
+        known = self._progress.specimens.get(item.place)
+        if known is None:
+            found = self._hands.identify(item)
+            self._note(
+                "identified",
+                place=item.place,
+                specimen=found.specimen,
+                quarantined=found.quarantined,
+            )
+            known = found.specimen
+        return {**known, **item.specimen}
+
+    def _folder(self, item: Item, specimen: str, standing: Standing) -> str:
+        parent = QUARANTINE if item.place in self._progress.unidentified else RUNS
+        tries = f"-try{standing.failures + 1}" if standing.failures else ""
+        return f"{parent}/{run_name(item, specimen)}{tries}"
+
+    def _judge(self, item: Item, standing: Standing, end: RunEnd) -> None:
+        if end.reason is FinishReason.COMPLETED:
+            self._failed_in_a_row = 0
+            self._note("shot", item=item.key, well=True, reason=end.reason.value, message="")
+            why = self._progress.unidentified.get(item.place)
+            if why is not None:
+                self._note("quarantined", item=item.key, why=why)
+            return
+        error = end.error
+        assert error is not None, "a run that did not complete says why"
+        if isinstance(error, OperatorStop) or end.reason in _STOPS:
+            raise error
+        if end.reason is FinishReason.DEVICE_FAULT:
+            missing = self._hands.missing_device()
+            if missing is not None:
+                raise DeviceError(f"{missing}. It ended with: {error}") from error
+        self._note(
+            "shot",
+            item=item.key,
+            well=False,
+            reason=end.reason.value,
+            message=end.message,
+            state=end.state.value,
+        )
+        if not standing.folder.startswith(QUARANTINE):
+            aside = self._hands.set_aside(standing.folder, end.message)
+            self._note("set_aside", item=item.key, folder=aside)
+        self._after_failure(item, end.message)
+
+    def _fail(self, item: Item, why: str, for_good: bool = False) -> None:
+        """A stack that could not even be begun."""
+        self._note("failed", item=item.key, why=why)
+        self._after_failure(item, why, for_good)
+
+    def _after_failure(self, item: Item, why: str, for_good: bool = False) -> None:
+        self._failed_in_a_row += 1
+        if for_good or self._progress.standings[item.key].failures > self._work.come_back:
+            self._note("quarantined", item=item.key, why=why)
+        else:
+            self._note("put_off", item=item.key, why=f"to be tried again: {why}")
+        if self._failed_in_a_row >= self._work.stop_after:
+            raise UnfinishedCampaign(
+                f"{self._failed_in_a_row} stacks failed one after the other, which is no longer "
+                f"a specimen's fault: look at lamp, lens and tray, then resume. The last one: {why}"
+            )

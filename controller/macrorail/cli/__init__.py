@@ -1,0 +1,106 @@
+"""The ``macrorail`` command: its verbs, and how errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import sys
+import traceback
+
+import typer
+
+from macrorail.cli.messages import message_console
+from macrorail.errors import MacrorailError, OperatorStop
+
+# Some releases of typer bring a click of their own, whose errors are not click's.
+click_errors = importlib.import_module(typer.BadParameter.__module__)
+
+USAGE_ERROR = 2
+BUG = 70
+
+#: In the order in which help lists them. Each is a module here with a function, or an app of
+#: further verbs, of its name.
+_VERBS = (
+    *("plan", "check", "run", "resume", "stack", "batch", "dof", "policies", "serve", "report"),
+    *("home", "export", "verify", "deliver", "jog", "tidy", "calibrate", "firmware"),
+)
+
+
+def _app(asked: str | None) -> typer.Typer:
+    """The command with the verb that is asked for; with all where that is none of them.
+
+    To load them all takes most of a second.
+    """
+    app = typer.Typer(
+        name="macrorail",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+    )
+    # Without this, typer would do without the name of a verb that is alone.
+    app.callback()(_macrorail)
+    for verb in (asked,) if asked in _VERBS else _VERBS:
+        found = getattr(importlib.import_module(f"macrorail.cli.{verb}"), verb)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found)
+            continue
+        # '-50um' is a distance, not an option.
+        app.command(context_settings={"ignore_unknown_options": verb == "jog"})(found)
+    return app
+
+
+def _macrorail() -> None:
+    """Unattended focus stacking: from a YAML protocol to one sharp picture, with proof that no
+    slice is missing."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; returns its exit code and never lets a traceback through.
+
+    Returns
+    -------
+    int
+        0 done; 2 configuration or usage; 3 device; 4 coverage not proven; 5 stopped by the
+        operator; 6 stacking; 70 a bug.
+    """
+    console = message_console()
+    try:
+        given = sys.argv[1:] if arguments is None else arguments
+        app = _app(given[0] if given else None)
+        if arguments is None:
+            # What was imported stays. To look through it for what could go, lastly when all is
+            # done, takes longer than some verbs do.
+            gc.freeze()
+        code = app(given, standalone_mode=False)
+    except MacrorailError as error:
+        console.print(f"[bold red]{_name(error)}:[/] ", end="")
+        console.print(str(error), markup=False, soft_wrap=True)
+        return error.exit_code
+    except click_errors.ClickException as error:
+        error.show()
+        return USAGE_ERROR
+    except (typer.Abort, KeyboardInterrupt):
+        console.print("Stopped.")
+        return OperatorStop.exit_code
+    except BrokenPipeError:
+        # Whoever read our output went away (`macrorail plan | head`): not an error of ours, but
+        # Python would complain again when it flushes standard output at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:
+        console.print("[bold red]This is a bug in macrorail.[/] Please report it with this text:")
+        console.print(traceback.format_exc(), markup=False)
+        return BUG
+    return code if isinstance(code, int) else 0
+
+
+def _name(error: MacrorailError) -> str:
+    from macrorail.campaign.walk import UnfinishedCampaign
+
+    if isinstance(error, UnfinishedCampaign):
+        return "Unfinished"
+    return {2: "Refused", 3: "Device", 4: "Coverage", 5: "Stopped", 6: "Stacking"}.get(
+        error.exit_code, "Error"
+    )

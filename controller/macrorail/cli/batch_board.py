@@ -1,0 +1,114 @@
+"""What people see of a batch: each stack as it is done, the time left, and what became of all."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from macrorail.batch.job import StackJob
+from macrorail.batch.progress import Outcome
+from macrorail.errors import StackError
+from macrorail.quantity import format_duration
+
+
+class Board:
+    """Shows how far a batch is and what became of each stack."""
+
+    def __init__(self, console: Console, jobs: list[StackJob]) -> None:
+        self._console = console
+        self._outcomes: list[Outcome] = []
+        self._began_s = time.monotonic()
+        self._frames = sum(len(job.frames) for job in jobs)
+        self._count = len(jobs)
+        self._made_frames = self._passed_frames = 0
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.completed:.0f} of {task.total:.0f} frames"),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("stacking", total=self._frames)
+
+    def __enter__(self) -> Board:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def say(self, sentence: str) -> None:
+        """Tell people."""
+        self._console.print(sentence, markup=False)
+
+    def tell(self, outcome: Outcome) -> None:
+        """Note what became of a stack."""
+        self._outcomes.append(outcome)
+        frames = len(outcome.job.frames)
+        self._passed_frames += frames
+        if outcome.state != "skipped":
+            self._made_frames += frames
+            said = f"failed: {outcome.reason}" if outcome.state == "failed" else _made(outcome)
+            self.say(f"{len(self._outcomes)} of {self._count}  {outcome.job.name}  {said}")
+            for note in outcome.job.notes:
+                self.say(f"    {note}")
+            if left := self.time_left():
+                self.say(f"    {left}")
+        self._progress.update(self._task, completed=self._passed_frames)
+
+    def time_left(self) -> str:
+        """From the frames that were stacked so far, or nothing yet to say."""
+        left = self._frames - self._passed_frames
+        if not left or not self._made_frames:
+            return ""
+        per_frame_s = (time.monotonic() - self._began_s) / self._made_frames
+        return f"about {format_duration(left * per_frame_s)} left"
+
+    def print_done(self) -> None:
+        """Print the folders of what is there."""
+        for outcome in self._outcomes:
+            if outcome.state != "failed":
+                typer.echo(outcome.job.out)
+
+    def close(self, as_json: bool) -> None:
+        """Print the result.
+
+        Raises
+        ------
+        StackError
+            Stacks failed; names them.
+        """
+        counted = Counter(outcome.state for outcome in self._outcomes)
+        self.say(", ".join(f"{number} {state}" for state, number in sorted(counted.items())))
+        if as_json:
+            typer.echo(json.dumps([_told(outcome) for outcome in self._outcomes]))
+        else:
+            self.print_done()
+        failed = [outcome for outcome in self._outcomes if outcome.state == "failed"]
+        if failed:
+            lines = "\n".join(f"  {one.job.name}: {one.reason}" for one in failed)
+            raise StackError(f"{len(failed)} of {self._count} stack(s) failed:\n{lines}")
+
+
+def _made(outcome: Outcome) -> str:
+    if outcome.record is None:
+        return "done"
+    return f"done in {format_duration(outcome.record['seconds'])}"
+
+
+def _told(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "name": outcome.job.name,
+        "state": outcome.state,
+        "reason": outcome.reason,
+        "folder": str(outcome.job.out),
+        "frames": [str(frame.path) for frame in outcome.job.frames],
+        "notes": list(outcome.job.notes),
+    }

@@ -1,0 +1,22 @@
+"""``macrorail calibrate``: measures what the instrument's files say of it, one kind a file."""
+
+from __future__ import annotations
+
+import typer
+
+from macrorail.cli.calibrate.backlash import backlash
+from macrorail.cli.calibrate.lens import lens
+from macrorail.cli.calibrate.settle import settle
+
+calibrate = typer.Typer(
+    name="calibrate", help="Measure the instrument and write down what was found.",
+    no_args_is_help=True,
+)  # fmt: skip
+calibrate.command()(lens)
+calibrate.command()(backlash)
+calibrate.command()(settle)
+
+
+@calibrate.callback()
+def kinds() -> None:
+    """Measure the instrument and write down what was found."""

@@ -1,0 +1,214 @@
+"""``run`` and ``resume`` of a campaign: its folder, its journal, its instrument, its walk."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from macrorail.campaign.folder import read_campaign
+from macrorail.campaign.forecast import Forecast, forecast
+from macrorail.campaign.progress import Progress
+from macrorail.campaign.report import write_campaign_report
+from macrorail.campaign.walk import UnfinishedCampaign, Walk
+from macrorail.campaign.work import Work, load_work
+from macrorail.cli.campaign.desk import Desk
+from macrorail.cli.campaign.hands import CampaignHands
+from macrorail.cli.service import Service
+from macrorail.cli.signals import stopped_by_signals
+from macrorail.clock import WorldClock
+from macrorail.config.rig import Rig, load_rig
+from macrorail.devices.connect import Instrument, connect
+from macrorail.errors import JournalError, MacrorailError, PlanError
+from macrorail.identity.registrar import Registrar
+from macrorail.quantity import format_duration, format_size
+from macrorail.run_folder.campaign_folder import CAMPAIGN
+from macrorail.run_folder.journal import JOURNAL, Entry, Journal, write_whole
+from macrorail.session.notifications import News
+
+_LISTING = "specimens.csv"
+
+
+def begin_campaign(path: Path, rig_path: Path, out: Path, console: Console, as_json: bool) -> None:
+    """Shoot a campaign into a new folder; prints the folder.
+
+    Raises
+    ------
+    MacrorailError
+        What stopped it, or ``UnfinishedCampaign`` when something is in quarantine.
+    """
+    work, rig = load_work(path), load_rig(rig_path)
+    expected = forecast(work, rig)
+    settings = work.identity_settings
+    if settings is not None and work.places_without_id:
+        Registrar(settings, path.parent, _given(work)).check_places(work.places_without_id)
+    _check_disk(out, expected)
+    folder = _create_folder(out, work.id)
+    shutil.copyfile(path, folder / "campaign.yaml")
+    shutil.copyfile(rig_path, folder / "rig.yaml")
+    if settings is not None and settings.listing is not None:
+        shutil.copyfile(path.parent / settings.listing, folder / _LISTING)
+        work = work.with_listing(_LISTING)
+    write_whole(folder / CAMPAIGN, json.dumps(work.to_dict(), indent=1, ensure_ascii=False))
+    searched = f" ({expected.searched} ranges are looked for first)" if expected.searched else ""
+    console.print(
+        f"{len(work.items)} stacks of {expected.shutter} slices in all planned{searched}, about "
+        f"{format_duration(expected.duration_s)} of the instrument's time and "
+        f"{format_size(expected.size_bytes)}; campaign folder {folder}",
+        markup=False,
+    )
+    _carry_out(folder, work, rig, [], console, as_json)
+
+
+def resume_campaign(folder: Path, console: Console, as_json: bool) -> None:
+    """Go on with a campaign, whatever interrupted it.
+
+    Raises
+    ------
+    MacrorailError
+        As :func:`begin_campaign`.
+    """
+    work, entries = read_campaign(folder)
+    rig = load_rig(folder / "rig.yaml")
+    progress = Progress.of(work, entries)
+    totals = progress.to_dict()
+    console.print(
+        f"{totals['done']} of {totals['stacks']} stacks are done, {totals['quarantined']} are in "
+        f"quarantine, {totals['left']} are left",
+        markup=False,
+    )
+    if not progress.left:
+        typer.echo(json.dumps(totals) if as_json else str(folder))
+        return
+    if rig.bench is not None and progress.bench and Path(progress.bench).exists():
+        bench = rig.bench.model_copy(update={"address": progress.bench})
+        rig = rig.model_copy(update={"bench": bench})
+    _carry_out(folder, work, rig, entries, console, as_json)
+
+
+def _carry_out(
+    folder: Path, work: Work, rig: Rig, entries: list[Entry], console: Console, as_json: bool
+) -> None:
+    progress = Progress.of(work, entries)
+    error: MacrorailError | None = None
+    with (
+        connect(rig, log_folder=folder) as instrument,
+        closing(Service()) as service,
+        closing(
+            Journal(folder / JOURNAL, instrument.clock.now, (folder / JOURNAL).exists())
+        ) as journal,
+        _news(folder, rig, journal),
+        stopped_by_signals(instrument.clock),
+    ):
+        journal.listen(progress.heard)
+        if isinstance(instrument.clock, WorldClock):
+            instrument.clock.on_wait = service.beat
+        event = "went_on" if entries else "begun"
+        journal.append(
+            event, campaign=work.id, stacks=len(work.items), bench=instrument.bench_address
+        )
+        try:
+            _walk(folder, work, rig, instrument, progress, journal, service, console)
+        except MacrorailError as caught:
+            error = caught
+        finished = error is None or isinstance(error, UnfinishedCampaign)
+        journal.append(
+            "finished" if finished and not progress.left else "stopped",
+            **progress.to_dict(),
+            message="" if error is None else str(error),
+        )
+    _report(folder, console)
+    totals = progress.to_dict()
+    console.print(
+        f"{totals['done']} of {totals['stacks']} stacks are done, {totals['quarantined']} are in "
+        f"quarantine, {totals['left']} are left"
+        + (f"; go on with: macrorail resume {folder}" if totals["left"] else ""),
+        markup=False,
+    )
+    typer.echo(json.dumps(totals) if as_json else str(folder))
+    if error is not None:
+        raise error
+
+
+def _report(folder: Path, console: Console) -> None:
+    """Write the report; a campaign is no worse for lacking it, and it can be written again."""
+    try:
+        console.print(f"Report: {write_campaign_report(folder)}", markup=False)
+    except MacrorailError as error:
+        console.print(f"No report was written: {error}", markup=False)
+
+
+def _walk(
+    folder: Path,
+    work: Work,
+    rig: Rig,
+    instrument: Instrument,
+    progress: Progress,
+    journal: Journal,
+    service: Service,
+    console: Console,
+) -> None:
+    settings, registrar = work.identity_settings, None
+    if settings is not None and work.places_without_id:
+        taken = (one["id"] for one in progress.specimens.values())
+        registrar = Registrar(settings, folder, taken)
+    desk = Desk(instrument.clock, console, journal.append, progress, rig.unattended.pause_at_most_s)
+    with closing(desk):
+        desk.serve(folder)
+        hands = CampaignHands(
+            folder,
+            work,
+            progress,
+            rig,
+            instrument,
+            desk,
+            journal.append,
+            service,
+            console,
+            registrar,
+        )
+        Walk(work, progress, journal.append, hands, desk.check).run()
+
+
+@contextmanager
+def _news(folder: Path, rig: Rig, journal: Journal) -> Iterator[None]:
+    """Tell whoever the rig names what the campaign asks for and what goes wrong."""
+    if not rig.unattended.notify:
+        yield
+        return
+    with closing(News(folder, rig.unattended.notify)) as news:
+        journal.listen(news.heard)
+        yield
+
+
+def _given(work: Work) -> set[str]:
+    return {item.specimen["id"] for item in work.items if "id" in item.specimen}
+
+
+def _check_disk(out: Path, expected: Forecast) -> None:
+    there = next(folder for folder in (out, *out.resolve().parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    if expected.size_bytes > free:
+        raise PlanError(
+            f"{out} has {format_size(free)} free, the campaign needs about "
+            f"{format_size(expected.size_bytes)}; make room or choose another disk with --out"
+        )
+
+
+def _create_folder(out: Path, name: str) -> Path:
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    try:
+        for suffix in ("", *(f"-{n}" for n in range(2, 100))):
+            folder = out / f"{stamp}-{name}{suffix}"
+            if not folder.exists():
+                folder.mkdir(parents=True)
+                return folder
+    except OSError as error:
+        raise JournalError(f"{out}: cannot make a campaign folder there: {error}") from error
+    raise JournalError(f"{out}: a hundred campaigns {name} began in this very second")

@@ -1,0 +1,211 @@
+"""Where the operator of a campaign is asked and answers: terminal, scanner, socket.
+
+The socket in the campaign's folder takes JSON, a line each way: ``{"do": "status"}``,
+``{"do": "continue"}`` (with ``"text"`` where an id is asked for), ``{"do": "skip"}``,
+``{"do": "stop"}`` after the stack that is being shot, ``{"do": "abort"}``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import termios
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from macrorail.campaign.progress import Progress
+from macrorail.campaign.walk import Skipped
+from macrorail.cli.command_socket import LineServer
+from macrorail.clock import Clock
+from macrorail.errors import OperatorStop, PausedTooLong
+from macrorail.quantity import format_duration
+
+_POLL_S = 0.2
+_STDIN = 0
+_BY = "the command socket"
+
+
+class Desk:
+    """Takes the operator's wishes; safe to use from any thread.
+
+    Parameters
+    ----------
+    clock
+        The world's.
+    console
+        On standard error.
+    note
+        Writes a journal entry.
+    progress
+        What ``status`` answers.
+    at_most_s
+        World time that an answer is waited for.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        console: Console,
+        note: Callable[..., Any],
+        progress: Progress,
+        at_most_s: float,
+    ) -> None:
+        self._clock = clock
+        self._console = console
+        self._note = note
+        self._progress = progress
+        self._at_most_s = at_most_s
+        self._question = ""
+        self._answer: str | None = None
+        self._skips = ""
+        self._stops = ""
+        self._now = ""
+        self._can_read = _is_open(_STDIN)
+        self._read = b""
+        self._server: LineServer | None = None
+
+    def serve(self, folder: Path) -> None:
+        """Answer on the socket in the campaign's folder, if its file system has any."""
+        try:
+            self._server = LineServer(folder, self.answer)
+        except OSError as error:
+            self._console.print(f"No command socket in {folder}: {error.strerror}", markup=False)
+
+    def close(self) -> None:
+        """Stop answering."""
+        if self._server is not None:
+            self._server.close()
+
+    def at_work_on(self, key: str) -> None:
+        """Which stack is being shot, for ``status``; a skip from before is forgotten."""
+        self._now, self._skips = key, ""
+
+    def check(self) -> None:
+        """Between stacks: raise ``OperatorStop`` if the campaign is to end."""
+        if self._stops:
+            raise OperatorStop(self._stops)
+        try:
+            self._clock.check()
+        except OperatorStop:
+            # A skip that came too late: what it was meant for is done.
+            if not self._skips:
+                raise
+
+    def refuse_if_skipped(self) -> None:
+        """After a stop: raise ``Skipped`` if it was meant for this stack alone."""
+        if self._skips and not self._stops:
+            raise Skipped(self._skips)
+
+    def ask(self, question: str, takes_text: bool = False) -> str:
+        """Show a question and wait for the answer; returns what was typed or scanned.
+
+        Raises
+        ------
+        Skipped
+            The operator puts the stack off.
+        OperatorStop
+        PausedTooLong
+            Nobody came.
+        """
+        self._forget_what_was_typed_before()
+        self._question, self._answer, self._skips = question, None, ""
+        self._note("asked", question=question)
+        keys = "" if takes_text else ", then press Enter ('skip' puts it off, 'stop' ends)"
+        self._console.print(f"[bold yellow]?[/] {question.rstrip(': ')}{keys}: ", end="")
+        began_s = self._clock.now()
+        try:
+            while True:
+                answer = self._heard()
+                if answer is not None:
+                    self._note("answered", answer=answer)
+                    return answer
+                self._clock.check()
+                if self._clock.now() - began_s > self._at_most_s:
+                    raise PausedTooLong(
+                        f"asked for {format_duration(self._at_most_s)}, and nobody came: {question}"
+                    )
+        finally:
+            self._question = ""
+
+    def _heard(self) -> str | None:
+        """An answer if there is one, after a short wait."""
+        line = self._answer if self._answer is not None else self._typed()
+        if line is None and self._skips:
+            raise Skipped(self._skips)
+        if line is None and self._stops:
+            raise OperatorStop(self._stops)
+        if line == "skip":
+            raise Skipped("put off at the terminal")
+        if line == "stop":
+            raise OperatorStop("stopped at the terminal")
+        return line
+
+    def _typed(self) -> str | None:
+        """A line of standard input, if there is one within a short wait.
+
+        Not through ``sys.stdin``: what that has read ahead, nobody can wait for.
+        """
+        if b"\n" not in self._read and not self._can_read:
+            self._clock.sleep(_POLL_S)
+            return None
+        if b"\n" not in self._read and select.select([_STDIN], [], [], _POLL_S)[0]:
+            try:
+                data = os.read(_STDIN, 4096)
+            except OSError:
+                data = b""
+            # The end of the input is no answer; the socket still gives one.
+            self._can_read = bool(data)
+            self._read += data
+        line, end, rest = self._read.partition(b"\n")
+        if not end:
+            return None
+        self._read = rest
+        return line.decode(errors="replace").strip()
+
+    def _forget_what_was_typed_before(self) -> None:
+        """Keys pressed in advance are no answer; a script's lines are."""
+        with suppress(OSError, termios.error):
+            if os.isatty(_STDIN):
+                termios.tcflush(_STDIN, termios.TCIFLUSH)
+                self._read = b""
+
+    def answer(self, line: bytes) -> dict[str, Any]:
+        """Do what a line on the socket says."""
+        try:
+            asked = json.loads(line)
+            verb, text = asked["do"], str(asked.get("text", ""))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return {"error": 'write one JSON object on a line, such as {"do": "status"}'}
+        if verb == "continue":
+            if not self._question:
+                return {"error": "nothing is being asked"}
+            self._answer = text
+        elif verb == "skip":
+            self._skips = f"put off by {_BY}"
+            if self._now and not self._question:
+                self._clock.request_stop(self._skips)
+        elif verb == "stop":
+            self._stops = f"stopped after this stack by {_BY}"
+        elif verb == "abort":
+            self._stops = f"stopped by {_BY}"
+            self._clock.request_stop(self._stops)
+        elif verb != "status":
+            return {"error": f"there is no '{verb}'; there are status, continue, skip, stop, abort"}
+        return self.status()
+
+    def status(self) -> dict[str, Any]:
+        """Where the campaign is."""
+        return {**self._progress.to_dict(), "now": self._now, "question": self._question}
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True

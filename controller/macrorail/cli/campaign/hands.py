@@ -1,0 +1,323 @@
+"""Does what a campaign's walk decides: stage, operator, camera, one ordinary run per stack."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from macrorail.batch.frames import run_alignment
+from macrorail.campaign.forecast import asked_of_hands, plan_item
+from macrorail.campaign.progress import DONE, Progress, Standing
+from macrorail.campaign.walk import QUARANTINE, Identified, run_name
+from macrorail.campaign.work import Item, Work
+from macrorail.cli.campaign.desk import Desk
+from macrorail.cli.job import Job, shoot
+from macrorail.cli.service import Service
+from macrorail.cli.taking_up import begun_in, take_up, tell_progress
+from macrorail.config.rig import Rig
+from macrorail.config.stage import StagePosition
+from macrorail.devices.connect import Instrument
+from macrorail.errors import DeviceError, IdentityError, OperatorStop, PositionInDoubt, RailAlarm
+from macrorail.identity.copy import as_yaml
+from macrorail.identity.registrar import Registrar
+from macrorail.quantity import format_length
+from macrorail.run.ending import RunEnd
+from macrorail.run_folder.journal import write_whole
+from macrorail.stacking.alignment import ALIGNMENT, save_alignment
+from macrorail.states import FinishReason, State
+
+#: How often a device outside of a run is tried; a run has its own policies.
+_TRIES = 3
+#: World time between two tries to reach a device that may be coming back.
+_BACK_OFF_S = 5.0
+_SWITCH_TIMEOUT_S = 60.0
+
+
+@dataclass
+class CampaignHands:
+    """A ``macrorail.campaign.walk.Hands``.
+
+    Attributes
+    ----------
+    folder
+        The campaign's.
+    work, progress, rig, instrument
+        What to do, how far it is, with what.
+    desk
+        Where the operator answers.
+    note
+        Writes a journal entry.
+    service, console
+        Told how it goes.
+    registrar
+        Gives ids to positions that have none; ``None`` where all have one.
+    """
+
+    folder: Path
+    work: Work
+    progress: Progress
+    rig: Rig
+    instrument: Instrument
+    desk: Desk
+    note: Callable[..., Any]
+    service: Service
+    console: Console
+    registrar: Registrar | None = None
+
+    def __post_init__(self) -> None:
+        self._here = StagePosition()
+        self._stage_is_ready = False
+
+    # ------------------------------------------------------------------ the specimen under the lens
+
+    def bring(self, item: Item, before: Item | None) -> None:
+        """See ``Hands``."""
+        self.desk.at_work_on(item.key)
+        self.console.rule(f"{item.key}  {item.specimen.get('id', '')}", style="dim")
+        try:
+            self._bring(item, before)
+        except OperatorStop:
+            if self.instrument.stage is not None:
+                # It may be under way; it is opened and homed anew before it moves again.
+                self._here, self._stage_is_ready = StagePosition(), False
+                self.instrument.stage.close()
+            self.desk.refuse_if_skipped()
+            raise
+
+    def _bring(self, item: Item, before: Item | None) -> None:
+        asked = asked_of_hands(item, before, self.rig)
+        moves = self.instrument.stage is not None and not self._is_there(item.where)
+        if moves or (asked and (before is None or before.place != item.place)):
+            self._retract()
+        if moves:
+            self._move_stage(item)
+        if asked:
+            self.desk.ask(f"{asked[0].upper()}{asked[1:]}")
+        if item.switch:
+            self._switch(item)
+        if moves:
+            self.instrument.clock.sleep(self.work.settle_s)
+
+    def _is_there(self, where: StagePosition) -> bool:
+        wanted, here = where.to_dict(), self._here.to_dict()
+        return all(to is None or here[key] == to for key, to in wanted.items())
+
+    def _retract(self) -> None:
+        """Far from the specimen, proven by the home switch: nothing is ever dragged into glass."""
+        axis = self.instrument.axis
+        if axis.shares_camera:
+            return
+        for left in reversed(range(_TRIES)):
+            try:
+                axis.open()
+                self.note("retracted", position_um=axis.home())
+                return
+            except DeviceError as error:
+                self.note("trouble", device="axis", error=type(error).__name__, message=str(error))
+                if not left:
+                    raise
+            finally:
+                axis.close()
+            self.instrument.clock.sleep(_BACK_OFF_S)
+
+    def _move_stage(self, item: Item) -> None:
+        stage = self.instrument.stage
+        assert stage is not None, "only a stage can be moved"
+        for left in reversed(range(_TRIES)):
+            self._here = StagePosition()
+            try:
+                if not self._stage_is_ready:
+                    told = stage.open()
+                    stage.home()
+                    self._stage_is_ready = True
+                    self.note("stage_homed", model=told)
+                reached = stage.move(item.where)
+            except DeviceError as error:
+                # It does not know where it is any more: closed, opened and homed before the next.
+                self._stage_is_ready = False
+                stage.close()
+                self.note("trouble", device="stage", error=type(error).__name__, message=str(error))
+                passing = not isinstance(error, RailAlarm | PositionInDoubt)
+                self.console.print(f"stage: {error}", markup=False)
+                if not left:
+                    raise
+                self.instrument.clock.sleep(_BACK_OFF_S if passing else 0.0)
+                continue
+            self._here = item.where
+            self.note("staged", item=item.key, **reached.to_dict())
+            return
+
+    def _switch(self, item: Item) -> None:
+        try:
+            done = subprocess.run(
+                item.switch,
+                shell=True,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_SWITCH_TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise DeviceError(
+                f"'{item.switch}' did not end in {_SWITCH_TIMEOUT_S:g} s; the light of "
+                f"{item.key} is in doubt"
+            ) from error
+        if done.returncode != 0:
+            words = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["it said nothing"]
+            raise DeviceError(
+                f"'{item.switch}' ended with {done.returncode}: {words[0]}; the light of "
+                f"{item.key} is in doubt"
+            )
+        self.note("lit", item=item.key, switch=item.switch)
+
+    # ------------------------------------------------------------------------- which one it is
+
+    def identify(self, item: Item) -> Identified:
+        """See ``Hands``."""
+        if self.registrar is None:
+            raise IdentityError(f"{item.place} has no id, and nothing says where it comes from")
+
+        def ask(question: str) -> str:
+            return self.desk.ask(question, takes_text=True)
+
+        identity = self.registrar.identify(item.place, ask, lambda: self._look(item))
+        if identity.quarantined:
+            self.console.print(
+                f"QUARANTINE: shooting as {identity.id}. {identity.quarantined}", markup=False
+            )
+        return Identified(dict(identity.specimen), identity.quarantined or "")
+
+    def _look(self, item: Item) -> Path:
+        """A picture of the label, kept in the campaign's folder."""
+        for _ in range(_TRIES - 1):
+            try:
+                return self._look_once(item)
+            except DeviceError as error:
+                self.note(
+                    "trouble", device="camera", error=type(error).__name__, message=str(error)
+                )
+                self.instrument.clock.sleep(_BACK_OFF_S)
+        return self._look_once(item)
+
+    def _look_once(self, item: Item) -> Path:
+        labels = self.folder / "labels"
+        labels.mkdir(exist_ok=True)
+        wanted, _ = plan_item(item, self.rig, {})
+        axis, camera = self.instrument.axis, self.instrument.camera
+        settings = self.work.identity_settings
+        number = len(list(labels.glob(f"{item.place}-*"))) + 1
+        try:
+            camera.open()
+            camera.configure(wanted.camera_settings)
+            if settings is not None and settings.position_um is not None:
+                axis.open(wanted.closest_approach_um)
+                axis.home()
+                axis.start_move(settings.position_um)
+                axis.finish_move()
+            return camera.collect(camera.expose(labels / f"{item.place}-{number}")).path
+        finally:
+            axis.close()
+            camera.close()
+
+    # ------------------------------------------------------------------------------ its stack
+
+    def shoot(self, item: Item, specimen: dict[str, str], folder: str, goes_on: bool) -> RunEnd:
+        """See ``Hands``."""
+        run = self.folder / folder
+        if goes_on and (run / "journal.jsonl").exists():
+            job, entries = begun_in(run)
+            if entries and entries[-1].fields.get("state") == State.DONE.value:
+                fields = entries[-1].fields
+                reason = FinishReason(fields["reason"])
+                return RunEnd(State.DONE, reason, fields["message"])
+            job = take_up(job, entries, accept_scene=False)
+            tell_progress(job, self.console)
+        else:
+            job = self._begin(item, specimen, run)
+            if run.name == run_name(item, specimen["id"]):
+                self._share_alignment(item, run)
+        # The campaign's rig, not the folder's: its bench is the one that we hold.
+        end, _ = shoot(replace(job, rig=self.rig), self.instrument, self.service, self.console)
+        if isinstance(end.error, OperatorStop):
+            self.desk.refuse_if_skipped()
+        return end
+
+    def _share_alignment(self, item: Item, run: Path) -> None:
+        """Lay the frames of a variant as those of the first one that is done: the same slices under
+        another light show other edges, but lie alike. A second try aligns for itself."""
+        first = self._first_variant(item)
+        known = None if first is None else run_alignment(self.folder / first.folder)
+        if first is not None and known is not None:
+            save_alignment(run / ALIGNMENT, known)
+            self.note("aligned_as", item=item.key, other=first.item.key)
+            self.console.print(f"its frames are laid as those of {first.item.key}", markup=False)
+
+    def _first_variant(self, item: Item) -> Standing | None:
+        """The first variant of the same view of the same specimen, if it is done."""
+        for standing in self.progress.standings.values():
+            other = standing.item
+            if (other.place, other.view) == (item.place, item.view) and standing.state == DONE:
+                return standing
+        return None
+
+    def _begin(self, item: Item, specimen: dict[str, str], run: Path) -> Job:
+        first = self._first_variant(item)
+        if first is not None:
+            item = _with_range_of(item, self.folder / first.folder)
+        wanted, plan = plan_item(item, self.rig, specimen)
+        (run / "frames").mkdir(parents=True, exist_ok=True)
+        write_whole(run / "protocol.yaml", as_yaml(item.protocol_with(specimen)))
+        write_whole(run / "rig.yaml", (self.folder / "rig.yaml").read_text(encoding="utf-8"))
+        write_whole(run / "plan.json", json.dumps(plan.to_dict(), indent=2))
+        if plan.slices:
+            self.console.print(
+                f"{len(plan.slices)} slices from {format_length(plan.near_um)} to "
+                f"{format_length(plan.far_um)}",
+                markup=False,
+            )
+        return Job(run, wanted, self.rig, plan)
+
+    def set_aside(self, folder: str, why: str) -> str:
+        """See ``Hands``."""
+        run = self.folder / folder
+        (self.folder / QUARANTINE).mkdir(exist_ok=True)
+        aside = self.folder / QUARANTINE / run.name
+        if run.exists():
+            write_whole(run / "reason.txt", f"{why}\n")
+            run.rename(aside)
+        return f"{QUARANTINE}/{run.name}"
+
+    def missing_device(self) -> str | None:
+        """See ``Hands``."""
+        axis, camera = self.instrument.axis, self.instrument.camera
+        trouble: str | None = None
+        for left in reversed(range(_TRIES)):
+            trouble = None
+            for name, device in (("rail", axis), ("camera", camera)):
+                try:
+                    device.open()
+                except DeviceError as error:
+                    trouble = f"the {name} does not answer any more: {error}"
+                finally:
+                    device.close()
+            if trouble is None or not left:
+                break
+            self.instrument.clock.sleep(_BACK_OFF_S)
+        return trouble
+
+
+def _with_range_of(item: Item, first: Path) -> Item:
+    """The variants of a view have the same slices, even where the first had to search for them."""
+    written = item.protocol.get("range")
+    if written != "auto" and not (isinstance(written, dict) and "search" in written):
+        return item
+    plan = json.loads((first / "plan.json").read_text(encoding="utf-8"))
+    found = {"near": f"{plan['near_um']!r} um", "far": f"{plan['far_um']!r} um"}
+    return replace(item, protocol={**item.protocol, "range": found})

@@ -1,0 +1,143 @@
+"""A socket in the run folder on which other programs command a run: JSON, a line each way.
+
+``{"do": "pause"}`` (or ``resume``, ``stop``, ``abort``, ``emergency``, ``status``) is answered
+with the run's status, or with ``{"error": "..."}`` and nothing done. ``"by"`` says who asks, in a
+few words for the journal (``"by": "the page"``).
+"""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from macrorail.cli.status import RunStatus
+from macrorail.run.commands import Commands
+from macrorail.run_folder.run_socket import SOCKET, short_address
+from macrorail.states import FINAL, State
+
+_LONGEST_LINE = 4096
+#: World states in which nothing is left to pause.
+_PAST_PAUSING = FINAL | {State.FINISHING}
+_BY = "the command socket"
+_LONGEST_NAME = 40
+
+
+class LineServer:
+    """Answers lines of JSON on the socket in a folder until it is closed.
+
+    Parameters
+    ----------
+    folder
+        Of a run or a campaign, whose journal is locked by us.
+    answer
+        Takes a line, gives what to answer; called from other threads.
+
+    Raises
+    ------
+    OSError
+        The folder's file system has no sockets.
+    """
+
+    def __init__(self, folder: Path, answer: Callable[[bytes], dict[str, Any]]) -> None:
+        self._path = folder / SOCKET
+        with suppress(FileNotFoundError):
+            self._path.unlink()  # of a controller that was killed: the journal's lock is ours
+        with short_address(self._path) as address:
+            self._server = _Server(address, _handler(answer))
+        # Only who may write the run's files may command it.
+        self._path.chmod(0o600)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop answering and remove the socket."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        with suppress(FileNotFoundError):
+            self._path.unlink()
+
+
+class CommandServer:
+    """Answers on a run's socket until it is closed.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    commands
+        Takes what is commanded.
+    status
+        What is answered.
+
+    Raises
+    ------
+    OSError
+        The folder's file system has no sockets.
+    """
+
+    def __init__(self, folder: Path, commands: Commands, status: RunStatus) -> None:
+        self._commands = commands
+        self._status = status
+        self._server = LineServer(folder, self.answer)
+
+    def close(self) -> None:
+        """Stop answering and remove the socket."""
+        self._server.close()
+
+    def answer(self, line: bytes) -> dict[str, Any]:
+        """Do what a line says."""
+        try:
+            asked = json.loads(line)
+            verb, by = asked["do"], asked.get("by", _BY)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return {"error": 'write one JSON object on a line, such as {"do": "status"}'}
+        if not isinstance(by, str) or len(by) > _LONGEST_NAME or not by.isprintable():
+            return {"error": f"'by' is a name of up to {_LONGEST_NAME} letters"}
+        verbs: dict[str, Callable[[], str | None]] = {
+            "status": lambda: None,
+            "pause": lambda: self._pause(by),
+            "resume": lambda: self._resume(by),
+            "stop": lambda: self._commands.stop(by),
+            "abort": lambda: self._commands.abort(by),
+            "emergency": lambda: self._commands.emergency(by),
+        }
+        if not isinstance(verb, str) or verb not in verbs:
+            return {"error": f"there is no '{verb}'; there are {', '.join(verbs)}"}
+        refused = verbs[verb]()
+        return {"error": refused} if refused else self._status.to_dict()
+
+    def _pause(self, by: str) -> str | None:
+        if self._status.state in _PAST_PAUSING:
+            return f"the run is {self._status.state.value}: there is nothing to pause any more"
+        self._commands.pause(by)
+        return None
+
+    def _resume(self, by: str) -> str | None:
+        if self._status.state is not State.PAUSED and self._commands.wants_pause is None:
+            return f"the run is {self._status.state.value}, not paused"
+        self._commands.resume(by)
+        return None
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    # A connection that nobody closes must not keep a finished run from ending.
+    block_on_close = False
+
+
+def _handler(answer: Callable[[bytes], dict[str, Any]]) -> type[socketserver.StreamRequestHandler]:
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):  # who hangs up does not want the answer
+                while line := self.rfile.readline(_LONGEST_LINE):
+                    self.wfile.write(json.dumps(answer(line)).encode() + b"\n")
+
+    return Handler

@@ -1,0 +1,51 @@
+"""``macrorail deliver``: finished runs as one package that other systems check and read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from macrorail.cli.messages import message_console
+from macrorail.results.delivery.gather import gather
+from macrorail.results.delivery.package import write_package
+
+
+def deliver(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="CAMPAIGN|RUNS...", help="campaigns, runs, or folders of these"),
+    ],
+    out: Annotated[Path, typer.Option("--output", "-o", help="the package; must not exist yet")],
+    name: Annotated[str | None, typer.Option(help="what it is called; its folder's name")] = None,
+    frames: Annotated[
+        bool, typer.Option("--frames", help="also every frame as it came from the camera")
+    ] = False,
+) -> None:
+    """Hand over finished runs: an RO-Crate in a BagIt bag; prints its folder.
+
+    Every run is verified first. Runs that are not done, not whole, or whose specimen nobody knows
+    are left out and named. In the package: pictures, depth maps, reports, journals, protocols, the
+    provenance of each picture (ro-crate-metadata.json), a SHA-256 of every file, and
+    specimens.csv and multimedia.csv for the collection database.
+
+    Examples:
+
+      macrorail deliver runs/ -o drawer-12
+
+      macrorail deliver runs/20261122-200000-drawer-12 -o drawer-12 --frames --name "Drawer 12"
+    """
+    console = message_console()
+    gathered = gather(folders)
+    write_package(
+        gathered,
+        out,
+        name if name is not None else out.name,
+        frames,
+        lambda sentence: console.print(sentence, markup=False),
+    )
+    for path, reason in gathered.left_out:
+        console.print(f"Left out: {path}: {reason}", markup=False)
+    console.print(f"{len(gathered.runs)} run(s) delivered", markup=False)
+    typer.echo(out)

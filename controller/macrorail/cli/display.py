@@ -1,0 +1,120 @@
+"""What a run looks like to whoever sits at the terminal: a picture of it, or plain lines."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from macrorail.cli.face import FINE, PLAIN, face
+from macrorail.cli.keyboard import KEYS
+from macrorail.quantity import format_duration, format_length
+from macrorail.run_folder.journal import Entry
+from macrorail.run_folder.view import JUDGED, REMEDIES, RunView
+from macrorail.states import State
+
+#: Without a terminal a line is printed at most this often.
+_LINE_EVERY_S = 5.0
+#: Often enough to follow, and little to send over a slow line.
+_DRAWN_PER_S = 4
+
+
+class RunDisplay:
+    """Listens to a run and shows it; drawn anew in place on a terminal, plain lines elsewhere.
+
+    Parameters
+    ----------
+    console
+        On standard error: standard output is for the result.
+    view
+        The run so far; it hears what comes from here.
+    """
+
+    def __init__(self, console: Console, view: RunView) -> None:
+        self._console = console
+        self._view = view
+        self._state = view.state
+        self._counted_s = self._last_line_s = time.monotonic()
+        # The terminal is drawn by a thread of its own.
+        self._lock = threading.Lock()
+        self._live: Live | None = None
+        if console.is_terminal:
+            self._live = Live(
+                console=console, get_renderable=self._face, refresh_per_second=_DRAWN_PER_S
+            )
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            with suppress(OSError):
+                self._live.stop()
+
+    def entered(self, state: State) -> None:
+        """Show the state a run is in now."""
+        self._state = state.value
+
+    def heard(self, entry: Entry) -> None:
+        """Show what a journal entry says."""
+        with self._lock:
+            self._view.hear(entry.number, entry.event, entry.fields, time.time())
+        fields = entry.fields
+        if entry.event == "counted":
+            self._counted(fields["achieved_um"])
+        elif entry.event == "inserted":
+            self._say(f"{len(fields['positions_um'])} slice(s) inserted: {fields['why']}")
+        elif entry.event == "fault":
+            self._say(f"{fields['message']} ({REMEDIES[fields['remedy']]})")
+        elif entry.event == "judged" and fields["faults"]:
+            self._say(f"slice {fields['slice']}: {fields['why']} ({JUDGED[fields['action']]})")
+        elif entry.event == "left_out":
+            self._say(f"slice {fields['slice']} is left out for now")
+        elif entry.event == "paused":
+            self._say(f"paused: {fields['why']}")
+        elif entry.event == "unpaused":
+            self._say(f"going on after {format_duration(fields['paused_s'])}: {fields['why']}")
+        elif entry.event == "drained" and fields["files"]:
+            self._say(f"left in the camera by somebody else: {', '.join(fields['files'])}")
+        elif entry.event == "homed":
+            self._say(f"axis homed at {format_length(fields['position_um'])}")
+
+    def _counted(self, achieved_um: float) -> None:
+        now_s = self._counted_s = time.monotonic()
+        if self._live is not None:
+            return
+        done, slices = self._view.done, len(self._view.slices)
+        if now_s - self._last_line_s >= _LINE_EVERY_S or done == slices:
+            self._last_line_s = now_s
+            self._say(f"slice {done} of {slices} at {format_length(achieved_um)}")
+
+    def _face(self) -> Group:
+        console, waited_s = self._console, time.monotonic() - self._counted_s
+        glyphs = PLAIN if console.options.ascii_only else FINE
+        with self._lock:
+            drawn = face(self._view, self._state, console.width, waited_s, glyphs)
+        if sys.stdin.isatty() and self._state not in _OVER and console.width > len(KEYS):
+            drawn.renderables.append(Text(KEYS, style="dim"))
+        return drawn
+
+    def _say(self, text: str) -> None:
+        # A run does not end because nobody can read along: a closed terminal fails every word.
+        with suppress(OSError):
+            self._console.print(text, markup=False)
+
+
+_OVER = {State.DONE.value, State.ABORTED.value, State.FAILED.value}

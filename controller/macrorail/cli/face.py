@@ -1,0 +1,231 @@
+"""The run as a block of text: what a terminal of 80 columns shows while it is shot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Group
+from rich.text import Text
+
+from macrorail.quantity import format_duration, format_length
+from macrorail.run_folder.view import RunView, SliceView
+from macrorail.states import State
+
+_WORDS = {
+    "starting": ("Starting", "yellow"),
+    State.PREPARING.value: ("Getting ready", "yellow"),
+    State.MOVING.value: ("Moving", "yellow"),
+    State.SETTLING.value: ("Settling", "yellow"),
+    State.EXPOSING.value: ("Exposing", "bold yellow"),
+    State.COLLECTING.value: ("Bringing the frame in", "yellow"),
+    State.VERIFYING.value: ("Checking the frame", "yellow"),
+    State.FINISHING.value: ("Finishing the picture", "yellow"),
+    State.PAUSED.value: ("PAUSED", "bold magenta"),
+    State.RECOVERING.value: ("Putting it right", "bold red"),
+    State.DONE.value: ("Done", "bold green"),
+    State.ABORTED.value: ("Stopped", "bold magenta"),
+    State.FAILED.value: ("Failed", "bold red"),
+}
+#: Cells of the drawing, worst first: where slices share a cell the one that is missing shows.
+_ORDER = ("left_out", "planned", "shot", "counted")
+_STYLES = {"left_out": "bold red", "planned": "dim", "shot": "yellow", "counted": "green"}
+_EXPOSURE = (("aperture", "{}"), ("shutter", "{} s"), ("iso", "ISO {}"))
+_WIDEST = 100
+_NARROWEST = 50
+_LABELS = 10
+
+
+@dataclass(frozen=True)
+class Glyphs:
+    """Characters to draw with; ``bars`` from least to most."""
+
+    left_out: str
+    planned: str
+    shot: str
+    counted: str
+    gap: str
+    carriage: str
+    line: str
+    forbidden: str
+    done: str
+    left: str
+    bars: str
+
+
+FINE = Glyphs("×", "░", "▓", "█", " ", "▲", "─", "╳", "━", "━", "▁▂▃▄▅▆▇█")
+PLAIN = Glyphs("x", ".", "+", "#", " ", "^", "-", "/", "=", "-", "_.,-=+*#")
+
+
+def face(
+    view: RunView, state: str, width: int, waited_s: float = 0.0, glyphs: Glyphs = FINE
+) -> Group:
+    """What a run looks like at this moment.
+
+    Parameters
+    ----------
+    view
+        The run as its journal has it.
+    state
+        What it is busy with, in the words of ``states.State``.
+    width
+        Columns of the terminal; lines are no longer than is easily read.
+    waited_s
+        Wall time since the last slice was counted: the time left runs down in between.
+    glyphs
+        What the terminal can draw with.
+    """
+    width = max(_NARROWEST, min(width, _WIDEST))
+    return Group(
+        *_head(view, state, width, waited_s, glyphs),
+        Text(),
+        *_rail(view, width, glyphs),
+        *_facts(view, width),
+    )
+
+
+def _head(view: RunView, state: str, width: int, waited_s: float, glyphs: Glyphs) -> list[Text]:
+    words, style = _WORDS.get(state, (state, ""))
+    count = Text.assemble(
+        "slice ", (str(view.done), "bold"), " of ", (str(len(view.slices)), "bold")
+    )
+    left = ""
+    if view.left_s is not None and state not in {State.PAUSED.value, State.FINISHING.value}:
+        left = f"about {format_duration(max(1, round(view.left_s - waited_s)))} left"
+    filled = round((view.done / len(view.slices) if view.slices else 0.0) * width)
+    return [
+        _sides(width, Text(words, style=style), count),
+        Text.assemble(
+            (glyphs.done * filled, "yellow"), (glyphs.left * (width - filled), "bright_black")
+        ),
+        _sides(width, Text(view.specimen or "", style="bold"), Text(left)),
+    ]
+
+
+def _rail(view: RunView, width: int, glyphs: Glyphs) -> list[Text]:
+    """The range with its slices, their sharpness above and the focus below; then the travel."""
+    near_um, far_um = view.plan["near_um"], view.plan["far_um"]
+    slices, position_um = list(view.slices.values()), view.position_um
+    width -= _LABELS
+    margin_um = max((piece.dof_um for piece in slices), default=0.0) / 2
+    scale = Scale(near_um - margin_um, far_um + margin_um, width)
+    marker = [" "] * width
+    if position_um is not None and scale.low_um <= position_um <= scale.high_um:
+        marker[scale.cell(position_um)] = glyphs.carriage
+    a, b = f"A {format_length(near_um, 5)}", f"{format_length(far_um, 5)} B"
+    where = "" if position_um is None else f"focus at {format_length(position_um, 6)}"
+    rows = [
+        ("sharpness", _sharpness(slices, scale, glyphs)),
+        ("slices", _bands(slices, scale, glyphs)),
+        ("", Text("".join(marker), style="bold")),
+        ("", Text(f"{a}{where:^{max(1, width - len(a) - len(b))}}{b}")),
+    ]
+    if view.travel_um is not None:
+        rows.append(("travel", _travel(view, width, glyphs)))
+    return [Text(f"{label:<{_LABELS}}", style="dim") + row for label, row in rows]
+
+
+def _facts(view: RunView, width: int) -> list[Text]:
+    lines = [Text()]
+    exposure = ((view.settings.get(name), form) for name, form in _EXPOSURE)
+    known = "  ".join(form.format(str(value).rstrip(" s")) for value, form in exposure if value)
+    devices = "  ·  ".join(text for text in (view.camera, view.axis, known) if text)
+    if devices:
+        lines.append(_cut(devices, width, "dim"))
+    if view.message:
+        lines.append(_cut(view.message, width, "magenta"))
+    faults = [note for note in view.notes if note["kind"] == "fault"]
+    if faults:
+        times = "one fault" if len(faults) == 1 else f"{len(faults)} faults, the last"
+        lines.append(_cut(f"{times}: {_told(faults[-1])}", width, "red"))
+        remedies = [note["text"] for note in view.notes if note["kind"] == "remedy"]
+        if remedies:
+            lines.append(_cut(f"what is done about it: {remedies[-1]}", width, "red"))
+    elif view.entries and not view.ended:
+        lines.append(Text("all well so far", style="dim"))
+    return lines
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Positions on a line of ``width`` cells."""
+
+    low_um: float
+    high_um: float
+    width: int
+
+    def cell(self, position_um: float) -> int:
+        """The cell a position lies in, the ends included."""
+        share = (position_um - self.low_um) / max(self.high_um - self.low_um, 1e-9)
+        return min(self.width - 1, max(0, int(share * self.width)))
+
+    def middle_um(self, cell: int) -> float:
+        """The position in the middle of a cell."""
+        return self.low_um + (cell + 0.5) * (self.high_um - self.low_um) / self.width
+
+
+def _bands(slices: Sequence[SliceView], scale: Scale, glyphs: Glyphs) -> Text:
+    """Each cell as the best slice that is sharp in its middle; empty where none is."""
+    best = [-1] * scale.width
+    for piece in slices:
+        rank = _ORDER.index(piece.state)
+        half_um = piece.dof_um / 2
+        first, last = (scale.cell(piece.position_um + side * half_um) for side in (-1, 1))
+        for cell in range(first, last + 1):
+            inside = abs(scale.middle_um(cell) - piece.position_um) <= half_um
+            # A slice thinner than a cell still shows where it lies.
+            if inside or cell == scale.cell(piece.position_um):
+                best[cell] = max(best[cell], rank)
+    drawn = Text()
+    for rank in best:
+        name = _ORDER[rank] if rank >= 0 else "gap"
+        drawn.append(getattr(glyphs, name), style=_STYLES.get(name, ""))
+    return drawn
+
+
+def _sharpness(slices: Sequence[SliceView], scale: Scale, glyphs: Glyphs) -> Text:
+    heights = [0.0] * scale.width
+    for piece in slices:
+        cell = scale.cell(piece.position_um)
+        heights[cell] = max(heights[cell], piece.sharpness or 0.0)
+    most = max(heights)
+    if most <= 0:
+        return Text()
+    steps = len(glyphs.bars) - 1
+    bars = (" " if h <= 0 else glyphs.bars[round(h / most * steps)] for h in heights)
+    return Text("".join(bars), style="cyan")
+
+
+def _travel(view: RunView, width: int, glyphs: Glyphs) -> Text:
+    """The whole travel: where the range lies in it, and where nothing ever goes."""
+    assert view.travel_um is not None
+    low_um, high_um = view.travel_um
+    scale = Scale(low_um, high_um, width)
+    first, last = (scale.cell(view.plan[end]) for end in ("near_um", "far_um"))
+    closest_um = view.plan["closest_approach_um"]
+    drawn = Text()
+    for cell in range(width):
+        if scale.middle_um(cell) > closest_um:
+            drawn.append(glyphs.forbidden, style="red")
+        elif view.position_um is not None and cell == scale.cell(view.position_um):
+            drawn.append(glyphs.carriage, style="bold")
+        elif first <= cell <= last:
+            drawn.append(glyphs.counted, style="yellow")
+        else:
+            drawn.append(glyphs.line, style="dim")
+    return drawn
+
+
+def _told(note: dict[str, object]) -> str:
+    return f"slice {note['slice']}: {note['text']}" if note["slice"] else str(note["text"])
+
+
+def _sides(width: int, left: Text, right: Text) -> Text:
+    gap = max(1, width - left.cell_len - right.cell_len)
+    return Text.assemble(left, " " * gap, right)
+
+
+def _cut(text: str, width: int, style: str) -> Text:
+    line = Text(text.replace("\n", " "), style=style)
+    line.truncate(width, overflow="ellipsis")
+    return line

@@ -1,0 +1,146 @@
+"""The first part of a run whose range is searched for: look, then plan what was found."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from macrorail.cli.signals import stopped_by_signals
+from macrorail.config.protocol import Protocol
+from macrorail.config.rig import Rig
+from macrorail.devices.connect import Instrument
+from macrorail.errors import MacrorailError
+from macrorail.planning.plan import Plan, make_plan, plan_before_search
+from macrorail.planning.range_search.finder import Found, RangeFinder
+from macrorail.planning.range_search.search import describe, make_search
+from macrorail.quantity import format_length
+from macrorail.run.ending import RunEnd, end_of
+from macrorail.run_folder.journal import JOURNAL, Entry, Journal, read_journal, write_whole
+from macrorail.states import State, Trigger
+
+if TYPE_CHECKING:
+    from macrorail.cli.job import Job
+
+PLANNED = "planned"
+"""What the journal says when a searched range has become slices."""
+
+
+def plan_to_begin(wanted: Protocol, rig: Rig, entries: list[Entry] | None = None) -> Plan:
+    """The plan of a run, or one without slices while its range is still to be searched for.
+
+    Parameters
+    ----------
+    entries
+        The run's journal so far: a range that was found stays.
+    """
+    if wanted.range.search is None:
+        return make_plan(wanted, rig)
+    found = [entry.fields for entry in entries or [] if entry.event == "range_found"]
+    if found:
+        return make_plan(wanted.with_range(found[-1]["near_um"], found[-1]["far_um"]), rig)
+    make_search(wanted, rig)
+    return plan_before_search(wanted, rig)
+
+
+def look_for(job: Job, instrument: Instrument, console: Console) -> tuple[Job, RunEnd | None]:
+    """Search for the specimen and plan between its ends.
+
+    Returns
+    -------
+    Job, RunEnd or None
+        The job with its slices; or how the run has ended already.
+    """
+    path = job.folder / JOURNAL
+    continued = path.exists()
+    begun = continued and any(entry.event == "started" for entry in read_journal(path))
+    search = make_search(job.wanted, job.rig)
+    console.print(describe(search, job.wanted, job.rig), markup=False)
+    with (
+        closing(Journal(path, instrument.clock.now, continued)) as journal,
+        stopped_by_signals(instrument.clock),
+        _progress(console) as progress,
+    ):
+        journal.append(
+            "resumed" if begun else "started",
+            run=job.folder.name,
+            specimen=job.wanted.specimen.model_dump(mode="json"),
+            slices=0,
+            bench=instrument.bench_address,
+        )
+        bar = progress.add_task("searching", total=None)
+        journal.listen(lambda entry: progress.advance(bar, entry.event == "looked"))
+        finder = RangeFinder(
+            search,
+            instrument.axis,
+            instrument.camera,
+            instrument.clock,
+            job.wanted.camera_settings,
+            job.wanted.settle_s(job.rig.axis.settle_s),
+            job.wanted.closest_approach_um,
+            job.folder / "looks",
+            journal.append,
+        )
+        try:
+            found = finder.find()
+            plan = make_plan(job.wanted.with_range(found.near_um, found.far_um), job.rig)
+        except MacrorailError as error:
+            return job, _ended(error, journal)
+        write_plan(job.folder, plan)
+        journal.append(
+            PLANNED,
+            near_um=plan.near_um,
+            far_um=plan.far_um,
+            slices=[[planned.target_um, planned.dof_um] for planned in plan.slices],
+        )
+    for line in _told(found, plan):
+        console.print(line, markup=False)
+    return replace(job, plan=plan, progress=None, searched=True), None
+
+
+def write_plan(folder: Path, plan: Plan) -> None:
+    """Write ``plan.json``."""
+    write_whole(folder / "plan.json", json.dumps(plan.to_dict(), indent=2))
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description:<11}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+def _ended(error: MacrorailError, journal: Journal) -> RunEnd:
+    trigger, reason = end_of(error)
+    state = State.ABORTED if trigger is Trigger.ABORT else State.FAILED
+    journal.append("ended", state=state.value, reason=reason.value, message=str(error), troubles=[])
+    return RunEnd(state, reason, str(error), error)
+
+
+def _told(found: Found, plan: Plan) -> list[str]:
+    ends = found.ends
+    lines = [
+        f"Found: sharp from {format_length(ends.near_um, 5)} to {format_length(ends.far_um, 5)} "
+        f"({ends.tiles} of {ends.of_tiles} tiles have texture, {found.looks} looks); with a "
+        f"margin of {format_length(found.margin_um, 3)} the range is "
+        f"{format_length(plan.near_um, 5)} to {format_length(plan.far_um, 5)}, "
+        f"{len(plan.slices)} slices."
+    ]
+    for end, is_open, at_um in (
+        ("near", ends.near_open, found.near_um),
+        ("far", ends.far_open, found.far_um),
+    ):
+        if is_open:
+            lines.append(
+                f"The specimen seems to go on beyond the {end} end at {format_length(at_um, 5)}, "
+                f"where the axis may not go."
+            )
+    return lines

@@ -1,0 +1,154 @@
+"""A run's specimen, settled before the first shot: asked for, scanned, or read from its label."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from macrorail.cli.signals import stopped_by_signals
+from macrorail.config.document import read_document
+from macrorail.config.protocol import Protocol
+from macrorail.config.rig import Rig
+from macrorail.devices.connect import connect
+from macrorail.errors import ConfigError, IdentityError, JournalError
+from macrorail.identity.copy import as_yaml, with_specimen
+from macrorail.identity.registrar import Ask, Identity, Look, Registrar
+from macrorail.run_folder.record import read_record
+from macrorail.states import State
+
+#: Where runs of specimens without an id go, inside the folder of runs.
+QUARANTINE = "quarantine"
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A protocol whose specimen is known.
+
+    Attributes
+    ----------
+    wanted
+        With the specimen filled in.
+    text
+        YAML of it, for the run folder; ``None`` when the file stands as it is.
+    out
+        Where the run folder is to be made.
+    """
+
+    wanted: Protocol
+    text: str | None
+    out: Path
+
+
+def settle_specimen(
+    protocol: Path, wanted: Protocol, given: str | None, rig: Rig, out: Path, console: Console
+) -> Settled:
+    """Find out which specimen a run is about.
+
+    Parameters
+    ----------
+    given
+        An id from the command line; goes through the same checks.
+
+    Raises
+    ------
+    IdentityError
+        There is no id, and the protocol does not choose quarantine.
+    """
+    if wanted.identity is None:
+        if given is None:
+            return Settled(wanted, None, out)
+        return _filled(protocol, {"id": given}, out)
+    registrar = Registrar(wanted.identity, protocol.parent, ids_in(out))
+    if given is not None:
+        return _filled(protocol, registrar.accept(given).specimen, out)
+    if wanted.identity.origin == "list":
+        identity = _only_one(registrar)
+    else:
+        with label_camera(wanted, rig) as look:
+            identity = registrar.identify(protocol.stem, ask_on(console), look)
+    tell_identity(identity, console)
+    folder = out / QUARANTINE if identity.quarantined else out
+    return _filled(protocol, identity.specimen, folder)
+
+
+def _only_one(registrar: Registrar) -> Identity:
+    """The list's specimen, if it has one only: a run is about one."""
+    if len(registrar.listed) != 1:
+        raise IdentityError(
+            f"the list names {len(registrar.listed)} specimens, a run is about one; say which "
+            f"with --specimen ID"
+        )
+    return registrar.accept(registrar.listed[0].label)
+
+
+def tell_identity(identity: Identity, console: Console) -> None:
+    """Say which specimen it is and how that is known, or why nobody knows."""
+    if identity.quarantined:
+        console.print(
+            f"QUARANTINE: shooting as {identity.id}. {identity.quarantined}", markup=False
+        )
+    else:
+        console.print(f"Specimen {identity.id}, from the {identity.origin}.", markup=False)
+
+
+def ask_on(console: Console) -> Ask:
+    """Asks on standard error and takes a line from standard input, as scanners type it."""
+
+    def ask(question: str) -> str:
+        console.print(question, end="", markup=False)
+        return sys.stdin.readline()
+
+    return ask
+
+
+@contextmanager
+def label_camera(wanted: Protocol, rig: Rig) -> Iterator[Look | None]:
+    """Takes pictures of a label; nothing is connected unless ids come from the frame."""
+    identity = wanted.identity
+    if identity is None or identity.origin != "frame":
+        yield None
+        return
+    with (
+        connect(rig) as instrument,
+        stopped_by_signals(instrument.clock),
+        tempfile.TemporaryDirectory(prefix="macrorail-label-") as folder,
+    ):
+        instrument.camera.open()
+        instrument.camera.configure(wanted.camera_settings)
+        if identity.position_um is not None:
+            instrument.axis.open(wanted.closest_approach_um)
+            instrument.axis.home()
+            instrument.axis.start_move(identity.position_um)
+            instrument.axis.finish_move()
+        taken = 0
+
+        def look() -> Path:
+            nonlocal taken
+            taken += 1
+            exposure = instrument.camera.expose(Path(folder) / f"label-{taken}")
+            return instrument.camera.collect(exposure).path
+
+        yield look
+
+
+def ids_in(out: Path) -> Iterator[str]:
+    """Ids of the specimens whose runs in a folder are done."""
+    for journal in sorted(out.glob("*/journal.jsonl")):
+        try:
+            manifest = read_record(journal.parent).manifest
+        except (ConfigError, JournalError):
+            continue  # a run that ended before it began, or is damaged, has not shot a specimen
+        if manifest["state"] == State.DONE.value and manifest["specimen"]:
+            yield str(manifest["specimen"]["id"])
+
+
+def _filled(protocol: Path, specimen: dict[str, str], out: Path) -> Settled:
+    document = read_document(protocol)
+    data = with_specimen(document.data, specimen)
+    return Settled(document.validate(Protocol, data=data), as_yaml(data), out)

@@ -1,0 +1,110 @@
+"""A run's two logs: ``log.jsonl`` for programs, ``run.log`` in plain words for people.
+
+The journal is the truth; the logs add what it does not need: states, and what other parts of
+macrorail had to say. A log that cannot be written never disturbs a run.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from macrorail.run_folder.account import sentence
+from macrorail.run_folder.journal import Entry
+from macrorail.states import State
+
+_LOG = logging.getLogger("macrorail")
+#: Tells worker processes whose run they work for.
+RUN_VARIABLE = "MACRORAIL_RUN"
+_LEVELS = {"fault": logging.WARNING, "paused": logging.WARNING, "left_out": logging.WARNING}
+
+
+class RunLog:
+    """Writes what it hears to whatever handlers the logger has."""
+
+    def heard(self, entry: Entry) -> None:
+        """Take a journal entry."""
+        level = _LEVELS.get(entry.event, logging.INFO)
+        if entry.event == "ended" and entry.fields["state"] == State.FAILED.value:
+            level = logging.ERROR
+        extra = {"event": entry.event, "world_s": entry.world_s, "fields": entry.fields}
+        _LOG.log(level, sentence(entry) or "", extra=extra)
+
+    def entered(self, state: State) -> None:
+        """Take a state."""
+        _LOG.debug("", extra={"event": "state", "fields": {"state": state.value}})
+
+
+@contextmanager
+def logged(folder: Path) -> Iterator[RunLog]:
+    """While the block runs, log to ``log.jsonl`` and ``run.log`` in the run folder."""
+    handlers: list[logging.Handler] = [
+        _Quiet(folder / "log.jsonl", _AsJson(folder.name), logging.DEBUG),
+        _Quiet(folder / "run.log", _InWords(), logging.INFO),
+    ]
+    before = _LOG.level, _LOG.propagate, os.environ.get(RUN_VARIABLE)
+    _LOG.setLevel(logging.DEBUG)
+    _LOG.propagate = False
+    os.environ[RUN_VARIABLE] = folder.name
+    for handler in handlers:
+        _LOG.addHandler(handler)
+    try:
+        yield RunLog()
+    finally:
+        for handler in handlers:
+            _LOG.removeHandler(handler)
+            handler.close()
+        _LOG.level, _LOG.propagate = before[:2]
+        if before[2] is None:
+            del os.environ[RUN_VARIABLE]
+        else:
+            os.environ[RUN_VARIABLE] = before[2]
+
+
+class _Quiet(logging.Handler):
+    """Appends to a file, opened for each line; a full disk is the journal's to tell."""
+
+    def __init__(self, path: Path, formatter: logging.Formatter, level: int) -> None:
+        super().__init__(level)
+        self._path = path
+        self.setFormatter(formatter)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = self.format(record)
+        if line:
+            with suppress(OSError), self._path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+
+class _AsJson(logging.Formatter):
+    def __init__(self, run: str) -> None:
+        super().__init__()
+        self._run = run
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "run": self._run,
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": getattr(record, "event", "message"),
+        }
+        if record.getMessage():
+            told["text"] = record.getMessage()
+        if hasattr(record, "world_s"):
+            told["world_s"] = record.world_s
+        return json.dumps(told | getattr(record, "fields", {}) | {"run": self._run})
+
+
+class _InWords(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        if not record.getMessage():
+            return ""
+        at = datetime.fromtimestamp(record.created).astimezone().isoformat(" ", "seconds")
+        mark = {logging.WARNING: "! ", logging.ERROR: "!! "}.get(record.levelno, "")
+        return f"{at}  {mark}{record.getMessage()}"

@@ -1,0 +1,82 @@
+"""``macrorail policies``: what a run does about each fault, as the table it obeys."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from macrorail.quantity import format_duration
+from macrorail.run.policies import LONGEST_ROW_LEFT_OUT, LONGEST_SERIES, TABLE, Policy, Remedy, Step
+
+_WORDS = {
+    Remedy.RETRY: "retry: drain the camera, shoot the slice again",
+    Remedy.RECOVER: "recover: open the device anew (and home the axis), then shoot it again",
+    Remedy.PAUSE: "pause: wait, at least so long and until all is well, then recover",
+    Remedy.FINISH: "finish: leave the slice out for now and finish the others",
+    Remedy.STOP: "stop: end the run safely; 'macrorail resume' goes on with it",
+}
+
+
+def policies(
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
+) -> None:
+    """Show what a run does about each fault.
+
+    Remedies are tried from left to right while no slice comes through. Before the first try of
+    each it waits as long as is said, and twice as long before every further one.
+
+    Examples:
+
+      macrorail policies
+    """
+    if as_json:
+        typer.echo(json.dumps([_as_dict(policy) for policy in TABLE], indent=2))
+        return
+    table = Table()
+    for heading in ("part", "fault", "while", "remedies", "then"):
+        table.add_column(heading, overflow="fold")
+    for policy in TABLE:
+        table.add_row(
+            policy.part.value,
+            _fault(policy),
+            ", ".join(sorted(state.value for state in policy.states)) or "any state",
+            ", ".join(map(_step, policy.steps)) or "-",
+            policy.last.value,
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    for words in _WORDS.values():
+        console.print(words)
+    console.print(
+        f"{LONGEST_SERIES} faults without a slice in between stop a run. Where "
+        f"{LONGEST_ROW_LEFT_OUT} slices would be left out one after the other it pauses instead, "
+        f"as it does when its folder is gone, and stops then."
+    )
+
+
+def _fault(policy: Policy) -> str:
+    codes = f" ({', '.join(sorted(policy.codes))})" if policy.codes else ""
+    return policy.fault.__name__ + codes
+
+
+def _step(step: Step) -> str:
+    after = f" after {format_duration(step.back_off_s)}" if step.back_off_s else ""
+    return f"{step.remedy.value} {step.times}x{after}"
+
+
+def _as_dict(policy: Policy) -> dict[str, Any]:
+    return {
+        "part": policy.part.value,
+        "fault": policy.fault.__name__,
+        "codes": sorted(policy.codes),
+        "states": sorted(state.value for state in policy.states),
+        "steps": [
+            {"remedy": step.remedy.value, "times": step.times, "back_off_s": step.back_off_s}
+            for step in policy.steps
+        ],
+        "last": policy.last.value,
+    }

@@ -1,0 +1,73 @@
+"""``macrorail report``: a run in plain words, and on one page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from macrorail.campaign.account import account_for
+from macrorail.campaign.report import in_words, write_campaign_report
+from macrorail.cli.messages import message_console
+from macrorail.results.report import write_report
+from macrorail.results.report.words import tell
+from macrorail.run_folder.campaign_folder import is_campaign_folder
+from macrorail.run_folder.record import read_record
+
+
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="a run's folder, or a campaign's")],
+    campaign: Annotated[
+        bool, typer.Option("--campaign", help="refuse a folder that is no campaign's")
+    ] = False,
+    page_only: Annotated[
+        bool, typer.Option("--page", help="print nothing but the path of report.html")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print the manifest, or a campaign's figures")
+    ] = False,
+) -> None:
+    """Explain a run in plain words, with times, retries and faults, and write its report.html.
+
+    The page is one file with everything in it: the picture, its depth, the coverage and its
+    proof, every slice, every fault and the hash of every frame. It needs no network and prints
+    on A4. Of a campaign it tells every stack, the totals, where the time goes and what would
+    make it shorter.
+
+    Examples:
+
+      macrorail report runs/20261122-200000-beetle
+
+      macrorail report runs/20261122-200000-beetle --page
+
+      macrorail report --campaign runs/20261122-200000-tray-7
+    """
+    if campaign or is_campaign_folder(run):
+        _report_campaign(run, page_only, as_json)
+        return
+    record = read_record(run)
+    page = write_report(run)
+    if page_only:
+        typer.echo(page)
+        return
+    message_console().print(f"Report: {page}", markup=False)
+    if as_json:
+        typer.echo(json.dumps(record.manifest))
+    else:
+        typer.echo(tell(record), nl=False)
+
+
+def _report_campaign(folder: Path, page_only: bool, as_json: bool) -> None:
+    account = account_for(folder)
+    page = write_campaign_report(folder)
+    if page_only:
+        typer.echo(page)
+        return
+    message_console().print(f"Report: {page}", markup=False)
+    if as_json:
+        typer.echo(json.dumps(account.to_dict()))
+    else:
+        for line in in_words(account):
+            typer.echo(line)

@@ -1,0 +1,72 @@
+"""``macrorail serve``: the operator's page, for a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from macrorail.cli.messages import message_console
+from macrorail.cli.rigs import RIG_HELP, choose_rig
+from macrorail.errors import ConfigError
+
+
+def serve(
+    rig: Annotated[Path | None, typer.Option(help=RIG_HELP)] = None,
+    runs: Annotated[Path, typer.Option(help="where run folders are kept")] = Path("runs"),
+    protocols: Annotated[Path, typer.Option(help="where protocols are opened and saved")] = Path(
+        "configs/protocols"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8750,
+    host: Annotated[
+        str, typer.Option(help="address to listen on; others need a token and TLS")
+    ] = "127.0.0.1",
+    token_file: Annotated[
+        Path | None, typer.Option(help="file with the secret that browsers have to enter once")
+    ] = None,
+    cert: Annotated[Path | None, typer.Option(help="TLS certificate (PEM)")] = None,
+    key: Annotated[Path | None, typer.Option(help="its private key (PEM)")] = None,
+    name: Annotated[
+        list[str] | None, typer.Option(help="another name this machine is called by; repeatable")
+    ] = None,
+) -> None:
+    """Serve the page on which runs are set up, started, watched and stopped.
+
+    Runs are processes of their own: closing the page or ending the server changes nothing for
+    them. Many may watch, one operates at a time, everybody may stop.
+
+    Examples:
+
+      macrorail serve
+
+      macrorail serve --rig lab.yaml --runs /data/runs
+
+      macrorail serve --host 0.0.0.0 --token-file secret.txt --cert cert.pem --key key.pem
+    """
+    try:
+        from macrorail.dashboard.app import Settings
+        from macrorail.dashboard.guard import Access
+        from macrorail.dashboard.server import Address, serve_page
+    except ImportError as error:
+        raise ConfigError(
+            f"the page needs packages that are not installed ({error.name}); install them with: "
+            f"pip install 'macrorail[dashboard]'"
+        ) from error
+    console = message_console()
+    address = Address(host, port, cert, key)
+    token = None if token_file is None else _read_token(token_file)
+    access = Access(token, frozenset(n.lower() for n in name or ()))
+    settings = Settings(runs, choose_rig(rig, console).absolute(), protocols, access)
+    serve_page(
+        settings,
+        address,
+        lambda: console.print(f"The page is at {address.url} (Ctrl-C ends it; runs go on)"),
+    )
+
+
+def _read_token(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: the token cannot be read: {error}") from error

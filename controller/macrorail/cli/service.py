@@ -1,0 +1,46 @@
+"""Tells systemd how a run is doing, when it runs as a service (see sd_notify(3))."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from contextlib import suppress
+
+from macrorail.states import State
+
+#: A sign of life at most so often; WatchdogSec in the unit is minutes.
+_BEAT_EVERY_S = 1.0
+
+
+class Service:
+    """Sends to the socket that systemd names; does nothing without one."""
+
+    def __init__(self) -> None:
+        address = os.environ.get("NOTIFY_SOCKET", "")
+        # A leading @ stands for the abstract namespace's leading zero.
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._beat_s = float("-inf")
+        self._tell("READY=1")
+
+    def entered(self, state: State) -> None:
+        """Show the run's state in ``systemctl status``."""
+        self._tell(f"STATUS={state.value}")
+
+    def beat(self) -> None:
+        """A sign of life; called from every wait of the run itself, never from a thread beside."""
+        now_s = time.monotonic()
+        if now_s - self._beat_s >= _BEAT_EVERY_S:
+            self._beat_s = now_s
+            self._tell("WATCHDOG=1")
+
+    def close(self) -> None:
+        """The run is over."""
+        self._tell("STOPPING=1")
+
+    def _tell(self, text: str) -> None:
+        if not self._address:
+            return
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
+            link.setblocking(False)
+            link.sendto(text.encode(), self._address)

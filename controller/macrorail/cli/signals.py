@@ -1,0 +1,44 @@
+"""Ctrl-C, SIGTERM and a terminal that is closed become an orderly stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from macrorail.clock import Clock
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def stopped_by_signals(clock: Clock) -> Iterator[None]:
+    """While the block runs, ask the clock for a stop instead of tearing the work apart.
+
+    A signal that was ignored before (``nohup``) stays so.
+    """
+    on_terminal = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
+
+    def ask(number: int, _frame: object) -> None:
+        if number == signal.SIGHUP:
+            _leave_terminal(on_terminal)
+        clock.request_stop(f"stopped by {signal.Signals(number).name}")
+
+    before = {}
+    for number in _STOPPING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, ask)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave_terminal(descriptors: list[int]) -> None:
+    """A terminal that is gone fails every word said to it; the run's end must not hang on that."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in descriptors:
+        os.dup2(nothing, descriptor)
+    os.close(nothing)

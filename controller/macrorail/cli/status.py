@@ -1,0 +1,60 @@
+"""Where a run is right now, for whoever asks it: state, slices, and why it is paused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from macrorail.run_folder.journal import Entry
+from macrorail.states import State
+
+
+class RunStatus:
+    """Listens to a run's states and journal; read from other threads.
+
+    Parameters
+    ----------
+    run
+        Its identifier.
+    slices
+        How many are planned.
+    done
+        How many an interrupted run had counted already.
+    """
+
+    def __init__(self, run: str, slices: int, done: int = 0) -> None:
+        self._now: dict[str, Any] = {
+            "run": run,
+            "state": State.IDLE.value,
+            "slices": slices,
+            "counted": done,
+            "position_um": None,
+            "why": "",
+        }
+
+    @property
+    def state(self) -> State:
+        """The run's state."""
+        return State(self._now["state"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it; ``why`` is the reason of a pause or of an end."""
+        return dict(self._now)
+
+    def entered(self, state: State) -> None:
+        """Take note of a state."""
+        self._now["state"] = state.value
+
+    def heard(self, entry: Entry) -> None:
+        """Take note of what a journal entry says."""
+        fields = entry.fields
+        if entry.event == "counted":
+            self._now["counted"] += 1
+            self._now["position_um"] = fields["achieved_um"]
+        elif entry.event == "inserted":
+            self._now["slices"] += len(fields["slices"])
+        elif entry.event == "paused":
+            self._now["why"] = fields["why"]
+        elif entry.event == "unpaused":
+            self._now["why"] = ""
+        elif entry.event == "ended":
+            self._now["why"] = fields["message"]

@@ -1,0 +1,57 @@
+"""``macrorail verify``: whether a result belongs to its frames."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from macrorail.cli.messages import message_console
+from macrorail.errors import JournalError
+from macrorail.results.verify import verify as check_run
+from macrorail.run_folder.record import read_record
+
+
+def verify(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],
+    restack: Annotated[
+        bool, typer.Option("--restack", help="also fuse the frames again and compare the pixels")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the checks as JSON")] = False,
+) -> None:
+    """Prove that a run's picture belongs to its frames, and that nothing was changed since.
+
+    Checks every line of the journal, that the manifest says the same, every frame against the
+    hash it had when it came from the camera, the fused picture and what was exported against
+    theirs. It finds damage and mix-ups; it is not a signature.
+
+    Examples:
+
+      macrorail verify runs/20261122-200000-beetle
+
+      macrorail verify runs/20261122-200000-beetle --restack
+    """
+    console = message_console()
+    record = read_record(run)
+    checks = []
+    with console.status("verifying") as status:
+        for check in check_run(record, restack, lambda name: status.update(f"stacking {name}")):
+            checks.append(check)
+            if not as_json:
+                typer.echo(f"{check.name:<9} {check.seen if check.holds else 'DOES NOT HOLD'}")
+            for trouble in check.troubles:
+                console.print(f"  {trouble}", markup=False)
+    failed = [check for check in checks if not check.holds]
+    if as_json:
+        listed = [{**asdict(check), "holds": check.holds} for check in checks]
+        typer.echo(json.dumps({"verified": not failed, "checks": listed}))
+    if failed:
+        raise JournalError(
+            f"{run} cannot be trusted as it is: "
+            f"{', '.join(check.name for check in failed)} "
+            f"{'does' if len(failed) == 1 else 'do'} not hold. Restore what is named above from a "
+            f"copy, or stack the frames that are right with 'macrorail stack'"
+        )

@@ -1,0 +1,70 @@
+"""The ``identity`` section of a protocol: where ids come from and which are accepted."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from macrorail.config.document import Section, key_error
+from macrorail.quantity import Length
+
+Origin = Literal["list", "prompt", "scanner", "frame"]
+
+
+class IdentitySection(Section):
+    """How a specimen's id is found.
+
+    Attributes
+    ----------
+    origin
+        ``list``: the row of the list that names the place; ``prompt``: somebody types it;
+        ``scanner``: a barcode scanner that types like a keyboard; ``frame``: a Data Matrix or QR
+        label in a picture that the camera takes before the first slice.
+    position_um
+        Where the axis goes for that picture; it stays where it is when not given.
+    listing
+        CSV file of all ids that exist, relative to the protocol: no other id is accepted.
+    check_digit
+        How the last character of an id checks the others.
+    pattern
+        Regular expression that the whole text of a label must fit; its first group, if it has
+        one, is the id.
+    missing
+        ``error``: no id, no shot. ``quarantine``: the specimen is shot as ``unidentified-...``
+        into a folder of its own.
+    repeats
+        What to do about an id that was shot already.
+    """
+
+    origin: Origin = Field(alias="from")
+    position_um: Length | None = Field(alias="position", default=None)
+    listing: str | None = Field(alias="list", default=None)
+    check_digit: Literal["iso7064-mod37-36", "luhn"] | None = None
+    pattern: str | None = None
+    missing: Literal["error", "quarantine"] = "error"
+    repeats: Literal["refuse", "allow"] = "refuse"
+
+    @field_validator("pattern")
+    @classmethod
+    def _an_expression(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"is no regular expression: {error}") from error
+        return value
+
+    @model_validator(mode="after")
+    def _decided_by_something(self) -> Self:
+        if self.position_um is not None and self.origin != "frame":
+            raise key_error("position", "is for 'from: frame' only")
+        if self.origin == "list" and self.listing is None:
+            raise key_error("from", "is the list, but 'list: FILE.csv' is missing")
+        if self.origin == "frame" and self.listing is None and self.check_digit is None:
+            raise key_error(
+                "from",
+                "is the frame: give 'list: FILE.csv' or 'check_digit', so that a misread label "
+                "cannot pass for another specimen",
+            )
+        return self

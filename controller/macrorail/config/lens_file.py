@@ -1,0 +1,268 @@
+"""A lens file: which plane is in focus after how many motor steps from the near stop."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import BeforeValidator, Field, model_validator
+
+from macrorail.config.document import Section, key_error, load_document
+from macrorail.errors import ConfigError
+from macrorail.optics.image_space import FarFocus
+from macrorail.quantity import Distance, Length
+from macrorail.shipped import CONFIGS
+
+
+def parse_steps(value: object) -> int:
+    """A whole number of motor steps from text such as ``14 steps``.
+
+    Raises
+    ------
+    ValueError
+        Not a whole number, or without its unit.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = re.fullmatch(r"(\d+) steps?", value.strip()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"must be a whole number of motor steps such as '14 steps', got '{value}'")
+    return int(match.group(1))
+
+
+def parse_drive_size(value: object) -> float:
+    """What a drive is worth, in motor steps, from text such as ``29.71 steps``.
+
+    Raises
+    ------
+    ValueError
+        No number, or without its unit.
+    """
+    if isinstance(value, float):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) steps?", value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"must be a size such as '29.71 steps', got '{value}'")
+    return float(match.group(1))
+
+
+_SHIPPED = CONFIGS / "lenses"
+
+Steps = Annotated[int, BeforeValidator(parse_steps)]
+DriveSize = Annotated[float, BeforeValidator(parse_drive_size)]
+
+
+class LensPoint(Section):
+    """One row of a lens's table.
+
+    Attributes
+    ----------
+    at_steps
+        Motor steps from the near stop, driving towards far, play taken up.
+    plane_um
+        Plane in focus, micrometres from that of the near stop, growing away from the camera.
+    scale
+        Size of the image relative to that at the near stop (breathing).
+    distance_um
+        Instead of both, for a lens with a ``focal_length``: distance of the plane in focus from
+        the entrance pupil, up to infinity.
+    """
+
+    at_steps: Steps = Field(alias="at", ge=0)
+    plane_um: Length | None = Field(alias="plane", default=None, ge=0)
+    scale: float | None = Field(default=None, gt=0)
+    distance_um: Distance | None = Field(alias="distance", default=None, gt=0)
+
+
+class LensFile(Section):
+    """What is known of a lens.
+
+    Attributes
+    ----------
+    name
+        Of the lens.
+    slack_steps
+        Play of the focus gear: motor steps after a reversal that move nothing. Rather too large
+        than too small.
+    largest_drive_steps
+        Longest drive that the body finishes within libgphoto2's patience of one second.
+    end_stop
+        ``reported`` by the body (a Nikon), or ``silent``: then homing drives the whole travel
+        towards near and a fifth more, and trusts that the stop has been met (a Canon). A step is
+        then the body's smallest drive.
+    larger_drives
+        Of a body whose drives come in fixed sizes: what the second, the third and so on are worth,
+        in the smallest. Without them it is driven by the smallest alone.
+    repeatability_um
+        Standard deviation of a plane that is driven to again, as measured; ``None`` when it never
+        was.
+    table
+        At least two rows, the first at the near stop, steps and planes growing.
+    focal_length_um
+        Of a lens that focuses up to infinity. Its table tells distances, and positions count on
+        the image's side: see :mod:`macrorail.optics.image_space`.
+    """
+
+    name: str = Field(min_length=1)
+    slack_steps: Steps = Field(alias="slack", ge=0)
+    largest_drive_steps: Steps = Field(alias="largest_drive", ge=1, le=32767)
+    end_stop: Literal["reported", "silent"] = "reported"
+    larger_drives: tuple[DriveSize, ...] = ()
+    repeatability_um: Length | None = Field(alias="repeatability", default=None, ge=0)
+    focal_length_um: Length | None = Field(alias="focal_length", default=None, gt=0)
+    table: tuple[LensPoint, ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _growing(self) -> Self:
+        for row in self.table:
+            told = {name for name in ("plane", "scale", "distance") if self._tells(row, name)}
+            wanted = {"distance"} if self.focal_length_um else {"plane", "scale"}
+            if told != wanted:
+                raise key_error(
+                    "table",
+                    f"at {row.at_steps} steps it must tell {' and '.join(sorted(wanted))} and "
+                    f"nothing else: distances belong to a lens with a focal_length, planes and "
+                    f"scales to one without",
+                )
+        first = self.table[0]
+        if first.at_steps != 0 or first.plane_um not in (0, None):
+            raise key_error("table", "must start at the near stop: {at: 0 steps, plane: 0 um, ...}")
+        focal_um, nearest_um = self.focal_length_um, first.distance_um
+        if focal_um and nearest_um and not nearest_um > 2 * focal_um:
+            raise key_error("focal_length", "is too long for the nearest distance: a macro lens")
+        planes_um = self._planes_um()
+        if not all(smaller < larger for smaller, larger in pairwise(self.drive_sizes)):
+            raise key_error("larger_drives", "must each be larger than the one before, and than 1")
+        for index, (before, after) in enumerate(pairwise(self.table)):
+            near_um, far_um = planes_um[index : index + 2]
+            if not (before.at_steps < after.at_steps and near_um < far_um):
+                raise key_error(
+                    "table",
+                    f"steps and planes must grow from row to row: after {before.at_steps} steps "
+                    f"({near_um:g} um) comes {after.at_steps} steps ({far_um:g} um)",
+                )
+        return self
+
+    @staticmethod
+    def _tells(row: LensPoint, name: str) -> bool:
+        values = {"plane": row.plane_um, "scale": row.scale, "distance": row.distance_um}
+        return values[name] is not None
+
+    @property
+    def far_focus(self) -> FarFocus | None:
+        """How distances become positions, for a lens with a focal length."""
+        nearest_um = self.table[0].distance_um
+        if self.focal_length_um is None or nearest_um is None:
+            return None
+        return FarFocus(self.focal_length_um, nearest_um)
+
+    @property
+    def drive_sizes(self) -> tuple[float, ...]:
+        """What each size of drive is worth, in steps; the smallest, first, is a step."""
+        return (1.0, *self.larger_drives)
+
+    @property
+    def travel_steps(self) -> int:
+        """Last step that the table knows."""
+        return self.table[-1].at_steps
+
+    @property
+    def travel_um(self) -> float:
+        """Last plane that the table knows, micrometres."""
+        return self._planes_um()[-1]
+
+    @property
+    def resolution_um(self) -> float:
+        """Largest way of the plane in one motor step, micrometres."""
+        return float(np.max(np.diff(self._planes_um()) / np.diff(self._steps())))
+
+    def steps_at(self, position_um: float) -> float:
+        """Where, in steps from the near stop, a plane is in focus; no whole number in general."""
+        return float(np.interp(position_um, self._planes_um(), self._steps()))
+
+    def position_at(self, steps: float) -> float:
+        """The plane in focus after so many steps from the near stop, micrometres."""
+        return float(np.interp(steps, self._steps(), self._planes_um()))
+
+    def scale_at(self, position_um: float) -> float:
+        """Size of the image of a plane, relative to that at the near stop."""
+        scales = [1.0 if point.scale is None else point.scale for point in self.table]
+        return float(np.interp(position_um, self._planes_um(), scales))
+
+    def _steps(self) -> Sequence[int]:
+        return [point.at_steps for point in self.table]
+
+    def _planes_um(self) -> Sequence[float]:
+        far = self.far_focus
+        planes_um = []
+        for point in self.table:
+            if far is not None and point.distance_um is not None:
+                planes_um.append(far.position_um(point.distance_um))
+            elif point.plane_um is not None:
+                planes_um.append(point.plane_um)
+        return planes_um
+
+
+def find_lens_file(name: str) -> Path:
+    """Where a lens file lies: a path as written, or the name of one that macrorail ships.
+
+    Raises
+    ------
+    ConfigError
+        Not there; the message lists what is shipped.
+    """
+    if "/" in name or name.endswith((".yaml", ".yml")):
+        return Path(name).expanduser().absolute()
+    path = _SHIPPED / f"{name}.yaml"
+    if not path.is_file():
+        shipped = ", ".join(sorted(each.stem for each in _SHIPPED.glob("*.yaml"))) or "none"
+        raise ConfigError(
+            f"there is no lens file '{name}'; shipped are: {shipped}. Name one of them or a path"
+        )
+    return path
+
+
+def lens_file_text(lens: LensFile, comment: str) -> str:
+    """A lens file's text; ``comment`` (one line or more) says how it came about."""
+    lines = [f"# {line}" for line in comment.splitlines()]
+    lines += [
+        f"name: {json.dumps(lens.name, ensure_ascii=False)}",
+        f"slack: {lens.slack_steps} steps",
+        f"largest_drive: {lens.largest_drive_steps} steps",
+    ]
+    if lens.end_stop != "reported":
+        lines.append(f"end_stop: {lens.end_stop}")
+    if lens.larger_drives:
+        sizes = ", ".join(f"{size:.10g} steps" for size in lens.larger_drives)
+        lines.append(f"larger_drives: [{sizes}]")
+    if lens.repeatability_um is not None:
+        lines.append(f"repeatability: {lens.repeatability_um:g} um")
+    if lens.focal_length_um is not None:
+        lines.append(f"focal_length: {lens.focal_length_um:.10g} um")
+    lines.append("table:")
+    for row in lens.table:
+        told = [f"at: {row.at_steps} steps"]
+        if row.distance_um is not None:
+            far = math.isinf(row.distance_um)
+            told.append(f"distance: {'infinity' if far else f'{row.distance_um:.10g} um'}")
+        if row.plane_um is not None and row.scale is not None:
+            told += [f"plane: {row.plane_um:.10g} um", f"scale: {row.scale:.6f}"]
+        lines.append(f"  - {{{', '.join(told)}}}")
+    return "\n".join(lines) + "\n"
+
+
+def load_lens_file(path: Path) -> LensFile:
+    """Read and check a lens file.
+
+    Raises
+    ------
+    ConfigError
+        Unreadable or wrong; names file, line and column.
+    """
+    return load_document(path, LensFile)

@@ -1,0 +1,490 @@
+"""The schema of a protocol file: what to shoot, apart from what the instrument is.
+
+Positions are those of the axis: micrometres growing away from the camera, so that ``near`` is the
+plane nearest to the camera.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+from macrorail.config.bracket import Bracket, shutter_s
+from macrorail.config.document import Section, key_error, load_document
+from macrorail.config.identity import IdentitySection
+from macrorail.config.specimen_names import check_safe
+from macrorail.errors import PlanError
+from macrorail.optics.dof import DEFAULT_WAVELENGTH_UM
+from macrorail.quantity import (
+    Distance,
+    FNumber,
+    Fraction,
+    Length,
+    format_fraction,
+    format_length,
+    parse_duration,
+)
+
+DEFAULT_OVERLAP = 0.30
+DEFAULT_MINIMUM_OVERLAP = 0.10
+LARGEST_OVERLAP = 0.95
+
+_FORMS = (
+    "'near' and 'far', 'around' with 'span' or with 'above' and 'below', 'from' and 'to', "
+    "'positions', or 'search' ('range: auto' for short)"
+)
+
+
+def _plausible_overlap(overlap: float) -> float:
+    if not 0 <= overlap <= LARGEST_OVERLAP:
+        raise ValueError(
+            f"must be from 0 % to {format_fraction(LARGEST_OVERLAP)}, "
+            f"got {format_fraction(overlap)}"
+        )
+    return overlap
+
+
+Overlap = Annotated[Fraction, AfterValidator(_plausible_overlap)]
+"""Share of a slice's depth of field that its neighbour covers too."""
+
+
+MEASURED: Literal["measured"] = "measured"
+
+
+def _settle(value: object) -> object:
+    if value == MEASURED:
+        return value
+    settle_s = parse_duration(value)
+    if settle_s < 0:
+        raise ValueError(f"must be at least 0 s, got '{value}'")
+    return settle_s
+
+
+Settle = Annotated[float | Literal["measured"], BeforeValidator(_settle)]
+"""Seconds, or ``measured``."""
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+"""A line for people and for other systems."""
+
+
+class Specimen(Section):
+    """What lies on the stage.
+
+    Attributes
+    ----------
+    id
+        Letters, digits, ``-``, ``_`` and ``.``: it names folders. Empty only in a protocol whose
+        ``identity`` section says how it is found before the first shot.
+    id_from
+        How it was found then; written by macrorail into the run folder's copy.
+    occurrence_id, catalog_number, institution, scientific_name
+        Darwin Core's terms ``occurrenceID``, ``catalogNumber``, ``institutionCode`` and
+        ``scientificName``: they go into what the run leaves.
+    part, orientation
+        Audiovisual Core's ``subjectPart`` and ``subjectOrientation``: what of the specimen is
+        seen, and from where.
+    """
+
+    id: str = ""
+    id_from: Literal["list", "prompt", "scanner", "frame", "none"] | None = None
+    occurrence_id: Text | None = None
+    catalog_number: Text | None = None
+    institution: Text | None = None
+    scientific_name: Text | None = None
+    part: Text | None = None
+    orientation: Text | None = None
+
+    @field_validator("id")
+    @classmethod
+    def _safe_in_paths(cls, value: str) -> str:
+        return check_safe(value)
+
+    @property
+    def given(self) -> bool:
+        """Whether the id is known."""
+        return bool(self.id)
+
+
+class SearchRange(Section):
+    """Where to look for the specimen.
+
+    Attributes
+    ----------
+    near_um, far_um
+        Not nearer and not farther than this; all that the axis may reach when not given.
+    margin_um
+        How far beyond what is sharp the range is to reach at either end; as much as the ends are
+        uncertain when not given.
+    """
+
+    near_um: Length | None = Field(alias="near", default=None)
+    far_um: Length | None = Field(alias="far", default=None)
+    margin_um: Length | None = Field(alias="margin", default=None, ge=0)
+
+
+class Range(Section):
+    """Where to shoot, in one of the forms people know.
+
+    Attributes
+    ----------
+    near_um, far_um
+        First and last plane to be covered.
+    around_um
+        A centre, with either ``span_um`` (the whole range, half to each side) or ``above_um``
+        (towards the camera) and ``below_um`` (away from it).
+    positions_um
+        The slices themselves, from near to far.
+    from_um, to_um
+        First and last distance from the lens, the last up to ``math.inf``: for a lens whose file
+        tells distances.
+    search
+        The ends are found by looking before the first slice is shot; ``range: auto`` searches
+        everywhere that the axis may go.
+    """
+
+    near_um: Length | None = Field(alias="near", default=None)
+    far_um: Length | None = Field(alias="far", default=None)
+    around_um: Length | None = Field(alias="around", default=None)
+    span_um: Length | None = Field(alias="span", default=None, gt=0)
+    above_um: Length | None = Field(alias="above", default=None, ge=0)
+    below_um: Length | None = Field(alias="below", default=None, ge=0)
+    positions_um: tuple[Length, ...] | None = Field(alias="positions", default=None)
+    from_um: Length | None = Field(alias="from", default=None, gt=0)
+    to_um: Distance | None = Field(alias="to", default=None, gt=0)
+    search: SearchRange | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _found_by_itself(cls, value: object) -> object:
+        return {"search": {}} if value == "auto" else value
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        given = {name.removesuffix("_um") for name in self.model_fields_set}
+        forms = (
+            *({"near", "far"}, {"around", "span"}, {"around", "above", "below"}),
+            *({"from", "to"}, {"positions"}, {"search"}),
+        )
+        if given not in forms:
+            keys = ", ".join(f"'{key}'" for key in type(self)._in_file_order(given)) or "nothing"
+            raise ValueError(f"needs {_FORMS}; got {keys}")
+        if self.search is not None:
+            return self
+        if self.positions_um is not None:
+            self._check_positions(self.positions_um)
+        elif self.from_um is not None and self.to_um is not None:
+            if not self.from_um < self.to_um:
+                raise key_error(
+                    "to",
+                    f"({format_length(self.to_um)}) must be farther than 'from' "
+                    f"({format_length(self.from_um)})",
+                )
+        elif not self.nearest_um < self.farthest_um:
+            raise key_error(
+                "far" if "far" in given else "below",
+                f"the far end ({format_length(self.farthest_um)}) must lie beyond the near end "
+                f"({format_length(self.nearest_um)}); for one slice write 'positions: [POSITION]'",
+            )
+        return self
+
+    @classmethod
+    def _in_file_order(cls, keys: set[str]) -> list[str]:
+        return [alias for info in cls.model_fields.values() if (alias := info.alias) in keys]
+
+    @staticmethod
+    def _check_positions(positions_um: tuple[float, ...]) -> None:
+        if not positions_um:
+            raise key_error("positions", "lists no position")
+        for before, after in pairwise(positions_um):
+            if not before < after:
+                raise key_error(
+                    "positions",
+                    f"must grow from near to far, but {format_length(after)} follows "
+                    f"{format_length(before)}",
+                )
+
+    @property
+    def nearest_um(self) -> float:
+        """First plane to be covered, micrometres."""
+        if self.positions_um is not None:
+            return self.positions_um[0]
+        if self.around_um is not None:
+            return self.around_um - (self.span_um / 2 if self.span_um else self.above_um or 0.0)
+        assert self.near_um is not None
+        return self.near_um
+
+    @property
+    def farthest_um(self) -> float:
+        """Last plane to be covered, micrometres."""
+        if self.positions_um is not None:
+            return self.positions_um[-1]
+        if self.around_um is not None:
+            return self.around_um + (self.span_um / 2 if self.span_um else self.below_um or 0.0)
+        assert self.far_um is not None
+        return self.far_um
+
+
+class ExposureSettings(Section):
+    """What the camera is set to; what is not given stays as it is set on the camera.
+
+    Attributes
+    ----------
+    aperture
+        F-number as set on the lens or body, ``f/5.6``; not given for an objective without one.
+    shutter
+        Exposure time as written, ``1/60 s``.
+    bracket_ev
+        Several exposures of each slice, relative to ``shutter``, in the order in which they are
+        shot; merged into the frame that is stacked.
+    iso, white_balance, image_format
+        As the camera's menu names them.
+    """
+
+    aperture: FNumber | None = None
+    shutter: str
+    bracket_ev: Bracket | None = Field(alias="bracket", default=None)
+    iso: str | None = None
+    white_balance: str | None = None
+    image_format: str | None = None
+
+    @field_validator("shutter")
+    @classmethod
+    def _a_duration(cls, value: str) -> str:
+        if not parse_duration(value) > 0:
+            raise ValueError(f"must be above 0 s, got '{value}'")
+        return value
+
+    @property
+    def shutter_s(self) -> float:
+        """Exposure time in seconds."""
+        return parse_duration(self.shutter)
+
+    @property
+    def exposures_s(self) -> tuple[float, ...]:
+        """Exposure times of one slice, in the order in which they are shot, seconds."""
+        return tuple(shutter_s(self.shutter_s, ev) for ev in self.bracket_ev or (0.0,))
+
+
+class OpticsSettings(Section):
+    """How sharp is sharp.
+
+    Attributes
+    ----------
+    coc_um
+        Circle of confusion on the sensor; two pixels of the rig's camera when not given.
+    wavelength_um
+        Of the light that is to be sharp; 550 nm when not given.
+    medium
+        Refractive index of what the specimen lies in, behind a flat surface (a cover glass, the
+        face of a resin block): 1.33 for water, 1.36 for alcohol, 1.5 for resin, 1 for air. A move
+        of the axis in air moves the plane in focus by that much more in there, and the depth of
+        field there is deeper in the same proportion.
+    """
+
+    coc_um: Length | None = Field(alias="coc", default=None, gt=0)
+    wavelength_um: Length = Field(alias="wavelength", default=DEFAULT_WAVELENGTH_UM, gt=0)
+    medium: float = Field(default=1.0, ge=1, lt=3)
+
+
+Remedy = Literal["reshoot", "fuse", "pause", "stop"]
+"""What to do about a faulty frame: shoot it again, use it all the same, pause until somebody has
+looked and then shoot it again, or end the run."""
+
+
+class Remedies(Section):
+    """What to do about each fault that a frame can show.
+
+    A fault that stays through every repeat is fused and named in the manifest; a frame without a
+    picture ends the run then.
+
+    Attributes
+    ----------
+    damaged
+        The file cannot be decoded to its end.
+    frozen
+        The same pixels once more.
+    exposure
+        More or less light than before. Of a bracket it is fused unless the protocol says otherwise:
+        how bright a merged picture is follows what is sharp in it.
+    blur
+        Motion or vibration.
+    shift
+        Specimen or camera has moved.
+    missed_move
+        The plane of the frame before. Shooting the same place again cannot tell a missed move from
+        lost steps, so it is fused, and what it leaves open is found from all slices and filled.
+    """
+
+    damaged: Remedy = "reshoot"
+    frozen: Remedy = "reshoot"
+    exposure: Remedy = "reshoot"
+    blur: Remedy = "reshoot"
+    shift: Remedy = "reshoot"
+    missed_move: Remedy = "fuse"
+
+
+class ProofSection(Section):
+    """How coverage is proven from the images.
+
+    Attributes
+    ----------
+    images
+        ``off`` trusts the achieved positions alone.
+    extend
+        How far beyond each end of the range, as a share of its length, a run may go on while
+        something in the frame is still getting sharper; with 0 % the ends are meant as they are.
+    extra_slices
+        How many slices a run may add; as many as are planned, and ten, when not given.
+    reshoots
+        How often one slice is shot again.
+    faults
+        What to do about each.
+    """
+
+    images: Literal["on", "off"] = "on"
+    extend: Fraction = Field(default=0.5, ge=0, le=2)
+    extra_slices: int | None = Field(default=None, ge=0)
+    reshoots: int = Field(default=2, ge=0, le=10)
+    faults: Remedies = Remedies()
+
+
+class Protocol(Section):
+    """What to shoot.
+
+    Attributes
+    ----------
+    specimen, identity, range, exposure, optics, proof
+        See there.
+    step_um
+        Distance between slices; the last one is shorter where needed to end at the far end.
+    overlap
+        Instead of a step: the share by which neighbours overlap; 30 % when neither is given.
+    minimum_overlap
+        What must be proven from the achieved positions, 10 % when not given. Less than planned,
+        since no axis stops exactly where it was told to.
+    settle
+        World time between a move's end and the shutter; ``measured`` takes the rig's own.
+    closest_approach_um
+        A tighter limit than the rig's, for this specimen.
+    max_slices
+        Refuse plans with more, which mostly come from a mistyped unit.
+    operator, rights
+        Who made the pictures and on what terms they may be used; both go into what the run
+        leaves.
+    """
+
+    specimen: Specimen = Specimen()
+    identity: IdentitySection | None = None
+    range: Range
+    step_um: Length | None = Field(alias="step", default=None, gt=0)
+    overlap: Overlap | None = None
+    minimum_overlap: Overlap = DEFAULT_MINIMUM_OVERLAP
+    settle: Settle
+    exposure: ExposureSettings
+    optics: OpticsSettings = OpticsSettings()
+    closest_approach_um: Length | None = Field(alias="closest_approach", default=None)
+    max_slices: int = Field(default=1000, ge=1)
+    proof: ProofSection = ProofSection()
+    operator: Text | None = None
+    rights: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_id(self) -> Self:
+        if self.identity is None and not self.specimen.given:
+            raise key_error(
+                "specimen",
+                "has no 'id'; give one, or say with an 'identity' section how it is found",
+            )
+        if self.identity is not None and self.specimen.given:
+            raise key_error(
+                "identity", "finds the id, but 'specimen: id' gives one; leave one of them out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_spacing(self) -> Self:
+        spaced = [key for key in ("step", "overlap") if key in self._given]
+        if self.range.positions_um is not None and spaced:
+            raise key_error(spaced[0], "'range: positions' lists the slices already; leave it out")
+        if len(spaced) == 2:
+            raise key_error("overlap", "give either 'step' or 'overlap', not both")
+        by_overlap = self.step_um is None and self.range.positions_um is None
+        if by_overlap and self.planned_overlap < self.minimum_overlap:
+            raise key_error(
+                "minimum_overlap" if self.overlap is None else "overlap",
+                f"the planned overlap ({format_fraction(self.planned_overlap)}) is less than "
+                f"minimum_overlap ({format_fraction(self.minimum_overlap)}), which a run must "
+                f"prove; plan more overlap or lower minimum_overlap",
+            )
+        return self
+
+    def with_range(self, near_um: float, far_um: float) -> Self:
+        """The same protocol with a range that has been found."""
+        found = Range.model_validate({"near_um": near_um, "far_um": far_um})
+        return self.model_copy(update={"range": found})
+
+    @property
+    def _given(self) -> set[str]:
+        return {name.removesuffix("_um") for name in self.model_fields_set}
+
+    @property
+    def camera_settings(self) -> dict[str, str]:
+        """For `Camera.configure`: ``{"aperture": "f/5.6", "shutter": "1/60 s", "iso": "100"}``."""
+        exposure = self.exposure
+        given = {
+            "aperture": None if exposure.aperture is None else f"f/{exposure.aperture:g}",
+            "shutter": exposure.shutter,
+            "iso": exposure.iso,
+            "white_balance": exposure.white_balance,
+            "image_format": exposure.image_format,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+    def settle_s(self, measured_s: float | None) -> float:
+        """World time between a move's end and the shutter.
+
+        Parameters
+        ----------
+        measured_s
+            What the rig says of itself.
+
+        Raises
+        ------
+        PlanError
+            The protocol relies on it, and the rig says nothing.
+        """
+        if self.settle != MEASURED:
+            return self.settle
+        if measured_s is None:
+            raise PlanError(
+                "settle: the protocol says 'measured', but the rig's axis section has no 'settle'; "
+                "measure it with 'macrorail calibrate settle', or write a time into the protocol"
+            )
+        return measured_s
+
+    @property
+    def planned_overlap(self) -> float:
+        """The overlap to space slices by when no step is given."""
+        return DEFAULT_OVERLAP if self.overlap is None else self.overlap
+
+
+def load_protocol(path: Path) -> Protocol:
+    """Read a protocol file.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`macrorail.config.document.load_document`.
+    """
+    return load_document(path, Protocol)

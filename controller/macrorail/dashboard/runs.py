@@ -1,0 +1,193 @@
+"""The run folders that the page shows: which there are, what state they are in, which are alive."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from macrorail.errors import JournalError
+from macrorail.run_folder.journal import JOURNAL
+from macrorail.run_folder.view import RunView
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_LOCKS = Path("/proc/locks")
+
+
+class NoSuchRun(Exception):
+    """The name is none of a run folder below the runs folder."""
+
+
+class Runs:
+    """The folder that runs are kept in.
+
+    Parameters
+    ----------
+    folder
+        Made when missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder.resolve()
+        self._known: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
+
+    def find(self, name: str) -> Path:
+        """The run folder called ``name``.
+
+        Raises
+        ------
+        NoSuchRun
+            Not the name of a folder that lies right here: paths and links lead nowhere.
+        """
+        folder = self.folder / name
+        if not _RUN_ID.fullmatch(name) or folder.is_symlink() or not is_run(folder):
+            raise NoSuchRun(f"there is no run called {name[:80]!r} in {self.folder}")
+        return folder
+
+    def file(self, name: str, *parts: str) -> Path | None:
+        """A file of a run, or ``None`` when it is not there (or is a link)."""
+        path = self.find(name).joinpath(*parts)
+        return path if path.is_file() and not path.is_symlink() else None
+
+    def names(self) -> list[str]:
+        """All runs, the newest first."""
+        found = [
+            entry.name
+            for entry in self.folder.iterdir()
+            if _RUN_ID.fullmatch(entry.name) and not entry.is_symlink() and is_run(entry)
+        ]
+        return sorted(found, reverse=True)
+
+    def summaries(self) -> list[dict[str, Any]]:
+        """One dict per run for the list, the newest first."""
+        held = locked_inodes()
+        return [self._summary(name, held) for name in self.names()]
+
+    def live(self) -> list[str]:
+        """Names of the runs that a controller is at work in."""
+        held = locked_inodes()
+        return [name for name in self.names() if holder(self.folder / name, held) is not None]
+
+    def _summary(self, name: str, held: Mapping[tuple[int, int, int], int]) -> dict[str, Any]:
+        folder = self.folder / name
+        stamp = tuple(
+            0 if (status := _status(folder / file)) is None else status.st_mtime_ns
+            for file in (JOURNAL, "fused.jpg", "report.html")
+        )
+        known = self._known.get(name)
+        if known is None or known[0] != stamp:
+            known = (stamp, summarise(folder))
+            self._known[name] = known
+        return {**known[1], "live": holder(folder, held) is not None}
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run's: it has a plan and the protocol it was made from."""
+    return (folder / "plan.json").is_file() and (folder / "protocol.yaml").is_file()
+
+
+def summarise(folder: Path) -> dict[str, Any]:
+    """What the list says of one run."""
+    try:
+        view = read_view(folder)
+    except (JournalError, OSError, ValueError) as error:
+        return {"run": folder.name, "state": "unreadable", "message": str(error), "done": 0}
+    return {
+        "run": folder.name,
+        "specimen": view.specimen or folder.name,
+        "state": view.state,
+        "reason": view.reason,
+        "message": view.message,
+        "done": view.done,
+        "slices": len(view.slices),
+        "began_s": view.began_s,
+        "took_s": None if view.began_s is None else (view.last_s or 0.0) - view.began_s,
+        "picture": (folder / "fused.jpg").is_file(),
+        "report": (folder / "report.html").is_file(),
+        "faults": sum(note["kind"] == "fault" for note in view.notes),
+    }
+
+
+def read_view(folder: Path) -> RunView:
+    """A run as it stands now.
+
+    Raises
+    ------
+    JournalError
+        A line cannot be read.
+    OSError, ValueError
+        There is no readable plan.
+    """
+    view, _ = catch_up(RunView(json.loads((folder / "plan.json").read_text())), folder, 0)
+    return view
+
+
+def catch_up(view: RunView, folder: Path, offset: int) -> tuple[RunView, int]:
+    """Let ``view`` hear what the journal says from byte ``offset`` on.
+
+    Returns
+    -------
+    RunView, int
+        The view, and the offset behind the last whole line: half a line is still being written,
+        or was torn by a crash and will be cut off.
+
+    Raises
+    ------
+    JournalError
+        A line cannot be read.
+    """
+    try:
+        with (folder / JOURNAL).open("rb") as file:
+            file.seek(offset)
+            data = file.read()
+    except FileNotFoundError:
+        return view, offset
+    whole = data[: data.rfind(b"\n") + 1]
+    for line in whole.splitlines():
+        try:
+            fields = json.loads(line)
+            at_s = datetime.fromisoformat(fields.pop("at")).timestamp()
+            view.hear(fields.pop("n"), fields.pop("event"), fields, at_s)
+        except (ValueError, KeyError, TypeError) as error:
+            raise JournalError(
+                f"{folder / JOURNAL}: the line after entry {view.entries} cannot be read ({error})"
+            ) from error
+    return view, offset + len(whole)
+
+
+def holder(folder: Path, held: Mapping[tuple[int, int, int], int] | None = None) -> int | None:
+    """Process that is at work in a run folder, ``None`` when nobody is."""
+    status = _status(folder / JOURNAL)
+    if status is None:
+        return None
+    device = status.st_dev
+    return (locked_inodes() if held is None else held).get(
+        (os.major(device), os.minor(device), status.st_ino)
+    )
+
+
+def locked_inodes() -> dict[tuple[int, int, int], int]:
+    """Files that a process holds a lock on: (major, minor, inode) to process.
+
+    Read from the kernel's list: trying for the lock would take it for a moment from a controller
+    that is about to go to work.
+    """
+    held = {}
+    for line in _LOCKS.read_text().splitlines():
+        parts = line.split()
+        if len(parts) >= 6 and parts[1] == "FLOCK":
+            major, minor, inode = parts[5].split(":")
+            held[int(major, 16), int(minor, 16), int(inode)] = int(parts[4])
+    return held
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None

@@ -1,0 +1,66 @@
+"""The folder of protocols that the page opens and saves."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from macrorail.errors import ConfigError
+from macrorail.run_folder.journal import write_whole
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.yaml")
+_MOST_LISTED = 500
+
+
+class Shelf:
+    """Protocols by name.
+
+    Parameters
+    ----------
+    folder
+        Made when something is saved.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def names(self) -> list[str]:
+        """Protocols that can be opened, by name."""
+        if not self.folder.is_dir():
+            return []
+        found = (p.name for p in self.folder.iterdir() if p.is_file() and not p.is_symlink())
+        return sorted(name for name in found if _NAME.fullmatch(name))[:_MOST_LISTED]
+
+    def read(self, name: str) -> str:
+        """A protocol's text.
+
+        Raises
+        ------
+        ConfigError
+            There is none of that name.
+        """
+        if name not in self.names():
+            raise ConfigError(f"there is no protocol called {name[:80]!r} in {self.folder}")
+        return (self.folder / name).read_text(encoding="utf-8")
+
+    def save(self, name: str, text: str, replace: bool) -> None:
+        """Keep a protocol.
+
+        Raises
+        ------
+        ConfigError
+            The name cannot be used, or is taken and not to be replaced.
+        JournalError
+            The disk is full or gone.
+        """
+        if not _NAME.fullmatch(name):
+            raise ConfigError(
+                "a protocol's name has up to 64 letters, digits, '-', '_' or '.', and ends in "
+                "'.yaml'"
+            )
+        if (self.folder / name).exists() and not replace:
+            raise ConfigError(f"there is a {name} already; choose another name, or replace it")
+        if (self.folder / name).is_symlink():
+            raise ConfigError(f"{name} is a link to somewhere else and stays as it is")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self.folder / name, text)

@@ -1,0 +1,1 @@
+"""Drivers: each turns one kind of device into an interface of ``macrorail.devices.interfaces``."""

@@ -1,0 +1,213 @@
+"""A camera that takes a bracket for every picture it is asked for, and hands out the merged one.
+
+To the run it is a camera like any other: a slice has one frame, counted once. The exposures behind
+it stay in ``exposures/``, with their hashes in the journal. They belong together: when one of them
+fails, or the run is interrupted between them, all are set aside and the slice is shot again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from macrorail.clock import Clock
+from macrorail.config.bracket import format_ev, nearest_offered, shutter_s
+from macrorail.devices.interfaces import Camera, CameraReport, Exposure, OffersChoices
+from macrorail.errors import CameraSettingRefused, FrameError, FrameMissing, StorageError
+from macrorail.frame import Frame, verify_frame
+from macrorail.quantity import format_duration, parse_duration
+from macrorail.workers import Worker
+
+_MERGE_TIMEOUT_S = 300.0
+_CLOSE_TIMEOUT_S = 5.0
+
+
+@dataclass
+class _Bracket:
+    """The exposures of one picture: those on disk, the last on its way, the merge under way."""
+
+    stem: Path
+    frames: list[Frame] = field(default_factory=list)
+    on_its_way: Exposure | None = None
+    spoilt: FrameError | None = None
+    merging: int | None = None
+
+
+class BracketingCamera:
+    """Wraps a camera.
+
+    Parameters
+    ----------
+    camera
+        Takes the exposures.
+    bracket_ev
+        Relative to ``shutter``, in the order in which they are shot.
+    shutter
+        The protocol's shutter time.
+    folder
+        Takes the exposures.
+    clock
+        Waits for a merge are given up when it says so.
+    note
+        Writes to the journal: ``bracketed`` for each exposure that is on disk.
+    log
+        Takes what the merging process says; the null device when ``None``.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        bracket_ev: Sequence[float],
+        shutter: str,
+        folder: Path,
+        clock: Clock,
+        note: Callable[..., Any],
+        log: Path | None = None,
+    ) -> None:
+        self._camera = camera
+        self._bracket_ev = tuple(bracket_ev)
+        self._shutter = shutter
+        self._folder = folder
+        self._clock = clock
+        self._note = note
+        self._log = log
+        self._shutters: tuple[str, ...] = ()
+        self._pictures = 0
+        self._bracket: _Bracket | None = None
+        self._worker: Worker | None = None
+        self._hashes: set[str] = set()
+
+    def open(self) -> CameraReport:
+        """See :class:`Camera`."""
+        self._bracket = None
+        return self._camera.open()
+
+    def configure(self, settings: Mapping[str, str]) -> dict[str, str]:
+        """Set and read back; the bracket's shutter times are all set once, to know they can be."""
+        if settings.get("shutter") == self._shutter:
+            shutters = [self._written(ev) for ev in self._bracket_ev]
+            for shutter in shutters:
+                self._camera.configure({"shutter": shutter})
+            self._shutters = tuple(shutters)
+        return self._camera.configure(settings)
+
+    def expose(self, stem: Path) -> Exposure:
+        """Take every exposure of the bracket; returns when the last one is over."""
+        if not self._shutters:
+            raise CameraSettingRefused("a bracket was asked for before its shutter times were set")
+        self._set_aside(stem)
+        self._pictures += 1
+        self._bracket = bracket = _Bracket(stem)
+        started_s = self._clock.now()
+        for ev, shutter in zip(self._bracket_ev, self._shutters, strict=True):
+            self._collect_before(bracket)
+            self._camera.configure({"shutter": shutter})
+            name = f"{stem.name}_{format_ev(ev).replace(' ', '')}"
+            bracket.on_its_way = self._camera.expose(self._folder / name)
+        return Exposure(stem, self._pictures, started_s, self._clock.now())
+
+    def collect(self, exposure: Exposure) -> Frame:
+        """Bring in the last exposure and merge; see :class:`Camera`."""
+        bracket = self._bracket
+        if bracket is None or exposure.number != self._pictures:
+            raise FrameMissing(
+                f"picture {exposure.number} is not on its way; drain the camera and repeat it"
+            )
+        self._collect_before(bracket)
+        if bracket.spoilt is not None:
+            self._bracket = None
+            raise bracket.spoilt
+        frame = self._merged(bracket)
+        self._bracket = None
+        return frame
+
+    def drain(self) -> list[str]:
+        """See :class:`Camera`; a bracket that was begun is given up."""
+        self._bracket = None
+        return self._camera.drain()
+
+    def close(self) -> None:
+        """See :class:`Camera`."""
+        self._bracket = None
+        if self._worker is not None:
+            self._worker.close(_CLOSE_TIMEOUT_S)
+            self._worker = None
+        self._camera.close()
+
+    def _collect_before(self, bracket: _Bracket) -> None:
+        """Bring in the exposure that is on its way; a spoilt file is told when all are there."""
+        if bracket.on_its_way is None:
+            return
+        ev = self._bracket_ev[len(bracket.frames)]
+        try:
+            frame = self._camera.collect(bracket.on_its_way)
+            verify_frame(frame)
+        except FrameError as error:
+            # The run expects trouble with files from collect(), not in the middle of exposing.
+            bracket.spoilt, bracket.on_its_way = bracket.spoilt or error, None
+            return
+        bracket.on_its_way = None
+        if frame.sha256 in self._hashes:
+            raise FrameMissing(
+                f"{frame.camera_name} is an earlier exposure of this run once more, to the last "
+                f"byte; drain the camera and repeat the bracket"
+            )
+        self._hashes.add(frame.sha256)
+        bracket.frames.append(frame)
+        self._note(
+            "bracketed",
+            frame=bracket.stem.name,
+            ev=ev,
+            exposure=f"{self._folder.name}/{frame.path.name}",
+            sha256=frame.sha256,
+            size_bytes=frame.size_bytes,
+            camera_name=frame.camera_name,
+        )
+
+    def _merged(self, bracket: _Bracket) -> Frame:
+        if self._worker is None or not self._worker.alive:
+            self._worker = Worker("macrorail.devices.bracket.merging", "merging", log=self._log)
+            bracket.merging = None
+        if bracket.merging is None:
+            like = min(range(len(self._bracket_ev)), key=lambda i: abs(self._bracket_ev[i]))
+            bracket.merging = self._worker.send(
+                "merge",
+                exposures=[str(frame.path) for frame in bracket.frames],
+                like=like,
+                stem=str(bracket.stem),
+            )
+        answer = self._worker.receive(bracket.merging, _MERGE_TIMEOUT_S, self._clock.check)
+        names = "+".join(frame.camera_name for frame in bracket.frames)
+        return Frame(Path(answer["path"]), answer["sha256"], answer["size_bytes"], names)
+
+    def _written(self, ev: float) -> str:
+        """The shutter time of an exposure, as the camera has it in its menu if it tells."""
+        wanted_s = shutter_s(parse_duration(self._shutter), ev)
+        offered: list[tuple[float, str]] = []
+        if isinstance(self._camera, OffersChoices):
+            texts = self._camera.choices().get("shutter", [])
+            offered = [(parse_duration(text), text) for text in texts]
+        longest_s = max((seconds for seconds, _ in offered), default=0.0)
+        if not offered or wanted_s > longest_s * 1.2:
+            return f"{wanted_s:.6g} s"  # set by hand, or held open from here
+        found = nearest_offered(wanted_s, offered)
+        if found is None:
+            raise CameraSettingRefused(
+                f"the bracket's {format_ev(ev)} needs a shutter time of "
+                f"{format_duration(wanted_s)}, and the camera has none near it (from "
+                f"{format_duration(min(offered)[0])} to {format_duration(longest_s)}); choose "
+                f"another shutter time or a smaller bracket"
+            )
+        return found
+
+    def _set_aside(self, stem: Path) -> None:
+        """Keep the exposures of an earlier try under another name: nothing is overwritten."""
+        try:
+            self._folder.mkdir(exist_ok=True)
+            for path in sorted(self._folder.glob(f"{stem.name}_*")):
+                number = 1 + len(list(self._folder.glob(f"rejected-{path.stem}-*{path.suffix}")))
+                path.rename(path.with_name(f"rejected-{path.stem}-{number}{path.suffix}"))
+        except OSError as error:
+            raise StorageError(f"{self._folder} cannot be written: {error.strerror}") from error

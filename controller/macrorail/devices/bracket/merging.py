@@ -1,0 +1,96 @@
+"""Merges the exposures of one slice into one picture, in a process of its own.
+
+Exposure fusion (Mertens, Kautz and van Reeth, Pacific Graphics 2007): of every exposure that counts
+most which is neither burnt nor drowned, coloured and rich in contrast there. It needs no response
+curve and no tone mapping, and what it makes is a picture like any other, ready to be stacked.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from macrorail.errors import FrameError, StackError
+from macrorail.frame import store_frame
+from macrorail.stacking.images import read_picture, to_8_bit
+from macrorail.workers import serve
+
+_QUALITY = 97
+
+
+def fuse_exposures(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Fuse exposures of one size.
+
+    Parameters
+    ----------
+    pictures
+        Each (height, width, 3), BGR, uint8, sRGB-encoded.
+
+    Returns
+    -------
+    array of shape (height, width, 3), BGR, uint8
+        The weighted sum can leave the range of a picture by a little, at the pyramid's edges; there
+        it is cut to the range.
+    """
+    fused = cv2.createMergeMertens().process(pictures)
+    return np.asarray(np.rint(np.clip(fused, 0.0, 1.0) * 255), np.uint8)
+
+
+def merge(exposures: list[str], like: int, stem: str) -> dict[str, Any]:
+    """Write ``stem`` + ``.jpg``, merged from exposures on disk.
+
+    Parameters
+    ----------
+    exposures
+        Paths, at least two.
+    like
+        Index of the exposure whose EXIF block and colour profile the picture takes over.
+
+    Raises
+    ------
+    FrameError
+        An exposure cannot be read, or they differ in size.
+    """
+    try:
+        pictures = [to_8_bit(read_picture(Path(path))) for path in exposures]
+    except StackError as error:
+        raise FrameError(f"an exposure cannot be merged: {error}") from error
+    sizes = {picture.shape for picture in pictures}
+    if len(sizes) != 1:
+        raise FrameError(f"exposures of different sizes cannot be merged: {sorted(sizes)}")
+    data = io.BytesIO()
+    Image.fromarray(cv2.cvtColor(fuse_exposures(pictures), cv2.COLOR_BGR2RGB)).save(
+        data, "JPEG", quality=_QUALITY, subsampling=0, **_blocks_of(Path(exposures[like]))
+    )
+    names = "+".join(Path(path).name for path in exposures)
+    path = Path(stem)
+    frame = store_frame(path.with_name(f"{path.name}.jpg"), data.getbuffer(), names)
+    return {"path": str(frame.path), "sha256": frame.sha256, "size_bytes": frame.size_bytes}
+
+
+def _blocks_of(path: Path) -> dict[str, bytes]:
+    try:
+        with Image.open(path) as picture:
+            blocks = {
+                "exif": picture.info.get("exif"),
+                "icc_profile": picture.info.get("icc_profile"),
+            }
+    except (OSError, UnidentifiedImageError):
+        return {}  # read_picture could read it; a picture without blocks is one all the same
+    return {name: block for name, block in blocks.items() if block}
+
+
+def main() -> None:
+    """Serve the parent until it closes the pipe."""
+    cv2.setNumThreads(2)
+    serve({"merge": merge})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""From a rig to connected devices: drivers built by name, released in reverse order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from macrorail.clock import Clock, WorldClock
+from macrorail.config.drivers import import_driver
+from macrorail.config.rig import Rig
+from macrorail.devices.interfaces import Bench, Camera, Context, FocusAxis, Stage
+from macrorail.devices.rail.cable_camera import RailTriggeredCamera
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """A rig whose drivers are built; nothing is opened and nothing has moved yet.
+
+    Attributes
+    ----------
+    clock
+        The world's clock: real time, or the bench's.
+    camera, axis
+        To be opened by whoever uses them.
+    stage
+        What brings specimens under the lens; ``None`` where a hand does.
+    bench_address
+        Where the simulated world can be found again; ``None`` for real devices.
+    """
+
+    clock: Clock
+    camera: Camera
+    axis: FocusAxis
+    bench_address: str | None
+    stage: Stage | None = None
+
+
+@contextmanager
+def connect(rig: Rig, log_folder: Path | None = None) -> Iterator[Instrument]:
+    """Start the bench, if the rig has one, and build its drivers.
+
+    Parameters
+    ----------
+    rig
+        As loaded by :func:`macrorail.config.rig.load_rig`.
+    log_folder
+        Where worker processes write their logs; ``None`` discards them.
+
+    Yields
+    ------
+    Instrument
+        Closed when the block ends, however it ends: axis, then camera, then bench.
+    """
+    with ExitStack() as closing:
+        context = Context(clock=WorldClock(), log_folder=log_folder)
+        address = None
+        if rig.bench is not None:
+            bench: Bench = import_driver("bench", rig.bench.driver)(rig.bench, rig)
+            closing.callback(bench.close)
+            bench.start()
+            address = bench.address
+            context = replace(context, clock=bench.clock, bench_ports=bench.ports)
+        camera: Camera = import_driver("camera", rig.camera.driver)(rig.camera, context)
+        closing.callback(camera.close)
+        axis: FocusAxis = import_driver("axis", rig.axis.driver)(
+            rig.axis, replace(context, camera=camera)
+        )
+        closing.callback(axis.close)
+        if isinstance(camera, RailTriggeredCamera):
+            camera.use_shutter(axis)
+        stage: Stage | None = None
+        if rig.stage is not None:
+            stage = import_driver("stage", rig.stage.driver)(rig.stage, context)
+            closing.callback(stage.close)
+        yield Instrument(context.clock, camera, axis, address, stage)

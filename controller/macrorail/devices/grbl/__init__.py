@@ -1,0 +1,1 @@
+"""Rails and stages behind grbl."""

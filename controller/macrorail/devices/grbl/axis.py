@@ -1,0 +1,372 @@
+"""One axis of a machine that runs grbl 1.1, as focus axis: for the CNC frames that labs own.
+
+Each move is staged, echoed, and only then begun. ``G92`` names the target as work zero, which moves
+nothing; grbl's own report says what zero it understood; ``$J=G90G21X0F..`` goes there. A character
+lost from that last line leaves a line that grbl refuses, or a slower move to the same place.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from pydantic import Field
+
+from macrorail.config.rig import AxisSection
+from macrorail.devices.grbl.link import GrblLink, GrblRefused
+from macrorail.devices.grbl.wire import AXES, JOG_CANCEL, SOFT_RESET, STUCK, Report, settings_of
+from macrorail.devices.interfaces import AxisReport, Context
+from macrorail.devices.rail.link import open_port
+from macrorail.devices.travel import narrowed, refuse_outside
+from macrorail.errors import (
+    ConnectError,
+    DeviceError,
+    DeviceTimeout,
+    LimitError,
+    PositionInDoubt,
+    RailAlarm,
+    WireError,
+)
+from macrorail.quantity import Length, format_length
+
+_POLL_S = 0.1
+_ATTEMPTS = 6
+#: grbl tells positions to the thousandth of a millimetre.
+_REPORTED_UM = 1.0
+_KEPT_ON = 255
+
+
+class GrblRail:
+    """An axis of a grbl machine, by name; a ``macrorail.devices.interfaces.FocusAxis``.
+
+    Position 0 is where the axis's home switch closes, as far as ``$27`` (pull-off) tells. Opening
+    resets grbl. It cannot tell how many steps its motor lost: homing sets its count anew.
+    """
+
+    class Options(AxisSection):
+        """Keys of a rig's axis section.
+
+        Attributes
+        ----------
+        port
+            Serial port, or ``bench``.
+        machine_axis
+            Which of the machine's axes carries the camera.
+        backlash_um
+            By how much more than the play a move away from the specimen overshoots before it
+            returns.
+        """
+
+        port: str
+        machine_axis: Literal["X", "Y", "Z", "A"]
+        backlash_um: Length = Field(alias="backlash", default=50.0, ge=0)
+
+    def __init__(self, options: Options, context: Context) -> None:
+        self._options = options
+        self._context = context
+        self._clock = context.clock
+        self._axis = AXES.index(options.machine_axis)
+        self._letter = options.machine_axis
+        self._travel_um = options.allowed_um
+        self._link: GrblLink | None = None
+        self._settings: dict[int, float] = {}
+        self._homes_alone = False
+        # Machine position of the rest after homing, mm; None while the position is not known.
+        self._home_mm: float | None = None
+        self._approached = False
+        self._target_um: float | None = None
+        self._leg_um = 0.0
+        self._deadline_s = 0.0
+
+    @property
+    def shares_camera(self) -> bool:
+        return False
+
+    @property
+    def count_check(self) -> None:
+        """grbl does not tell where its switch closed by the count from before."""
+        return
+
+    def open(self, closest_approach_um: float | None = None) -> AxisReport:
+        self.close()
+        self._forget()
+        self._travel_um = narrowed(self._options.allowed_um, closest_approach_um)
+        port = self._context.resolve_port(self._options.port, "rail")
+        name = port if isinstance(port, str) else getattr(port, "name", "the bench")
+        link = GrblLink(open_port(port), name, self._clock)
+        try:
+            version = link.reset()
+            self._link = link
+            if not version.startswith("1.1"):
+                raise ConnectError(f"{name} runs grbl {version}; macrorail needs grbl 1.1")
+            self._settings = settings_of(self._harmless("$$"))
+            self._check_settings()
+            built = "".join(self._harmless("$I"))
+            self._homes_alone = "H" in built.partition("[OPT:")[2].partition(",")[0]
+        except BaseException:
+            self._link = None
+            link.close()
+            raise
+        return AxisReport(
+            model=f"grbl, axis {self._letter}",
+            version=f"grbl {version}",
+            travel_um=self._travel_um,
+            resolution_um=max(1000 / self._setting(100), 2 * _REPORTED_UM),
+            position_um=None,
+            estimated=False,
+        )
+
+    def home(self) -> float:
+        link = self._opened()
+        self._forget()
+        # Out of whatever alarm or half a line it was left with.
+        link.reset()
+        way_mm = self._setting(130)
+        seek_mm_min = self._settings[25]
+        patience_s = 60 + 3 * 60 * way_mm / seek_mm_min
+        try:
+            link.ask(f"$H{self._letter}" if self._homes_alone else "$H", patience_s)
+        except GrblRefused as refusal:
+            raise RailAlarm("grbl_home", f"{refusal}; nothing has moved") from refusal
+        report = self._rest("homing")
+        self._home_mm = self._machine_mm(report)
+        self._approached = True
+        return self._position_um(self._home_mm)
+
+    def start_move(self, position_um: float) -> None:
+        refuse_outside(position_um, self._travel_um)
+        self._opened()
+        if self._home_mm is None:
+            raise PositionInDoubt("the rail does not know where it is; home it first")
+        here_um = self._position_um(self._machine_mm(self._rest("at rest")))
+        self._target_um = position_um
+        backwards = position_um < here_um or not self._approached
+        self._go(position_um - self._options.backlash_um if backwards else position_um)
+
+    def finish_move(self) -> float:
+        if self._target_um is None:
+            raise PositionInDoubt("no move of the rail is under way; start one")
+        target_um = self._target_um
+        achieved_um = self._finish_leg()
+        if self._leg_um != target_um:
+            self._go(target_um)
+            achieved_um = self._finish_leg()
+        self._approached = True
+        self._target_um = None
+        return achieved_um
+
+    def stop(self) -> None:
+        if self._link is None:
+            return
+        self._target_um = None
+        self._approached = False
+        self._link.shout(JOG_CANCEL)
+        self._deadline_s = self._clock.now() + 10
+        if self._home_mm is not None:
+            self._wait("stopping")
+        else:
+            # Only a reset ends homing.
+            self._link.reset()
+
+    def halt(self) -> None:
+        if self._link is not None:
+            self._link.shout(SOFT_RESET)
+            self._forget()
+
+    def close(self) -> None:
+        link = self._link
+        if link is None:
+            return
+        try:
+            self.stop()
+            # Other programs find their own work zero again.
+            self._harmless("G92.1")
+        except DeviceError:
+            self._forget()
+        finally:
+            self._link = None
+            link.close()
+
+    # ------------------------------------------------------------------- one move, three sentences
+
+    def _go(self, position_um: float) -> None:
+        """Stage the target as work zero, have it echoed, go there."""
+        link = self._opened()
+        target_mm = self._wanted_mm(position_um)
+        self._stage(target_mm)
+        way_um = abs(position_um - self._position_um(self._machine_mm(self._rest("at rest"))))
+        speed_mm_min = self._options.speed_um_s * 60 / 1000
+        rate_um_s2 = self._setting(120) * 1000
+        expected_s = way_um / self._options.speed_um_s + self._options.speed_um_s / rate_um_s2
+        line = f"$J=G90G21{self._letter}0F{speed_mm_min:.1f}"
+        for _ in range(_ATTEMPTS):
+            try:
+                link.ask(line)
+                self._leg_um = position_um
+                self._deadline_s = self._clock.now() + 2 * expected_s + 3
+                return
+            except GrblRefused as refusal:
+                # A line that lost characters; nothing of it is a move. Or a true refusal:
+                if refusal.code == 15:
+                    raise LimitError(f"{refusal}; nothing has moved") from refusal
+            except DeviceError:
+                self._forget()
+                raise
+        self._forget()
+        raise WireError(
+            f"grbl understood '{line}' in none of {_ATTEMPTS} attempts; check the cable, then open "
+            f"it again and home it"
+        )
+
+    def _stage(self, target_mm: float) -> None:
+        link = self._opened()
+        for _ in range(_ATTEMPTS):
+            here_mm = self._machine_mm(self._rest("at rest"))
+            self._harmless(f"G21G92{self._letter}{here_mm - target_mm:.3f}")
+            offset = link.offset()
+            if offset is not None and abs(offset[self._axis] - target_mm) < 0.0015:
+                return
+        self._forget()
+        raise WireError(
+            f"grbl did not take {target_mm:.3f} mm for its target in {_ATTEMPTS} attempts; check "
+            f"the cable, then open it again and home it"
+        )
+
+    def _finish_leg(self) -> float:
+        report = self._wait(f"moving to {format_length(self._leg_um)}")
+        achieved_um = self._position_um(self._machine_mm(report))
+        allowed_um = 1000 / self._setting(100) + _REPORTED_UM
+        if abs(achieved_um - self._leg_um) > allowed_um:
+            self._forget()
+            raise PositionInDoubt(
+                f"grbl came to rest at {format_length(achieved_um, 6)} where "
+                f"{format_length(self._leg_um, 6)} was asked for; home it"
+            )
+        return achieved_um
+
+    # ---------------------------------------------------------------------------------- small help
+
+    def _wait(self, what: str) -> Report:
+        """Until it rests."""
+        while True:
+            report = self._report()
+            if report.state == "Idle":
+                return report
+            self._judge(report, what)
+            if self._clock.now() > self._deadline_s:
+                self.halt()
+                raise DeviceTimeout(f"grbl is still {what} long after its time; home it")
+            self._clock.sleep(_POLL_S)
+
+    def _rest(self, what: str) -> Report:
+        report = self._report()
+        if report.state != "Idle":
+            self._judge(report, what)
+            raise RailAlarm("busy", f"grbl moves while it should be {what}; stop it first")
+        return report
+
+    def _report(self) -> Report:
+        try:
+            return self._opened().report()
+        except DeviceError:
+            self._forget()
+            raise
+
+    def _judge(self, report: Report, what: str) -> None:
+        if report.state in ("Jog", "Home"):
+            return
+        self._forget()
+        if report.state == "Alarm":
+            raise RailAlarm(
+                "grbl_alarm", f"grbl went into alarm while {what}; see what happened, then home it"
+            )
+        raise RailAlarm(
+            f"grbl_{report.state.lower()}",
+            f"grbl does not go on while {what}: {STUCK[report.state]}; then home it",
+        )
+
+    def _harmless(self, line: str) -> list[str]:
+        """Have a line that moves nothing carried out, again if it or its answer got lost."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._opened().ask(line)
+            except (GrblRefused, DeviceTimeout) as error:
+                if attempt == _ATTEMPTS - 1:
+                    self._forget()
+                    raise WireError(f"{error}, in {_ATTEMPTS} attempts") from error
+            except DeviceError:
+                self._forget()
+                raise
+        raise AssertionError("unreachable")
+
+    def _check_settings(self) -> None:
+        wanted = {
+            22: (1, "homing is switched off"),
+            20: (1, "soft limits are switched off"),
+            13: (0, "it reports inches"),
+            1: (_KEPT_ON, "it switches its motors off at rest, and a motor forgets its microstep"),
+        }
+        needed = (*wanted, 23, 25, 27, *(of_x + self._axis for of_x in (100, 110, 120, 130)))
+        lacking = [key for key in needed if key not in self._settings]
+        if lacking:
+            raise WireError(f"grbl did not tell its settings {lacking}; open it again")
+        for key, (value, why) in wanted.items():
+            if self._settings[key] != value:
+                raise ConnectError(
+                    f"grbl has ${key}={self._settings[key]:g}: {why}; set ${key}={value}"
+                )
+        fastest_um_s = self._setting(110) * 1000 / 60
+        if self._options.speed_um_s > fastest_um_s:
+            raise ConnectError(
+                f"the rig's speed is beyond grbl's ${110 + self._axis}="
+                f"{self._setting(110):g} mm/min; lower 'speed' in the rig file"
+            )
+        low_um = self._travel_um[0] - self._options.backlash_um
+        pull_off_um, way_um = self._settings[27] * 1000, self._setting(130) * 1000
+        if low_um < pull_off_um / 2 or self._options.travel.to_um > way_um:
+            raise LimitError(
+                f"the rig's travel does not fit grbl's: less 'backlash' it must start beyond "
+                f"{format_length(pull_off_um / 2)} (half of $27) and end before "
+                f"{format_length(way_um)} (${130 + self._axis})"
+            )
+
+    def _setting(self, of_x: int) -> float:
+        return self._settings[of_x + self._axis]
+
+    @property
+    def _direction(self) -> int:
+        """Which way of the machine leads to the specimen: away from the home switch."""
+        return 1 if int(self._settings[23]) >> self._axis & 1 else -1
+
+    def _position_um(self, machine_mm: float) -> float:
+        assert self._home_mm is not None
+        way_um = self._direction * (machine_mm - self._home_mm) * 1000
+        return round(self._settings[27] * 1000 + way_um, 3)
+
+    def _wanted_mm(self, position_um: float) -> float:
+        assert self._home_mm is not None
+        per_um = self._setting(100) / 1000
+        pull_off_um = self._settings[27] * 1000
+        # The limits are positions, not steps: rounding must not carry a target across one.
+        low, high = (per_um * (limit_um - pull_off_um) for limit_um in self._travel_um)
+        steps = round(per_um * (position_um - pull_off_um))
+        if position_um >= self._travel_um[0]:
+            steps = min(max(steps, math.ceil(low - 1e-6)), math.floor(high + 1e-6))
+        return round(self._home_mm + self._direction * steps / per_um / 1000, 3)
+
+    def _machine_mm(self, report: Report) -> float:
+        if report.machine_mm is not None:
+            return report.machine_mm[self._axis]
+        assert report.work_mm is not None
+        offset = self._opened().offset()
+        if offset is None:
+            raise WireError("grbl reports work positions without their offset; set $10=1")
+        return round(report.work_mm[self._axis] + offset[self._axis], 3)
+
+    def _opened(self) -> GrblLink:
+        if self._link is None:
+            raise DeviceError("the rail is not open")
+        return self._link
+
+    def _forget(self) -> None:
+        self._home_mm, self._approached, self._target_um = None, False, None

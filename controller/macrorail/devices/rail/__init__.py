@@ -1,0 +1,1 @@
+"""A rail behind an Arduino with macrorail's firmware."""

@@ -1,0 +1,396 @@
+"""The rail: a carriage on a lead screw, moved by our firmware on an Arduino."""
+
+from __future__ import annotations
+
+import math
+
+from macrorail.devices.interfaces import AxisReport, Context, CountCheck
+from macrorail.devices.rail.codes import STOPS
+from macrorail.devices.rail.link import Link, Refused, open_port
+from macrorail.devices.rail.options import SPEEDS_STEPS_S, RailOptions
+from macrorail.devices.rail.wire import Greeting, Shots, Status, shots_of
+from macrorail.devices.travel import narrowed, refuse_outside
+from macrorail.errors import (
+    DeviceError,
+    DeviceTimeout,
+    LimitError,
+    PositionInDoubt,
+    RailAlarm,
+    WireError,
+)
+from macrorail.quantity import format_length
+
+_POLL_S = 0.05
+_SWITCH_QUIET_S = 0.02
+_HOME_SWITCH = 1
+_LET_GO_LATEST_S = 2.0
+
+
+_NEXT: dict[str, str] = {
+    "limit_min": "see what pushed it there or whether a wire is loose, then home the rail",
+    "limit_max": "see what pushed it there or whether a wire is loose, then home the rail",
+    "estop": "release the emergency stop, then home the rail",
+    "emergency": "home the rail before it moves again",
+    "silence": "start the move again; if it happens often, raise 'host_silence' in the rig file",
+    "hello": "another program opened the rail; close it",
+    "underrun": "lower 'speed' or 'acceleration' in the rig file, then home the rail",
+    "no_switch": "check the home switch, its wires, the motor and its power",
+    "stuck": "check the home switch, its wires and the motor's direction",
+}
+
+
+class SerialRail:
+    """A rail behind a serial port; a ``macrorail.devices.interfaces.FocusAxis``.
+
+    Every rest is approached with the carriage moving towards the specimen, so that the screw's
+    play never shows; every rest is checked against the board's own count.
+    """
+
+    class Options(RailOptions):
+        """Keys of a rig's axis section."""
+
+    def __init__(self, options: Options, context: Context) -> None:
+        self._options = options
+        self._context = context
+        self._clock = context.clock
+        self._um_per_step = options.um_per_step
+        self._backlash_steps = math.ceil(options.backlash_um / self._um_per_step)
+        self._link: Link | None = None
+        self._greeting: Greeting | None = None
+        self._travel_um = options.allowed_um
+        self._lowest, self._highest = 0, 0
+        # Where the newest rest left the carriage, steps; None while that is not known.
+        self._position: int | None = None
+        self._approached = False
+        # What finish_move() waits for, steps; and the step that the present leg of it goes to.
+        self._target: int | None = None
+        self._leg = 0
+        self._motion = 0
+        self._deadline_s = 0.0
+
+    @property
+    def shares_camera(self) -> bool:
+        return False
+
+    @property
+    def count_check(self) -> CountCheck:
+        options = self._options
+        return CountCheck(self.check_count, options.check_every_slices, options.tolerated_um)
+
+    def open(self, closest_approach_um: float | None = None) -> AxisReport:
+        self.close()
+        self._forget()
+        self._set_limits(closest_approach_um)
+        port = self._context.resolve_port(self._options.port, "rail")
+        name = port if isinstance(port, str) else "the bench"
+        link = Link(open_port(port), name)
+        try:
+            self._greeting = greeting = link.hello()
+            self._link = link
+            # A board that was not reset may still be stopping what an earlier host had started.
+            status = self._wait_for_rest(link)
+            self._configure()
+        except BaseException:
+            self._link = None
+            link.close()
+            raise
+        self._position = status.position if status.is_known else None
+        return AxisReport(
+            model="macrorail rail",
+            version=f"firmware {greeting.version}",
+            travel_um=self._travel_um,
+            resolution_um=self._um_per_step,
+            position_um=None if self._position is None else self._position * self._um_per_step,
+            estimated=False,
+        )
+
+    def home(self) -> float:
+        options = self._options
+        speed = options.speed_um_s / 2
+        search_um = 1.2 * options.travel.to_um + options.home_clearance_um
+        self._forget()
+        clearance = round(options.home_clearance_um / self._um_per_step)
+        self._motion = self._ask(
+            "HOME",
+            round(search_um / self._um_per_step),
+            max(round(speed / self._um_per_step), SPEEDS_STEPS_S[0]),
+            clearance,
+        )
+        # Backing off and touching the switch again is slow, a few seconds at most.
+        self._deadline_s = self._clock.now() + 2 * search_um / speed + 60
+        status = self._finish("homing")
+        if status.position != clearance or not status.is_known:
+            raise WireError(
+                f"the rail says it is homed at step {status.position}, expected {clearance}; "
+                f"flash the firmware that came with this macrorail"
+            )
+        self._position, self._approached = clearance, True
+        return clearance * self._um_per_step
+
+    def check_count(self) -> float:
+        """Touch the home switch again and count anew from it.
+
+        Returns
+        -------
+        float
+            How far the count was off, micrometres: what the motor lost since the last homing.
+            Above 0 the carriage stood nearer to the home switch than was said.
+
+        Raises
+        ------
+        PositionInDoubt
+            There is no count to check.
+        """
+        if self._position is None:
+            raise PositionInDoubt("the rail does not know where it is; home it first")
+        self.home()
+        return self._opened().status().slip * self._um_per_step
+
+    def measure_play(self) -> float:
+        """How far the screw turns back, by the home switch, before the carriage follows it.
+
+        Homes, drives onto the switch and comes back a step at a time until the switch opens. What
+        the switch itself needs to open counts too.
+
+        Returns
+        -------
+        float
+            Micrometres.
+
+        Raises
+        ------
+        DeviceError
+            The switch has not opened within ``home_clearance``.
+        """
+        clearance = round(self.home() / self._um_per_step)
+        try:
+            self._ask("LIMITS", 0, self._highest)
+            for step in range(clearance + 1):
+                self._go(step)
+                self._finish_leg()
+                self._clock.sleep(_SWITCH_QUIET_S)
+                if not self._opened().status().inputs & _HOME_SWITCH:
+                    # Without any play it opens with the first step away from it.
+                    return (step - 1) * self._um_per_step
+        finally:
+            self._approached = False
+            self._configure()
+        raise DeviceError(
+            f"the home switch had not opened {format_length(self._options.home_clearance_um)} from "
+            f"where it closed; raise 'home_clearance' in the rig file, or see whether the nut is "
+            f"loose"
+        )
+
+    def start_move(self, position_um: float) -> None:
+        refuse_outside(position_um, self._travel_um)
+        self._opened()
+        if self._position is None:
+            raise PositionInDoubt("the rail does not know where it is; home it first")
+        # The limits are positions, not steps: rounding must not carry a target across one.
+        target = min(max(round(position_um / self._um_per_step), self._lowest), self._highest)
+        self._target = target
+        first_leg = target
+        if target < self._position or not self._approached:
+            first_leg = target - self._backlash_steps
+        self._go(first_leg)
+
+    def finish_move(self) -> float:
+        if self._target is None:
+            raise PositionInDoubt("no move of the rail is under way; start one")
+        target = self._target
+        if self._finish_leg() != target:
+            self._go(target)
+            self._finish_leg()
+        self._approached = True
+        self._target = None
+        return target * self._um_per_step
+
+    def expose(self, focus_s: float, release_s: float, flash_s: float = 0.0) -> Shots:
+        """Press the camera's cable: the focus line alone, then the release line as well.
+
+        Returns when it was let go and the hot shoe has closed, or not within ``flash_s`` after;
+        world time.
+
+        Raises
+        ------
+        RailAlarm
+            The rail moves, or the shutter is pressed already.
+        DeviceTimeout
+            The board has not let go.
+        """
+        before = self.shots()
+        self._ask("EXPOSE", round(focus_s * 1000), round(release_s * 1000))
+        over_s = self._clock.now() + focus_s + release_s
+        # Asked all the while: a board that hears nothing for long lets go.
+        while True:
+            self._clock.sleep(_POLL_S)
+            shots, now_s = self.shots(), self._clock.now()
+            if shots.pulses != before.pulses and shots.lasted_us != 0:
+                if shots.contacts != before.contacts or now_s > over_s + flash_s:
+                    return shots
+            elif now_s > over_s + _LET_GO_LATEST_S:
+                raise DeviceTimeout(f"the board has not let go of the shutter: {shots}; reset it")
+
+    def inspect(self) -> tuple[Greeting, Status]:
+        """What the board said when it was opened, and what it says now."""
+        link = self._opened()
+        assert self._greeting is not None
+        return self._greeting, link.status()
+
+    def shots(self) -> Shots:
+        """What the camera's cable did and what its hot shoe saw since the board's reset."""
+        return shots_of(self._opened().ask("SHOTS"))
+
+    def stop(self) -> None:
+        if self._link is None:
+            return
+        self._target = None
+        self._approached = False
+        try:
+            self._ask("STOP")
+        except DeviceError:
+            # Said without an answer: all that can be done through a line that fails.
+            self._opened().emergency()
+            raise
+        status = self._wait_for_rest(self._opened())
+        self._position = status.position if status.is_known else None
+
+    def halt(self) -> None:
+        if self._link is not None:
+            self._link.emergency()
+            self._forget()
+
+    def close(self) -> None:
+        link = self._link
+        if link is None:
+            return
+        try:
+            self.stop()
+        except DeviceError:
+            # The link is broken: the board stops by itself when it hears nothing from us.
+            self._forget()
+        finally:
+            self._link = None
+            link.close()
+
+    def _set_limits(self, closest_approach_um: float | None) -> None:
+        low_um, high_um = narrowed(self._options.allowed_um, closest_approach_um)
+        self._travel_um = (low_um, high_um)
+        # A hair of tolerance, so that a limit of 45 mm is step 72000 and not 71999.
+        self._lowest = math.ceil(low_um / self._um_per_step - 1e-6)
+        self._highest = math.floor(high_um / self._um_per_step + 1e-6)
+
+    def _wait_for_rest(self, link: Link) -> Status:
+        options = self._options
+        deadline_s = self._clock.now() + options.speed_um_s / options.acceleration_um_s2 + 5
+        while (status := link.status()).state != "idle":
+            if self._clock.now() > deadline_s:
+                link.emergency()
+                self._forget()
+                raise DeviceTimeout(
+                    "the rail did not come to rest within 5 s of a stop and was halted; home it"
+                )
+            self._clock.sleep(_POLL_S)
+        return status
+
+    def _configure(self) -> None:
+        options = self._options
+        self._ask(
+            "PACE",
+            round(options.speed_um_s / self._um_per_step),
+            round(options.acceleration_um_s2 / self._um_per_step),
+        )
+        self._ask("LIMITS", self._lowest - self._backlash_steps, self._highest)
+        self._ask("SILENCE", round(options.host_silence_s * 1000))
+        self._ask("REST", round((options.motor_off_after_s or 0) * 1000))
+
+    def _opened(self) -> Link:
+        if self._link is None:
+            raise DeviceError("the rail is not open")
+        return self._link
+
+    def _forget(self) -> None:
+        self._position, self._approached, self._target = None, False, None
+
+    def _ask(self, verb: str, *arguments: int) -> int:
+        """Have a command carried out; returns its sequence number."""
+        try:
+            return self._opened().ask(verb, *arguments).sequence
+        except Refused as refusal:
+            raise self._refusal(refusal) from refusal
+        except DeviceError:
+            self._forget()
+            raise
+
+    def _refusal(self, refusal: Refused) -> DeviceError:
+        said = f"{refusal}; nothing has moved"
+        match refusal.code:
+            case "unhomed":
+                self._forget()
+                return PositionInDoubt(f"{said}; home the rail first")
+            case "outside" | "limit":
+                return LimitError(said)
+            case "estop":
+                return RailAlarm("estop", f"{said}; release the emergency stop")
+            case "busy" | "exposing":
+                return RailAlarm(refusal.code, f"{said}; stop the rail first")
+            case _:
+                return WireError(f"{said}; this is a bug, or the firmware is not ours")
+
+    def _go(self, target: int) -> None:
+        assert self._position is not None
+        way_um = abs(target - self._position) * self._um_per_step
+        options = self._options
+        expected_s = way_um / options.speed_um_s + options.speed_um_s / options.acceleration_um_s2
+        self._motion = self._ask("GO", target)
+        self._leg = target
+        self._deadline_s = self._clock.now() + 2 * expected_s + 2
+
+    def _finish_leg(self) -> int:
+        status = self._finish(f"moving to {format_length(self._leg * self._um_per_step)}")
+        if status.position != self._leg:
+            self._forget()
+            raise PositionInDoubt(
+                f"the rail says it has arrived, but counts step {status.position} where "
+                f"{self._leg} was asked for; home it"
+            )
+        self._position = self._leg
+        return self._leg
+
+    def _finish(self, what: str) -> Status:
+        """Wait until the motion that was begun last has reached its target."""
+        link = self._opened()
+        while True:
+            try:
+                status = link.status()
+            except DeviceError:
+                self._forget()
+                raise
+            if status.motion != self._motion:
+                self._forget()
+                raise WireError(
+                    f"the rail is busy with motion {status.motion} while {what} as motion "
+                    f"{self._motion}; home it"
+                )
+            if status.state == "idle":
+                break
+            if self._clock.now() > self._deadline_s:
+                link.emergency()
+                self._forget()
+                raise DeviceTimeout(f"the rail is still {what} long after its time; home it")
+            self._clock.sleep(_POLL_S)
+        if status.stop != "done":
+            raise self._alarm(status, what)
+        return status
+
+    def _alarm(self, status: Status, what: str) -> RailAlarm:
+        self._forget()
+        where = "its position is in doubt"
+        if status.is_known:
+            self._position = status.position
+            where = f"it rests at {format_length(status.position * self._um_per_step)}"
+        return RailAlarm(
+            status.stop,
+            f"the rail stopped while {what}: {STOPS[status.stop]}; {where}; "
+            f"{_NEXT.get(status.stop, 'home it before it moves again')}",
+        )

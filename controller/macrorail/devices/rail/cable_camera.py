@@ -1,0 +1,249 @@
+"""A camera on the rail's cable: the board presses its shutter, its frames appear in a folder.
+
+For bodies that no library drives, or that are better left alone: a card reader's, a Wi-Fi card's or
+another program's folder is watched, and what appears there after a press is that press's frame.
+Such a camera is set by hand. What it was set to is read from every frame's EXIF block, and a frame
+that was exposed otherwise than the protocol says is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from pydantic import Field
+
+from macrorail.config.rig import CameraSection
+from macrorail.devices.exif import settings_in
+from macrorail.devices.gphoto.settings import quantity
+from macrorail.devices.interfaces import CameraReport, Context, Exposure
+from macrorail.devices.stale_frame import Freshness
+from macrorail.errors import (
+    CameraError,
+    CameraSettingRefused,
+    ConfigError,
+    ConnectError,
+    FrameMissing,
+)
+from macrorail.frame import Frame, store_frame
+from macrorail.quantity import Duration
+
+_POLL_S = 0.1
+_FLASH_LATEST_S = 1.0
+_PARTIAL = (".part", ".tmp", ".crdownload")
+_TOLERANCE = 0.1
+"""Relative: a menu's 1/60 is 1/64 in some EXIF blocks; a third of a stop is 0.26 (0.12 in f/)."""
+
+
+@runtime_checkable
+class Shutter(Protocol):
+    """An axis whose board presses a camera's cable."""
+
+    def shots(self) -> Any:
+        """Its counters; ``contacts`` is how often the hot shoe closed, modulo 65536."""
+        ...
+
+    def expose(self, focus_s: float, release_s: float, flash_s: float = 0.0) -> Any:
+        """Press the focus line, then the release line too; returns the counters when let go and
+        the hot shoe has closed, or not within ``flash_s`` after."""
+        ...
+
+
+class RailTriggeredCamera:
+    """A camera whose shutter the rail's board presses and whose frames appear in a folder.
+
+    Parameters
+    ----------
+    options
+        ``port`` is the folder that is watched.
+    context
+        The rig's surroundings.
+    """
+
+    class Options(CameraSection):
+        """Camera section of a rig.
+
+        Attributes
+        ----------
+        focus_s
+            How long the focus line is held before the release: the time to wake up.
+        press_s
+            How long the release is held; as long as the exposure for a bulb setting.
+        bulb
+            True when the body is set to bulb: the press then lasts as long as the protocol's
+            exposure.
+        hot_shoe
+            True when its hot shoe is wired to the board, which then tells whether it fired.
+        files
+            How many files an exposure gives; of a RAW and JPEG pair the JPEG counts.
+        frame_timeout_s
+            How long after the end of an exposure its frame counts as lost.
+        """
+
+        focus_s: Duration = Field(alias="focus", default=0.3, ge=0)
+        press_s: Duration = Field(alias="press", default=0.1, gt=0)
+        bulb: bool = False
+        hot_shoe: bool = False
+        files: int = Field(default=1, ge=1, le=2)
+        frame_timeout_s: Duration = Field(alias="frame_timeout", default=30.0, gt=0)
+
+    def __init__(self, options: Options, context: Context) -> None:
+        self._options = options
+        self._clock = context.clock
+        self._folder = Path(str(context.resolve_port(options.port, "camera"))).expanduser()
+        self._shutter: Shutter | None = None
+        self._wanted: dict[str, str] = {}
+        self._known: set[str] = set()
+        self._exposures = 0
+        self._flash_ready_s = 0.0
+        self._freshness = Freshness()
+
+    def use_shutter(self, axis: object) -> None:
+        """Take the axis whose board presses the cable.
+
+        Raises
+        ------
+        ConfigError
+            It cannot.
+        """
+        if not isinstance(axis, Shutter):
+            raise ConfigError(
+                "a camera on the rail's cable needs a rail whose board presses it; this rig's axis "
+                "has no shutter output"
+            )
+        self._shutter = axis
+
+    def open(self) -> CameraReport:
+        """Look at the folder; see :class:`Camera`."""
+        if not self._folder.is_dir():
+            raise ConnectError(
+                f"{self._folder} is no folder; the rig's camera port names the folder in which the "
+                f"frames appear"
+            )
+        if self._shutter is None:
+            raise ConnectError("nothing presses this camera's cable; open it together with a rail")
+        self._freshness = Freshness()
+        return CameraReport(
+            model="camera on the rail's cable",
+            version=f"frames in {self._folder}",
+            serial="unknown",
+            battery_percent=None,
+            abilities=frozenset({"trigger"}),
+        )
+
+    def configure(self, settings: Mapping[str, str]) -> dict[str, str]:
+        """Remember what the body has been set to by hand; frames are held against it.
+
+        Raises
+        ------
+        CameraSettingRefused
+            A setting that can neither be set nor be read from a frame.
+        """
+        unreadable = sorted(set(settings) - {"shutter", "aperture", "iso"})
+        if unreadable:
+            raise CameraSettingRefused(
+                f"{', '.join(unreadable)}: a camera on the rail's cable is set by hand, and its "
+                f"frames do not tell this; leave it out of the protocol"
+            )
+        self._wanted = dict(settings)
+        return dict(settings)
+
+    def expose(self, stem: Path) -> Exposure:
+        """Press the cable; returns when the exposure is over."""
+        shutter = self._pressed_by()
+        self._clock.sleep(max(0.0, self._flash_ready_s - self._clock.now()))
+        self._known |= {path.name for path in self._arrived()}
+        contacts = shutter.shots().contacts
+        exposure_s = self._exposure_s()
+        press_s = exposure_s if self._options.bulb else self._options.press_s
+        started_s = self._clock.now()
+        self._exposures += 1
+        flash_s = _FLASH_LATEST_S if self._options.hot_shoe else 0.0
+        shots = shutter.expose(self._options.focus_s, press_s, flash_s)
+        # The press may have been shorter than the exposure it began.
+        over_s = started_s + self._options.focus_s + exposure_s
+        self._clock.sleep(max(0.0, over_s - self._clock.now()))
+        if self._options.hot_shoe and shots.contacts == contacts:
+            raise CameraError(
+                "the cable was pressed and the hot shoe did not close: nothing was exposed; check "
+                "that the camera is awake, in manual focus, and its cable plugged in"
+            )
+        ended_s = self._clock.now()
+        self._flash_ready_s = ended_s + self._options.flash_recycle_s
+        return Exposure(stem, self._exposures, started_s, ended_s)
+
+    def collect(self, exposure: Exposure) -> Frame:
+        """Wait for the files of the last press; see :class:`Camera`."""
+        deadline_s = exposure.ended_s + self._options.frame_timeout_s
+        sizes: dict[str, int] = {}
+        while True:
+            files = self._arrived()
+            before, sizes = sizes, {path.name: path.stat().st_size for path in files}
+            # A file that has stopped growing is whole; what follows checks it once more.
+            if len(files) >= self._options.files and sizes == before and all(sizes.values()):
+                break
+            if self._clock.now() > deadline_s:
+                raise FrameMissing(
+                    f"exposure {exposure.number}: {len(files)} of {self._options.files} files "
+                    f"appeared in {self._folder} within {self._options.frame_timeout_s:g} s; drain "
+                    f"the camera before the next exposure"
+                )
+            self._clock.sleep(_POLL_S)
+        if len(files) > self._options.files:
+            raise FrameMissing(
+                f"exposure {exposure.number}: {len(files)} files appeared where "
+                f"{self._options.files} should; drain the camera before the next exposure"
+            )
+        frames = [self._take(path, exposure.stem) for path in files]
+        frame = next((f for f in frames if f.path.suffix in (".jpg", ".jpeg")), frames[0])
+        self._freshness.check(frame, exposure)
+        self._check_settings(frame)
+        return frame
+
+    def drain(self) -> list[str]:
+        """The names of files that nobody asked for; they stay where they are."""
+        names = [path.name for path in self._arrived()]
+        self._known.update(names)
+        return names
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+    def _arrived(self) -> list[Path]:
+        """Files in the folder that were not there before, by name."""
+        return sorted(
+            path
+            for path in self._folder.iterdir()
+            if path.is_file()
+            and path.name not in self._known
+            and not path.name.startswith(".")
+            and path.suffix.lower() not in _PARTIAL
+        )
+
+    def _take(self, path: Path, stem: Path) -> Frame:
+        """Store a file as a frame; only what is safe is removed from the folder."""
+        data = path.read_bytes()
+        frame = store_frame(stem.with_name(stem.name + path.suffix.lower()), data, path.name)
+        path.unlink()
+        return frame
+
+    def _check_settings(self, frame: Frame) -> None:
+        told = settings_in(frame.path)
+        for name, value in self._wanted.items():
+            wanted, kept = quantity(value), told.get(name)
+            if wanted is None or kept is None:
+                continue
+            if abs(kept - wanted) > _TOLERANCE * wanted:
+                raise CameraSettingRefused(
+                    f"{frame.camera_name} was exposed with {name} {kept:.4g} where the protocol "
+                    f"says {value}; set it on the camera"
+                )
+
+    def _exposure_s(self) -> float:
+        return quantity(self._wanted.get("shutter", "")) or 0.0
+
+    def _pressed_by(self) -> Shutter:
+        if self._shutter is None:
+            raise ConnectError("nothing presses this camera's cable; open it together with a rail")
+        return self._shutter

@@ -1,0 +1,43 @@
+"""How far a rail may go, and the refusal of what lies beyond."""
+
+from __future__ import annotations
+
+from macrorail.errors import LimitError
+from macrorail.quantity import format_length
+
+
+def narrowed(
+    allowed_um: tuple[float, float], closest_approach_um: float | None
+) -> tuple[float, float]:
+    """The rig's travel, less what this specimen's closest approach forbids, micrometres.
+
+    Raises
+    ------
+    LimitError
+        Nothing is left of it.
+    """
+    low_um, high_um = allowed_um
+    if closest_approach_um is not None:
+        high_um = min(high_um, closest_approach_um)
+    if not low_um < high_um:
+        raise LimitError(
+            f"a closest approach of {format_length(high_um)} leaves the rail no room to move: "
+            f"its travel starts at {format_length(low_um)}"
+        )
+    return low_um, high_um
+
+
+def refuse_outside(position_um: float, travel_um: tuple[float, float]) -> None:
+    """Raise unless the position lies within the travel.
+
+    Raises
+    ------
+    LimitError
+        It does not.
+    """
+    low_um, high_um = travel_um
+    if not low_um <= position_um <= high_um:
+        raise LimitError(
+            f"{format_length(position_um)} lies outside the rail's travel of "
+            f"{format_length(low_um)} to {format_length(high_um)}; nothing has moved"
+        )

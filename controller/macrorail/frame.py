@@ -1,0 +1,110 @@
+"""One frame on disk: what a camera delivered, and the proof that it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from macrorail.errors import FrameError, StorageError
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame that lies complete on disk.
+
+    Attributes
+    ----------
+    path
+        Where it lies.
+    sha256
+        Of the file's bytes as they came from the camera, lower-case hex.
+    size_bytes
+        > 0.
+    camera_name
+        The name the camera gave it (``DSC_0001.JPG``).
+    """
+
+    path: Path
+    sha256: str
+    size_bytes: int
+    camera_name: str
+
+
+def store_frame(path: Path, data: bytes | memoryview, camera_name: str) -> Frame:
+    """Write a frame so that it is either there complete or not there at all.
+
+    Written aside, fsynced, renamed, and the folder fsynced: after this returns the frame survives
+    a power cut.
+
+    Raises
+    ------
+    FrameError
+        A frame of that name is already there (it is never overwritten), or the data is empty.
+    StorageError
+        The disk is full or gone.
+    """
+    if len(data) == 0:
+        raise FrameError(f"{camera_name} arrived empty; nothing was written to {path}")
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        if path.exists():
+            raise FrameError(f"{path} exists already and is not overwritten with {camera_name}")
+        with aside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.rename(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise StorageError(
+            f"{path}: {camera_name} ({len(data)} bytes) cannot be written: {error.strerror}; "
+            f"it is still in the camera"
+        ) from error
+    digest = hashlib.sha256(data).hexdigest()
+    return Frame(path, digest, len(data), camera_name)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new files in ``folder`` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def verify_frame(frame: Frame) -> None:
+    """Read the frame back and compare it with what the camera delivered.
+
+    Raises
+    ------
+    FrameError
+        Missing, altered, or a JPEG without its end marker (a truncated transfer).
+    """
+    try:
+        data = frame.path.read_bytes()
+    except OSError as error:
+        raise FrameError(f"frame {frame.path} cannot be read back: {error.strerror}") from error
+    if hashlib.sha256(data).hexdigest() != frame.sha256:
+        raise FrameError(f"frame {frame.path} differs from what the camera delivered")
+    # A JPEG starts with SOI (FF D8) and ends with EOI (FF D9), ITU-T T.81 table B.1; cameras may
+    # pad the end with zeros.
+    if data[:2] == b"\xff\xd8" and not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+        raise FrameError(f"frame {frame.path} is a JPEG without an end: the transfer was cut short")
+
+
+def set_aside(folder: Path, slice_number: int, attempt: int) -> None:
+    """Keep a slice's rejected frame under another name: nothing is deleted or overwritten.
+
+    Raises
+    ------
+    StorageError
+        The disk is gone.
+    """
+    try:
+        for path in folder.glob(f"{slice_number:04d}.*"):
+            path.rename(path.with_name(f"rejected-{path.stem}-{attempt}{path.suffix}"))
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be written: {error.strerror}") from error

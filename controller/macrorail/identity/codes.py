@@ -1,0 +1,84 @@
+"""Data Matrix and QR labels in a picture, through zxing-cpp."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from macrorail.errors import ConfigError, StackError
+
+#: Labels are looked for in copies of at most this many pixels on the long side, too: a code that
+#: fills a large frame is read worse at full size than in a smaller copy.
+_SMALLER_PX = (2400, 1200)
+
+
+def read_codes(picture: Path | NDArray[np.uint8]) -> list[str]:
+    """Texts of the Data Matrix and QR codes in a picture, each once.
+
+    Parameters
+    ----------
+    picture
+        JPEG, PNG or TIFF, or (height, width) or (height, width, 3) BGR uint8.
+
+    Raises
+    ------
+    ConfigError
+        zxing-cpp is not installed.
+    StackError
+        The file is no picture.
+    """
+    try:
+        import zxingcpp
+    except ImportError as error:
+        raise ConfigError(
+            "reading labels needs zxing-cpp: pip install 'macrorail[codes]'"
+        ) from error
+    wanted = [
+        *(zxingcpp.BarcodeFormat.DataMatrix, zxingcpp.BarcodeFormat.QRCode),
+        zxingcpp.BarcodeFormat.MicroQRCode,
+    ]
+    formats = zxingcpp.BarcodeFormats(wanted)
+    for grey in _looks(_grey(picture)):
+        found = zxingcpp.read_barcodes(grey, formats=formats, text_mode=zxingcpp.TextMode.Plain)
+        if found:
+            return list(dict.fromkeys(code.text for code in found if code.valid))
+    return []
+
+
+def _grey(picture: Path | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if isinstance(picture, Path):
+        loaded = cv2.imread(str(picture), cv2.IMREAD_GRAYSCALE)
+        if loaded is None:
+            raise StackError(f"{picture} cannot be read as a picture")
+        picture = np.asarray(loaded, np.uint8)
+    if picture.ndim == 3:
+        picture = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
+    return np.ascontiguousarray(picture)
+
+
+def _looks(grey: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """The picture as it is, smaller, without its noise, sharper: the first look that reads counts.
+
+    Which looks, and how strong: tried on the labels of tests/studies/labels.py.
+    """
+    yield grey
+    for longest in _SMALLER_PX:
+        scale = longest / max(grey.shape)
+        if scale < 1:
+            yield _resized(grey, scale, cv2.INTER_AREA)
+    for noise_px in (1.0, 2.0):
+        calm = np.asarray(cv2.GaussianBlur(grey, (0, 0), noise_px), np.uint8)
+        yield calm
+        for reach_px in (3.0, 6.0):
+            soft = cv2.GaussianBlur(calm, (0, 0), reach_px)
+            yield np.asarray(cv2.addWeighted(calm, 4, soft, -3, 0), np.uint8)
+    if max(grey.shape) <= _SMALLER_PX[0]:
+        yield _resized(grey, 2, cv2.INTER_CUBIC)
+
+
+def _resized(grey: NDArray[np.uint8], scale: float, how: int) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(grey, None, fx=scale, fy=scale, interpolation=how), np.uint8)

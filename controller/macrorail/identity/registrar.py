@@ -1,0 +1,269 @@
+"""Gives out specimen ids: from where the protocol says, each once, none that was not checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from macrorail.config.identity import IdentitySection, Origin
+from macrorail.config.specimen_names import LONGEST, safe_name
+from macrorail.errors import IdentityError
+from macrorail.identity.check_digits import METHODS
+from macrorail.identity.codes import read_codes
+from macrorail.identity.listing import Listed, read_listing
+
+#: How often somebody is asked, or the camera looks, before an id counts as missing.
+TRIES = 3
+
+#: Shows a question, returns the line that was typed or scanned; an empty one: there is no id.
+Ask = Callable[[str], str]
+#: Takes a picture of the label, returns the file.
+Look = Callable[[], Path]
+
+#: What scanners send around the text: an AIM symbology identifier, and control characters.
+_AIM = re.compile(r"^\][A-Za-z][0-9A-Za-z]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which specimen it is.
+
+    Attributes
+    ----------
+    id
+        Safe in names of folders; ``unidentified-...`` in quarantine.
+    origin
+        Where the id came from.
+    label
+        The label's text as it was read or typed; empty in quarantine.
+    terms
+        What the list says besides, under the keys of a protocol's ``specimen`` section.
+    quarantined
+        Why there is no id, or ``None``.
+    """
+
+    id: str
+    origin: Origin
+    label: str
+    terms: dict[str, str] = field(default_factory=dict)
+    quarantined: str | None = None
+
+    @property
+    def specimen(self) -> dict[str, str]:
+        """For the ``specimen`` section of a protocol: its id, where that is from, and the terms."""
+        origin = "none" if self.quarantined else self.origin
+        return {**self.terms, "id": self.id, "id_from": origin}
+
+
+class Registrar:
+    """Ids for one run or one campaign.
+
+    Parameters
+    ----------
+    settings
+        The protocol's ``identity`` section.
+    folder
+        That the list's path is relative to: the protocol's.
+    taken
+        Ids that were shot already.
+
+    Raises
+    ------
+    ConfigError
+        The list cannot be used.
+    """
+
+    def __init__(self, settings: IdentitySection, folder: Path, taken: Iterable[str] = ()) -> None:
+        self._settings = settings
+        self._list: list[Listed] | None = None
+        self._list_path = Path()
+        if settings.listing is not None:
+            self._list_path = folder / settings.listing
+            self._list = read_listing(self._list_path)
+        self._by_label = {one.label.casefold(): one for one in self._list or ()}
+        self._by_label |= {one.id.casefold(): one for one in self._list or ()}
+        self._by_place = {one.place.casefold(): one for one in self._list or () if one.place}
+        self._taken = {name.casefold() for name in taken}
+        self._labels: dict[str, str] = {}
+
+    @property
+    def listed(self) -> Sequence[Listed]:
+        """The list's specimens in its order; none without a list."""
+        return tuple(self._list or ())
+
+    def check_places(self, places: Iterable[str]) -> None:
+        """Refuse a campaign whose ids come from the list, but which the list does not cover.
+
+        Raises
+        ------
+        IdentityError
+            Names every place without an id, and every id that was shot already.
+        """
+        if self._settings.origin != "list" or self._settings.missing == "quarantine":
+            return
+        troubles = []
+        for place in places:
+            try:
+                self.accept(self._label_at(place), claim=False)
+            except IdentityError as error:
+                troubles.append(str(error))
+        if troubles:
+            raise IdentityError("\n".join(troubles))
+
+    def identify(self, place: str, ask: Ask | None = None, look: Look | None = None) -> Identity:
+        """The id of the specimen at ``place``; call it before the first shot.
+
+        Parameters
+        ----------
+        place
+            What the operator and the list call the place: ``A3``, or a run's name.
+        ask
+            For ``from: prompt`` and ``from: scanner``.
+        look
+            For ``from: frame``.
+
+        Raises
+        ------
+        IdentityError
+            There is no id, and ``missing`` is ``error``.
+        """
+        origin = self._settings.origin
+        try:
+            if origin == "list":
+                return self.accept(self._label_at(place))
+            if origin == "frame":
+                if look is None:
+                    raise IdentityError("there is no camera to look at the label with")
+                return self._read(place, look)
+            if ask is None:
+                raise IdentityError("there is nobody to ask for the id")
+            return self._asked(place, ask)
+        except IdentityError as error:
+            if self._settings.missing == "error":
+                raise
+            return self._quarantine(place, str(error))
+
+    def accept(self, text: str, claim: bool = True) -> Identity:
+        """Check a label's text and take its id.
+
+        Parameters
+        ----------
+        claim
+            False only checks.
+
+        Raises
+        ------
+        IdentityError
+            Not an id, not in the list, its check digit is wrong, or it was shot already.
+        """
+        identity = self._decide(text)
+        self._refuse_repeats(identity)
+        if claim:
+            self._taken.add(identity.id.casefold())
+            self._labels[identity.id.casefold()] = identity.label
+        return identity
+
+    def _decide(self, text: str) -> Identity:
+        label = _CONTROL.sub("", _AIM.sub("", text.strip().strip("\x02\x03"))).strip()
+        settings = self._settings
+        if not label:
+            raise IdentityError("no id was given")
+        name = label
+        if settings.pattern is not None:
+            fits = re.fullmatch(settings.pattern, label)
+            if fits is None:
+                raise IdentityError(f"'{label}' does not fit the pattern '{settings.pattern}'")
+            name = (fits[1] if fits.re.groups else fits[0]) or ""
+        if settings.check_digit is not None and not METHODS[settings.check_digit](name):
+            raise IdentityError(
+                f"'{name}' is misread or mistyped: its check digit ({settings.check_digit}) is "
+                f"wrong"
+            )
+        if self._list is not None:
+            listed = self._by_label.get(name.casefold())
+            if listed is None:
+                raise IdentityError(f"'{name}' is not in {self._list_path}")
+            return Identity(listed.id, settings.origin, label, dict(listed.terms))
+        try:
+            safe = safe_name(name)
+        except ValueError as error:
+            raise IdentityError(f"'{name}' cannot be an id: it {error}") from error
+        terms = {} if safe == name else {"catalog_number": name}
+        return Identity(safe, settings.origin, label, terms)
+
+    def _refuse_repeats(self, identity: Identity) -> None:
+        key = identity.id.casefold()
+        other = self._labels.get(key)
+        if other is not None and other.casefold() != identity.label.casefold():
+            raise IdentityError(
+                f"'{identity.label}' and '{other}' would both be named {identity.id}; a list "
+                f"with an 'id' column can tell them apart"
+            )
+        if key in self._taken and self._settings.repeats == "refuse":
+            raise IdentityError(
+                f"{identity.id} was shot already; write 'repeats: allow' under 'identity' if it "
+                f"is to be shot again"
+            )
+
+    def _label_at(self, place: str) -> str:
+        listed = self._by_place.get(place.casefold())
+        if listed is None:
+            raise IdentityError(f"{self._list_path} names no specimen at position {place}")
+        return listed.label
+
+    def _asked(self, place: str, ask: Ask) -> Identity:
+        verb = "Scan" if self._settings.origin == "scanner" else "Type"
+        unchecked = self._list is None and self._settings.check_digit is None
+        why = ""
+        for _ in range(TRIES):
+            text = ask(f"{why}{verb} the id of the specimen at {place}: ")
+            if not text.strip():
+                raise IdentityError(f"no id was given for the specimen at {place}")
+            try:
+                self.accept(text, claim=False)
+                if unchecked:
+                    # Nothing else can tell a slip: the same id twice does.
+                    again = ask(f"{verb} the id of the specimen at {place} once more: ")
+                    if again.strip() != text.strip():
+                        raise IdentityError("the two entries differ")
+                return self.accept(text)
+            except IdentityError as error:
+                why = f"Not accepted: {error}. "
+        raise IdentityError(f"no id for the specimen at {place} after {TRIES} tries. {why}".strip())
+
+    def _read(self, place: str, look: Look) -> Identity:
+        seen: list[str] = []
+        for _ in range(TRIES):
+            seen = read_codes(look())
+            if seen:
+                break
+        decided: dict[str, Identity] = {}
+        troubles = []
+        for text in seen:
+            try:
+                identity = self._decide(text)
+                decided[identity.id] = identity
+            except IdentityError as error:
+                troubles.append(str(error))
+        if len(decided) > 1:
+            # A neighbour's label is in the frame: nobody can tell which is whose.
+            raise IdentityError(
+                f"the frame at {place} shows the labels of {' and '.join(sorted(decided))}; cover "
+                f"one of them"
+            )
+        if not decided:
+            found = "; ".join(troubles) or f"no Data Matrix or QR code was read in {TRIES} frames"
+            raise IdentityError(f"no id for the specimen at {place}: {found}")
+        return self.accept(next(iter(decided.values())).label)
+
+    def _quarantine(self, place: str, reason: str) -> Identity:
+        stem = "unidentified-" + re.sub(r"[^A-Za-z0-9._-]+", "-", place).strip("-._")
+        name, number = stem[:LONGEST].rstrip("-._"), 1
+        while name.casefold() in self._taken:
+            number += 1
+            name = f"{stem[: LONGEST - 5].rstrip('-._')}-{number}"
+        self._taken.add(name.casefold())
+        return Identity(name, self._settings.origin, "", {}, reason)

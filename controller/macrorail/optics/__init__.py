@@ -1,0 +1,1 @@
+"""Depth of field, overlap and scale: plain formulas, each with its source."""

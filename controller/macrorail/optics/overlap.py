@@ -1,0 +1,259 @@
+"""Proves from depth of field and achieved positions that slices overlap, and says what is missing.
+
+A slice at position p with depth of field d covers the band from p - d/2 to p + d/2. The overlap of
+two slices is ``1 - distance / mean depth of field``: 1 for the same plane, 0 for bands that just
+touch. Shrunk by the minimum overlap, bands that overlap enough become *cores* that touch; so a
+range is covered with enough overlap when the union of the cores has no hole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from macrorail.errors import OverlapError
+from macrorail.quantity import format_fraction, format_length
+
+# Planned distances are exactly the largest allowed; rounding must not make gaps of them.
+_ROUNDING_UM = 1e-6
+
+
+@dataclass(frozen=True)
+class Band:
+    """What one slice covers.
+
+    Attributes
+    ----------
+    position_um
+        Where the slice was taken.
+    dof_um
+        Total depth of field there, > 0.
+    """
+
+    position_um: float
+    dof_um: float
+
+    @property
+    def from_um(self) -> float:
+        """The band's near edge."""
+        return self.position_um - self.dof_um / 2
+
+    @property
+    def to_um(self) -> float:
+        """The band's far edge."""
+        return self.position_um + self.dof_um / 2
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Two neighbouring slices that do not overlap enough."""
+
+    near: Band
+    far: Band
+
+    @property
+    def distance_um(self) -> float:
+        """From slice to slice."""
+        return self.far.position_um - self.near.position_um
+
+    @property
+    def dof_um(self) -> float:
+        """Mean depth of field of the two slices."""
+        return (self.near.dof_um + self.far.dof_um) / 2
+
+    @property
+    def overlap(self) -> float:
+        """Fraction; negative where something lies between the bands."""
+        return 1 - self.distance_um / self.dof_um
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What a set of slices proves about a range.
+
+    Attributes
+    ----------
+    bands
+        The slices, ordered by position.
+    near_um, far_um
+        The range.
+    minimum_overlap
+        Fraction from 0 to below 1 that neighbours must overlap by.
+    gaps
+        Where they do not, from near to far.
+    near_covered, far_covered
+        Whether a band reaches each end of the range.
+    """
+
+    bands: tuple[Band, ...]
+    near_um: float
+    far_um: float
+    minimum_overlap: float
+    gaps: tuple[Gap, ...]
+    near_covered: bool
+    far_covered: bool
+
+    @property
+    def proven(self) -> bool:
+        """Both ends covered and no gap between."""
+        return self.near_covered and self.far_covered and not self.gaps
+
+    @property
+    def overlaps(self) -> tuple[float | None, ...]:
+        """For each band its overlap with the one before; ``None`` for the first."""
+        return (None, *(Gap(*pair).overlap for pair in pairwise(self.bands)))
+
+    def error(self) -> OverlapError:
+        """Why coverage is not proven: the worst place, with numbers and what to do."""
+        worst = max(self.gaps, key=lambda gap: gap.distance_um / gap.dof_um, default=None)
+        if worst is not None:
+            return OverlapError(
+                worst.distance_um,
+                worst.dof_um,
+                f"coverage is not proven: slices at {_place(worst.near.position_um)} and "
+                f"{_place(worst.far.position_um)} are {format_length(worst.distance_um)} apart "
+                f"where the depth of field is {format_length(worst.dof_um)} (overlap "
+                f"{format_fraction(worst.overlap)}, wanted at least "
+                f"{format_fraction(self.minimum_overlap)}); {len(self.gaps)} such gap(s) in all. "
+                f"Shoot these planes again, or plan with a smaller step.",
+            )
+        if not self.bands:
+            return OverlapError(
+                self.far_um - self.near_um, 0.0, "coverage is not proven: no slice was taken"
+            )
+        end, at_um, edge_um, band = (
+            ("near", self.near_um, self.bands[0].from_um, self.bands[0])
+            if not self.near_covered
+            else ("far", self.far_um, self.bands[-1].to_um, self.bands[-1])
+        )
+        return OverlapError(
+            abs(edge_um - at_um),
+            band.dof_um,
+            f"coverage is not proven: the {end} end at {_place(at_um)} is not covered; the "
+            f"nearest slice is sharp only to {_place(edge_um)} "
+            f"({format_length(abs(edge_um - at_um))} short). Check that the axis gets there.",
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in the journal and the manifest: plain numbers, micrometres."""
+        return {
+            "proven": self.proven,
+            "near_um": self.near_um,
+            "far_um": self.far_um,
+            "near_covered": self.near_covered,
+            "far_covered": self.far_covered,
+            "minimum_overlap": self.minimum_overlap,
+            "gaps": [
+                {
+                    "near_um": gap.near.position_um,
+                    "far_um": gap.far.position_um,
+                    "distance_um": gap.distance_um,
+                    "dof_um": gap.dof_um,
+                    "overlap": gap.overlap,
+                }
+                for gap in self.gaps
+            ],
+            "overlaps": [
+                {"position_um": band.position_um, "overlap": overlap}
+                for band, overlap in zip(self.bands, self.overlaps, strict=True)
+            ],
+        }
+
+
+def prove(bands: Sequence[Band], near_um: float, far_um: float, minimum_overlap: float) -> Coverage:
+    """Judge whether ``bands``, in any order, cover ``near_um`` to ``far_um``.
+
+    Parameters
+    ----------
+    minimum_overlap
+        Fraction from 0 to below 1.
+
+    Raises
+    ------
+    ValueError
+        The range runs backwards, or the overlap is out of its bounds.
+    """
+    if near_um > far_um:
+        raise ValueError(f"the range runs backwards: {near_um} um to {far_um} um")
+    if not 0 <= minimum_overlap < 1:
+        raise ValueError(f"minimum_overlap must be from 0 to below 1, got {minimum_overlap}")
+    ordered = tuple(sorted(bands, key=lambda band: (band.position_um, band.dof_um)))
+    useful = _reaching(ordered, near_um, far_um)
+    return Coverage(
+        bands=ordered,
+        near_um=near_um,
+        far_um=far_um,
+        minimum_overlap=minimum_overlap,
+        gaps=_gaps(useful, near_um, far_um, minimum_overlap),
+        near_covered=any(band.from_um <= near_um + _ROUNDING_UM for band in useful),
+        far_covered=any(band.to_um >= far_um - _ROUNDING_UM for band in useful),
+    )
+
+
+def missing_positions(coverage: Coverage) -> list[float]:
+    """Positions within the range, ascending, where further slices would make it proven.
+
+    They assume that the depth of field between two slices is no smaller than the smaller of
+    theirs, and beyond the outermost slice no smaller than its own; where that does not hold, ask
+    again once they are shot. Without any slice in the range they are its ends.
+    """
+    near_um, far_um = coverage.near_um, coverage.far_um
+    useful = _reaching(coverage.bands, near_um, far_um)
+    if not useful:
+        return sorted({near_um, far_um})
+    reach = 1 - coverage.minimum_overlap
+    first, last = useful[0], useful[-1]
+    positions: list[float] = []
+    if not coverage.near_covered:
+        positions += [near_um, *_between(near_um, first.position_um, reach * first.dof_um)]
+    for gap in coverage.gaps:
+        thinner_um = min(gap.near.dof_um, gap.far.dof_um)
+        positions += _between(gap.near.position_um, gap.far.position_um, reach * thinner_um)
+    if not coverage.far_covered:
+        positions += [*_between(last.position_um, far_um, reach * last.dof_um), far_um]
+    # A slice may lie just outside the range and still reach into it; new ones stay inside.
+    return sorted({min(max(position, near_um), far_um) for position in positions})
+
+
+def _reaching(ordered: Sequence[Band], near_um: float, far_um: float) -> list[Band]:
+    """The bands that cover some of the range; the others prove nothing about it."""
+    return [
+        band
+        for band in ordered
+        if band.to_um >= near_um - _ROUNDING_UM and band.from_um <= far_um + _ROUNDING_UM
+    ]
+
+
+def _gaps(
+    bands: Sequence[Band], near_um: float, far_um: float, minimum_overlap: float
+) -> tuple[Gap, ...]:
+    """Holes in the union of the cores, but for those before and after the range."""
+    half = (1 - minimum_overlap) / 2
+    gaps: list[Gap] = []
+    reaching: Band | None = None  # the band whose core ends farthest so far
+    for band in sorted(bands, key=lambda band: band.position_um - half * band.dof_um):
+        if reaching is None:
+            reaching = band
+            continue
+        edge_um = reaching.position_um + half * reaching.dof_um
+        hole_um = band.position_um - half * band.dof_um - edge_um
+        # A band over an end of the range covers that end alone, whatever lies beyond.
+        inside = band.from_um > near_um + _ROUNDING_UM and reaching.to_um < far_um - _ROUNDING_UM
+        if hole_um > _ROUNDING_UM and inside:
+            gaps.append(Gap(reaching, band))
+        if band.position_um + half * band.dof_um > edge_um:
+            reaching = band
+    return tuple(gaps)
+
+
+def _between(from_um: float, to_um: float, largest_um: float) -> list[float]:
+    """Evenly spaced positions strictly between two, so that no distance exceeds the largest."""
+    parts = math.ceil((to_um - from_um - _ROUNDING_UM) / largest_um)
+    return [from_um + (to_um - from_um) * part / parts for part in range(1, parts)]
+
+
+def _place(position_um: float) -> str:
+    return format_length(position_um, digits=6)

@@ -1,0 +1,442 @@
+"""Turns a protocol and a rig into the slices to shoot: pure, printable, and refused when unsafe.
+
+The first slice stands at the near end and the last at the far end. Between them the distance is
+the step, or what leaves the planned overlap at the depth of field there; only the last distance
+may be shorter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import count
+from typing import Any
+
+from macrorail.config.protocol import Protocol, Range
+from macrorail.config.rig import AxisSection, Rig
+from macrorail.errors import OverlapError, PlanError
+from macrorail.optics.dof import object_pixel_um
+from macrorail.optics.image_space import FarFocus
+from macrorail.optics.overlap import Band, Gap, prove
+from macrorail.planning.sweep import SweepOptics, sweep_optics
+from macrorail.quantity import format_fraction, format_length
+
+# How far a rig's magnification may be from what its lens file says.
+_MAGNIFICATION_TOLERANCE = 0.05
+# A last distance shorter than this share of a step is rounding, not a slice of its own.
+_ROUNDING = 1e-9
+# Beside the frames: the fused picture in 16 bits, the depth map, and previews.
+_RESULT_BYTES_PER_PIXEL = 16
+
+
+@dataclass(frozen=True)
+class SharpDistances:
+    """Between which distances a slice is sharp, micrometres; ``None`` is infinity.
+
+    Attributes
+    ----------
+    focus_um
+        In focus.
+    from_um, to_um
+        The near and the far edge of the depth of field: far from equal, up to infinity.
+    """
+
+    focus_um: float | None
+    from_um: float | None
+    to_um: float | None
+
+
+@dataclass(frozen=True)
+class PlannedSlice:
+    """One slice to shoot.
+
+    Attributes
+    ----------
+    index
+        From 1, in the order of shooting.
+    target_um
+        Where the axis is to go.
+    overlap
+        With the slice before, as a fraction; ``None`` for the first.
+    dof_um
+        Limiting depth of field there.
+    criterion
+        Which one limits: ``geometric`` or ``wave``.
+    magnification, effective_f_number, um_per_px
+        Of the picture there; at infinity a pixel spans nothing that could be told (``None``).
+    scale
+        Factor by which its frame will have to be drawn to fit the first one, which gives
+        align/blend its first guess; ``None`` without the lens's focal length.
+    distances
+        What the position means in front of a lens that focuses up to infinity.
+    """
+
+    index: int
+    target_um: float
+    overlap: float | None
+    dof_um: float
+    criterion: str
+    magnification: float
+    effective_f_number: float
+    um_per_px: float | None
+    scale: float | None = None
+    distances: SharpDistances | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``plan.json`` has it; scale and distances only where they are known."""
+        told = asdict(self)
+        unknown = [name for name in ("scale", "distances") if told[name] is None]
+        return {name: value for name, value in told.items() if name not in unknown}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The slices of one stack, and what they will take.
+
+    Attributes
+    ----------
+    slices
+        In the order of shooting, from near to far.
+    near_um, far_um
+        The range to be covered.
+    minimum_overlap
+        Fraction that achieved positions must prove.
+    optics
+        Gives the depth of field anywhere along the sweep.
+    medium
+        Refractive index of what the specimen lies in.
+    closest_approach_um
+        Highest position allowed: the tighter one of rig and protocol.
+    duration_s
+        Predicted world time from the first move to the last frame on disk.
+    size_bytes
+        Predicted size of the frames and the results.
+    """
+
+    slices: tuple[PlannedSlice, ...]
+    near_um: float
+    far_um: float
+    minimum_overlap: float
+    optics: SweepOptics
+    medium: float
+    closest_approach_um: float
+    duration_s: float
+    size_bytes: int
+
+    @property
+    def object_pixel_um(self) -> float:
+        """What a pixel spans on the specimen in the first slice, micrometres."""
+        first_um = self.slices[0].um_per_px
+        assert first_um is not None, "a range begins nearer than infinity"
+        return first_um
+
+    def scale_at(self, position_um: float) -> float | None:
+        """Factor by which the frame at a position has to be drawn to fit the first slice's;
+        ``None`` without the lens's focal length."""
+        return self.optics.scale(position_um, self.slices[0].target_um)
+
+    def dof_um_at(self, position_um: float) -> float:
+        """Limiting depth of field with the axis at ``position_um``."""
+        return self.optics.at(position_um).limiting_um
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``plan.json`` has it: plain numbers with their units in the names."""
+        return {
+            "slices": [planned.to_dict() for planned in self.slices],
+            "near_um": self.near_um,
+            "far_um": self.far_um,
+            "minimum_overlap": self.minimum_overlap,
+            "coc_um": self.optics.coc_um,
+            "wavelength_um": self.optics.wavelength_um,
+            "medium": self.medium,
+            "closest_approach_um": self.closest_approach_um,
+            "duration_s": self.duration_s,
+            "size_bytes": self.size_bytes,
+        }
+
+
+def make_plan(protocol: Protocol, rig: Rig) -> Plan:
+    """Work out the slices that ``protocol`` asks of ``rig``, and check them.
+
+    Raises
+    ------
+    PlanError
+        Out of travel, beyond the closest approach, too many slices, or optics that do not fit.
+    OverlapError
+        Slices too far apart for their depth of field.
+    """
+    if protocol.range.search is not None:
+        raise PlanError(
+            "range: the specimen is looked for when the run begins, and the slices follow from "
+            "what is found; give 'near' and 'far' to plan without it"
+        )
+    low_um, high_um = limits_um(protocol, rig)
+    near_um, far_um = _ends_um(protocol.range, rig)
+    _check_limits(near_um, far_um, low_um, high_um, rig.axis.travel.to_um)
+    optics = _sweep_optics(protocol, rig)
+    targets_um = list(_targets(protocol, optics, near_um, far_um))
+    slices = tuple(_planned(targets_um, optics, rig.camera.pixel_pitch_um))
+    _check_overlap(slices, protocol, near_um, far_um)
+    return Plan(
+        slices=slices,
+        near_um=near_um,
+        far_um=far_um,
+        minimum_overlap=protocol.minimum_overlap,
+        optics=optics,
+        medium=protocol.optics.medium,
+        closest_approach_um=high_um,
+        duration_s=_duration_s(targets_um, protocol, rig),
+        size_bytes=round(
+            len(slices) * _files_of_a_slice(protocol) * rig.camera.frame_size_bytes
+            + results_bytes(rig)
+        ),
+    )
+
+
+def plan_before_search(protocol: Protocol, rig: Rig) -> Plan:
+    """What is known of a run whose range is still to be searched for: no slice yet.
+
+    Raises
+    ------
+    PlanError
+        Optics that do not fit.
+    """
+    low_um, high_um = limits_um(protocol, rig)
+    return Plan(
+        slices=(),
+        near_um=low_um,
+        far_um=high_um,
+        minimum_overlap=protocol.minimum_overlap,
+        optics=_sweep_optics(protocol, rig),
+        medium=protocol.optics.medium,
+        closest_approach_um=high_um,
+        duration_s=0.0,
+        size_bytes=0,
+    )
+
+
+def results_bytes(rig: Rig) -> int:
+    """Predicted size of a run's pictures, depth and proof."""
+    return rig.camera.image_width * rig.camera.image_height * _RESULT_BYTES_PER_PIXEL
+
+
+def limits_um(protocol: Protocol, rig: Rig) -> tuple[float, float]:
+    """Lowest and highest position allowed: by the rig, and by a protocol that is more careful."""
+    low_um, high_um = rig.axis.allowed_um
+    if protocol.closest_approach_um is not None:
+        high_um = min(high_um, protocol.closest_approach_um)
+    return low_um, high_um
+
+
+def move_s(distance_um: float, axis: AxisSection) -> float:
+    """World time of a move from rest to rest: a trapezoid, or a triangle when it is short."""
+    distance_um = abs(distance_um)
+    speed, acceleration = axis.speed_um_s, axis.acceleration_um_s2
+    if acceleration is None:
+        return distance_um / speed
+    if distance_um < speed**2 / acceleration:
+        return 2 * math.sqrt(distance_um / acceleration)
+    return distance_um / speed + speed / acceleration
+
+
+def _ends_um(wanted: Range, rig: Rig) -> tuple[float, float]:
+    """The range's ends as positions of the axis."""
+    far = rig.axis.far_focus
+    if far is not None:
+        m = far.magnification(0.0, rig.optics.pupil_ratio)
+        if abs(m / rig.optics.magnification - 1) > _MAGNIFICATION_TOLERANCE:
+            raise PlanError(
+                f"optics.magnification: the rig says {rig.optics.magnification:g} at the lens's "
+                f"nearest distance, but its lens file's focal length and distance give {m:.4g}; "
+                f"correct the wrong one"
+            )
+    if wanted.from_um is None or wanted.to_um is None:
+        if far is not None and not wanted.nearest_um < far.infinity_um:
+            raise PlanError(
+                f"range: must begin nearer than infinity, which lies at "
+                f"{_place(far.infinity_um)} on this axis"
+            )
+        return wanted.nearest_um, wanted.farthest_um
+    if far is None:
+        raise PlanError(
+            "range: 'from' and 'to' are distances from the lens, and this rig's axis tells none; "
+            "give 'near' and 'far' positions instead"
+        )
+    if wanted.from_um < far.nearest_um:
+        raise PlanError(
+            f"range: {format_length(wanted.from_um)} is nearer than the lens focuses, which is "
+            f"{format_length(far.nearest_um)}; begin there, or use a lens that focuses nearer"
+        )
+    return far.position_um(wanted.from_um), far.position_um(wanted.to_um)
+
+
+def _check_limits(
+    near_um: float, far_um: float, low_um: float, high_um: float, travel_end_um: float
+) -> None:
+    if near_um < low_um:
+        raise PlanError(
+            f"range: the near end {_place(near_um)} lies before the axis' travel, which starts at "
+            f"{_place(low_um)}; move the specimen away from the camera, or the range up by "
+            f"{format_length(low_um - near_um)}"
+        )
+    if far_um > high_um:
+        limit = "the axis' travel, which ends" if high_um == travel_end_um else "closest_approach"
+        raise PlanError(
+            f"range: the far end {_place(far_um)} lies {format_length(far_um - high_um)} beyond "
+            f"{limit} at {_place(high_um)}; move the specimen towards the camera, or end the "
+            f"range there"
+        )
+
+
+def _sweep_optics(protocol: Protocol, rig: Rig) -> SweepOptics:
+    f_number, na = protocol.exposure.aperture, rig.optics.na
+    if na is not None and f_number is not None:
+        raise PlanError(
+            f"exposure.aperture: the rig's optics have a numerical aperture (na: {na:g}) and no "
+            f"f-number to set; leave the aperture out"
+        )
+    if na is None and f_number is None:
+        raise PlanError(
+            "exposure.aperture: is missing, and without it there is no depth of field; write it "
+            "as 'aperture: f/5.6', or give the rig's optics an 'na' if it is an objective"
+        )
+    return sweep_optics(rig, f_number, protocol.optics.coc_um, protocol.optics.wavelength_um)
+
+
+def _targets(
+    protocol: Protocol, optics: SweepOptics, near_um: float, far_um: float
+) -> Iterator[float]:
+    """Targets from near to far, stopped by the slice budget."""
+    if protocol.range.positions_um is not None:
+        yield from _within_budget(iter(protocol.range.positions_um), protocol)
+    elif protocol.step_um is not None:
+        yield from _within_budget(_by_step(near_um, far_um, protocol.step_um), protocol)
+    else:
+        yield from _within_budget(_by_overlap(protocol, optics, near_um, far_um), protocol)
+
+
+def _within_budget(targets_um: Iterator[float], protocol: Protocol) -> Iterator[float]:
+    for index, target_um in enumerate(targets_um, 1):
+        if index > protocol.max_slices:
+            raise PlanError(
+                f"the plan needs more than {protocol.max_slices} slices; check the units of range "
+                f"and step, or raise max_slices if you mean it"
+            )
+        yield target_um
+
+
+def _by_step(near_um: float, far_um: float, step_um: float) -> Iterator[float]:
+    # Multiplied, not added up: repeated addition drifts and drops or doubles the last slice.
+    for index in count():
+        if far_um - near_um - index * step_um <= step_um * _ROUNDING:
+            break
+        yield near_um + index * step_um
+    yield far_um
+
+
+def _by_overlap(
+    protocol: Protocol, optics: SweepOptics, near_um: float, far_um: float
+) -> Iterator[float]:
+    reach = 1 - protocol.planned_overlap
+    position_um = near_um
+    while True:
+        yield position_um
+        here_um = optics.at(position_um).limiting_um
+        # The overlap counts from the mean depth of field of both slices; the next one's is taken
+        # where it would stand by this one's alone. That errs to the safe side whether the depth
+        # grows along the sweep (the guess falls short) or shrinks (it goes too far).
+        guess_um = min(position_um + reach * here_um, far_um)
+        step_um = reach * (here_um + optics.at(guess_um).limiting_um) / 2
+        if far_um - position_um <= step_um * (1 + _ROUNDING):
+            break
+        position_um += step_um
+    yield far_um
+
+
+def _planned(
+    targets_um: list[float], optics: SweepOptics, pixel_pitch_um: float
+) -> Iterator[PlannedSlice]:
+    before: Band | None = None
+    for index, target_um in enumerate(targets_um, 1):
+        dof, m = optics.at(target_um), optics.magnification_at(target_um)
+        band = Band(target_um, dof.limiting_um)
+        yield PlannedSlice(
+            index=index,
+            target_um=target_um,
+            overlap=None if before is None else Gap(before, band).overlap,
+            dof_um=dof.limiting_um,
+            criterion=dof.criterion,
+            magnification=m,
+            effective_f_number=dof.effective_f_number,
+            um_per_px=object_pixel_um(pixel_pitch_um, m) if m > 0 else None,
+            scale=optics.scale(target_um, targets_um[0]),
+            distances=_distances(optics.axis.far_focus, band),
+        )
+        before = band
+
+
+def _distances(far: FarFocus | None, band: Band) -> SharpDistances | None:
+    if far is None:
+        return None
+    ends_um = [far.distance_um(at_um) for at_um in (band.position_um, band.from_um, band.to_um)]
+    return SharpDistances(*(None if math.isinf(end_um) else end_um for end_um in ends_um))
+
+
+def _check_overlap(
+    slices: tuple[PlannedSlice, ...], protocol: Protocol, near_um: float, far_um: float
+) -> None:
+    """Refuse slices that could not be proven to overlap even if the axis were perfect."""
+    bands = [Band(planned.target_um, planned.dof_um) for planned in slices]
+    coverage = prove(bands, near_um, far_um, protocol.minimum_overlap)
+    if coverage.proven:
+        return
+    worst = max(coverage.gaps, key=lambda gap: gap.distance_um / gap.dof_um)
+    index = bands.index(worst.far) + 1
+    largest_um = (1 - protocol.minimum_overlap) * min(band.dof_um for band in bands)
+    limiting = slices[index - 1].criterion
+    raise OverlapError(
+        worst.distance_um,
+        worst.dof_um,
+        f"slices {index - 1} and {index} would be {format_length(worst.distance_um)} apart where "
+        f"the depth of field is {format_length(worst.dof_um)} ({limiting} criterion): overlap "
+        f"{format_fraction(worst.overlap)}, wanted at least "
+        f"{format_fraction(protocol.minimum_overlap)}. The largest allowed step is "
+        f"{format_length(_rounded_down(largest_um))}; or give 'overlap: "
+        f"{format_fraction(max(protocol.planned_overlap, protocol.minimum_overlap))}' instead and "
+        f"let the steps be computed, or close the aperture.",
+    )
+
+
+def _rounded_down(length_um: float) -> float:
+    """To four digits, so that what a message allows is allowed."""
+    unit_um = 10.0 ** (math.floor(math.log10(length_um)) - 3)
+    return math.floor(length_um / unit_um * (1 + _ROUNDING)) * unit_um
+
+
+def _duration_s(targets_um: list[float], protocol: Protocol, rig: Rig) -> float:
+    """From the axis' start to the last frame: on a rail a frame is sent while the axis moves."""
+    axis, download_s = rig.axis, rig.camera.download_s
+    position_um = axis.travel.from_um
+    total_s = 0.0
+    exposures_s = protocol.exposure.exposures_s
+    # Of a bracket, all but the last are brought in before the next is shot.
+    shooting_s = sum(exposures_s) + (len(exposures_s) - 1) * download_s
+    for index, target_um in enumerate(targets_um):
+        ready_s = move_s(target_um - position_um, axis) + protocol.settle_s(axis.settle_s)
+        if index > 0:
+            sending_s = download_s
+            ready_s = ready_s + sending_s if axis.shares_camera else max(ready_s, sending_s)
+            ready_s = max(ready_s, rig.camera.flash_recycle_s)
+        total_s += ready_s + shooting_s
+        position_um = target_um
+    return total_s + download_s
+
+
+def _files_of_a_slice(protocol: Protocol) -> int:
+    exposures = len(protocol.exposure.exposures_s)
+    return exposures if exposures == 1 else exposures + 1  # and the merged one
+
+
+def _place(position_um: float) -> str:
+    return format_length(position_um, digits=6)

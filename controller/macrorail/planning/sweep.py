@@ -1,0 +1,135 @@
+"""The optics along a sweep: magnification, depth of field and scale anywhere on the axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from macrorail.config.rig import AxisSection, Rig
+from macrorail.optics.dof import (
+    PIXELS_PER_COC,
+    DepthOfField,
+    depth_of_field,
+    effective_f_number,
+    effective_f_number_of_na,
+)
+from macrorail.optics.image_space import FarFocus
+
+
+@dataclass(frozen=True)
+class SweepOptics:
+    """The optics along a sweep: a lens changes its magnification as it focuses.
+
+    Attributes
+    ----------
+    axis
+        Knows the magnification at a position.
+    magnification, pupil_ratio
+        Of the rig's optics section.
+    f_number
+        As set, and whether the camera shows the marked or the effective one; ``None`` with an
+        ``na``.
+    f_number_is
+        ``marked`` or ``effective``.
+    na
+        Numerical aperture of an objective, or ``None``.
+    coc_um, wavelength_um
+        What counts as sharp.
+    immersion
+        Refractive index of what is between objective and specimen, 1 for air.
+    focal_length_um
+        Of the lens, which says how far the entrance pupil is; ``None`` when not known.
+    """
+
+    axis: AxisSection
+    magnification: float
+    pupil_ratio: float
+    f_number: float | None
+    f_number_is: str
+    na: float | None
+    coc_um: float
+    wavelength_um: float
+    immersion: float = 1.0
+    focal_length_um: float | None = None
+
+    def magnification_at(self, position_um: float) -> float:
+        """Magnification with the axis at ``position_um``."""
+        if self.axis.far_focus is not None:
+            return self.axis.far_focus.magnification(position_um, self.pupil_ratio)
+        return self.axis.magnification_at(position_um, self.magnification)
+
+    def at(self, position_um: float) -> DepthOfField:
+        """Depth of field with the axis at ``position_um``, in the axis's positions."""
+        m = self.magnification_at(position_um)
+        if self.axis.far_focus is not None:
+            return self._far(self.axis.far_focus, position_um, m)
+        if self.f_number is None:
+            assert self.na is not None
+            effective = effective_f_number_of_na(self.na, m)
+        elif self.f_number_is == "effective":
+            effective = self.f_number
+        else:
+            effective = effective_f_number(self.f_number, m, self.pupil_ratio)
+        return depth_of_field(effective, m, self.coc_um, self.wavelength_um, self.immersion)
+
+    def with_coc(self, coc_um: float) -> SweepOptics:
+        """The same optics before coarser or finer pixels."""
+        return replace(self, coc_um=coc_um)
+
+    def scale(self, position_um: float, reference_um: float) -> float | None:
+        """Factor by which the frame at a position has to be drawn to fit the reference frame.
+
+        It holds for what is in focus at ``position_um``. The entrance pupil stands ``D = f/m +
+        f/P`` before the plane in focus (Gaussian optics); from there a plane ``z`` beyond the
+        reference's looks smaller by ``D / (D + z)`` there than in focus, so that the factor is
+        ``m_r D / (m (D + z))``: on a rail ``m`` stays and perspective alone remains.
+
+        Returns
+        -------
+        float or None
+            ``None`` when nothing is known of the focal length.
+        """
+        m, m_reference = self.magnification_at(position_um), self.magnification_at(reference_um)
+        if self.axis.far_focus is not None:
+            # The image lies f (1 + m/P) behind the exit pupil, whose picture of everything
+            # grows with that distance.
+            return (1 + m_reference / self.pupil_ratio) / (1 + m / self.pupil_ratio)
+        if self.focal_length_um is None:
+            return None
+        pupil_um = self.focal_length_um * (1 / m_reference + 1 / self.pupil_ratio)
+        beyond_um = pupil_um + position_um - reference_um
+        return m_reference * pupil_um / (m * beyond_um) if beyond_um > 0 else None
+
+    def _far(self, far: FarFocus, position_um: float, m: float) -> DepthOfField:
+        assert self.f_number is not None, "a lens with a focal length has an aperture"
+        marked = self.f_number
+        if self.f_number_is == "effective":
+            marked /= 1 + m / self.pupil_ratio
+        return far.depth_of_field(
+            position_um, marked, self.pupil_ratio, self.coc_um, self.wavelength_um
+        )
+
+
+def sweep_optics(
+    rig: Rig, f_number: float | None, coc_um: float | None, wavelength_um: float
+) -> SweepOptics:
+    """The optics of a rig at a stop.
+
+    Parameters
+    ----------
+    f_number
+        ``None`` for an objective, whose ``na`` the rig tells.
+    coc_um
+        ``None`` for two of the camera's pixels.
+    """
+    return SweepOptics(
+        axis=rig.axis,
+        magnification=rig.optics.magnification,
+        pupil_ratio=rig.optics.pupil_ratio,
+        f_number=f_number,
+        f_number_is=rig.optics.f_number_is,
+        na=rig.optics.na,
+        coc_um=PIXELS_PER_COC * rig.camera.pixel_pitch_um if coc_um is None else coc_um,
+        wavelength_um=wavelength_um,
+        immersion=rig.optics.immersion,
+        focal_length_um=rig.optics.focal_length_um,
+    )

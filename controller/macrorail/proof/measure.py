@@ -1,0 +1,174 @@
+"""Measures one frame: per-tile sharpness in three octaves, smear, light, and a small picture.
+
+Everything a verdict needs of a frame is kept in a few kilobytes, so that memory hardly grows with
+the number of slices and no frame is read twice.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from macrorail.errors import FrameError, StackError
+from macrorail.proof.gradients import add_gradients
+from macrorail.stacking.images import JPEG_SUFFIXES, read_picture, to_8_bit
+
+Floats = NDArray[np.float64]
+
+BANDS = 3
+"""Octaves of sharpness: differences over 1, 2 and 4 pixels."""
+
+_OCTAVES = 6
+
+_SMALLEST_TILE_PX = 8
+_TILES_ACROSS = 48
+_SMALL_WIDTH_PX = 1000
+# Enough of a tile's rows for its mean: five hundred pixels and more where there are as many.
+_ROWS_PER_TILE = 16
+_FINGERPRINT_ROWS = 16
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What is kept of a frame.
+
+    Attributes
+    ----------
+    energy
+        (bands, tiles) float64: mean squared gradient of the 8-bit luma, in each octave.
+    coarse
+        (further octaves, tiles) float64: the same over 8 pixels and more, up to a tile's width or
+        32; how coarse the texture is, not how sharp.
+    tensor
+        (3, tiles) float64: mean of gx gx, gy gy and gx gy in the finest octave.
+    light
+        (tiles,) float64: mean linear light, 0..1.
+    small
+        (height, width) uint8: the picture in the finest octave that is small enough, for finding
+        a shift.
+    small_px
+        Pixels of the frame per pixel of ``small``, a power of two.
+    fingerprint
+        Of the decoded pixels: two exposures never share their noise.
+    rows, columns
+        Of the grid of tiles, row by row; rests of a tile at the right and lower edge are left out.
+    tile_px
+        Edge of a tile.
+    """
+
+    energy: Floats
+    coarse: Floats
+    tensor: Floats
+    light: Floats
+    small: NDArray[np.uint8]
+    small_px: int
+    fingerprint: int
+    rows: int
+    columns: int
+    tile_px: int
+
+
+def measure(path: Path, widest_px: int | None = None) -> Measurement:
+    """Read and measure a frame.
+
+    Parameters
+    ----------
+    widest_px
+        Wider frames are reduced to this width first.
+
+    Raises
+    ------
+    FrameError
+        It cannot be decoded to its last pixel, or is too small to be judged.
+    """
+    luma = _read_luma(path)
+    if widest_px is not None and luma.shape[1] > widest_px:
+        size = (widest_px, round(luma.shape[0] * widest_px / luma.shape[1]))
+        luma = np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.uint8)
+    height, width = luma.shape
+    tile_px = tile_size_px(width)
+    rows, columns = height // tile_px, width // tile_px
+    if rows < 2 or columns < 2:
+        raise FrameError(f"{path} is {width} x {height} pixels: too small to be judged by tiles")
+    tensor = _tensor(luma, tile_px, rows, columns)
+    energy = [tensor[0] + tensor[1]]
+    # A view: a copy of so many pixels would take as long as the coarser octaves.
+    octave = small = luma[: rows * tile_px, : columns * tile_px]
+    coarse = []
+    for band in range(1, min(_OCTAVES, tile_px.bit_length())):
+        octave = _halved(octave)
+        if small.shape[1] > _SMALL_WIDTH_PX:
+            small = octave
+        if band < BANDS:
+            coarser = _tensor(octave, tile_px >> band, rows, columns)
+            energy.append(coarser[0] + coarser[1])
+        else:
+            coarse.append(_coarse_energy(octave, rows, columns))
+    linear = np.asarray(_LINEAR[small], np.float32)
+    light = cv2.resize(linear, (columns, rows), interpolation=cv2.INTER_AREA)
+    return Measurement(
+        energy=np.array(energy),
+        coarse=np.array(coarse),
+        tensor=tensor,
+        light=light.astype(np.float64).ravel(),
+        small=small.copy(),
+        small_px=columns * tile_px // small.shape[1],
+        fingerprint=zlib.crc32(luma[::_FINGERPRINT_ROWS].tobytes()),
+        rows=rows,
+        columns=columns,
+        tile_px=tile_px,
+    )
+
+
+def tile_size_px(width_px: int) -> int:
+    """Edge of a tile: about a forty-eighth of the frame, a multiple of eight pixels."""
+    return _SMALLEST_TILE_PX * max(1, round(width_px / _TILES_ACROSS / _SMALLEST_TILE_PX))
+
+
+def _read_luma(path: Path) -> NDArray[np.uint8]:
+    try:
+        if path.suffix.lower() in JPEG_SUFFIXES:
+            luma = simplejpeg.decode_jpeg(path.read_bytes(), "GRAY")
+            return np.asarray(luma[:, :, 0], np.uint8)
+        grey = cv2.cvtColor(to_8_bit(read_picture(path)), cv2.COLOR_BGR2GRAY)
+        return np.asarray(grey, np.uint8)
+    except (OSError, ValueError, StackError) as error:
+        raise FrameError(f"{path.name} cannot be decoded: {error}") from error
+
+
+def _halved(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    size = (luma.shape[1] // 2, luma.shape[0] // 2)
+    return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _tensor(luma: NDArray[np.uint8], tile_px: int, rows: int, columns: int) -> Floats:
+    """Mean gx gx, gy gy and gx gy of every tile, (3, rows * columns)."""
+    means = np.empty((3, rows, columns))
+    add_gradients(luma, tile_px, max(1, tile_px // _ROWS_PER_TILE), means)
+    return means.reshape(3, rows * columns)
+
+
+def _coarse_energy(luma: NDArray[np.uint8], rows: int, columns: int) -> Floats:
+    """Mean squared gradient where a tile is too few pixels, and no whole number, to add up."""
+    values = luma.astype(np.float32)
+    squares = np.zeros_like(values)
+    squares[:, :-1] = (values[:, 1:] - values[:, :-1]) ** 2
+    squares[:-1] += (values[1:] - values[:-1]) ** 2
+    energy = cv2.resize(squares, (columns, rows), interpolation=cv2.INTER_AREA)
+    return energy.astype(np.float64).ravel()
+
+
+def _linear_table() -> NDArray[np.float32]:
+    # sRGB's transfer curve, IEC 61966-2-1.
+    display = np.arange(256) / 255
+    linear = np.where(display <= 0.04045, display / 12.92, ((display + 0.055) / 1.055) ** 2.4)
+    return linear.astype(np.float32)
+
+
+_LINEAR = _linear_table()

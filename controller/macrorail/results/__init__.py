@@ -1,0 +1,1 @@
+"""What a finished run gives: report, exports, deliveries, checks and clearing up."""

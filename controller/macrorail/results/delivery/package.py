@@ -1,0 +1,334 @@
+"""The package: an RO-Crate (what is what, made how, by whom) in a BagIt bag (nothing is altered).
+
+RO-Crate 1.1 with the Process Run Crate's terms: https://w3id.org/ro/crate/1.1; BagIt: RFC 8493.
+"""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from macrorail.errors import ConfigError, StorageError
+from macrorail.results.delivery.gather import Delivered, Gathered
+from macrorail.results.delivery.tables import MEDIA, SPECIMENS, media_table, specimens_table
+from macrorail.results.export.xmp import packet
+from macrorail.run_folder.journal import JOURNAL
+from macrorail.run_folder.record import Record, hash_file
+
+_PROCESS_PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
+#: Of a run folder: file, media type, what it is.
+_PARTS = (
+    ("fused.tif", "image/tiff", "Focus-stacked picture, 16 bits per channel"),
+    ("fused.jpg", "image/jpeg", "Focus-stacked picture, 8 bits per channel"),
+    ("depth.tif", "image/tiff", "Axis position in micrometres at which each pixel is sharpest"),
+    (
+        "depth-confidence.png",
+        "image/png",
+        "How much of the depth is to be believed: black not at all, white fully",
+    ),
+    ("coverage.png", "image/png", "Where the images prove that no slice is missing"),
+    ("report.html", "text/html", "The run in words and pictures"),
+    ("manifest.json", "application/json", "Slices, coverage, devices, settings, versions"),
+    ("journal.jsonl", "application/jsonl", "What was intended and what happened, line by line"),
+    ("plan.json", "application/json", "The slices as planned"),
+    ("protocol.yaml", "application/yaml", "What was to be shot"),
+    ("rig.yaml", "application/yaml", "The instrument"),
+)
+_RESULTS = ("fused.tif", "fused.jpg", "depth.tif", "depth-confidence.png")
+_ASKED = ("protocol.yaml", "rig.yaml")
+_SOFTWARE = "#macrorail"
+
+
+def write_package(
+    gathered: Gathered,
+    out: Path,
+    name: str,
+    with_frames: bool,
+    tell: Callable[[str], None],
+) -> None:
+    """Write the package aside, check it, and put it in place.
+
+    Parameters
+    ----------
+    out
+        Must not exist yet.
+    name
+        What the package is called, for people.
+    with_frames
+        Also every frame as it came from the camera.
+
+    Raises
+    ------
+    ConfigError
+        ``out`` exists, or a library is missing.
+    StorageError
+        The disk is full or gone, or what was written is not what was read.
+    """
+    try:
+        import bagit
+        from rocrate.rocrate import ROCrate
+    except ImportError as error:
+        raise ConfigError("delivery needs two libraries: pip install 'macrorail[delivery]'") from (
+            error
+        )
+    if out.exists():
+        raise ConfigError(f"{out} exists already; a delivery is never written over")
+    aside = out.parent / f".{out.name}-{uuid4().hex[:8]}"
+    try:
+        crate_folder = aside / "bag"
+        crate_folder.mkdir(parents=True)
+        crate = ROCrate(version="1.1")
+        _describe(crate, gathered, name, with_frames, aside, tell)
+        crate.write(crate_folder)
+        tell("writing checksums")
+        bag = bagit.make_bag(
+            str(crate_folder),
+            {
+                "External-Description": name,
+                "External-Identifier": out.name,
+            },
+            checksums=["sha256"],
+        )
+        _check_frames(gathered, crate_folder / "data", with_frames)
+        bag.validate()
+        crate_folder.rename(out)
+    except OSError as error:
+        raise StorageError(f"{out} cannot be written: {error.strerror or error}") from error
+    except bagit.BagError as error:
+        raise StorageError(f"{out}: what was written does not hold: {error}") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _describe(
+    crate: Any,
+    gathered: Gathered,
+    name: str,
+    with_frames: bool,
+    aside: Path,
+    tell: Callable[[str], None],
+) -> None:
+    runs = gathered.runs
+    crate.name = name
+    specimens = {run.specimen_id for run in runs}
+    crate.description = (
+        f"Focus-stacked photographs of {len(specimens)} specimen(s) in {len(runs)} run(s), each "
+        f"with its depth map, journal and the settings that it was made with"
+    )
+    crate.datePublished = datetime.now(UTC)
+    crate.root_dataset["conformsTo"] = {"@id": _PROCESS_PROFILE}
+    _add(crate, _PROCESS_PROFILE, "CreativeWork", {"name": "Process Run Crate", "version": "0.5"})
+    _add(
+        crate,
+        _SOFTWARE,
+        "SoftwareApplication",
+        {"name": "macrorail", "softwareVersion": version("macrorail")},
+    )
+    _licence(crate, runs)
+    _people(crate, runs)
+    for text, file_name, what in (
+        (specimens_table(runs), SPECIMENS, "The specimens, in Darwin Core terms"),
+        (media_table(runs), MEDIA, "The fused pictures, in Audiovisual Core terms"),
+    ):
+        path = aside / file_name
+        path.write_text(text, encoding="utf-8", newline="")
+        crate.add_file(path, file_name, properties=_file_facts(path, "text/csv", what))
+    for folder in gathered.campaigns:
+        for path in sorted(folder.glob("*.*")):
+            if path.is_file():
+                facts = _file_facts(path, "", f"Of the campaign {folder.name}")
+                crate.add_file(path, f"campaign-{folder.name}/{path.name}", properties=facts)
+    actions = []
+    for run in runs:
+        tell(f"adding {run.name}")
+        actions.append(_add_run(crate, run, with_frames, aside))
+    crate.root_dataset["mentions"] = _one_or_all(actions)
+
+
+def _licence(crate: Any, runs: tuple[Delivered, ...]) -> None:
+    rights = sorted({run.description.rights or "not stated" for run in runs})
+    links = [text if "://" in text else f"#rights-{n}" for n, text in enumerate(rights)]
+    for link, text in zip(links, rights, strict=True):
+        _add(crate, link, "CreativeWork", {"name": text, "description": f"Terms of use: {text}"})
+    crate.root_dataset["license"] = _one_or_all([{"@id": link} for link in links])
+
+
+def _people(crate: Any, runs: tuple[Delivered, ...]) -> None:
+    """Who made the pictures, and whose specimens they are, as far as the protocols say."""
+    operators = {name for run in runs if (name := run.description.operator)}
+    if operators:
+        crate.root_dataset["author"] = _one_or_all([_operator(crate, o) for o in sorted(operators)])
+    terms = [run.description.terms for run in runs]
+    institutions = {
+        str(one["dwc:institutionCode"]) for one in terms if "dwc:institutionCode" in one
+    }
+    if institutions:
+        crate.root_dataset["publisher"] = _one_or_all(
+            [
+                _add(crate, f"#institution-{_word(name)}", "Organization", {"name": name})
+                for name in sorted(institutions)
+            ]
+        )
+
+
+def _operator(crate: Any, name: str) -> Any:
+    return _add(crate, f"#operator-{_word(name)}", "Person", {"name": name})
+
+
+def _word(text: str) -> str:
+    return "-".join(text.split())
+
+
+def _one_or_all(things: list[Any]) -> Any:
+    """RO-Crate wants a list only where there are several."""
+    return things[0] if len(things) == 1 else things
+
+
+def _add_run(crate: Any, run: Delivered, with_frames: bool, aside: Path) -> Any:
+    """Add a run's files and what made them; returns the action."""
+    folder, terms = run.record.folder, run.description.terms
+    sidecars = (
+        (f"{run.name}.xmp", packet(run.description, beside=True), "application/rdf+xml"),
+        (f"{run.name}.json", _json(run), "application/json"),
+    )
+    parts: dict[str, Any] = {}
+    for name, media_type, what in _PARTS:
+        path = folder / name
+        if path.is_file():
+            facts = _file_facts(path, media_type, what)
+            parts[name] = crate.add_file(path, f"{run.name}/{name}", properties=facts)
+    for name, data, media_type in sidecars:
+        path = aside / name
+        path.write_bytes(data)
+        facts = _file_facts(path, media_type, "Metadata in Audiovisual Core and Darwin Core terms")
+        parts[name] = crate.add_file(path, f"{run.name}/{name}", properties=facts)
+    if with_frames:
+        for one in run.record.slices:
+            path = folder / str(one["frame"])
+            what = f"Frame at {one['achieved_um'] / 1000:g} mm, as it came from the camera"
+            facts = _file_facts(path, "", what)
+            parts[str(one["frame"])] = crate.add_file(
+                path, f"{run.name}/{one['frame']}", properties=facts
+            )
+    specimen = _add_specimen(crate, run)
+    data = crate.add_dataset(
+        dest_path=f"{run.name}/",
+        properties={
+            "name": f"{run.specimen_id} ({run.name})",
+            "description": str(terms["ac:resourceCreationTechnique"]),
+            "dateCreated": run.record.began,
+        },
+    )
+    data["about"] = specimen
+    data["hasPart"] = list(parts.values())
+    # Not as the action's instruments: those are programs only, by the profile.
+    devices = _devices(crate, run)
+    if devices:
+        data["mentions"] = _one_or_all(devices)
+    return _add_action(crate, run, parts)
+
+
+def _add_action(crate: Any, run: Delivered, parts: dict[str, Any]) -> Any:
+    properties: dict[str, Any] = {
+        "@type": "CreateAction",
+        "name": f"Focus stack of {run.specimen_id}",
+        "description": str(run.description.terms["ac:resourceCreationTechnique"]),
+        "startTime": run.record.began,
+        "endTime": _ended(run.record),
+        "actionStatus": "http://schema.org/CompletedActionStatus",
+    }
+    action = crate.add_action(
+        crate.dereference(_SOFTWARE),
+        identifier=f"#shooting-{run.name}",
+        object=_one_or_all([parts[name] for name in _ASKED if name in parts]),
+        result=_one_or_all([parts[name] for name in _RESULTS if name in parts]),
+        properties=properties,
+    )
+    if run.description.operator is not None:
+        action["agent"] = _operator(crate, run.description.operator)
+    return action
+
+
+def _devices(crate: Any, run: Delivered) -> list[Any]:
+    """Camera and axis, as far as the run got to open them."""
+    devices = run.record.manifest["devices"]
+    found = []
+    for kind in ("camera", "axis"):
+        device = devices[kind]
+        if device is not None:
+            link = f"#device-{_word(str(device['model']))}"
+            facts = {"name": device["model"], "description": f"{kind}, {device['version']}"}
+            found.append(_add(crate, link, "IndividualProduct", facts))
+    return found
+
+
+def _ended(record: Record) -> str:
+    """When the run's last line was written, as ``Record.began`` is for its first."""
+    *_, last = (record.folder / JOURNAL).read_bytes().splitlines()
+    return str(json.loads(last)["at"])
+
+
+def _add_specimen(crate: Any, run: Delivered) -> Any:
+    terms = run.description.terms
+    facts: dict[str, Any] = {
+        "name": run.specimen_id,
+        "additionalType": "http://rs.tdwg.org/dwc/terms/MaterialSample",
+        "identifier": [
+            str(terms[name])
+            for name in ("dwc:occurrenceID", "dwc:catalogNumber", "dwc:materialSampleID")
+            if name in terms
+        ],
+    }
+    if "dwc:scientificName" in terms:
+        facts["description"] = str(terms["dwc:scientificName"])
+    return _add(crate, f"#specimen-{run.specimen_id}", "Thing", facts)
+
+
+def _add(crate: Any, link: str, kind: str, facts: dict[str, Any]) -> Any:
+    """A thing that files speak of; the same one when it is there already."""
+    known = crate.dereference(link)
+    if known is not None:
+        return known
+    return crate.add_jsonld({"@id": link, "@type": kind, **facts})
+
+
+def _file_facts(path: Path, media_type: str, what: str) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "name": path.name,
+        "description": what,
+        "contentSize": str(path.stat().st_size),
+        "sha256": hash_file(path),
+    }
+    known = media_type or mimetypes.guess_type(path.name)[0]
+    if known:
+        facts["encodingFormat"] = known
+    return facts
+
+
+def _json(run: Delivered) -> bytes:
+    return json.dumps(run.description.to_dict(), indent=2, ensure_ascii=False).encode()
+
+
+def _check_frames(gathered: Gathered, data: Path, with_frames: bool) -> None:
+    """What arrived is what the journal names: a copy can go wrong before its checksum is made.
+
+    Raises
+    ------
+    StorageError
+        A picture or frame has another hash than its run's journal says.
+    """
+    for run in gathered.runs:
+        fused = run.record.manifest["fused"]
+        wanted = {str(fused["path"]): fused["sha256"]}
+        if with_frames:
+            wanted |= {str(one["frame"]): one["sha256"] for one in run.record.slices}
+        for name, sha256 in wanted.items():
+            if hash_file(data / run.name / name) != sha256:
+                raise StorageError(f"{run.name}/{name} was not copied right; deliver again")

@@ -1,0 +1,71 @@
+"""16-bit TIFF with everything known about it inside; depth in micrometres; the aligned frames."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+import tifftools
+from numpy.typing import NDArray
+
+from macrorail.results.export.source import Source
+from macrorail.results.export.xmp import packet
+from macrorail.stacking.exif import resolution_tags
+
+_XMP_TAG, _ICC_TAG = 700, 34675
+_BYTE, _UNDEFINED = 1, 7
+
+
+def write_tiff(source: Source, path: Path) -> None:
+    """The fused picture, 16 bits per channel, RGB."""
+    _write(source, path, source.fused()[:, :, ::-1], "rgb")
+
+
+def write_depth_tiff(source: Source, path: Path) -> None:
+    """The depth map, float32, axis position in micrometres."""
+    _write(source, path, source.depth(), "minisblack")
+
+
+def write_frames(source: Source, folder: Path) -> None:
+    """Every frame in the picture's geometry, numbered from near to far, and their positions."""
+    folder.mkdir(exist_ok=True)
+    rows = []
+    for place, frame in enumerate(source.aligned(), 1):
+        path = folder / f"{place:04d}.tif"
+        _write(source, path, frame.pixels[:, :, ::-1], "rgb", with_metadata=False)
+        rows.append((path.name, frame.number, frame.position_um, f"frames/{frame.name}"))
+    with (folder / "positions.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("file", "slice", "position_um", "made_from"))
+        writer.writerows(rows)
+
+
+def _write(
+    source: Source,
+    path: Path,
+    pixels: NDArray[Any],
+    photometric: str,
+    with_metadata: bool = True,
+) -> None:
+    """Pixels by tifffile, then the tags that it has no way to write, by tifftools."""
+    aside = path.with_name(f".{path.name}.part")
+    tifffile.imwrite(aside, np.ascontiguousarray(pixels), photometric=photometric, metadata=None)
+    try:
+        info = tifftools.read_tiff(str(aside))
+        tags = info["ifds"][0]["tags"]
+        tags |= resolution_tags(source.um_per_px)
+        if source.icc is not None and photometric == "rgb":
+            tags[_ICC_TAG] = {"datatype": _UNDEFINED, "data": source.icc}
+        if with_metadata:
+            tags |= source.exif
+            tags[_XMP_TAG] = {
+                "datatype": _BYTE,
+                "data": list(packet(source.description, beside=False)),
+            }
+        # Linked, not read: the pixels are copied from file to file.
+        tifftools.write_tiff(info, str(path), allowExisting=True)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,28 @@
+"""``report.html``: one run on one page, complete in one file, to read, to print, to hand over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from macrorail.results.report.page import render
+from macrorail.run_folder.journal import write_whole
+from macrorail.run_folder.record import read_record
+
+REPORT = "report.html"
+
+
+def write_report(folder: Path) -> Path:
+    """Write a run's ``report.html`` anew from what lies in its folder; returns its path.
+
+    Raises
+    ------
+    ConfigError
+        Not a run folder.
+    JournalError
+        The run's records are damaged, or the folder cannot be written.
+    StackError
+        A picture of the run cannot be read.
+    """
+    path = folder / REPORT
+    write_whole(path, render(read_record(folder)))
+    return path

@@ -1,0 +1,242 @@
+"""What the report says, in the order in which it says it; ``page.html.j2`` says how it looks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from macrorail.optics.scale import scale_bar
+from macrorail.quantity import format_duration, format_fraction, format_length, format_size
+from macrorail.results.report import charts, pictures
+from macrorail.run_folder.account import optics_doubt
+from macrorail.run_folder.journal import Entry
+from macrorail.run_folder.record import Record
+
+_COMPLETED = "completed"
+_WORDS = {
+    "completed": "Coverage proven",
+    "coverage_not_proven": "Coverage not proven",
+    "stacking_failed": "Picture incomplete",
+    "stopped_by_operator": "Stopped by the operator",
+    "paused_too_long": "Paused for too long",
+    "scene_moved": "The scene moved",
+    "device_fault": "Ended by a device fault",
+    "storage_fault": "Ended by a storage fault",
+    "refused": "Refused before it began",
+    "bug": "Ended by an error of macrorail",
+    None: "Interrupted",
+}
+
+
+def render(record: Record) -> str:
+    """The whole page.
+
+    Raises
+    ------
+    StackError
+        A picture of the run cannot be read.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("macrorail.results.report", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters |= {
+        "length": format_length,
+        "fraction": format_fraction,
+        "duration": format_duration,
+    }
+    template = environment.get_template("page.html.j2")
+    return template.render(
+        manifest=record.manifest,
+        slices=record.slices,
+        verdict=_WORDS.get(record.manifest["finish_reason"], "Ended"),
+        well=record.manifest["finish_reason"] == _COMPLETED,
+        began=f"{datetime.fromisoformat(record.began):%-d %B %Y, %H:%M} UTC",
+        facts=_facts(record),
+        events=_events(record),
+        settings=_settings(record),
+        specimen=_specimen(record),
+        instrument=_instrument(record),
+        timings=_timings(record),
+        charts=charts,
+        sharpness=charts.sharpness_chart(record.slices),
+        overlap=charts.overlap_chart(
+            record.slices,
+            record.manifest["coverage"].get("minimum_overlap", 0.0),
+            record.manifest["coverage"].get("gaps", []),
+        ),
+        motion=motion,
+        **_pictures(record),
+    )
+
+
+def motion(transform: list[list[float]] | None) -> tuple[str, str]:
+    """Shift (px) and magnification of a frame against the reference, from its 2 x 3 transform."""
+    if transform is None:
+        return "—", "—"
+    (a, b, x), (c, d, y) = transform
+    return f"{math.hypot(x, y):.1f}", f"{math.sqrt(abs(a * d - b * c)):.4f}"
+
+
+def _pictures(record: Record) -> dict[str, Any]:
+    """The pictures there are; a run that was cut short may have none."""
+
+    def present(name: str, embed: Callable[[Path], Any]) -> Any:
+        path = record.folder / name
+        return embed(path) if path.exists() else None
+
+    fused = record.manifest["fused"]
+    picture = present("fused.jpg", pictures.embed)
+    bar = None
+    if fused is not None and picture is not None:
+        bar = scale_bar(picture.width, fused["um_per_px"])
+    images = record.manifest["coverage"].get("images") or {}
+    map_name = (images.get("map") or {}).get("path", "coverage.png")
+    return {
+        "picture": picture,
+        "bar": bar,
+        "depth": present("depth.tif", pictures.embed_depth),
+        "coverage_map": present(map_name, pictures.embed),
+        "images": images,
+    }
+
+
+def _facts(record: Record) -> list[tuple[str, str]]:
+    """The row of figures under the picture."""
+    slices, fused = record.slices, record.manifest["fused"]
+    if not slices:
+        return [("slices", "0")]
+    facts = [("slices", str(len(slices)))]
+    span_um = slices[-1]["achieved_um"] - slices[0]["achieved_um"]
+    facts.append(("from first to last", format_length(span_um)))
+    dof_um = [one["dof_um"] for one in slices]
+    facts.append(("depth of field", _between(min(dof_um), max(dof_um), format_length)))
+    overlaps = [one["overlap"] for one in slices if one["overlap"] is not None]
+    if overlaps:
+        facts.append(("smallest overlap", format_fraction(min(overlaps))))
+    if fused is not None:
+        facts.append(("per pixel", format_length(fused["um_per_px"])))
+        width_px, height_px = fused["valid_rect"][2:]
+        facts.append(
+            (
+                "field of view",
+                f"{format_length(width_px * fused['um_per_px'], 3)} × "
+                f"{format_length(height_px * fused['um_per_px'], 3)}",
+            )
+        )
+    facts.append(("instrument time", format_duration(record.manifest["timing"]["total_s"])))
+    return facts
+
+
+def _specimen(record: Record) -> list[tuple[str, str]]:
+    """What the protocol said of the specimen beyond its identifier."""
+    said = record.manifest["specimen"] or {}
+    return [
+        (name.replace("_", " "), str(value)) for name, value in said.items() if value is not None
+    ]
+
+
+def _settings(record: Record) -> list[tuple[str, str]]:
+    rows = [(name.replace("_", " "), str(v)) for name, v in record.manifest["settings"].items()]
+    plan = record.plan
+    if plan and plan["slices"]:
+        optics = plan["slices"][0]
+        rows += [
+            ("range", f"{_place(plan['near_um'])} to {_place(plan['far_um'])}"),
+            ("required overlap", format_fraction(plan["minimum_overlap"])),
+            ("magnification", f"{optics['magnification']:.4g}"),
+            ("effective f-number", f"f/{optics['effective_f_number']:.3g}"),
+            ("depth of field limited by", f"{optics['criterion']} optics"),
+            ("circle of confusion", format_length(plan["coc_um"])),
+            ("wavelength", format_length(plan["wavelength_um"])),
+            ("closest approach", _place(plan["closest_approach_um"])),
+        ]
+    return rows
+
+
+def _instrument(record: Record) -> list[tuple[str, str]]:
+    devices = record.manifest["devices"]
+    axis, camera = devices["axis"], devices["camera"]
+    rows = []
+    if camera:
+        rows.append(("camera", f"{camera['model']}, {camera['version']}"))
+        rows.append(("serial number", str(camera["serial"])))
+    if axis:
+        rows.append(("axis", f"{axis['model']}, {axis['version']}"))
+        rows.append(("resolution", format_length(axis["resolution_um"])))
+        low_um, high_um = axis["travel_um"]
+        rows.append(("travel", f"{_place(low_um)} to {_place(high_um)}"))
+    if devices["bench"]:
+        rows.append(("bench", "simulated: no real instrument was used"))
+    return rows
+
+
+def _timings(record: Record) -> list[tuple[str, str]]:
+    timing, fused = record.manifest["timing"], record.manifest["fused"]
+    rows = [
+        ("instrument time", format_duration(timing["total_s"])),
+        ("exposures", str(timing["exposures"])),
+        ("median slice to slice", format_duration(timing["median_cycle_s"])),
+    ]
+    if fused is not None:
+        rows.append(
+            ("picture after the last frame", format_duration(fused["seconds_after_last_frame"]))
+        )
+        rows.append(("memory of align/blend", f"{fused['peak_rss_mb']:.0f} MB at most"))
+    size = sum(entry.fields["size_bytes"] for entry in record.happened("counted"))
+    rows.append(("frames", format_size(size)))
+    return rows
+
+
+def _events(record: Record) -> list[tuple[str, str, str, str]]:
+    """What did not go straight: time, slice, kind, words."""
+    rows = []
+    for entry in record.entries:
+        told = _tell(entry)
+        if told is not None:
+            number = entry.fields.get("slice") or entry.fields.get("number") or ""
+            rows.append((format_duration(entry.world_s), str(number), *told))
+    return rows
+
+
+def _tell(entry: Entry) -> tuple[str, str] | None:
+    fields = entry.fields
+    if entry.event == "fault":
+        remedy = f" → {fields['remedy'].replace('_', ' ')}" if "remedy" in fields else ""
+        return "fault", f"{fields['error']}: {fields['message']}{remedy}"
+    if entry.event == "judged" and fields["action"] != "fuse":
+        return "frame judged", f"{fields['action']}: {fields['why']}"
+    if entry.event == "coverage" and optics_doubt(fields):
+        return "optics in doubt", optics_doubt(fields)
+    if entry.event == "inserted":
+        places = ", ".join(_place(position) for position in fields["positions_um"])
+        return "inserted", f"{len(fields['positions_um'])} slice(s) at {places}: {fields['why']}"
+    if entry.event == "aligned" and "error" in fields:
+        return "left out", fields["error"]
+    if entry.event == "aligned" and fields.get("doubt") is not None:
+        return "astray?", fields["doubt"]
+    if entry.event == "drained" and fields["files"]:
+        return "found in the camera", ", ".join(map(str, fields["files"]))
+    if entry.event == "resumed":
+        return "resumed", "the run went on where its journal ended"
+    if entry.event == "discarded":
+        return "discarded", f"attempt {fields['attempt']}, which the interruption had cut short"
+    if entry.event in {"paused", "unpaused", "left_out", "not_kept"}:
+        return entry.event.replace("_", " "), str(fields.get("why") or fields.get("message"))
+    return None
+
+
+def _place(position_um: float) -> str:
+    return format_length(position_um, digits=6)
+
+
+def _between(low: float, high: float, write: Callable[[float], str]) -> str:
+    return write(low) if write(low) == write(high) else f"{write(low)} to {write(high)}"

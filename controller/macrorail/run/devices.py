@@ -1,0 +1,170 @@
+"""A run's two devices: opened, checked against the plan, opened anew, and left as they were found.
+
+Everything that happens to them is noted in the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from macrorail.devices.interfaces import AxisReport, Camera, FocusAxis
+from macrorail.errors import LimitError, MacrorailError
+from macrorail.planning.plan import Plan
+from macrorail.run.policies import Part
+
+
+class Devices:
+    """Axis and camera of one run.
+
+    Parameters
+    ----------
+    axis, camera
+        Built, not yet opened.
+    plan
+        Whose slices the axis must be able to reach.
+    settings
+        Of the camera, by canonical name.
+    closest_approach_um
+        A tighter limit than the rig's own, for this specimen.
+    note
+        Takes journal entries.
+    found_settings
+        How an interrupted run found the camera; ``None`` for a new run.
+
+    Attributes
+    ----------
+    busy_with
+        The device that was opened or moved last, to tell whose a fault is.
+    """
+
+    def __init__(
+        self,
+        axis: FocusAxis,
+        camera: Camera,
+        plan: Plan,
+        settings: Mapping[str, str],
+        closest_approach_um: float | None,
+        note: Callable[..., Any],
+        found_settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.axis = axis
+        self.camera = camera
+        self._plan = plan
+        self._settings = settings
+        self._closest_approach_um = closest_approach_um
+        self._note = note
+        self._found = found_settings
+        self._parking_um: float | None = None
+        self.busy_with = Part.AXIS
+
+    def open(self, part: Part | None = None) -> None:
+        """Open one device anew, or both, with everything that a run needs of them.
+
+        Nothing moves before both are open and every slice is within the axis' travel.
+
+        Raises
+        ------
+        DeviceError
+        """
+        if part is not Part.CAMERA:
+            self._open_axis()
+        if part is not Part.AXIS or self.axis.shares_camera:
+            self._open_camera()
+        if part is not Part.CAMERA:
+            self.home()
+
+    def home(self) -> None:
+        """Find the axis' reference again, which proves its position."""
+        self.busy_with = Part.AXIS
+        self._note("homed", position_um=self.axis.home())
+
+    def configure(self) -> None:
+        """Set the camera as the plan wants it and read it back."""
+        self._note("settings", **self.camera.configure(self._settings))
+
+    def drain(self) -> None:
+        """Take in what the camera still holds."""
+        self._note("drained", files=self.camera.drain())
+
+    def release(self, park: bool) -> list[str]:
+        """Leave the instrument safe: at rest, parked if wanted, settings as found, both closed.
+
+        One step that fails never keeps the others from being done, and an impatient second
+        Ctrl-C neither.
+
+        Returns
+        -------
+        list of str
+            What could not be done, in words.
+        """
+        troubles: list[str] = []
+
+        def attempt(act: Callable[[], None], times: int = 1) -> None:
+            for _ in range(times):
+                try:
+                    act()
+                    return
+                except MacrorailError as error:
+                    troubles.append(str(error))
+
+        if park:
+            attempt(self._park)
+        attempt(self._restore)
+        # A second Ctrl-C ends the first try.
+        attempt(self.axis.close, times=2)
+        attempt(self.camera.close, times=2)
+        return troubles
+
+    def _open_axis(self) -> None:
+        self.busy_with = Part.AXIS
+        self.axis.close()
+        report = self.axis.open(self._closest_approach_um)
+        self._note(
+            "axis_opened",
+            model=report.model,
+            version=report.version,
+            travel_um=list(report.travel_um),
+            resolution_um=report.resolution_um,
+            estimated=report.estimated,
+        )
+        self._check_travel(report)
+        self._parking_um = report.travel_um[0]
+
+    def _check_travel(self, report: AxisReport) -> None:
+        low_um, high_um = report.travel_um
+        for planned in self._plan.slices:
+            if not low_um <= planned.target_um <= high_um:
+                raise LimitError(
+                    f"slice {planned.index} at {planned.target_um:.1f} um lies outside the "
+                    f"{low_um:.1f}..{high_um:.1f} um that the axis allows; nothing has moved"
+                )
+
+    def _open_camera(self) -> None:
+        self.busy_with = Part.CAMERA
+        self.camera.close()
+        report = self.camera.open()
+        found = {name: report.settings[name] for name in self._settings if name in report.settings}
+        if self._found is None:
+            self._found = found
+        self._note(
+            "camera_opened",
+            model=report.model,
+            version=report.version,
+            serial=report.serial,
+            battery_percent=report.battery_percent,
+            found_settings=dict(self._found),
+            warnings=list(report.warnings),
+        )
+        self.drain()
+        self.configure()
+
+    def _park(self) -> None:
+        """Go as far from the specimen as the axis may."""
+        if self._parking_um is not None:
+            self.axis.start_move(self._parking_um)
+            self._note("parked", position_um=self.axis.finish_move())
+
+    def _restore(self) -> None:
+        if self._found and dict(self._found) != dict(self._settings):
+            self._note("settings_restored", **self.camera.configure(self._found))

@@ -1,0 +1,162 @@
+"""Carries out what the policy table says about a fault: retry, recover, pause, leave out, stop.
+
+It drives the state machine through RECOVERING and PAUSED and leaves it PREPARING; the queue of
+slices is the runner's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from macrorail.clock import Clock
+from macrorail.errors import DeviceError, MacrorailError
+from macrorail.run.devices import Devices
+from macrorail.run.pausing import Pauses
+from macrorail.run.policies import Decision, Judge, Part, Remedy
+from macrorail.run.resume import Target
+from macrorail.states import RunMachine, State, Trigger
+
+
+class Remedies:
+    """The remedies of one run.
+
+    Parameters
+    ----------
+    machine, clock, devices, pauses
+        The run's.
+    note
+        Takes journal entries.
+
+    Attributes
+    ----------
+    scene_in_doubt
+        True once the axis was homed again or the run was paused: specimen and light may not be
+        where they were. Whoever has made sure of them sets it to False.
+    """
+
+    def __init__(
+        self,
+        machine: RunMachine,
+        clock: Clock,
+        devices: Devices,
+        pauses: Pauses,
+        note: Callable[..., Any],
+    ) -> None:
+        self._machine = machine
+        self._clock = clock
+        self._devices = devices
+        self._pauses = pauses
+        self._note = note
+        self._judge = Judge()
+        self.scene_in_doubt = False
+
+    def against(self, part: Part, fault: MacrorailError, target: Target | None = None) -> bool:
+        """Do about a fault what the table says.
+
+        Parameters
+        ----------
+        part, fault
+            Whose, and what.
+        target
+            The slice that it struck, if any; only a slice can be left out.
+
+        Returns
+        -------
+        bool
+            True when the slice is to be tried again, False when it is left out for now.
+
+        Raises
+        ------
+        MacrorailError
+            The fault itself, when the run must stop; OperatorStop, PausedTooLong.
+        """
+        while True:
+            decision = self._decide(part, fault, target)
+            if self._machine.state is not State.RECOVERING:
+                self._machine.step(Trigger.RECOVER)
+            try:
+                self._apply(decision, part, str(fault))
+            except DeviceError as another:
+                fault = another
+                part = Part.AXIS if part is Part.AXIS else Part.CAMERA
+                continue
+            self._machine.step(Trigger.PREPARE)
+            return decision.remedy is not Remedy.FINISH
+
+    def heed(self) -> None:
+        """Between slices: pause if the operator or a watch wants it, and make sure of all after."""
+        why = self._pauses.reason()
+        if why is not None:
+            self._pause(why, at_least_s=0.0)
+            self._make_sure()
+
+    def check_stop(self) -> None:
+        """Raise ``OperatorStop`` if the run is to end after this slice."""
+        self._pauses.check_stop()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody wants the run to pause or to stop between slices."""
+        return self._pauses.wanted
+
+    def came_through(self) -> None:
+        """A slice was counted: whatever faults there were are over."""
+        self._judge.came_through()
+
+    def _decide(self, part: Part, fault: MacrorailError, target: Target | None) -> Decision:
+        state = self._machine.state
+        decision = self._judge.decide(part, fault, state)
+        if target is None and decision.remedy is Remedy.FINISH:
+            decision = Decision(Remedy.STOP)
+        self._note(
+            "fault",
+            slice=None if target is None else target.number,
+            attempt=None if target is None else target.attempt,
+            part=part.value,
+            state=state.value,
+            error=type(fault).__name__,
+            message=str(fault),
+            remedy=decision.remedy.value,
+            wait_s=decision.wait_s,
+        )
+        if decision.remedy is Remedy.STOP:
+            raise fault
+        return decision
+
+    def _apply(self, decision: Decision, part: Part, why: str) -> None:
+        if decision.remedy is Remedy.PAUSE:
+            self._pause(why, decision.wait_s)
+            self._machine.step(Trigger.RECOVER)
+        else:
+            self._clock.sleep(decision.wait_s)
+        if decision.remedy is Remedy.RETRY:
+            self._devices.drain()
+            return
+        self._devices.open(Part.AXIS if part is Part.AXIS else Part.CAMERA)
+        if part is Part.AXIS or decision.remedy is Remedy.PAUSE:
+            self.scene_in_doubt = True
+
+    def _pause(self, why: str, at_least_s: float) -> None:
+        # Before anybody can see that it is paused: whoever answers at once must be heard.
+        self._pauses.begin()
+        self._machine.step(Trigger.PAUSE)
+        self._note("paused", why=why)
+        ended_by, paused_s = self._pauses.wait(why, at_least_s)
+        self._note("unpaused", why=ended_by, paused_s=paused_s)
+        self._machine.step(Trigger.RESUME)
+
+    def _make_sure(self) -> None:
+        """After a pause: the axis' position is proven by homing, the camera is set once more."""
+        self.scene_in_doubt = True
+        for part, act in (
+            (Part.AXIS, self._devices.home),
+            (Part.CAMERA, self._devices.configure),
+        ):
+            self._machine.step(Trigger.RECOVER)
+            try:
+                act()
+            except DeviceError as fault:
+                self.against(part, fault)
+            else:
+                self._machine.step(Trigger.PREPARE)

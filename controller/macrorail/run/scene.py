@@ -1,0 +1,102 @@
+"""After an interruption: shoots the last good slice once more and has the two frames compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from macrorail.clock import Clock
+from macrorail.errors import FrameMissing, StorageError
+from macrorail.frame import verify_frame
+from macrorail.run.devices import Devices
+from macrorail.run.interfaces import SceneCheck
+from macrorail.run.policies import Part
+from macrorail.run.resume import Counted
+from macrorail.states import RunMachine, Trigger
+
+
+class SceneProof:
+    """Proves that specimen, light and camera are where they were.
+
+    Parameters
+    ----------
+    check
+        Compares two frames.
+    folder
+        Takes the check frames; made when the first is shot.
+    devices, machine, clock, settle_s
+        The run's.
+    note
+        Takes journal entries.
+
+    Attributes
+    ----------
+    busy_with
+        The part of the instrument that is at work, to tell whose a fault is.
+    """
+
+    def __init__(
+        self,
+        check: SceneCheck,
+        folder: Path,
+        devices: Devices,
+        machine: RunMachine,
+        clock: Clock,
+        settle_s: float,
+        note: Callable[..., Any],
+    ) -> None:
+        self._check = check
+        self._folder = folder
+        self._devices = devices
+        self._machine = machine
+        self._clock = clock
+        self._settle_s = settle_s
+        self._note = note
+        self.busy_with = Part.AXIS
+
+    def look_again(self, last: Counted) -> None:
+        """Compare a new frame from where ``last`` was shot with the frame of ``last``.
+
+        Raises
+        ------
+        SceneMoved
+            They do not show the same.
+        DeviceError, FrameError
+            The frame could not be shot.
+        """
+        devices = self._devices
+        self.busy_with = Part.AXIS
+        self._machine.step(Trigger.MOVE)
+        devices.axis.start_move(last.achieved_um)
+        achieved_um = devices.axis.finish_move()
+        self._machine.step(Trigger.SETTLE)
+        self._clock.sleep(self._settle_s)
+        self.busy_with = Part.CAMERA
+        self._machine.step(Trigger.EXPOSE)
+        exposure = devices.camera.expose(self._next_stem(last))
+        self._machine.step(Trigger.COLLECT)
+        frame = devices.camera.collect(exposure)
+        self._machine.step(Trigger.VERIFY)
+        verify_frame(frame)
+        if frame.sha256 == last.sha256:
+            raise FrameMissing(
+                f"{frame.camera_name} is the frame of slice {last.number} once more, to the last "
+                f"byte; drain the camera and repeat the exposure"
+            )
+        found = self._check.compare(last.frame, frame.path, self._clock.check)
+        self._note(
+            "scene_checked",
+            slice=last.number,
+            achieved_um=achieved_um,
+            frame=f"{self._folder.name}/{frame.path.name}",
+            **found,
+        )
+
+    def _next_stem(self, last: Counted) -> Path:
+        try:
+            self._folder.mkdir(exist_ok=True)
+            taken = len(list(self._folder.glob(f"{last.number:04d}-*")))
+        except OSError as error:
+            raise StorageError(f"{self._folder} cannot be written: {error.strerror}") from error
+        return self._folder / f"{last.number:04d}-{taken + 1}"

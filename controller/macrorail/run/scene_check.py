@@ -1,0 +1,63 @@
+"""The run's end of the scene check: two frames are compared in a process of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from macrorail.errors import DeviceTimeout, SceneMoved, WorkerCrashed
+from macrorail.workers import Worker
+
+_PATIENCE_S = 120.0
+#: Of the frame's width. Align/blend can follow more, but then specimen or camera were touched.
+LARGEST_SHIFT = 0.01
+#: Below it the frames do not show the same; noise alone costs a few hundredths.
+LEAST_CORRELATION = 0.7
+
+
+class FrameComparison:
+    """A ``macrorail.run.interfaces.SceneCheck``.
+
+    Parameters
+    ----------
+    log
+        Takes what the process has to complain of.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+
+    def compare(self, before: Path, now: Path, check: Callable[[], None]) -> dict[str, Any]:
+        """See ``SceneCheck``; a pair that shows too little to tell counts as the same.
+
+        Raises
+        ------
+        SceneMoved
+            Displaced, or another picture; says by how much and what to do.
+        """
+        with closing(Worker("macrorail.run.scene_worker", "scene check", log=self._log)) as worker:
+            try:
+                found = worker.request(
+                    "compare", _PATIENCE_S, check, before=str(before), now=str(now)
+                )
+            except (WorkerCrashed, DeviceTimeout) as error:
+                # No proof is no reason to end a night's run; the journal tells.
+                return {"shift_px": None, "correlation": None, "why": str(error)}
+        found.pop("id")
+        if found["correlation"] is None:
+            return found
+        what = f"compared with {before.name}, the picture is"
+        then = "look at specimen, lamp and camera; go on all the same with resume --accept-scene"
+        if found["correlation"] < LEAST_CORRELATION:
+            raise SceneMoved(
+                f"{what} another one (correlation {found['correlation']:.2f}, at least "
+                f"{LEAST_CORRELATION:g} is wanted): {then}"
+            )
+        if found["shift_px"] > LARGEST_SHIFT * found["width_px"]:
+            raise SceneMoved(
+                f"{what} displaced by {found['shift_px']:.1f} pixels (at most "
+                f"{LARGEST_SHIFT * found['width_px']:.1f} are allowed): {then}"
+            )
+        return found

@@ -1,0 +1,99 @@
+"""Compares two frames shot from the same place: how far displaced, and how much alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from macrorail.errors import StackError
+from macrorail.stacking.images import read_picture
+from macrorail.workers import serve
+
+#: Frames are compared at this width: what is blurred stays, noise goes.
+_WIDTH_PX = 256
+_NOISE_SIGMA_PX, _BACKGROUND_SIGMA_PX = 1.5, 24.0
+#: Standard deviation, in 8-bit steps, below which there is nothing to recognise.
+_LEAST_CONTRAST = 0.3
+
+
+def compare(before: Path, now: Path) -> dict[str, Any]:
+    """Compare two frames.
+
+    Returns
+    -------
+    dict
+        ``shift_px`` in pixels of the frame, >= 0; ``correlation``, -1..1, once the displacement
+        is taken back; ``width_px`` of the frame; ``brightness``, now over before. Both first are
+        ``None``, with ``why``, when the frames show too little.
+    """
+    pictures = [read_picture(path) for path in (before, now)]
+    if pictures[0].shape != pictures[1].shape:
+        return {"shift_px": 0.0, "correlation": 0.0, "width_px": pictures[0].shape[1]}
+    small = [_small(pixels) for pixels in pictures]
+    told = {
+        "width_px": int(pictures[0].shape[1]),
+        "brightness": round(float(small[1].mean() / max(small[0].mean(), 1e-6)), 3),
+    }
+    first, second = (_detail(picture) for picture in small)
+    if min(first.std(), second.std()) < _LEAST_CONTRAST:
+        why = "there is too little to see in them"
+        return {"shift_px": None, "correlation": None, "why": why, **told}
+    window = cv2.createHanningWindow((first.shape[1], first.shape[0]), cv2.CV_32F)
+    (x, y), _ = cv2.phaseCorrelate(first, second, window)
+    # A displacement that makes things no better is none: little detail leads astray.
+    correlation, shift = max(
+        (_correlation(first, second, shift), shift) for shift in ((0.0, 0.0), (x, y))
+    )
+    scale = told["width_px"] / first.shape[1]
+    return {
+        "shift_px": round(float(np.hypot(*shift)) * scale, 2),
+        "correlation": round(correlation, 4),
+        **told,
+    }
+
+
+def _small(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    """In 8-bit steps, grey, small."""
+    full = 255.0 if pixels.dtype == np.uint8 else 65535.0
+    height = max(8, round(pixels.shape[0] * _WIDTH_PX / pixels.shape[1]))
+    resized = cv2.resize(pixels, (_WIDTH_PX, height), interpolation=cv2.INTER_AREA)
+    grey = resized.astype(np.float32).mean(axis=2) if resized.ndim == 3 else resized
+    return np.asarray(grey * (255.0 / full), dtype=np.float32)
+
+
+def _detail(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    smooth = cv2.GaussianBlur(picture, (0, 0), _NOISE_SIGMA_PX)
+    background = cv2.GaussianBlur(picture, (0, 0), _BACKGROUND_SIGMA_PX)
+    return np.asarray(smooth - background, dtype=np.float32)
+
+
+def _correlation(
+    first: NDArray[np.float32], second: NDArray[np.float32], shift: tuple[float, float]
+) -> float:
+    """Pearson's, with the second displaced back, without the margins that have moved in."""
+    height, width = first.shape
+    matrix = np.array([[1, 0, -shift[0]], [0, 1, -shift[1]]], dtype=np.float32)
+    back = cv2.warpAffine(second, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    x, y = (min(int(abs(s)) + 1, size // 3) for s, size in zip(shift, (width, height), strict=True))
+    inside = (slice(y, height - y), slice(x, width - x))
+    return float(np.corrcoef(first[inside].ravel(), back[inside].ravel())[0, 1])
+
+
+def _answer(before: str, now: str) -> dict[str, Any]:
+    try:
+        return compare(Path(before), Path(now))
+    except StackError as error:
+        return {"shift_px": None, "correlation": None, "why": str(error)}
+
+
+def main() -> None:
+    """Serve the parent until it closes the pipe."""
+    serve({"compare": _answer})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""A run folder read back: what reports, exports and verification start from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from macrorail.errors import ConfigError, JournalError
+from macrorail.run_folder.journal import JOURNAL, Entry, read_journal
+from macrorail.run_folder.manifest import build_manifest
+
+MANIFEST = "manifest.json"
+#: Names the files that were removed from a run on purpose, with their hashes.
+REMOVED = "frames/removed.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run as it stands on disk.
+
+    Attributes
+    ----------
+    folder
+        The run folder.
+    entries
+        Its journal, every line checked.
+    manifest
+        As ``manifest.json`` has it; folded from the journal where that file is missing.
+    plan
+        As ``plan.json`` has it; empty where that file is missing.
+    began
+        When the run began, ISO 8601 with its time zone.
+    removed
+        SHA-256 of each file that was removed on purpose since, by its path in the folder.
+    """
+
+    folder: Path
+    entries: list[Entry]
+    manifest: dict[str, Any]
+    plan: dict[str, Any]
+    began: str
+    removed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def slices(self) -> list[dict[str, Any]]:
+        """The manifest's slices by position, from near to far."""
+        return sorted(self.manifest["slices"], key=lambda one: float(one["achieved_um"]))
+
+    def happened(self, *events: str) -> list[Entry]:
+        """The journal's entries of these kinds, in their order."""
+        return [entry for entry in self.entries if entry.event in events]
+
+
+def read_record(folder: Path) -> Record:
+    """Read a run folder.
+
+    Raises
+    ------
+    ConfigError
+        Not a run folder.
+    JournalError
+        A damaged journal, manifest or plan; names the file.
+    """
+    journal = folder / JOURNAL
+    if not journal.is_file():
+        raise ConfigError(f"{folder} is not a run folder: it has no {JOURNAL}")
+    entries = read_journal(journal)
+    if not entries:
+        raise ConfigError(f"{folder} is a run that ended before it began: its journal is empty")
+    manifest = _read_json(folder / MANIFEST) or build_manifest(entries)
+    plan = _read_json(folder / "plan.json")
+    removed = _read_json(folder / REMOVED).get("files", {})
+    return Record(folder, entries, manifest, plan, entries[0].at, removed)
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file, lower-case hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise JournalError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise JournalError(f"{path} cannot be read: it holds no JSON object")
+    return content

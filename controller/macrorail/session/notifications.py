@@ -1,0 +1,175 @@
+"""News of a run to wherever its owner is, through Apprise; never at the cost of the run.
+
+Messages are sent by a thread of their own. One that cannot be sent, or not in time, is noted in a
+log and forgotten.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from macrorail.errors import ConfigError
+from macrorail.run_folder.journal import Entry
+
+_LOG = logging.getLogger("macrorail.news")
+_MOST_WAITING = 100
+#: How long the end of a run waits for its last message, seconds of wall time.
+_LAST_WORDS_S = 10.0
+
+
+@dataclass(frozen=True)
+class Message:
+    """One piece of news; ``kind`` is ``info``, ``success``, ``warning`` or ``failure``."""
+
+    title: str
+    body: str
+    kind: str
+    picture: Path | None = None
+
+
+class News:
+    """Listens to a run's journal, or a campaign's, and tells what somebody away wants to know.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+    addresses
+        That Apprise knows (``ntfy://...``, ``mailto://...``), or files that list some.
+
+    Raises
+    ------
+    ConfigError
+        Apprise is not installed, or does not know an address.
+    """
+
+    def __init__(self, run: Path, addresses: Sequence[str]) -> None:
+        self._run = run
+        self._apprise = _connect(addresses)
+        self._waiting: queue.Queue[Message | None] = queue.Queue(_MOST_WAITING)
+        # It dies with us: a receiver that hangs must not keep a finished run from ending.
+        self._thread = threading.Thread(target=self._send_all, daemon=True)
+        self._thread.start()
+
+    def heard(self, entry: Entry) -> None:
+        """Take a journal entry; returns at once."""
+        message = self._message(entry)
+        if message is not None:
+            self._put(message)
+
+    def alarm(self, why: str) -> None:
+        """Tell why a run stands still that cannot even write it down; returns at once."""
+        self._put(Message(f"{self._run.name} is paused", why, "warning"))
+
+    def close(self) -> None:
+        """Wait for the last message, but not for long. Safe to call twice."""
+        self._put(None)
+        self._thread.join(_LAST_WORDS_S)
+        if self._thread.is_alive():
+            _LOG.warning("news that could not be sent in %g s was dropped", _LAST_WORDS_S)
+
+    def _put(self, message: Message | None) -> None:
+        try:
+            self._waiting.put_nowait(message)
+        except queue.Full:
+            _LOG.warning("too much news is waiting; dropped: %s", message)
+
+    def _message(self, entry: Entry) -> Message | None:
+        name, fields = self._run.name, entry.fields
+        match entry.event:
+            case "started":
+                return Message(f"{name} started", f"{fields['slices']} slices are planned.", "info")
+            case "resumed":
+                return Message(f"{name} goes on", f"{fields['slices']} slices are planned.", "info")
+            case "paused":
+                return Message(f"{name} is paused", fields["why"], "warning")
+            case "unpaused":
+                return Message(f"{name} goes on", fields["why"], "info")
+            case "ended":
+                return self._end(fields)
+            case "asked":
+                return Message(f"{name} waits for you", fields["question"], "warning")
+            case "quarantined":
+                return Message(f"{name}: {fields['item']} is set aside", fields["why"], "warning")
+            case "finished" | "stopped":
+                return self._end_of_campaign(entry.event, fields)
+            case _:
+                return None
+
+    def _end(self, fields: dict[str, Any]) -> Message:
+        name = self._run.name
+        if fields["reason"] == "completed":
+            picture = self._run / "fused.jpg"
+            return Message(
+                f"{name} is done",
+                "Every slice overlaps its neighbours.",
+                "success",
+                picture if picture.is_file() else None,
+            )
+        kind = "failure" if fields["state"] == "failed" else "warning"
+        body = f"{fields['message']}\nGo on with: macrorail resume {self._run}"
+        return Message(f"{name} {fields['state']}", body, kind)
+
+    def _end_of_campaign(self, event: str, fields: dict[str, Any]) -> Message:
+        body = (
+            f"{fields['done']} of {fields['stacks']} stacks are done, {fields['quarantined']} are "
+            f"in quarantine, {fields['left']} are left. {fields['message']}"
+        ).strip()
+        if event == "finished":
+            kind = "warning" if fields["quarantined"] else "success"
+            return Message(f"{self._run.name} is finished", body, kind)
+        body += f"\nGo on with: macrorail resume {self._run}"
+        return Message(f"{self._run.name} stopped", body, "failure")
+
+    def _send_all(self) -> None:
+        while (message := self._waiting.get()) is not None:
+            began_s = time.monotonic()
+            try:
+                sent = self._apprise.notify(
+                    title=message.title,
+                    body=message.body,
+                    notify_type=message.kind,
+                    attach=None if message.picture is None else str(message.picture),
+                )
+            except Exception as error:
+                # Whatever a plug-in of Apprise's raises: news is not worth a run.
+                _LOG.warning("'%s' could not be sent: %s", message.title, error)
+                continue
+            took_s = time.monotonic() - began_s
+            if sent:
+                _LOG.info("'%s' was sent in %.1f s", message.title, took_s)
+            else:
+                _LOG.warning("'%s' was not sent to all (%.1f s)", message.title, took_s)
+
+
+def _connect(addresses: Sequence[str]) -> Any:
+    try:
+        apprise = importlib.import_module("apprise")
+    except ImportError as error:
+        raise ConfigError(
+            "the rig's 'unattended: notify' needs Apprise: pip install 'macrorail[notify]'"
+        ) from error
+    sender = apprise.Apprise()
+    for address in addresses:
+        path = Path(address).expanduser()
+        already = len(sender)
+        if path.is_file():
+            listed = apprise.AppriseConfig()
+            listed.add(str(path))
+            sender.add(listed)
+        else:
+            sender.add(address)
+        if len(sender) == already:
+            raise ConfigError(
+                f"the rig's 'unattended: notify' has '{address.split('//')[0]}...', which Apprise "
+                f"does not know as an address, and which is no file that lists some"
+            )
+    return sender

@@ -1,0 +1,351 @@
+"""Registering two pictures: the affine map that lays one on the other, coarse to fine.
+
+Gauss-Newton steps in the inverse compositional form (Baker and Matthews, "Lucas-Kanade 20 years
+on", 2004) with Huber weights. Both pictures are first evened out: brightness is taken away and
+local contrast made equal, because between slices the same detail changes from sharp to blurred,
+and its contrast with it, but not its place. What is expected of the step beforehand weighs in like
+a measurement: where there is little to follow, it decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from macrorail.stacking.kernels import Floats, by_parts, gather_normal_equations
+
+Transform = NDArray[np.float64]
+
+_DETAIL_SIGMA_PX = 0.7
+_BACKGROUND_SIGMA_PX = 2.5
+_CONTRAST_WINDOW_PX = 31
+# Contrast, in 8-bit display steps, from which on detail counts fully. Well above noise: faint
+# forms are blurred ones, and they shrink as their place comes into focus.
+_NOISE = 5.0
+# Near enough to sRGB's curve; light, not display values, because a defocused edge stays where it is
+# in light, while in display values bright things seem to grow.
+_GAMMA = 2.2
+_DARKEST_STEP = 0.08
+# A picture needs no more points than this to be placed to a hundredth of a pixel.
+_MOST_POINTS = 150_000
+_MOST_STEPS = 20
+# Neighbouring points tell the same story, blurred alike: so many count as one.
+_POINTS_ALIKE = 60.0
+# By so much must what is found against expectations lay the pictures on each other better.
+_CLEARLY_BETTER = 0.1
+#: By so much, in pixels of a scale, a change of defocus may pretend to move the picture.
+FEIGNED_PX = 0.05
+# Where the pictures leave more than this of the prior's spread, the prior has decided.
+_LITTLE_LEARNED = 0.7
+# Steps shorter than this, in pixels at the corners, end the search.
+_STILL_PX = 0.003
+# Sums are gathered in this many parts, whatever the number of cores: the same on every machine.
+_PARTS = 8
+
+
+class Motion(Enum):
+    """What may differ between two frames besides their focus."""
+
+    NONE = "none"
+    SHIFT = "shift"
+    SIMILARITY = "similarity"
+    AFFINE = "affine"
+
+
+# Columns: the freedoms of a motion. Rows: the change of (xx, xy, x, yx, yy, y) of a transform.
+_FREEDOMS: dict[Motion, NDArray[np.float64]] = {
+    Motion.SHIFT: np.array([[0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 1]], float).T,
+    Motion.SIMILARITY: np.array(
+        [[0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 1], [1, 0, 0, 0, 1, 0], [0, -1, 0, 1, 0, 0]], float
+    ).T,
+    Motion.AFFINE: np.eye(6),
+}
+
+
+# Of the six, the one that tells each freedom's spread.
+_TOLD_BY: dict[Motion, list[int]] = {
+    Motion.SHIFT: [2, 5],
+    Motion.SIMILARITY: [2, 5, 0, 1],
+    Motion.AFFINE: [0, 1, 2, 3, 4, 5],
+}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One picture at one size, ready to be registered.
+
+    Attributes
+    ----------
+    even
+        (height, width) float32, brightness removed and contrast evened out.
+    points
+        (5, n) float32: x, y, gradient along x and y, value, where there is something to follow.
+    """
+
+    even: Floats
+    points: Floats
+
+
+def prepare(grey: Floats, coarsest_px: int) -> list[Scale]:
+    """A picture at its own size and at halves of it, fine to coarse.
+
+    Parameters
+    ----------
+    grey
+        (height, width) float32, 8-bit display steps.
+    coarsest_px
+        Long side at which halving ends.
+    """
+    scales = [_scale(grey)]
+    while max(grey.shape) > coarsest_px and min(grey.shape) >= 64:
+        even_sided = grey[: grey.shape[0] // 2 * 2, : grey.shape[1] // 2 * 2]
+        size = (grey.shape[1] // 2, grey.shape[0] // 2)
+        grey = np.asarray(cv2.resize(even_sided, size, interpolation=cv2.INTER_AREA), np.float32)
+        scales.append(_scale(grey))
+    return scales
+
+
+def _scale(grey: Floats) -> Scale:
+    # In place wherever it can be: fresh memory costs more here than what is done in it.
+    light, background, even, contrast = (np.empty_like(grey) for _ in range(4))
+    cv2.pow(np.divide(grey, np.float32(255), out=light), _GAMMA, dst=light)
+    light *= 255
+    cv2.GaussianBlur(light, (0, 0), _BACKGROUND_SIGMA_PX, dst=background)
+    cv2.GaussianBlur(light, (0, 0), _DETAIL_SIGMA_PX, dst=even)
+    even -= background
+    window = (_CONTRAST_WINDOW_PX, _CONTRAST_WINDOW_PX)
+    cv2.blur(np.multiply(even, even, out=light), window, dst=contrast)
+    cv2.sqrt(contrast, dst=contrast)
+    # What a display step is in light, at this brightness: noise is about even in display steps.
+    step = light
+    cv2.blur(background, window, dst=step)
+    step /= 255
+    cv2.pow(step, 1 - 1 / _GAMMA, dst=step)
+    step *= _GAMMA
+    step += _DARKEST_STEP
+    step *= _NOISE
+    step += contrast
+    even /= step
+    across, down, strength = background, contrast, light
+    cv2.Sobel(even, cv2.CV_32F, 1, 0, dst=across, scale=1 / 8)
+    cv2.Sobel(even, cv2.CV_32F, 0, 1, dst=down, scale=1 / 8)
+    np.multiply(across, across, out=strength)
+    strength += down * down
+    strength[:2] = strength[-2:] = strength[:, :2] = strength[:, -2:] = 0
+    places = np.flatnonzero(strength > strength.mean() / 4)
+    places = places[:: max(1, -(-len(places) // _MOST_POINTS))]
+    points = np.empty((5, len(places)), np.float32)
+    points[1], points[0] = np.divmod(places, even.shape[1])
+    for row, values in zip(points[2:], (across, down, even), strict=True):
+        np.take(values, places, out=row)
+    return Scale(even, points)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What is expected of a registration, in pixels of the finest scale.
+
+    Attributes
+    ----------
+    warp
+        (3, 3) from ``fixed`` to ``moving``.
+    spread
+        (6,) standard deviations of (xx, xy, x, yx, yy, y) about the picture's middle, > 0.
+    """
+
+    warp: Transform
+    spread: NDArray[np.float64]
+
+    def shrunk(self, factor: int) -> Prior:
+        """The same for pictures whose pixels are ``factor`` times larger."""
+        shifts = np.array([1, 1, factor, 1, 1, factor])
+        return Prior(shrink(self.warp, factor), self.spread / shifts)
+
+    def enlarged(self, factor: int) -> Prior:
+        """The same for pictures whose pixels are ``factor`` times smaller."""
+        shifts = np.array([1, 1, factor, 1, 1, factor])
+        return Prior(enlarge(self.warp, factor), self.spread * shifts)
+
+
+@dataclass(frozen=True)
+class Registration:
+    """How ``moving`` lies under ``fixed``.
+
+    Attributes
+    ----------
+    warp
+        (3, 3) float64, ``fixed[0]`` to ``moving[0]`` pixel coordinates.
+    correlation
+        Of the evened-out pictures under it, -1..1; 0 when there is nothing to follow.
+    spread
+        (6,) standard deviations of (xx, xy, x, yx, yy, y) about the picture's middle.
+    expected
+        True when the prior is as good an answer as the pictures give.
+    """
+
+    warp: Transform
+    correlation: float
+    spread: NDArray[np.float64]
+    expected: bool
+
+
+def register(fixed: list[Scale], moving: list[Scale], motion: Motion, prior: Prior) -> Registration:
+    """Find where the points of ``fixed`` lie in ``moving``, both from :func:`prepare`."""
+    if motion is Motion.NONE:
+        still = np.eye(3)
+        return Registration(
+            still, _measure(fixed[0], moving[0], still).correlation, np.zeros(6), False
+        )
+    coarsest = len(fixed) - 1
+    coarse_prior = prior.shrunk(2**coarsest)
+    warp = _descend(fixed[-1], moving[-1], coarse_prior.warp, coarse_prior, motion)
+    measured = _measure(fixed[-1], moving[-1], warp)
+    shifted = _shift(fixed[-1].even, moving[-1].even)
+    knocked = _descend(
+        fixed[-1], moving[-1], shifted, _free_to_shift(shifted, prior, fixed), motion
+    )
+    measured_knocked = _measure(fixed[-1], moving[-1], knocked)
+    if measured_knocked.correlation - measured.correlation > _CLEARLY_BETTER:
+        warp, measured = knocked, measured_knocked
+        prior = _free_to_shift(enlarge(knocked, 2**coarsest), prior, fixed[:1])
+        coarse_prior = prior.shrunk(2**coarsest)
+    known = _learn(fixed[-1], measured, warp, coarse_prior, motion)
+    for n in reversed(range(coarsest)):
+        known = known.enlarged(2)
+        warp = _descend(fixed[n], moving[n], known.warp, known, motion)
+        measured = _measure(fixed[n], moving[n], warp)
+        known = _learn(fixed[n], measured, warp, known, motion)
+
+    def gain(n: int) -> float:
+        """By how much better the pictures lie on each other than was expected."""
+        found = _measure(fixed[n], moving[n], shrink(warp, 2**n)).correlation
+        return found - _measure(fixed[n], moving[n], shrink(prior.warp, 2**n)).correlation
+
+    # Coarse forms that come into focus shrink, and the picture seems to with them; where the finest
+    # detail knows nothing of it, it was not so. A large gain at any scale is no such illusion.
+    expected = _measure(fixed[0], moving[0], prior.warp).correlation
+    if measured.correlation <= expected and all(
+        gain(n) < _CLEARLY_BETTER for n in range(1, len(fixed))
+    ):
+        return Registration(prior.warp, expected, prior.spread, True)
+    narrowed = (known.spread / prior.spread)[_TOLD_BY[motion]]
+    decided = bool(narrowed.max() > _LITTLE_LEARNED)
+    return Registration(warp, measured.correlation, known.spread, decided)
+
+
+def _free_to_shift(warp: Transform, prior: Prior, scales: list[Scale]) -> Prior:
+    """A prior about ``warp`` that leaves its shift to the pictures (the last of ``scales``)."""
+    height, width = scales[-1].even.shape
+    spread = prior.shrunk(2 ** (len(scales) - 1)).spread
+    return Prior(warp, np.maximum(spread, [0, 0, width / 20, 0, 0, height / 20]))
+
+
+def _learn(
+    fixed: Scale, measured: _Measured, warp: Transform, prior: Prior, motion: Motion
+) -> Prior:
+    """What is known of ``warp`` after a descent from ``prior``."""
+    freedoms = _FREEDOMS[motion]
+    information = _credible(measured.information, fixed.even.shape, motion)
+    held = np.diag(prior.spread[_TOLD_BY[motion]] ** -2)
+    covariance = freedoms @ np.linalg.inv(information + held) @ freedoms.T
+    return Prior(warp, np.sqrt(np.maximum(np.diag(covariance), 0)))
+
+
+def _credible(
+    information: NDArray[np.float64], shape: tuple[int, ...], motion: Motion
+) -> NDArray[np.float64]:
+    """Information on the freedoms, less what defocus may feign at this scale."""
+    half_diagonal = np.hypot(shape[0], shape[1]) / 2
+    freedoms = _FREEDOMS[motion]
+    corner = FEIGNED_PX / half_diagonal
+    feigned = np.array([corner, corner, FEIGNED_PX, corner, corner, FEIGNED_PX])
+    said = freedoms.T @ information @ freedoms
+    doubt = np.diag(feigned[_TOLD_BY[motion]] ** 2)
+    # (said^-1 + doubt)^-1, written so that an empty ``said`` stays empty.
+    return np.asarray(np.linalg.solve(np.eye(len(said)) + said @ doubt, said))
+
+
+def enlarge(warp: Transform, factor: int) -> Transform:
+    """The same transform, (3, 3), between pictures whose pixels are ``factor`` times smaller."""
+    larger = warp.copy()
+    # A small picture's pixel centre lies (factor - 1) / 2 large pixels off its first large pixel.
+    centre = np.full(2, (factor - 1) / 2)
+    larger[:2, 2] = warp[:2, 2] * factor + centre - warp[:2, :2] @ centre
+    return larger
+
+
+def shrink(warp: Transform, factor: int) -> Transform:
+    """The inverse of :func:`enlarge`."""
+    smaller = warp.copy()
+    centre = np.full(2, (factor - 1) / 2)
+    smaller[:2, 2] = (warp[:2, 2] - centre + warp[:2, :2] @ centre) / factor
+    return smaller
+
+
+def _descend(
+    fixed: Scale, moving: Scale, warp: Transform, prior: Prior, motion: Motion
+) -> Transform:
+    height, width = fixed.even.shape
+    reach = np.array([width / 2, height / 2, 1, width / 2, height / 2, 1])
+    freedoms = _FREEDOMS[motion]
+    to_middle = np.eye(3)
+    to_middle[:2, 2] = -(width - 1) / 2, -(height - 1) / 2
+    from_middle = np.linalg.inv(to_middle)
+    held = np.diag(prior.spread[_TOLD_BY[motion]] ** -2)
+    to_freedoms = np.linalg.pinv(freedoms)
+    for _ in range(_MOST_STEPS):
+        measured = _measure(fixed, moving, warp)
+        astray = to_middle @ np.linalg.inv(prior.warp) @ warp @ from_middle - np.eye(3)
+        said = freedoms.T @ measured.information @ freedoms
+        credible = _credible(measured.information, fixed.even.shape, motion)
+        # The step that the pictures ask for, weighed against the way back to the prior.
+        wanted = np.linalg.lstsq(said, freedoms.T @ measured.slope, rcond=1e-12)[0]
+        slope = credible @ wanted + held @ (to_freedoms @ astray[:2].ravel())
+        step = freedoms @ np.linalg.solve(credible + held, slope)
+        change = np.eye(3)
+        change[:2] += step.reshape(2, 3)
+        # The step is the fixed picture's, about its middle; its inverse goes before the warp.
+        warp = warp @ from_middle @ np.linalg.inv(change) @ to_middle
+        if np.abs(step * reach).max() < _STILL_PX:
+            break
+    return warp
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Information (6, 6) and its right-hand side (6,) in units of the noise; the correlation."""
+
+    information: NDArray[np.float64]
+    slope: NDArray[np.float64]
+    correlation: float
+
+
+def _measure(fixed: Scale, moving: Scale, warp: Transform) -> _Measured:
+    sums = np.zeros((_PARTS, 31))
+    by_parts(gather_normal_equations, _PARTS, fixed.points, moving.even, warp[:2].copy(), sums)
+    total = sums.sum(axis=0)
+    squares_fixed, squares_moving, products, count = total[27:]
+    normal = np.zeros((6, 6))
+    upper = np.triu_indices(6)
+    normal[upper] = total[:21]
+    normal += np.triu(normal, 1).T
+    energy = squares_fixed * squares_moving
+    if energy == 0:
+        return _Measured(np.zeros((6, 6)), np.zeros(6), 0.0)
+    # As a regression: the moving picture shows the fixed one's detail ``share`` times as strong,
+    # and beside it what the fixed one does not have. Foreign detail is noise, however much of it.
+    share = max(products / squares_fixed, 0.0)
+    variance = max((squares_moving - share * products) / count, 1e-6)
+    weight = share / (variance * _POINTS_ALIKE)
+    return _Measured(normal * weight * share, total[21:27] * weight, products / np.sqrt(energy))
+
+
+def _shift(fixed: Floats, moving: Floats) -> Transform:
+    window = cv2.createHanningWindow((fixed.shape[1], fixed.shape[0]), cv2.CV_32F)
+    # phaseCorrelate multiplies the window into its own arguments when their sizes suit its FFT.
+    (x, y), _ = cv2.phaseCorrelate(fixed.copy(), moving.copy(), window)
+    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]])

@@ -1,0 +1,467 @@
+"""Align/blend of one stack: frames go in one at a time, the picture and its depth come out.
+
+Memory does not depend on the number of frames. The result depends on the frames, their positions
+and the order in which they are added, and on nothing else: the same frames in the same order give
+the same pixels, whether they stream from a run or lie in a folder.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from macrorail.errors import StackError
+from macrorail.stacking.align import Aligner, Placement
+from macrorail.stacking.alignment import Alignment, Lie
+from macrorail.stacking.blend import Blender, Quality
+from macrorail.stacking.depth import DepthMap, DepthTracker
+from macrorail.stacking.exposure import Equaliser, Gains, apply_gains
+from macrorail.stacking.images import Picture, read_picture
+from macrorail.stacking.look import Look, look
+from macrorail.stacking.memory import fits
+from macrorail.stacking.reach import reached_spans, valid_rect
+from macrorail.stacking.register import Motion, Transform
+from macrorail.stacking.resample import lay
+from macrorail.stacking.second_path import Closing
+from macrorail.stacking.smooth import Method, SmoothBlender, mix
+from macrorail.stacking.store import Store
+
+#: So many frames at the beginning are worth a look before the first is laid.
+AHEAD = 6
+
+
+@dataclass(frozen=True)
+class FrameReport:
+    """What became of one frame.
+
+    Attributes
+    ----------
+    index
+        Of the slice.
+    name
+        File name, or the index when the frame came from memory.
+    transform
+        (2, 3) float64: frame pixel coordinates (x, y; the first pixel's centre is 0, 0) to
+        reference pixel coordinates.
+    correlation
+        Of fine detail with the neighbour it was aligned to, -1..1; 1 for the reference.
+    expected
+        True when the frame shows too little to follow and lies where the axis's steady course
+        puts it.
+    sharpness
+        Mean over the frame of the sharpness that its weights come from, 8-bit display steps, >= 0.
+    gains
+        What its blue, green and red light was multiplied by to match the reference.
+    scale
+        What the optics told of its size; ``None`` when nothing was told.
+    closing
+        How the chain of neighbours compares with a second path, for every third frame.
+    """
+
+    index: int
+    name: str
+    transform: Transform
+    correlation: float
+    expected: bool
+    sharpness: float
+    gains: Gains = (1.0, 1.0, 1.0)
+    scale: float | None = None
+    closing: Closing | None = None
+
+    @property
+    def doubt(self) -> str | None:
+        """Why the frame may lie astray, in words; ``None`` when nothing says so."""
+        if self.closing is None or self.closing.error_px <= self.closing.bound_px:
+            return None
+        return (
+            f"{self.name} may lie astray: laid on {self.closing.onto} directly, past its "
+            f"neighbours, it lies {self.closing.error_px:.1f} px off, and {self.closing.bound_px} "
+            f"px is the most that should be; look at the edges there, or leave the frame out"
+        )
+
+
+@dataclass(frozen=True)
+class Fused:
+    """A finished stack.
+
+    Attributes
+    ----------
+    image
+        (height, width, 3) uint16, BGR, sRGB-encoded, in the reference frame's geometry.
+    depth_map
+        The depth, in micrometres when every frame came with its position, otherwise in slices, and
+        how much of it is to be believed; ``None`` where it was not asked for.
+    valid_rect
+        (x, y, width, height): the part of the picture that every frame covers.
+    reports
+        In the order of fusion.
+    """
+
+    image: NDArray[np.uint16]
+    depth_map: DepthMap | None
+    valid_rect: tuple[int, int, int, int]
+    reports: tuple[FrameReport, ...]
+
+    @property
+    def depth(self) -> NDArray[np.float32]:
+        """That of :attr:`depth_map`, (height, width) float32."""
+        return self._mapped().depth
+
+    @property
+    def confidence(self) -> NDArray[np.float32]:
+        """That of :attr:`depth_map`, (height, width) float32, 0..1."""
+        return self._mapped().confidence
+
+    def _mapped(self) -> DepthMap:
+        if self.depth_map is None:
+            raise StackError("this stack was made without its depth; ask the stacker for it")
+        return self.depth_map
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A frame, and how it lies on the reference: see :meth:`Stacker.place`."""
+
+    picture: Picture
+    index: int
+    z_um: float | None
+    name: str
+    scale: float | None
+    placement: Placement
+
+    @property
+    def position(self) -> float:
+        """Along the axis: micrometres, or the slice's index."""
+        return float(self.index) if self.z_um is None else self.z_um
+
+
+class Stacker:
+    """Fuses the frames of one stack; the first frame added is the reference.
+
+    Parameters
+    ----------
+    quality
+        ``fast`` takes less time and memory than ``best``: see :class:`Blender`.
+    motion
+        What may differ between two frames besides their focus.
+    alignment
+        Lay the frames as this says, instead of looking for it; frames go by their index.
+    equalise
+        Make all frames as bright, and of the same white, as the reference.
+    method
+        Other methods than the pyramid take a third as much memory again.
+    allowed_bytes
+        How much memory the process may take: what has no room in it lies in ``scratch``.
+    scratch
+        Folder for a temporary file.
+    depth
+        Work out the depth, too.
+    """
+
+    def __init__(
+        self,
+        quality: Quality = "best",
+        motion: Motion = Motion.SIMILARITY,
+        alignment: Alignment | None = None,
+        equalise: bool = True,
+        method: Method = Method.PYRAMID,
+        allowed_bytes: float = math.inf,
+        scratch: Path = Path(),
+        depth: bool = True,
+    ) -> None:
+        self.quality: Quality = quality
+        self._given = alignment
+        self._equalises = equalise
+        self._method = method
+        self._allowed_bytes = allowed_bytes
+        self._scratch = scratch
+        self._wants_depth = depth or method is Method.AUTO
+        self._store = Store()
+        self._smooth: SmoothBlender | None = None
+        self._equaliser: Equaliser | None = None
+        self._aligner = Aligner(motion)
+        self._ahead: list[Look] = []
+        self._blender: Blender | None = None
+        self._depth: DepthTracker | None = None
+        self._shape: tuple[int, ...] = ()
+        self._type: np.dtype[np.generic] | None = None
+        self._placed: list[int] = []
+        self._reports: list[FrameReport] = []
+        self._positions: list[float] = []
+        self._knows_um: bool | None = None
+        self._read: Picture | None = None
+        self._laid: Picture | None = None
+
+    @property
+    def reports(self) -> tuple[FrameReport, ...]:
+        """Of the frames added so far, in the order of fusion."""
+        return tuple(self._reports)
+
+    @property
+    def alignment(self) -> Alignment:
+        """How the frames added so far lie, for another set of the same slices."""
+        lies = {
+            report.index: Lie(report.transform, report.correlation, report.expected)
+            for report in self._reports
+        }
+        return Alignment(lies, (self._shape[1], self._shape[0]) if self._shape else None)
+
+    def look_ahead(
+        self,
+        frame: Picture | Path,
+        index: int,
+        z_um: float | None,
+        scale: float | None = None,
+        name: str | None = None,
+    ) -> None:
+        """See one of the first frames before any is added: :data:`AHEAD` of them, in their order.
+
+        It lets the sharper ones say how the blurred first one lies; add them all afterwards. The
+        parameters are those of :meth:`add`.
+
+        Raises
+        ------
+        StackError
+            Unreadable.
+        """
+        if self._given is not None:
+            return
+        picture = self._picture(frame)
+        if not self._ahead:
+            self._fits(picture)
+        if not self._ahead or picture.shape == self._ahead[0].shape:
+            position = float(index) if z_um is None else z_um
+            if name is None:
+                name = frame.name if isinstance(frame, Path) else f"frame {index}"
+            self._ahead.append(look(index, position, picture, name, scale))
+
+    def add(
+        self,
+        frame: Picture | Path,
+        index: int | None = None,
+        z_um: float | None = None,
+        name: str | None = None,
+        scale: float | None = None,
+    ) -> FrameReport:
+        """Align one frame and blend it in.
+
+        Parameters
+        ----------
+        frame
+            A file, or (height, width, 3) BGR uint8/uint16.
+        index
+            Of its slice, >= 0, each once; counted from 0 when not given.
+        z_um
+            Position of the slice along the axis, micrometres: for all frames of a stack or none.
+        name
+            What messages call the frame; a file's name by itself.
+        scale
+            By what the optics say that the frame has to be enlarged to fit the first one: a first
+            guess for its alignment.
+
+        Raises
+        ------
+        AlignError
+            The frame cannot be aligned; it has not been blended, and the stack can go on.
+        StackError
+            Unreadable, of another size or type than the first, or index or position do not fit.
+        """
+        placed = self.place(frame, index, z_um, name, scale)
+        self.lay(placed)
+        return self.blend(placed)
+
+    def place(
+        self,
+        frame: Picture | Path,
+        index: int | None = None,
+        z_um: float | None = None,
+        name: str | None = None,
+        scale: float | None = None,
+    ) -> Placed:
+        """The first part of :meth:`add`, with its parameters and errors: find how a frame lies.
+
+        Another thread may do it while frames placed before are laid and blended.
+        """
+        index = len(self._placed) if index is None else index
+        if name is None:
+            name = frame.name if isinstance(frame, Path) else f"frame {index}"
+        if index in self._placed:
+            raise StackError(f"{name}: slice {index} is in this stack already")
+        picture = self._picture(frame)
+        if not self._placed:
+            self._fits(picture)
+        self._check(picture, z_um, name)
+        position = float(index) if z_um is None else z_um
+        placement = self._place(index, position, picture, name, scale)
+        self._shape, self._type, self._knows_um = picture.shape, picture.dtype, z_um is not None
+        self._placed.append(index)
+        return Placed(picture, index, z_um, name, scale, placement)
+
+    def lay(self, placed: Placed) -> None:
+        """The second part: lay it on the reference. Its own pixels are not looked at any more."""
+        if self._laid is None:
+            self._laid = np.empty_like(placed.picture)
+        if placed.placement.neighbour is None:
+            self._laid[:] = placed.picture
+        else:
+            lay(placed.picture, _inverse(placed.placement.transform), self._laid)
+
+    def blend(self, placed: Placed) -> FrameReport:
+        """The last part: blend in the frame that was laid last."""
+        if self._laid is None:
+            raise StackError("there is no frame to blend")
+        laid, transform = self._laid, placed.placement.transform
+        if self._blender is None:
+            self._begin(laid)
+            assert self._blender is not None
+        to_frame = _inverse(transform)
+        gains: Gains = (1.0, 1.0, 1.0)
+        if placed.placement.neighbour is not None:
+            gains = self._equalise(laid, transform)
+        sharpness = self._blender.add(laid, to_frame)
+        if self._smooth is not None:
+            height, width = laid.shape[:2]
+            spans = reached_spans(to_frame, (height, width), 0, (height, width))
+            halvings = self._blender.halvings_of_sharpness
+            self._smooth.add(laid, spans, sharpness, halvings)
+        if self._depth is not None:
+            self._depth.add(placed.index, placed.position, sharpness)
+        self._positions.append(placed.position)
+        report = FrameReport(
+            placed.index,
+            placed.name,
+            transform,
+            placed.placement.correlation,
+            placed.placement.expected,
+            float(sharpness.mean()),
+            gains,
+            placed.scale,
+            placed.placement.closing,
+        )
+        self._reports.append(report)
+        return report
+
+    def _picture(self, frame: Picture | Path) -> Picture:
+        """The frame itself, or what its file holds, read in place of the file before."""
+        if not isinstance(frame, Path):
+            self._read = None
+            return frame
+        self._read = read_picture(frame, self._read)
+        return self._read
+
+    def _check(self, picture: Picture, z_um: float | None, name: str) -> None:
+        if not self._placed:
+            return
+        if picture.shape != self._shape:
+            raise StackError(
+                f"{name} is {picture.shape[1]} x {picture.shape[0]} px, the frames before it are "
+                f"{self._shape[1]} x {self._shape[0]} px; a stack has frames of one size"
+            )
+        if picture.dtype != self._type:
+            raise StackError(
+                f"{name} has {picture.dtype} pixels, the frames before it {self._type}; a stack "
+                f"has frames of one type"
+            )
+        if (z_um is not None) != self._knows_um:
+            raise StackError(f"{name}: positions are given for all frames of a stack or for none")
+
+    def _place(
+        self, index: int, position: float, picture: Picture, name: str, scale: float | None
+    ) -> Placement:
+        if self._given is None:
+            if self._ahead:
+                self._aligner.survey(self._ahead)
+                self._ahead.clear()
+            known = self._aligner.surveyed(index)
+            return known or self._aligner.place(look(index, position, picture, name, scale))
+        height, width = picture.shape[:2]
+        if self._given.size is not None and self._given.size != (width, height):
+            raise StackError(
+                f"{name} is {width} x {height} px, the alignment is of frames of "
+                f"{self._given.size[0]} x {self._given.size[1]} px; align this stack anew"
+            )
+        reference = self._placed[0] if self._placed else index
+        lie = self._given.on(index, reference, name)
+        onto = None if index == reference else reference
+        return Placement(lie.transform, lie.correlation, onto, lie.expected)
+
+    def _fits(self, picture: Picture) -> bool:
+        """Whether the sums have room in memory; raises where not even the frames have."""
+        height, width = picture.shape[:2]
+        bits, smooth = picture.dtype.itemsize * 8, self._method is not Method.PYRAMID
+        return fits(width, height, bits, self.quality, smooth, self._allowed_bytes)
+
+    def _begin(self, picture: Picture) -> None:
+        height, width = picture.shape[:2]
+        if not self._fits(picture):
+            self._store = Store(self._scratch)
+        self._blender = Blender(height, width, self.quality, self._store)
+        if self._wants_depth:
+            self._depth = DepthTracker(height, width, self._blender.halvings_of_sharpness)
+        if self._method is not Method.PYRAMID:
+            self._smooth = SmoothBlender(height, width, self._store)
+        if self._equalises:
+            self._equaliser = Equaliser(picture)
+
+    def _equalise(self, aligned: Picture, transform: Transform) -> Gains:
+        """Make a frame as bright as the reference, in place; returns its gains."""
+        if self._equaliser is None:
+            return 1.0, 1.0, 1.0
+        gains = self._equaliser.gains(aligned, valid_rect([transform], aligned.shape[:2]))
+        apply_gains(aligned, gains, aligned)
+        return gains
+
+    def preview(self, widest_px: int) -> Picture:
+        """The picture so far, (height, width, 3) BGR uint16, at most ``widest_px`` wide.
+
+        Raises
+        ------
+        StackError
+            No frame was added.
+        """
+        if self._blender is None:
+            raise StackError("there is no frame to show")
+        return self._blender.preview(widest_px)
+
+    def finish(self) -> Fused:
+        """The fused picture; the stacker is used up.
+
+        Raises
+        ------
+        StackError
+            No frame was added.
+        """
+        if self._blender is None:
+            raise StackError("there is no frame to stack")
+        # Each part is let go before the next needs room: the end is where memory peaks.
+        self._read = self._laid = None
+        image = self._blender.finish()
+        self._blender = None
+        found = None if self._depth is None else self._depth.finish(self._store)
+        self._depth = None
+        if self._smooth is not None:
+            smooth, self._smooth = self._smooth.finish(), None
+            gaps = np.diff(np.sort(self._positions))
+            if self._method is Method.DEPTH_MAP:
+                image = smooth
+            elif len(gaps) and found is not None:
+                mix(smooth, image, found.depth, float(np.median(gaps)), self._store)
+        rect = valid_rect([report.transform for report in self._reports], image.shape[:2])
+        return Fused(image, found, rect, self.reports)
+
+
+def rehearse(quality: Quality) -> None:
+    """Load the kernels, by a stack of two tiny frames, while something else waits for a disk."""
+    stacker = Stacker(quality)
+    frame = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    for _ in range(2):
+        stacker.add(frame)
+    stacker.finish()
+
+
+def _inverse(transform: Transform) -> Transform:
+    return np.ascontiguousarray(np.linalg.inv(np.vstack([transform, [0, 0, 1]]))[:2])

@@ -1,0 +1,157 @@
+"""What the frames placed so far say about the next one: an axis moves the picture steadily.
+
+Scale, shift and turn per unit of axis travel are followed by a Kalman filter each. The prediction
+holds a registration that has little to go by, and gives way to one that has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from macrorail.stacking.register import FEIGNED_PX, Motion, Prior, Transform
+
+# How far a step may lie from a steady trend: shift, and the corners by scale or turn, in pixels
+# of a picture 1000 pixels wide; in smaller ones pixels are the limit. Carriages wander sideways
+# far more than magnification does.
+_UNSTEADY_SHIFT = 1.5
+_UNSTEADY_CORNER = 0.3
+# Share by which the effect of a step may differ from that of the step before.
+_UNSTEADY_SHARE = 0.15
+# What a first step may do, as a share of the width or of the picture's own size.
+_FIRST_SHIFT = 0.05
+_FIRST_SCALE = 0.02
+# How well optics tell a change of size before a frame was seen: a share of the change, as focal
+# lengths and pupils are nominal (with a tenth, optics that are a tenth off cost a pixel at the
+# corners of 24 megapixels, and right ones gain nothing by it); how steady that share is from step
+# to step; and, however small the change, about a hundredth of a pixel at the corners.
+_OPTICS_SHARE = 0.3
+_OPTICS_UNSTEADY = 0.01
+_OPTICS_SURE = 1e-5
+# Innovations beyond this many standard deviations are a knock, not a new trend.
+_KNOCK = 3.0
+
+# Places of (xx, xy, x, yx, yy, y) that are shifts, and those that are growth.
+_SHIFTS = np.array([False, False, True, False, False, True])
+_GROWTH = [0, 4]
+
+
+@dataclass
+class Trend:
+    """Predicts the transform of a step along the axis.
+
+    Parameters
+    ----------
+    width, height
+        Of the pictures that are registered, pixels.
+    motion
+        What may change between frames.
+    """
+
+    width: int
+    height: int
+    motion: Motion
+
+    def __post_init__(self) -> None:
+        half_diagonal = float(np.hypot(self.width, self.height)) / 2
+        per_mille = max(1.0, max(self.width, self.height) / 1000)
+        self._unsteady = np.where(
+            _SHIFTS, _UNSTEADY_SHIFT * per_mille, _UNSTEADY_CORNER * per_mille / half_diagonal
+        )
+        self._first = np.where(_SHIFTS, _FIRST_SHIFT * max(self.width, self.height), _FIRST_SCALE)
+        self._rate = np.zeros(6)
+        self._variance: NDArray[np.float64] | None = None
+        # What the growth that is seen is of what the optics tell, and the variance of that.
+        self._share = np.ones(2)
+        self._share_variance: NDArray[np.float64] | None = None
+
+    def predict(self, travel: float) -> Prior:
+        """The transform that a step of ``travel`` (any unit, signed) is expected to bring."""
+        variance = self._first**2 if self._variance is None else self._variance * travel**2
+        expected = self._rate * travel
+        variance = variance + self._unsteady**2 + (_UNSTEADY_SHARE * expected) ** 2
+        return Prior(_about_middle(expected, self.width, self.height), np.sqrt(variance))
+
+    def predict_scaled(self, travel: float, scale: float) -> Prior:
+        """As :meth:`predict`, where the optics tell by how much the picture grows."""
+        prior = self.predict(travel)
+        change = change_about_middle(prior.warp, self.width, self.height)
+        spread = prior.spread.copy()
+        told = scale - 1
+        # Changes of defocus feign growth, always to the same side on a specimen that is a dome; no
+        # number of frames tells it from optics that are off. Each has its share of what was seen.
+        feigned = self._feigned(told)
+        if self._share_variance is None:
+            self._share_variance = np.full(2, _OPTICS_SHARE**2 + feigned**2)
+        belief = _OPTICS_SHARE**2 / (_OPTICS_SHARE**2 + feigned**2)
+        change[_GROWTH] = (1 + belief * (self._share - 1)) * told
+        spread[_GROWTH] = (
+            np.sqrt(belief**2 * self._share_variance + _OPTICS_UNSTEADY**2) * abs(told)
+            + _OPTICS_SURE
+        )
+        return Prior(_about_middle(change, self.width, self.height), spread)
+
+    def learn_scaled(
+        self, scale: float, prior: Prior, warp: Transform, spread: NDArray[np.float64]
+    ) -> None:
+        """Take in how much the picture grew where the optics told ``scale``.
+
+        ``warp``, known to within ``spread``, was found from ``prior``, which :meth:`predict_scaled`
+        gave; what the pictures said by themselves is what ``prior`` does not explain.
+        """
+        told = scale - 1
+        expected = change_about_middle(prior.warp, self.width, self.height)[_GROWTH]
+        found = change_about_middle(warp, self.width, self.height)[_GROWTH]
+        before, after = prior.spread[_GROWTH] ** 2, spread[_GROWTH] ** 2
+        gained = before - after
+        if told == 0 or self._share_variance is None or (gained <= 0).any():
+            return
+        seen = (expected + (found - expected) * before / gained) / told
+        noise = before * after / gained / told**2 + _OPTICS_UNSTEADY**2
+        limit = _KNOCK * np.sqrt(self._share_variance + noise)
+        gain = self._share_variance / (self._share_variance + noise)
+        self._share = self._share + gain * np.clip(seen - self._share, -limit, limit)
+        self._share_variance = (1 - gain) * self._share_variance
+
+    def _feigned(self, told: float) -> float:
+        """What defocus may feign, as a share of the growth that is told."""
+        half_diagonal = float(np.hypot(self.width, self.height)) / 2
+        return FEIGNED_PX / max(abs(told) * half_diagonal, FEIGNED_PX / 100)
+
+    def learn(self, travel: float, warp: Transform, spread: NDArray[np.float64]) -> None:
+        """Take in what a step of ``travel`` has brought, known to within ``spread`` (6,)."""
+        if travel == 0:
+            return
+        found = change_about_middle(warp, self.width, self.height)
+        before = (self._first / travel) ** 2 if self._variance is None else self._variance
+        expected = self._rate * travel
+        jitter = self._unsteady**2 + (_UNSTEADY_SHARE * expected) ** 2
+        noise = (spread**2 + jitter) / travel**2
+        innovation = found / travel - self._rate
+        limit = _KNOCK * np.sqrt(before + noise)
+        innovation = np.clip(innovation, -limit, limit)
+        gain = before / (before + noise)
+        self._rate = self._rate + gain * innovation
+        self._variance = (1 - gain) * before + (_UNSTEADY_SHARE * self._rate) ** 2
+
+
+def change_about_middle(warp: Transform, width: int, height: int) -> NDArray[np.float64]:
+    """(xx, xy, x, yx, yy, y): how a (3, 3) transform differs from identity about the middle."""
+    to_middle = _to_middle(width, height)
+    change = to_middle @ warp @ np.linalg.inv(to_middle) - np.eye(3)
+    return np.asarray(change[:2].ravel())
+
+
+def _about_middle(change: NDArray[np.float64], width: int, height: int) -> Transform:
+    to_middle = _to_middle(width, height)
+    centred = np.eye(3)
+    centred[:2] += change.reshape(2, 3)
+    return np.asarray(np.linalg.inv(to_middle) @ centred @ to_middle)
+
+
+def _to_middle(width: int, height: int) -> Transform:
+    to_middle = np.eye(3)
+    to_middle[:2, 2] = -(width - 1) / 2, -(height - 1) / 2
+    return to_middle

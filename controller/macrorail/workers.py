@@ -1,0 +1,224 @@
+"""A child process that speaks JSON lines with us: for libraries that can crash, hang or hog a core.
+
+The parent sends ``{"id": 1, "do": "verb", ...}`` on the child's standard input; the child answers
+``{"id": 1, ...}`` or ``{"id": 1, "error": "ClassName", "message": "..."}`` on what was its
+standard output. A child whose input ends (because its parent was killed) ends too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from macrorail import errors
+from macrorail.errors import DeviceTimeout, MacrorailError, WorkerCrashed
+
+_POLL_S = 0.05
+
+
+class Worker:
+    """The parent's end of a worker process.
+
+    Parameters
+    ----------
+    module
+        Module run with ``python -m``; it calls :func:`serve`.
+    name
+        What messages call it ("camera", "stacker").
+    env
+        Environment variables on top of ours.
+    log
+        File that takes the child's standard error; the null device when ``None``.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        name: str,
+        env: Mapping[str, str] | None = None,
+        log: Path | None = None,
+    ) -> None:
+        self.name = name
+        self._next_id = 0
+        self._buffer = b""
+        self._answers: dict[int, dict[str, Any]] = {}
+        with _open_log(log) as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", module],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env={**os.environ, **(env or {})},
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def send(self, verb: str, **arguments: Any) -> int:
+        """Send a request without waiting; returns its number for :meth:`receive`."""
+        self._next_id += 1
+        message = {"id": self._next_id, "do": verb, **arguments}
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError as error:
+            raise self._crashed(verb) from error
+        return self._next_id
+
+    def receive(
+        self, request: int, timeout_s: float, check: Callable[[], None] | None = None
+    ) -> dict[str, Any]:
+        """Wait for the answer to ``request``.
+
+        Parameters
+        ----------
+        timeout_s
+            Wall time; past it the child is killed, because a call into C cannot be cancelled.
+        check
+            Called every 50 ms while waiting; what it raises ends the wait (the answer can still
+            be received later).
+
+        Raises
+        ------
+        DeviceTimeout
+            No answer in time; the child is dead now.
+        WorkerCrashed
+            The child ended by itself.
+        MacrorailError
+            Whatever class the child raised.
+        """
+        deadline = time.monotonic() + timeout_s
+        while request not in self._answers:
+            if check is not None:
+                check()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                self.kill()
+                raise DeviceTimeout(
+                    f"the {self.name} worker did not answer within {timeout_s:g} s and was ended"
+                )
+            self._read(min(left, _POLL_S), request)
+        answer = self._answers.pop(request)
+        if "error" in answer:
+            cls = errors.BY_NAME.get(answer["error"], MacrorailError)
+            raise cls(answer["message"])
+        return answer
+
+    def ready(self, request: int) -> bool:
+        """Whether the answer to ``request`` has arrived."""
+        self._read(0, request)
+        return request in self._answers
+
+    def request(
+        self,
+        verb: str,
+        timeout_s: float,
+        check: Callable[[], None] | None = None,
+        **arguments: Any,
+    ) -> dict[str, Any]:
+        """Send and wait; see :meth:`receive`."""
+        return self.receive(self.send(verb, **arguments), timeout_s, check)
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """End the child by ending its input; kill it when it does not go."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            try:
+                self._process.stdin.close()
+            except OSError:  # it is gone already, with unsent bytes in the pipe
+                self.kill()
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def kill(self) -> None:
+        """End the child now."""
+        self._process.kill()
+        self._process.wait()
+
+    def _read(self, wait_s: float, request: int) -> None:
+        assert self._process.stdout is not None
+        if self._process.stdout.closed:
+            raise self._crashed(f"request {request}")
+        descriptor = self._process.stdout.fileno()
+        readable, _, _ = select.select([descriptor], [], [], wait_s)
+        if not readable:
+            return
+        data = os.read(descriptor, 1 << 16)
+        if not data and request not in self._answers:
+            raise self._crashed(f"request {request}")
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for line in lines:
+            answer = json.loads(line)
+            self._answers[answer["id"]] = answer
+
+    def _crashed(self, during: str) -> WorkerCrashed:
+        self.kill()
+        code = self._process.returncode
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return WorkerCrashed(f"the {self.name} worker ended with {how} during {during}")
+
+
+def _open_log(log: Path | None) -> BinaryIO:
+    """A log that cannot be written, for its folder is gone, keeps nobody from working."""
+    if log is not None:
+        with suppress(OSError):
+            return log.open("ab")
+    return Path(os.devnull).open("ab")
+
+
+def serve(handlers: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
+    """The child's end: answer requests from standard input until it ends.
+
+    Standard output is kept for answers alone: whatever C libraries print goes to standard error.
+    Ctrl-C and a terminal that is closed reach the whole group of processes; they are the
+    parent's business, which still needs its children for an orderly end.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # C libraries get no hold of our two pipes: they print to standard output, and libgphoto2
+    # closes descriptor 0 when it lets go of a PTP/IP camera.
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    run = os.environ.get("MACRORAIL_RUN")
+    if run is not None:
+        print(f"process {os.getpid()} works for run {run}", file=sys.stderr, flush=True)
+    for line in requests:
+        message = json.loads(line)
+        request, verb = message.pop("id"), message.pop("do")
+        try:
+            answer = handlers[verb](**message)
+        except MacrorailError as error:
+            answer = {"error": type(error).__name__, "message": str(error)}
+        except Exception as error:
+            traceback.print_exc()
+            answer = {
+                "error": "MacrorailError",
+                "message": f"{verb} failed inside the worker: {type(error).__name__}: {error}",
+            }
+        try:
+            answers.write(json.dumps({"id": request, **answer}).encode() + b"\n")
+            answers.flush()
+        except OSError:  # the parent is gone; nobody is left to tell
+            return

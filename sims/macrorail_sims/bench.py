@@ -1,0 +1,180 @@
+"""A simulated instrument that a rig names as its bench: a world in a session of its own.
+
+The world (``bench_process.py``) outlives whoever started it: a controller killed with -9
+takes neither the carriage nor the camera's memory nor an exposure in flight with it. A world that
+nobody holds a connection to ends by itself after ``linger``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from macrorail.clock import WorldClock
+from macrorail.config.rig import Rig
+from macrorail.errors import ConnectError
+from macrorail.quantity import Duration
+from pydantic import Field
+
+from macrorail_sims.world import WorldSection
+
+ADDRESS_FILE = "address.json"
+CONTROL_SOCKET = "control"
+_START_TIMEOUT_S = 60.0
+_ANSWER_TIMEOUT_S = 60.0
+_END_TIMEOUT_S = 60.0
+
+
+class SimulatedBench:
+    """The controller's end of a simulated world.
+
+    Parameters
+    ----------
+    options
+        The rig's bench section.
+    rig
+        The whole rig: what the camera, axis and optics are said to be is what the world builds.
+    """
+
+    class Options(WorldSection):
+        """Keys of a rig's bench section.
+
+        Attributes
+        ----------
+        linger_s
+            Wall time that a world waits for an owner before it ends.
+        address
+            A world that runs already; a new one is started when not given.
+        diary
+            File to which the world adds a line for each exposure, with the true position of the
+            plane in focus: what no instrument knows, for tests.
+        """
+
+        linger_s: Duration = Field(alias="linger", default=60.0, gt=0)
+        address: str | None = None
+        diary: Path | None = None
+
+    def __init__(self, options: Options, rig: Rig) -> None:
+        self._options = options
+        self._rig = rig
+        self._folder = Path(options.address) if options.address else None
+        self._control: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._facts: dict[str, Any] = {}
+        self._clock: WorldClock | None = None
+
+    @property
+    def clock(self) -> WorldClock:
+        """The world's clock, once started."""
+        assert self._clock is not None, "the bench is not started"
+        return self._clock
+
+    @property
+    def ports(self) -> Mapping[str, Any]:
+        """Addresses of the simulated devices, by kind."""
+        ports: dict[str, Any] = self._facts["ports"]
+        return ports
+
+    @property
+    def address(self) -> str | None:
+        """The folder in which a later process finds this world."""
+        return None if self._folder is None else str(self._folder)
+
+    def start(self) -> None:
+        """Start the world, or find the one at ``address``, and hold a connection to it.
+
+        Raises
+        ------
+        ConnectError
+            The world did not come up, or is gone.
+        """
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="macrorail-bench-"))
+            self._launch(self._folder)
+        try:
+            self._facts = json.loads((self._folder / ADDRESS_FILE).read_text())
+            self._control = socket.socket(socket.AF_UNIX)
+            self._control.settimeout(_ANSWER_TIMEOUT_S)
+            self._control.connect(str(self._folder / CONTROL_SOCKET))
+        except OSError as error:
+            raise ConnectError(
+                f"no simulated bench answers at {self._folder}: {error.strerror}; it ends by "
+                f"itself when nobody uses it for {self._options.linger_s:g} s. Start a new run"
+            ) from error
+        self._clock = WorldClock(self._facts["time_scale"], self._facts["epoch_s"])
+
+    def ask(self, verb: str, **arguments: Any) -> dict[str, Any]:
+        """Ask the world something that no real instrument could answer (truth, faults).
+
+        Parameters
+        ----------
+        verb
+            ``truth``, ``state``, ``camera_fault``, ``camera_battery``, ``unplug_camera``,
+            ``end``: see
+            ``bench_process.py``.
+
+        Raises
+        ------
+        ConnectError
+            The world refused or is gone; the message says which.
+        """
+        assert self._control is not None, "the bench is not started"
+        try:
+            self._control.sendall(json.dumps({"do": verb, **arguments}).encode() + b"\n")
+            line = b""
+            while not line.endswith(b"\n"):
+                data = self._control.recv(1 << 16)
+                if not data:
+                    raise ConnectionResetError(0, "it ended")
+                line += data
+        except OSError as error:
+            raise ConnectError(f"the simulated bench is gone: {error.strerror}") from error
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise ConnectError(f"the simulated bench refuses {verb}: {answer['error']}")
+        return answer
+
+    def close(self) -> None:
+        """End the world: whoever closes it properly was its last owner. Safe to call twice."""
+        if self._control is None:
+            return
+        try:
+            self.ask("end")
+        except ConnectError:
+            return  # it ended before we could ask it to, which is what was wanted
+        finally:
+            self._control.close()
+            self._control = None
+            if self._process is not None:
+                self._process.wait(_END_TIMEOUT_S)
+
+    def _launch(self, folder: Path) -> None:
+        (folder / "rig.json").write_text(self._rig.model_dump_json(by_alias=True))
+        with (folder / "bench.log").open("ab") as log:
+            self._process = process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "macrorail_sims.bench_process", str(folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=os.environ.copy(),
+            )
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not (folder / ADDRESS_FILE).exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                process.wait()
+                last = (folder / "bench.log").read_text().strip().splitlines()[-1:] or ["nothing"]
+                raise ConnectError(
+                    f"the simulated bench did not come up; its last words in {folder}/bench.log: "
+                    f"{last[0]}"
+                )
+            time.sleep(0.02)

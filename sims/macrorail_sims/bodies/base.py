@@ -1,0 +1,471 @@
+"""What every simulated body does, whatever language it speaks: settings, exposures, files, lens.
+
+All times are world seconds. A body outlives its visitors: its memory, its card and an exposure
+under way stay when the controller is killed.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Protocol
+
+from macrorail.clock import Clock
+
+from macrorail_sims.bodies.exif import with_exif
+from macrorail_sims.bodies.faults import Action, Fault, FaultScript, Reason, Refusal
+from macrorail_sims.bodies.lens import LensState, SimulatedLens
+from macrorail_sims.bodies.raw import as_raw
+
+LIVE_VIEW = 0
+"""In place of an exposure's number: a frame of live view."""
+_LIVE_VIEW_QUALITY = 70
+_LONGEST_LIVE_VIEW_S = 1.0
+_STRAY_NUMBER = 9999
+
+
+@dataclass(frozen=True)
+class LightGathered:
+    """One exposure, as the world has to render it.
+
+    Attributes
+    ----------
+    number
+        Counts the body's exposures, from 1; ``LIVE_VIEW`` for a frame of live view.
+    start_s, end_s
+        World time during which the shutter was open, seconds.
+    f_number
+        Nominal f-number; ``None`` with a lens that the body cannot read.
+    iso
+        Sensitivity.
+    lens
+        The body's own lens; ``None`` when another optic is mounted.
+    jpeg_quality
+        1..100.
+    """
+
+    number: int
+    start_s: float
+    end_s: float
+    f_number: float | None
+    iso: int
+    lens: LensState | None
+    jpeg_quality: int
+
+
+class World(Protocol):
+    """What a body needs of the simulated world around it."""
+
+    @property
+    def clock(self) -> Clock:
+        """The world's clock."""
+        ...
+
+    def render(self, light: LightGathered) -> bytes:
+        """The JPEG of what the lens saw during an exposure that is over."""
+        ...
+
+
+@dataclass
+class Setting:
+    """A setting of the body.
+
+    Attributes
+    ----------
+    choices
+        PTP values by the label that libgphoto2 gives them.
+    value
+        The current PTP value; one that no label stands for is what a body says of a manual lens.
+    """
+
+    choices: Mapping[str, int]
+    value: int
+
+    @property
+    def label(self) -> str | None:
+        """The current value's label, ``None`` when the body has no name for it."""
+        return next((label for label, value in self.choices.items() if value == self.value), None)
+
+
+class Kind(Enum):
+    """What a body announces."""
+
+    FILE_ADDED = auto()
+    EXPOSURE_COMPLETE = auto()
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the body announces at ``due_s``; ``handle`` names the file."""
+
+    due_s: float
+    kind: Kind
+    handle: int = 0
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file in the body's memory or on its card; ``taken_s`` is when its exposure began."""
+
+    handle: int
+    name: str
+    data: bytes
+    on_card: bool
+    taken_s: float
+
+
+@dataclass(frozen=True)
+class Shot:
+    """An exposure under way; ``ready_s`` is when its files can be read.
+
+    ``announced`` is false for a frame that a fault makes the body forget, ``stale`` true for one
+    in whose place the picture before is handed out, ``stray`` true when that comes as well, under
+    another name.
+    """
+
+    light: LightGathered
+    formats: tuple[str, ...]
+    to_card: bool
+    ready_s: float
+    announced: bool
+    stale: bool
+    stray: bool
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How fast the body is.
+
+    Attributes
+    ----------
+    shutter_lag_s
+        From the command to the shutter's opening.
+    readout_s
+        From the shutter's closing to the file's announcement.
+    bytes_per_s
+        Download rate.
+    live_view_s
+        Mirror up and sensor on.
+    """
+
+    shutter_lag_s: float = 0.04
+    readout_s: float = 0.15
+    bytes_per_s: float = 30e6
+    live_view_s: float = 0.3
+
+
+@dataclass
+class Body:
+    """A camera body's state and physics; subclasses add the maker's settings and names.
+
+    Parameters
+    ----------
+    world
+        Clock and scene.
+    lens
+        The body's own lens, or ``None`` when another optic is mounted.
+    timing
+        How fast it is.
+    memory_frames
+        Room in the body's own memory, in frames not yet read.
+    card_bytes
+        Room on the card.
+    manual_aperture
+        True for a lens or bellows whose aperture the body can neither read nor set.
+    autofocus
+        True when the body insists on focusing by itself, which it cannot so near.
+    manual_exposure, auto_iso
+        Whether its dial stands at M (at A otherwise), and whether it sets its ISO by itself.
+    mirror_delay
+        Whether the shutter waits until the mirror is still (a Nikon's exposure delay mode).
+    mirror_lock
+        Whether its menu has the mirror lock on (an EOS).
+    settings_take_s
+        A new value of a setting is taken over so long after it was set.
+    auto_power_off_s
+        After so long it switches itself off; 0 for never.
+    """
+
+    world: World
+    lens: SimulatedLens | None = None
+    timing: Timing = field(default_factory=Timing)
+    memory_frames: int = 4
+    card_bytes: int = 32_000_000_000
+    manual_aperture: bool = False
+    autofocus: bool = False
+    manual_exposure: bool = True
+    auto_iso: bool = False
+    mirror_delay: bool = False
+    mirror_lock: bool = False
+    settings_take_s: float = 0.0
+    auto_power_off_s: int = 0
+    serial: str = "6001234"
+
+    maker = ""
+    model = ""
+    version = "V1.00"
+    battery_percent = 80
+
+    def __post_init__(self) -> None:
+        self.faults = FaultScript()
+        self.live_view = False
+        self.files: dict[int, StoredFile] = {}
+        self.settings = self._settings()
+        self._lock = threading.RLock()
+        self._notices: list[Notice] = []
+        self._shots = 0
+        self._handles = 0x1000
+        self._last_picture = b""
+        self.under_way: list[Shot] = []
+        self._busy_until_s = 0.0
+        self._late_settings: list[tuple[float, str, int]] = []
+        self._drive_result: Reason | None = None
+        # When a bulb exposure that is under way began, and whether it goes to the card.
+        self._bulb: tuple[float, bool] | None = None
+
+    # What a maker's body says.
+
+    def _settings(self) -> dict[str, Setting]:
+        """Settings by canonical name, as they are when the body is switched on."""
+        raise NotImplementedError
+
+    @property
+    def shutter_s(self) -> float:
+        """Exposure time as set; infinite for bulb."""
+        raise NotImplementedError
+
+    @property
+    def f_number(self) -> float | None:
+        """Aperture as set; ``None`` with a lens that the body cannot read."""
+        raise NotImplementedError
+
+    @property
+    def iso(self) -> int:
+        """Sensitivity as set."""
+        raise NotImplementedError
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Kinds of file an exposure gives: ``jpeg``, ``raw``."""
+        raise NotImplementedError
+
+    @property
+    def jpeg_quality(self) -> int:
+        """1..100."""
+        raise NotImplementedError
+
+    def file_name(self, number: int, kind: str) -> str:
+        """What the body calls the file of exposure ``number``."""
+        raise NotImplementedError
+
+    # What every body does.
+
+    @property
+    def exposures(self) -> int:
+        """How often the shutter has opened."""
+        return self._shots
+
+    @property
+    def busy(self) -> bool:
+        """Whether the body exposes, drives or changes its mode at this moment."""
+        return self.world.clock.now() < self._busy_until_s
+
+    @property
+    def busy_s(self) -> float:
+        """For how much longer it will be busy, world seconds, >= 0."""
+        return max(0.0, self._busy_until_s - self.world.clock.now())
+
+    def set(self, name: str, value: int) -> None:
+        """Set a setting by its PTP value."""
+        setting = self.settings[name]
+        if value not in setting.choices.values():
+            raise Refusal(Reason.VALUE_NOT_OFFERED)
+        if self.settings_take_s > 0:
+            self._late_settings.append((self.world.clock.now() + self.settings_take_s, name, value))
+        else:
+            setting.value = value
+
+    def settle_settings(self) -> None:
+        """Take over the settings whose time has come."""
+        now_s = self.world.clock.now()
+        for due in [late for late in self._late_settings if late[0] <= now_s]:
+            self._late_settings.remove(due)
+            self.settings[due[1]].value = due[2]
+
+    def release(self, to_card: bool, fault: Fault | None = None, at_s: float | None = None) -> Shot:
+        """Open the shutter; the caller has :meth:`develop` called once the exposure is over.
+
+        ``at_s`` is when the release was pressed, world seconds; now when not given.
+        """
+        with self._lock:
+            self._refuse_release(to_card)
+            pressed_s = self.world.clock.now() if at_s is None else at_s
+            start_s = pressed_s + self.timing.shutter_lag_s
+            return self._expose(start_s, start_s + self.shutter_s, to_card, fault)
+
+    @property
+    def is_bulb(self) -> bool:
+        """Whether the shutter stays open for as long as it is held."""
+        return math.isinf(self.shutter_s)
+
+    @property
+    def holds_open(self) -> bool:
+        """Whether a bulb exposure is under way."""
+        return self._bulb is not None
+
+    def open_bulb(self, at_s: float, to_card: bool) -> None:
+        """Open the shutter until :meth:`close_bulb`."""
+        with self._lock:
+            self._refuse_release(to_card)
+            self._bulb = at_s + self.timing.shutter_lag_s, to_card
+            self._busy_until_s = math.inf
+
+    def close_bulb(self, at_s: float, fault: Fault | None = None) -> Shot:
+        """End the exposure that :meth:`open_bulb` began; then as after :meth:`release`."""
+        with self._lock:
+            if self._bulb is None:
+                raise Refusal(Reason.GENERAL)
+            (start_s, to_card), self._bulb = self._bulb, None
+            return self._expose(start_s, max(start_s, at_s), to_card, fault)
+
+    def _refuse_release(self, to_card: bool) -> None:
+        if self.busy:
+            raise Refusal(Reason.BUSY)
+        if self.autofocus:
+            raise Refusal(Reason.OUT_OF_FOCUS)
+        if not self._has_room(to_card):
+            raise Refusal(Reason.STORE_FULL)
+
+    def _expose(self, start_s: float, end_s: float, to_card: bool, fault: Fault | None) -> Shot:
+        self._shots += 1
+        late_s = fault.delay_s if fault and fault.action is Action.LATE else 0.0
+        light = LightGathered(
+            number=self._shots,
+            start_s=start_s,
+            end_s=end_s,
+            f_number=self.f_number,
+            iso=self.iso,
+            lens=self.lens.state if self.lens else None,
+            jpeg_quality=self.jpeg_quality,
+        )
+        announced = not (fault and fault.action is Action.LOSE)
+        ready_s = end_s + self.timing.readout_s + late_s
+        stale = fault is not None and fault.action is Action.STALE
+        stray = fault is not None and fault.action is Action.STRAY
+        shot = Shot(light, self.formats, to_card, ready_s, announced, stale, stray)
+        self.under_way.append(shot)
+        self._busy_until_s = end_s
+        return shot
+
+    def develop(self, shot: Shot) -> None:
+        """Turn an exposure that is over into files and announce them.
+
+        Rendering takes real time; the files are ready at ``shot.ready_s`` or when it is done,
+        whichever is later.
+        """
+        picture = with_exif(self.world.render(shot.light), self.model, self.serial, shot.light)
+        with self._lock:
+            due_s = max(shot.ready_s, self.world.clock.now())
+            if shot.stray:
+                self._store(shot, self.file_name(_STRAY_NUMBER, "jpeg"), self._last_picture, due_s)
+            if shot.stale:
+                picture = self._last_picture
+            self._last_picture = picture
+            for kind in shot.formats:
+                name = self.file_name(shot.light.number, kind)
+                data = as_raw(picture) if kind == "raw" else picture
+                self._store(shot, name, data, due_s)
+            self._notices.append(Notice(due_s, Kind.EXPOSURE_COMPLETE))
+            self.under_way.remove(shot)
+
+    def _store(self, shot: Shot, name: str, data: bytes, due_s: float) -> None:
+        if not (shot.announced or shot.to_card):
+            return  # what memory holds and nobody is told of is lost
+        handle = self._handles
+        self._handles += 1
+        self.files[handle] = StoredFile(handle, name, data, shot.to_card, shot.light.start_s)
+        if shot.announced:
+            self._notices.append(Notice(due_s, Kind.FILE_ADDED, handle))
+
+    def take_notices(self) -> list[Notice]:
+        """What is due by now, each told once."""
+        with self._lock:
+            now_s = self.world.clock.now()
+            due = [notice for notice in self._notices if notice.due_s <= now_s]
+            self._notices = [notice for notice in self._notices if notice.due_s > now_s]
+            return due
+
+    def file(self, handle: int) -> StoredFile:
+        """A file by its handle."""
+        with self._lock:
+            if handle not in self.files:
+                raise Refusal(Reason.NO_SUCH_FILE)
+            return self.files[handle]
+
+    def delete(self, handle: int) -> None:
+        """Forget a file."""
+        with self._lock:
+            self.file(handle)
+            del self.files[handle]
+
+    def transfer_s(self, size_bytes: int) -> float:
+        """Time to send that many bytes, world seconds."""
+        return size_bytes / self.timing.bytes_per_s
+
+    def set_live_view(self, on: bool) -> None:
+        """Mirror up and sensor on, or back."""
+        with self._lock:
+            if self.busy:
+                raise Refusal(Reason.BUSY)
+            if on and not self.live_view:
+                self._busy_until_s = self.world.clock.now() + self.timing.live_view_s
+            self.live_view = on
+
+    def live_view_frame(self) -> bytes:
+        """The JPEG of what the sensor sees at this moment, as live view shows it."""
+        with self._lock:
+            if not self.live_view:
+                raise Refusal(Reason.NOT_LIVE_VIEW)
+            if self.busy:
+                raise Refusal(Reason.BUSY)
+            now_s = self.world.clock.now()
+            light = LightGathered(
+                number=LIVE_VIEW,
+                start_s=max(0.0, now_s - min(self.shutter_s, _LONGEST_LIVE_VIEW_S)),
+                end_s=now_s,
+                f_number=self.f_number,
+                iso=self.iso,
+                lens=self.lens.state if self.lens else None,
+                jpeg_quality=_LIVE_VIEW_QUALITY,
+            )
+        return self.world.render(light)
+
+    def drive_focus(self, steps: int) -> None:
+        """Start the focus motor, towards far when positive; how it went says :meth:`drive_end`."""
+        with self._lock:
+            if self.lens is None:
+                raise Refusal(Reason.GENERAL)
+            if not self.live_view:
+                raise Refusal(Reason.NOT_LIVE_VIEW)
+            if self.busy:
+                raise Refusal(Reason.BUSY)
+            turned = self.lens.drive(steps)
+            self._drive_result = None if turned == steps else Reason.END_STOP
+            self._busy_until_s = self.world.clock.now() + abs(turned) * self.lens.step_s
+
+    def drive_end(self) -> Reason | None:
+        """What stopped the last drive early; told once, while not busy."""
+        with self._lock:
+            result, self._drive_result = self._drive_result, None
+            return result
+
+    def _has_room(self, to_card: bool) -> bool:
+        if to_card:
+            used = sum(len(file.data) for file in self.files.values() if file.on_card)
+            return used < self.card_bytes
+        waiting = sum(not file.on_card for file in self.files.values())
+        waiting += sum(not shot.to_card for shot in self.under_way)
+        return waiting < self.memory_frames

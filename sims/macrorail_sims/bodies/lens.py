@@ -1,0 +1,113 @@
+"""A simulated autofocus lens driven in motor steps: end stops, slack, plane in focus, breathing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LensState:
+    """What the lens does to the picture.
+
+    Attributes
+    ----------
+    plane_um
+        Plane in focus, micrometres from the plane of the near stop, growing away from the camera;
+        of a lens that focuses up to infinity from its entrance pupil, up to ``math.inf``.
+    scale
+        Size of the image relative to that at the near stop (focus breathing), > 0.
+    """
+
+    plane_um: float
+    scale: float
+
+
+class SimulatedLens:
+    """A 105 mm macro lens of no maker, the truth behind ``configs/lenses/simulated-105mm.yaml``.
+
+    The motor drives the glass through a gear with play: after a reversal the first ``slack_steps``
+    move nothing. The plane in focus follows the glass as ``linear s + square s**2``; the image
+    shrinks as the plane moves away, ``1 / (1 + plane / breathing_distance)``.
+
+    Attributes
+    ----------
+    travel_steps
+        Glass travel between the end stops.
+    slack_steps
+        Play between motor and glass.
+    step_s
+        Time of one motor step, world seconds.
+    stuck
+        How many of the next drives turn the motor and move no glass: a clutch that slips, a switch
+        on the barrel that has cut the gear off.
+    """
+
+    name = "Simulated 105 mm f/2.8 Macro"
+    travel_steps = 4000
+    slack_steps = 14
+    step_s = 0.0003
+    linear_um = 4.0
+    square_um = 0.0004
+    breathing_distance_um = 155_000.0
+
+    def __init__(self, glass_steps: int = 1000) -> None:
+        self._glass = glass_steps
+        self._motor = glass_steps
+        self.stuck = 0
+
+    @property
+    def glass_steps(self) -> int:
+        """True position of the glass in motor steps from the near stop."""
+        return self._glass
+
+    @property
+    def motor_steps(self) -> int:
+        """Where the motor stands, play included."""
+        return self._motor
+
+    @property
+    def state(self) -> LensState:
+        """What the glass's true position does to the picture."""
+        plane_um = self.linear_um * self._glass + self.square_um * self._glass**2
+        return LensState(plane_um, 1.0 / (1.0 + plane_um / self.breathing_distance_um))
+
+    def drive(self, steps: int) -> int:
+        """Turn the motor, towards far when positive; returns the steps it turned.
+
+        Fewer than asked for when an end stop was in the way.
+        """
+        wanted = self._motor + steps
+        # The glass lies between motor - slack (pushed towards far) and motor (pulled to near).
+        reached = max(0, min(self.travel_steps + self.slack_steps, wanted))
+        turned = reached - self._motor
+        if self.stuck > 0:
+            self.stuck -= 1
+            return turned
+        self._motor = reached
+        self._glass = min(max(self._glass, self._motor - self.slack_steps), self._motor)
+        self._glass = min(self._glass, self.travel_steps)
+        return turned
+
+
+class SimulatedFarLens(SimulatedLens):
+    """A 50 mm lens of no maker, the truth behind ``configs/lenses/simulated-50mm.yaml``.
+
+    Its image comes in by ``linear s + square s**2`` from where that of ``nearest_um`` lies
+    (Newton's equation); a little way past infinity its travel ends. How the picture's size changes
+    with focus is the scene's affair: :mod:`macrorail_sims.landscape`.
+    """
+
+    name = "Simulated 50 mm f/1.8"
+    focal_length_um = 50_000.0
+    nearest_um = 500_000.0
+    travel_steps = 1830
+    slack_steps = 9
+    linear_um = 2.6
+    square_um = 320 / 1800**2
+
+    @property
+    def state(self) -> LensState:
+        come_in_um = self.linear_um * self._glass + self.square_um * self._glass**2
+        vergence = 1 / self.nearest_um - come_in_um / self.focal_length_um**2
+        return LensState(1 / vergence if vergence > 0 else math.inf, 1.0)

@@ -1,0 +1,55 @@
+"""The bodies by their makers' names, and what speaks PTP for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from macrorail_sims.bodies.base import Body, World
+from macrorail_sims.bodies.canon import CanonBody, CanonResponder
+from macrorail_sims.bodies.fuji import FujiBody, FujiResponder
+from macrorail_sims.bodies.lens import SimulatedLens
+from macrorail_sims.bodies.nikon import NikonBody, NikonResponder
+from macrorail_sims.bodies.ptp import Responder
+from macrorail_sims.bodies.sony import SonyBody, SonyResponder
+
+Maker = Literal["nikon", "canon", "fuji", "sony"]
+
+BODIES: Mapping[Maker, type[Body]] = {
+    "nikon": NikonBody,
+    "canon": CanonBody,
+    "fuji": FujiBody,
+    "sony": SonyBody,
+}
+
+
+def make_body(
+    maker: Maker,
+    world: World,
+    lens: SimulatedLens | None = None,
+    set_by_hand: Mapping[str, str] | None = None,
+) -> Body:
+    """A body, set as somebody has set it at its dials: labels by canonical name.
+
+    Raises
+    ------
+    KeyError
+        It has no such setting, or no such value for it.
+    """
+    body = BODIES[maker](world, lens=lens)
+    for name, label in (set_by_hand or {}).items():
+        setting = body.settings[name]
+        body.set(name, setting.choices[label])
+    return body
+
+
+def make_responder(body: Body) -> Responder:
+    """What speaks PTP for a body."""
+    if isinstance(body, NikonBody):
+        return NikonResponder(body)
+    if isinstance(body, FujiBody):
+        return FujiResponder(body)
+    if isinstance(body, SonyBody):
+        return SonyResponder(body)
+    assert isinstance(body, CanonBody), f"nothing speaks for a {type(body).__name__}"
+    return CanonResponder(body)

@@ -1,0 +1,170 @@
+"""Cuts surfaces into layers of equal depth and keeps each at several sizes.
+
+A point between the depths of two layers lies on both, in shares that add up to it: there are no
+seams, and its sharpness peaks where it lies, not at a layer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from macrorail_sims.sheet import Floats, Sheet, Specimen
+
+SIZES = 6
+"""Layers are kept at 1, 1/2, ... 1/32 of their size."""
+
+Raster = npt.NDArray[np.float32] | npt.NDArray[np.int16]
+
+_RASTER_MULTIPLE = 1 << (SIZES - 1)
+# With room below and above for what interpolation overshoots.
+_FULL_SCALE = 24_000.0
+# Layers of full size that are kept: the few around the plane in focus, or all when they are small.
+_KEPT = 8
+_KEPT_BYTES = 150_000_000
+
+
+def raster_length(wanted_px: float) -> int:
+    """The next length that halves evenly down to the smallest size."""
+    return math.ceil(wanted_px / _RASTER_MULTIPLE) * _RASTER_MULTIPLE
+
+
+def full_scale(size: int) -> float:
+    """The value of white in a raster at ``1 / 2**size``."""
+    return 1.0 if size == 0 else _FULL_SCALE
+
+
+class Layers:
+    """Layers from near to far, and what fills the rest.
+
+    Parameters
+    ----------
+    specimen
+        What to cut.
+    count
+        Number of layers, >= 2; the first lies at the specimen's near end, the last at the ground.
+
+    Attributes
+    ----------
+    shape
+        Rows and columns of the rasters.
+    depths_um
+        Depth of each layer, float64 (count,).
+    ground, core
+        Rasters at every size, as :meth:`raster` gives them: the ground, opaque, at the last
+        layer's depth; and what the inside of a solid sheet looks like, at ``core_um`` (``None``
+        when there is no such sheet).
+    """
+
+    def __init__(self, specimen: Specimen, count: int) -> None:
+        height, width = specimen.ground.shape[:2]
+        self.shape = (height, width)
+        self.depths_um = np.linspace(specimen.near_um, specimen.far_um, count)
+        self._spacing_um = float(self.depths_um[1] - self.depths_um[0])
+        self._sheets = [_Points(sheet, self._spacing_um) for sheet in specimen.sheets]
+        kept = max(_KEPT, min(count, _KEPT_BYTES // (height * width * 16)))
+        self._full = lru_cache(maxsize=kept)(self._cut)
+        self._small = [_shrink(self._full(index)) for index in range(count)]
+        opaque = np.ones(self.shape, np.float32)
+        self.ground = _all_sizes(np.dstack([specimen.ground, opaque]))
+        solid = next((sheet for sheet in specimen.sheets if sheet.solid), None)
+        self.core = _all_sizes(_core(solid)) if solid else None
+        self.core_um = float(solid.depth_um[solid.coverage > 0].max()) if solid else None
+
+    def raster(self, index: int, size: int) -> Raster:
+        """A layer at ``1 / 2**size``: premultiplied blue, green, red, coverage, linear light.
+
+        float32 at full size, int16 below; white is `full_scale`.
+        """
+        return self._full(index) if size == 0 else self._small[index][size - 1]
+
+    def is_empty(self, index: int) -> bool:
+        """Whether nothing lies on a layer."""
+        return not self._small[index]
+
+    def occupies(self, index: int, rows: Sequence[float], columns: Sequence[float]) -> bool:
+        """Whether anything may lie on a layer between two rows and two columns of its raster."""
+        coarsest = self._small[index][-1][..., 3]
+        spans = []
+        for (start, stop), length in zip((rows, columns), coarsest.shape, strict=True):
+            # Beyond the raster its edge goes on.
+            first = min(max(math.floor(start / _RASTER_MULTIPLE), 0), length - 1)
+            last = min(max(math.ceil(stop / _RASTER_MULTIPLE), 1), length)
+            spans.append(slice(first, max(last, first + 1)))
+        return bool(coarsest[tuple(spans)].any())
+
+    def surfaces(self, index: int) -> list[tuple[Floats, Floats]]:
+        """Coverage and depth of each sheet's share in a layer, the nearest sheet first."""
+        at_um = float(self.depths_um[index])
+        return [points.surface(at_um, self.shape) for points in self._sheets]
+
+    def _cut(self, index: int) -> Floats:
+        layer = np.zeros((*self.shape, 4), np.float32)
+        for points in reversed(self._sheets):
+            points.put_before(layer, float(self.depths_um[index]))
+        return layer
+
+
+class _Points:
+    """The pixels of a sheet, from near to far."""
+
+    def __init__(self, sheet: Sheet, spacing_um: float) -> None:
+        self._spacing_um = spacing_um
+        pixels = np.flatnonzero(sheet.coverage)
+        self._pixels = pixels[np.argsort(sheet.depth_um.ravel()[pixels], kind="stable")]
+        self._depth_um = sheet.depth_um.ravel()[self._pixels]
+        self._coverage = sheet.coverage.ravel()[self._pixels]
+        self._colour = np.ones((len(pixels), 4), np.float32)
+        self._colour[:, :3] = sheet.colour.reshape(-1, 3)[self._pixels]
+
+    def surface(self, at_um: float, shape: tuple[int, int]) -> tuple[Floats, Floats]:
+        part, share = self._part(at_um)
+        coverage = np.zeros(shape, np.float32)
+        depth_um = np.full(shape, at_um, np.float32)
+        coverage.ravel()[self._pixels[part]] = share
+        depth_um.ravel()[self._pixels[part]] = self._depth_um[part]
+        return coverage, depth_um
+
+    def put_before(self, layer: Floats, at_um: float) -> None:
+        part, share = self._part(at_um)
+        pixels, coverage = self._pixels[part], share[:, None]
+        flat = layer.reshape(-1, 4)
+        flat[pixels] = flat[pixels] * (1 - coverage) + self._colour[part] * coverage
+
+    def _part(self, at_um: float) -> tuple[slice, Floats]:
+        """The pixels that share in a layer, and their coverage on it."""
+        ends_um = (at_um - self._spacing_um, at_um + self._spacing_um)
+        first, last = np.searchsorted(self._depth_um, ends_um)
+        part = slice(int(first), int(last))
+        away = np.abs(self._depth_um[part] - np.float32(at_um)) / np.float32(self._spacing_um)
+        return part, (1 - away) * self._coverage[part]
+
+
+def _core(solid: Sheet) -> Floats:
+    """What shows where a blurred edge lets one look behind a solid: its colours, smoothed."""
+    coverage = solid.coverage[..., None]
+    opaque = np.dstack([solid.colour, np.ones_like(solid.coverage)])
+    box = solid.coverage.shape[1] // 32 * 2 + 1
+    smooth = cv2.blur(opaque * coverage, (box, box)).astype(np.float32, copy=False)
+    smooth /= np.maximum(smooth[..., 3:], np.float32(1e-3))
+    return np.multiply(smooth, coverage, dtype=np.float32)
+
+
+def _shrink(layer: Floats) -> list[npt.NDArray[np.int16]]:
+    if not layer[..., 3].any():
+        return []
+    small = []
+    for _ in range(1, SIZES):
+        half = cv2.resize(layer, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        layer = half.astype(np.float32, copy=False)
+        small.append((layer * np.float32(_FULL_SCALE) + np.float32(0.5)).astype(np.int16))
+    return small
+
+
+def _all_sizes(layer: Floats) -> list[Raster]:
+    return [layer, *_shrink(layer)]

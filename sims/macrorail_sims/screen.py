@@ -1,0 +1,121 @@
+"""Live view: what the scene looks like at the size of a camera's screen, many times a second.
+
+Real bodies send frames of some 640 pixels across, whatever their sensor has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from macrorail_sims.landscape import Landscape
+from macrorail_sims.scene import Offset, Scene
+from macrorail_sims.sheet import Floats, Sheet
+
+#: Wider frames than this are halved until they are not.
+WIDEST_PX = 800
+#: An instrument that moves less than this between two frames is at rest, micrometres.
+_STILL_UM = 0.05
+
+
+class Screen:
+    """Shows a scene through live view.
+
+    Parameters
+    ----------
+    scene
+        What the photographs are rendered from; both show the same specimen.
+    """
+
+    def __init__(self, scene: Scene | Landscape) -> None:
+        self._scene = on_screen(scene)
+        self._looks = 0
+        self._still: tuple[tuple[object, ...], Floats] | None = None
+
+    def render(
+        self,
+        position_um: float,
+        f_number: float,
+        iso: int,
+        shutter_s: float,
+        offsets_um: Sequence[Offset] = (),
+        breathing: float = 1.0,
+        quality: int = 70,
+    ) -> bytes:
+        """The JPEG of one look; parameters as in :meth:`Scene.render`.
+
+        Each look has its own noise; an instrument at rest costs little more than that.
+        """
+        steps = np.round(np.array([position_um, *np.ravel(offsets_um)]) / _STILL_UM)
+        seen = (f_number, breathing, *steps)
+        if self._still is None or self._still[0] != seen:
+            self._still = seen, self._light(position_um, f_number, offsets_um, breathing)
+        self._looks += 1
+        options = self._scene.options
+        rng = np.random.default_rng([options.seed, 3, self._looks])
+        picture = options.sensor.expose(self._still[1], f_number, shutter_s, iso, rng)
+        return bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
+
+    def _light(
+        self, position_um: float, f_number: float, offsets_um: Sequence[Offset], breathing: float
+    ) -> Floats:
+        if isinstance(self._scene, Landscape):  # its camera stands still
+            return self._scene.render_linear(position_um, f_number)
+        return self._scene.render_linear(position_um, f_number, offsets_um, breathing)
+
+
+def on_screen(scene: Scene | Landscape) -> Scene | Landscape:
+    """The same specimen in front of a sensor of fewer, larger pixels."""
+    options, factor = scene.options, 1
+    while options.width_px / factor > WIDEST_PX:
+        factor *= 2
+    if factor == 1:
+        return scene
+    width_px, height_px = options.width_px // factor, options.height_px // factor
+    pitch_um = options.pixel_pitch_um * factor
+    if isinstance(scene, Landscape):
+        small = replace(
+            scene.options, width_px=width_px, height_px=height_px, pixel_pitch_um=pitch_um
+        )
+        return Landscape(small, _averaged(scene.drawn, factor))
+    smaller = replace(
+        scene.options, width_px=width_px, height_px=height_px, pixel_pitch_um=pitch_um
+    )
+    shape = Scene(smaller).raster_shape
+    whole = scene.specimen
+    sheets = tuple(_smaller_sheet(sheet, factor, shape) for sheet in whole.sheets)
+    ground = _centred(_averaged(whole.ground, factor), shape)
+    return Scene(smaller, replace(whole, sheets=sheets, ground=ground))
+
+
+def _smaller_sheet(sheet: Sheet, factor: int, shape: tuple[int, int]) -> Sheet:
+    # A depth between two surfaces would be one that nothing has: it is taken, not averaged.
+    half = factor // 2
+    depth_um, there = (
+        raster[half::factor, half::factor] for raster in (sheet.depth_um, sheet.coverage)
+    )
+    coverage = np.where(there > 0, _averaged(sheet.coverage, factor), np.float32(0))
+    return replace(
+        sheet,
+        colour=_centred(_averaged(sheet.colour, factor), shape),
+        coverage=_centred(coverage, shape),
+        depth_um=_centred(depth_um, shape),
+    )
+
+
+def _averaged(raster: Floats, factor: int) -> Floats:
+    height, width = raster.shape[:2]
+    smaller = cv2.resize(raster, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
+    return np.asarray(smaller, np.float32)
+
+
+def _centred(raster: Floats, shape: tuple[int, int]) -> Floats:
+    """Its middle, in ``shape`` rows and columns; what is beyond its edge repeats the edge."""
+    for axis, wanted in enumerate(shape):
+        first = (raster.shape[axis] - wanted) // 2
+        places = np.clip(np.arange(first, first + wanted), 0, raster.shape[axis] - 1)
+        raster = np.take(raster, places, axis=axis)
+    return np.ascontiguousarray(raster)

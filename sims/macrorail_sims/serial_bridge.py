@@ -1,0 +1,126 @@
+"""Runs a simulated board behind a pseudo terminal, at the world's pace, in a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import mmap
+import os
+import pty
+import select
+import sys
+import tty
+from pathlib import Path
+
+from macrorail.clock import WorldClock
+
+from macrorail_sims.board import Board
+from macrorail_sims.carriage import CarriageState
+from macrorail_sims.firmware_avr import AvrBoard
+from macrorail_sims.firmware_native import NativeBoard
+
+_BUSY_WAIT_MS = 1
+_QUIET_WAIT_MS = 20
+_CLOSED_WAIT_MS = 5
+
+
+class SerialBridge:
+    """A board, the pseudo terminal that a host opens as its serial port, and the pace.
+
+    Parameters
+    ----------
+    board
+        The board; its time must start at the clock's.
+    clock
+        The world's clock.
+    """
+
+    def __init__(self, board: Board, clock: WorldClock) -> None:
+        self.board = board
+        self.clock = clock
+        self._master, slave = pty.openpty()
+        tty.setraw(slave)
+        self.port = os.ttyname(slave)
+        # Closed here, so that the terminal hangs up exactly while no host has it open.
+        os.close(slave)
+        os.set_blocking(self._master, False)
+        self._is_open = False
+        self._resets_asked = int(board.state.reset)
+        self._unsent = b""
+
+    def serve(self, until_closed: int) -> None:
+        """Run until the file descriptor ``until_closed`` reaches its end."""
+        owner = select.poll()
+        owner.register(until_closed, select.POLLIN)
+        both = select.poll()
+        both.register(until_closed, select.POLLIN)
+        both.register(self._master, select.POLLIN)
+        line = select.poll()
+        line.register(self._master, select.POLLIN)
+        while True:
+            # A terminal nobody has open reports that at once, so it cannot be waited on.
+            ready = dict((both if self._is_open else owner).poll(self._patience_ms()))
+            if until_closed in ready and not os.read(until_closed, 4096):
+                return
+            self.board.run_until(self.clock.now())
+            if self.board.state.reset != self._resets_asked:
+                self._resets_asked = int(self.board.state.reset)
+                self.board.reset("pin")
+            self._serve_line(dict(line.poll(0)).get(self._master, 0))
+
+    def _patience_ms(self) -> int:
+        if not self._is_open:
+            return _CLOSED_WAIT_MS
+        return _QUIET_WAIT_MS if self.board.is_quiet() and not self._unsent else _BUSY_WAIT_MS
+
+    def _serve_line(self, events: int) -> None:
+        is_open = not events & select.POLLHUP
+        if is_open and not self._is_open:
+            # The host's opening pulls DTR, which is wired to the reset pin of an Uno.
+            self.board.reset("pin")
+            self._unsent = b""
+        self._is_open = is_open
+        if events & select.POLLIN:
+            self.board.rx(os.read(self._master, 4096))
+        self._unsent += self.board.tx()
+        if not is_open:
+            self._unsent = b""
+        if self._unsent:
+            try:
+                self._unsent = self._unsent[os.write(self._master, self._unsent) :]
+            except BlockingIOError:
+                return  # the host does not read; its terminal is full
+
+
+def main() -> None:
+    """Serve one board; prints ``{"port": ...}`` and ends when standard input does."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--world", type=Path, required=True, help="file to share the carriage in")
+    parser.add_argument("--time-scale", type=float, default=1.0)
+    parser.add_argument("--epoch", type=float, help="time.monotonic() at the world's start")
+    parser.add_argument("--start-place", type=int, default=5_000, help="microsteps")
+    parser.add_argument("--length", type=int, default=160_000, help="microsteps between switches")
+    parser.add_argument("--play", type=int, default=0, help="microsteps")
+    parser.add_argument("--emulated", action="store_true", help="the chip's own image, emulated")
+    asked = parser.parse_args()
+    clock = WorldClock(asked.time_scale, asked.epoch)
+    size = ctypes.sizeof(CarriageState)
+    with asked.world.open("w+b") as file:
+        file.truncate(size)
+        memory = mmap.mmap(file.fileno(), size)
+    make: type[NativeBoard] | type[AvrBoard] = AvrBoard if asked.emulated else NativeBoard
+    board = make(
+        CarriageState.from_buffer(memory),
+        start_place=asked.start_place,
+        length=asked.length,
+        now_s=clock.now(),
+    )
+    board.state.play = asked.play
+    bridge = SerialBridge(board, clock)
+    print(json.dumps({"port": bridge.port}), flush=True)
+    bridge.serve(sys.stdin.fileno())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""A tray of simulated specimens, and which of them lies under the lens."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+
+from macrorail.config.document import Section
+from macrorail.quantity import Duration, Length
+from pydantic import Field
+
+from macrorail_sims.bodies.faults import Action, Fault, FaultScript, Reason
+from macrorail_sims.scene import Scene
+
+#: What is farther from the optical axis than this is not in the picture.
+_IN_VIEW_UM = 2_000.0
+#: Scenes kept at a time; a drawn one is large.
+_KEPT = 2
+
+
+class CameraFault(Section):
+    """A fault of the camera while one specimen is shot; see ``bodies.faults.Fault``."""
+
+    operation: str
+    action: str
+    reason: str = "GENERAL"
+    delay_s: Duration = Field(alias="delay", default=0.0)
+    after: int = 0
+    times: int = 1
+
+    def to_fault(self) -> Fault:
+        """For the body's script."""
+        return Fault(
+            self.operation,
+            Action[self.action],
+            Reason[self.reason],
+            self.delay_s,
+            self.after,
+            self.times,
+        )
+
+
+class Lying(Section):
+    """A specimen on the tray.
+
+    Attributes
+    ----------
+    x_um, y_um
+        Where the stage has to be for it to lie under the lens.
+    near_um, far_um
+        Of its nearest point and of its ground, positions along the focus axis.
+    faults, visits
+        What the camera does while it lies under the lens, on its first so many visits there.
+    stage_alarms
+        How often the stage's machine stops with an alarm on its way there.
+    """
+
+    x_um: Length = Field(alias="x")
+    y_um: Length = Field(alias="y")
+    near_um: Length = Field(alias="near")
+    far_um: Length = Field(alias="far")
+    faults: tuple[CameraFault, ...] = ()
+    visits: int = 1
+    stage_alarms: int = 0
+
+
+class Tray:
+    """What lies on the stage.
+
+    Parameters
+    ----------
+    lying
+        The specimens.
+    stage_um
+        Where the stage truly is, X and Y.
+    draw
+        Gives the scene of a specimen by its number.
+    faults
+        Takes the camera's faults.
+    """
+
+    def __init__(
+        self,
+        lying: tuple[Lying, ...],
+        stage_um: Callable[[], tuple[float, float]],
+        draw: Callable[[int], Scene],
+        faults: FaultScript,
+    ) -> None:
+        self._lying = lying
+        self._stage_um = stage_um
+        self._draw = lru_cache(_KEPT)(draw)
+        self._faults = faults
+        self._visits = [0] * len(lying)
+        self._last: int | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def under_lens(self) -> int | None:
+        """The number of the specimen in the picture, from 0; ``None`` for bare ground."""
+        x_um, y_um = self._stage_um()
+        for number, one in enumerate(self._lying):
+            if max(abs(one.x_um - x_um), abs(one.y_um - y_um)) < _IN_VIEW_UM:
+                return number
+        return None
+
+    def scene(self) -> tuple[int, Scene | None]:
+        """The specimen in the picture and what it looks like; -1 and ``None`` beside them all."""
+        number = self.under_lens
+        if number is None:
+            return -1, None
+        with self._lock:
+            return number, self._draw(number)
+
+    def arrive(self) -> None:
+        """The stage has come to rest: faults begin, and what lies there is drawn beforehand."""
+        number = self.under_lens
+        if number is None or number == self._last:
+            return
+        self._last = number
+        self._faults.clear()
+        self._visits[number] += 1
+        if self._visits[number] <= self._lying[number].visits:
+            for fault in self._lying[number].faults:
+                self._faults.add(fault.to_fault())
+        # Beside the stage, which has to go on answering.
+        threading.Thread(target=self._prepare, args=(number,), daemon=True).start()
+
+    def _prepare(self, number: int) -> None:
+        with self._lock:
+            self._draw(number).truth(self._lying[number].near_um)

@@ -1,0 +1,70 @@
+"""A whole simulated instrument inside this process, in virtual time: for thousands of runs.
+
+The same firmware, carriage, scene and body model as the bench in a session of its own, without
+serial line, libgphoto2 and waiting. It dies with its process, so it is no bench for resuming.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from macrorail.config.rig import Rig
+from macrorail.devices.rail.axis import SerialRail
+from macrorail.devices.rail.cable_camera import RailTriggeredCamera
+
+from macrorail_sims.cable import Cable
+from macrorail_sims.carriage import Carriage
+from macrorail_sims.clock import VirtualClock
+from macrorail_sims.firmware_native import NativeBoard
+from macrorail_sims.virtual_port import VirtualPort
+from macrorail_sims.world import World, WorldSection, build_body, build_scene
+
+
+class VirtualBench:
+    """A rig's ``bench`` with ``driver: virtual``; its camera names ``driver: virtual`` too.
+
+    Attributes
+    ----------
+    body, board, carriage, world
+        The truth, for tests; ``board`` and ``carriage`` are ``None`` when the lens is the axis.
+    """
+
+    class Options(WorldSection):
+        """Keys of a rig's bench section; ``time_scale`` has no meaning here."""
+
+    def __init__(self, options: Options, rig: Rig) -> None:
+        self.clock = VirtualClock()
+        self.board: NativeBoard | None = None
+        self.carriage: Carriage | None = None
+        self.ports: dict[str, Any] = {}
+        if isinstance(rig.axis, SerialRail.Options):
+            self.board = NativeBoard()
+            self.carriage = Carriage(self.board.state, rig.axis.um_per_step)
+            self.ports = {"rail": VirtualPort(self.board, self.clock)}
+        scene = build_scene(rig, options)
+        self.world = World(scene, self.clock, options.vibration, self.carriage)
+        self.body = build_body(rig, options, self.world)
+        self.ports = {**self.ports, "camera": self.body}
+        self._card: tempfile.TemporaryDirectory[str] | None = None
+        if isinstance(rig.camera, RailTriggeredCamera.Options):
+            assert self.carriage is not None, "a camera on the rail's cable needs a rail"
+            self._card = tempfile.TemporaryDirectory(prefix="macrorail-card-")
+            self.ports["camera"] = self._card.name
+            cable = Cable(self.body, self.carriage, Path(self._card.name))
+            self.clock.attach(cable.live_until)
+
+    @property
+    def address(self) -> str | None:
+        """Nobody else can find this world."""
+        return None
+
+    def start(self) -> None:
+        """It lives as soon as it is built."""
+
+    def close(self) -> None:
+        """It ends with its last reference, and its card with it."""
+        if self._card is not None:
+            self._card.cleanup()
+            self._card = None

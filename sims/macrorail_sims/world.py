@@ -1,0 +1,285 @@
+"""One world: a clock, a specimen, and where the lens truly looks at any instant."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from macrorail.clock import Clock
+from macrorail.config.document import Section, key_error
+from macrorail.config.rig import BenchSection, Rig
+from macrorail.quantity import Angle, Duration, Length
+from pydantic import Field, model_validator
+
+from macrorail_sims.bodies.base import LIVE_VIEW, Body, LightGathered
+from macrorail_sims.bodies.lens import SimulatedFarLens, SimulatedLens
+from macrorail_sims.bodies.makers import Maker, make_body
+from macrorail_sims.carriage import Carriage
+from macrorail_sims.landscape import Landscape, LandscapeOptions
+from macrorail_sims.scene import Scene, SceneOptions
+from macrorail_sims.screen import Screen
+from macrorail_sims.target import leaning_ruling
+from macrorail_sims.tray import Lying, Tray
+
+#: How often an exposure looks at where the carriage is; enough for motion blur, cheap to render.
+_LOOKS = 5
+#: Focal lengths of the macro lens on the rail, and of the camera's own lens in the lens rig.
+_RAIL_LENS_UM, _OWN_LENS_UM = 65_000.0, 105_000.0
+#: What the ring of a lens says that the body cannot read.
+_UNREAD_F_NUMBER = 8.0
+
+
+class SpecimenSection(Section):
+    """Where the simulated specimen stands, positions along the axis.
+
+    Attributes
+    ----------
+    near_um, far_um
+        Of its nearest point and of its ground.
+    """
+
+    near_um: Length = Field(alias="near")
+    far_um: Length = Field(alias="far")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.near_um < self.far_um:
+            raise key_error("far", "must be greater than 'near': positions grow away from the lens")
+        return self
+
+
+class VibrationSection(Section):
+    """How the instrument trembles after a move: a damped swing across the optical axis.
+
+    Attributes
+    ----------
+    amplitude_um
+        When the axis comes to rest, micrometres in the specimen's plane, >= 0.
+    decay_s
+        Time in which it dies down to a third, seconds.
+    frequency_hz
+        Swings per second.
+    """
+
+    amplitude_um: Length = Field(alias="amplitude", default=12.0, ge=0)
+    decay_s: Duration = Field(alias="decay", default=0.08, gt=0)
+    frequency_hz: float = Field(alias="frequency", default=22.0, gt=0)
+
+    def offset_um(self, since_rest_s: float) -> float:
+        """How far off the axis stands so long after it came to rest."""
+        swing = math.sin(2 * math.pi * self.frequency_hz * since_rest_s)
+        return self.amplitude_um * math.exp(-since_rest_s / self.decay_s) * swing
+
+
+class TargetSection(Section):
+    """A leaning plate with lines on it in place of the beetle, to calibrate a lens on.
+
+    Attributes
+    ----------
+    pitch_um
+        From line to line.
+    tilt_deg
+        Of the plate, out of the plane in focus.
+    """
+
+    pitch_um: Length = Field(alias="pitch", gt=0)
+    tilt_deg: Angle = Field(alias="tilt", gt=0, lt=90)
+
+
+class WorldSection(BenchSection):
+    """Keys of a bench section that say what the world is like.
+
+    Attributes
+    ----------
+    specimen
+        Where things stand in front of the lens.
+    target, landscape
+        What stands there instead of the beetle: a leaning plate, or ground from ``near`` to the
+        horizon, for a lens that focuses up to infinity.
+    vibration
+        How the instrument trembles after a move.
+    body
+        Whose camera it is.
+    tray
+        Specimens that a stage brings under the lens, each different; beside them all lies the one
+        that ``specimen`` tells.
+    set_by_hand
+        What somebody has set at the body's dials, by canonical name: for a camera on the rail's
+        cable, which nobody else can set.
+    """
+
+    specimen: SpecimenSection
+    target: TargetSection | None = None
+    landscape: bool = False
+    vibration: VibrationSection = VibrationSection()
+    body: Maker = "nikon"
+    tray: tuple[Lying, ...] = ()
+    set_by_hand: dict[str, str] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class World:
+    """What the camera looks at.
+
+    Attributes
+    ----------
+    scene
+        Specimen and optics.
+    clock
+        The world's clock.
+    vibration
+        After each move of the carriage.
+    carriage
+        What the camera stands on; ``None`` when it stands still and its lens moves the plane.
+    diary
+        Takes a line for each exposure: its number and the true position of the plane in focus;
+        with a tray the number of the specimen too, from 0.
+    tray
+        What the scene changes with; ``None`` where one specimen stays.
+    """
+
+    scene: Scene | Landscape
+    clock: Clock
+    vibration: VibrationSection
+    carriage: Carriage | None = None
+    diary: Path | None = None
+    tray: Tray | None = None
+
+    @cached_property
+    def _screens(self) -> dict[str, Screen]:
+        """What live view shows the scene on: that of the specimen looked at last."""
+        return {}
+
+    def render(self, light: LightGathered) -> bytes:
+        """The JPEG of what the lens saw while the shutter was open."""
+        shutter_s = light.end_s - light.start_s
+        times_s = [light.start_s + shutter_s * look / (_LOOKS - 1) for look in range(_LOOKS)]
+        breathing = 1.0
+        if light.lens is not None:
+            position_um, offsets_um = light.lens.plane_um, [(0.0, 0.0, 0.0)]
+            breathing = light.lens.scale
+        else:
+            assert self.carriage is not None, "a camera without a lens of its own needs a carriage"
+            position_um = self.carriage.position_um(times_s[_LOOKS // 2])
+            offsets_um = [self._offset_um(at_s, position_um) for at_s in times_s]
+        scene, specimen = self.scene, ""
+        if self.tray is not None:
+            number, under_lens = self.tray.scene()
+            scene, specimen = under_lens or scene, str(number)
+        if self.diary is not None and light.number != LIVE_VIEW:
+            with self.diary.open("a") as diary:
+                print(light.number, position_um, *specimen.split(), file=diary)
+        if light.number == LIVE_VIEW:
+            if specimen not in self._screens:
+                self._screens.clear()
+                self._screens[specimen] = Screen(scene)
+            return self._screens[specimen].render(
+                position_um,
+                f_number=light.f_number or _UNREAD_F_NUMBER,
+                iso=light.iso,
+                shutter_s=shutter_s,
+                offsets_um=offsets_um,
+                breathing=breathing,
+                quality=light.jpeg_quality,
+            )
+        return scene.render(
+            position_um,
+            f_number=light.f_number or _UNREAD_F_NUMBER,
+            iso=light.iso,
+            shutter_s=shutter_s,
+            exposure_number=light.number,
+            offsets_um=offsets_um,
+            breathing=breathing,
+            quality=light.jpeg_quality,
+        )
+
+    def _offset_um(self, at_s: float, position_um: float) -> tuple[float, float, float]:
+        assert self.carriage is not None
+        sway_um = self.vibration.offset_um(at_s - self.carriage.at_rest_since_s(at_s))
+        along_um = self.carriage.position_um(at_s) - position_um
+        return sway_um, 0.6 * sway_um, along_um
+
+
+def build_scene(rig: Rig, world: WorldSection) -> Scene | Landscape:
+    """The scene that a rig's camera and optics look at, if they are what the rig says."""
+    if world.landscape:
+        return Landscape(
+            LandscapeOptions(
+                seed=world.seed,
+                width_px=rig.camera.image_width,
+                height_px=rig.camera.image_height,
+                pixel_pitch_um=rig.camera.pixel_pitch_um,
+                focal_length_um=SimulatedFarLens.focal_length_um,
+                pupil_ratio=rig.optics.pupil_ratio,
+                ground_from_um=world.specimen.near_um,
+            )
+        )
+    scene = Scene(
+        SceneOptions(
+            seed=world.seed,
+            width_px=rig.camera.image_width,
+            height_px=rig.camera.image_height,
+            pixel_pitch_um=rig.camera.pixel_pitch_um,
+            magnification=rig.optics.magnification,
+            pupil_ratio=rig.optics.pupil_ratio,
+            focal_length_um=_OWN_LENS_UM if rig.axis.shares_camera else _RAIL_LENS_UM,
+            specimen_near_um=world.specimen.near_um,
+            specimen_far_um=world.specimen.far_um,
+        )
+    )
+    if world.target is None:
+        return scene
+    plate = leaning_ruling(
+        scene.raster_shape,
+        scene.object_pixel_um,
+        world.target.pitch_um,
+        world.target.tilt_deg,
+        world.specimen.near_um,
+        world.specimen.far_um,
+    )
+    return Scene(scene.options, plate)
+
+
+def build_tray_scene(rig: Rig, world: WorldSection, number: int) -> Scene:
+    """The scene of one specimen of the tray, from 0."""
+    lying = world.tray[number]
+    one = world.model_copy(
+        update={
+            "seed": world.seed + number,
+            "specimen": SpecimenSection(near=lying.near_um, far=lying.far_um),
+        }
+    )
+    scene = build_scene(rig, one)
+    assert isinstance(scene, Scene), "a tray holds specimens, not landscapes"
+    return scene
+
+
+def write_truth(rig: Rig, position_um: float, f_number: float, folder: Path) -> None:
+    """Write what a stack shot with ``rig`` should become, in the geometry of the frame at
+    ``position_um``: ``truth.png`` and ``truth_depth.npy`` (see :meth:`Scene.write_truth`).
+
+    Parameters
+    ----------
+    rig
+        Its bench section is a :class:`WorldSection`.
+    """
+    assert isinstance(rig.bench, WorldSection), "only a simulated world knows the truth"
+    scene = build_scene(rig, rig.bench)
+    breathing = rig.axis.magnification_at(position_um, 1.0)
+    scene.write_truth(folder, position_um, f_number, breathing)
+
+
+def build_body(rig: Rig, options: WorldSection, world: World) -> Body:
+    """The camera's body with what lens a rig gives it, set as its bench section says."""
+    return make_body(options.body, world, build_lens(rig), options.set_by_hand)
+
+
+def build_lens(rig: Rig) -> SimulatedLens | None:
+    """The camera's own lens, when it is what moves the plane in focus."""
+    if not rig.axis.shares_camera:
+        return None
+    landscape = isinstance(rig.bench, WorldSection) and rig.bench.landscape
+    return SimulatedFarLens() if landscape else SimulatedLens()
