@@ -27,6 +27,7 @@ test-set-up: .venv/.test-ready firmware avr-toolchain browser outside-client rea
 	$(PYTHON) -m venv .venv
 
 .venv/.ready: .venv/bin/python pyproject.toml
+	rm -rf macrorail.egg-info  # of former versions; it would hide the names of the drivers
 	$(BIN)/pip install --quiet --editable .
 	touch $@
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+from PIL import Image
+from PIL.TiffImagePlugin import IFDRational
+
 from macrorail.run_folder.journal import JOURNAL, Journal, read_journal
 from macrorail.run_folder.manifest import build_manifest
 from macrorail.stacking.stacker import Stacker
 from macrorail.stacking.stream_worker import report_to_dict, write_results
-from PIL import Image
-from PIL.TiffImagePlugin import IFDRational
-
 from tests.made_stack import make_stack
 
 UM_PER_PX = 2.5

@@ -18,12 +18,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from macrorail.clock import WorldClock
 from macrorail.config.rig import Rig
 from macrorail.errors import ConnectError
 from macrorail.quantity import Duration
-from pydantic import Field
-
 from macrorail_sims.world import WorldSection
 
 ADDRESS_FILE = "address.json"

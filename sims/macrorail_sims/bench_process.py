@@ -24,7 +24,6 @@ from macrorail.config.drivers import GROUPS, import_driver
 from macrorail.config.rig import Rig
 from macrorail.devices.rail.axis import SerialRail
 from macrorail.devices.rail.cable_camera import RailTriggeredCamera
-
 from macrorail_sims.bench import ADDRESS_FILE, CONTROL_SOCKET, SimulatedBench
 from macrorail_sims.bodies.faults import Action, Fault, Reason
 from macrorail_sims.bodies.makers import make_responder

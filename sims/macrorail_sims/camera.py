@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TypeVar
 
+from pydantic import Field
+
 from macrorail.config.rig import CameraSection
 from macrorail.devices.gphoto.settings import as_written, choose, exceeds, quantity, widgets_of
 from macrorail.devices.interfaces import CameraReport, Context, Exposure
@@ -34,8 +36,6 @@ from macrorail.errors import (
 )
 from macrorail.frame import Frame, store_frame
 from macrorail.quantity import Duration
-from pydantic import Field
-
 from macrorail_sims.bodies.base import Body, Kind, Shot, StoredFile
 from macrorail_sims.bodies.faults import Action, Fault, Reason, Refusal
 

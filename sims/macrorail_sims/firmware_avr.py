@@ -14,7 +14,6 @@ from typing import Any
 
 from macrorail.errors import ConfigError
 from macrorail.shipped import BUILD, FIRMWARE
-
 from macrorail_sims.carriage import TICKS_PER_S, CarriageState
 from macrorail_sims.firmware_native import build_library
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from macrorail.errors import ConfigError
 from macrorail.shipped import BUILD, FIRMWARE
-
 from macrorail_sims.carriage import TICKS_PER_S, CarriageState
 
 _CARRIAGE = Path(__file__).resolve().parent

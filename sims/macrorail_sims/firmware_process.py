@@ -11,7 +11,6 @@ from typing import Self
 
 from macrorail.clock import WorldClock
 from macrorail.errors import DeviceTimeout
-
 from macrorail_sims.carriage import Carriage
 from macrorail_sims.firmware_native import build_library
 

@@ -14,7 +14,6 @@ import tty
 from pathlib import Path
 
 from macrorail.clock import WorldClock
-
 from macrorail_sims.board import Board
 from macrorail_sims.carriage import CarriageState
 from macrorail_sims.firmware_avr import AvrBoard

@@ -10,7 +10,6 @@ import tty
 from collections.abc import Callable
 
 from macrorail.clock import Clock
-
 from macrorail_sims.grbl import GrblMachine
 from macrorail_sims.tray import Lying
 

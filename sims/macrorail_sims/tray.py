@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable
 from functools import lru_cache
 
-from macrorail.config.document import Section
-from macrorail.quantity import Duration, Length
 from pydantic import Field
 
+from macrorail.config.document import Section
+from macrorail.quantity import Duration, Length
 from macrorail_sims.bodies.faults import Action, Fault, FaultScript, Reason
 from macrorail_sims.scene import Scene
 

@@ -13,7 +13,6 @@ from typing import Any
 from macrorail.config.rig import Rig
 from macrorail.devices.rail.axis import SerialRail
 from macrorail.devices.rail.cable_camera import RailTriggeredCamera
-
 from macrorail_sims.cable import Cable
 from macrorail_sims.carriage import Carriage
 from macrorail_sims.clock import VirtualClock

@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+from pydantic import Field, model_validator
+
 from macrorail.clock import Clock
 from macrorail.config.document import Section, key_error
 from macrorail.config.rig import BenchSection, Rig
 from macrorail.quantity import Angle, Duration, Length
-from pydantic import Field, model_validator
-
 from macrorail_sims.bodies.base import LIVE_VIEW, Body, LightGathered
 from macrorail_sims.bodies.lens import SimulatedFarLens, SimulatedLens
 from macrorail_sims.bodies.makers import Maker, make_body

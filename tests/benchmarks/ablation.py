@@ -16,6 +16,7 @@ from unittest.mock import patch
 import cv2
 import numpy as np
 import numpy.typing as npt
+
 from macrorail.batch.frames import Source, add_frames, fusion_order, look_ahead
 from macrorail.stacking import blend
 from macrorail.stacking.alignment import Alignment, Lie
@@ -25,7 +26,6 @@ from macrorail.stacking.levels import add_level
 from macrorail.stacking.register import Transform
 from macrorail.stacking.smooth import Method
 from macrorail.stacking.stacker import Stacker
-
 from tests.benchmarks.score import corner_errors_px, score
 
 #: What a rig's nominal optics may be off by, to either side: defocus feigns growth too, so that one

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
 from macrorail.optics.dof import depth_of_field, effective_f_number
 from macrorail_sims.scene import Scene, SceneOptions
 

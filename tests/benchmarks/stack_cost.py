@@ -14,12 +14,12 @@ import time
 from pathlib import Path
 
 import cv2
+
 from macrorail.batch.job import Settings, find_jobs
 from macrorail.batch.work import make_stack
 from macrorail.proof.defocus import Optics
 from macrorail.proof.judge import Judge
 from macrorail.proof.settings import ProofSettings
-
 from tests.made_stack import make_stack as make_frames
 
 

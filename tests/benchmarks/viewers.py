@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 from macrorail.run_folder.journal import JOURNAL, read_journal
-
 from tests.benchmarks.cycle import RIG, cycles_of
 from tests.page import Server, wait_for
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from macrorail.run_folder.run_socket import ask_run
 
+from macrorail.run_folder.run_socket import ask_run
 from tests.page import Server, wait_for
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from macrorail.clock import Clock, WorldClock
 from macrorail.config.rig import load_rig
 from macrorail.devices.connect import connect
@@ -25,7 +26,6 @@ from macrorail_sims.firmware_native import NativeBoard
 from macrorail_sims.firmware_process import FirmwareProcess
 from macrorail_sims.grbl import GrblMachine
 from macrorail_sims.virtual_port import VirtualPort
-
 from tests.conformance.grbl_image import GrblImage, image_path
 
 

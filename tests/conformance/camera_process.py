@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+
 from macrorail.clock import Clock, WorldClock
 from macrorail_sims.bodies.base import Body, LightGathered
 from macrorail_sims.bodies.faults import Action, Fault, Reason

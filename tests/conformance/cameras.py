@@ -20,7 +20,6 @@ from macrorail.frame import Frame, verify_frame
 from macrorail_sims.bodies.faults import Action, Fault, Reason
 from macrorail_sims.camera import InProcessCamera
 from macrorail_sims.clock import VirtualClock
-
 from tests.conformance.camera_process import TIME_SCALE, facts, make_body
 
 OPTIONS: dict[str, Any] = {

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from macrorail.devices.interfaces import FocusAxis
 from macrorail.errors import DeviceError, LimitError, OperatorStop, PositionInDoubt
-
 from tests.conformance.axes import AXES, AxisWorld, axis_of_rig
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import pytest
+
 from macrorail.errors import (
     AutofocusFailed,
     BatteryExhausted,
@@ -26,7 +27,6 @@ from macrorail.errors import (
 )
 from macrorail.frame import verify_frame
 from macrorail_sims.bodies.faults import Action, Fault, Reason
-
 from tests.conformance.cameras import (
     BodyProcess,
     CameraWorld,

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from macrorail.devices.exif import settings_in
 from macrorail.errors import CameraSettingRefused, OperatorStop
 from macrorail.frame import verify_frame
-
 from tests.conformance.cameras import BodyProcess, CameraWorld, in_process, over_ptpip
 
 LONG_S = 75.0

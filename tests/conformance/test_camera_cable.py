@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+
 from macrorail.devices.exif import settings_in
 from macrorail.devices.rail.cable_camera import RailTriggeredCamera
 from macrorail.errors import CameraError, CameraSettingRefused, FrameMissing
@@ -19,12 +20,12 @@ from macrorail.frame import Frame, verify_frame
 from macrorail.states import FinishReason, State
 from macrorail_sims.bodies.faults import Action, Fault, Reason
 from macrorail_sims.carriage import TICKS_PER_S
-
 from tests.virtual import RAIL, VirtualRun, protocol_text
 
 CABLE = RAIL.replace(
     "driver: virtual",
     "driver: cable\n  frame_timeout: 2 s",
+    1,  # the camera's; the bench has a driver of that name too
 )
 HOT_SHOE = CABLE.replace("frame_timeout: 2 s", "frame_timeout: 2 s\n  hot_shoe: true")
 BULB = CABLE.replace("frame_timeout: 2 s", "frame_timeout: 2 s\n  bulb: true").replace(

@@ -17,7 +17,6 @@ from macrorail.devices.gphoto.camera import GphotoCamera
 from macrorail.errors import CameraBusy, DeviceError
 from macrorail.frame import Frame, verify_frame
 from macrorail_sims.bodies.faults import Action, Fault, Reason
-
 from tests.conformance.cameras import BodyProcess, CameraWorld, over_ptpip
 
 FRAMES = int(os.environ.get("MACRORAIL_CAMPAIGN_FRAMES", "25"))

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from macrorail.devices.gphoto.camera import GphotoCamera
 from macrorail.errors import CameraSettingRefused, CameraUnsupported
 from macrorail_sims.bodies.canon import CanonBody
-
 from tests.conformance.cameras import BodyProcess, CameraWorld, over_ptpip, shoot
 
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from macrorail.devices.gphoto.camera import GphotoCamera
 from macrorail.errors import CameraSettingRefused, FocusLimit
-
 from tests.conformance.cameras import BodyProcess, CameraWorld, over_ptpip
 
 

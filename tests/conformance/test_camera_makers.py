@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from macrorail.devices.bracket.camera import BracketingCamera
 from macrorail.devices.gphoto.camera import GphotoCamera
 from macrorail.errors import (
@@ -21,7 +22,6 @@ from macrorail.errors import (
 )
 from macrorail.stacking.images import read_picture
 from macrorail_sims.bodies.faults import Action, Fault, Reason
-
 from tests.conformance.cameras import BodyProcess, CameraWorld, over_ptpip, refuse, shoot
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from macrorail.devices.gphoto.camera import GphotoCamera
 from macrorail.devices.interfaces import Context
 from macrorail.errors import CameraSettingRefused
-
 from tests.conformance.cameras import OPTIONS, BodyProcess, CameraWorld, over_ptpip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from macrorail.devices.gphoto.camera import GphotoCamera
 from macrorail.errors import (
     CameraBusy,
@@ -17,7 +18,6 @@ from macrorail.errors import (
 )
 from macrorail_sims.bodies.faults import Action, Fault, Reason
 from macrorail_sims.bodies.sony import SonyBody
-
 from tests.conformance.cameras import BodyProcess, CameraWorld, over_ptpip, refuse, shoot
 
 

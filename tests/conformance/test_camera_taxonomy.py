@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from macrorail.devices.gphoto.camera import GphotoCamera
 from macrorail.devices.gphoto.errors import explain, explain_connect
 from macrorail.errors import (
@@ -25,7 +26,6 @@ from macrorail.errors import (
     NotInLiveView,
 )
 from macrorail_sims.bodies.faults import Action, Fault, Reason
-
 from tests.conformance.cameras import BodyProcess, CameraWorld, over_ptpip, refuse
 
 Act = Callable[[GphotoCamera, Path], object]

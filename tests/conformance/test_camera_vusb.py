@@ -7,12 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from macrorail.clock import WorldClock
 from macrorail.devices.gphoto.camera import GphotoCamera
 from macrorail.devices.interfaces import Context
 from macrorail.errors import FrameMissing
 from macrorail.frame import verify_frame
-
 from tests.conformance.cameras import OPTIONS
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from macrorail.clock import WorldClock
 from macrorail.devices.gphoto import camera as gphoto
 from macrorail.devices.gphoto.camera import GphotoCamera
@@ -18,7 +19,6 @@ from macrorail.devices.interfaces import Context
 from macrorail.errors import ConnectError, DeviceError, DeviceLost, DeviceTimeout, WorkerCrashed
 from macrorail.frame import verify_frame
 from macrorail_sims.bodies.faults import Action, Fault
-
 from tests.conformance.cameras import OPTIONS, BodyProcess, CameraWorld, over_ptpip, wait_until
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from macrorail.config.lens_file import find_lens_file, load_lens_file
 from macrorail.devices.interfaces import Context
 from macrorail.devices.lens import LensAxis
@@ -19,7 +20,6 @@ from macrorail.errors import (
 )
 from macrorail_sims.bodies.faults import Action, Fault
 from macrorail_sims.bodies.lens import SimulatedLens
-
 from tests.conformance.cameras import BodyProcess, CameraWorld, in_process, over_ptpip
 
 AXIS: dict[str, Any] = {

@@ -7,12 +7,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
+
 from macrorail.clock import WorldClock
 from macrorail.devices.interfaces import Context
 from macrorail.devices.rail.axis import SerialRail
 from macrorail_sims.board import Board
 from macrorail_sims.firmware_process import FirmwareProcess
-
 from tests.board import homed_host
 from tests.conformance.axes import emulated_board, rail_options
 from tests.studies.interrupts import measure

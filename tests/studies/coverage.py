@@ -19,11 +19,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+
 from macrorail.devices.interfaces import AxisReport, CountCheck, FocusAxis
 from macrorail.optics.overlap import Band, missing_positions, prove
 from macrorail.states import FinishReason
 from macrorail_sims.scene import Scene
-
 from tests.studies.shares import told, told_rare
 from tests.virtual import RAIL, VirtualRun
 

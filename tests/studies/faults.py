@@ -37,7 +37,6 @@ from macrorail.run.ending import RunEnd
 from macrorail.run_folder.journal import JOURNAL, read_journal
 from macrorail.states import FINAL, FinishReason, State
 from macrorail_sims.bodies.faults import Action, Fault, Reason
-
 from tests.faulty import Failing
 from tests.virtual import LENS, RAIL, VirtualRun, protocol_text
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from macrorail.devices.interfaces import AxisReport, FocusAxis
 from macrorail.run_folder.journal import Entry
 from macrorail_sims.bodies.base import LightGathered
-
 from tests.studies.coverage import F_NUMBER, FAR_UM, NEAR_UM, PROTOCOL, RIG
 from tests.studies.shares import told, told_rare
 from tests.virtual import VirtualRun

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from macrorail_sims.firmware_avr import F_CPU, AvrBoard
-
 from tests.board import Host
 
 _NAMES = {4: "hot shoe", 7: "millisecond", 11: "step", 18: "byte in", 19: "byte out"}

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
 from macrorail.batch.frames import find_frames, look_ahead
 from macrorail.run_folder.journal import Entry, read_journal
 from macrorail.stacking.stacker import Stacker

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import zxingcpp
+
 from macrorail.config.identity import IdentitySection
 from macrorail.errors import IdentityError
 from macrorail.identity.check_digits import with_check

@@ -14,7 +14,6 @@ from macrorail.devices.rail import wire
 from macrorail_sims.board import Board
 from macrorail_sims.firmware_avr import AvrBoard
 from macrorail_sims.firmware_native import NativeBoard
-
 from tests.board import Host, Noise, clean
 
 _LENGTH = 20_000

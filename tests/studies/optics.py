@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from macrorail_sims.scene import Scene
 
+from macrorail_sims.scene import Scene
 from tests.studies.shares import told, told_rare
 from tests.virtual import RAIL, VirtualRun
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from macrorail.run.resume import read_progress
 from macrorail.run_folder.journal import JOURNAL, Entry, read_journal
 from macrorail.states import FinishReason
-
 from tests.virtual import RAIL, VirtualRun, protocol_text
 
 _STEP_UM = 2

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from macrorail.batch.work import PICTURES
 
+from macrorail.batch.work import PICTURES
 from tests.made_stack import make_stack
 
 STACKS = 4

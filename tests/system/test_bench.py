@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from macrorail.config.rig import load_rig
 from macrorail.errors import ConnectError
 from macrorail_sims.bench import SimulatedBench
-
 from tests.system.test_run_on_real_parts import small_rig
 
 #: Starts a world, says where it is, and waits to be killed.

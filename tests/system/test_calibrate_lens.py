@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from macrorail.cli import main
 from macrorail.config.lens_file import load_lens_file
 from macrorail_sims.bodies.canon import CanonBody

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from macrorail.errors import JournalError, MacrorailError, StorageError
 from macrorail.run.care import Care
 from macrorail.run.policies import TABLE
 from macrorail.run.watches import DiskWatch
 from macrorail.run_folder.journal import JOURNAL, Journal
 from macrorail.states import FinishReason, State
-
 from tests.faulty import Failing
 from tests.system.test_pauses import AT_WORK, SHORT, When
 from tests.system.test_resume import assert_done_and_right

@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from macrorail.cli import main
 from macrorail_sims.landscape import Landscape, LandscapeOptions
-
 from tests.score import psnr_db
 
 CONFIGS = Path(__file__).parents[2] / "configs"

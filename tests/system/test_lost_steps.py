@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from macrorail.errors import PositionInDoubt
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.manifest import build_manifest
 from macrorail.states import FinishReason, State
-
 from tests.system.test_runner import assert_every_slice_counted_once
 from tests.virtual import LENS, RAIL, VirtualRun, protocol_text
 

@@ -8,11 +8,11 @@ import stat
 from pathlib import Path
 from typing import Any
 
-import macrorail_sims.virtual
 import pytest
+
+import macrorail_sims.virtual
 from macrorail.cli import main
 from macrorail_sims.firmware_native import NativeBoard
-
 from tests.virtual import LENS, RAIL
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from macrorail.dashboard.guard import Access, Buckets, Guard
 from macrorail.dashboard.server import Address, check_access
 from macrorail.errors import ConfigError
-
 from tests.page import PROTOCOL, Server, wait_for
 
 TOKEN = "correct horse battery"

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from macrorail.errors import DeviceLost, SceneMoved, StorageError
 from macrorail.run.care import Care
 from macrorail.states import FinishReason, State
-
 from tests.faulty import Failing
 from tests.system.test_resume import assert_done_and_right
 from tests.virtual import LENS, RAIL, VirtualRun, protocol_text

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from macrorail.cli import main
 from macrorail.errors import (
     CameraBusy,
@@ -25,7 +26,6 @@ from macrorail.run.care import Care
 from macrorail.run.policies import LONGEST_SERIES, TABLE, Judge, Part, Policy, Remedy, policy_for
 from macrorail.run_folder.journal import Journal
 from macrorail.states import FINAL, FinishReason, State
-
 from tests.faulty import Failing
 from tests.virtual import LENS, RAIL, VirtualRun, protocol_text
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from macrorail.proof.run_proof import RunProof
 from macrorail.results.report import write_report
 from macrorail.results.report.words import tell
@@ -17,7 +18,6 @@ from macrorail.run_folder.manifest import build_manifest
 from macrorail.run_folder.record import read_record
 from macrorail.states import FinishReason, State
 from macrorail_sims.bodies.base import LightGathered
-
 from tests.studies import coverage, frames, optics
 from tests.studies.coverage import FAR_UM, NEAR_UM, PROTOCOL, RIG, Case, shoot
 from tests.virtual import VirtualRun

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from macrorail.stacking.images import is_picture, read_picture
 from macrorail.stacking.stacker import Stacker
 

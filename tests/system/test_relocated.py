@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
 from macrorail.proof.run_proof import RunProof
 from macrorail.run.proving import proof_settings
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.manifest import build_manifest
 from macrorail.states import FinishReason
-
 from tests.studies.coverage import FAR_UM, NEAR_UM, PROTOCOL, RIG
 from tests.system.test_lost_steps import Fused, Jams, watch_the_truth
 from tests.system.test_resume import crash_after

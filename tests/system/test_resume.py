@@ -11,11 +11,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
 from macrorail.cli import main
 from macrorail.run_folder.journal import JOURNAL, Entry, Journal, read_journal
 from macrorail.states import FinishReason, State
 from macrorail_sims.bodies.faults import Action, Fault
-
 from tests.virtual import LENS, RAIL, VirtualRun, protocol_text
 
 SHORT = protocol_text("10.2 mm", "10.45 mm")

@@ -12,10 +12,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+
 from macrorail.config.rig import load_rig
 from macrorail.run_folder.journal import read_journal
 from macrorail_sims.world import write_truth
-
 from tests.score import psnr_db
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from macrorail.devices.interfaces import AxisReport, FocusAxis
 from macrorail.errors import DeviceLost, StackError
 from macrorail.run_folder.manifest import build_manifest
 from macrorail.states import FinishReason, State
 from macrorail_sims.bodies.faults import Action, Fault, Reason
-
 from tests.faulty import Failing
 from tests.virtual import LENS, RAIL, VirtualRun, protocol_text
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from macrorail.clock import WorldClock
 from macrorail.errors import JournalError
 from macrorail.run_folder.journal import JOURNAL, Entry, read_journal
 from macrorail.run_folder.run_socket import SOCKET, ask_run
-
 from tests.studies.kills import command, write_job
 
 PATIENCE_S = 120.0

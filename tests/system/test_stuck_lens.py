@@ -6,7 +6,6 @@ from pathlib import Path
 
 from macrorail.run_folder.journal import Entry
 from macrorail.states import FinishReason
-
 from tests.virtual import LENS, VirtualRun
 
 RIG = LENS

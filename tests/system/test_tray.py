@@ -12,12 +12,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+
 from macrorail.cli import main
 from macrorail.results.verify import verify
 from macrorail.run_folder.journal import read_journal
 from macrorail.run_folder.record import read_record
 from macrorail.run_folder.run_socket import ask_run
-
 from tests.studies.kills import write_job
 from tests.studies.tray import campaign
 

@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+
 from macrorail.cli import main
 from macrorail.config.document import load_document
 from macrorail.config.protocol import Protocol
 from macrorail.config.rig import Rig, load_rig
 from macrorail.errors import PlanError
 from macrorail.planning.aperture import advise
-
 from tests.virtual import RAIL, protocol_text
 
 

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+
 from macrorail.batch.job import Settings, StackJob, find_jobs
 from macrorail.batch.local import stack_here
 from macrorail.batch.progress import Outcome
@@ -20,7 +21,6 @@ from macrorail.cli import main
 from macrorail.errors import StackError
 from macrorail.stacking.stacker import Fused, Stacker
 from macrorail.workers import Worker
-
 from tests import made_stack
 from tests.made_run import SCALE_PER_SLICE, make_run
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from macrorail.config.document import load_document
 from macrorail.config.protocol import Protocol
 from macrorail.devices.bracket.camera import BracketingCamera
@@ -20,7 +21,6 @@ from macrorail.run.proving import proof_settings
 from macrorail.run_folder.manifest import build_manifest
 from macrorail.states import FinishReason
 from macrorail_sims.bodies.faults import Action, Fault
-
 from tests.virtual import RAIL, VirtualRun, protocol_text
 
 BRACKET = "[-2 EV, 0 EV, +2 EV]"

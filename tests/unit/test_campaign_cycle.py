@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 import pytest
+
 from macrorail.campaign.cycle import CYCLE, bottlenecks, time_of, what_if
 from macrorail.run_folder.journal import Entry
 

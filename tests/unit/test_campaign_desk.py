@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+
 from macrorail.campaign.progress import Progress
 from macrorail.campaign.walk import Skipped
 from macrorail.cli.campaign import desk as desk_module
@@ -17,7 +19,6 @@ from macrorail.cli.campaign.desk import Desk
 from macrorail.clock import WorldClock
 from macrorail.config.rig import load_rig
 from macrorail.errors import ConfigError, OperatorStop, PausedTooLong
-from rich.console import Console
 
 
 class Table:

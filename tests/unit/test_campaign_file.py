@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from macrorail.campaign.forecast import asked_of_hands, forecast
 from macrorail.campaign.work import Work, is_campaign, load_work
 from macrorail.cli import main

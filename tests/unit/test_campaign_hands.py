@@ -9,6 +9,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from rich.console import Console
+
 from macrorail.campaign.progress import Progress
 from macrorail.campaign.walk import Skipped
 from macrorail.campaign.work import Item, Work
@@ -19,7 +21,6 @@ from macrorail.config.stage import StagePosition
 from macrorail.devices.connect import Instrument
 from macrorail.errors import DeviceError, DeviceLost, OperatorStop, RailAlarm
 from macrorail_sims.clock import VirtualClock
-from rich.console import Console
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from macrorail.campaign.progress import Progress
 from macrorail.campaign.walk import Identified, Skipped, UnfinishedCampaign, Walk
 from macrorail.campaign.work import Item, Work

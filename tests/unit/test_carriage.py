@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
+
 from macrorail.clock import WorldClock
 from macrorail.devices.rail import wire
 from macrorail_sims.carriage import TICKS_PER_S, Carriage, CarriageState
 from macrorail_sims.firmware_native import NativeBoard
 from macrorail_sims.firmware_process import FirmwareProcess
-
 from tests.board import homed_host
 
 UM = 0.625

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+
 from macrorail import clock as clock_module
 from macrorail.clock import WorldClock
 from macrorail.errors import OperatorStop

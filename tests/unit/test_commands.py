@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
 from macrorail.cli.command_socket import CommandServer
 from macrorail.cli.keyboard import Keyboard
 from macrorail.cli.signals import stopped_by_signals

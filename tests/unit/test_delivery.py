@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import rocrate
-from macrorail.cli import main
 from rocrate.rocrate import ROCrate
 
+from macrorail.cli import main
 from tests.made_run import make_run
 
 VALIDATOR = Path(sys.prefix) / "crate-validator" / "bin" / "python"

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Field, model_validator
+
 from macrorail.config.document import Section, key_error, load_document, read_document
 from macrorail.config.rig import load_rig
 from macrorail.errors import ConfigError
 from macrorail.quantity import Length
-from pydantic import Field, model_validator
 
 
 class Leg(Section):
@@ -212,7 +213,7 @@ def test_a_rigs_sections_are_their_drivers_options(rig_path):
         (
             "drivers_for_tests:Rail",
             "Rail",
-            "axis.driver: there is no axis driver 'Rail'; did you mean 'rail'?",
+            "there is no axis driver 'Rail'; did you mean 'rail'?",
         ),
         ("tests:Rail", "tests:Camera", "is not a driver for 'axis'"),
         ("  speed", "  sped", "axis.sped: unknown key; did you mean 'speed'?"),

@@ -20,14 +20,14 @@ import ome_types
 import pytest
 import tifffile
 import trimesh
+from PIL import Image, ImageCms
+
 from macrorail.cli import main
 from macrorail.results.export import Kind, export, formats, jpeg
 from macrorail.results.export.psd import slice_mask
 from macrorail.results.export.source import Source
 from macrorail.results.export.views import shifted
 from macrorail.run_folder.record import Record, read_record
-from PIL import Image, ImageCms
-
 from tests.made_run import STEP_UM, UM_PER_PX, make_run
 
 PROTOCOL = """

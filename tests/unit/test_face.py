@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 from typing import Any
 
+from rich.console import Console
+
 from macrorail.cli.display import RunDisplay
 from macrorail.cli.face import FINE, PLAIN, Glyphs, face
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.view import RunView
 from macrorail.states import State
-from rich.console import Console
 
 PLAN: dict[str, Any] = {
     "near_um": 20_000.0,

@@ -7,6 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from macrorail.optics.dof import depth_of_field, effective_f_number
 from macrorail.optics.image_space import FarFocus
 from macrorail_sims.pupil import Lens

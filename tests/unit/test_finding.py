@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from macrorail.cli.finding import plan_to_begin
 from macrorail.config.document import load_document
 from macrorail.config.drivers import import_driver
@@ -18,7 +19,6 @@ from macrorail.planning.plan import make_plan
 from macrorail.planning.range_search.finder import Found, RangeFinder
 from macrorail.planning.range_search.search import describe, make_search
 from macrorail.run_folder.journal import Journal, read_journal
-
 from tests.virtual import LENS, RAIL
 
 PROTOCOL = """

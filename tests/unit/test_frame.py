@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from macrorail.errors import FrameError
 from macrorail.frame import store_frame, verify_frame
 

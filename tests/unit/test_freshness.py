@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from macrorail.devices.interfaces import Exposure
 from macrorail.devices.stale_frame import Freshness, taken_at
 from macrorail.errors import FrameMissing

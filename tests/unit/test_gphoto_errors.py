@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from macrorail import errors
 from macrorail.devices.gphoto.errors import explain, explain_connect
 

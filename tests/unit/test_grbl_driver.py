@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import pytest
+
 from macrorail.devices.grbl.axis import GrblRail
 from macrorail.devices.grbl.wire import report_of
 from macrorail.devices.interfaces import Context
@@ -21,7 +22,6 @@ from macrorail.errors import (
 from macrorail_sims.clock import VirtualClock
 from macrorail_sims.grbl import GrblMachine
 from macrorail_sims.virtual_port import VirtualPort
-
 from tests.conformance.axes import grbl_options
 
 

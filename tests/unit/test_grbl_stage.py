@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from macrorail.config.stage import StagePosition
 from macrorail.devices.grbl.stage import GrblStage
 from macrorail.devices.interfaces import Context

@@ -10,9 +10,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
 from macrorail.devices.grbl.wire import is_finished, number_of, report_of, version_of
 from macrorail_sims.grbl import GrblMachine
-
 from tests.conformance.grbl_image import SETTINGS, play
 
 RECORDED = Path(__file__).parents[1] / "transcripts" / "grbl" / "recorded.txt"

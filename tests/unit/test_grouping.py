@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import tifffile
 import tifftools
+from PIL import Image
+from PIL.TiffImagePlugin import IFDRational
+
 from macrorail.batch.grouping import group
 from macrorail.batch.job import Settings
 from macrorail.batch.photo import read_photos
 from macrorail.batch.watch import Folder
 from macrorail.batch.work import make_stack
 from macrorail.cli import main
-from PIL import Image
-from PIL.TiffImagePlugin import IFDRational
-
 from tests.made_stack import make_stack as make_frames
 from tests.studies.grouping import make_folder, trouble
 

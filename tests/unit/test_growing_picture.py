@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from macrorail.errors import StackError
 from macrorail.stacking.stacker import Stacker
 from macrorail.stacking.stream_worker import PREVIEW, StreamWorker

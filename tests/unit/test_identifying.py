@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 import pytest
 import zxingcpp
+
 from macrorail.cli.identifying import Settled, ids_in, settle_specimen
 from macrorail.cli.messages import message_console
 from macrorail.clock import WorldClock
 from macrorail.config.document import load_document
 from macrorail.config.protocol import Protocol
 from macrorail.errors import IdentityError
-
 from tests.made_run import make_run
 
 BODY = "range: {near: 1 mm, far: 2 mm}\nsettle: 0 s\nexposure: {shutter: 1/60 s}\n"

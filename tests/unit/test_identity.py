@@ -13,6 +13,7 @@ import pytest
 import zxingcpp
 from hypothesis import given
 from hypothesis import strategies as st
+
 from macrorail.config.document import load_document, read_document
 from macrorail.config.identity import IdentitySection
 from macrorail.config.protocol import Protocol
@@ -22,7 +23,6 @@ from macrorail.identity.check_digits import METHODS, with_check
 from macrorail.identity.copy import as_yaml, with_specimen
 from macrorail.identity.listing import read_listing
 from macrorail.identity.registrar import Ask, Registrar
-
 from tests.studies import labels
 
 LIST = """catalogNumber;position;scientificName;notes

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from macrorail.errors import JournalError
 from macrorail.run_folder.journal import Journal, create_run_folder, read_journal, write_whole
 from macrorail.run_folder.manifest import build_manifest

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from macrorail.config.lens_file import find_lens_file, lens_file_text, load_lens_file
 from macrorail.config.rig import load_rig
 from macrorail.devices.lens import LensAxis, split_way

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from macrorail.devices import light
 from macrorail.devices.light import Light
 from macrorail.errors import ConnectError
 from macrorail.run.care import Care
 from macrorail_sims.bodies.faults import Action, Fault
-
 from tests.virtual import RAIL, VirtualRun, protocol_text
 
 SHORT = protocol_text("10.2 mm", "10.45 mm")

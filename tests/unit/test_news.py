@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from macrorail.errors import ConfigError
 from macrorail.run_folder.journal import Entry
 from macrorail.session import notifications as news

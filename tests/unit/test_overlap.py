@@ -7,6 +7,7 @@ import itertools
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
 from macrorail.errors import OverlapError
 from macrorail.optics.overlap import Band, missing_positions, prove
 

@@ -9,13 +9,14 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from macrorail.config.protocol import Protocol
 from macrorail.config.rig import AxisSection, CameraSection, OpticsSection, Rig
 from macrorail.errors import OverlapError, PlanError
 from macrorail.optics.overlap import Band, prove
 from macrorail.planning.plan import make_plan, move_s
 from macrorail_sims.pupil import Lens
-from pydantic import ValidationError
 
 
 class BreathingAxis(AxisSection):

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+
 from macrorail.cli import main
 from macrorail.config.lens_file import find_lens_file, lens_file_text, load_lens_file
 from macrorail.config.protocol import load_protocol

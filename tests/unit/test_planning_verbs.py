@@ -7,6 +7,7 @@ import re
 from itertools import pairwise
 
 import pytest
+
 from macrorail.cli import main
 from macrorail.cli.rigs import default_rig_path
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from macrorail.proof.defocus import Optics
 from macrorail.proof.evidence import Evidence
 from macrorail.proof.faults import shift_px

@@ -8,10 +8,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+
 from macrorail.proof.defocus import Optics
 from macrorail.proof.evidence import Evidence
 from macrorail.proof.settings import FUSE, ProofSettings
-from numpy.typing import NDArray
 
 ROWS, COLUMNS, TILE_PX = 16, 24, 8
 DOF_UM, STEP_UM = 141.0, 99.0

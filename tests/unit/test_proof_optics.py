@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from macrorail.optics.dof import depth_of_field, effective_f_number
 from macrorail.proof.defocus import Optics, depth_ratio
 from macrorail.proof.findings import find
@@ -14,7 +16,6 @@ from macrorail.proof.settings import ProofSettings
 from macrorail_sims.diffraction import spot
 from macrorail_sims.pupil import Lens
 from macrorail_sims.scene import Scene, SceneOptions
-from numpy.typing import NDArray
 
 Complex = NDArray[np.complex128]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from macrorail.config.protocol import Protocol, load_protocol
 from macrorail.errors import ConfigError
 

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from macrorail_sims.firmware_native import NativeBoard
 
+from macrorail_sims.firmware_native import NativeBoard
 from tests.studies.noisy_commands import NoisyCommands
 from tests.studies.power_cuts import PowerCuts
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
+
 from macrorail.clock import WorldClock
 from macrorail.devices.interfaces import Context
 from macrorail.devices.rail import wire
@@ -25,8 +27,6 @@ from macrorail_sims.carriage import Carriage
 from macrorail_sims.clock import VirtualClock
 from macrorail_sims.firmware_native import NativeBoard
 from macrorail_sims.virtual_port import VirtualPort
-from pydantic import ValidationError
-
 from tests.board import Noise, clean
 from tests.conformance.axes import rail_options
 

@@ -8,10 +8,10 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from macrorail.devices.rail import wire
 from macrorail_sims.carriage import TICKS_PER_S
 from macrorail_sims.firmware_native import NativeBoard
-
 from tests.board import Host, Noise, homed_host
 
 

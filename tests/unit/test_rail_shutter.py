@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+
 from macrorail.devices.rail import wire
 from macrorail_sims.board import Board
 from macrorail_sims.firmware_native import NativeBoard
-
 from tests.board import Host, homed_host
 
 

@@ -6,11 +6,11 @@ import zlib
 from pathlib import Path
 
 import pytest
+
 from macrorail.devices.rail import wire
 from macrorail.devices.rail.codes import VERBS
 from macrorail_sims.board import Board
 from macrorail_sims.firmware_native import NativeBoard
-
 from tests.board import Host
 
 TRANSCRIPTS = sorted((Path(__file__).parents[1] / "transcripts").glob("*.txt"))

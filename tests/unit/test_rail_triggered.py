@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+
 from macrorail.devices.interfaces import Context
 from macrorail.devices.rail.cable_camera import RailTriggeredCamera
 from macrorail.errors import (

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from macrorail.cli import main
 from macrorail.errors import ConfigError
 from macrorail.optics.scale import scale_bar
 from macrorail.results.report import charts, write_report
-
 from tests.made_run import make_run
 
 

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+
 from macrorail.cli import main
 from macrorail.run.care import Care
 from macrorail.run_folder.journal import JOURNAL
 from macrorail_sims.bodies.faults import Action, Fault
-
 from tests.made_run import make_run
 from tests.system.test_pauses import Lamp
 from tests.virtual import RAIL, VirtualRun, protocol_text

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from macrorail.calibration.ruling import find_sharpest
 from macrorail.errors import CalibrationError
 

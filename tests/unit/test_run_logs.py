@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from macrorail.cli.logs import logged
 from macrorail.cli.service import Service
 from macrorail.clock import WorldClock
@@ -15,7 +16,6 @@ from macrorail.run_folder.account import sentence
 from macrorail.run_folder.journal import Entry
 from macrorail.states import State
 from macrorail_sims.bodies.faults import Action, Fault
-
 from tests.virtual import RAIL, VirtualRun, protocol_text
 
 SHORT = protocol_text("10.2 mm", "10.45 mm")

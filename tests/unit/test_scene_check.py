@@ -7,10 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from macrorail.errors import SceneMoved
 from macrorail.run.scene_check import FrameComparison
 from macrorail.run.scene_worker import compare
-from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 900, 600
 

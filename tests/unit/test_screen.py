@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+
 from macrorail_sims.scene import Scene, SceneOptions
 from macrorail_sims.screen import Screen, on_screen
-
 from tests.score import psnr_db
 
 WIDE = SceneOptions(width_px=960, height_px=192, pixel_pitch_um=4.0)

@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from macrorail.errors import AlignError, StackError
 from macrorail.stacking.blend import Blender
 from macrorail.stacking.images import to_8_bit
 from macrorail.stacking.smooth import Method, mix
 from macrorail.stacking.stacker import Fused, Stacker
 from macrorail.stacking.store import Store
-
 from tests.made_stack import MadeStack, make_stack
 from tests.score import psnr_db
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from macrorail.batch.frames import Source, chosen
 from macrorail.errors import ConfigError, StackError
 from macrorail.stacking import align
@@ -17,7 +18,6 @@ from macrorail.stacking.register import Motion, Registration, register
 from macrorail.stacking.slices import Known, load_slices
 from macrorail.stacking.stacker import Fused, Stacker
 from macrorail.stacking.trend import Trend
-
 from tests.made_stack import MadeStack, make_stack
 
 

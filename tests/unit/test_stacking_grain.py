@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from macrorail.stacking.blend import Blender
 
+from macrorail.stacking.blend import Blender
 from tests.made_stack import make_stack
 from tests.score import psnr_db
 

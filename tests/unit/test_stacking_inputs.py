@@ -10,6 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tifffile
+from PIL import Image, ImageCms
+from PIL.TiffImagePlugin import IFDRational
+
 from macrorail.batch.frames import find_frames, read_ahead
 from macrorail.errors import StackError
 from macrorail.stacking.exif import stack_tags
@@ -17,9 +20,6 @@ from macrorail.stacking.grain import Grain
 from macrorail.stacking.images import colour_profile, read_picture, write_picture
 from macrorail.stacking.light import linear_table
 from macrorail.stacking.stacker import Stacker
-from PIL import Image, ImageCms
-from PIL.TiffImagePlugin import IFDRational
-
 from tests.made_stack import make_stack
 from tests.score import psnr_db
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from macrorail.stacking.light import curve, curve_back, display_table, linear_table, to_display
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+
 from macrorail.errors import StackError
 from macrorail.stacking.blend import Quality
 from macrorail.stacking.images import read_picture
@@ -17,7 +18,6 @@ from macrorail.stacking.memory import bytes_needed, fits, least_bytes
 from macrorail.stacking.smooth import Method
 from macrorail.stacking.stacker import Fused, Stacker
 from macrorail.stacking.store import Store
-
 from tests.made_stack import make_stack
 
 

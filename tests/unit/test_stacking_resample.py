@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from macrorail.stacking.resample import lay
 
+from macrorail.stacking.resample import lay
 from tests.made_stack import make_stack
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from macrorail.batch.frames import Source, add_frames, look_ahead
 from macrorail.errors import OperatorStop, StackError
 from macrorail.stacking.stacker import AHEAD, Stacker
 from macrorail.stacking.stream import RunStream
-
 from tests.made_stack import make_stack
 
 _STEP_UM = 50.0

@@ -6,6 +6,7 @@ from collections import deque
 from pathlib import Path
 
 import pytest
+
 from macrorail.states import FINAL, TABLE, IllegalStep, RunMachine, State, Trigger, diagram
 
 ALLOWED = {(source, trigger): to for trigger, sources, to in TABLE for source in sources}

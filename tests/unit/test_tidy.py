@@ -8,12 +8,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from macrorail.cli import main
 from macrorail.results.verify import verify
 from macrorail.run_folder.journal import JOURNAL
 from macrorail.run_folder.record import REMOVED, hash_file, read_record
 from macrorail.run_folder.reserve import RESERVED
-
 from tests.made_run import make_run
 
 

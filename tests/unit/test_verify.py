@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+
 from macrorail.cli import main
 from macrorail.results.export import Kind, export
 from macrorail.results.verify import verify
 from macrorail.run_folder.record import read_record
-
 from tests.made_run import make_run
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from macrorail.dashboard.desk import LEASE_S, Desk, NotOperator
 from macrorail.dashboard.runs import NoSuchRun, Runs, catch_up, holder
 from macrorail.errors import JournalError

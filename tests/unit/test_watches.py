@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
 from macrorail.run import watches
 from macrorail.run.watches import (
     BatteryWatch,

@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from macrorail.devices.rail import wire
 from macrorail.devices.rail.codes import ERRORS, VERBS
 from macrorail.errors import WireError

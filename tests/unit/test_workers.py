@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from macrorail.errors import CameraBusy, DeviceTimeout, MacrorailError, OperatorStop, WorkerCrashed
 from macrorail.workers import Worker
 

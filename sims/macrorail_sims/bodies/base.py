@@ -14,7 +14,6 @@ from enum import Enum, auto
 from typing import Protocol
 
 from macrorail.clock import Clock
-
 from macrorail_sims.bodies.exif import with_exif
 from macrorail_sims.bodies.faults import Action, Fault, FaultScript, Reason, Refusal
 from macrorail_sims.bodies.lens import LensState, SimulatedLens
