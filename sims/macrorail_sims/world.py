@@ -14,7 +14,8 @@ from macrorail.clock import Clock
 from macrorail.config.document import Section, key_error
 from macrorail.config.rig import BenchSection, Rig
 from macrorail.quantity import Angle, Duration, Length
-from macrorail_sims.bodies.base import LIVE_VIEW, Body, LightGathered
+from macrorail_sims.bodies.base import Body
+from macrorail_sims.bodies.exposure import LIVE_VIEW, SimulatedExposure
 from macrorail_sims.bodies.lens import SimulatedFarLens, SimulatedLens
 from macrorail_sims.bodies.makers import Maker, make_body
 from macrorail_sims.carriage import Carriage
@@ -153,7 +154,7 @@ class World:
         """What live view shows the scene on: that of the specimen looked at last."""
         return {}
 
-    def render(self, light: LightGathered) -> bytes:
+    def render(self, light: SimulatedExposure) -> bytes:
         """The JPEG of what the lens saw while the shutter was open."""
         shutter_s = light.end_s - light.start_s
         times_s = [light.start_s + shutter_s * look / (_LOOKS - 1) for look in range(_LOOKS)]

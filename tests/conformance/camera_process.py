@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from macrorail.clock import Clock, WorldClock
-from macrorail_sims.bodies.base import Body, LightGathered
+from macrorail_sims.bodies.base import Body
+from macrorail_sims.bodies.exposure import SimulatedExposure
 from macrorail_sims.bodies.faults import Action, Fault, Reason
 from macrorail_sims.bodies.lens import SimulatedLens
 from macrorail_sims.bodies.makers import BODIES, Maker, make_responder
@@ -25,7 +26,7 @@ class NumberedWorld:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
 
-    def render(self, light: LightGathered) -> bytes:
+    def render(self, light: SimulatedExposure) -> bytes:
         picture = np.zeros((200, 300, 3), np.uint8)
         cv2.putText(picture, str(light.number), (10, 150), 0, 4, (255, 255, 255), 5)
         return bytes(cv2.imencode(".jpg", picture)[1])

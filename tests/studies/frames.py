@@ -18,7 +18,7 @@ import numpy as np
 
 from macrorail.devices.interfaces import AxisReport, FocusAxis
 from macrorail.run_folder.journal import Entry
-from macrorail_sims.bodies.base import LightGathered
+from macrorail_sims.bodies.exposure import SimulatedExposure
 from tests.studies.coverage import F_NUMBER, FAR_UM, NEAR_UM, PROTOCOL, RIG
 from tests.studies.shares import told, told_rare
 from tests.virtual import VirtualRun
@@ -37,7 +37,7 @@ class Spoiler:
         self._now = (0, 0)
         self._before = b""
         self._world: Any = None
-        self._render: Callable[[LightGathered], bytes] = lambda light: b""
+        self._render: Callable[[SimulatedExposure], bytes] = lambda light: b""
 
     def choose(self, run: VirtualRun) -> None:
         """Choose slices, and stand between the camera and its world."""
@@ -57,13 +57,13 @@ class Spoiler:
     def due(self) -> bool:
         return self._now[0] in self.slices and self._now[1] == 1
 
-    def render(self, light: LightGathered) -> bytes:
+    def render(self, light: SimulatedExposure) -> bytes:
         picture = self._picture(light) if self.due else self._render(light)
         if not self.due:
             self._before = picture
         return picture
 
-    def _picture(self, light: LightGathered) -> bytes:
+    def _picture(self, light: SimulatedExposure) -> bytes:
         rng = self._rng
         angle = rng.uniform(0, 2 * np.pi)
         if self.kind == "frozen":
@@ -94,7 +94,10 @@ class Spoiler:
         return [(r, d, 0.0) for r, d in zip(right.tolist(), down.tolist(), strict=True)]
 
     def _seen(
-        self, light: LightGathered, path_um: list[tuple[float, float, float]], times: float = 1.0
+        self,
+        light: SimulatedExposure,
+        path_um: list[tuple[float, float, float]],
+        times: float = 1.0,
     ) -> bytes:
         picture: bytes = self._world.scene.render(
             self._world.carriage.position_um(light.start_s),

@@ -17,7 +17,7 @@ from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.manifest import build_manifest
 from macrorail.run_folder.record import read_record
 from macrorail.states import FinishReason, State
-from macrorail_sims.bodies.base import LightGathered
+from macrorail_sims.bodies.exposure import SimulatedExposure
 from tests.studies import coverage, frames, optics
 from tests.studies.coverage import FAR_UM, NEAR_UM, PROTOCOL, RIG, Case, shoot
 from tests.virtual import VirtualRun
@@ -150,12 +150,14 @@ def test_an_end_that_is_meant_is_left_alone(tmp_path: Path) -> None:
     assert len(counted_frames(run)) == len(run.plan.slices)
 
 
-def spoil(run: VirtualRun, change: Callable[[LightGathered], LightGathered | bytes]) -> None:
+def spoil(
+    run: VirtualRun, change: Callable[[SimulatedExposure], SimulatedExposure | bytes]
+) -> None:
     """Let ``change`` stand between the camera and its world."""
     world = run.bench.world
     render = world.render
 
-    def changed(light: LightGathered) -> bytes:
+    def changed(light: SimulatedExposure) -> bytes:
         told = change(light)
         picture: bytes = told if isinstance(told, bytes) else render(told)
         return picture
@@ -166,11 +168,11 @@ def spoil(run: VirtualRun, change: Callable[[LightGathered], LightGathered | byt
 def test_a_faulty_frame_is_set_aside_and_shot_again(tmp_path: Path) -> None:
     run = VirtualRun(tmp_path / "run", ONE_TO_ONE, protocol(), by_images=True)
 
-    def no_flash(light: LightGathered) -> LightGathered:
+    def no_flash(light: SimulatedExposure) -> SimulatedExposure:
         if light.number != 5:
             return light
         fields: dict[str, Any] = {**vars(light), "iso": light.iso // 8}
-        return LightGathered(**fields)
+        return SimulatedExposure(**fields)
 
     spoil(run, no_flash)
     end = run.run()
@@ -191,11 +193,11 @@ def test_a_policy_can_end_the_run(tmp_path: Path) -> None:
         by_images=True,
     )
 
-    def no_flash(light: LightGathered) -> LightGathered:
+    def no_flash(light: SimulatedExposure) -> SimulatedExposure:
         fields: dict[str, Any] = {**vars(light)}
         if light.number == 5:
             fields["iso"] = light.iso // 8
-        return LightGathered(**fields)
+        return SimulatedExposure(**fields)
 
     spoil(run, no_flash)
     end = run.run()
@@ -223,11 +225,11 @@ class DarkSlice:
         if entry.event == "paused":
             self.dark = False
 
-    def spoiled(self, light: LightGathered) -> LightGathered:
+    def spoiled(self, light: SimulatedExposure) -> SimulatedExposure:
         if not self.dark or self._now != self._number:
             return light
         fields: dict[str, Any] = {**vars(light), "iso": light.iso // 8}
-        return LightGathered(**fields)
+        return SimulatedExposure(**fields)
 
 
 def test_what_was_judged_before_an_interruption_is_not_shot_again(tmp_path: Path) -> None:
@@ -270,7 +272,7 @@ def test_a_dead_judge_costs_no_slice(tmp_path: Path, deaths: int) -> None:
     run.proof = proof
     left = deaths
 
-    def kill_it(light: LightGathered) -> LightGathered:
+    def kill_it(light: SimulatedExposure) -> SimulatedExposure:
         nonlocal left
         if light.number >= 4 and left > 0:
             left -= 1

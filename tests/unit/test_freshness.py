@@ -13,14 +13,14 @@ from macrorail.devices.interfaces import Exposure
 from macrorail.devices.stale_frame import Freshness, taken_at
 from macrorail.errors import FrameMissing
 from macrorail.frame import Frame
-from macrorail_sims.bodies.base import LightGathered
 from macrorail_sims.bodies.exif import with_exif
+from macrorail_sims.bodies.exposure import SimulatedExposure
 
 JPEG = b"\xff\xd8\xff\xdb\x00\x04\x00\x00\xff\xd9"
 
 
 def photograph(path: Path, taken_s: float, salt: int = 0) -> Frame:
-    light = LightGathered(1, taken_s, taken_s + 0.01, 8.0, 100, None, 90)
+    light = SimulatedExposure(1, taken_s, taken_s + 0.01, 8.0, 100, None, 90)
     data = with_exif(JPEG + bytes([salt]), "D850", "6001234", light)
     path.write_bytes(data)
     return Frame(path, hashlib.sha256(data).hexdigest(), len(data), path.name.upper())

@@ -19,8 +19,8 @@ from macrorail.errors import (
     ConnectError,
     FrameMissing,
 )
-from macrorail_sims.bodies.base import LightGathered
 from macrorail_sims.bodies.exif import with_exif
+from macrorail_sims.bodies.exposure import SimulatedExposure
 from macrorail_sims.clock import VirtualClock
 
 OPTIONS: dict[str, Any] = {
@@ -63,7 +63,7 @@ class CableAndCard:
         self.pressed.append((focus_s, release_s))
         number = len(self.pressed)
         end_s = start_s + self.shutter_s
-        light = LightGathered(number, start_s, end_s, self.f_number, 200, None, 90)
+        light = SimulatedExposure(number, start_s, end_s, self.f_number, 200, None, 90)
         picture = np.random.default_rng(number).integers(0, 255, (20, 30, 3), np.uint8)
         data = with_exif(bytes(cv2.imencode(".jpg", picture)[1]), "any", "1", light)
         if self.fires:

@@ -6,11 +6,11 @@ import json
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from macrorail.cli.run_job import Job
 from macrorail.cli.signals import stopped_by_signals
 from macrorail.config.protocol import Protocol
 from macrorail.config.rig import Rig
@@ -23,9 +23,6 @@ from macrorail.quantity import format_length
 from macrorail.run.ending import RunEnd, end_of
 from macrorail.run_folder.journal import JOURNAL, Entry, Journal, read_journal, write_whole
 from macrorail.states import State, Trigger
-
-if TYPE_CHECKING:
-    from macrorail.cli.job import Job
 
 PLANNED = "planned"
 """What the journal says when a searched range has become slices."""

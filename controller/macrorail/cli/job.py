@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +15,19 @@ from macrorail.cli.control import commanded
 from macrorail.cli.display import RunDisplay
 from macrorail.cli.finding import look_for
 from macrorail.cli.logs import logged
+from macrorail.cli.run_job import Job
 from macrorail.cli.service import Service
 from macrorail.cli.status import RunStatus
 from macrorail.clock import WorldClock
-from macrorail.config.protocol import Protocol
-from macrorail.config.rig import Rig
 from macrorail.devices.bracket.camera import BracketingCamera
 from macrorail.devices.connect import Instrument, connect
 from macrorail.devices.interfaces import Camera
 from macrorail.errors import MacrorailError
-from macrorail.planning.plan import Plan, results_bytes
+from macrorail.planning.plan import results_bytes
 from macrorail.proof.run_proof import RunProof
 from macrorail.results.report import write_report
 from macrorail.run.ending import RunEnd
 from macrorail.run.proving import proof_settings
-from macrorail.run.resume import Progress
 from macrorail.run.runner import Runner
 from macrorail.run_folder.journal import JOURNAL, Journal, read_journal, write_whole
 from macrorail.run_folder.manifest import build_manifest
@@ -38,33 +35,6 @@ from macrorail.run_folder.reserve import Reserve
 from macrorail.run_folder.view import RunView
 from macrorail.stacking.stream import RunStream
 from macrorail.states import FinishReason, State
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is to be done, and where.
-
-    Attributes
-    ----------
-    folder
-        The run folder.
-    wanted, rig, plan
-        What to shoot, with what, and the slices that follow from both.
-    progress
-        How far the run had come before it was interrupted; ``None`` for a new one.
-    accept_scene
-        Go on although specimen or camera are not where they were.
-    searched
-        Whether its range has just been searched for, so that its journal is begun.
-    """
-
-    folder: Path
-    wanted: Protocol
-    rig: Rig
-    plan: Plan
-    progress: Progress | None = None
-    accept_scene: bool = False
-    searched: bool = False
 
 
 def carry_out(job: Job, console: Console, as_json: bool) -> None:

@@ -18,7 +18,12 @@ from macrorail.cli.messages import message_console
 from macrorail.cli.rigs import RIG_HELP, choose_rig
 from macrorail.config.protocol import load_protocol
 from macrorail.config.rig import load_rig
-from macrorail.planning.aperture import Advice, advise
+from macrorail.planning.aperture import (
+    SMALLEST,
+    WIDEST,
+    ApertureAdvice,
+    compare_apertures,
+)
 from macrorail.planning.plan import Plan, PlannedSlice, make_plan
 from macrorail.planning.range_search.search import describe, make_search
 from macrorail.quantity import format_duration, format_fraction, format_length, format_size
@@ -39,8 +44,8 @@ def plan(
     advise_aperture: Annotated[
         bool, typer.Option("--advise", help="compare apertures and recommend one")
     ] = False,
-    widest: Annotated[float, typer.Option(help="the lens's widest stop, for --advise")] = 2.8,
-    smallest: Annotated[float, typer.Option(help="its smallest stop, for --advise")] = 16.0,
+    widest: Annotated[float, typer.Option(help="the lens's widest stop, for --advise")] = WIDEST,
+    smallest: Annotated[float, typer.Option(help="its smallest stop, for --advise")] = SMALLEST,
 ) -> None:
     """Show the slices, their depth of field and overlap, and the time and disk they take.
 
@@ -62,7 +67,7 @@ def plan(
         return
     wanted, instrument = load_protocol(protocol), load_rig(rig_path)
     if advise_aperture:
-        _print_advice(advise(wanted, instrument, widest, smallest), as_json)
+        _print_advice(compare_apertures(wanted, instrument, widest, smallest), as_json)
         return
     if wanted.range.search is not None:
         search = make_search(wanted, instrument)
@@ -83,7 +88,7 @@ def plan(
         console.print(line, markup=False)
 
 
-def _print_advice(advice: Advice, as_json: bool) -> None:
+def _print_advice(advice: ApertureAdvice, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(asdict(advice), indent=2))
         return

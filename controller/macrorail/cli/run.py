@@ -12,9 +12,10 @@ from macrorail.campaign.work import is_campaign
 from macrorail.cli.campaign.begin import begin_campaign
 from macrorail.cli.finding import plan_to_begin, write_plan
 from macrorail.cli.identifying import settle_specimen
-from macrorail.cli.job import Job, carry_out
+from macrorail.cli.job import carry_out
 from macrorail.cli.messages import message_console
 from macrorail.cli.rigs import RIG_HELP, choose_rig
+from macrorail.cli.run_job import Job
 from macrorail.config.document import load_document
 from macrorail.config.protocol import Protocol
 from macrorail.config.rig import load_rig

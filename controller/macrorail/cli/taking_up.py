@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from macrorail.cli.finding import plan_to_begin, write_plan
-from macrorail.cli.job import Job
+from macrorail.cli.run_job import Job
 from macrorail.config.document import load_document
 from macrorail.config.protocol import Protocol
 from macrorail.config.rig import load_rig

@@ -13,15 +13,12 @@ import yaml
 from macrorail.config.document import read_document
 from macrorail.config.protocol import Protocol, load_protocol
 from macrorail.config.rig import Rig
-from macrorail.errors import ConfigError, MacrorailError, OverlapError
+from macrorail.errors import ConfigError, MacrorailError, OverlapError, PlanError
+from macrorail.planning.aperture import compare_apertures, compare_with_best
 from macrorail.planning.plan import Plan, make_plan
-from macrorail.quantity import format_length
 
 #: The page draws every slice; plans beyond this are for the command line.
 MOST_SLICES = 5000
-_APERTURES = ("f/2.8", "f/4", "f/5.6", "f/8", "f/11", "f/16")
-#: Radius of the Airy disc over wavelength and effective f-number (Rayleigh's criterion).
-_RAYLEIGH = 1.22
 
 Values = dict[str, Any]
 
@@ -109,8 +106,7 @@ def preview(values: Values, rig: Rig, disk: Path) -> dict[str, Any]:
         "size_bytes": plan.size_bytes,
         "free_bytes": free,
         "fits": plan.size_bytes <= free,
-        "advice": _advice(plan),
-        "apertures": _apertures(values, rig),
+        **_apertures(wanted, rig),
     }
 
 
@@ -128,44 +124,20 @@ def _largest_step_um(plan: Plan) -> float:
     return max((b - a for a, b in pairwise(positions)), default=0.0)
 
 
-def _diffraction_um(plan: Plan) -> float:
-    """Radius of the diffraction disc on the sensor in the first slice, micrometres."""
-    return _RAYLEIGH * plan.optics.wavelength_um * plan.slices[0].effective_f_number
-
-
-def _advice(plan: Plan) -> str:
-    """The sweet spot: where diffraction just equals the blur that is accepted anyway."""
-    blur_um, accepted_um = _diffraction_um(plan), plan.optics.coc_um
-    if plan.optics.f_number is None:
-        return ""
-    best = plan.optics.f_number * accepted_um / blur_um
-    if blur_um > 1.05 * accepted_um:
-        return (
-            f"Diffraction softens the picture: {format_length(blur_um, 2)} of blur on the sensor, "
-            f"{format_length(accepted_um, 2)} would be sharp. The sweet spot is about f/{best:.2g}."
-        )
-    if blur_um < 0.6 * accepted_um:
-        return (
-            f"Sharp with room to spare: closing down to about f/{best:.2g} saves slices and costs "
-            f"no detail."
-        )
-    return "At the sweet spot: as few slices as full detail allows."
-
-
-def _apertures(values: Values, rig: Rig) -> list[dict[str, Any]]:
-    """Slices and sharpness at the usual stops, everything else as it is."""
-    if rig.optics.na is not None:
-        return []
-    found = []
-    for aperture in _APERTURES:
-        exposure = {**values.get("exposure", {}), "aperture": aperture}
-        try:
-            plan = make_plan(parse_protocol(protocol_text({**values, "exposure": exposure})), rig)
-        except MacrorailError:
-            continue
-        sharp = _diffraction_um(plan) <= 1.05 * plan.optics.coc_um
-        found.append({"aperture": aperture, "slices": len(plan.slices), "sharp": sharp})
-    return found
+def _apertures(wanted: Protocol, rig: Rig) -> dict[str, Any]:
+    """Slices and sharpness at the full stops, and how the protocol's own aperture compares."""
+    try:
+        advice = compare_apertures(wanted, rig)
+    except PlanError:
+        return {"advice": "", "apertures": []}
+    return {
+        "advice": compare_with_best(advice, wanted, rig),
+        "apertures": [
+            {"aperture": f"f/{cost.f_number:g}", "slices": cost.slices, "sharp": cost.sharp}
+            for cost in advice.costs
+            if cost.slices is not None
+        ],
+    }
 
 
 def _without_empty(value: Any) -> Any:

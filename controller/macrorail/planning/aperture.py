@@ -1,4 +1,4 @@
-"""Which aperture to use: what each costs in slices and time, and where diffraction takes over."""
+"""Compares apertures: slices, time and detail of each full stop, and which one to use."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from macrorail.quantity import format_length
 STOPS = (1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.0, 16.0, 22.0)
 """Full stops as lenses mark them."""
 
+WIDEST, SMALLEST = 2.8, 16.0
+"""The stops compared when nothing is known of the lens."""
+
 _AIRY = 2.44
 
 
 @dataclass(frozen=True)
 class ApertureCost:
-    """One aperture.
+    """What a stack takes at one aperture.
 
     Attributes
     ----------
@@ -28,13 +31,13 @@ class ApertureCost:
     airy_px
         Diameter of the Airy disc on the sensor, in pixels: ``2.44 lambda Neff``.
     detail_um
-        Finest detail on the specimen: of two pixels or of half the Airy disc, the coarser.
+        Finest detail on the specimen: two pixels or half the Airy disc, whichever is coarser.
     dof_um
         Limiting depth of field at the near end.
     slices, duration_s, size_bytes
         Of the whole stack; ``None`` where no plan is possible.
     refusal
-        Why it is not.
+        Why no plan is possible; empty when there is one.
     """
 
     f_number: float
@@ -47,9 +50,19 @@ class ApertureCost:
     size_bytes: int | None
     refusal: str = ""
 
+    @property
+    def sharp(self) -> bool:
+        """Whether diffraction leaves all the detail that the sensor can resolve.
+
+        Half the Airy disc (the Rayleigh criterion) must stay within the two pixels of the finest
+        detail. The protocol's circle of confusion does not count here: it is the blur accepted at
+        the edges of a slice's depth of field, whereas diffraction blurs the plane in focus too.
+        """
+        return self.airy_px / 2 <= PIXELS_PER_COC
+
 
 @dataclass(frozen=True)
-class Advice:
+class ApertureAdvice:
     """All apertures, and the recommended one.
 
     Attributes
@@ -57,7 +70,7 @@ class Advice:
     costs
         From open to closed.
     best
-        The one to use.
+        The recommended one.
     reason
         Why, and whether the photographers' rule (the middle of the lens's range) agrees.
     """
@@ -67,13 +80,14 @@ class Advice:
     reason: str
 
 
-def advise(protocol: Protocol, rig: Rig, widest: float, smallest: float) -> Advice:
-    """Compare the full stops from ``widest`` to ``smallest``.
+def compare_apertures(
+    protocol: Protocol, rig: Rig, widest: float = WIDEST, smallest: float = SMALLEST
+) -> ApertureAdvice:
+    """Compare the full stops from ``widest`` to ``smallest`` and recommend one.
 
-    The best one needs the fewest slices among those whose diffraction does not yet cost detail
-    that the sensor could show: half the Airy disc (the Rayleigh criterion) within the two pixels
-    of the finest detail. The widest stop is left out when there is a choice, because lenses are
-    at their worst there.
+    The recommended one needs the fewest slices among those that are sharp (see
+    `ApertureCost.sharp`). The widest stop is not recommended when there is another, because
+    lenses are softest wide open.
 
     Raises
     ------
@@ -95,9 +109,36 @@ def advise(protocol: Protocol, rig: Rig, widest: float, smallest: float) -> Advi
             + (f": {costs[0].refusal}" if costs else "; full stops are f/1.4, f/2, f/2.8 ...")
         )
     stopped_down = possible[1:] if len(possible) > 1 and possible[0] is costs[0] else possible
-    sharp = [cost for cost in stopped_down if cost.airy_px / 2 <= PIXELS_PER_COC]
+    sharp = [cost for cost in stopped_down if cost.sharp]
     best = sharp[-1] if sharp else stopped_down[0]
-    return Advice(costs, best, _reason(best, bool(sharp), stops))
+    return ApertureAdvice(costs, best, _reason(best, bool(sharp), stops))
+
+
+def compare_with_best(advice: ApertureAdvice, protocol: Protocol, rig: Rig) -> str:
+    """Compare the protocol's own aperture with the recommended one, in one or two sentences.
+
+    Empty when the protocol sets no aperture.
+    """
+    if protocol.exposure.aperture is None:
+        return ""
+    chosen, best = _cost(protocol, rig, protocol.exposure.aperture), advice.best
+    if not best.sharp:
+        return advice.reason
+    if not chosen.sharp:
+        return (
+            f"Diffraction costs detail at f/{chosen.f_number:g}: the Airy disc spans "
+            f"{chosen.airy_px:.2g} pixels, and up to {2 * PIXELS_PER_COC:g} cost nothing. "
+            f"Recommended: f/{best.f_number:g}."
+        )
+    if chosen.f_number < best.f_number:
+        return (
+            f"f/{best.f_number:g} needs fewer slices ({best.slices}) than "
+            f"f/{chosen.f_number:g} and loses no detail."
+        )
+    return (
+        f"f/{chosen.f_number:g} is a good choice: closed further, diffraction would cost detail; "
+        f"opened wider, more slices would be needed."
+    )
 
 
 def _cost(protocol: Protocol, rig: Rig, stop: float) -> ApertureCost:

@@ -15,44 +15,14 @@ from typing import Protocol
 
 from macrorail.clock import Clock
 from macrorail_sims.bodies.exif import with_exif
+from macrorail_sims.bodies.exposure import LIVE_VIEW, SimulatedExposure
 from macrorail_sims.bodies.faults import Action, Fault, FaultScript, Reason, Refusal
-from macrorail_sims.bodies.lens import LensState, SimulatedLens
+from macrorail_sims.bodies.lens import SimulatedLens
 from macrorail_sims.bodies.raw import as_raw
 
-LIVE_VIEW = 0
-"""In place of an exposure's number: a frame of live view."""
 _LIVE_VIEW_QUALITY = 70
 _LONGEST_LIVE_VIEW_S = 1.0
 _STRAY_NUMBER = 9999
-
-
-@dataclass(frozen=True)
-class LightGathered:
-    """One exposure, as the world has to render it.
-
-    Attributes
-    ----------
-    number
-        Counts the body's exposures, from 1; ``LIVE_VIEW`` for a frame of live view.
-    start_s, end_s
-        World time during which the shutter was open, seconds.
-    f_number
-        Nominal f-number; ``None`` with a lens that the body cannot read.
-    iso
-        Sensitivity.
-    lens
-        The body's own lens; ``None`` when another optic is mounted.
-    jpeg_quality
-        1..100.
-    """
-
-    number: int
-    start_s: float
-    end_s: float
-    f_number: float | None
-    iso: int
-    lens: LensState | None
-    jpeg_quality: int
 
 
 class World(Protocol):
@@ -63,7 +33,7 @@ class World(Protocol):
         """The world's clock."""
         ...
 
-    def render(self, light: LightGathered) -> bytes:
+    def render(self, light: SimulatedExposure) -> bytes:
         """The JPEG of what the lens saw during an exposure that is over."""
         ...
 
@@ -125,7 +95,7 @@ class Shot:
     another name.
     """
 
-    light: LightGathered
+    light: SimulatedExposure
     formats: tuple[str, ...]
     to_card: bool
     ready_s: float
@@ -341,7 +311,7 @@ class Body:
     def _expose(self, start_s: float, end_s: float, to_card: bool, fault: Fault | None) -> Shot:
         self._shots += 1
         late_s = fault.delay_s if fault and fault.action is Action.LATE else 0.0
-        light = LightGathered(
+        light = SimulatedExposure(
             number=self._shots,
             start_s=start_s,
             end_s=end_s,
@@ -431,7 +401,7 @@ class Body:
             if self.busy:
                 raise Refusal(Reason.BUSY)
             now_s = self.world.clock.now()
-            light = LightGathered(
+            light = SimulatedExposure(
                 number=LIVE_VIEW,
                 start_s=max(0.0, now_s - min(self.shutter_s, _LONGEST_LIVE_VIEW_S)),
                 end_s=now_s,

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import struct
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from macrorail_sims.bodies.base import LightGathered
+from macrorail_sims.bodies.exposure import SimulatedExposure
 
 CLOCK_ZERO = datetime(2026, 1, 1)
 """What a body's own clock shows at world time 0."""
@@ -20,7 +18,7 @@ _ASCII, _SHORT, _LONG, _RATIONAL = 2, 3, 4, 5
 _Entry = tuple[int, int, int, bytes]  # tag, type, count, value
 
 
-def with_exif(jpeg: bytes, model: str, serial: str, light: LightGathered) -> bytes:
+def with_exif(jpeg: bytes, model: str, serial: str, light: SimulatedExposure) -> bytes:
     """``jpeg`` with an EXIF segment after its start marker.
 
     Raises

@@ -17,7 +17,8 @@ from macrorail.campaign.progress import DONE, Progress, Standing
 from macrorail.campaign.walk import QUARANTINE, Identified, run_name
 from macrorail.campaign.work import Item, Work
 from macrorail.cli.campaign.desk import Desk
-from macrorail.cli.job import Job, shoot
+from macrorail.cli.job import shoot
+from macrorail.cli.run_job import Job
 from macrorail.cli.service import Service
 from macrorail.cli.taking_up import begun_in, take_up, tell_progress
 from macrorail.config.rig import Rig
