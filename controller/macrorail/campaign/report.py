@@ -48,7 +48,7 @@ def in_words(account: Account) -> Iterator[str]:
     if not account.total_s:
         return
     yield ""
-    yield "StagePosition the time goes:"
+    yield "Where the time goes:"
     for name, seconds in account.shares:
         share = seconds / account.total_s
         bar = "#" * round(40 * share)

@@ -16,11 +16,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from macrorail.errors import JournalError
 from macrorail.frame import sync_folder
+from macrorail.run_folder.events import Event, event_of, kind_of, values_of
 
 JOURNAL = "journal.jsonl"
 
@@ -48,6 +50,11 @@ class Entry:
     event: str
     fields: dict[str, Any]
     at: str = ""
+
+    @cached_property
+    def typed(self) -> Event:
+        """What happened, as a type of :mod:`macrorail.run_folder.events`."""
+        return event_of(self.event, self.fields)
 
 
 class Journal:
@@ -111,20 +118,24 @@ class Journal:
         """Tell ``listener`` each entry, once it is on disk."""
         self._listeners.append(listener)
 
-    def append(self, event: str, **fields: Any) -> Entry:
-        """Write one entry and return once it is on disk.
+    def append(self, event: Event | str, **fields: Any) -> Entry:
+        """Write one event and return once it is on disk.
 
         Raises
         ------
         JournalError
             The disk is full or gone: nothing may be done that this entry announces.
         """
+        if isinstance(event, Event):
+            kind, fields = kind_of(event), values_of(event)
+        else:
+            kind = event
         world_s = round(self._now() - self._start_s, 6)
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        entry = Entry(self._length + 1, world_s, event, fields, at)
+        entry = Entry(self._length + 1, world_s, kind, fields, at)
         line = _encode(entry)
         if self._file.closed:
-            raise JournalError(f"{self.path}: the journal is closed, so ({event}) is not written")
+            raise JournalError(f"{self.path}: the journal is closed, so ({kind}) is not written")
         try:
             if self._torn:
                 self._cut()
@@ -136,7 +147,7 @@ class Journal:
             with suppress(OSError):
                 self._cut()
             raise JournalError(
-                f"{self.path}: cannot write entry {entry.number} ({event}): {error.strerror}; "
+                f"{self.path}: cannot write entry {entry.number} ({kind}): {error.strerror}; "
                 f"every slice counted so far is on disk"
             ) from error
         self._end += len(line)

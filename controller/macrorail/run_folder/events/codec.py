@@ -1,0 +1,155 @@
+"""One line of a journal as a typed event, and back: the only place that knows the keys on disk.
+
+A journal's bytes never change. Where a type uses another name than the line, ``KEYS`` maps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, ClassVar
+
+#: The key on disk of a field, where the two differ: by kind, then by field.
+KEYS: Mapping[str, Mapping[str, str]] = {
+    "started": {"slice_count": "slices"},
+    "resumed": {"slice_count": "slices"},
+    "search_began": {"method": "by"},
+    "planned": {"targets": "slices"},
+    "aligned": {"slice": "number"},
+    "bracketed": {"stem": "frame", "frame": "exposure"},
+    "identified": {"why_unidentified": "quarantined"},
+    "shooting": {"stack": "item", "specimen_id": "specimen"},
+    "shot": {"stack": "item", "completed": "well"},
+    "failed": {"stack": "item"},
+    "put_off": {"stack": "item"},
+    "set_aside": {"stack": "item"},
+    "quarantined": {"stack": "item"},
+    "trouble": {"part": "device"},
+    "staged": {"stack": "item"},
+    "lit": {"stack": "item", "command": "switch"},
+    "aligned_as": {"stack": "item"},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened; one subclass for each kind of line.
+
+    Attributes
+    ----------
+    extra
+        Keys of the line that this version of macrorail does not know.
+    """
+
+    kind: ClassVar[str] = ""
+    extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __init_subclass__(cls, kind: str = "") -> None:
+        cls.kind = kind
+        if kind:
+            _CLASSES.setdefault(kind, []).append(cls)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownEvent(Event):
+    """A line of a kind that this version of macrorail does not know.
+
+    Attributes
+    ----------
+    name
+        Its kind.
+    values
+        All its keys and JSON values, in their order.
+    """
+
+    name: str
+    values: Mapping[str, Any]
+
+
+#: The classes of each kind; two share one where its lines have two shapes.
+_CLASSES: dict[str, list[type[Event]]] = {}
+_LAYOUTS: dict[type[Event], tuple[tuple[Field[Any], str], ...]] = {}
+
+
+def absent() -> Any:
+    """A field whose key is left out of the line while it is ``None``."""
+    return field(default=None, metadata={"absent": True})
+
+
+def spread() -> Any:
+    """A mapping whose keys stand in the line itself."""
+    return field(metadata={"spread": True})
+
+
+def kind_of(event: Event) -> str:
+    """The kind of a line, as the journal writes it."""
+    return event.name if isinstance(event, UnknownEvent) else event.kind
+
+
+def known_kinds() -> frozenset[str]:
+    """Every kind that has a type."""
+    return frozenset(_CLASSES)
+
+
+def values_of(event: Event) -> dict[str, Any]:
+    """An event's keys and JSON values, named and ordered as on disk."""
+    if isinstance(event, UnknownEvent):
+        return dict(event.values)
+    values: dict[str, Any] = {}
+    for one, key in _layout(type(event)):
+        value = getattr(event, one.name)
+        if one.metadata.get("spread"):
+            values |= value
+        elif value is not None or not one.metadata.get("absent"):
+            values[key] = value
+    return {**values, **event.extra}
+
+
+def event_of(kind: str, values: Mapping[str, Any]) -> Event:
+    """The event that a line tells.
+
+    Parameters
+    ----------
+    kind, values
+        As on disk.
+
+    Raises
+    ------
+    ValueError
+        A line of a known kind lacks a key; names it.
+    """
+    lacking = ""
+    for cls in _CLASSES.get(kind, ()):
+        missing = [key for one, key in _layout(cls) if _is_needed(one) and key not in values]
+        if not missing:
+            return _build(cls, dict(values))
+        lacking = f"a line '{kind}' lacks '{missing[0]}'"
+    if lacking:
+        raise ValueError(lacking)
+    return UnknownEvent(name=kind, values=dict(values))
+
+
+def _build(cls: type[Event], values: dict[str, Any]) -> Event:
+    arguments: dict[str, Any] = {}
+    rest = "extra"
+    for one, key in _layout(cls):
+        if one.metadata.get("spread"):
+            rest = one.name
+        elif key in values:
+            arguments[one.name] = values.pop(key)
+    return cls(**arguments, **{rest: values})
+
+
+def _layout(cls: type[Event]) -> tuple[tuple[Field[Any], str], ...]:
+    """A class's own fields in their order, with their keys on disk."""
+    if cls not in _LAYOUTS:
+        keys = KEYS.get(cls.kind, {})
+        own = (one for one in fields(cls) if one.name != "extra")
+        _LAYOUTS[cls] = tuple((one, keys.get(one.name, one.name)) for one in own)
+    return _LAYOUTS[cls]
+
+
+def _is_needed(one: Field[Any]) -> bool:
+    return (
+        one.default is MISSING and one.default_factory is MISSING and not one.metadata.get("spread")
+    )
