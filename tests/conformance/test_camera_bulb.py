@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from macrorail.devices.exif import settings_in
 from macrorail.errors import CameraSettingRefused, OperatorStop
+from macrorail.exif import settings_in
 from macrorail.frame import verify_frame
 from tests.conformance.cameras import BodyProcess, CameraWorld, in_process, over_ptpip
 

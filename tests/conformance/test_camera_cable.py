@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import pytest
 
-from macrorail.devices.exif import settings_in
 from macrorail.devices.rail.cable_camera import RailTriggeredCamera
 from macrorail.errors import CameraError, CameraSettingRefused, FrameMissing
+from macrorail.exif import settings_in
 from macrorail.frame import Frame, verify_frame
 from macrorail.states import FinishReason, State
 from macrorail_sims.bodies.faults import Action, Fault, Reason

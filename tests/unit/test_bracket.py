@@ -13,8 +13,8 @@ from macrorail.config.document import load_document
 from macrorail.config.protocol import Protocol
 from macrorail.devices.bracket.camera import BracketingCamera
 from macrorail.devices.bracket.merging import fuse_exposures
-from macrorail.devices.exif import settings_in
 from macrorail.errors import CameraSettingRefused, ConfigError, FrameError, FrameMissing
+from macrorail.exif import settings_in
 from macrorail.frame import verify_frame
 from macrorail.planning.plan import make_plan
 from macrorail.run.proving import proof_settings

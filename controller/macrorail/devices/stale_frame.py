@@ -7,20 +7,16 @@ exposure in its EXIF block that does not fit the release.
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 
-from macrorail.devices.exif import exif_of
 from macrorail.devices.interfaces import Exposure
 from macrorail.errors import FrameMissing
+from macrorail.exif import read_exif
 from macrorail.frame import Frame
 
-_ZERO = datetime(2000, 1, 1)
 _COARSE_S, _FINE_S = 1.5, 0.5
 """How far a camera's clock may stray from ours between two frames: EXIF times are whole seconds,
 or hundredths where the body writes them."""
-
-_TAKEN, _TAKEN_FRACTION = 0x9003, 0x9291
 
 
 class Freshness:
@@ -65,26 +61,11 @@ class Freshness:
 def taken_at(path: Path) -> tuple[float, float] | None:
     """When a photograph says it was taken.
 
-    Parameters
-    ----------
-    path
-        A JPEG, or a raw file built as a TIFF.
-
     Returns
     -------
     tuple or None
-        Seconds since 2000 on the camera's clock, and how exact they are; ``None`` when the file
+        Seconds since 1970 on the camera's clock, and how exact they are; ``None`` when the file
         does not say.
     """
-    exif = exif_of(path)
-    if exif is None:
-        return None
-    try:
-        text = exif.tags[_TAKEN].rstrip(b"\0 ").decode("ascii")
-        seconds = (datetime.strptime(text, "%Y:%m:%d %H:%M:%S") - _ZERO).total_seconds()
-        fraction = exif.tags.get(_TAKEN_FRACTION, b"").rstrip(b"\0 ").decode("ascii")
-    except (KeyError, ValueError):
-        return None  # a block that cannot be read says as little as none
-    if fraction.isdigit():
-        return seconds + float(f"0.{fraction}"), _FINE_S
-    return seconds, _COARSE_S
+    taken = read_exif(path).taken()
+    return None if taken is None else (taken[0], _FINE_S if taken[1] else _COARSE_S)

@@ -15,7 +15,6 @@ from typing import Any, Protocol, runtime_checkable
 from pydantic import Field
 
 from macrorail.config.rig import CameraSection
-from macrorail.devices.exif import settings_in
 from macrorail.devices.gphoto.settings import quantity
 from macrorail.devices.interfaces import CameraReport, Context, Exposure
 from macrorail.devices.stale_frame import Freshness
@@ -26,6 +25,7 @@ from macrorail.errors import (
     ConnectError,
     FrameMissing,
 )
+from macrorail.exif import settings_in
 from macrorail.frame import Frame, store_frame
 from macrorail.quantity import Duration
 
