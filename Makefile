@@ -7,7 +7,7 @@ APT    := $(shell if [ "$$(id -u)" = 0 ]; then echo apt-get; elif command -v sud
 .PHONY: demo test set-up test-set-up firmware avr clean
 
 demo: set-up
-	$(BIN)/macrorail run configs/protocols/demo-rail.yaml
+	$(BIN)/macrorail demo
 
 test: test-set-up
 	$(BIN)/ruff check .

@@ -22,8 +22,10 @@ from pydantic import Field
 
 from macrorail.clock import WorldClock
 from macrorail.config.rig import Rig
+from macrorail.devices.rail.axis import SerialRail
 from macrorail.errors import ConnectError
 from macrorail.quantity import Duration
+from macrorail_sims.firmware_native import build_library
 from macrorail_sims.world import WorldSection
 
 ADDRESS_FILE = "address.json"
@@ -88,6 +90,18 @@ class SimulatedBench:
         """The folder in which a later process finds this world."""
         return None if self._folder is None else str(self._folder)
 
+    @staticmethod
+    def prepare(rig: Rig) -> None:
+        """Build the firmware of the simulated rail, if the rig has one.
+
+        Raises
+        ------
+        ConfigError
+            There is no C compiler, or it fails.
+        """
+        if isinstance(rig.axis, SerialRail.Options):
+            build_library()
+
     def start(self) -> None:
         """Start the world, or find the one at ``address``, and hold a connection to it.
 
@@ -95,8 +109,11 @@ class SimulatedBench:
         ------
         ConnectError
             The world did not come up, or is gone.
+        ConfigError
+            As :meth:`prepare`.
         """
         if self._folder is None:
+            self.prepare(self._rig)
             self._folder = Path(tempfile.mkdtemp(prefix="macrorail-bench-"))
             self._launch(self._folder)
         try:

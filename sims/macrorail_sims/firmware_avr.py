@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from macrorail.errors import ConfigError
+from macrorail.extras import needs_extra
 from macrorail.shipped import BUILD, FIRMWARE
 from macrorail_sims.carriage import TICKS_PER_S, CarriageState
 from macrorail_sims.firmware_native import build_library
@@ -72,8 +73,9 @@ class AvrBoard:
         length: int = 160_000,
         now_s: float = 0.0,
     ) -> None:
-        import yasimavr.lib.core as core
-        from yasimavr.device_library import load_device
+        with needs_extra("hil", "the emulated rail"):
+            import yasimavr.lib.core as core
+            from yasimavr.device_library import load_device
 
         #: The emulator and its chip, for measurements.
         self.core: Any = core

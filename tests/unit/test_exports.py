@@ -410,17 +410,6 @@ def test_a_run_without_a_picture_is_refused(
     assert "macrorail resume" in capsys.readouterr().err
 
 
-def test_a_missing_library_is_named(
-    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def missing(name: str) -> Any:
-        raise ImportError(f"No module named {name}")
-
-    monkeypatch.setattr(formats.importlib, "import_module", missing)
-    with pytest.raises(formats.ConfigError, match=r"psd-tools.*pip install 'macrorail\[export\]'"):
-        export(record, [Kind.PSD], tmp_path)
-
-
 def test_a_full_disk_is_noticed_beforehand(
     record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

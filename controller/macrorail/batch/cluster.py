@@ -21,6 +21,7 @@ from macrorail.batch.local import free_memory_bytes, too_large
 from macrorail.batch.progress import CheckStop, Outcome, Say, Tell
 from macrorail.batch.work import is_finished, make_stack
 from macrorail.errors import ConfigError, MacrorailError, StackError
+from macrorail.extras import needs_extra
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -80,11 +81,9 @@ def stack_on_cluster(
     StackError
         The cluster was away for longer than ``patience_s``; what is finished stays.
     """
-    try:
+    with needs_extra("cluster", "--scheduler"):
         import distributed
         from distributed.comm import CommClosedError
-    except ImportError as error:
-        raise ConfigError("--scheduler needs dask: pip install 'macrorail[cluster]'") from error
     for name in ("distributed", "distributed.client"):
         # It logs lost connections with tracebacks; what there is to say is said below.
         logging.getLogger(name).setLevel(logging.CRITICAL)

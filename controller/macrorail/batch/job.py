@@ -12,6 +12,7 @@ from PIL import Image
 
 from macrorail.batch.frames import Source, find_frames, fusion_order
 from macrorail.errors import ConfigError, StackError
+from macrorail.extras import needs_extra
 from macrorail.run_folder.journal import JOURNAL
 from macrorail.run_folder.record import read_record
 from macrorail.stacking.images import JPEG_SUFFIXES, TIFF_SUFFIXES, is_picture
@@ -141,14 +142,14 @@ def _size(path: Path) -> tuple[int, int, int]:
                 page = file.pages.first
                 return page.shape[1], page.shape[0], page.bitspersample
         if path.suffix.lower() in RAW_SUFFIXES:
-            import rawpy  # an extra of its own: most cameras also give JPEG
-
+            with needs_extra("raw", f"reading the raw file {path}", StackError):
+                import rawpy  # an extra of its own: most cameras also give JPEG
             with rawpy.imread(str(path)) as raw:
                 return raw.sizes.width, raw.sizes.height, 16
         with Image.open(path) as picture:
             return *picture.size, 8 if path.suffix.lower() in JPEG_SUFFIXES else 16
-    except ImportError as error:
-        raise StackError(f"{path} needs rawpy: pip install 'macrorail[raw]'") from error
+    except StackError:
+        raise
     # What rawpy raises is its own class, derived from Exception alone.
     except Exception as error:
         raise StackError(f"{path} cannot be read: {error}") from error

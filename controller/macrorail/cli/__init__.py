@@ -22,7 +22,19 @@ BUG = 70
 #: In the order in which help lists them. Each is a module here with a function, or an app of
 #: further verbs, of its name.
 _VERBS = (
-    *("plan", "check", "run", "resume", "stack", "batch", "dof", "policies", "serve", "report"),
+    *(
+        "demo",
+        "plan",
+        "check",
+        "run",
+        "resume",
+        "stack",
+        "batch",
+        "dof",
+        "policies",
+        "serve",
+        "report",
+    ),
     *("home", "export", "verify", "deliver", "jog", "tidy", "calibrate", "firmware"),
 )
 

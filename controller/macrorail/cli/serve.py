@@ -10,6 +10,7 @@ import typer
 from macrorail.cli.messages import message_console
 from macrorail.cli.rigs import RIG_HELP, choose_rig
 from macrorail.errors import ConfigError
+from macrorail.extras import needs_extra
 
 
 def serve(
@@ -44,15 +45,10 @@ def serve(
 
       macrorail serve --host 0.0.0.0 --token-file secret.txt --cert cert.pem --key key.pem
     """
-    try:
+    with needs_extra("dashboard", "the operator's page"):
         from macrorail.dashboard.app import Settings
         from macrorail.dashboard.guard import Access
         from macrorail.dashboard.server import Address, serve_page
-    except ImportError as error:
-        raise ConfigError(
-            f"the page needs packages that are not installed ({error.name}); install them with: "
-            f"pip install 'macrorail[dashboard]'"
-        ) from error
     console = message_console()
     address = Address(host, port, cert, key)
     token = None if token_file is None else _read_token(token_file)
@@ -67,6 +63,6 @@ def serve(
 
 def _read_token(path: Path) -> str:
     try:
-        return path.read_text().strip()
+        return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: the token cannot be read: {error}") from error

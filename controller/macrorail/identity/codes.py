@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from macrorail.errors import ConfigError, StackError
+from macrorail.errors import StackError
+from macrorail.extras import needs_extra
 
 #: Labels are looked for in copies of at most this many pixels on the long side, too: a code that
 #: fills a large frame is read worse at full size than in a smaller copy.
@@ -31,12 +32,8 @@ def read_codes(picture: Path | NDArray[np.uint8]) -> list[str]:
     StackError
         The file is no picture.
     """
-    try:
+    with needs_extra("codes", "reading labels"):
         import zxingcpp
-    except ImportError as error:
-        raise ConfigError(
-            "reading labels needs zxing-cpp: pip install 'macrorail[codes]'"
-        ) from error
     wanted = [
         *(zxingcpp.BarcodeFormat.DataMatrix, zxingcpp.BarcodeFormat.QRCode),
         zxingcpp.BarcodeFormat.MicroQRCode,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from macrorail.errors import ConfigError
+from macrorail.extras import needs_extra
 from macrorail.run_folder.journal import Entry
 
 _LOG = logging.getLogger("macrorail.news")
@@ -151,12 +152,8 @@ class News:
 
 
 def _connect(addresses: Sequence[str]) -> Any:
-    try:
+    with needs_extra("notify", "the rig's 'unattended: notify'"):
         apprise = importlib.import_module("apprise")
-    except ImportError as error:
-        raise ConfigError(
-            "the rig's 'unattended: notify' needs Apprise: pip install 'macrorail[notify]'"
-        ) from error
     sender = apprise.Apprise()
     for address in addresses:
         path = Path(address).expanduser()

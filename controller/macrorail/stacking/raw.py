@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from macrorail.errors import StackError
+from macrorail.extras import needs_extra
 
 RAW_SUFFIXES = frozenset(
     {".nef", ".nrw", ".cr2", ".cr3", ".arw", ".raf", ".orf", ".rw2", ".pef", ".dng", ".3fr", ".iiq"}
@@ -31,12 +32,8 @@ def develop(path: Path) -> NDArray[np.uint16]:
     StackError
         Damaged, of a camera that LibRaw does not know, or rawpy is not installed.
     """
-    try:
+    with needs_extra("raw", f"reading the raw file {path}", StackError):
         import rawpy  # an extra of its own: most cameras also give JPEG
-    except ImportError as error:
-        raise StackError(
-            f"{path} is a raw file: install what reads it (pip install 'macrorail[raw]')"
-        ) from error
     try:
         with rawpy.imread(str(path)) as raw:
             pixels = raw.postprocess(

@@ -16,6 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from macrorail.errors import ConfigError, StorageError
+from macrorail.extras import needs_extra
 from macrorail.results.delivery.gather import Delivered, Gathered
 from macrorail.results.delivery.tables import MEDIA, SPECIMENS, media_table, specimens_table
 from macrorail.results.export.xmp import packet
@@ -71,13 +72,9 @@ def write_package(
     StorageError
         The disk is full or gone, or what was written is not what was read.
     """
-    try:
+    with needs_extra("delivery", "a delivery"):
         import bagit
         from rocrate.rocrate import ROCrate
-    except ImportError as error:
-        raise ConfigError("delivery needs two libraries: pip install 'macrorail[delivery]'") from (
-            error
-        )
     if out.exists():
         raise ConfigError(f"{out} exists already; a delivery is never written over")
     aside = out.parent / f".{out.name}-{uuid4().hex[:8]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import shutil
 import tempfile
@@ -10,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
-from macrorail.errors import ConfigError, PlanError, StackError
+from macrorail.errors import PlanError, StackError
+from macrorail.extras import needs_extra
 from macrorail.quantity import format_size
 from macrorail.results.export import jpeg, ome, tiff, views
 from macrorail.results.export.metadata import HASH
@@ -146,7 +145,8 @@ def _write_ome(order: _Order) -> None:
 
 
 def _write_psd(order: _Order) -> None:
-    psd = _extra("psd", "psd-tools")
+    with needs_extra("export", "exporting as psd"):
+        from macrorail.results.export import psd
     psd.write_psd(order.source, order.file(psd.psd_suffix(order.source)))
 
 
@@ -155,7 +155,9 @@ def _write_depth(order: _Order) -> None:
 
 
 def _write_glb(order: _Order) -> None:
-    _extra("mesh", "trimesh").write_mesh(order.source, order.file(".glb"))
+    with needs_extra("export", "exporting as glb"):
+        from macrorail.results.export import mesh
+    mesh.write_mesh(order.source, order.file(".glb"))
 
 
 def _write_stereo(order: _Order) -> None:
@@ -168,23 +170,6 @@ def _write_rocking(order: _Order) -> None:
 
 def _write_frames(order: _Order) -> None:
     tiff.write_frames(order.source, order.file("-frames"))
-
-
-def _extra(module: str, library: str) -> Any:
-    """A writer whose library comes with the extra ``export``.
-
-    Raises
-    ------
-    ConfigError
-        It is not installed.
-    """
-    try:
-        return importlib.import_module(f"macrorail.results.export.{module}")
-    except ImportError as error:
-        raise ConfigError(
-            f"this export needs {library}, which is not installed ({error}): "
-            f"pip install 'macrorail[export]'"
-        ) from error
 
 
 _WRITERS: dict[Kind, Callable[[_Order], None]] = {
