@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from pydantic import AllowInfNan, BeforeValidator
@@ -16,19 +17,78 @@ from pydantic import AllowInfNan, BeforeValidator
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _QUANTITY = re.compile(rf"({_NUMBER})(?:\s*/\s*({_NUMBER}))?\s*(.*)", re.DOTALL)
 
-_LENGTHS_UM = {"nm": 1e-3, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "in": 25.4e3}
-_DURATIONS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
-_SPEEDS_UM_S = {f"{unit}/s": factor for unit, factor in _LENGTHS_UM.items()}
-_ACCELERATIONS_UM_S2 = {f"{unit}/s2": factor for unit, factor in _LENGTHS_UM.items()}
-_SIZES_BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}
-_FRACTIONS = {"%": 0.01}
-_COUNTS = {"slices": 1.0, "slice": 1.0}
-_ANGLES_DEG = {"deg": 1.0, "°": 1.0}
-_TEMPERATURES_C = {"°C": 1.0, "C": 1.0}
+
+@dataclass(frozen=True)
+class Notation:
+    """How a value is written in YAML; the reference and the JSON Schemas are made from it.
+
+    Attributes
+    ----------
+    kind
+        ``length``, ``duration`` ...
+    example
+        A value as it may be written.
+    units
+        What the base unit is multiplied with, by unit; empty where no unit follows.
+    pattern
+        Regular expression of the whole text; made from the units when not given.
+    words
+        Words that may stand instead, such as ``infinity``.
+    """
+
+    kind: str
+    example: str
+    units: Mapping[str, float] = field(default_factory=dict, hash=False)
+    pattern: str = ""
+    words: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.pattern:
+            units = "|".join(_any_sign(unit) for unit in self.units)
+            pattern = rf"^\s*{_NUMBER}(?:\s*/\s*{_NUMBER})?\s*(?:{units})\s*$"
+            object.__setattr__(self, "pattern", pattern)
+
+    def write(self, value: float) -> str:
+        """A value in base units as YAML has it, such as ``2 mm`` for 2000 micrometres."""
+        usual = [unit for unit in self.units if unit not in _RARE]
+        fitting = [unit for unit in usual if abs(value) >= self.units[unit]]
+        if fitting and value:
+            unit = max(fitting, key=self.units.__getitem__)
+        else:
+            unit = min(usual, key=lambda unit: abs(self.units[unit] - 1), default="")
+        return f"{value / self.units.get(unit, 1.0):.10g} {unit}".strip()
 
 
-def _parse(value: object, kind: str, units: Mapping[str, float], example: str) -> float:
-    """Turn ``value`` into the base unit of ``units``; see the public parsers for the rules."""
+#: Accepted, but not what the reference writes values in.
+_RARE = ("cm", "in", "cm/s", "in/s", "cm/s2", "in/s2", "nm/s", "nm/s2", "slice", "°", "C")
+
+
+def _any_sign(unit: str) -> str:
+    """A unit with the signs that mean the same: both micro signs, and the raised two."""
+    return unit.replace("u", "[uµμ]").replace("s2", "s(2|²|\\^2)")
+
+
+_FACTORS_UM = {"nm": 1e-3, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "in": 25.4e3}
+LENGTH = Notation("length", "40 um", _FACTORS_UM)
+DISTANCE = Notation("length", "1.5 m", _FACTORS_UM, words=("infinity",))
+DURATION = Notation(
+    "duration", "0.8 s", {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
+)
+SPEED = Notation("speed", "2 mm/s", {f"{unit}/s": by for unit, by in _FACTORS_UM.items()})
+ACCELERATION = Notation(
+    "acceleration", "20 mm/s2", {f"{unit}/s2": by for unit, by in _FACTORS_UM.items()}
+)
+DATA_SIZE = Notation("size", "12 MB", {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9})
+SHARE = Notation("share", "30 %", {"%": 0.01})
+SLICES = Notation("number of slices", "50 slices", {"slices": 1.0, "slice": 1.0})
+ANGLE = Notation("angle", "45 deg", {"deg": 1.0, "°": 1.0})
+TEMPERATURE = Notation("temperature", "80 °C", {"°C": 1.0, "C": 1.0})
+F_NUMBER = Notation("f-number", "f/5.6", pattern=rf"^\s*[fF]\s*/?\s*{_NUMBER}\s*$")
+
+
+def _parse(value: object, notation: Notation) -> float:
+    """Turn ``value`` into the base unit of a notation; see the public parsers for the rules."""
+    kind, units, example = notation.kind, notation.units, notation.example
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"must be a {kind} such as '{example}'")
     if not isinstance(value, str):
@@ -78,7 +138,7 @@ def parse_length(value: object) -> float:
     ValueError
         No unit, unknown unit, not a number, not finite; says what to write instead.
     """
-    return _parse(value, "length", _LENGTHS_UM, "40 um")
+    return _parse(value, LENGTH)
 
 
 def parse_distance(value: object) -> float:
@@ -102,7 +162,7 @@ def parse_duration(value: object) -> float:
     ValueError
         As :func:`parse_length`.
     """
-    return _parse(value, "duration", _DURATIONS_S, "0.8 s")
+    return _parse(value, DURATION)
 
 
 def parse_fraction(value: object) -> float:
@@ -113,7 +173,7 @@ def parse_fraction(value: object) -> float:
     ValueError
         As :func:`parse_length`.
     """
-    return _parse(value, "share", _FRACTIONS, "30 %")
+    return _parse(value, SHARE)
 
 
 def parse_speed(value: object) -> float:
@@ -124,7 +184,7 @@ def parse_speed(value: object) -> float:
     ValueError
         As :func:`parse_length`.
     """
-    return _parse(value, "speed", _SPEEDS_UM_S, "2 mm/s")
+    return _parse(value, SPEED)
 
 
 def parse_acceleration(value: object) -> float:
@@ -135,7 +195,7 @@ def parse_acceleration(value: object) -> float:
     ValueError
         As :func:`parse_length`.
     """
-    return _parse(value, "acceleration", _ACCELERATIONS_UM_S2, "20 mm/s2")
+    return _parse(value, ACCELERATION)
 
 
 def parse_size(value: object) -> float:
@@ -146,7 +206,7 @@ def parse_size(value: object) -> float:
     ValueError
         As :func:`parse_length`.
     """
-    return _parse(value, "size", _SIZES_BYTES, "12 MB")
+    return _parse(value, DATA_SIZE)
 
 
 def parse_angle(value: object) -> float:
@@ -157,7 +217,7 @@ def parse_angle(value: object) -> float:
     ValueError
         As :func:`parse_length`.
     """
-    return _parse(value, "angle", _ANGLES_DEG, "45 deg")
+    return _parse(value, ANGLE)
 
 
 def parse_temperature(value: object) -> float:
@@ -168,7 +228,7 @@ def parse_temperature(value: object) -> float:
     ValueError
         As :func:`parse_length`.
     """
-    return _parse(value, "temperature", _TEMPERATURES_C, "80 °C")
+    return _parse(value, TEMPERATURE)
 
 
 def parse_count(value: object) -> int:
@@ -179,7 +239,7 @@ def parse_count(value: object) -> int:
     ValueError
         As :func:`parse_length`, or not a whole number.
     """
-    number = _parse(value, "number of slices", _COUNTS, "50 slices")
+    number = _parse(value, SLICES)
     if number != int(number):
         raise ValueError(f"must be a whole number of slices, got '{value}'")
     return int(number)
@@ -211,27 +271,27 @@ def _typed(parse: Callable[[object], float]) -> BeforeValidator:
     return BeforeValidator(parse)
 
 
-Length = Annotated[float, _typed(parse_length)]
+Length = Annotated[float, _typed(parse_length), LENGTH]
 """Micrometres."""
-Distance = Annotated[float, AllowInfNan(True), _typed(parse_distance)]
+Distance = Annotated[float, AllowInfNan(True), _typed(parse_distance), DISTANCE]
 """Micrometres, up to infinity."""
-Duration = Annotated[float, _typed(parse_duration)]
+Duration = Annotated[float, _typed(parse_duration), DURATION]
 """Seconds."""
-Fraction = Annotated[float, _typed(parse_fraction)]
+Fraction = Annotated[float, _typed(parse_fraction), SHARE]
 """1 is the whole."""
-Speed = Annotated[float, _typed(parse_speed)]
+Speed = Annotated[float, _typed(parse_speed), SPEED]
 """Micrometres per second."""
-Acceleration = Annotated[float, _typed(parse_acceleration)]
+Acceleration = Annotated[float, _typed(parse_acceleration), ACCELERATION]
 """Micrometres per second squared."""
-Angle = Annotated[float, _typed(parse_angle)]
+Angle = Annotated[float, _typed(parse_angle), ANGLE]
 """Degrees."""
-Temperature = Annotated[float, _typed(parse_temperature)]
+Temperature = Annotated[float, _typed(parse_temperature), TEMPERATURE]
 """Degrees Celsius."""
-Count = Annotated[int, _typed(parse_count)]
+Count = Annotated[int, _typed(parse_count), SLICES]
 """Of slices."""
-FNumber = Annotated[float, _typed(parse_f_number)]
+FNumber = Annotated[float, _typed(parse_f_number), F_NUMBER]
 """Focal length over entrance pupil diameter, as written."""
-DataSize = Annotated[float, _typed(parse_size)]
+DataSize = Annotated[float, _typed(parse_size), DATA_SIZE]
 """Bytes."""
 
 

@@ -47,17 +47,18 @@ class SimulatedBench:
     """
 
     class Options(WorldSection):
-        """Keys of a rig's bench section.
+        """Bench section of a simulated instrument that runs in a process of its own.
 
         Attributes
         ----------
         linger_s
-            Wall time that a world waits for an owner before it ends.
+            How long the world waits for a controller before it ends (wall time).
         address
-            A world that runs already; a new one is started when not given.
+            Folder of a world that runs already; a new one is started when not given. Example:
+            ``/tmp/macrorail-bench-1``
         diary
-            File to which the world adds a line for each exposure, with the true position of the
-            plane in focus: what no instrument knows, for tests.
+            File to which the world adds a line for each exposure with the true position of the
+            plane in focus, for tests. Example: ``diary.jsonl``
         """
 
         linger_s: Duration = Field(alias="linger", default=60.0, gt=0)

@@ -82,7 +82,7 @@ class InProcessCamera:
     """
 
     class Options(CameraSection):
-        """Camera section of a rig.
+        """Camera section of a simulated camera in process and in virtual time, for tests.
 
         Attributes
         ----------

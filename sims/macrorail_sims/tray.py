@@ -20,7 +20,24 @@ _KEPT = 2
 
 
 class CameraFault(Section):
-    """A fault of the camera while one specimen is shot; see ``bodies.faults.Fault``."""
+    """A fault of the simulated camera while one specimen is shot.
+
+    Attributes
+    ----------
+    operation
+        Operation that fails, one of those that ``macrorail_sims.bodies.faults.Fault`` lists.
+        Example: ``release``
+    action
+        What happens instead, an ``Action`` of that module. Example: ``REFUSE``
+    reason
+        The answer of the camera, a ``Reason`` of that module.
+    delay_s
+        How long it takes.
+    after
+        How many operations come through first.
+    times
+        How many operations fail.
+    """
 
     operation: str
     action: str
@@ -46,14 +63,21 @@ class Lying(Section):
 
     Attributes
     ----------
-    x_um, y_um
-        Where the stage has to be for it to lie under the lens.
-    near_um, far_um
-        Of its nearest point and of its ground, positions along the focus axis.
-    faults, visits
-        What the camera does while it lies under the lens, on its first so many visits there.
+    x_um
+        Position of the stage that brings it under the lens, along X. Example: ``10 mm``
+    y_um
+        Likewise along Y. Example: ``10 mm``
+    near_um
+        Position of its nearest point along the focus axis. Example: ``20 mm``
+    far_um
+        Position of the ground behind it along the focus axis. Example: ``21.5 mm``
+    faults
+        Faults of the camera while it is under the lens. Example: ``[{operation: release, action:
+        REFUSE}]``
+    visits
+        Number of its visits under the lens in which the faults happen.
     stage_alarms
-        How often the stage's machine stops with an alarm on its way there.
+        How often the stage stops with an alarm on its way there.
     """
 
     x_um: Length = Field(alias="x")

@@ -31,7 +31,9 @@ class VirtualBench:
     """
 
     class Options(WorldSection):
-        """Keys of a rig's bench section; ``time_scale`` has no meaning here."""
+        """Bench section of a simulated instrument in process and in virtual time, for tests;
+        ``time_scale`` has no effect.
+        """
 
     def __init__(self, options: Options, rig: Rig) -> None:
         self.clock = VirtualClock()

@@ -34,12 +34,14 @@ _UNREAD_F_NUMBER = 8.0
 
 
 class SpecimenSection(Section):
-    """Where the simulated specimen stands, positions along the axis.
+    """Where the simulated specimen stands: positions along the axis.
 
     Attributes
     ----------
-    near_um, far_um
-        Of its nearest point and of its ground.
+    near_um
+        Position of its nearest point. Example: ``20 mm``
+    far_um
+        Position of the ground behind it. Example: ``23 mm``
     """
 
     near_um: Length = Field(alias="near")
@@ -53,16 +55,16 @@ class SpecimenSection(Section):
 
 
 class VibrationSection(Section):
-    """How the instrument trembles after a move: a damped swing across the optical axis.
+    """How the instrument vibrates after a move: a damped swing across the optical axis.
 
     Attributes
     ----------
     amplitude_um
-        When the axis comes to rest, micrometres in the specimen's plane, >= 0.
+        Amplitude in the specimen's plane when the axis comes to rest.
     decay_s
-        Time in which it dies down to a third, seconds.
+        Time in which the amplitude falls to 1/e.
     frequency_hz
-        Swings per second.
+        Frequency in hertz.
     """
 
     amplitude_um: Length = Field(alias="amplitude", default=12.0, ge=0)
@@ -76,14 +78,14 @@ class VibrationSection(Section):
 
 
 class TargetSection(Section):
-    """A leaning plate with lines on it in place of the beetle, to calibrate a lens on.
+    """A tilted plate with lines on it in place of the beetle, to calibrate a lens on.
 
     Attributes
     ----------
     pitch_um
-        From line to line.
+        Distance from line to line. Example: ``60 um``
     tilt_deg
-        Of the plate, out of the plane in focus.
+        Tilt of the plate out of the plane in focus. Example: ``72 deg``
     """
 
     pitch_um: Length = Field(alias="pitch", gt=0)
@@ -91,25 +93,27 @@ class TargetSection(Section):
 
 
 class WorldSection(BenchSection):
-    """Keys of a bench section that say what the world is like.
+    """Keys of a bench section that describe the simulated world.
 
     Attributes
     ----------
     specimen
-        Where things stand in front of the lens.
-    target, landscape
-        What stands there instead of the beetle: a leaning plate, or ground from ``near`` to the
-        horizon, for a lens that focuses up to infinity.
+        Where the specimen stands. Example: ``{near: 20 mm, far: 23 mm}``
+    target
+        A tilted plate in place of the beetle. Example: ``{pitch: 60 um, tilt: 72 deg}``
+    landscape
+        ``yes`` for ground from ``near`` to the horizon in place of the beetle, for a lens that
+        focuses up to infinity.
     vibration
-        How the instrument trembles after a move.
+        How the instrument vibrates after a move. Example: ``{amplitude: 12 um, decay: 80 ms}``
     body
-        Whose camera it is.
+        Maker whose camera is simulated.
     tray
-        Specimens that a stage brings under the lens, each different; beside them all lies the one
-        that ``specimen`` tells.
+        Specimens that a stage brings under the lens, each different. ``specimen`` stands beside
+        them all. Example: ``[{x: 10 mm, y: 10 mm, near: 20 mm, far: 21.5 mm}]``
     set_by_hand
-        What somebody has set at the body's dials, by canonical name: for a camera on the rail's
-        cable, which nobody else can set.
+        Settings at the dials of the simulated camera, for a camera on the rail's cable, which no
+        program can set. Example: ``{aperture: f/5.6, shutter: 1/10, iso: "100"}``
     """
 
     specimen: SpecimenSection

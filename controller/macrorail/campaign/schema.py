@@ -12,9 +12,10 @@ from pydantic import AfterValidator, Field, model_validator
 
 from macrorail.config.document import Section, key_error
 from macrorail.config.identity import IdentitySection
-from macrorail.config.protocol import Overlap, Range, Text
+from macrorail.config.protocol import Overlap, Protocol, Range, Text
+from macrorail.config.reference import Schema, json_schema, reference_to, section_schema
 from macrorail.config.specimen_names import check_safe
-from macrorail.quantity import Angle, Duration, FNumber, Length
+from macrorail.quantity import DURATION, Angle, Duration, FNumber, Length
 
 Name = Annotated[str, AfterValidator(check_safe)]
 """A word that can name a folder."""
@@ -24,7 +25,15 @@ Mode = Literal["row_wise", "row_wise_snake", "column_wise", "column_wise_snake"]
 
 
 class Point(Section):
-    """A place of the stage, or a distance on it."""
+    """A place on the stage, or a distance on it.
+
+    Attributes
+    ----------
+    x_um
+        Along X, from the home switch. Example: ``10 mm``
+    y_um
+        Along Y, from the home switch. Example: ``10 mm``
+    """
 
     x_um: Length = Field(alias="x")
     y_um: Length = Field(alias="y")
@@ -35,14 +44,18 @@ class Grid(Section):
 
     Attributes
     ----------
-    rows, columns
-        How many; rows follow Y, columns X.
+    rows
+        Number of rows, along Y. Example: ``4``
+    columns
+        Number of columns, along X. Example: ``6``
     first
-        The place of ``A1``.
+        The place of ``A1``. Example: ``{x: 10 mm, y: 10 mm}``
     spacing
-        From column to column and from row to row.
+        Distance from column to column (``x``) and from row to row (``y``). Example: ``{x: 20 mm, y:
+        20 mm}``
     mode
-        In what order: along rows or columns, every second one backwards or not.
+        Order of the positions: along rows or along columns; with ``_snake`` every second one
+        backwards.
     """
 
     rows: int = Field(ge=1, le=702)
@@ -53,17 +66,49 @@ class Grid(Section):
 
 
 class ExposureOverrides(Section):
-    """What is set otherwise than the protocol's ``exposure`` says."""
+    """Camera settings that differ from those of the campaign's ``stack``.
+
+    Attributes
+    ----------
+    aperture
+        F-number as set on the lens or the camera. Example: ``f/8``
+    shutter
+        Exposure time. Example: ``1/30 s``
+    iso
+        ISO sensitivity, as the camera's menu names it. Example: ``200``
+    white_balance
+        White balance, as the camera's menu names it. Example: ``Daylight``
+    image_format
+        File format, as the camera's menu names it. Example: ``JPEG Fine``
+    """
 
     aperture: FNumber | None = None
-    shutter: str | None = None
+    shutter: Annotated[str, DURATION] | None = None
     iso: str | None = None
     white_balance: str | None = None
     image_format: str | None = None
 
 
 class StackOverrides(Section):
-    """What is otherwise for one position: keys of a protocol, which win over the campaign's."""
+    """Keys of a protocol that differ for one position; they win over the campaign's ``stack``.
+
+    Attributes
+    ----------
+    range
+        Where to shoot. Example: ``{near: 20.4 mm, far: 22 mm}``
+    step_um
+        Distance between slices. Example: ``30 um``
+    overlap
+        Planned overlap of neighbouring slices, at most 95 %. Example: ``40 %``
+    settle_s
+        Waiting time between the end of a move and the shutter (world time). Example: ``0.6 s``
+    exposure
+        Camera settings. Example: ``{shutter: 1/30 s}``
+    closest_approach_um
+        A tighter limit than the rig's. Example: ``24 mm``
+    max_slices
+        Plans with more slices are refused. Example: ``200``
+    """
 
     range: Range | None = None
     step_um: Length | None = Field(alias="step", default=None, gt=0)
@@ -75,7 +120,24 @@ class StackOverrides(Section):
 
 
 class Terms(Section):
-    """What else is known of a specimen; see the protocol's ``specimen`` section."""
+    """What is known of a specimen besides its id.
+
+    Attributes
+    ----------
+    occurrence_id
+        Darwin Core's ``occurrenceID``. Example: ``urn:catalog:NHMUK:ENT:010823456``
+    catalog_number
+        Darwin Core's ``catalogNumber``. Example: ``NHMUK 010823456``
+    institution
+        Darwin Core's ``institutionCode``. Example: ``NHMUK``
+    scientific_name
+        Darwin Core's ``scientificName``. Example: ``Carabus auratus Linnaeus, 1761``
+    part
+        Audiovisual Core's ``subjectPart``: which part of the specimen is seen. Example: ``head``
+    orientation
+        Audiovisual Core's ``subjectOrientation``: the side from which it is seen. Example:
+        ``dorsal``
+    """
 
     occurrence_id: Text | None = None
     catalog_number: Text | None = None
@@ -86,18 +148,25 @@ class Terms(Section):
 
 
 class Position(Section):
-    """One specimen's place.
+    """The place of one specimen.
 
     Attributes
     ----------
     name
-        Of the place: on the tray, in lists, and for the operator.
+        Name of the place: on the tray, in lists and for the operator. Example: ``A1``
     id
-        Of the specimen there; from the campaign's ``identity`` when not given.
-    x_um, y_um
-        Where the stage brings it under the lens; without a stage they are not needed.
-    specimen, stack
-        What is otherwise than the campaign's ``stack`` says.
+        Id of the specimen there; found as the campaign's ``identity`` says when not given. Example:
+        ``NHMUK-010823456``
+    x_um
+        Where the stage brings it under the lens, along X; not needed without a stage. Example: ``10
+        mm``
+    y_um
+        Likewise along Y. Example: ``10 mm``
+    specimen
+        What else is known of the specimen. Example: ``{scientific_name: Carabus auratus}``
+    stack
+        Keys of the campaign's ``stack`` that differ here. Example: ``{range: {near: 20.4 mm, far:
+        22 mm}}``
     """
 
     name: Name
@@ -115,16 +184,17 @@ class Position(Section):
 
 
 class StagePositions(Section):
-    """The positions, in one of three forms.
+    """The positions, in one of three forms: ``grid``, ``list`` or ``csv``.
 
     Attributes
     ----------
     grid
-        Rows and columns.
+        Positions in rows and columns. Example: ``{rows: 4, columns: 6, first: {x: 10 mm, y: 10 mm},
+        spacing: {x: 20 mm, y: 20 mm}}``
     listed
-        One after the other.
+        Positions one by one. Example: ``[{name: A1, id: beetle-1, x: 10 mm, y: 10 mm}]``
     csv
-        A file of them, relative to the campaign's.
+        CSV file of the positions, relative to the campaign file. Example: ``tray-12.csv``
     """
 
     grid: Grid | None = None
@@ -145,9 +215,10 @@ class ViewSection(Section):
     Attributes
     ----------
     name
-        ``dorsal``, ``lateral`` ...: also the specimen's ``orientation`` in what a run leaves.
+        Name of the view; also the specimen's ``orientation`` in all results. Example: ``dorsal``
     turn_deg
-        Of the turntable; without one the operator is asked to turn the specimen.
+        Angle of the turntable. Without it the operator is asked to turn the specimen. Example: ``90
+        deg``
     """
 
     name: Name
@@ -160,13 +231,13 @@ class Variant(Section):
     Attributes
     ----------
     name
-        Ends the names of its run folders.
+        Last part of the names of its run folders. Example: ``rim``
     exposure
-        What is set otherwise.
+        Camera settings that differ. Example: ``{shutter: 1/30 s}``
     lighting
-        What the operator is asked to light it with.
+        The light that the operator is asked for. Example: ``rim light``
     switch
-        A shell command that switches the light by itself, before each stack.
+        A shell command that switches the light, run before each stack. Example: ``lamp rim``
     """
 
     name: Name
@@ -176,26 +247,30 @@ class Variant(Section):
 
 
 class CampaignSection(Section):
-    """A campaign.
+    """Which specimens to shoot, from which sides, under which light and in what order.
 
     Attributes
     ----------
     id
-        Names its folder.
+        Name of the campaign and its folder. Example: ``tray-12``
     stage_positions
-        Where specimens lie.
+        The positions of the specimens. Example: ``{csv: tray-12.csv}``
     identity
-        Where the ids of positions without one come from.
-    views, variants
-        How each is shot; once when not given. The variants of a view share its alignment.
+        How the ids of positions without one are found. Example: ``{from: prompt}``
+    views
+        Sides from which each specimen is shot; one when not given. Example: ``[{name: dorsal},
+        {name: lateral, turn: 90 deg}]``
+    variants
+        Lights or exposures in which each view is shot; one when not given. The variants of a view
+        share its alignment. Example: ``[{name: ring}, {name: rim, lighting: rim light}]``
     axis_order
-        What changes least often first.
+        ``position``, ``view`` and ``variant``, the one that changes least often first.
     settle_s
-        World time between the stage's coming to rest and the first slice.
+        Waiting time between the end of a move of the stage and the first slice (world time).
     come_back
         How often a stack that failed is tried again, after all others.
     stop_after
-        So many failures in a row are no longer the specimens' fault and end the campaign.
+        The campaign ends after this many failures in a row, which hardly come from the specimens.
     """
 
     id: Name
@@ -220,6 +295,27 @@ class CampaignSection(Section):
             if twice is not None:
                 raise key_error(key, f"'{twice}' is there twice")
         return self
+
+
+def campaign_schema() -> Schema:
+    """The JSON Schema of a campaign file.
+
+    Its ``stack`` is a protocol without ``specimen`` and ``identity``, of which a position may
+    give every key: none is required there.
+    """
+    stack = section_schema(Protocol, complete=False)
+    stack["description"] = "A protocol for each stack, or the name of a protocol's file."
+    root = {
+        "description": "A campaign file: many stacks, planned, resumed and reported as one.",
+        "type": "object",
+        "properties": {
+            "campaign": {"allOf": [reference_to(CampaignSection)]},
+            "stack": {"anyOf": [stack, {"type": "string"}]},
+        },
+        "additionalProperties": False,
+        "required": ["campaign", "stack"],
+    }
+    return json_schema("macrorail campaign", root, [CampaignSection, Protocol])
 
 
 def _first_twice(names: list[str]) -> str | None:

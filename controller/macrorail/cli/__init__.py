@@ -22,20 +22,9 @@ BUG = 70
 #: In the order in which help lists them. Each is a module here with a function, or an app of
 #: further verbs, of its name.
 _VERBS = (
-    *(
-        "demo",
-        "plan",
-        "check",
-        "run",
-        "resume",
-        "stack",
-        "batch",
-        "dof",
-        "policies",
-        "serve",
-        "report",
-    ),
-    *("home", "export", "verify", "deliver", "jog", "tidy", "calibrate", "firmware"),
+    *("demo", "plan", "check", "run", "resume", "stack", "batch", "dof", "policies", "serve"),
+    *("report", "home", "export", "verify", "deliver", "jog", "tidy", "calibrate", "firmware"),
+    "schema",
 )
 
 

@@ -9,6 +9,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
+from macrorail.quantity import Notation
+
 LARGEST_EV = 6.0
 _MOST = 9
 #: The largest distance of a camera's own shutter time from the wanted one: menus round (1/250 s
@@ -49,8 +51,11 @@ def _a_bracket(values: tuple[float, ...]) -> tuple[float, ...]:
     return values
 
 
+EXPOSURE_VALUE = Notation("exposure value", "-2 EV", pattern=r"^\s*[+-]?\d+(?:\.\d+)?\s*EV\s*$")
+
 Bracket = Annotated[
-    tuple[Annotated[float, BeforeValidator(parse_ev)], ...], AfterValidator(_a_bracket)
+    tuple[Annotated[float, BeforeValidator(parse_ev), EXPOSURE_VALUE], ...],
+    AfterValidator(_a_bracket),
 ]
 """Exposure values of one slice, in the order in which they are shot."""
 

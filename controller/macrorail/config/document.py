@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -32,7 +32,12 @@ class Section(BaseModel):
     """Base of every part of a YAML file: frozen, no unknown keys, no NaN.
 
     A field whose attribute carries a unit (``step_um``) has the YAML key as its alias (``step``).
+    The docstring's ``Attributes`` describe the keys: the reference pages and the JSON Schemas are
+    made from them (``config/reference.py``).
     """
+
+    shorthands: ClassVar[tuple[str, ...]] = ()
+    """Words that may stand instead of the whole section."""
 
     model_config = ConfigDict(
         frozen=True,

@@ -19,23 +19,25 @@ class IdentitySection(Section):
     Attributes
     ----------
     origin
-        ``list``: the row of the list that names the place; ``prompt``: somebody types it;
-        ``scanner``: a barcode scanner that types like a keyboard; ``frame``: a Data Matrix or QR
+        ``list``: the row of the list that names the position. ``prompt``: the operator types it.
+        ``scanner``: a barcode scanner that works like a keyboard. ``frame``: a Data Matrix or QR
         label in a picture that the camera takes before the first slice.
     position_um
-        Where the axis goes for that picture; it stays where it is when not given.
+        With ``from: frame``, where the axis goes for that picture; it stays where it is when not
+        given. Example: ``20 mm``
     listing
-        CSV file of all ids that exist, relative to the protocol: no other id is accepted.
+        CSV file of all ids that exist, relative to the protocol; no other id is accepted. Example:
+        ``specimens.csv``
     check_digit
-        How the last character of an id checks the others.
+        Check-digit scheme of the ids: the last character checks the others.
     pattern
-        Regular expression that the whole text of a label must fit; its first group, if it has
-        one, is the id.
+        Regular expression that the whole text of a label must match. Its first group, if it has
+        one, is the id. Example: ``NHMUK (\\d{9})``
     missing
-        ``error``: no id, no shot. ``quarantine``: the specimen is shot as ``unidentified-...``
-        into a folder of its own.
+        What to do without an id. ``error``: no shot is taken. ``quarantine``: the specimen is shot
+        as ``unidentified-...`` into a folder of its own.
     repeats
-        What to do about an id that was shot already.
+        What to do with an id that was shot already.
     """
 
     origin: Origin = Field(alias="from")

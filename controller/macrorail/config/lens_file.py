@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from macrorail.config.document import Section, key_error, load_document
 from macrorail.errors import ConfigError
 from macrorail.optics.image_space import FarFocus
-from macrorail.quantity import Distance, Length
+from macrorail.quantity import Distance, Length, Notation
 from macrorail.shipped import CONFIGS
 
 
@@ -54,8 +54,10 @@ def parse_drive_size(value: object) -> float:
 
 _SHIPPED = CONFIGS / "lenses"
 
-Steps = Annotated[int, BeforeValidator(parse_steps)]
-DriveSize = Annotated[float, BeforeValidator(parse_drive_size)]
+_STEPS = Notation("motor steps", "14 steps", {"steps": 1.0}, r"^\s*\d+ steps?\s*$")
+_DRIVE_SIZE = Notation("motor steps", "29.71 steps", {"steps": 1.0}, r"^\d+(?:\.\d+)? steps?$")
+Steps = Annotated[int, BeforeValidator(parse_steps), _STEPS]
+DriveSize = Annotated[float, BeforeValidator(parse_drive_size), _DRIVE_SIZE]
 
 
 class LensPoint(Section):
@@ -64,14 +66,16 @@ class LensPoint(Section):
     Attributes
     ----------
     at_steps
-        Motor steps from the near stop, driving towards far, play taken up.
+        Motor steps from the near stop, driving towards far, after the play is taken up. Example:
+        ``200 steps``
     plane_um
-        Plane in focus, micrometres from that of the near stop, growing away from the camera.
+        Plane in focus, counted from that of the near stop, growing away from the camera. Example:
+        ``816 um``
     scale
-        Size of the image relative to that at the near stop (breathing).
+        Size of the image relative to that at the near stop (focus breathing). Example: ``0.99476``
     distance_um
-        Instead of both, for a lens with a ``focal_length``: distance of the plane in focus from
-        the entrance pupil, up to infinity.
+        Instead of ``plane`` and ``scale``, for a lens with a ``focal_length``: distance of the
+        plane in focus from the entrance pupil, up to ``infinity``. Example: ``558.5 mm``
     """
 
     at_steps: Steps = Field(alias="at", ge=0)
@@ -81,32 +85,34 @@ class LensPoint(Section):
 
 
 class LensFile(Section):
-    """What is known of a lens.
+    """A lens file: which plane is in focus after how many motor steps.
 
     Attributes
     ----------
     name
-        Of the lens.
+        Name of the lens. Example: ``105 mm f/2.8 Macro``
     slack_steps
-        Play of the focus gear: motor steps after a reversal that move nothing. Rather too large
-        than too small.
+        Play of the focus gear: motor steps after a reversal that move nothing. Choose it too large
+        rather than too small. Example: ``14 steps``
     largest_drive_steps
-        Longest drive that the body finishes within libgphoto2's patience of one second.
+        Longest drive that the camera finishes within the one second that libgphoto2 waits. Example:
+        ``1000 steps``
     end_stop
-        ``reported`` by the body (a Nikon), or ``silent``: then homing drives the whole travel
-        towards near and a fifth more, and trusts that the stop has been met (a Canon). A step is
-        then the body's smallest drive.
+        Whether the end stop is ``reported`` by the camera (Nikon) or ``silent``: then homing drives
+        the whole travel towards near and a fifth more, and takes it that the stop has been met
+        (Canon). A step is then the smallest drive of the camera.
     larger_drives
-        Of a body whose drives come in fixed sizes: what the second, the third and so on are worth,
-        in the smallest. Without them it is driven by the smallest alone.
+        For a camera whose drives come in fixed sizes: the second size, the third and so on, counted
+        in the smallest. Without them only the smallest is used. Example: ``[4.2857 steps, 29.7143
+        steps]``
     repeatability_um
-        Standard deviation of a plane that is driven to again, as measured; ``None`` when it never
-        was.
-    table
-        At least two rows, the first at the near stop, steps and planes growing.
+        Standard deviation of a plane that is driven to repeatedly, as measured. Example: ``15 um``
     focal_length_um
-        Of a lens that focuses up to infinity. Its table tells distances, and positions count on
-        the image's side: see :mod:`macrorail.optics.image_space`.
+        Focal length of a lens that focuses up to infinity; its table lists distances. Example: ``50
+        mm``
+    table
+        Rows with growing steps and planes; the first row is the near stop. Example: ``[{at: 0
+        steps, plane: 0 um, scale: 1}, {at: 200 steps, plane: 816 um, scale: 0.99476}]``
     """
 
     name: str = Field(min_length=1)

@@ -6,9 +6,10 @@ plane nearest to the camera.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +27,7 @@ from macrorail.config.specimen_names import check_safe
 from macrorail.errors import PlanError
 from macrorail.optics.dof import DEFAULT_WAVELENGTH_UM
 from macrorail.quantity import (
+    DURATION,
     Distance,
     FNumber,
     Fraction,
@@ -70,7 +72,11 @@ def _settle(value: object) -> object:
     return settle_s
 
 
-Settle = Annotated[float | Literal["measured"], BeforeValidator(_settle)]
+Settle = Annotated[
+    float | Literal["measured"],
+    BeforeValidator(_settle),
+    replace(DURATION, example="0.4 s", words=(MEASURED,)),
+]
 """Seconds, or ``measured``."""
 
 
@@ -79,21 +85,31 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 
 
 class Specimen(Section):
-    """What lies on the stage.
+    """The specimen and what is known of it.
 
     Attributes
     ----------
     id
-        Letters, digits, ``-``, ``_`` and ``.``: it names folders. Empty only in a protocol whose
-        ``identity`` section says how it is found before the first shot.
+        Name of the specimen: letters, digits, ``-``, ``_`` and ``.``, since folders are named after
+        it. Left out only where the ``identity`` section says how it is found before the first shot.
+        Example: ``NHMUK-010823456``
     id_from
-        How it was found then; written by macrorail into the run folder's copy.
-    occurrence_id, catalog_number, institution, scientific_name
-        Darwin Core's terms ``occurrenceID``, ``catalogNumber``, ``institutionCode`` and
-        ``scientificName``: they go into what the run leaves.
-    part, orientation
-        Audiovisual Core's ``subjectPart`` and ``subjectOrientation``: what of the specimen is
-        seen, and from where.
+        How the id was found. macrorail writes this into the run folder's copy; leave it out.
+    occurrence_id
+        Darwin Core's ``occurrenceID``, written into all results. Example:
+        ``urn:catalog:NHMUK:ENT:010823456``
+    catalog_number
+        Darwin Core's ``catalogNumber``, written into all results. Example: ``NHMUK 010823456``
+    institution
+        Darwin Core's ``institutionCode``, written into all results. Example: ``NHMUK``
+    scientific_name
+        Darwin Core's ``scientificName``, written into all results. Example: ``Carabus auratus
+        Linnaeus, 1761``
+    part
+        Audiovisual Core's ``subjectPart``: which part of the specimen is seen. Example: ``head``
+    orientation
+        Audiovisual Core's ``subjectOrientation``: the side from which it is seen. Example:
+        ``dorsal``
     """
 
     id: str = ""
@@ -117,15 +133,18 @@ class Specimen(Section):
 
 
 class SearchRange(Section):
-    """Where to look for the specimen.
+    """Where to look for the specimen before the first slice is shot.
 
     Attributes
     ----------
-    near_um, far_um
-        Not nearer and not farther than this; all that the axis may reach when not given.
+    near_um
+        Start of the search; the start of the axis's travel when not given. Example: ``18 mm``
+    far_um
+        End of the search; the highest position that the axis may reach when not given. Example:
+        ``26 mm``
     margin_um
-        How far beyond what is sharp the range is to reach at either end; as much as the ends are
-        uncertain when not given.
+        Added to the range at both ends. When not given, the uncertainty of the ends that were
+        found. Example: ``100 um``
     """
 
     near_um: Length | None = Field(alias="near", default=None)
@@ -134,23 +153,34 @@ class SearchRange(Section):
 
 
 class Range(Section):
-    """Where to shoot, in one of the forms people know.
+    """Where to shoot, in one of six forms: ``near`` and ``far``; ``around`` with ``span``, or with
+    ``above`` and ``below``; ``from`` and ``to``; ``positions``; ``search``.
 
     Attributes
     ----------
-    near_um, far_um
-        First and last plane to be covered.
+    near_um
+        First plane to be covered, the one nearest to the camera. Example: ``20 mm``
+    far_um
+        Last plane to be covered. Example: ``23 mm``
     around_um
-        A centre, with either ``span_um`` (the whole range, half to each side) or ``above_um``
-        (towards the camera) and ``below_um`` (away from it).
+        Centre of the range; needs ``span``, or ``above`` and ``below``. Example: ``21.5 mm``
+    span_um
+        Length of the range, half of it on each side of ``around``. Example: ``3 mm``
+    above_um
+        Length of the range from ``around`` towards the camera. Example: ``1 mm``
+    below_um
+        Length of the range from ``around`` away from the camera. Example: ``2 mm``
     positions_um
-        The slices themselves, from near to far.
-    from_um, to_um
-        First and last distance from the lens, the last up to ``math.inf``: for a lens whose file
-        tells distances.
+        The positions of the slices themselves, from near to far. Example: ``[20 mm, 20.4 mm, 20.8
+        mm]``
+    from_um
+        Shortest distance from the lens to be covered; for a lens whose file lists distances.
+        Example: ``1 m``
+    to_um
+        Longest distance from the lens to be covered, up to ``infinity``. Example: ``infinity``
     search
-        The ends are found by looking before the first slice is shot; ``range: auto`` searches
-        everywhere that the axis may go.
+        The range is searched for before the first slice is shot. ``range: auto`` searches
+        everywhere that the axis may go. Example: ``{near: 18 mm, far: 26 mm}``
     """
 
     near_um: Length | None = Field(alias="near", default=None)
@@ -163,6 +193,8 @@ class Range(Section):
     from_um: Length | None = Field(alias="from", default=None, gt=0)
     to_um: Distance | None = Field(alias="to", default=None, gt=0)
     search: SearchRange | None = None
+
+    shorthands: ClassVar[tuple[str, ...]] = ("auto",)
 
     @model_validator(mode="before")
     @classmethod
@@ -236,23 +268,28 @@ class Range(Section):
 
 
 class ExposureSettings(Section):
-    """What the camera is set to; what is not given stays as it is set on the camera.
+    """Camera settings; what is not given stays as it is set on the camera.
 
     Attributes
     ----------
     aperture
-        F-number as set on the lens or body, ``f/5.6``; not given for an objective without one.
+        F-number as set on the lens or the camera; left out for an objective without one. Example:
+        ``f/5.6``
     shutter
-        Exposure time as written, ``1/60 s``.
+        Exposure time. Example: ``1/60 s``
     bracket_ev
-        Several exposures of each slice, relative to ``shutter``, in the order in which they are
-        shot; merged into the frame that is stacked.
-    iso, white_balance, image_format
-        As the camera's menu names them.
+        2 to 9 exposures of each slice, relative to ``shutter``, in the order in which they are
+        shot; they are merged into the frame that is stacked. Example: ``[-2 EV, 0 EV, +2 EV]``
+    iso
+        ISO sensitivity, as the camera's menu names it. Example: ``100``
+    white_balance
+        White balance, as the camera's menu names it. Example: ``Daylight``
+    image_format
+        File format, as the camera's menu names it. Example: ``JPEG Fine``
     """
 
     aperture: FNumber | None = None
-    shutter: str
+    shutter: Annotated[str, DURATION] = Field(examples=["1/60 s"])
     bracket_ev: Bracket | None = Field(alias="bracket", default=None)
     iso: str | None = None
     white_balance: str | None = None
@@ -277,19 +314,20 @@ class ExposureSettings(Section):
 
 
 class OpticsSettings(Section):
-    """How sharp is sharp.
+    """What counts as sharp.
 
     Attributes
     ----------
     coc_um
-        Circle of confusion on the sensor; two pixels of the rig's camera when not given.
+        Circle of confusion on the sensor; two pixels of the rig's camera when not given. Example:
+        ``9 um``
     wavelength_um
-        Of the light that is to be sharp; 550 nm when not given.
+        Wavelength of the light.
     medium
-        Refractive index of what the specimen lies in, behind a flat surface (a cover glass, the
-        face of a resin block): 1.33 for water, 1.36 for alcohol, 1.5 for resin, 1 for air. A move
-        of the axis in air moves the plane in focus by that much more in there, and the depth of
-        field there is deeper in the same proportion.
+        Refractive index of what the specimen is embedded in behind a flat surface (a cover glass,
+        the face of a resin block): 1.33 for water, 1.36 for alcohol, 1.5 for resin, 1 for air. In
+        the medium, the plane in focus moves by ``medium`` times the move of the axis, and the depth
+        of field is deeper by the same factor. Example: ``1.33``
     """
 
     coc_um: Length | None = Field(alias="coc", default=None, gt=0)
@@ -305,25 +343,27 @@ looked and then shoot it again, or end the run."""
 class Remedies(Section):
     """What to do about each fault that a frame can show.
 
-    A fault that stays through every repeat is fused and named in the manifest; a frame without a
-    picture ends the run then.
+    ``reshoot`` shoots the slice again, ``fuse`` uses the frame as it is, ``pause`` waits until an
+    operator has looked and then shoots it again, ``stop`` ends the run. A fault that remains after
+    every repeat is fused and named in the manifest; a frame without a picture ends the run then.
 
     Attributes
     ----------
     damaged
         The file cannot be decoded to its end.
     frozen
-        The same pixels once more.
+        The frame has the same pixels as the one before.
     exposure
-        More or less light than before. Of a bracket it is fused unless the protocol says otherwise:
-        how bright a merged picture is follows what is sharp in it.
+        The frame is brighter or darker than those before. Frames of a bracket are fused unless the
+        protocol says otherwise: the brightness of a merged picture depends on what is sharp in it.
     blur
-        Motion or vibration.
+        Motion or vibration has blurred the frame.
     shift
         Specimen or camera has moved.
     missed_move
-        The plane of the frame before. Shooting the same place again cannot tell a missed move from
-        lost steps, so it is fused, and what it leaves open is found from all slices and filled.
+        The frame shows the plane of the frame before. Another exposure at the same position cannot
+        tell a missed move from lost steps, so the frame is fused; gaps are found from all slices
+        together and filled.
     """
 
     damaged: Remedy = "reshoot"
@@ -340,16 +380,17 @@ class ProofSection(Section):
     Attributes
     ----------
     images
-        ``off`` trusts the achieved positions alone.
+        ``on`` proves coverage from the images; ``off`` trusts the achieved positions alone.
     extend
-        How far beyond each end of the range, as a share of its length, a run may go on while
-        something in the frame is still getting sharper; with 0 % the ends are meant as they are.
+        How far a run may go beyond each end of the range, as a share of its length, while something
+        in the frame is still getting sharper. With ``0 %`` the ends are final.
     extra_slices
-        How many slices a run may add; as many as are planned, and ten, when not given.
+        How many slices a run may add; 10 more than are planned when not given.
+        Example: ``20``
     reshoots
         How often one slice is shot again.
     faults
-        What to do about each.
+        What to do about each fault that a frame can show. Example: ``{exposure: fuse}``
     """
 
     images: Literal["on", "off"] = "on"
@@ -360,28 +401,44 @@ class ProofSection(Section):
 
 
 class Protocol(Section):
-    """What to shoot.
+    """A protocol file: what to shoot.
 
     Attributes
     ----------
-    specimen, identity, range, exposure, optics, proof
-        See there.
+    specimen
+        The specimen and what is known of it. Example: ``{id: beetle-1}``
+    identity
+        How the specimen's id is found before the first shot; instead of ``specimen: id``. Example:
+        ``{from: prompt}``
+    range
+        Where to shoot. ``auto`` searches for the specimen everywhere that the axis may go. Example:
+        ``{near: 20 mm, far: 23 mm}``
     step_um
-        Distance between slices; the last one is shorter where needed to end at the far end.
+        Distance between slices. The last step is shorter where the range needs it. Example: ``40
+        um``
     overlap
-        Instead of a step: the share by which neighbours overlap; 30 % when neither is given.
+        Share of its depth of field that a slice has in common with its neighbour; instead of
+        ``step``. 30 % when neither is given. At most 95 %. Example: ``30 %``
     minimum_overlap
-        What must be proven from the achieved positions, 10 % when not given. Less than planned,
-        since no axis stops exactly where it was told to.
+        Overlap that must be proven from the achieved positions. It is less than the planned
+        overlap, since no axis stops exactly at its target. At most 95 %.
     settle
-        World time between a move's end and the shutter; ``measured`` takes the rig's own.
+        Waiting time between the end of a move and the shutter (world time). ``measured`` uses the
+        rig's own. Example: ``0.4 s``
+    exposure
+        Camera settings. Example: ``{aperture: f/5.6, shutter: 1/60 s, iso: 100}``
+    optics
+        What counts as sharp. Example: ``{coc: 9 um}``
     closest_approach_um
-        A tighter limit than the rig's, for this specimen.
+        A tighter limit than the rig's, for this specimen. Example: ``24 mm``
     max_slices
-        Refuse plans with more, which mostly come from a mistyped unit.
-    operator, rights
-        Who made the pictures and on what terms they may be used; both go into what the run
-        leaves.
+        Plans with more slices are refused; most of them come from a mistyped unit.
+    proof
+        How coverage is proven from the images. Example: ``{extend: 0 %}``
+    operator
+        Who made the pictures; written into all results. Example: ``A. Example``
+    rights
+        Terms on which the pictures may be used; written into all results. Example: ``CC BY 4.0``
     """
 
     specimen: Specimen = Specimen()

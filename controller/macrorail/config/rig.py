@@ -33,26 +33,32 @@ if TYPE_CHECKING:
 
 
 class CameraSection(Section):
-    """What every camera section says.
+    """What every camera section has.
 
     Attributes
     ----------
     driver
-        A short name such as ``gphoto``, or an import string ``package.module:Class``.
+        A short name such as ``gphoto``, or ``package.module:Class`` for a driver of your own.
+        Example: ``gphoto``
     port
-        Where the camera is (``usb:``, ``ptpip:192.168.1.1``), or ``bench``.
-    image_width, image_height
-        Pixels of a frame as it is delivered.
+        Where the camera is: ``auto`` (the first on USB), ``usb:BUS,DEVICE``, ``ptpip:ADDRESS``, the
+        folder of a ``cable`` camera, or ``bench`` for a simulated one. Example:
+        ``ptpip:192.168.1.1``
+    image_width
+        Width of a frame as it is delivered, in pixels. Example: ``6000``
+    image_height
+        Height of a frame as it is delivered, in pixels. Example: ``4000``
     pixel_pitch_um
-        Distance between neighbouring pixels on the sensor, micrometres.
+        Distance between neighbouring pixels on the sensor. Example: ``3.9 um``
     frame_size_bytes
-        Of a typical frame, to predict the disk space.
+        Size of a typical frame, to predict the disk space. Example: ``12 MB``
     download_s
-        From the end of an exposure to its frame on disk, to predict the time.
+        Time from the end of an exposure until its frame is on disk, to predict the duration.
+        Example: ``0.8 s``
     battery_floor
-        Charge of the camera's battery below which nothing is begun, 0..1.
+        No exposure is started when the camera's battery has less charge.
     flash_recycle_s
-        From the end of an exposure until the flash can fire again.
+        Time from the end of an exposure until the flash can fire again.
     """
 
     driver: str
@@ -67,7 +73,15 @@ class CameraSection(Section):
 
 
 class Travel(Section):
-    """Where an axis may go, micrometres, growing towards the specimen."""
+    """Where an axis may go; positions grow towards the specimen.
+
+    Attributes
+    ----------
+    from_um
+        Lowest position, farthest from the specimen. Example: ``1 mm``
+    to_um
+        Highest position. Example: ``60 mm``
+    """
 
     from_um: Length = Field(alias="from")
     to_um: Length = Field(alias="to")
@@ -84,22 +98,26 @@ class Travel(Section):
 
 
 class AxisSection(Section):
-    """What every axis section says; a driver on a port of its own adds ``port``.
+    """What every axis section has.
 
     Attributes
     ----------
     driver
-        A short name such as ``gphoto``, or an import string ``package.module:Class``.
+        A short name such as ``rail``, or ``package.module:Class`` for a driver of your own.
+        Example: ``rail``
     travel
-        Where the axis may go.
+        Where the axis may go. Example: ``{from: 1 mm, to: 60 mm}``
     closest_approach_um
-        The highest position ever allowed, whatever asks for it; the travel's end when not given.
-    speed_um_s, acceleration_um_s2
-        Of a move, to predict the time (and for drivers that can set them). Without an
-        acceleration the speed counts as reached at once.
+        Highest position ever allowed, whatever asks for it; the end of the travel when not given.
+        Example: ``45 mm``
+    speed_um_s
+        Speed of a move, to predict the duration; drivers that can set it do. Example: ``4 mm/s``
+    acceleration_um_s2
+        Acceleration of a move, likewise. Without it the full speed counts as reached at once.
+        Example: ``20 mm/s2``
     settle_s
-        How long the instrument trembles after a move, as ``macrorail calibrate settle`` has
-        measured it; for protocols that say ``settle: measured``.
+        How long the instrument vibrates after a move, as ``macrorail calibrate settle`` has
+        measured it; for protocols with ``settle: measured``. Example: ``0.6 s``
     """
 
     driver: str
@@ -152,23 +170,28 @@ class OpticsSection(Section):
     Attributes
     ----------
     written_magnification
-        Image size over object size, > 0; of an objective, what is engraved on it.
+        Image size over object size; for an objective, what is engraved on it. Example: ``2``
     pupil_ratio
-        Exit over entrance pupil diameter, > 0; 1 for a symmetrical lens.
+        Diameter of the exit pupil over that of the entrance pupil; 1 for a symmetrical lens.
+        Example: ``1``
     focal_length_um
-        Of the lens as it is used, if known: it tells how the picture's scale changes along the
-        sweep.
+        Focal length of the lens as it is used. It tells how the scale of the picture changes along
+        the sweep. Example: ``65 mm``
     na
-        Numerical aperture of a microscope objective; such optics have no f-number to set.
-    tube_lens_um, made_for_um
-        Focal lengths of the tube lens (or of the lens in its place) and of the one that the
-        objective is made for. They come together, or not at all.
+        Numerical aperture of a microscope objective, which has no f-number to set. Example:
+        ``0.28``
+    tube_lens_um
+        Focal length of the tube lens, or of the lens used in its place; needs ``made_for``.
+        Example: ``100 mm``
+    made_for_um
+        Focal length of the tube lens that the objective is made for; needs ``tube_lens``. Example:
+        ``200 mm``
     immersion
-        Refractive index of what is between an immersion objective and the specimen: 1.33 for
-        water, 1.52 for oil.
+        Refractive index of what is between an immersion objective and the specimen: 1.33 for water,
+        1.52 for oil. Example: ``1.33``
     f_number_is
-        Whether the f-number that the camera shows is the ``marked`` one (at infinity) or already
-        the ``effective`` one, as Nikon bodies show it for their macro lenses.
+        Which f-number the camera shows: the ``marked`` one (at infinity), or the ``effective`` one,
+        as Nikon bodies show it for their macro lenses.
     """
 
     written_magnification: float = Field(alias="magnification", gt=0)
@@ -214,16 +237,16 @@ class OpticsSection(Section):
 
 
 class BenchSection(Section):
-    """A simulated world that stands in for devices whose ``port`` is ``bench``.
+    """A simulated world that takes the place of devices whose ``port`` is ``bench``.
 
     Attributes
     ----------
     driver
-        A short name such as ``gphoto``, or an import string ``package.module:Class``.
+        ``simulated``, ``virtual``, or ``package.module:Class``. Example: ``simulated``
     time_scale
-        How much faster than life the simulated world runs, > 0.
+        How many times faster than life the simulated world runs. Example: ``20``
     seed
-        Of everything random in it.
+        Seed of everything random in it. Example: ``7``
     """
 
     driver: str
@@ -232,7 +255,28 @@ class BenchSection(Section):
 
 
 class Rig(Section):
-    """A whole instrument; each section is an instance of its driver's ``Options``."""
+    """A rig file: what the instrument is; each section is an instance of its driver's ``Options``.
+
+    Attributes
+    ----------
+    camera
+        The camera. Example: ``{driver: gphoto, port: auto, image_width: 6000, image_height: 4000,
+        pixel_pitch: 3.9 um, frame_size: 12 MB, download: 0.8 s}``
+    axis
+        The focus axis: a rail, or the lens of the camera. Example: ``{driver: rail, port:
+        /dev/ttyACM0, travel: {from: 1 mm, to: 60 mm}, closest_approach: 45 mm, speed: 4 mm/s}``
+    optics
+        The optics between specimen and sensor. Example: ``{magnification: 2, focal_length: 65 mm}``
+    stage
+        A stage that brings specimens under the lens. Example: ``{driver: grbl, port: /dev/ttyUSB0,
+        x: {machine_axis: X, travel: {from: 2 mm, to: 78 mm}, speed: 30 mm/s}, y: {machine_axis: Y,
+        travel: {from: 2 mm, to: 78 mm}, speed: 30 mm/s}}``
+    bench
+        A simulated world that takes the place of devices whose ``port`` is ``bench``. Example:
+        ``{driver: simulated, time_scale: 20, specimen: {near: 20 mm, far: 23 mm}}``
+    unattended
+        What watches over runs that nobody attends. Example: ``{park: start}``
+    """
 
     camera: SerializeAsAny[CameraSection]
     axis: SerializeAsAny[AxisSection]
@@ -253,12 +297,13 @@ class Rig(Section):
         return self
 
 
-_DRIVEN: dict[str, type[Section]] = {
+DRIVEN: dict[str, type[Section]] = {
     "camera": CameraSection,
     "axis": AxisSection,
     "stage": StageSection,
     "bench": BenchSection,
 }
+"""The sections that name a driver, each with the model that its driver's ``Options`` extend."""
 
 
 def load_rig(path: Path) -> Rig:
@@ -272,7 +317,7 @@ def load_rig(path: Path) -> Rig:
     document = read_document(path)
     sections: dict[str, Any] = dict(document.data)
     errors: list[ConfigError] = []
-    for name, base in _DRIVEN.items():
+    for name, base in DRIVEN.items():
         if isinstance(sections.get(name), dict) and "driver" in sections[name]:
             try:
                 options = _options(document, name, base)

@@ -13,14 +13,15 @@ from macrorail.config.document import Section
 
 
 class StageSection(Section):
-    """What every stage section says; a driver adds its axes.
+    """What every stage section has.
 
     Attributes
     ----------
     driver
-        A short name such as ``grbl``, or an import string ``package.module:Class``.
+        A short name such as ``grbl``, or ``package.module:Class`` for a driver of your own.
+        Example: ``grbl``
     port
-        Serial port, or ``bench``.
+        Serial port, or ``bench`` for a simulated stage. Example: ``/dev/ttyUSB0``
     """
 
     driver: str

@@ -16,9 +16,11 @@ class LightSection(Section):
     Attributes
     ----------
     on
-        Before the devices are opened; a run whose light does not come on does not begin.
+        Run before the devices are opened; if it fails, the run does not start. Example: ``curl -sf
+        http://lamp.local/on``
     off
-        In the end, whatever the end.
+        Run at the end of every run, whatever its result. Example: ``curl -sf
+        http://lamp.local/off``
     """
 
     on: str
@@ -26,34 +28,37 @@ class LightSection(Section):
 
 
 class UnattendedSection(Section):
-    """What looks after runs.
+    """What watches over runs that nobody attends.
 
     Attributes
     ----------
     park
-        In the end the axis holds where it is (``hold``), or goes to the start of its travel, far
-        from the specimen (``start``).
+        At the end of a run the axis holds where it is (``hold``), or goes to the start of its
+        travel, far from the specimen (``start``).
     pause_at_most_s
-        World time after which a pause ends the run.
+        A longer pause ends the run (world time).
     keep_free_bytes
-        A run pauses when its disk has less room than this.
+        A run pauses when its disk has less free space.
     least_battery
-        A run pauses when the computer runs on its battery and has less left than this.
+        A run pauses when the computer runs on its battery and that has less charge.
     hottest_c
-        A run pauses when a sensor shows more than this, and until all are 5 degrees below it.
+        A run pauses when a temperature sensor shows more, until all sensors are 5 degrees below it.
+        Example: ``80 °C``
     sensors
-        Files in thousandths of a degree, as Linux has them; ``*`` stands for anything. The
-        computer's own when not given.
+        Files that hold a temperature in thousandths of a degree, as Linux has them; ``*`` matches
+        anything.
     light
-        How the lamp is switched; ``None`` leaves it alone.
+        How the lamp is switched; left alone when not given. Example: ``{on: lamp on, off: lamp
+        off}``
     ask
-        A shell command that tells whether all is well: it pauses the run by ending with anything
-        but 0, and its last line says why.
+        A shell command that checks whether all is well. A run pauses when its exit code is not 0;
+        the last line it prints is the reason. Example: ``/usr/local/bin/check-room``
     ask_every_s
-        Wall time between two such questions.
+        Time between two such checks (wall time).
     notify
-        Where news of a run goes: addresses that Apprise knows, or files that list some. A rig is
-        copied into every run's folder, so addresses with passwords belong in a file.
+        Where notifications of a run go: addresses in the form that Apprise reads, or files that
+        list some. A rig is copied into the folder of every run, so keep addresses with passwords in
+        a file. Example: ``[~/.config/macrorail-notify.txt]``
     """
 
     park: Literal["hold", "start"] = "hold"

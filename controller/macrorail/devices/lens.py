@@ -82,12 +82,13 @@ class LensAxis:
     """
 
     class Options(AxisSection):
-        """Axis section of a rig with a lens.
+        """Axis section of a camera that focuses with its own lens.
 
         Attributes
         ----------
         lens
-            Name of a lens file that macrorail ships (``simulated-105mm``), or the path of one.
+            Name of a lens file that comes with macrorail, or the path of one. Example:
+            ``simulated-105mm``
         """
 
         lens: str

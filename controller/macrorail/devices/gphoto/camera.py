@@ -81,16 +81,18 @@ class GphotoCamera:
     """
 
     class Options(CameraSection):
-        """Camera section of a rig.
+        """Camera section of a camera that libgphoto2 drives.
 
         Attributes
         ----------
         frame_timeout_s
             How long after the end of an exposure its frame counts as lost (wall time).
-        focus_mode, exposure_mode
-            ``manual`` refuses a body that may focus or expose by itself; ``any`` lets it.
+        focus_mode
+            ``manual`` refuses a camera that may focus by itself; ``any`` allows it.
+        exposure_mode
+            ``manual`` refuses a camera that may set the exposure by itself; ``any`` allows it.
         mirror
-            ``delayed`` refuses a body whose exposure delay is off.
+            ``delayed`` refuses a camera whose exposure delay is off.
         """
 
         frame_timeout_s: Duration = Field(alias="frame_timeout", default=30.0, gt=0)

@@ -44,17 +44,17 @@ class GrblRail:
     """
 
     class Options(AxisSection):
-        """Keys of a rig's axis section.
+        """Axis section of one axis of a grbl machine.
 
         Attributes
         ----------
         port
-            Serial port, or ``bench``.
+            Serial port, or ``bench`` for a simulated machine. Example: ``/dev/ttyUSB0``
         machine_axis
-            Which of the machine's axes carries the camera.
+            Axis of the machine that carries the camera. Example: ``Z``
         backlash_um
-            By how much more than the play a move away from the specimen overshoots before it
-            returns.
+            How far a move away from the specimen goes beyond its target before it returns; a little
+            more than the play of the screw.
         """
 
         port: str

@@ -30,13 +30,13 @@ class StageAxis(Section):
     Attributes
     ----------
     machine_axis
-        Which of the machine's.
+        Axis of the machine. Example: ``X``
     travel
-        Where it may go, from its home switch.
+        Where it may go, from its home switch. Example: ``{from: 2 mm, to: 78 mm}``
     speed_um_s
-        Of a move.
+        Speed of a move. Example: ``30 mm/s``
     backlash_um
-        By how much more than the play a move back overshoots before it returns.
+        How far a move back goes beyond its target before it returns; a little more than the play.
     """
 
     machine_axis: Literal["X", "Y", "Z", "A"]
@@ -51,13 +51,15 @@ class Turntable(Section):
     Attributes
     ----------
     machine_axis
-        Which of the machine's.
-    from_deg, to_deg
-        Where it may go, from its home switch.
+        Axis of the machine.
+    from_deg
+        Lowest angle, from its home switch. Example: ``0 deg``
+    to_deg
+        Highest angle. Example: ``350 deg``
     full_turn_s
-        How long 360 degrees take.
+        How long 360 degrees take. Example: ``10 s``
     backlash_deg
-        By how much more than the play a move back overshoots before it returns.
+        How far a move back goes beyond its target before it returns; a little more than the play.
     """
 
     machine_axis: Literal["X", "Y", "Z", "A"] = "A"
@@ -71,14 +73,19 @@ class GrblStage:
     """X, Y and a turntable on one grbl machine; a ``macrorail.config.stage.Stage``."""
 
     class Options(StageSection):
-        """Keys of a rig's stage section.
+        """Stage section of a grbl machine.
 
         Attributes
         ----------
-        x, y
-            The two axes.
+        x
+            The axis along X. Example: ``{machine_axis: X, travel: {from: 2 mm, to: 78 mm}, speed:
+            30 mm/s}``
+        y
+            The axis along Y. Example: ``{machine_axis: Y, travel: {from: 2 mm, to: 78 mm}, speed:
+            30 mm/s}``
         turntable
-            If there is one.
+            A turntable, if there is one. Example: ``{machine_axis: A, from: 0 deg, to: 350 deg,
+            full_turn: 10 s}``
         """
 
         x: StageAxis

@@ -62,23 +62,24 @@ class RailTriggeredCamera:
     """
 
     class Options(CameraSection):
-        """Camera section of a rig.
+        """Camera section of a camera that the rail's board releases by cable.
 
         Attributes
         ----------
         focus_s
-            How long the focus line is held before the release: the time to wake up.
+            How long the focus line is closed before the release, which wakes the camera up.
         press_s
-            How long the release is held; as long as the exposure for a bulb setting.
+            How long the release is closed.
         bulb
-            True when the body is set to bulb: the press then lasts as long as the protocol's
-            exposure.
+            ``yes`` when the camera is set to bulb: the release is then closed for the protocol's
+            exposure time.
         hot_shoe
-            True when its hot shoe is wired to the board, which then tells whether it fired.
+            ``yes`` when the camera's hot shoe is wired to the board, which then reports whether the
+            shutter opened.
         files
-            How many files an exposure gives; of a RAW and JPEG pair the JPEG counts.
+            Number of files that an exposure gives. Of a RAW and JPEG pair the JPEG is used.
         frame_timeout_s
-            How long after the end of an exposure its frame counts as lost.
+            How long after the end of an exposure its frame counts as lost (world time).
         """
 
         focus_s: Duration = Field(alias="focus", default=0.3, ge=0)

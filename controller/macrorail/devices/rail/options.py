@@ -15,35 +15,39 @@ _ACCELERATIONS_STEPS_S2 = (100, 200_000)
 
 
 class RailOptions(AxisSection):
-    """Keys of a rig's axis section.
+    """Axis section of a rail with the firmware of this project.
 
     Attributes
     ----------
     port
-        Serial port, or ``bench``.
+        Serial port, or ``bench`` for a simulated rail. Example: ``/dev/ttyACM0``
     lead_um
-        How far one turn of the screw moves the carriage, micrometres.
-    steps_per_revolution, microsteps
-        Of the motor, and of its driver.
+        How far one turn of the screw moves the carriage.
+    steps_per_revolution
+        Full steps of one turn of the motor.
+    microsteps
+        Microsteps of one full step, as set on the motor's driver.
     acceleration_um_s2
-        Of the ramps, micrometres per second squared.
+        Acceleration of the ramps.
     home_clearance_um
-        How far from the home switch the carriage comes to rest after homing; the travel
-        must not start nearer to it.
+        Distance from the home switch at which the carriage stops after homing. The travel must not
+        start nearer to the switch.
     backlash_um
-        By how much more than the screw's play a move away from the specimen overshoots
-        before it returns.
+        How far a move away from the specimen goes beyond its target before it returns; a little
+        more than the play of the screw.
     host_silence_s
-        World time without a word from us after which the board stops by itself.
+        The board stops by itself when it has heard nothing from the computer for so long (world
+        time).
     motor_off_after_s
-        World time at rest after which the motor is switched off, and the rail has to be homed
-        before it moves again; ``None`` lets it hold for ever, as a vertical rail must.
+        After so long at rest the motor is switched off (world time), and the rail has to be homed
+        before it moves again. When not given the motor holds for ever, as a vertical rail needs.
+        Example: ``10 min``
     check_every_slices
-        How often a run touches the home switch again to see whether the motor lost steps; at
-        the end of a run it always does.
+        Every so many slices the run touches the home switch again to see whether the motor lost
+        steps. It always does at the end. Example: ``50 slices``
     check_tolerance_um
-        A larger error puts the slices since the check before in doubt; two full steps of the
-        motor when not given.
+        A larger error of the position puts the slices since the check before in doubt; two full
+        steps of the motor when not given. Example: ``20 um``
     """
 
     port: str
