@@ -67,7 +67,9 @@ def store_frame(path: Path, data: bytes | memoryview, camera_name: str) -> Frame
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames and new files in ``folder`` survive a power cut."""
+    """Make renames and new files in ``folder`` survive a power cut, where a system can do that."""
+    if not hasattr(os, "O_DIRECTORY"):  # Windows
+        return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

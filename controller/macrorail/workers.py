@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import os
-import select
+import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -50,8 +51,9 @@ class Worker:
     ) -> None:
         self.name = name
         self._next_id = 0
-        self._buffer = b""
         self._answers: dict[int, dict[str, Any]] = {}
+        # Lines of the child's answers; None once it has ended.
+        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         with _open_log(log) as stderr:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", module],
@@ -60,6 +62,9 @@ class Worker:
                 stderr=stderr,
                 env={**os.environ, **(env or {})},
             )
+        # A thread, because not every system can wait for a pipe with a timeout.
+        self._reader = threading.Thread(target=self._read_lines, daemon=True)
+        self._reader.start()
 
     @property
     def pid(self) -> int:
@@ -113,7 +118,7 @@ class Worker:
                 raise DeviceTimeout(
                     f"the {self.name} worker did not answer within {timeout_s:g} s and was ended"
                 )
-            self._read(min(left, _POLL_S), request)
+            self._take_answers(min(left, _POLL_S), request)
         answer = self._answers.pop(request)
         if "error" in answer:
             cls = errors.BY_NAME.get(answer["error"], MacrorailError)
@@ -122,7 +127,7 @@ class Worker:
 
     def ready(self, request: int) -> bool:
         """Whether the answer to ``request`` has arrived."""
-        self._read(0, request)
+        self._take_answers(0, request)
         return request in self._answers
 
     def request(
@@ -146,6 +151,7 @@ class Worker:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self.kill()
+        self._reader.join(timeout_s)
         if self._process.stdout is not None:
             self._process.stdout.close()
 
@@ -154,21 +160,26 @@ class Worker:
         self._process.kill()
         self._process.wait()
 
-    def _read(self, wait_s: float, request: int) -> None:
+    def _read_lines(self) -> None:
         assert self._process.stdout is not None
-        if self._process.stdout.closed:
-            raise self._crashed(f"request {request}")
-        descriptor = self._process.stdout.fileno()
-        readable, _, _ = select.select([descriptor], [], [], wait_s)
-        if not readable:
-            return
-        data = os.read(descriptor, 1 << 16)
-        if not data and request not in self._answers:
-            raise self._crashed(f"request {request}")
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
-        for line in lines:
-            answer = json.loads(line)
-            self._answers[answer["id"]] = answer
+        descriptor, rest = self._process.stdout.fileno(), b""
+        while data := os.read(descriptor, 1 << 16):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                self._lines.put(line)
+        self._lines.put(None)
+
+    def _take_answers(self, wait_s: float, request: int) -> None:
+        """Keep the answers that have arrived, after a wait of up to ``wait_s`` for the first."""
+        with suppress(queue.Empty):
+            line = self._lines.get(timeout=wait_s) if wait_s > 0 else self._lines.get_nowait()
+            while line is not None:
+                answer = json.loads(line)
+                self._answers[answer["id"]] = answer
+                line = self._lines.get_nowait()
+            self._lines.put(None)
+            if request not in self._answers:
+                raise self._crashed(f"request {request}")
 
     def _crashed(self, during: str) -> WorkerCrashed:
         self.kill()
@@ -193,7 +204,8 @@ def serve(handlers: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
     parent's business, which still needs its children for an orderly end.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # C libraries get no hold of our two pipes: they print to standard output, and libgphoto2
     # closes descriptor 0 when it lets go of a PTP/IP camera.
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import re
 import threading
 import time
@@ -137,8 +138,8 @@ def _memory_kept() -> Iterator[None]:
     Dask starts its workers with MALLOC_TRIM_THRESHOLD_ = 64 kB, which fetches every array from the
     system anew: a frame then costs 80 % more processor time.
     """
-    libc = ctypes.CDLL(None)
-    if not hasattr(libc, "mallopt"):  # another C library than glibc
+    libc = None if os.name == "nt" else ctypes.CDLL(None)
+    if libc is None or not hasattr(libc, "mallopt"):  # another C library than glibc
         yield
         return
     libc.mallopt(_M_TRIM_THRESHOLD, 2 * _LARGEST_KEPT_BYTES)

@@ -11,7 +11,7 @@ import traceback
 import typer
 
 from macrorail.cli.messages import message_console
-from macrorail.errors import MacrorailError, OperatorStop
+from macrorail.errors import ConfigError, MacrorailError, OperatorStop
 
 # Some releases of typer bring a click of their own, whose errors are not click's.
 click_errors = importlib.import_module(typer.BadParameter.__module__)
@@ -25,6 +25,12 @@ _VERBS = (
     *("demo", "plan", "check", "run", "resume", "stack", "batch", "dof", "policies", "serve"),
     *("report", "home", "export", "verify", "deliver", "jog", "tidy", "calibrate", "firmware"),
     "schema",
+)
+
+_IS_POSIX = hasattr(os, "fork")
+#: They drive an instrument or lock a run, with signals, sockets and locks that Windows lacks.
+_NEED_POSIX = frozenset(
+    {"demo", "check", "run", "resume", "serve", "home", "jog", "tidy", "calibrate"}
 )
 
 
@@ -42,7 +48,8 @@ def _app(asked: str | None) -> typer.Typer:
     )
     # Without this, typer would do without the name of a verb that is alone.
     app.callback()(_macrorail)
-    for verb in (asked,) if asked in _VERBS else _VERBS:
+    offered = [verb for verb in _VERBS if _IS_POSIX or verb not in _NEED_POSIX]
+    for verb in (asked,) if asked in offered else offered:
         found = getattr(importlib.import_module(f"macrorail.cli.{verb}"), verb)
         if isinstance(found, typer.Typer):
             app.add_typer(found)
@@ -69,6 +76,10 @@ def main(arguments: list[str] | None = None) -> int:
     console = message_console()
     try:
         given = sys.argv[1:] if arguments is None else arguments
+        if given and given[0] in _NEED_POSIX and not _IS_POSIX:
+            raise ConfigError(
+                f"macrorail {given[0]} needs Linux; on Windows, stack, batch, plan and dof work"
+            )
         app = _app(given[0] if given else None)
         if arguments is None:
             # What was imported stays. To look through it for what could go, lastly when all is

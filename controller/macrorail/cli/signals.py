@@ -9,7 +9,12 @@ from contextlib import contextmanager
 
 from macrorail.clock import Clock
 
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: Windows has no SIGHUP.
+_STOPPING = tuple(
+    signal.Signals[name]
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if name in signal.Signals.__members__
+)
 
 
 @contextmanager
@@ -21,7 +26,7 @@ def stopped_by_signals(clock: Clock) -> Iterator[None]:
     on_terminal = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
 
     def ask(number: int, _frame: object) -> None:
-        if number == signal.SIGHUP:
+        if signal.Signals(number).name == "SIGHUP":
             _leave_terminal(on_terminal)
         clock.request_stop(f"stopped by {signal.Signals(number).name}")
 

@@ -59,7 +59,7 @@ class Launcher:
         """
         with tempfile.TemporaryDirectory(prefix="macrorail-protocol-") as folder:
             path = Path(folder) / "protocol.yaml"
-            path.write_text(protocol)
+            path.write_text(protocol, encoding="utf-8")
             launched = self._start(
                 0, "run", str(path), "--rig", str(self._rig), "--out", str(self._runs.folder)
             )

@@ -7,7 +7,6 @@ is noticed at the line where it happened.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
@@ -187,6 +186,8 @@ class Journal:
             raise JournalError(f"{self.path}: cannot open the journal: {error.strerror}") from error
 
     def _lock(self) -> None:
+        import fcntl  # Windows has none; reading journals works there
+
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -298,7 +299,7 @@ def write_whole(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        aside.rename(path)
+        aside.replace(path)
         sync_folder(path.parent)
     except OSError as error:
         raise JournalError(f"{path}: cannot be written: {error.strerror}") from error

@@ -54,7 +54,10 @@ class Store:
         try:
             with tempfile.TemporaryFile(dir=self._folder) as file:
                 # Now, with a message, not when a page is first written, by a signal.
-                os.posix_fallocate(file.fileno(), 0, size_bytes)
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, size_bytes)
+                else:  # Windows, whose files have no holes
+                    file.truncate(size_bytes)
                 mapped = mmap.mmap(file.fileno(), size_bytes)
         except OSError as error:
             raise StackError(
@@ -66,8 +69,9 @@ class Store:
 
     def let_go(self) -> None:
         """Keep in memory nothing of what files hold."""
-        for mapped in self._maps:
-            mapped.madvise(mmap.MADV_DONTNEED)
+        if hasattr(mmap, "MADV_DONTNEED"):  # not on Windows, which lets go by itself
+            for mapped in self._maps:
+                mapped.madvise(mmap.MADV_DONTNEED)
 
     def by_bands(self, kernel: Callable[..., None], height: int, *arguments: Any) -> None:
         """As :func:`~macrorail.stacking.kernels.by_bands`; arrays in files come into memory a

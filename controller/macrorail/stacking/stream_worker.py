@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import resource
 import sys
 import time
 from contextlib import suppress
@@ -168,8 +167,12 @@ def write_results(
     }
 
 
-def peak_rss_mb() -> float:
-    """Largest memory this process has held, MB (10**6 bytes)."""
+def peak_rss_mb() -> float | None:
+    """Largest memory this process has held, MB (10**6 bytes); ``None`` where unknown (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
     # Linux gives ru_maxrss in kibibytes (getrusage(2)).
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, 1)
 
