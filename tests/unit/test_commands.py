@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from macrorail.cli.command_socket import CommandServer
 from macrorail.cli.keyboard import Keyboard
-from macrorail.cli.signals import stopped_by_signals
-from macrorail.cli.status import RunStatus
 from macrorail.clock import WorldClock
 from macrorail.errors import OperatorStop
 from macrorail.run.commands import Commands
 from macrorail.run_folder.run_socket import SOCKET, ask_run
+from macrorail.session.command_socket import CommandServer
+from macrorail.session.signals import stopped_by_signals
+from macrorail.session.status import RunStatus
 from macrorail.states import State
 
 

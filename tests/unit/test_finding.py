@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from macrorail.cli.finding import plan_to_begin
 from macrorail.config.document import load_document
 from macrorail.config.drivers import import_driver
 from macrorail.config.protocol import Protocol
@@ -19,6 +18,7 @@ from macrorail.planning.plan import make_plan
 from macrorail.planning.range_search.finder import Found, RangeFinder
 from macrorail.planning.range_search.search import describe, make_search
 from macrorail.run_folder.journal import Journal, read_journal
+from macrorail.session.range_search import plan_run
 from tests.virtual import LENS, RAIL
 
 PROTOCOL = """
@@ -139,9 +139,9 @@ def test_the_camera_is_left_as_it_was_found(tmp_path):
 
 def test_a_range_that_was_found_stays_when_the_run_goes_on(tmp_path):
     bench = Bench(tmp_path, "{search: {near: 9 mm, far: 12 mm}}")
-    assert plan_to_begin(bench.wanted, bench.rig).slices == ()
+    assert plan_run(bench.wanted, bench.rig).slices == ()
     found = bench.find()
-    plan = plan_to_begin(bench.wanted, bench.rig, read_journal(bench.journal))
+    plan = plan_run(bench.wanted, bench.rig, read_journal(bench.journal))
     assert (plan.near_um, plan.far_um) == (found.near_um, found.far_um)
     assert plan.slices[0].target_um == found.near_um
 

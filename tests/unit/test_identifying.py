@@ -14,24 +14,27 @@ import numpy as np
 import pytest
 import zxingcpp
 
-from macrorail.cli.identifying import Settled, ids_in, settle_specimen
 from macrorail.cli.messages import message_console
+from macrorail.cli.terminal import TerminalObserver
 from macrorail.clock import WorldClock
 from macrorail.config.document import load_document
 from macrorail.config.protocol import Protocol
 from macrorail.errors import IdentityError
+from macrorail.session.specimen import ResolvedSpecimen, ids_in, resolve_specimen
 from tests.made_run import make_run
 
 BODY = "range: {near: 1 mm, far: 2 mm}\nsettle: 0 s\nexposure: {shutter: 1/60 s}\n"
 
 
-def settle(folder: Path, head: str, given: str | None = None) -> Settled:
+def settle(folder: Path, head: str, given: str | None = None) -> ResolvedSpecimen:
     path = folder / "p.yaml"
     path.write_text(f"{head}\n{BODY}")
     (folder / "list.csv").write_text("id,scientificName\nNHM-1,Cetonia aurata\nNHM-2,\n")
     rig: Any = None
     wanted = load_document(path, Protocol)
-    return settle_specimen(path, wanted, given, rig, folder / "runs", message_console())
+    return resolve_specimen(
+        path, wanted, given, rig, folder / "runs", TerminalObserver(message_console())
+    )
 
 
 def test_an_id_in_the_protocol_leaves_the_file_as_it_is(tmp_path: Path) -> None:
@@ -94,7 +97,7 @@ def test_the_camera_looks_at_the_label_where_the_protocol_says(
     def connected(rig: object) -> Iterator[Any]:
         yield SimpleNamespace(axis=axis, camera=camera, clock=WorldClock())
 
-    monkeypatch.setattr("macrorail.cli.identifying.connect", connected)
+    monkeypatch.setattr("macrorail.session.specimen.connect", connected)
     settled = settle(tmp_path, "identity: {from: frame, list: list.csv, position: 1.5 mm}")
     assert (settled.wanted.specimen.id, settled.wanted.specimen.id_from) == ("NHM-2", "frame")
     assert done == [{"shutter": "1/60 s"}, "open", "home", 1500.0, "there", "exposed"]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from macrorail.cli.logs import logged
-from macrorail.cli.service import Service
 from macrorail.clock import WorldClock
 from macrorail.run_folder.account import sentence
 from macrorail.run_folder.journal import Entry
+from macrorail.session.logs import logged
+from macrorail.session.systemd import SystemdNotifier
 from macrorail.states import State
 from macrorail_sims.bodies.faults import Action, Fault
 from tests.virtual import RAIL, VirtualRun, protocol_text
@@ -63,7 +63,7 @@ def test_systemd_is_told_that_the_run_lives(
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(5)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        service = Service()
+        service = SystemdNotifier()
         clock = WorldClock()
         clock.on_wait = service.beat
         service.entered(State.MOVING)
@@ -76,6 +76,6 @@ def test_systemd_is_told_that_the_run_lives(
 
 def test_without_systemd_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    service = Service()
+    service = SystemdNotifier()
     service.beat()
     service.close()

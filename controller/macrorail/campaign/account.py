@@ -11,7 +11,7 @@ from typing import Any
 from macrorail.campaign.cycle import CYCLE, OTHER, Cycle, WhatIf, bottlenecks, time_of, what_if
 from macrorail.campaign.folder import read_campaign
 from macrorail.campaign.progress import Progress
-from macrorail.campaign.walk import QUARANTINE, RUNS
+from macrorail.campaign.runner import QUARANTINE, RUNS
 from macrorail.config.document import load_document
 from macrorail.config.protocol import Protocol
 from macrorail.config.rig import load_rig
@@ -32,7 +32,7 @@ class StackAccount:
     key, place, specimen
         Which; ``specimen`` is its id, empty while it is not known.
     state, why
-        See ``Standing``.
+        See ``StackStatus``.
     folder
         Relative to the campaign's; empty where nothing was shot.
     slices, rejected, faults
@@ -149,7 +149,7 @@ def account_for(folder: Path) -> Account:
         account.exposures += len(record.happened("exposed"))
         account.began = min(account.began or record.began, record.began)
         account.simulated |= bool(record.manifest["devices"]["bench"])
-    for standing in progress.standings.values():
+    for standing in progress.statuses.values():
         item = standing.item
         known = progress.specimens.get(item.place, {})
         one = StackAccount(

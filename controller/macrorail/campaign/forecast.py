@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from macrorail.campaign.work import Item, Work
+from macrorail.campaign.plan import CampaignPlan, StackTask
 from macrorail.config.protocol import Protocol
 from macrorail.config.rig import Rig
 from macrorail.config.stage import StagePosition
@@ -22,7 +22,7 @@ class StackForecast:
     Attributes
     ----------
     key, place
-        Which; see ``Item``.
+        Which; see ``StackTask``.
     specimen
         Its id, empty while it is not known.
     x_um, y_um, turn_deg
@@ -71,7 +71,7 @@ class Forecast:
 
     @property
     def duration_s(self) -> float:
-        """World time, without that of hands and of opening devices."""
+        """World time, without manual steps and of opening devices."""
         return sum(one.stack_s + one.between_s for one in self.stacks)
 
     @property
@@ -106,7 +106,7 @@ class Forecast:
         }
 
 
-def plan_item(item: Item, rig: Rig, specimen: dict[str, str]) -> tuple[Protocol, Plan]:
+def plan_stack(item: StackTask, rig: Rig, specimen: dict[str, str]) -> tuple[Protocol, Plan]:
     """One stack's protocol and plan, of a specimen that is known.
 
     Raises
@@ -126,7 +126,7 @@ def plan_item(item: Item, rig: Rig, specimen: dict[str, str]) -> tuple[Protocol,
         raise PlanError(f"{item.key}: {error}") from error
 
 
-def forecast(work: Work, rig: Rig) -> Forecast:
+def forecast(work: CampaignPlan, rig: Rig) -> Forecast:
     """Plan every stack of a campaign.
 
     Raises
@@ -139,7 +139,7 @@ def forecast(work: Work, rig: Rig) -> Forecast:
     return Forecast(stacks, sum(1 for _ in _by_hand(work, rig)))
 
 
-def asked_of_hands(item: Item, before: Item | None, rig: Rig) -> str:
+def manual_steps(item: StackTask, before: StackTask | None, rig: Rig) -> str:
     """What somebody has to do before a stack can be shot, in words; empty for nothing."""
     told = []
     if rig.stage is None and (before is None or before.place != item.place):
@@ -154,16 +154,16 @@ def asked_of_hands(item: Item, before: Item | None, rig: Rig) -> str:
     return "; ".join(told)
 
 
-def _by_hand(work: Work, rig: Rig) -> Iterator[str]:
-    before: Item | None = None
+def _by_hand(work: CampaignPlan, rig: Rig) -> Iterator[str]:
+    before: StackTask | None = None
     for item in work.items:
-        asked = asked_of_hands(item, before, rig)
+        asked = manual_steps(item, before, rig)
         if asked:
             yield asked
         before = item
 
 
-def _check_stage(work: Work, rig: Rig) -> None:
+def _check_stage(work: CampaignPlan, rig: Rig) -> None:
     for item in work.items:
         if rig.stage is None:
             return
@@ -177,10 +177,10 @@ def _check_stage(work: Work, rig: Rig) -> None:
             raise PlanError(f"{item.key}: {trouble}")
 
 
-def _stacks(work: Work, rig: Rig) -> Iterator[StackForecast]:
+def _stacks(work: CampaignPlan, rig: Rig) -> Iterator[StackForecast]:
     here = StagePosition()
     for item in work.items:
-        _, plan = plan_item(item, rig, {})
+        _, plan = plan_stack(item, rig, {})
         there = item.where
         start_um = rig.axis.travel.from_um
         between_s = move_s(plan.far_um - start_um, rig.axis) if plan.slices else 0.0

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from macrorail.campaign.work import Item, Work
+from macrorail.campaign.plan import CampaignPlan, StackTask
 from macrorail.run_folder.journal import Entry
 
 WAITING, UNDER_WAY, DONE, QUARANTINED = "waiting", "under way", "done", "quarantined"
 
 
 @dataclass
-class Standing:
+class StackStatus:
     """How one stack stands.
 
     Attributes
@@ -31,7 +31,7 @@ class Standing:
         The journal's number of the entry that put it off; 0 when nothing did.
     """
 
-    item: Item
+    item: StackTask
     state: str = WAITING
     failures: int = 0
     folder: str = ""
@@ -50,7 +50,7 @@ class Progress:
 
     Attributes
     ----------
-    standings
+    statuses
         By the item's key, in the campaign's order.
     specimens
         The protocol's ``specimen`` section by place, where an id was found.
@@ -60,15 +60,15 @@ class Progress:
         Where the simulated world was last; ``None`` for real devices.
     """
 
-    standings: dict[str, Standing]
+    statuses: dict[str, StackStatus]
     specimens: dict[str, dict[str, str]] = field(default_factory=dict)
     unidentified: dict[str, str] = field(default_factory=dict)
     bench: str | None = None
 
     @classmethod
-    def of(cls, work: Work, entries: Iterable[Entry] = ()) -> Progress:
+    def of(cls, work: CampaignPlan, entries: Iterable[Entry] = ()) -> Progress:
         """Where a campaign with these journal entries stands."""
-        progress = cls({item.key: Standing(item) for item in work.items})
+        progress = cls({item.key: StackStatus(item) for item in work.items})
         for item in work.items:
             if "id" in item.specimen:
                 progress.specimens[item.place] = dict(item.specimen)
@@ -89,7 +89,7 @@ class Progress:
             return
         if "item" not in fields:
             return
-        one = self.standings[fields["item"]]
+        one = self.statuses[fields["item"]]
         match entry.event:
             case "shooting":
                 one.state, one.folder = UNDER_WAY, fields["folder"]
@@ -108,19 +108,19 @@ class Progress:
                 one.state, one.why = QUARANTINED, fields["why"]
 
     @property
-    def left(self) -> list[Item]:
+    def left(self) -> list[StackTask]:
         """What is still to be done: in the campaign's order, then what was put off."""
-        left = [one for one in self.standings.values() if one.is_left]
+        left = [one for one in self.statuses.values() if one.is_left]
         return [one.item for one in sorted(left, key=lambda one: one.put_off)]
 
     def count(self, state: str) -> int:
         """How many stacks are in a state."""
-        return sum(one.state == state for one in self.standings.values())
+        return sum(one.state == state for one in self.statuses.values())
 
     def to_dict(self) -> dict[str, int]:
         """The totals."""
         return {
-            "stacks": len(self.standings),
+            "stacks": len(self.statuses),
             "done": self.count(DONE),
             "quarantined": self.count(QUARANTINED),
             "left": len(self.left),

@@ -109,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _name(error: MacrorailError) -> str:
-    from macrorail.campaign.walk import UnfinishedCampaign
+    from macrorail.campaign.runner import UnfinishedCampaign
 
     if isinstance(error, UnfinishedCampaign):
         return "Unfinished"

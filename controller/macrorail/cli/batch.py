@@ -17,11 +17,11 @@ from macrorail.batch.watch import Folder, Sorted
 from macrorail.batch.work import is_finished
 from macrorail.cli.batch_board import Board
 from macrorail.cli.messages import message_console
-from macrorail.cli.signals import stopped_by_signals
 from macrorail.cli.stack import QualityChoice
 from macrorail.clock import WorldClock
 from macrorail.errors import ConfigError
 from macrorail.quantity import parse_duration
+from macrorail.session.signals import stopped_by_signals
 from macrorail.stacking.register import Motion
 
 #: How often a watched folder is looked at.

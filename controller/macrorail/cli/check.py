@@ -14,12 +14,12 @@ from rich.markup import escape
 
 from macrorail.cli.messages import message_console
 from macrorail.cli.rigs import RIG_HELP, choose_rig
-from macrorail.cli.signals import stopped_by_signals
 from macrorail.config.rig import load_rig
 from macrorail.devices.connect import Instrument, connect
 from macrorail.errors import OperatorStop
 from macrorail.frame import verify_frame
 from macrorail.quantity import format_length, format_size
+from macrorail.session.signals import stopped_by_signals
 
 
 def check(

@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 
 from macrorail.cli.rigs import choose_rig
-from macrorail.cli.signals import stopped_by_signals
 from macrorail.config.rig import load_rig
 from macrorail.devices.connect import connect
 from macrorail.devices.interfaces import AxisReport, FocusAxis
 from macrorail.devices.rail.axis import SerialRail
 from macrorail.errors import ConfigError, MacrorailError, OperatorStop
 from macrorail.quantity import format_length
+from macrorail.session.signals import stopped_by_signals
 
 YES_HELP = "move without asking; for scripts"
 

@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from macrorail.campaign.work import is_campaign
+from macrorail.campaign.plan import is_campaign
 from macrorail.cli.bands import draw_bands
-from macrorail.cli.campaign.planning import plan_campaign
+from macrorail.cli.campaign_plan import plan_campaign
 from macrorail.cli.messages import message_console
 from macrorail.cli.rigs import RIG_HELP, choose_rig
 from macrorail.config.protocol import load_protocol

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from macrorail.cli.campaign.begin import resume_campaign
-from macrorail.cli.job import carry_out
+from macrorail.campaign.start import resume_campaign
+from macrorail.cli.ending import finish_campaign, finish_run
 from macrorail.cli.messages import message_console
-from macrorail.cli.taking_up import begun_in, take_up, tell_progress
-from macrorail.config.rig import Rig
+from macrorail.cli.terminal import TerminalObserver
 from macrorail.run_folder.campaign_folder import is_campaign_folder
-from macrorail.run_folder.journal import Entry
-from macrorail.states import FinishReason
+from macrorail.session.run import resume_run
 
 
 def resume(
@@ -43,23 +40,13 @@ def resume(
       macrorail resume runs/20261122-200000-tray-7
     """
     console = message_console()
+    observer = TerminalObserver(console)
     if is_campaign_folder(run):
-        resume_campaign(run, console, as_json)
+        finish_campaign(resume_campaign(run, observer), as_json)
         return
-    begun, entries = begun_in(run)
-    if entries and entries[-1].fields.get("reason") == FinishReason.COMPLETED.value:
+    outcome = resume_run(run, observer, accept_scene)
+    if outcome is None:
         console.print("This run is complete; there is nothing to resume.")
         typer.echo(run)
         return
-    job = take_up(begun, entries, accept_scene)
-    tell_progress(job, console)
-    carry_out(replace(job, rig=_same_world(job.rig, entries)), console, as_json)
-
-
-def _same_world(rig: Rig, entries: list[Entry]) -> Rig:
-    """The rig with its simulated world, if that is still alive, instead of a new one."""
-    addresses = [e.fields["bench"] for e in entries if e.event in {"started", "resumed"}]
-    if rig.bench is None or not addresses or not Path(addresses[-1]).exists():
-        return rig
-    bench = rig.bench.model_copy(update={"address": addresses[-1]})
-    return rig.model_copy(update={"bench": bench})
+    finish_run(outcome, console, as_json)

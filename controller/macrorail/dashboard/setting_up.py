@@ -13,7 +13,7 @@ from macrorail.dashboard.looking import Looking
 from macrorail.errors import MacrorailError
 from macrorail.workers import Worker
 
-_MODULE = "macrorail.cli.session"
+_MODULE = "macrorail.session.instrument_process"
 _STOP_SIGNAL = signal.SIGUSR1
 _OPEN_TIMEOUT_S = 90.0
 #: The longest travel at the slowest speed, or the longest exposure.

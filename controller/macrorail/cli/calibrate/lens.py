@@ -16,7 +16,6 @@ from macrorail.calibration.lens import LensCalibration, LensMeasured
 from macrorail.calibration.ruling import Sharpest, find_sharpest
 from macrorail.cli.messages import message_console
 from macrorail.cli.rigs import RIG_HELP
-from macrorail.cli.signals import stopped_by_signals
 from macrorail.clock import Clock
 from macrorail.config.lens_file import lens_file_text
 from macrorail.config.rig import Rig, load_rig
@@ -26,6 +25,7 @@ from macrorail.devices.lens import FocusDrive
 from macrorail.errors import CameraUnsupported, ConfigError, OperatorStop
 from macrorail.quantity import format_length, parse_angle, parse_length
 from macrorail.run_folder.journal import write_whole
+from macrorail.session.signals import stopped_by_signals
 from macrorail.stacking.images import read_picture
 
 #: Where nothing else is said, of a body that takes steps and of one with sizes of drive.

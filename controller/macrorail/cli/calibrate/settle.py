@@ -15,7 +15,6 @@ from macrorail.calibration.settle import LONG_S, WAITS_S, SettleCalibration
 from macrorail.cli.messages import message_console
 from macrorail.cli.moving import YES_HELP, ask_first
 from macrorail.cli.rigs import RIG_HELP
-from macrorail.cli.signals import stopped_by_signals
 from macrorail.config.rig import load_rig
 from macrorail.config.rig_text import with_settle
 from macrorail.devices.connect import connect
@@ -24,6 +23,7 @@ from macrorail.errors import ConfigError, MacrorailError
 from macrorail.proof.measure import Measurement, measure
 from macrorail.quantity import format_length, parse_length
 from macrorail.run_folder.journal import write_whole
+from macrorail.session.signals import stopped_by_signals
 
 
 def settle(

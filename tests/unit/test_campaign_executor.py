@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from rich.console import Console
 
+from macrorail.campaign.executor import CampaignExecutor
+from macrorail.campaign.plan import CampaignPlan, StackTask
 from macrorail.campaign.progress import Progress
-from macrorail.campaign.walk import Skipped
-from macrorail.campaign.work import Item, Work
-from macrorail.cli.campaign.hands import CampaignHands
-from macrorail.cli.service import Service
+from macrorail.campaign.runner import Skipped
 from macrorail.config.rig import Rig, load_rig
 from macrorail.config.stage import StagePosition
 from macrorail.devices.connect import Instrument
 from macrorail.errors import DeviceError, DeviceLost, OperatorStop, RailAlarm
+from macrorail.session.observer import RunObserver
+from macrorail.session.systemd import SystemdNotifier
 from macrorail_sims.clock import VirtualClock
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -68,26 +67,26 @@ class Bench:
         )
 
 
-def item(place: str, x_um: float, **more: str) -> Item:
+def item(place: str, x_um: float, **more: str) -> StackTask:
     told = {"view": "", "variant": "", "lighting": "", "switch": "", **more}
-    return Item(place, place, {"id": place}, StagePosition(x_um, 1e4), protocol={}, **told)
+    return StackTask(place, place, {"id": place}, StagePosition(x_um, 1e4), protocol={}, **told)
 
 
-def hands_on(bench: Bench, folder: Path, with_stage: bool = True) -> CampaignHands:
+def executor_on(bench: Bench, folder: Path, with_stage: bool = True) -> CampaignExecutor:
     rig: Rig = load_rig(CONFIGS / "rigs" / f"simulated-{'tray' if with_stage else 'rail'}.yaml")
     instrument = Instrument(
         VirtualClock(), cast(Any, None), bench.axis(), None, bench.stage() if with_stage else None
     )
-    return CampaignHands(
+    return CampaignExecutor(
         folder=folder,
-        work=Work("tray", (), 0.0, 1, 3),
+        work=CampaignPlan("tray", (), 0.0, 1, 3),
         progress=Progress({}),
         rig=rig,
         instrument=instrument,
-        desk=bench.desk(),
+        prompts=bench.desk(),
         note=lambda event, **fields: None,
-        service=Service(),
-        console=Console(file=io.StringIO()),
+        systemd=SystemdNotifier(),
+        observer=RunObserver(),
     )
 
 
@@ -96,22 +95,22 @@ RETRACT = ["axis open", "axis home", "axis close"]
 
 def test_the_axis_is_homed_before_every_move_of_the_stage(tmp_path: Path) -> None:
     bench = Bench()
-    hands = hands_on(bench, tmp_path)
-    hands.bring(item("A1", 1e4), None)
+    executor = executor_on(bench, tmp_path)
+    executor.bring(item("A1", 1e4), None)
     assert bench.did == [*RETRACT, "stage open", "stage home", "stage move"]
     bench.did.clear()
-    hands.bring(item("A2", 2e4), item("A1", 1e4))
+    executor.bring(item("A2", 2e4), item("A1", 1e4))
     assert bench.did == [*RETRACT, "stage move"]
     bench.did.clear()
     # Another light at the same place moves nothing.
-    hands.bring(item("A2", 2e4, variant="rim"), item("A2", 2e4))
+    executor.bring(item("A2", 2e4, variant="rim"), item("A2", 2e4))
     assert bench.did == []
 
 
 def test_an_axis_that_cannot_be_homed_keeps_the_stage_where_it_is(tmp_path: Path) -> None:
     bench = Bench(fails={"axis home": [DeviceError("jammed")] * 9})
     with pytest.raises(DeviceError, match="jammed"):
-        hands_on(bench, tmp_path).bring(item("A1", 1e4), None)
+        executor_on(bench, tmp_path).bring(item("A1", 1e4), None)
     assert "stage move" not in bench.did
     assert bench.did.count("axis home") == 3
     assert bench.did[-1] == "axis close"
@@ -119,7 +118,7 @@ def test_an_axis_that_cannot_be_homed_keeps_the_stage_where_it_is(tmp_path: Path
 
 def test_a_stage_that_stopped_is_homed_anew_before_it_moves_again(tmp_path: Path) -> None:
     bench = Bench(fails={"stage move": [RailAlarm("grbl_1", "a limit switch was pressed")]})
-    hands_on(bench, tmp_path).bring(item("A1", 1e4), None)
+    executor_on(bench, tmp_path).bring(item("A1", 1e4), None)
     started = ["stage open", "stage home", "stage move"]
     assert bench.did == [*RETRACT, *started, "stage close", *started]
 
@@ -127,45 +126,45 @@ def test_a_stage_that_stopped_is_homed_anew_before_it_moves_again(tmp_path: Path
 def test_a_stage_that_is_gone_ends_the_campaign(tmp_path: Path) -> None:
     bench = Bench(fails={"stage open": [DeviceLost("unplugged")] * 9})
     with pytest.raises(DeviceLost):
-        hands_on(bench, tmp_path).bring(item("A1", 1e4), None)
+        executor_on(bench, tmp_path).bring(item("A1", 1e4), None)
     assert bench.did.count("stage open") == 3
 
 
 def test_a_stop_on_the_way_leaves_the_stage_closed_and_in_doubt(tmp_path: Path) -> None:
     bench = Bench(fails={"stage move": [OperatorStop("q")]})
-    hands = hands_on(bench, tmp_path)
+    executor = executor_on(bench, tmp_path)
     with pytest.raises(OperatorStop):
-        hands.bring(item("A1", 1e4), None)
+        executor.bring(item("A1", 1e4), None)
     assert bench.did[-2:] == ["stage close", "skipped?"]
     bench.did.clear()
-    hands.bring(item("A1", 1e4), None)
+    executor.bring(item("A1", 1e4), None)
     assert bench.did == [*RETRACT, "stage open", "stage home", "stage move"]
 
 
 def test_a_hand_is_asked_only_after_the_axis_is_out_of_its_way(tmp_path: Path) -> None:
     bench = Bench()
-    hands = hands_on(bench, tmp_path, with_stage=False)
-    hands.bring(item("A1", 1e4), None)
+    executor = executor_on(bench, tmp_path, with_stage=False)
+    executor.bring(item("A1", 1e4), None)
     assert bench.did == [*RETRACT, "ask"]
     bench.did.clear()
-    hands.bring(item("A1", 1e4, lighting="rim light"), item("A1", 1e4))
+    executor.bring(item("A1", 1e4, lighting="rim light"), item("A1", 1e4))
     assert bench.did == ["ask"]
 
 
 def test_a_lens_has_nothing_to_retract(tmp_path: Path) -> None:
     bench = Bench(shares_camera=True)
-    hands_on(bench, tmp_path).bring(item("A1", 1e4), None)
+    executor_on(bench, tmp_path).bring(item("A1", 1e4), None)
     assert "axis home" not in bench.did
 
 
 @pytest.mark.parametrize(("command", "said"), [("exit 3", "ended with 3"), ("true", "")])
 def test_a_light_that_does_not_switch_stops(tmp_path: Path, command: str, said: str) -> None:
-    hands = hands_on(Bench(), tmp_path)
+    executor = executor_on(Bench(), tmp_path)
     if not said:
-        hands.bring(item("A1", 1e4, switch=command), None)
+        executor.bring(item("A1", 1e4, switch=command), None)
         return
     with pytest.raises(DeviceError, match=said):
-        hands.bring(item("A1", 1e4, switch=command), None)
+        executor.bring(item("A1", 1e4, switch=command), None)
 
 
 def test_a_skip_is_told_from_a_stop(tmp_path: Path) -> None:
@@ -173,4 +172,4 @@ def test_a_skip_is_told_from_a_stop(tmp_path: Path) -> None:
         fails={"axis home": [OperatorStop("put off")], "skipped?": [Skipped("put off")]},
     )
     with pytest.raises(Skipped):
-        hands_on(bench, tmp_path).bring(item("A1", 1e4), None)
+        executor_on(bench, tmp_path).bring(item("A1", 1e4), None)

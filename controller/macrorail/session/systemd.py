@@ -13,7 +13,7 @@ from macrorail.states import State
 _BEAT_EVERY_S = 1.0
 
 
-class Service:
+class SystemdNotifier:
     """Sends to the socket that systemd names; does nothing without one."""
 
     def __init__(self) -> None:

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from macrorail.clock import Clock
 
-#: Windows has no SIGHUP.
-_STOPPING = tuple(
-    signal.Signals[name]
-    for name in ("SIGINT", "SIGTERM", "SIGHUP")
-    if name in signal.Signals.__members__
-)
+# Windows has no SIGHUP.
+_HANG_UP = getattr(signal, "SIGHUP", None)
+_STOPPING = (signal.SIGINT, signal.SIGTERM, *([] if _HANG_UP is None else [_HANG_UP]))
 
 
 @contextmanager
 def stopped_by_signals(clock: Clock) -> Iterator[None]:
     """While the block runs, ask the clock for a stop instead of tearing the work apart.
 
-    A signal that was ignored before (``nohup``) stays so.
+    A signal that was ignored before (``nohup``) stays so. Python lets only the main thread handle
+    signals: a run in another thread is stopped by its clock or its command socket.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     on_terminal = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
 
     def ask(number: int, _frame: object) -> None:
-        if signal.Signals(number).name == "SIGHUP":
+        if number == _HANG_UP:
             _leave_terminal(on_terminal)
         clock.request_stop(f"stopped by {signal.Signals(number).name}")
 

@@ -20,7 +20,7 @@ LENGTH = struct.Struct("<I")
 _IDLE_S = 20.0
 
 
-class LookingThrough:
+class LiveViewServer:
     """Serves one asker after the other until it is closed.
 
     Parameters

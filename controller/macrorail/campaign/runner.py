@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from macrorail.campaign.progress import UNDER_WAY, Progress, Standing
-from macrorail.campaign.work import Item, Work
+from macrorail.campaign.plan import CampaignPlan, StackTask
+from macrorail.campaign.progress import UNDER_WAY, Progress, StackStatus
 from macrorail.errors import DeviceError, IdentityError, MacrorailError, OperatorStop, PlanError
 from macrorail.run.ending import RunEnd
 from macrorail.states import FinishReason
@@ -42,15 +42,15 @@ class Identified:
     quarantined: str = ""
 
 
-def run_name(item: Item, specimen: str) -> str:
+def run_name(item: StackTask, specimen: str) -> str:
     """The run folder of a stack's first try."""
     return f"{specimen}{item.tail}"
 
 
-class Hands(Protocol):
+class Executor(Protocol):
     """Whoever does what the walk decides."""
 
-    def bring(self, item: Item, before: Item | None) -> None:
+    def bring(self, item: StackTask, before: StackTask | None) -> None:
         """Bring a specimen under the lens, the focus axis far from it meanwhile.
 
         Raises
@@ -59,7 +59,7 @@ class Hands(Protocol):
         """
         ...
 
-    def identify(self, item: Item) -> Identified:
+    def identify(self, item: StackTask) -> Identified:
         """Find out which specimen lies there.
 
         Raises
@@ -68,7 +68,9 @@ class Hands(Protocol):
         """
         ...
 
-    def shoot(self, item: Item, specimen: dict[str, str], folder: str, goes_on: bool) -> RunEnd:
+    def shoot(
+        self, item: StackTask, specimen: dict[str, str], folder: str, goes_on: bool
+    ) -> RunEnd:
         """Shoot a stack into a run folder, or go on with the one that was begun there.
 
         Raises
@@ -89,7 +91,7 @@ class Hands(Protocol):
         ...
 
 
-class Walk:
+class CampaignRunner:
     """One campaign, from where it stands to its end.
 
     Parameters
@@ -98,26 +100,26 @@ class Walk:
         What there is to do, and how far it is; ``progress`` is told each entry.
     note
         Writes a journal entry and tells ``progress``.
-    hands
-        Who does it.
+    executor
+        Does it.
     check
         Raises ``OperatorStop`` when the campaign is to end after a stack.
     """
 
     def __init__(
         self,
-        work: Work,
+        work: CampaignPlan,
         progress: Progress,
         note: Callable[..., Any],
-        hands: Hands,
+        executor: Executor,
         check: Callable[[], None],
     ) -> None:
         self._work = work
         self._progress = progress
         self._note = note
-        self._hands = hands
+        self._executor = executor
         self._check = check
-        self._before: Item | None = None
+        self._before: StackTask | None = None
         self._failed_in_a_row = 0
 
     def run(self) -> None:
@@ -146,9 +148,9 @@ class Walk:
                 f"says why"
             )
 
-    def _one(self, item: Item) -> None:
-        standing = self._progress.standings[item.key]
-        self._hands.bring(item, self._before)
+    def _one(self, item: StackTask) -> None:
+        standing = self._progress.statuses[item.key]
+        self._executor.bring(item, self._before)
         self._before = item
         specimen = self._specimen(item)
         goes_on = standing.state == UNDER_WAY
@@ -156,16 +158,16 @@ class Walk:
             folder = self._folder(item, specimen["id"], standing)
             self._note("shooting", item=item.key, folder=folder, specimen=specimen["id"])
         try:
-            end = self._hands.shoot(item, specimen, standing.folder, goes_on)
+            end = self._executor.shoot(item, specimen, standing.folder, goes_on)
         except (PlanError, IdentityError) as error:
             self._fail(item, str(error), for_good=True)
             return
         self._judge(item, standing, end)
 
-    def _specimen(self, item: Item) -> dict[str, str]:
+    def _specimen(self, item: StackTask) -> dict[str, str]:
         known = self._progress.specimens.get(item.place)
         if known is None:
-            found = self._hands.identify(item)
+            found = self._executor.identify(item)
             self._note(
                 "identified",
                 place=item.place,
@@ -175,12 +177,12 @@ class Walk:
             known = found.specimen
         return {**known, **item.specimen}
 
-    def _folder(self, item: Item, specimen: str, standing: Standing) -> str:
+    def _folder(self, item: StackTask, specimen: str, standing: StackStatus) -> str:
         parent = QUARANTINE if item.place in self._progress.unidentified else RUNS
         tries = f"-try{standing.failures + 1}" if standing.failures else ""
         return f"{parent}/{run_name(item, specimen)}{tries}"
 
-    def _judge(self, item: Item, standing: Standing, end: RunEnd) -> None:
+    def _judge(self, item: StackTask, standing: StackStatus, end: RunEnd) -> None:
         if end.reason is FinishReason.COMPLETED:
             self._failed_in_a_row = 0
             self._note("shot", item=item.key, well=True, reason=end.reason.value, message="")
@@ -193,7 +195,7 @@ class Walk:
         if isinstance(error, OperatorStop) or end.reason in _STOPS:
             raise error
         if end.reason is FinishReason.DEVICE_FAULT:
-            missing = self._hands.missing_device()
+            missing = self._executor.missing_device()
             if missing is not None:
                 raise DeviceError(f"{missing}. It ended with: {error}") from error
         self._note(
@@ -205,18 +207,18 @@ class Walk:
             state=end.state.value,
         )
         if not standing.folder.startswith(QUARANTINE):
-            aside = self._hands.set_aside(standing.folder, end.message)
+            aside = self._executor.set_aside(standing.folder, end.message)
             self._note("set_aside", item=item.key, folder=aside)
         self._after_failure(item, end.message)
 
-    def _fail(self, item: Item, why: str, for_good: bool = False) -> None:
+    def _fail(self, item: StackTask, why: str, for_good: bool = False) -> None:
         """A stack that could not even be begun."""
         self._note("failed", item=item.key, why=why)
         self._after_failure(item, why, for_good)
 
-    def _after_failure(self, item: Item, why: str, for_good: bool = False) -> None:
+    def _after_failure(self, item: StackTask, why: str, for_good: bool = False) -> None:
         self._failed_in_a_row += 1
-        if for_good or self._progress.standings[item.key].failures > self._work.come_back:
+        if for_good or self._progress.statuses[item.key].failures > self._work.come_back:
             self._note("quarantined", item=item.key, why=why)
         else:
             self._note("put_off", item=item.key, why=f"to be tried again: {why}")

@@ -1,4 +1,4 @@
-"""Does what a campaign's walk decides: stage, operator, camera, one ordinary run per stack."""
+"""Does what a campaign decides: moves the stage, asks the operator, shoots each stack as a run."""
 
 from __future__ import annotations
 
@@ -9,18 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from macrorail.batch.frames import run_alignment
-from macrorail.campaign.forecast import asked_of_hands, plan_item
-from macrorail.campaign.progress import DONE, Progress, Standing
-from macrorail.campaign.walk import QUARANTINE, Identified, run_name
-from macrorail.campaign.work import Item, Work
-from macrorail.cli.campaign.desk import Desk
-from macrorail.cli.job import shoot
-from macrorail.cli.run_job import Job
-from macrorail.cli.service import Service
-from macrorail.cli.taking_up import begun_in, take_up, tell_progress
+from macrorail.campaign.forecast import manual_steps, plan_stack
+from macrorail.campaign.plan import CampaignPlan, StackTask
+from macrorail.campaign.progress import DONE, Progress, StackStatus
+from macrorail.campaign.prompts import OperatorPrompts
+from macrorail.campaign.runner import QUARANTINE, Identified, run_name
 from macrorail.config.rig import Rig
 from macrorail.config.stage import StagePosition
 from macrorail.devices.connect import Instrument
@@ -30,6 +24,10 @@ from macrorail.identity.registrar import Registrar
 from macrorail.quantity import format_length
 from macrorail.run.ending import RunEnd
 from macrorail.run_folder.journal import write_whole
+from macrorail.session.job import RunJob, shoot
+from macrorail.session.observer import RunObserver
+from macrorail.session.resume import load_interrupted, prepare_resume, report_progress
+from macrorail.session.systemd import SystemdNotifier
 from macrorail.stacking.alignment import ALIGNMENT, save_alignment
 from macrorail.states import FinishReason, State
 
@@ -41,8 +39,8 @@ _SWITCH_TIMEOUT_S = 60.0
 
 
 @dataclass
-class CampaignHands:
-    """A ``macrorail.campaign.walk.Hands``.
+class CampaignExecutor:
+    """A ``macrorail.campaign.runner.Executor``.
 
     Attributes
     ----------
@@ -54,21 +52,21 @@ class CampaignHands:
         Where the operator answers.
     note
         Writes a journal entry.
-    service, console
-        Told how it goes.
+    systemd, observer
+        Learn how it goes.
     registrar
         Gives ids to positions that have none; ``None`` where all have one.
     """
 
     folder: Path
-    work: Work
+    work: CampaignPlan
     progress: Progress
     rig: Rig
     instrument: Instrument
-    desk: Desk
+    prompts: OperatorPrompts
     note: Callable[..., Any]
-    service: Service
-    console: Console
+    systemd: SystemdNotifier
+    observer: RunObserver
     registrar: Registrar | None = None
 
     def __post_init__(self) -> None:
@@ -77,10 +75,10 @@ class CampaignHands:
 
     # ------------------------------------------------------------------ the specimen under the lens
 
-    def bring(self, item: Item, before: Item | None) -> None:
-        """See ``Hands``."""
-        self.desk.at_work_on(item.key)
-        self.console.rule(f"{item.key}  {item.specimen.get('id', '')}", style="dim")
+    def bring(self, item: StackTask, before: StackTask | None) -> None:
+        """See ``Executor``."""
+        self.prompts.at_work_on(item.key)
+        self.observer.message(f"── {item.key}  {item.specimen.get('id', '')}".rstrip())
         try:
             self._bring(item, before)
         except OperatorStop:
@@ -88,18 +86,18 @@ class CampaignHands:
                 # It may be under way; it is opened and homed anew before it moves again.
                 self._here, self._stage_is_ready = StagePosition(), False
                 self.instrument.stage.close()
-            self.desk.refuse_if_skipped()
+            self.prompts.refuse_if_skipped()
             raise
 
-    def _bring(self, item: Item, before: Item | None) -> None:
-        asked = asked_of_hands(item, before, self.rig)
+    def _bring(self, item: StackTask, before: StackTask | None) -> None:
+        asked = manual_steps(item, before, self.rig)
         moves = self.instrument.stage is not None and not self._is_there(item.where)
         if moves or (asked and (before is None or before.place != item.place)):
             self._retract()
         if moves:
             self._move_stage(item)
         if asked:
-            self.desk.ask(f"{asked[0].upper()}{asked[1:]}")
+            self.prompts.ask(f"{asked[0].upper()}{asked[1:]}")
         if item.switch:
             self._switch(item)
         if moves:
@@ -127,7 +125,7 @@ class CampaignHands:
                 axis.close()
             self.instrument.clock.sleep(_BACK_OFF_S)
 
-    def _move_stage(self, item: Item) -> None:
+    def _move_stage(self, item: StackTask) -> None:
         stage = self.instrument.stage
         assert stage is not None, "only a stage can be moved"
         for left in reversed(range(_TRIES)):
@@ -145,7 +143,7 @@ class CampaignHands:
                 stage.close()
                 self.note("trouble", device="stage", error=type(error).__name__, message=str(error))
                 passing = not isinstance(error, RailAlarm | PositionInDoubt)
-                self.console.print(f"stage: {error}", markup=False)
+                self.observer.message(f"stage: {error}")
                 if not left:
                     raise
                 self.instrument.clock.sleep(_BACK_OFF_S if passing else 0.0)
@@ -154,7 +152,7 @@ class CampaignHands:
             self.note("staged", item=item.key, **reached.to_dict())
             return
 
-    def _switch(self, item: Item) -> None:
+    def _switch(self, item: StackTask) -> None:
         try:
             done = subprocess.run(
                 item.switch,
@@ -180,22 +178,20 @@ class CampaignHands:
 
     # ------------------------------------------------------------------------- which one it is
 
-    def identify(self, item: Item) -> Identified:
-        """See ``Hands``."""
+    def identify(self, item: StackTask) -> Identified:
+        """See ``Executor``."""
         if self.registrar is None:
             raise IdentityError(f"{item.place} has no id, and nothing says where it comes from")
 
         def ask(question: str) -> str:
-            return self.desk.ask(question, takes_text=True)
+            return self.prompts.ask(question, takes_text=True)
 
         identity = self.registrar.identify(item.place, ask, lambda: self._look(item))
         if identity.quarantined:
-            self.console.print(
-                f"QUARANTINE: shooting as {identity.id}. {identity.quarantined}", markup=False
-            )
+            self.observer.message(f"QUARANTINE: shooting as {identity.id}. {identity.quarantined}")
         return Identified(dict(identity.specimen), identity.quarantined or "")
 
-    def _look(self, item: Item) -> Path:
+    def _look(self, item: StackTask) -> Path:
         """A picture of the label, kept in the campaign's folder."""
         for _ in range(_TRIES - 1):
             try:
@@ -207,10 +203,10 @@ class CampaignHands:
                 self.instrument.clock.sleep(_BACK_OFF_S)
         return self._look_once(item)
 
-    def _look_once(self, item: Item) -> Path:
+    def _look_once(self, item: StackTask) -> Path:
         labels = self.folder / "labels"
         labels.mkdir(exist_ok=True)
-        wanted, _ = plan_item(item, self.rig, {})
+        wanted, _ = plan_stack(item, self.rig, {})
         axis, camera = self.instrument.axis, self.instrument.camera
         settings = self.work.identity_settings
         number = len(list(labels.glob(f"{item.place}-*"))) + 1
@@ -229,28 +225,30 @@ class CampaignHands:
 
     # ------------------------------------------------------------------------------ its stack
 
-    def shoot(self, item: Item, specimen: dict[str, str], folder: str, goes_on: bool) -> RunEnd:
-        """See ``Hands``."""
+    def shoot(
+        self, item: StackTask, specimen: dict[str, str], folder: str, goes_on: bool
+    ) -> RunEnd:
+        """See ``Executor``."""
         run = self.folder / folder
         if goes_on and (run / "journal.jsonl").exists():
-            job, entries = begun_in(run)
+            job, entries = load_interrupted(run)
             if entries and entries[-1].fields.get("state") == State.DONE.value:
                 fields = entries[-1].fields
                 reason = FinishReason(fields["reason"])
                 return RunEnd(State.DONE, reason, fields["message"])
-            job = take_up(job, entries, accept_scene=False)
-            tell_progress(job, self.console)
+            job = prepare_resume(job, entries, accept_scene=False)
+            report_progress(job, self.observer)
         else:
             job = self._begin(item, specimen, run)
             if run.name == run_name(item, specimen["id"]):
                 self._share_alignment(item, run)
         # The campaign's rig, not the folder's: its bench is the one that we hold.
-        end, _ = shoot(replace(job, rig=self.rig), self.instrument, self.service, self.console)
+        end, _ = shoot(replace(job, rig=self.rig), self.instrument, self.systemd, self.observer)
         if isinstance(end.error, OperatorStop):
-            self.desk.refuse_if_skipped()
+            self.prompts.refuse_if_skipped()
         return end
 
-    def _share_alignment(self, item: Item, run: Path) -> None:
+    def _share_alignment(self, item: StackTask, run: Path) -> None:
         """Lay the frames of a variant as those of the first one that is done: the same slices under
         another light show other edges, but lie alike. A second try aligns for itself."""
         first = self._first_variant(item)
@@ -258,35 +256,34 @@ class CampaignHands:
         if first is not None and known is not None:
             save_alignment(run / ALIGNMENT, known)
             self.note("aligned_as", item=item.key, other=first.item.key)
-            self.console.print(f"its frames are laid as those of {first.item.key}", markup=False)
+            self.observer.message(f"its frames are laid as those of {first.item.key}")
 
-    def _first_variant(self, item: Item) -> Standing | None:
+    def _first_variant(self, item: StackTask) -> StackStatus | None:
         """The first variant of the same view of the same specimen, if it is done."""
-        for standing in self.progress.standings.values():
+        for standing in self.progress.statuses.values():
             other = standing.item
             if (other.place, other.view) == (item.place, item.view) and standing.state == DONE:
                 return standing
         return None
 
-    def _begin(self, item: Item, specimen: dict[str, str], run: Path) -> Job:
+    def _begin(self, item: StackTask, specimen: dict[str, str], run: Path) -> RunJob:
         first = self._first_variant(item)
         if first is not None:
             item = _with_range_of(item, self.folder / first.folder)
-        wanted, plan = plan_item(item, self.rig, specimen)
+        wanted, plan = plan_stack(item, self.rig, specimen)
         (run / "frames").mkdir(parents=True, exist_ok=True)
         write_whole(run / "protocol.yaml", as_yaml(item.protocol_with(specimen)))
         write_whole(run / "rig.yaml", (self.folder / "rig.yaml").read_text(encoding="utf-8"))
         write_whole(run / "plan.json", json.dumps(plan.to_dict(), indent=2))
         if plan.slices:
-            self.console.print(
+            self.observer.message(
                 f"{len(plan.slices)} slices from {format_length(plan.near_um)} to "
                 f"{format_length(plan.far_um)}",
-                markup=False,
             )
-        return Job(run, wanted, self.rig, plan)
+        return RunJob(run, wanted, self.rig, plan)
 
     def set_aside(self, folder: str, why: str) -> str:
-        """See ``Hands``."""
+        """See ``Executor``."""
         run = self.folder / folder
         (self.folder / QUARANTINE).mkdir(exist_ok=True)
         aside = self.folder / QUARANTINE / run.name
@@ -296,7 +293,7 @@ class CampaignHands:
         return f"{QUARANTINE}/{run.name}"
 
     def missing_device(self) -> str | None:
-        """See ``Hands``."""
+        """See ``Executor``."""
         axis, camera = self.instrument.axis, self.instrument.camera
         trouble: str | None = None
         for left in reversed(range(_TRIES)):
@@ -314,7 +311,7 @@ class CampaignHands:
         return trouble
 
 
-def _with_range_of(item: Item, first: Path) -> Item:
+def _with_range_of(item: StackTask, first: Path) -> StackTask:
     """The variants of a view have the same slices, even where the first had to search for them."""
     written = item.protocol.get("range")
     if written != "auto" and not (isinstance(written, dict) and "search" in written):

@@ -1,60 +1,86 @@
-"""A run in its folder, new or resumed: devices, journal, align/blend and display."""
+"""One run in its folder, new or resumed: devices, journal, proof, align/blend and who looks on."""
 
 from __future__ import annotations
 
 import json
 from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import typer
-from rich.console import Console
-
-from macrorail.cli.caring import cared_for
-from macrorail.cli.control import commanded
-from macrorail.cli.display import RunDisplay
-from macrorail.cli.finding import look_for
-from macrorail.cli.logs import logged
-from macrorail.cli.run_job import Job
-from macrorail.cli.service import Service
-from macrorail.cli.status import RunStatus
 from macrorail.clock import WorldClock
+from macrorail.config.protocol import Protocol
+from macrorail.config.rig import Rig
 from macrorail.devices.bracket.camera import BracketingCamera
 from macrorail.devices.connect import Instrument, connect
 from macrorail.devices.interfaces import Camera
 from macrorail.errors import MacrorailError
-from macrorail.planning.plan import results_bytes
+from macrorail.planning.plan import Plan, results_bytes
 from macrorail.proof.run_proof import RunProof
 from macrorail.results.report import write_report
 from macrorail.run.ending import RunEnd
 from macrorail.run.proving import proof_settings
+from macrorail.run.resume import Progress
 from macrorail.run.runner import Runner
 from macrorail.run_folder.journal import JOURNAL, Journal, read_journal, write_whole
 from macrorail.run_folder.manifest import build_manifest
 from macrorail.run_folder.reserve import Reserve
 from macrorail.run_folder.view import RunView
+from macrorail.session.logs import logged
+from macrorail.session.observer import RunObserver
+from macrorail.session.operator_commands import taking_commands
+from macrorail.session.range_search import search_range
+from macrorail.session.status import RunStatus
+from macrorail.session.supervision import supervised
+from macrorail.session.systemd import SystemdNotifier
 from macrorail.stacking.stream import RunStream
-from macrorail.states import FinishReason, State
+from macrorail.states import State
 
 
-def carry_out(job: Job, console: Console, as_json: bool) -> None:
-    """Do a job, write its manifest, say how it ended.
+@dataclass(frozen=True)
+class RunJob:
+    """What is to be shot, and where.
+
+    Attributes
+    ----------
+    folder
+        The run folder.
+    wanted, rig, plan
+        The protocol, the instrument, and the slices that follow from both.
+    progress
+        How far the run had come before it was interrupted; ``None`` for a new one.
+    accept_scene
+        Go on although specimen or camera are not where they were.
+    searched
+        Whether its range has just been searched for, so that its journal is begun.
+    """
+
+    folder: Path
+    wanted: Protocol
+    rig: Rig
+    plan: Plan
+    progress: Progress | None = None
+    accept_scene: bool = False
+    searched: bool = False
+
+
+def carry_out(job: RunJob, observer: RunObserver) -> tuple[RunEnd, dict[str, Any]]:
+    """Connect the job's instrument and shoot; returns how the run ended, and its manifest.
 
     Raises
     ------
     MacrorailError
-        What ended the run before its end, or what the finished run lacks.
+        The instrument cannot be connected.
     """
-    with connect(job.rig, log_folder=job.folder) as instrument, closing(Service()) as service:
-        end, manifest = shoot(job, instrument, service, console)
-    _tell(job.folder, end, manifest, console)
-    typer.echo(json.dumps(manifest) if as_json else str(job.folder))
-    if end.error is not None:
-        raise end.error
+    with (
+        connect(job.rig, log_folder=job.folder) as instrument,
+        closing(SystemdNotifier()) as systemd,
+    ):
+        return shoot(job, instrument, systemd, observer)
 
 
 def shoot(
-    job: Job, instrument: Instrument, service: Service, console: Console
+    job: RunJob, instrument: Instrument, systemd: SystemdNotifier, observer: RunObserver
 ) -> tuple[RunEnd, dict[str, Any]]:
     """Do a job with an instrument that is connected; write its manifest and report.
 
@@ -65,16 +91,22 @@ def shoot(
     """
     end = None
     if not job.plan.slices:
-        job, end = look_for(job, instrument, console)
+        found = search_range(job.folder, job.wanted, job.rig, instrument, observer)
+        if isinstance(found, RunEnd):
+            end = found
+        else:
+            job = replace(job, plan=found, progress=None, searched=True)
     if end is None:
-        end = _walk(job, instrument, service, console)
+        end = _shoot_slices(job, instrument, systemd, observer)
     manifest = build_manifest(read_journal(job.folder / JOURNAL))
     write_whole(job.folder / "manifest.json", json.dumps(manifest, indent=2, ensure_ascii=False))
-    _report(job.folder, console)
+    _report(job.folder, observer)
     return end, manifest
 
 
-def _walk(job: Job, instrument: Instrument, service: Service, console: Console) -> RunEnd:
+def _shoot_slices(
+    job: RunJob, instrument: Instrument, systemd: SystemdNotifier, observer: RunObserver
+) -> RunEnd:
     resumed = (job.folder / JOURNAL).exists()
     slices = len(job.plan.slices)
     done = len(job.progress.counted) if job.progress else 0
@@ -86,11 +118,11 @@ def _walk(job: Job, instrument: Instrument, service: Service, console: Console) 
     with (
         closing(Journal(job.folder / JOURNAL, instrument.clock.now, resumed)) as journal,
         closing(RunStream(job.folder, job.plan.object_pixel_um, job.plan.scale_at)) as stream,
-        RunDisplay(console, view) as display,
-        commanded(job.folder, instrument.clock, status, console) as commands,
+        taking_commands(job.folder, instrument.clock, status, observer) as commands,
+        observer.watching(view, commands),
         closing(_reserve(job)) as reserve,
-        cared_for(
-            job.rig.unattended, journal, commands, reserve, job.accept_scene, console
+        supervised(
+            job.rig.unattended, journal, commands, reserve, job.accept_scene, observer
         ) as care,
         logged(job.folder) as log,
         ExitStack() as closing_proof,
@@ -102,13 +134,15 @@ def _walk(job: Job, instrument: Instrument, service: Service, console: Console) 
             proof = closing_proof.enter_context(closing(RunProof(settings, job.folder)))
 
         def entered(state: State) -> None:
-            for listener in (status, display, log, service):
+            for listener in (status, log, systemd):
                 listener.entered(state)
+            observer.on_state(state)
 
-        for listener in (display, status, log, reserve):
+        journal.listen(observer.on_event)
+        for listener in (status, log, reserve):
             journal.listen(listener.heard)
         if isinstance(instrument.clock, WorldClock):
-            instrument.clock.on_wait = service.beat
+            instrument.clock.on_wait = systemd.beat
         if not job.searched:
             journal.append(
                 "resumed" if before else "started",
@@ -137,7 +171,7 @@ def _walk(job: Job, instrument: Instrument, service: Service, console: Console) 
         return runner.run()
 
 
-def _reserve(job: Job) -> Reserve:
+def _reserve(job: RunJob) -> Reserve:
     """Room for what the job still has to write."""
     results = results_bytes(job.rig)
     slices = len(job.plan.slices)
@@ -150,7 +184,7 @@ def _reserve(job: Job) -> Reserve:
     )
 
 
-def _camera_of(job: Job, instrument: Instrument, journal: Journal) -> Camera:
+def _camera_of(job: RunJob, instrument: Instrument, journal: Journal) -> Camera:
     """The rig's camera, or one that takes a bracket for each frame."""
     exposure = job.wanted.exposure
     if exposure.bracket_ev is None:
@@ -166,23 +200,9 @@ def _camera_of(job: Job, instrument: Instrument, journal: Journal) -> Camera:
     )
 
 
-def _report(folder: Path, console: Console) -> None:
+def _report(folder: Path, observer: RunObserver) -> None:
     """Write ``report.html``; a run is no worse for lacking it, and it can be written again."""
     try:
-        console.print(f"Report: {write_report(folder)}", markup=False)
+        observer.message(f"Report: {write_report(folder)}")
     except MacrorailError as error:
-        console.print(f"No report was written: {error}", markup=False)
-
-
-def _tell(folder: Path, end: RunEnd, manifest: dict[str, Any], console: Console) -> None:
-    if end.reason is FinishReason.COMPLETED:
-        console.print("[bold green]Done:[/] every slice overlaps its neighbours.")
-    elif end.state is State.DONE:
-        console.print("[bold yellow]All slices are shot, but not all is well:[/] see below.")
-    else:
-        console.print(
-            f"[bold yellow]{end.state.value.capitalize()}.[/] {len(manifest['slices'])} finished "
-            f"slice(s) are kept; go on with: macrorail resume {folder}"
-        )
-    if manifest["fused"] is not None:
-        console.print(f"Picture: {folder / 'fused.jpg'}", markup=False)
+        observer.message(f"No report was written: {error}", "warning")

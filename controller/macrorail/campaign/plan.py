@@ -22,7 +22,7 @@ _MERGED = ("exposure", "optics", "proof")
 
 
 @dataclass(frozen=True)
-class Item:
+class StackTask:
     """One stack: a position, a view of what lies there, a light.
 
     Attributes
@@ -67,13 +67,13 @@ class Item:
         return {**vars(self), "where": self.where.to_dict()}
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> Item:
+    def from_dict(cls, told: Mapping[str, Any]) -> StackTask:
         """The inverse of :meth:`to_dict`."""
         return cls(**{**told, "where": StagePosition(**told["where"])})
 
 
 @dataclass(frozen=True)
-class Work:
+class CampaignPlan:
     """Everything that a campaign is to do.
 
     Attributes
@@ -89,17 +89,19 @@ class Work:
     """
 
     id: str
-    items: tuple[Item, ...]
+    items: tuple[StackTask, ...]
     settle_s: float
     come_back: int
     stop_after: int
     identity: dict[str, Any] | None = None
-    _by_key: dict[str, Item] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _by_key: dict[str, StackTask] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         self._by_key.update({item.key: item for item in self.items})
 
-    def __getitem__(self, key: str) -> Item:
+    def __getitem__(self, key: str) -> StackTask:
         return self._by_key[key]
 
     @property
@@ -117,7 +119,7 @@ class Work:
         """Those whose specimen is not known before it lies under the lens."""
         return list(dict.fromkeys(i.place for i in self.items if "id" not in i.specimen))
 
-    def with_listing(self, name: str) -> Work:
+    def with_listing(self, name: str) -> CampaignPlan:
         """The same with the list of specimens under another name."""
         return replace(self, identity={**(self.identity or {}), "list": name})
 
@@ -133,9 +135,9 @@ class Work:
         }
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> Work:
+    def from_dict(cls, told: Mapping[str, Any]) -> CampaignPlan:
         """The inverse of :meth:`to_dict`."""
-        items = tuple(Item.from_dict(item) for item in told["items"])
+        items = tuple(StackTask.from_dict(item) for item in told["items"])
         return cls(**{**told, "items": items})
 
 
@@ -150,7 +152,7 @@ def is_campaign(path: Path) -> bool:
     return "campaign" in read_document(path).data
 
 
-def load_work(path: Path) -> Work:
+def load_campaign(path: Path) -> CampaignPlan:
     """Read a campaign file and work out its stacks.
 
     Raises
@@ -182,7 +184,7 @@ def load_work(path: Path) -> Work:
         number, variant = chosen["variant"]
         overrides = {} if variant is None else written["variants"][number].get("exposure", {})
         items.append(_item(chosen["position"], chosen["view"], variant, stack, at, overrides))
-    work = Work(
+    work = CampaignPlan(
         campaign.id,
         tuple(items),
         campaign.settle_s,
@@ -219,7 +221,7 @@ def _item(
     stack: Document,
     at: Location,
     exposure: Mapping[str, Any],
-) -> Item:
+) -> StackTask:
     position = place.position
     protocol: dict[str, Any] = dict(stack.data if at == () else _at(stack, at))
     specimen = {
@@ -239,7 +241,7 @@ def _item(
         raise ConfigError(f"{error} (position {position.name})") from error
     names = [position.name]
     names += [part.name for part in (view, variant) if part is not None]
-    return Item(
+    return StackTask(
         key="-".join(names),
         place=position.name,
         specimen=specimen,

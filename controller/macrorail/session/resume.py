@@ -9,10 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from macrorail.cli.finding import plan_to_begin, write_plan
-from macrorail.cli.run_job import Job
 from macrorail.config.document import load_document
 from macrorail.config.protocol import Protocol
 from macrorail.config.rig import load_rig
@@ -21,12 +17,15 @@ from macrorail.planning.plan import Plan
 from macrorail.quantity import format_fraction, format_length
 from macrorail.run.resume import read_progress
 from macrorail.run_folder.journal import JOURNAL, Entry, read_journal
+from macrorail.session.job import RunJob
+from macrorail.session.observer import RunObserver
+from macrorail.session.range_search import plan_run, write_plan
 
 #: Rounding, and nothing that a slice would notice.
 _SAME_PLACE_UM = 0.01
 
 
-def begun_in(run: Path) -> tuple[Job, list[Entry]]:
+def load_interrupted(run: Path) -> tuple[RunJob, list[Entry]]:
     """What a run folder is for, and its journal; no entries when it ended before the first.
 
     Raises
@@ -42,7 +41,7 @@ def begun_in(run: Path) -> tuple[Job, list[Entry]]:
     wanted = load_document(run / "protocol.yaml", Protocol)
     rig = load_rig(run / "rig.yaml")
     entries = read_journal(run / JOURNAL) if (run / JOURNAL).exists() else []
-    plan = plan_to_begin(wanted, rig, entries)
+    plan = plan_run(wanted, rig, entries)
     written = json.loads((run / "plan.json").read_text())
     if plan.slices and not written["slices"]:
         write_plan(run, plan)  # interrupted between finding the range and writing it down
@@ -50,19 +49,21 @@ def begun_in(run: Path) -> tuple[Job, list[Entry]]:
         changed = [*_changed_plan(written, plan), *_changed_settings(entries, wanted)]
         if changed:
             raise JournalError(
-                f"{run} was begun otherwise: {'; '.join(changed)}. Put protocol.yaml, rig.yaml and "
-                f"lens file back as they were, or resume with the version of macrorail that began "
-                f"it, or stack what there is with 'macrorail stack {run}'"
+                f"{run} was started with different settings: {'; '.join(changed)}. Put "
+                f"protocol.yaml, rig.yaml and lens file back as they were, or resume with the "
+                f"version of macrorail that started it, or stack the frames it has with "
+                f"'macrorail stack {run}'"
             )
         if written != json.loads(json.dumps(plan.to_dict())):
             write_plan(run, plan)  # as this version reads it
-    return Job(run, wanted, rig, plan), entries
+    return RunJob(run, wanted, rig, plan), entries
 
 
 def _changed_plan(written: dict[str, Any], plan: Plan) -> Iterator[str]:
     """What of a plan is no longer what the slices that are done were shot for.
 
-    Only that counts: another version may foretell more, and a rig's ports and limits may change.
+    Nothing else counts: another version may predict other times, and a rig's ports and limits may
+    change.
     """
     before = [each["target_um"] for each in written["slices"]]
     now = [planned.target_um for planned in plan.slices]
@@ -89,7 +90,7 @@ def _changed_settings(entries: list[Entry], wanted: Protocol) -> Iterator[str]:
             return
 
 
-def take_up(begun: Job, entries: list[Entry], accept_scene: bool) -> Job:
+def prepare_resume(begun: RunJob, entries: list[Entry], accept_scene: bool) -> RunJob:
     """What is left of a run that was interrupted.
 
     Raises
@@ -101,11 +102,11 @@ def take_up(begun: Job, entries: list[Entry], accept_scene: bool) -> Job:
     return replace(begun, progress=progress, accept_scene=accept_scene)
 
 
-def tell_progress(job: Job, console: Console) -> None:
-    """Say how far an interrupted run has come."""
+def report_progress(job: RunJob, observer: RunObserver) -> None:
+    """Tell how far an interrupted run has come."""
     progress = job.progress
-    assert progress is not None, "a run that is taken up has a progress"
-    console.print(
+    assert progress is not None, "a resumed run has a progress"
+    observer.message(
         f"{len(progress.counted)} slice(s) are done and whole, "
         f"{len(progress.targets)} are still to be shot"
         + ("; one frame that was on its way is adopted" if progress.orphan else "")

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-from macrorail.cli.run_job import Job
-from macrorail.cli.signals import stopped_by_signals
 from macrorail.config.protocol import Protocol
 from macrorail.config.rig import Rig
 from macrorail.devices.connect import Instrument
@@ -22,13 +16,15 @@ from macrorail.planning.range_search.search import describe, make_search
 from macrorail.quantity import format_length
 from macrorail.run.ending import RunEnd, end_of
 from macrorail.run_folder.journal import JOURNAL, Entry, Journal, read_journal, write_whole
+from macrorail.session.observer import RunObserver
+from macrorail.session.signals import stopped_by_signals
 from macrorail.states import State, Trigger
 
 PLANNED = "planned"
 """What the journal says when a searched range has become slices."""
 
 
-def plan_to_begin(wanted: Protocol, rig: Rig, entries: list[Entry] | None = None) -> Plan:
+def plan_run(wanted: Protocol, rig: Rig, entries: list[Entry] | None = None) -> Plan:
     """The plan of a run, or one without slices while its range is still to be searched for.
 
     Parameters
@@ -45,74 +41,70 @@ def plan_to_begin(wanted: Protocol, rig: Rig, entries: list[Entry] | None = None
     return plan_before_search(wanted, rig)
 
 
-def look_for(job: Job, instrument: Instrument, console: Console) -> tuple[Job, RunEnd | None]:
+def search_range(
+    folder: Path, wanted: Protocol, rig: Rig, instrument: Instrument, observer: RunObserver
+) -> Plan | RunEnd:
     """Search for the specimen and plan between its ends.
+
+    Parameters
+    ----------
+    folder
+        The run folder; its journal is begun, or continued.
 
     Returns
     -------
-    Job, RunEnd or None
-        The job with its slices; or how the run has ended already.
+    Plan or RunEnd
+        The slices; or how the run has ended already.
     """
-    path = job.folder / JOURNAL
+    path = folder / JOURNAL
     continued = path.exists()
     begun = continued and any(entry.event == "started" for entry in read_journal(path))
-    search = make_search(job.wanted, job.rig)
-    console.print(describe(search, job.wanted, job.rig), markup=False)
+    search = make_search(wanted, rig)
+    observer.message(describe(search, wanted, rig))
     with (
         closing(Journal(path, instrument.clock.now, continued)) as journal,
         stopped_by_signals(instrument.clock),
-        _progress(console) as progress,
+        observer.searching(),
     ):
+        journal.listen(observer.on_event)
         journal.append(
             "resumed" if begun else "started",
-            run=job.folder.name,
-            specimen=job.wanted.specimen.model_dump(mode="json"),
+            run=folder.name,
+            specimen=wanted.specimen.model_dump(mode="json"),
             slices=0,
             bench=instrument.bench_address,
         )
-        bar = progress.add_task("searching", total=None)
-        journal.listen(lambda entry: progress.advance(bar, entry.event == "looked"))
         finder = RangeFinder(
             search,
             instrument.axis,
             instrument.camera,
             instrument.clock,
-            job.wanted.camera_settings,
-            job.wanted.settle_s(job.rig.axis.settle_s),
-            job.wanted.closest_approach_um,
-            job.folder / "looks",
+            wanted.camera_settings,
+            wanted.settle_s(rig.axis.settle_s),
+            wanted.closest_approach_um,
+            folder / "looks",
             journal.append,
         )
         try:
             found = finder.find()
-            plan = make_plan(job.wanted.with_range(found.near_um, found.far_um), job.rig)
+            plan = make_plan(wanted.with_range(found.near_um, found.far_um), rig)
         except MacrorailError as error:
-            return job, _ended(error, journal)
-        write_plan(job.folder, plan)
+            return _ended(error, journal)
+        write_plan(folder, plan)
         journal.append(
             PLANNED,
             near_um=plan.near_um,
             far_um=plan.far_um,
             slices=[[planned.target_um, planned.dof_um] for planned in plan.slices],
         )
-    for line in _told(found, plan):
-        console.print(line, markup=False)
-    return replace(job, plan=plan, progress=None, searched=True), None
+    for line in _findings(found, plan):
+        observer.message(line)
+    return plan
 
 
 def write_plan(folder: Path, plan: Plan) -> None:
     """Write ``plan.json``."""
     write_whole(folder / "plan.json", json.dumps(plan.to_dict(), indent=2))
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description:<11}"),
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
 
 
 def _ended(error: MacrorailError, journal: Journal) -> RunEnd:
@@ -122,7 +114,7 @@ def _ended(error: MacrorailError, journal: Journal) -> RunEnd:
     return RunEnd(state, reason, str(error), error)
 
 
-def _told(found: Found, plan: Plan) -> list[str]:
+def _findings(found: Found, plan: Plan) -> list[str]:
     ends = found.ends
     lines = [
         f"Found: sharp from {format_length(ends.near_um, 5)} to {format_length(ends.far_um, 5)} "

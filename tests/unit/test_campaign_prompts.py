@@ -10,19 +10,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
+from macrorail.campaign import prompts as desk_module
 from macrorail.campaign.progress import Progress
-from macrorail.campaign.walk import Skipped
-from macrorail.cli.campaign import desk as desk_module
-from macrorail.cli.campaign.desk import Desk
+from macrorail.campaign.prompts import OperatorPrompts
+from macrorail.campaign.runner import Skipped
 from macrorail.clock import WorldClock
 from macrorail.config.rig import load_rig
 from macrorail.errors import ConfigError, OperatorStop, PausedTooLong
+from macrorail.session.observer import RunObserver, Tone
+
+
+class Said(RunObserver):
+    """Keeps what is shown."""
+
+    def __init__(self, text: io.StringIO) -> None:
+        self.text = text
+
+    def on_question(self, question: str) -> None:
+        self.text.write(question)
+
+    def message(self, text: str, tone: Tone = "plain") -> None:
+        self.text.write(text)
 
 
 class Table:
-    """A desk whose standard input is a pipe that the test writes to."""
+    """Prompts whose standard input is a pipe that the test writes to."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, at_most_s: float = 1e6) -> None:
         self.read, self.write = os.pipe()
@@ -31,9 +44,9 @@ class Table:
         self.notes: list[tuple[str, dict[str, Any]]] = []
         self.said = io.StringIO()
         self.clock = WorldClock(time_scale=1000)
-        self.desk = Desk(
+        self.prompts = OperatorPrompts(
             self.clock,
-            Console(file=self.said),
+            Said(self.said),
             lambda event, **fields: self.notes.append((event, fields)),
             Progress({}),
             at_most_s,
@@ -43,7 +56,7 @@ class Table:
         os.write(self.write, text.encode())
 
     def command(self, **asked: str) -> dict[str, Any]:
-        return self.desk.answer(json.dumps(asked).encode())
+        return self.prompts.answer(json.dumps(asked).encode())
 
 
 @pytest.fixture
@@ -56,10 +69,10 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Table]:
 
 def test_lines_that_come_together_are_answers_one_after_the_other(table: Table) -> None:
     table.type("\nNHM-7001\nNHM-70")
-    assert table.desk.ask("Put A1 under the lens") == ""
-    assert table.desk.ask("Scan: ", takes_text=True) == "NHM-7001"
+    assert table.prompts.ask("Put A1 under the lens") == ""
+    assert table.prompts.ask("Scan: ", takes_text=True) == "NHM-7001"
     table.type("02\n")
-    assert table.desk.ask("Scan: ", takes_text=True) == "NHM-7002"
+    assert table.prompts.ask("Scan: ", takes_text=True) == "NHM-7002"
     assert [event for event, _ in table.notes] == ["asked", "answered"] * 3
     assert "Put A1 under the lens" in table.said.getvalue()
 
@@ -67,9 +80,9 @@ def test_lines_that_come_together_are_answers_one_after_the_other(table: Table) 
 def test_words_put_off_and_stop(table: Table) -> None:
     table.type("skip\nstop\n")
     with pytest.raises(Skipped):
-        table.desk.ask("Put A1 under the lens")
+        table.prompts.ask("Put A1 under the lens")
     with pytest.raises(OperatorStop):
-        table.desk.ask("Put A2 under the lens")
+        table.prompts.ask("Put A2 under the lens")
 
 
 def test_the_socket_answers_what_the_terminal_does_not(
@@ -81,38 +94,38 @@ def test_the_socket_answers_what_the_terminal_does_not(
         assert table.command(do="status")["question"] == "Scan"
         assert table.command(do="continue", text="NHM-7")["left"] == 0
 
-    monkeypatch.setattr(table.desk, "_typed", type_nothing)
-    assert table.desk.ask("Scan", takes_text=True) == "NHM-7"
+    monkeypatch.setattr(table.prompts, "_typed", type_nothing)
+    assert table.prompts.ask("Scan", takes_text=True) == "NHM-7"
 
 
 def test_the_end_of_the_input_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     table = Table(monkeypatch, at_most_s=100)
     os.close(table.write)
-    with pytest.raises(PausedTooLong, match="nobody came: Put A1"):
-        table.desk.ask("Put A1 under the lens")
+    with pytest.raises(PausedTooLong, match="no operator responded: Put A1"):
+        table.prompts.ask("Put A1 under the lens")
     os.close(table.read)
 
 
 def test_a_skip_is_for_the_stack_that_is_being_shot_and_a_stop_for_all(table: Table) -> None:
-    table.desk.at_work_on("A1")
+    table.prompts.at_work_on("A1")
     table.command(do="skip")
     with pytest.raises(OperatorStop):
         table.clock.check()
     with pytest.raises(Skipped, match="put off by the command socket"):
-        table.desk.refuse_if_skipped()
+        table.prompts.refuse_if_skipped()
     # One that comes too late ends nothing.
     table.command(do="skip")
-    table.desk.check()
-    table.desk.at_work_on("A2")
-    table.desk.refuse_if_skipped()
+    table.prompts.check()
+    table.prompts.at_work_on("A2")
+    table.prompts.refuse_if_skipped()
     table.command(do="stop")
     table.clock.check()
     with pytest.raises(OperatorStop, match="stopped after this stack"):
-        table.desk.check()
+        table.prompts.check()
 
 
 def test_what_cannot_be_understood_is_told(table: Table) -> None:
-    assert "write one JSON object" in table.desk.answer(b"hello\n")["error"]
+    assert "write one JSON object" in table.prompts.answer(b"hello\n")["error"]
     assert "there is no 'dance'" in table.command(do="dance")["error"]
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from macrorail.campaign.forecast import asked_of_hands, forecast
-from macrorail.campaign.work import Work, is_campaign, load_work
+from macrorail.campaign.forecast import forecast, manual_steps
+from macrorail.campaign.plan import CampaignPlan, is_campaign, load_campaign
 from macrorail.cli import main
 from macrorail.config.document import load_document
 from macrorail.config.protocol import Protocol
@@ -45,10 +45,10 @@ def rig() -> Rig:
     return load_rig(CONFIGS / "rigs" / "simulated-tray.yaml")
 
 
-def work_of(folder: Path, text: str) -> Work:
+def work_of(folder: Path, text: str) -> CampaignPlan:
     path = folder / "campaign.yaml"
     path.write_text(text)
-    return load_work(path)
+    return load_campaign(path)
 
 
 def test_a_list_has_its_stacks_in_order_with_what_is_otherwise(tmp_path: Path, rig: Rig) -> None:
@@ -71,7 +71,7 @@ def test_a_list_has_its_stacks_in_order_with_what_is_otherwise(tmp_path: Path, r
 
 def test_work_comes_back_from_disk_as_it_was(tmp_path: Path) -> None:
     work = work_of(tmp_path, LIST + STACK)
-    assert Work.from_dict(json.loads(json.dumps(work.to_dict()))) == work
+    assert CampaignPlan.from_dict(json.loads(json.dumps(work.to_dict()))) == work
 
 
 @pytest.mark.parametrize(
@@ -215,11 +215,11 @@ def test_views_and_variants_multiply_in_the_order_that_is_asked_for(
     assert item.tail == "-lateral-rim"
     by_hand = load_rig(CONFIGS / "rigs" / "simulated-rail.yaml")
     assert forecast(work, by_hand).by_hand == hands
-    assert asked_of_hands(work["A1-dorsal-ring"], None, by_hand) == (
+    assert manual_steps(work["A1-dorsal-ring"], None, by_hand) == (
         "put the specimen of A1 under the lens; turn it to its dorsal view; light it with: the "
         "ring light"
     )
-    assert asked_of_hands(work["A1-dorsal-rim"], work["A1-dorsal-ring"], by_hand) == (
+    assert manual_steps(work["A1-dorsal-rim"], work["A1-dorsal-ring"], by_hand) == (
         "light it with: the rim light"
     )
 

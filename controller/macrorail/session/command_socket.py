@@ -15,9 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from macrorail.cli.status import RunStatus
 from macrorail.run.commands import Commands
 from macrorail.run_folder.run_socket import SOCKET, short_address
+from macrorail.session.status import RunStatus
 from macrorail.states import FINAL, State
 
 _LONGEST_LINE = 4096
@@ -73,7 +73,7 @@ class CommandServer:
     folder
         The run folder.
     commands
-        Takes what is commanded.
+        Takes what is taking_commands.
     status
         What is answered.
 

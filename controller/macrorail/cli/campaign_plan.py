@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from macrorail.campaign.forecast import Forecast, StackForecast, forecast
-from macrorail.campaign.work import load_work
+from macrorail.campaign.plan import load_campaign
 from macrorail.config.rig import load_rig
 from macrorail.quantity import format_duration, format_length, format_size
 
@@ -25,7 +25,7 @@ def plan_campaign(path: Path, rig_path: Path, as_json: bool) -> None:
     ------
     ConfigError, PlanError
     """
-    work = load_work(path)
+    work = load_campaign(path)
     expected = forecast(work, load_rig(rig_path))
     if as_json:
         told = {"campaign": work.id, **expected.to_dict()}

@@ -1,4 +1,4 @@
-"""``run`` and ``resume`` of a campaign: its folder, its journal, its instrument, its walk."""
+"""Starts and resumes campaigns: folder, journal, instrument, then one stack after the other."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import typer
-from rich.console import Console
-
+from macrorail.campaign.executor import CampaignExecutor
 from macrorail.campaign.folder import read_campaign
 from macrorail.campaign.forecast import Forecast, forecast
+from macrorail.campaign.plan import CampaignPlan, load_campaign
 from macrorail.campaign.progress import Progress
+from macrorail.campaign.prompts import OperatorPrompts
 from macrorail.campaign.report import write_campaign_report
-from macrorail.campaign.walk import UnfinishedCampaign, Walk
-from macrorail.campaign.work import Work, load_work
-from macrorail.cli.campaign.desk import Desk
-from macrorail.cli.campaign.hands import CampaignHands
-from macrorail.cli.service import Service
-from macrorail.cli.signals import stopped_by_signals
+from macrorail.campaign.runner import CampaignRunner, UnfinishedCampaign
 from macrorail.clock import WorldClock
 from macrorail.config.rig import Rig, load_rig
 from macrorail.devices.connect import Instrument, connect
@@ -31,19 +28,42 @@ from macrorail.quantity import format_duration, format_size
 from macrorail.run_folder.campaign_folder import CAMPAIGN
 from macrorail.run_folder.journal import JOURNAL, Entry, Journal, write_whole
 from macrorail.session.notifications import News
+from macrorail.session.observer import RunObserver
+from macrorail.session.signals import stopped_by_signals
+from macrorail.session.systemd import SystemdNotifier
 
 _LISTING = "specimens.csv"
 
 
-def begin_campaign(path: Path, rig_path: Path, out: Path, console: Console, as_json: bool) -> None:
-    """Shoot a campaign into a new folder; prints the folder.
+@dataclass(frozen=True)
+class CampaignOutcome:
+    """How a campaign ended.
+
+    Attributes
+    ----------
+    folder
+        The campaign's folder.
+    totals
+        Counts of its stacks: ``stacks``, ``done``, ``quarantined``, ``left``…
+    error
+        What stopped it, or ``UnfinishedCampaign`` when something is in quarantine; ``None`` when
+        every stack is done.
+    """
+
+    folder: Path
+    totals: dict[str, Any]
+    error: MacrorailError | None
+
+
+def start_campaign(path: Path, rig_path: Path, out: Path, observer: RunObserver) -> CampaignOutcome:
+    """Shoot a campaign into a new folder.
 
     Raises
     ------
     MacrorailError
-        What stopped it, or ``UnfinishedCampaign`` when something is in quarantine.
+        It could not begin; nothing has moved.
     """
-    work, rig = load_work(path), load_rig(rig_path)
+    work, rig = load_campaign(path), load_rig(rig_path)
     expected = forecast(work, rig)
     settings = work.identity_settings
     if settings is not None and work.places_without_id:
@@ -57,49 +77,47 @@ def begin_campaign(path: Path, rig_path: Path, out: Path, console: Console, as_j
         work = work.with_listing(_LISTING)
     write_whole(folder / CAMPAIGN, json.dumps(work.to_dict(), indent=1, ensure_ascii=False))
     searched = f" ({expected.searched} ranges are looked for first)" if expected.searched else ""
-    console.print(
+    observer.message(
         f"{len(work.items)} stacks of {expected.shutter} slices in all planned{searched}, about "
         f"{format_duration(expected.duration_s)} of the instrument's time and "
         f"{format_size(expected.size_bytes)}; campaign folder {folder}",
-        markup=False,
     )
-    _carry_out(folder, work, rig, [], console, as_json)
+    return _carry_out(folder, work, rig, [], observer)
 
 
-def resume_campaign(folder: Path, console: Console, as_json: bool) -> None:
-    """Go on with a campaign, whatever interrupted it.
+def resume_campaign(folder: Path, observer: RunObserver) -> CampaignOutcome:
+    """Continue a campaign, whatever interrupted it.
 
     Raises
     ------
     MacrorailError
-        As :func:`begin_campaign`.
+        As :func:`start_campaign`.
     """
     work, entries = read_campaign(folder)
     rig = load_rig(folder / "rig.yaml")
     progress = Progress.of(work, entries)
     totals = progress.to_dict()
-    console.print(
+    observer.message(
         f"{totals['done']} of {totals['stacks']} stacks are done, {totals['quarantined']} are in "
         f"quarantine, {totals['left']} are left",
-        markup=False,
     )
+    outcome = CampaignOutcome(folder, totals, None)
     if not progress.left:
-        typer.echo(json.dumps(totals) if as_json else str(folder))
-        return
+        return outcome
     if rig.bench is not None and progress.bench and Path(progress.bench).exists():
         bench = rig.bench.model_copy(update={"address": progress.bench})
         rig = rig.model_copy(update={"bench": bench})
-    _carry_out(folder, work, rig, entries, console, as_json)
+    return _carry_out(folder, work, rig, entries, observer)
 
 
 def _carry_out(
-    folder: Path, work: Work, rig: Rig, entries: list[Entry], console: Console, as_json: bool
-) -> None:
+    folder: Path, work: CampaignPlan, rig: Rig, entries: list[Entry], observer: RunObserver
+) -> CampaignOutcome:
     progress = Progress.of(work, entries)
     error: MacrorailError | None = None
     with (
         connect(rig, log_folder=folder) as instrument,
-        closing(Service()) as service,
+        closing(SystemdNotifier()) as systemd,
         closing(
             Journal(folder / JOURNAL, instrument.clock.now, (folder / JOURNAL).exists())
         ) as journal,
@@ -108,13 +126,13 @@ def _carry_out(
     ):
         journal.listen(progress.heard)
         if isinstance(instrument.clock, WorldClock):
-            instrument.clock.on_wait = service.beat
+            instrument.clock.on_wait = systemd.beat
         event = "went_on" if entries else "begun"
         journal.append(
             event, campaign=work.id, stacks=len(work.items), bench=instrument.bench_address
         )
         try:
-            _walk(folder, work, rig, instrument, progress, journal, service, console)
+            _walk(folder, work, rig, instrument, progress, journal, systemd, observer)
         except MacrorailError as caught:
             error = caught
         finished = error is None or isinstance(error, UnfinishedCampaign)
@@ -123,57 +141,56 @@ def _carry_out(
             **progress.to_dict(),
             message="" if error is None else str(error),
         )
-    _report(folder, console)
+    _report(folder, observer)
     totals = progress.to_dict()
-    console.print(
+    observer.message(
         f"{totals['done']} of {totals['stacks']} stacks are done, {totals['quarantined']} are in "
         f"quarantine, {totals['left']} are left"
         + (f"; go on with: macrorail resume {folder}" if totals["left"] else ""),
-        markup=False,
     )
-    typer.echo(json.dumps(totals) if as_json else str(folder))
-    if error is not None:
-        raise error
+    return CampaignOutcome(folder, totals, error)
 
 
-def _report(folder: Path, console: Console) -> None:
+def _report(folder: Path, observer: RunObserver) -> None:
     """Write the report; a campaign is no worse for lacking it, and it can be written again."""
     try:
-        console.print(f"Report: {write_campaign_report(folder)}", markup=False)
+        observer.message(f"Report: {write_campaign_report(folder)}")
     except MacrorailError as error:
-        console.print(f"No report was written: {error}", markup=False)
+        observer.message(f"No report was written: {error}")
 
 
 def _walk(
     folder: Path,
-    work: Work,
+    work: CampaignPlan,
     rig: Rig,
     instrument: Instrument,
     progress: Progress,
     journal: Journal,
-    service: Service,
-    console: Console,
+    systemd: SystemdNotifier,
+    observer: RunObserver,
 ) -> None:
     settings, registrar = work.identity_settings, None
     if settings is not None and work.places_without_id:
         taken = (one["id"] for one in progress.specimens.values())
         registrar = Registrar(settings, folder, taken)
-    desk = Desk(instrument.clock, console, journal.append, progress, rig.unattended.pause_at_most_s)
-    with closing(desk):
-        desk.serve(folder)
-        hands = CampaignHands(
+    prompts = OperatorPrompts(
+        instrument.clock, observer, journal.append, progress, rig.unattended.pause_at_most_s
+    )
+    with closing(prompts):
+        prompts.serve(folder)
+        executor = CampaignExecutor(
             folder,
             work,
             progress,
             rig,
             instrument,
-            desk,
+            prompts,
             journal.append,
-            service,
-            console,
+            systemd,
+            observer,
             registrar,
         )
-        Walk(work, progress, journal.append, hands, desk.check).run()
+        CampaignRunner(work, progress, journal.append, executor, prompts.check).run()
 
 
 @contextmanager
@@ -187,7 +204,7 @@ def _news(folder: Path, rig: Rig, journal: Journal) -> Iterator[None]:
         yield
 
 
-def _given(work: Work) -> set[str]:
+def _given(work: CampaignPlan) -> set[str]:
     return {item.specimen["id"] for item in work.items if "id" in item.specimen}
 
 

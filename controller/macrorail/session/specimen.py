@@ -1,25 +1,23 @@
-"""A run's specimen, settled before the first shot: asked for, scanned, or read from its label."""
+"""Finds out which specimen a run is about before the first shot: typed, scanned or read."""
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
-from macrorail.cli.signals import stopped_by_signals
 from macrorail.config.document import read_document
 from macrorail.config.protocol import Protocol
 from macrorail.config.rig import Rig
 from macrorail.devices.connect import connect
 from macrorail.errors import ConfigError, IdentityError, JournalError
 from macrorail.identity.copy import as_yaml, with_specimen
-from macrorail.identity.registrar import Ask, Identity, Look, Registrar
+from macrorail.identity.registrar import Identity, Look, Registrar
 from macrorail.run_folder.record import read_record
+from macrorail.session.observer import RunObserver
+from macrorail.session.signals import stopped_by_signals
 from macrorail.states import State
 
 #: Where runs of specimens without an id go, inside the folder of runs.
@@ -27,7 +25,7 @@ QUARANTINE = "quarantine"
 
 
 @dataclass(frozen=True)
-class Settled:
+class ResolvedSpecimen:
     """A protocol whose specimen is known.
 
     Attributes
@@ -45,9 +43,9 @@ class Settled:
     out: Path
 
 
-def settle_specimen(
-    protocol: Path, wanted: Protocol, given: str | None, rig: Rig, out: Path, console: Console
-) -> Settled:
+def resolve_specimen(
+    protocol: Path, wanted: Protocol, given: str | None, rig: Rig, out: Path, observer: RunObserver
+) -> ResolvedSpecimen:
     """Find out which specimen a run is about.
 
     Parameters
@@ -62,7 +60,7 @@ def settle_specimen(
     """
     if wanted.identity is None:
         if given is None:
-            return Settled(wanted, None, out)
+            return ResolvedSpecimen(wanted, None, out)
         return _filled(protocol, {"id": given}, out)
     registrar = Registrar(wanted.identity, protocol.parent, ids_in(out))
     if given is not None:
@@ -71,8 +69,8 @@ def settle_specimen(
         identity = _only_one(registrar)
     else:
         with label_camera(wanted, rig) as look:
-            identity = registrar.identify(protocol.stem, ask_on(console), look)
-    tell_identity(identity, console)
+            identity = registrar.identify(protocol.stem, observer.ask, look)
+    report_identity(identity, observer)
     folder = out / QUARANTINE if identity.quarantined else out
     return _filled(protocol, identity.specimen, folder)
 
@@ -87,24 +85,14 @@ def _only_one(registrar: Registrar) -> Identity:
     return registrar.accept(registrar.listed[0].label)
 
 
-def tell_identity(identity: Identity, console: Console) -> None:
-    """Say which specimen it is and how that is known, or why nobody knows."""
+def report_identity(identity: Identity, observer: RunObserver) -> None:
+    """Tell which specimen it is and how that is known, or why it is not known."""
     if identity.quarantined:
-        console.print(
-            f"QUARANTINE: shooting as {identity.id}. {identity.quarantined}", markup=False
+        observer.message(
+            f"QUARANTINE: shooting as {identity.id}. {identity.quarantined}", "warning"
         )
     else:
-        console.print(f"Specimen {identity.id}, from the {identity.origin}.", markup=False)
-
-
-def ask_on(console: Console) -> Ask:
-    """Asks on standard error and takes a line from standard input, as scanners type it."""
-
-    def ask(question: str) -> str:
-        console.print(question, end="", markup=False)
-        return sys.stdin.readline()
-
-    return ask
+        observer.message(f"Specimen {identity.id}, from the {identity.origin}.")
 
 
 @contextmanager
@@ -148,7 +136,7 @@ def ids_in(out: Path) -> Iterator[str]:
             yield str(manifest["specimen"]["id"])
 
 
-def _filled(protocol: Path, specimen: dict[str, str], out: Path) -> Settled:
+def _filled(protocol: Path, specimen: dict[str, str], out: Path) -> ResolvedSpecimen:
     document = read_document(protocol)
     data = with_specimen(document.data, specimen)
-    return Settled(document.validate(Protocol, data=data), as_yaml(data), out)
+    return ResolvedSpecimen(document.validate(Protocol, data=data), as_yaml(data), out)

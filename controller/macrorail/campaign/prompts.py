@@ -16,29 +16,28 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from macrorail.campaign.progress import Progress
-from macrorail.campaign.walk import Skipped
-from macrorail.cli.command_socket import LineServer
+from macrorail.campaign.runner import Skipped
 from macrorail.clock import Clock
 from macrorail.errors import OperatorStop, PausedTooLong
 from macrorail.quantity import format_duration
+from macrorail.session.command_socket import LineServer
+from macrorail.session.observer import RunObserver
 
 _POLL_S = 0.2
 _STDIN = 0
 _BY = "the command socket"
 
 
-class Desk:
+class OperatorPrompts:
     """Takes the operator's wishes; safe to use from any thread.
 
     Parameters
     ----------
     clock
         The world's.
-    console
-        On standard error.
+    observer
+        Shows the questions.
     note
         Writes a journal entry.
     progress
@@ -50,13 +49,13 @@ class Desk:
     def __init__(
         self,
         clock: Clock,
-        console: Console,
+        observer: RunObserver,
         note: Callable[..., Any],
         progress: Progress,
         at_most_s: float,
     ) -> None:
         self._clock = clock
-        self._console = console
+        self._observer = observer
         self._note = note
         self._progress = progress
         self._at_most_s = at_most_s
@@ -74,7 +73,7 @@ class Desk:
         try:
             self._server = LineServer(folder, self.answer)
         except OSError as error:
-            self._console.print(f"No command socket in {folder}: {error.strerror}", markup=False)
+            self._observer.message(f"No command socket in {folder}: {error.strerror}", "warning")
 
     def close(self) -> None:
         """Stop answering."""
@@ -110,13 +109,13 @@ class Desk:
             The operator puts the stack off.
         OperatorStop
         PausedTooLong
-            Nobody came.
+            No operator responded in time.
         """
         self._forget_what_was_typed_before()
         self._question, self._answer, self._skips = question, None, ""
         self._note("asked", question=question)
         keys = "" if takes_text else ", then press Enter ('skip' puts it off, 'stop' ends)"
-        self._console.print(f"[bold yellow]?[/] {question.rstrip(': ')}{keys}: ", end="")
+        self._observer.on_question(f"{question.rstrip(': ')}{keys}: ")
         began_s = self._clock.now()
         try:
             while True:
@@ -127,7 +126,8 @@ class Desk:
                 self._clock.check()
                 if self._clock.now() - began_s > self._at_most_s:
                     raise PausedTooLong(
-                        f"asked for {format_duration(self._at_most_s)}, and nobody came: {question}"
+                        f"waited {format_duration(self._at_most_s)}, and no operator responded: "
+                        f"{question}"
                     )
         finally:
             self._question = ""

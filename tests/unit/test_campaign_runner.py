@@ -1,4 +1,4 @@
-"""What a failure of one stack means for the others, with hands that do nothing."""
+"""What a failure of one stack means for the others, with executor that do nothing."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from macrorail.campaign.plan import CampaignPlan, StackTask
 from macrorail.campaign.progress import Progress
-from macrorail.campaign.walk import Identified, Skipped, UnfinishedCampaign, Walk
-from macrorail.campaign.work import Item, Work
+from macrorail.campaign.runner import CampaignRunner, Identified, Skipped, UnfinishedCampaign
 from macrorail.config.stage import StagePosition
 from macrorail.errors import (
     DeviceError,
@@ -37,13 +37,15 @@ STOPPED = RunEnd(
 )
 
 
-def work_of(count: int, **more: Any) -> Work:
+def work_of(count: int, **more: Any) -> CampaignPlan:
     items = tuple(
-        Item(f"P{n}", f"P{n}", {"id": f"id-{n}"}, StagePosition(n * 1e3, 1e3), "", "", "", "", {})
+        StackTask(
+            f"P{n}", f"P{n}", {"id": f"id-{n}"}, StagePosition(n * 1e3, 1e3), "", "", "", "", {}
+        )
         for n in range(count)
     )
     settings: dict[str, Any] = {"settle_s": 0.0, "come_back": 1, "stop_after": 3, **more}
-    return Work("tray", items, **settings)
+    return CampaignPlan("tray", items, **settings)
 
 
 class FakeHands:
@@ -55,16 +57,18 @@ class FakeHands:
         self.missing: str | None = None
         self.unknown: dict[str, Identified | MacrorailError] = {}
 
-    def bring(self, item: Item, before: Item | None) -> None:
+    def bring(self, item: StackTask, before: StackTask | None) -> None:
         pass
 
-    def identify(self, item: Item) -> Identified:
+    def identify(self, item: StackTask) -> Identified:
         found = self.unknown[item.place]
         if isinstance(found, MacrorailError):
             raise found
         return found
 
-    def shoot(self, item: Item, specimen: dict[str, str], folder: str, goes_on: bool) -> RunEnd:
+    def shoot(
+        self, item: StackTask, specimen: dict[str, str], folder: str, goes_on: bool
+    ) -> RunEnd:
         assert folder
         self.shot.append((item.key, folder, goes_on))
         script = self.script[item.key]
@@ -83,9 +87,9 @@ class FakeHands:
 class Campaign:
     """A walk with its journal on disk, which can be begun again as another process would."""
 
-    def __init__(self, folder: Path, work: Work, hands: FakeHands) -> None:
+    def __init__(self, folder: Path, work: CampaignPlan, executor: FakeHands) -> None:
         self.path = folder / "journal.jsonl"
-        self.work, self.hands = work, hands
+        self.work, self.executor = work, executor
         self.stop = ""
 
     def run(self) -> Progress:
@@ -99,7 +103,7 @@ class Campaign:
                 raise OperatorStop(self.stop)
 
         try:
-            Walk(self.work, progress, journal.append, self.hands, check).run()
+            CampaignRunner(self.work, progress, journal.append, self.executor, check).run()
         finally:
             journal.close()
         return progress
@@ -110,38 +114,38 @@ class Campaign:
 
 
 def test_all_is_shot_in_order(tmp_path: Path) -> None:
-    hands = FakeHands()
-    progress = Campaign(tmp_path, work_of(3), hands).run()
-    assert hands.shot == [(f"P{n}", f"runs/id-{n}", False) for n in range(3)]
+    executor = FakeHands()
+    progress = Campaign(tmp_path, work_of(3), executor).run()
+    assert executor.shot == [(f"P{n}", f"runs/id-{n}", False) for n in range(3)]
     assert progress.to_dict() == {"stacks": 3, "done": 3, "quarantined": 0, "left": 0}
 
 
 def test_a_failure_is_tried_again_after_the_others_and_then_quarantined(tmp_path: Path) -> None:
-    hands = FakeHands(P1=[BAD])
-    campaign = Campaign(tmp_path, work_of(4), hands)
+    executor = FakeHands(P1=[BAD])
+    campaign = Campaign(tmp_path, work_of(4), executor)
     with pytest.raises(UnfinishedCampaign, match="1 of 4 stacks are in quarantine"):
         campaign.run()
-    assert [key for key, _, _ in hands.shot] == ["P0", "P1", "P2", "P3", "P1"]
-    assert hands.shot[-1][1] == "runs/id-1-try2"
+    assert [key for key, _, _ in executor.shot] == ["P0", "P1", "P2", "P3", "P1"]
+    assert executor.shot[-1][1] == "runs/id-1-try2"
     progress = Progress.of(campaign.work, campaign.entries)
-    standing = progress.standings["P1"]
+    standing = progress.statuses["P1"]
     assert (standing.state, standing.why) == ("quarantined", "a gap")
     assert standing.folder == "quarantine/id-1-try2"
     assert progress.count("done") == 3
 
 
 def test_a_failure_that_passes_leaves_a_good_stack(tmp_path: Path) -> None:
-    hands = FakeHands(P0=[BAD, GOOD])
-    progress = Campaign(tmp_path, work_of(2), hands).run()
-    assert progress.standings["P0"].folder == "runs/id-0-try2"
+    executor = FakeHands(P0=[BAD, GOOD])
+    progress = Campaign(tmp_path, work_of(2), executor).run()
+    assert progress.statuses["P0"].folder == "runs/id-0-try2"
     assert progress.count("done") == 2
 
 
 def test_a_device_that_answers_again_was_the_stacks_fault_and_one_that_is_gone_stops(
     tmp_path: Path,
 ) -> None:
-    hands = FakeHands(P0=[BROKEN, GOOD])
-    assert Campaign(tmp_path, work_of(2), hands).run().count("done") == 2
+    executor = FakeHands(P0=[BROKEN, GOOD])
+    assert Campaign(tmp_path, work_of(2), executor).run().count("done") == 2
     gone = FakeHands(P0=[BROKEN, GOOD])
     gone.missing = "the camera does not answer any more"
     (tmp_path / "gone").mkdir()
@@ -161,13 +165,13 @@ def test_a_device_that_answers_again_was_the_stacks_fault_and_one_that_is_gone_s
 
 @pytest.mark.parametrize("end", [FULL, STOPPED])
 def test_what_is_no_specimens_fault_stops_and_can_be_resumed(tmp_path: Path, end: RunEnd) -> None:
-    hands = FakeHands(P1=[end, GOOD])
-    campaign = Campaign(tmp_path, work_of(3), hands)
+    executor = FakeHands(P1=[end, GOOD])
+    campaign = Campaign(tmp_path, work_of(3), executor)
     assert end.error is not None
     with pytest.raises(type(end.error)):
         campaign.run()
     assert campaign.run().count("done") == 3
-    assert [(key, on) for key, _, on in hands.shot] == [
+    assert [(key, on) for key, _, on in executor.shot] == [
         ("P0", False),
         ("P1", False),
         ("P1", True),
@@ -176,53 +180,55 @@ def test_what_is_no_specimens_fault_stops_and_can_be_resumed(tmp_path: Path, end
 
 
 def test_a_row_of_failures_stops(tmp_path: Path) -> None:
-    hands = FakeHands(P1=[BAD], P2=[BAD], P3=[BAD])
-    campaign = Campaign(tmp_path, work_of(6), hands)
+    executor = FakeHands(P1=[BAD], P2=[BAD], P3=[BAD])
+    campaign = Campaign(tmp_path, work_of(6), executor)
     with pytest.raises(UnfinishedCampaign, match="3 stacks failed one after the other"):
         campaign.run()
-    assert [key for key, _, _ in hands.shot] == ["P0", "P1", "P2", "P3"]
+    assert [key for key, _, _ in executor.shot] == ["P0", "P1", "P2", "P3"]
 
 
 def test_a_stack_put_off_is_come_back_to_where_it_was(tmp_path: Path) -> None:
-    hands = FakeHands(P0=[Skipped("put off by the operator"), GOOD])
-    progress = Campaign(tmp_path, work_of(2), hands).run()
-    assert hands.shot == [
+    executor = FakeHands(P0=[Skipped("put off by the operator"), GOOD])
+    progress = Campaign(tmp_path, work_of(2), executor).run()
+    assert executor.shot == [
         ("P0", "runs/id-0", False),
         ("P1", "runs/id-1", False),
         ("P0", "runs/id-0", True),
     ]
-    assert progress.standings["P0"].failures == 0
+    assert progress.statuses["P0"].failures == 0
 
 
 def test_the_operator_stops_between_stacks(tmp_path: Path) -> None:
-    hands = FakeHands()
-    campaign = Campaign(tmp_path, work_of(2), hands)
+    executor = FakeHands()
+    campaign = Campaign(tmp_path, work_of(2), executor)
     campaign.stop = "stopped after this stack"
     with pytest.raises(OperatorStop):
         campaign.run()
-    assert hands.shot == []
+    assert executor.shot == []
 
 
 def test_a_specimen_without_an_id_is_shot_into_quarantine_or_not_at_all(tmp_path: Path) -> None:
     plain = work_of(2)
-    nameless = Item("P9", "P9", {}, StagePosition(9e3, 1e3), "", "", "", "", {})
-    work = Work("tray", (*plain.items, nameless), 0.0, 1, 3)
-    hands = FakeHands()
-    hands.unknown["P9"] = Identified({"id": "unidentified-P9"}, "the list names no specimen there")
-    campaign = Campaign(tmp_path, work, hands)
+    nameless = StackTask("P9", "P9", {}, StagePosition(9e3, 1e3), "", "", "", "", {})
+    work = CampaignPlan("tray", (*plain.items, nameless), 0.0, 1, 3)
+    executor = FakeHands()
+    executor.unknown["P9"] = Identified(
+        {"id": "unidentified-P9"}, "the list names no specimen there"
+    )
+    campaign = Campaign(tmp_path, work, executor)
     with pytest.raises(UnfinishedCampaign):
         campaign.run()
-    assert hands.shot[-1][1] == "quarantine/unidentified-P9"
+    assert executor.shot[-1][1] == "quarantine/unidentified-P9"
     progress = Progress.of(work, campaign.entries)
-    assert progress.standings["P9"].why == "the list names no specimen there"
+    assert progress.statuses["P9"].why == "the list names no specimen there"
     (tmp_path / "refused").mkdir()
-    hands = FakeHands()
-    hands.unknown["P9"] = IdentityError("no label can be read")
-    campaign = Campaign(tmp_path / "refused", work, hands)
+    executor = FakeHands()
+    executor.unknown["P9"] = IdentityError("no label can be read")
+    campaign = Campaign(tmp_path / "refused", work, executor)
     with pytest.raises(UnfinishedCampaign):
         campaign.run()
-    assert [key for key, _, _ in hands.shot] == ["P0", "P1"]
-    assert Progress.of(work, campaign.entries).standings["P9"].why == "no label can be read"
+    assert [key for key, _, _ in executor.shot] == ["P0", "P1"]
+    assert Progress.of(work, campaign.entries).statuses["P9"].why == "no label can be read"
 
 
 _ENDS = st.lists(st.sampled_from([GOOD, BAD, BROKEN, STOPPED]), min_size=1, max_size=4)
@@ -236,8 +242,8 @@ def test_resumed_as_often_as_it_takes_every_stack_ends_done_or_in_quarantine(
     work = work_of(len(scripts), come_back=come_back, stop_after=99)
     # In the end everything ends somehow.
     script: dict[str, Any] = {f"P{n}": [*ends, GOOD] for n, ends in enumerate(scripts)}
-    hands = FakeHands(**script)
-    campaign = Campaign(tmp_path_factory.mktemp("walk"), work, hands)
+    executor = FakeHands(**script)
+    campaign = Campaign(tmp_path_factory.mktemp("walk"), work, executor)
     for _ in range(4 * len(scripts) + 2):
         try:
             campaign.run()
@@ -251,7 +257,7 @@ def test_resumed_as_often_as_it_takes_every_stack_ends_done_or_in_quarantine(
     for n, ends in enumerate(scripts):
         failures = sum(end in (BAD, BROKEN) for end in _until_good(ends))
         wanted = "quarantined" if failures > come_back else "done"
-        assert progress.standings[f"P{n}"].state == wanted
+        assert progress.statuses[f"P{n}"].state == wanted
 
 
 def _until_good(ends: list[RunEnd]) -> list[RunEnd]:

@@ -17,12 +17,12 @@ from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from macrorail.cli.looking import LookingThrough
 from macrorail.config.rig import load_rig
 from macrorail.devices.connect import Instrument, connect
 from macrorail.devices.interfaces import LiveView, OffersChoices
 from macrorail.errors import MacrorailError, OperatorStop
 from macrorail.frame import verify_frame
+from macrorail.session.live_view import LiveViewServer
 from macrorail.workers import serve
 
 STOP_SIGNAL = signal.SIGUSR1
@@ -53,7 +53,7 @@ class Session:
         live = isinstance(device, LiveView) and "live_view" in camera.abilities
         self._seen = Path(folder) / "live.jpg"
         if live:
-            looking = LookingThrough(Path(folder), self._look, self._rest)
+            looking = LiveViewServer(Path(folder), self._look, self._rest)
             self._devices.callback(looking.close)
         return {
             "live": live,

@@ -6,8 +6,6 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 
-from rich.console import Console
-
 from macrorail.config.unattended import UnattendedSection
 from macrorail.devices.light import Light
 from macrorail.run.care import Care
@@ -24,18 +22,19 @@ from macrorail.run.watches import (
 from macrorail.run_folder.journal import Journal
 from macrorail.run_folder.reserve import Reserve
 from macrorail.session.notifications import News
+from macrorail.session.observer import RunObserver
 
 _LOG = logging.getLogger("macrorail")
 
 
 @contextmanager
-def cared_for(
+def supervised(
     wanted: UnattendedSection,
     journal: Journal,
     commands: Commands,
     reserve: Reserve,
     accept_scene: bool,
-    console: Console,
+    observer: RunObserver,
 ) -> Iterator[Care]:
     """Everything that looks after a run while the block runs.
 
@@ -51,8 +50,8 @@ def cared_for(
         Room that is held for the run.
     accept_scene
         Do not compare frames after an interruption: the operator knows that something moved.
-    console
-        Told why a run stands still whose folder can take nothing.
+    observer
+        Learns why a run stands still whose folder cannot be written.
     """
     folder = journal.path.parent
     watches: tuple[Watch, ...] = (
@@ -68,7 +67,7 @@ def cared_for(
             watches = (*watches, closings.enter_context(closing(question)))
         alarms: list[Callable[[str], None]] = [
             _LOG.error,
-            lambda why: console.print(f"The run stands still: {why}", markup=False),
+            lambda why: observer.message(f"The run stands still: {why}", "warning"),
         ]
         if wanted.notify:
             news = closings.enter_context(closing(News(folder, wanted.notify)))

@@ -1,1 +1,0 @@
-"""Campaigns from the command line: planned, begun, resumed."""

@@ -1,0 +1,50 @@
+"""How a run or a campaign ended: the last words on the terminal, the result, the error."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+from rich.console import Console
+
+from macrorail.campaign.start import CampaignOutcome
+from macrorail.session.run import RunOutcome
+from macrorail.states import FinishReason, State
+
+
+def finish_run(outcome: RunOutcome, console: Console, as_json: bool) -> None:
+    """Say how a run ended, and print its folder or its manifest.
+
+    Raises
+    ------
+    MacrorailError
+        What ended the run early, or what the finished run lacks.
+    """
+    folder, manifest = outcome.folder, outcome.manifest
+    if outcome.reason is FinishReason.COMPLETED:
+        console.print("[bold green]Done:[/] every slice overlaps its neighbours.")
+    elif outcome.state is State.DONE:
+        console.print("[bold yellow]All slices are shot, but not all is well:[/] see below.")
+    else:
+        console.print(
+            f"[bold yellow]{outcome.state.value.capitalize()}.[/] {len(manifest['slices'])} "
+            f"finished slice(s) are kept; continue with: macrorail resume {folder}"
+        )
+    if manifest["fused"] is not None:
+        console.print(f"Picture: {folder / 'fused.jpg'}", markup=False)
+    typer.echo(json.dumps(manifest) if as_json else str(folder))
+    if outcome.error is not None:
+        raise outcome.error
+
+
+def finish_campaign(outcome: CampaignOutcome, as_json: bool) -> None:
+    """Print a campaign's folder or its totals.
+
+    Raises
+    ------
+    MacrorailError
+        What stopped it, or ``UnfinishedCampaign``.
+    """
+    typer.echo(json.dumps(outcome.totals) if as_json else str(outcome.folder))
+    if outcome.error is not None:
+        raise outcome.error

@@ -1,0 +1,149 @@
+"""Starts and resumes runs: checks first, then the folder, then the shooting."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from macrorail.config.document import load_document
+from macrorail.config.protocol import Protocol
+from macrorail.config.rig import Rig, load_rig
+from macrorail.errors import MacrorailError, PlanError
+from macrorail.planning.plan import Plan
+from macrorail.quantity import format_duration, format_size
+from macrorail.run_folder.journal import Entry, create_run_folder, write_whole
+from macrorail.session.job import RunJob, carry_out
+from macrorail.session.observer import RunObserver
+from macrorail.session.range_search import plan_run, write_plan
+from macrorail.session.resume import load_interrupted, prepare_resume, report_progress
+from macrorail.session.specimen import resolve_specimen
+from macrorail.states import FinishReason, State
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended.
+
+    Attributes
+    ----------
+    folder
+        The run folder.
+    state, reason
+        As the run's journal has them.
+    manifest
+        What is in ``manifest.json``.
+    error
+        What ended the run early, or what the finished run lacks; ``None`` when all is well.
+    """
+
+    folder: Path
+    state: State
+    reason: FinishReason
+    manifest: dict[str, Any]
+    error: MacrorailError | None
+
+
+def start_run(
+    protocol: Path,
+    rig_path: Path,
+    out: Path,
+    observer: RunObserver,
+    specimen: str | None = None,
+) -> RunOutcome:
+    """Shoot a stack into a new run folder below ``out`` and fuse it.
+
+    Nothing moves before protocol, plan, limits and disk space are checked.
+
+    Parameters
+    ----------
+    protocol, rig_path
+        YAML files.
+    specimen
+        Its id, instead of what the protocol says.
+
+    Raises
+    ------
+    MacrorailError
+        The run could not begin; nothing has moved.
+    """
+    wanted = load_document(protocol, Protocol)
+    rig = load_rig(rig_path)
+    plan = plan_run(wanted, rig)
+    check_disk_space(out, plan, rig.unattended.keep_free_bytes)
+    resolved = resolve_specimen(protocol, wanted, specimen, rig, out, observer)
+    wanted = resolved.wanted
+    folder = create_run_folder(resolved.out, wanted.specimen.id)
+    if resolved.text is None:
+        shutil.copyfile(protocol, folder / "protocol.yaml")
+    else:
+        write_whole(folder / "protocol.yaml", resolved.text)
+    shutil.copyfile(rig_path, folder / "rig.yaml")
+    write_plan(folder, plan)
+    planned = (
+        f"{len(plan.slices)} slices planned, about {format_duration(plan.duration_s)} of the "
+        f"instrument's time"
+        if plan.slices
+        else "the range is searched for first"
+    )
+    observer.on_folder(folder)
+    observer.message(f"{planned}; run folder {folder}")
+    return _outcome(RunJob(folder, wanted, rig, plan), observer)
+
+
+def resume_run(
+    folder: Path, observer: RunObserver, accept_scene: bool = False
+) -> RunOutcome | None:
+    """Continue an interrupted run; ``None`` when it was complete already.
+
+    Parameters
+    ----------
+    accept_scene
+        Go on although specimen or camera have moved.
+
+    Raises
+    ------
+    MacrorailError
+        It cannot be continued; nothing has moved.
+    """
+    interrupted, entries = load_interrupted(folder)
+    if entries and entries[-1].fields.get("reason") == FinishReason.COMPLETED.value:
+        return None
+    job = prepare_resume(interrupted, entries, accept_scene)
+    report_progress(job, observer)
+    observer.on_folder(folder)
+    return _outcome(replace(job, rig=_same_world(job.rig, entries)), observer)
+
+
+def _outcome(job: RunJob, observer: RunObserver) -> RunOutcome:
+    end, manifest = carry_out(job, observer)
+    return RunOutcome(job.folder, end.state, end.reason, manifest, end.error)
+
+
+def check_disk_space(out: Path, plan: Plan, keep_free_bytes: float) -> None:
+    """Refuse a run whose frames and results would not fit beside what is to be kept free.
+
+    Raises
+    ------
+    PlanError
+        With what is needed and what is free.
+    """
+    there = next(folder for folder in (out, *out.resolve().parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    if plan.size_bytes + keep_free_bytes > free:
+        raise PlanError(
+            f"{out} has {format_size(free)} free, the run needs about "
+            f"{format_size(plan.size_bytes)}, and {format_size(keep_free_bytes)} are to be kept "
+            f"free ('unattended: keep_free' in the rig); make room, or choose another disk with "
+            f"--out"
+        )
+
+
+def _same_world(rig: Rig, entries: list[Entry]) -> Rig:
+    """The rig with its simulated world, if that is still alive, instead of a new one."""
+    addresses = [e.fields["bench"] for e in entries if e.event in {"started", "resumed"}]
+    if rig.bench is None or not addresses or not Path(addresses[-1]).exists():
+        return rig
+    bench = rig.bench.model_copy(update={"address": addresses[-1]})
+    return rig.model_copy(update={"bench": bench})
