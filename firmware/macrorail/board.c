@@ -56,14 +56,12 @@ static void read_byte(uint8_t byte) {
     }
 }
 
+/* One byte at most in each round: however much the line babbles, the rest has its turn. */
 void board_loop(void) {
-    int16_t byte;
-    do {
-        if (inbox_take_emergency()) obey_emergency();
-        byte = inbox_take();
-        if (byte >= 0) read_byte((uint8_t)byte);
-        travel_poll();
-    } while (byte >= 0);
+    if (inbox_take_emergency()) obey_emergency();
+    int16_t byte = inbox_take();
+    if (byte >= 0) read_byte((uint8_t)byte);
+    travel_poll();
     shutter_poll();
     session_poll();
     hal_idle();

@@ -50,6 +50,7 @@ enum error_code {
     ERROR_OUTSIDE, /* the target lies outside the soft limits */
     ERROR_LIMIT, /* the limit switch on the way is pressed */
     ERROR_ESTOP, /* the emergency stop is pressed */
+    ERROR_SWITCH_FAULT, /* an end switch reads pressed where the carriage cannot be at it */
     ERROR_COUNT
 };
 
@@ -70,7 +71,8 @@ enum error_code {
     "unlimited\0" \
     "outside\0" \
     "limit\0" \
-    "estop\0"
+    "estop\0" \
+    "switch_fault\0"
 
 enum stop_code {
     STOP_NONE, /* nothing has moved since the reset */
@@ -85,6 +87,7 @@ enum stop_code {
     STOP_UNDERRUN, /* the motion was not prepared in time */
     STOP_NO_SWITCH, /* homing went its whole search distance without finding the home switch */
     STOP_STUCK, /* the home switch stayed pressed although the carriage was driven away from it */
+    STOP_SWITCH_FAULT, /* an end switch reads pressed where the carriage cannot be at it */
     STOP_COUNT
 };
 
@@ -100,7 +103,8 @@ enum stop_code {
     "estop\0" \
     "underrun\0" \
     "no_switch\0" \
-    "stuck\0"
+    "stuck\0" \
+    "switch_fault\0"
 
 enum state_code {
     STATE_IDLE, /* at rest */

@@ -14,7 +14,7 @@
 #include "travel.h"
 
 static const uint8_t argument_counts[VERB_COUNT] PROGMEM = VERB_ARGUMENTS;
-static const char firmware_version[] PROGMEM = "0.1.0";
+static const char firmware_version[] PROGMEM = "0.2.0";
 
 static uint8_t set_limits(int32_t lowest, int32_t highest) {
     if (travel_state() != STATE_IDLE) return ERROR_BUSY;

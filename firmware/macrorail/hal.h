@@ -22,6 +22,8 @@
 
 void hal_init(void);
 uint8_t hal_inputs(void);
+/* Whether the emergency stop was pressed in any millisecond since this was asked last. */
+bool hal_estop_was_pressed(void);
 uint8_t hal_reset_cause(void); /* enum cause_code */
 uint32_t hal_millis(void);
 uint32_t hal_micros(void); /* since the reset, going round after 71 minutes; in steps of 4 */

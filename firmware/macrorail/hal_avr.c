@@ -31,6 +31,7 @@
 static volatile uint8_t outbox[OUTBOX_SIZE];
 static volatile uint8_t out_head, out_tail;
 static volatile uint32_t milliseconds;
+static volatile bool estop_seen;
 
 /* Read and cleared before main(): a watchdog left running would bite during start-up. */
 static uint8_t reset_flags __attribute__((section(".noinit")));
@@ -77,6 +78,12 @@ uint8_t hal_inputs(void) {
     if (b & MAX_BIT) inputs |= INPUT_MAX;
     if (PINC & ESTOP_BIT) inputs |= INPUT_ESTOP;
     return inputs;
+}
+
+bool hal_estop_was_pressed(void) {
+    if (!estop_seen) return false;
+    estop_seen = false;
+    return true;
 }
 
 uint8_t hal_reset_cause(void) {
@@ -210,6 +217,7 @@ ISR(TIMER1_COMPA_vect) {
 
 ISR(TIMER2_COMPA_vect) {
     milliseconds++;
+    if (PINC & ESTOP_BIT) estop_seen = true;
 }
 
 ISR(PCINT1_vect) {

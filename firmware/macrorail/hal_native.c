@@ -32,6 +32,7 @@ static bool alive; /* false from a reset until the bootloader hands over */
 static uint64_t boot_tick, millisecond_tick, step_tick;
 static uint16_t step_interval;
 static uint32_t milliseconds;
+static bool estop_seen;
 static uint8_t cause;
 static bool shoe_was_closed;
 static uint8_t eeprom[HAL_EEPROM_SIZE];
@@ -117,6 +118,7 @@ EXPORT bool native_is_quiet(void) {
 static void boot(void) {
     alive = true;
     milliseconds = 0;
+    estop_seen = false;
     shoe_was_closed = world->shoe;
     millisecond_tick = world->now + TICKS_PER_MS;
     board_setup();
@@ -126,6 +128,7 @@ static void boot(void) {
 static void pass_millisecond(void) {
     millisecond_tick += TICKS_PER_MS;
     milliseconds++;
+    if (carriage_estop_reads_pressed(world)) estop_seen = true;
     carriage_sample(world);
 }
 
@@ -171,8 +174,14 @@ uint8_t hal_inputs(void) {
     uint8_t inputs = 0;
     if (carriage_min_reads_pressed(world)) inputs |= INPUT_MIN;
     if (carriage_max_reads_pressed(world)) inputs |= INPUT_MAX;
-    if (world->estop) inputs |= INPUT_ESTOP;
+    if (carriage_estop_reads_pressed(world)) inputs |= INPUT_ESTOP;
     return inputs;
+}
+
+bool hal_estop_was_pressed(void) {
+    bool was = estop_seen;
+    estop_seen = false;
+    return was;
 }
 
 uint8_t hal_reset_cause(void) {

@@ -4,25 +4,32 @@
 #include "codes.h"
 #include "hal.h"
 #include "motion.h"
+#include "position.h"
 
 /* A step lasts longer than a switch bounces, so that each step is judged on a quiet switch. */
 #define TOUCH_SPEED 100u /* steps/s */
 #define QUIET_MS 20u     /* a switch counts as open after reading open for so long */
-#define BITE 32          /* steps of one back-off */
-#define BITES_MOST 64u
+#define BITE_LONGEST 32  /* steps of one back-off, or a quarter of the clearance */
+/* Touches in a row that have to agree where the count does not confirm the first one: a loose wire
+ * does not close twice at the same step. */
+#define TOUCHES 4u
+#define TOUCHES_MOST 8u
+#define SPREAD_SHARE 32u /* touches agree within this share of the clearance */
+#define SPREAD_LEAST 2u  /* steps */
 
 enum phase { RESTING, SEEKING, BACKING_OFF, LISTENING, TOUCHING, LEAVING };
 
 static enum phase phase;
+static struct search search;
 static bool found;      /* the switch was touched slowly: position 0 is known */
 static bool clear_once; /* the back-off has found the switch open and goes one bite further */
-static uint8_t bites;
-static uint8_t asked; /* STOP_NONE until somebody wants homing to end */
+static uint8_t agreeing, touches;
+static uint8_t asked; /* STOP_NONE until homing is to end */
 static uint8_t stop_code;
-static int32_t touched_at;
-static uint16_t clearance;
+static int32_t began_at, pressed_at, open_at, touched_at;
+static int32_t ceiling; /* while the switch reads pressed, no step beyond it */
+static int32_t bite;
 static uint32_t open_since_ms, listen_since_ms;
-static struct pace pace;
 
 static void enter(enum phase next) {
     phase = next;
@@ -30,20 +37,20 @@ static void enter(enum phase next) {
     struct pace touch = ramp_crawl(TOUCH_SPEED);
     switch (next) {
     case BACKING_OFF:
-        bites++;
-        motion_start(here + BITE, &pace);
+        here += bite;
+        if (!clear_once && here > ceiling) here = ceiling;
+        motion_start(here, &search.pace, INPUT_MIN);
         break;
     case LISTENING:
         open_since_ms = listen_since_ms = hal_millis();
         break;
     case TOUCHING:
-        motion_start(here - BITE * ((int32_t)bites + 1), &touch);
+        motion_start(pressed_at - bite, &touch, 0);
         break;
     case LEAVING:
         found = true;
-        touched_at = here;
         motion_set_position(0);
-        motion_start(clearance, &pace);
+        motion_start(search.clearance, &search.pace, INPUT_MIN);
         break;
     default:
         break;
@@ -60,15 +67,46 @@ void homing_init(void) {
     stop_code = STOP_NONE;
 }
 
-void homing_start(uint32_t search, const struct pace *with, uint16_t rest_at) {
-    pace = *with;
-    clearance = rest_at;
-    bites = 0;
-    found = clear_once = false;
+bool homing_disbelieves_switch(uint16_t clearance) {
+    return hal_inputs() & INPUT_MIN && position_is_counted() &&
+           motion_position() >= 2 * (int32_t)clearance;
+}
+
+void homing_start(const struct search *with) {
+    search = *with;
+    found = false;
+    agreeing = touches = 0;
     asked = stop_code = STOP_NONE;
     phase = SEEKING;
+    bite = (search.clearance + 3) / 4;
+    if (bite > BITE_LONGEST) bite = BITE_LONGEST;
+    began_at = motion_position();
     /* Pressed already: motion_poll() reports the switch without a step, and the back-off follows. */
-    motion_start(motion_position() - (int32_t)search, &pace);
+    motion_start(began_at - (int32_t)search.longest, &search.pace, 0);
+}
+
+static void back_off(void) {
+    pressed_at = motion_position();
+    clear_once = false;
+    enter(BACKING_OFF);
+}
+
+/* The switch has been reached for the first time, or a wire is broken: how far may the carriage go
+ * back? False when not at all. */
+static bool bound(void) {
+    int32_t here = motion_position(), farthest = 2 * (int32_t)search.clearance;
+    if (!position_is_counted()) {
+        /* As far from the switch as it can be pressed: the next homing believes no more of it. */
+        here = search.clearance;
+        motion_set_position(here);
+        position_assume();
+    } else if (here >= farthest) {
+        farthest = began_at - bite; /* not expected here: not beyond where the carriage came from */
+    }
+    if (farthest > search.highest - bite) farthest = search.highest - bite;
+    ceiling = here + search.clearance;
+    if (ceiling > farthest) ceiling = farthest;
+    return ceiling > here;
 }
 
 /* Waits until the switch has been quiet; true when that is decided. */
@@ -82,15 +120,40 @@ static bool switch_is_quiet(bool *open) {
 static void after_listening(void) {
     bool open;
     if (!switch_is_quiet(&open)) return;
+    if (open && !clear_once) open_at = motion_position();
     if (found) {
         end(open ? STOP_DONE : STOP_STUCK);
     } else if (open && clear_once) {
         enter(TOUCHING);
-    } else if (bites == BITES_MOST) {
+    } else if (motion_position() >= ceiling + open) {
         end(STOP_STUCK);
     } else {
         clear_once = open;
         enter(BACKING_OFF);
+    }
+}
+
+static bool lies_within(int32_t difference, uint16_t most) {
+    return difference <= (int32_t)most && difference >= -(int32_t)most;
+}
+
+static void after_touching(void) {
+    int32_t here = motion_position();
+    uint16_t spread = search.clearance / SPREAD_SHARE + SPREAD_LEAST;
+    bool is_real = here < open_at; /* not pressed where it has just read open for a while */
+    if (agreeing > 0 && lies_within(here - touched_at, spread)) agreeing++;
+    else agreeing = 1;
+    if (agreeing == 1) touched_at = here;
+    if (!is_real) agreeing = 0;
+    touches++;
+    if (agreeing == TOUCHES ||
+        (is_real && search.is_known && lies_within(here, search.clearance))) {
+        touched_at = here;
+        enter(LEAVING);
+    } else if (touches == TOUCHES_MOST || here >= ceiling) {
+        end(STOP_SWITCH_FAULT);
+    } else {
+        back_off();
     }
 }
 
@@ -106,12 +169,15 @@ void homing_poll(void) {
     }
     uint8_t code = motion_stop_code();
     bool seeks = phase == SEEKING || phase == TOUCHING;
-    if (code != (seeks ? STOP_LIMIT_MIN : STOP_DONE)) {
+    if (code == STOP_LIMIT_MAX) {
+        end(STOP_SWITCH_FAULT); /* pressed at both ends */
+    } else if (code != (seeks ? STOP_LIMIT_MIN : STOP_DONE)) {
         end(code == STOP_DONE ? STOP_NO_SWITCH : code);
     } else if (phase == SEEKING) {
-        enter(BACKING_OFF);
+        if (bound()) back_off();
+        else end(STOP_STUCK);
     } else if (phase == TOUCHING) {
-        enter(LEAVING);
+        after_touching();
     } else {
         enter(LISTENING);
     }

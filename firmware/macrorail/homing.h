@@ -7,10 +7,23 @@
 
 #include "ramp.h"
 
+struct search {
+    uint32_t longest; /* way to the switch in steps */
+    struct pace pace;
+    uint16_t clearance; /* steps from where the switch closes to where the carriage comes to rest */
+    int32_t highest;    /* soft limit */
+    bool is_known;      /* the count was right when it was last heard of */
+};
+
 void homing_init(void);
-/* Position 0 becomes the step at which the switch closes; the carriage comes to rest `clearance`
- * steps from there. `search` is the longest way to the switch in steps. */
-void homing_start(uint32_t search, const struct pace *pace, uint16_t clearance);
+/* Whether a home switch that reads pressed at rest cannot be so by the count: a wire is broken. A
+ * carriage that rests at the clearance and falls onto the switch is still believed. */
+bool homing_disbelieves_switch(uint16_t clearance);
+/* Position 0 becomes the step at which the switch closes. Until it has been found, the carriage goes
+ * towards the specimen by `clearance` at most from where the switch first read pressed, and another
+ * bite once it reads open; never beyond `highest`, nor, where the count does not expect the switch,
+ * beyond where it came from. */
+void homing_start(const struct search *search);
 /* Drives on from phase to phase; called by the main loop after motion_poll(). */
 void homing_poll(void);
 /* Ramps down and gives up; the code becomes the reason. */

@@ -22,6 +22,10 @@ uint8_t limits_judge(int32_t target) {
     return target < lowest || target > highest ? ERROR_OUTSIDE : ERROR_NONE;
 }
 
+int32_t limits_highest(void) {
+    return are_set ? highest : INT32_MAX;
+}
+
 uint8_t limits_judge_inputs(bool towards_specimen) {
     uint8_t inputs = hal_inputs();
     if (inputs & INPUT_ESTOP) return ERROR_ESTOP;

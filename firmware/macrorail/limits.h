@@ -10,6 +10,8 @@ void limits_clear(void);
 void limits_set(int32_t lowest, int32_t highest);
 /* ERROR_NONE, ERROR_UNLIMITED or ERROR_OUTSIDE. */
 uint8_t limits_judge(int32_t target);
+/* The highest target; the largest number there is while none was set. */
+int32_t limits_highest(void);
 /* ERROR_NONE, ERROR_LIMIT or ERROR_ESTOP: whether an input forbids to leave in this direction. */
 uint8_t limits_judge_inputs(bool towards_specimen);
 

@@ -16,6 +16,7 @@ static volatile uint8_t halt_code; /* STOP_NONE while nothing cut the motion sho
 static volatile int32_t position;
 static int8_t direction;
 static uint8_t blocking; /* inputs that forbid a step in this direction */
+static uint8_t ahead;    /* the switch on the way */
 static uint16_t steps_left;
 
 /* The main loop's own. */
@@ -43,7 +44,7 @@ static void prepare(void) {
     }
 }
 
-void motion_start(int32_t target, const struct pace *pace) {
+void motion_start(int32_t target, const struct pace *pace, uint8_t ignored) {
     busy = true;
     stop_code = STOP_NONE;
     planned_code = STOP_DONE;
@@ -51,7 +52,11 @@ void motion_start(int32_t target, const struct pace *pace) {
     if (target == position) return;
     bool forward = target > position;
     direction = forward ? 1 : -1;
-    blocking = INPUT_ESTOP | (forward ? INPUT_MAX : INPUT_MIN);
+    ahead = forward ? INPUT_MAX : INPUT_MIN;
+    /* A switch that the carriage moves away from can open but not close, unless a wire is broken or
+     * the two are swapped. */
+    uint8_t behind = (INPUT_MIN | INPUT_MAX) & (uint8_t)~(ahead | ignored | hal_inputs());
+    blocking = INPUT_ESTOP | ahead | behind;
     uint32_t steps = forward ? (uint32_t)target - (uint32_t)position
                              : (uint32_t)position - (uint32_t)target;
     head = tail = 0;
@@ -126,8 +131,9 @@ static void end_in_interrupt(uint8_t code) {
 void motion_interrupt(void) {
     uint8_t pressed = hal_inputs() & blocking;
     if (pressed) {
-        end_in_interrupt(pressed & INPUT_ESTOP  ? STOP_ESTOP
-                         : pressed & INPUT_MIN ? STOP_LIMIT_MIN
+        end_in_interrupt(pressed & INPUT_ESTOP ? STOP_ESTOP
+                         : !(pressed & ahead)  ? STOP_SWITCH_FAULT
+                         : ahead == INPUT_MIN  ? STOP_LIMIT_MIN
                                                : STOP_LIMIT_MAX);
         return;
     }

@@ -9,8 +9,9 @@
 
 void motion_init(void);
 /* Starts towards a target in steps; only at rest. The interrupt takes no step while the emergency
- * stop or the switch on the way is pressed. */
-void motion_start(int32_t target, const struct pace *pace);
+ * stop or the switch on the way is pressed, nor once the switch that the carriage moves away from has
+ * closed; `ignored` (INPUT_...) are switches that may. */
+void motion_start(int32_t target, const struct pace *pace, uint8_t ignored);
 /* Prepares segments and takes note of the end; called by the main loop all the time. */
 void motion_poll(void);
 bool motion_is_busy(void);

@@ -3,14 +3,18 @@
 
 #include "codes.h"
 
-static bool known;
+static bool known, counted;
 
 void position_init(void) {
-    known = false;
+    known = counted = false;
 }
 
 bool position_is_known(void) {
     return known;
+}
+
+bool position_is_counted(void) {
+    return counted;
 }
 
 void position_after(uint8_t stop_code) {
@@ -29,6 +33,10 @@ void position_forget(void) {
     known = false;
 }
 
+void position_assume(void) {
+    counted = true;
+}
+
 void position_found(void) {
-    known = true;
+    known = counted = true;
 }

@@ -7,10 +7,15 @@
 
 void position_init(void);
 bool position_is_known(void);
+/* The count began at a place that was known, though it may have gone wrong since. That is not enough
+ * to move by, but enough to disbelieve a switch. */
+bool position_is_counted(void);
 /* Judges the end of a motion (enum stop_code): a carriage stopped dead may have slid on. */
 void position_after(uint8_t stop_code);
-/* Homing has begun: until it succeeds nobody knows. */
+/* In doubt from now on: homing has begun, or something may have moved the carriage. */
 void position_forget(void);
+/* The count begins at a place that was told or assumed, not found. */
+void position_assume(void);
 /* Homing succeeded. */
 void position_found(void);
 

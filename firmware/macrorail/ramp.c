@@ -23,14 +23,14 @@ static uint16_t square_root(uint32_t x) {
 struct pace ramp_pace(uint16_t speed, uint32_t acceleration) {
     uint32_t base = 1;
     while (acceleration * base < (uint32_t)RISE_LOWEST * RISE_LOWEST) base++;
-    struct pace pace = {square_root(acceleration * base), (uint8_t)base, 1};
+    struct pace pace = {square_root(acceleration * base), (uint8_t)base, 1, speed};
     if (speed <= pace.rise) return ramp_crawl(speed);
-    pace.top = speed / pace.rise;
+    pace.top = (uint16_t)((speed - 1u) / pace.rise + 1u); /* rounded up */
     return pace;
 }
 
 struct pace ramp_crawl(uint16_t speed) {
-    struct pace pace = {speed, 1, 1};
+    struct pace pace = {speed, 1, 1, speed};
     return pace;
 }
 
@@ -44,8 +44,9 @@ void ramp_start(struct ramp *ramp, const struct pace *pace, uint32_t steps) {
 }
 
 static void enter_level(struct ramp *ramp, uint16_t level) {
+    uint32_t speed = level < ramp->pace.top ? (uint32_t)level * ramp->pace.rise : ramp->pace.speed;
     ramp->level = level;
-    ramp->interval = (uint16_t)(STEP_TIMER_HZ / ((uint32_t)level * ramp->pace.rise));
+    ramp->interval = (uint16_t)((STEP_TIMER_HZ + speed / 2u) / speed);
 }
 
 /* Chooses the next level when the present one is used up. */

@@ -12,11 +12,13 @@
 
 /* Level k runs at k*rise steps/s and, while speeding up, lasts k*base steps. Every level then lasts
  * base/rise seconds, so the acceleration is rise*rise/base, and stopping from level k takes
- * base*(1 + 2 + .. k-1) steps: the same levels walked down. */
+ * base*(1 + 2 + .. k-1) steps: the same levels walked down. The top level runs at the very speed that
+ * was asked for, at most one rise above the level below it. */
 struct pace {
-    uint16_t rise; /* steps/s */
-    uint8_t base;  /* steps */
-    uint16_t top;  /* highest level, >= 1 */
+    uint16_t rise;  /* steps/s */
+    uint8_t base;   /* steps */
+    uint16_t top;   /* highest level, >= 1 */
+    uint16_t speed; /* of the highest level, steps/s */
 };
 
 struct ramp {

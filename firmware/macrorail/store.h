@@ -5,19 +5,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Looks for the clean record. */
+/* Looks for the newest record. */
 void store_init(void);
 /* Whether the carriage was at rest, at a known position, when the power went. */
 bool store_is_clean(void);
-/* That position, 0 when there is none. */
+/* Whether a count was kept at all: a clean one, or one in doubt. */
+bool store_is_counted(void);
+/* The kept count, 0 when there is none. */
 int32_t store_position(void);
 
 /* Before a motion: marks the record as no longer true. The motion may start once
  * store_is_spoiled(). */
 void store_spoil(void);
 bool store_is_spoiled(void);
-/* After a motion: writes a new record. */
-void store_save(int32_t position);
+/* At rest: writes a new record; `is_known` makes it a clean one, otherwise the count is in doubt. */
+void store_save(int32_t position, bool is_known);
 /* Writes at most one byte without waiting for it; called by the main loop all the time. */
 void store_poll(void);
 

@@ -2,6 +2,7 @@
 #include "travel.h"
 
 #include "codes.h"
+#include "hal.h"
 #include "homing.h"
 #include "limits.h"
 #include "motion.h"
@@ -16,7 +17,7 @@
 static uint8_t state;
 static uint8_t stop_code;
 static uint16_t motion;
-static bool was_known; /* before homing began */
+static bool estop_was_pressed;
 static int32_t slip;
 static uint32_t acceleration;
 static struct pace pace;
@@ -24,17 +25,18 @@ static struct pace pace;
 /* What starts once the store has been spoiled. */
 static bool is_starting;
 static int32_t target;
-static uint32_t search;
-static uint16_t clearance;
-static struct pace seek;
+static struct search search; /* of the newest homing; without one, no position is known */
 
 void travel_init(void) {
     state = STATE_IDLE;
     stop_code = STOP_NONE;
     motion = 0;
     slip = 0;
-    is_starting = false;
-    if (store_is_clean()) motion_set_position(store_position());
+    is_starting = estop_was_pressed = false;
+    if (store_is_counted()) {
+        motion_set_position(store_position());
+        position_assume();
+    }
     travel_set_pace(1600, 8000);
 }
 
@@ -71,16 +73,34 @@ uint8_t travel_set_pace(int32_t speed, int32_t rate) {
 
 static void begin(uint8_t next, uint16_t sequence) {
     state = next;
+    estop_was_pressed = false;
     motion = sequence;
     stop_code = STOP_NONE;
     is_starting = true;
     store_spoil();
 }
 
+/* Something may have moved the carriage at rest, or what says where it is cannot be believed. */
+static void doubt(void) {
+    position_forget();
+    if (position_is_counted()) store_save(motion_position(), false);
+}
+
+/* ERROR_SWITCH_FAULT when a switch reads pressed that cannot be: not both at once, and not the home
+ * switch where the count is far from it. */
+static uint8_t judge_switches(uint16_t clearance) {
+    const uint8_t both = INPUT_MIN | INPUT_MAX;
+    if ((hal_inputs() & both) != both && !homing_disbelieves_switch(clearance)) return ERROR_NONE;
+    stop_code = STOP_SWITCH_FAULT;
+    doubt();
+    return ERROR_SWITCH_FAULT;
+}
+
 uint8_t travel_go(uint16_t sequence, int32_t to) {
     if (state != STATE_IDLE) return ERROR_BUSY;
     if (shutter_is_pressed()) return ERROR_EXPOSING;
     if (!position_is_known()) return ERROR_UNHOMED;
+    if (judge_switches(search.clearance) != ERROR_NONE) return ERROR_SWITCH_FAULT;
     uint8_t error = limits_judge(to);
     int32_t here = motion_position();
     if (error == ERROR_NONE && to != here) error = limits_judge_inputs(to > here);
@@ -98,28 +118,32 @@ uint8_t travel_home(uint16_t sequence, int32_t longest, int32_t speed, int32_t r
     }
     if (shutter_is_pressed()) return ERROR_EXPOSING;
     if (limits_judge_inputs(false) == ERROR_ESTOP) return ERROR_ESTOP;
-    search = (uint32_t)longest;
-    clearance = (uint16_t)rest_at;
-    seek = ramp_pace((uint16_t)speed, acceleration);
-    was_known = position_is_known() || store_is_clean();
+    if (rest_at > limits_highest()) return ERROR_OUTSIDE;
+    if (judge_switches((uint16_t)rest_at) != ERROR_NONE) return ERROR_SWITCH_FAULT;
+    search.longest = (uint32_t)longest;
+    search.clearance = (uint16_t)rest_at;
+    search.highest = limits_highest();
+    search.pace = ramp_pace((uint16_t)speed, acceleration);
+    search.is_known = position_is_known() || store_is_clean();
     position_forget();
     begin(STATE_HOMING, sequence);
     return ERROR_NONE;
 }
 
 static void end(uint8_t code) {
+    if (estop_was_pressed) code = STOP_ESTOP; /* between the last step and now */
     state = STATE_IDLE;
     stop_code = code;
     is_starting = false;
     motor_rests();
     position_after(code);
-    if (position_is_known()) store_save(motion_position());
+    if (position_is_counted()) store_save(motion_position(), position_is_known());
 }
 
 static void start(void) {
     is_starting = false;
-    if (state == STATE_HOMING) homing_start(search, &seek, clearance);
-    else motion_start(target, &pace);
+    if (state == STATE_HOMING) homing_start(&search);
+    else motion_start(target, &pace, 0);
 }
 
 void travel_stop(uint8_t code) {
@@ -141,13 +165,25 @@ uint8_t travel_expose(int32_t focus_ms, int32_t release_ms) {
 
 /* A motor without current lets the carriage go where it likes. */
 static void rest(void) {
-    if (!motor_poll()) return;
-    position_forget();
-    store_spoil();
+    if (motor_poll()) doubt();
+}
+
+/* An emergency stop often cuts the motor's current as well: however short it was pressed, the carriage
+ * may have fallen. */
+static void watch_estop(void) {
+    if (!hal_estop_was_pressed()) return;
+    if (state != STATE_IDLE) {
+        estop_was_pressed = true;
+        travel_halt(STOP_ESTOP);
+    } else if (position_is_known() || store_is_clean()) {
+        stop_code = STOP_ESTOP;
+        doubt();
+    }
 }
 
 void travel_poll(void) {
     store_poll();
+    watch_estop();
     if (is_starting) {
         if (store_is_spoiled()) start();
         return;
@@ -161,7 +197,7 @@ void travel_poll(void) {
         if (homing_is_busy()) return;
         if (homing_stop_code() == STOP_DONE) {
             position_found();
-            slip = was_known ? homing_touched_at() : 0;
+            slip = search.is_known ? homing_touched_at() : 0;
         }
         end(homing_stop_code());
     }

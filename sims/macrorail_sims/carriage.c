@@ -88,15 +88,42 @@ static bool chatter(struct carriage *carriage) {
     return carriage->noise >> 63;
 }
 
-static bool reads(struct carriage *carriage, bool pressed, uint64_t changed) {
-    if (changed > 0 && carriage->now - changed < carriage->bounce) return chatter(carriage);
-    return pressed;
+static bool through_wire(struct carriage *carriage, uint64_t wire, bool pressed) {
+    switch (wire) {
+    case WIRE_PRESSED:
+        return true;
+    case WIRE_OPEN:
+        return false;
+    case WIRE_LOOSE:
+        return carriage->loose_ticks == 0 ? chatter(carriage)
+                                          : (carriage->now / carriage->loose_ticks) % 2 != 0;
+    default:
+        return pressed;
+    }
+}
+
+static bool bounces(const struct carriage *carriage, uint64_t changed) {
+    return changed > 0 && carriage->now - changed < carriage->bounce;
+}
+
+static bool min_reads(struct carriage *carriage) {
+    return bounces(carriage, carriage->min_changed) ? chatter(carriage) : min_is_pressed(carriage);
+}
+
+static bool max_reads(struct carriage *carriage) {
+    return bounces(carriage, carriage->max_changed) ? chatter(carriage) : max_is_pressed(carriage);
 }
 
 EXPORT bool carriage_min_reads_pressed(struct carriage *carriage) {
-    return reads(carriage, min_is_pressed(carriage), carriage->min_changed);
+    bool pressed = carriage->swapped ? max_reads(carriage) : min_reads(carriage);
+    return through_wire(carriage, carriage->min_wire, pressed);
 }
 
 EXPORT bool carriage_max_reads_pressed(struct carriage *carriage) {
-    return reads(carriage, max_is_pressed(carriage), carriage->max_changed);
+    bool pressed = carriage->swapped ? min_reads(carriage) : max_reads(carriage);
+    return through_wire(carriage, carriage->max_wire, pressed);
+}
+
+EXPORT bool carriage_estop_reads_pressed(struct carriage *carriage) {
+    return through_wire(carriage, carriage->estop_wire, carriage->estop != 0);
 }

@@ -8,6 +8,9 @@
 
 #define CARRIAGE_SAMPLES 1024u
 
+/* What a switch's wire does: a broken one reads pressed, one that touches ground reads open. */
+enum wire_fault { WIRE_WHOLE, WIRE_PRESSED, WIRE_OPEN, WIRE_LOOSE };
+
 struct carriage_sample {
     uint64_t tick;
     int64_t place;
@@ -27,6 +30,11 @@ struct carriage {
     uint64_t estop;       /* 1 while the emergency stop is pressed */
     uint64_t reset;       /* counts up: the board is to be reset */
     uint64_t shoe;        /* 1 while the hot shoe's contact is closed */
+    uint64_t min_wire;    /* enum wire_fault of the home switch */
+    uint64_t max_wire;    /* of the far switch */
+    uint64_t estop_wire;  /* of the emergency stop */
+    uint64_t swapped;     /* 1: the wires of the two switches stand in each other's place */
+    uint64_t loose_ticks; /* a loose wire reads open and pressed in turn for so long each; 0: at random */
 
     /* The truth: written by the simulation. */
     uint64_t now;         /* tick that has been reached */
@@ -63,5 +71,6 @@ void carriage_release(struct carriage *carriage, bool closed);
 void carriage_sample(struct carriage *carriage);
 bool carriage_min_reads_pressed(struct carriage *carriage);
 bool carriage_max_reads_pressed(struct carriage *carriage);
+bool carriage_estop_reads_pressed(struct carriage *carriage);
 
 #endif

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+from enum import IntEnum
 from pathlib import Path
 
 TICKS_PER_S = 2_000_000
@@ -12,6 +13,15 @@ _SAMPLES = 1024
 
 class _Sample(ctypes.Structure):
     _fields_ = (("tick", ctypes.c_uint64), ("place", ctypes.c_int64))
+
+
+class WireFault(IntEnum):
+    """``enum wire_fault`` of ``carriage.h``: what the wire of a switch does."""
+
+    WHOLE = 0
+    PRESSED = 1
+    OPEN = 2
+    LOOSE = 3
 
 
 class CarriageState(ctypes.Structure):
@@ -27,6 +37,11 @@ class CarriageState(ctypes.Structure):
         ("estop", ctypes.c_uint64),
         ("reset", ctypes.c_uint64),
         ("shoe", ctypes.c_uint64),
+        ("min_wire", ctypes.c_uint64),
+        ("max_wire", ctypes.c_uint64),
+        ("estop_wire", ctypes.c_uint64),
+        ("swapped", ctypes.c_uint64),
+        ("loose_ticks", ctypes.c_uint64),
         ("now", ctypes.c_uint64),
         ("screw", ctypes.c_int64),
         ("place", ctypes.c_int64),

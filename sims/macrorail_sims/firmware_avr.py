@@ -82,8 +82,8 @@ class AvrBoard:
         core.global_logger().set_level(core.Logger.Level.Silent)
         self.state = CarriageState() if state is None else state
         self._mechanics = ctypes.CDLL(str(build_library()))
-        for name in ("carriage_min_reads_pressed", "carriage_max_reads_pressed"):
-            getattr(self._mechanics, name).restype = ctypes.c_bool
+        for name in ("min", "max", "estop"):
+            getattr(self._mechanics, f"carriage_{name}_reads_pressed").restype = ctypes.c_bool
         self._carriage = ctypes.byref(self.state)
         self._mechanics.carriage_init(
             self._carriage, ctypes.c_int64(start_place), ctypes.c_int64(length)
@@ -203,7 +203,7 @@ class AvrBoard:
         levels = {
             _MIN: self._mechanics.carriage_min_reads_pressed(self._carriage),
             _MAX: self._mechanics.carriage_max_reads_pressed(self._carriage),
-            _ESTOP: bool(self.state.estop),
+            _ESTOP: self._mechanics.carriage_estop_reads_pressed(self._carriage),
             _SHOE: not self.state.shoe,
         }
         for name, level in levels.items():

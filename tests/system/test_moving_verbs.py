@@ -128,7 +128,7 @@ def test_info_tells_what_the_board_says_and_moves_nothing(
     assert main(["firmware", "info", "--rig", rig, "--json"]) == 0
     found = told(capsys)
     assert found["pressed"] == ["emergency stop"]
-    assert (found["firmware"], found["reset_cause"]) == ("0.1.0", "pin")
+    assert (found["firmware"], found["reset_cause"]) == ("0.2.0", "pin")
     assert main(["firmware", "info", "--rig", rig]) == 0
     assert "emergency stop" in capsys.readouterr().out
     assert board.state.edges == 0

@@ -8,6 +8,7 @@ from macrorail.devices.interfaces import AxisReport, Context, CountCheck
 from macrorail.devices.rail.codes import STOPS
 from macrorail.devices.rail.link import Link, Refused, open_port
 from macrorail.devices.rail.options import SPEEDS_STEPS_S, RailOptions
+from macrorail.devices.rail.remedies import remedy_of
 from macrorail.devices.rail.wire import Greeting, Shots, Status, shots_of
 from macrorail.devices.travel import narrowed, refuse_outside
 from macrorail.errors import (
@@ -24,19 +25,6 @@ _POLL_S = 0.05
 _SWITCH_QUIET_S = 0.02
 _HOME_SWITCH = 1
 _LET_GO_LATEST_S = 2.0
-
-
-_NEXT: dict[str, str] = {
-    "limit_min": "see what pushed it there or whether a wire is loose, then home the rail",
-    "limit_max": "see what pushed it there or whether a wire is loose, then home the rail",
-    "estop": "release the emergency stop, then home the rail",
-    "emergency": "home the rail before it moves again",
-    "silence": "start the move again; if it happens often, raise 'host_silence' in the rig file",
-    "hello": "another program opened the rail; close it",
-    "underrun": "lower 'speed' or 'acceleration' in the rig file, then home the rail",
-    "no_switch": "check the home switch, its wires, the motor and its power",
-    "stuck": "check the home switch, its wires and the motor's direction",
-}
 
 
 class SerialRail:
@@ -327,7 +315,12 @@ class SerialRail:
         match refusal.code:
             case "unhomed":
                 self._forget()
-                return PositionInDoubt(f"{said}; home the rail first")
+                return PositionInDoubt(f"{said}{self._why_unknown()}; home the rail first")
+            case "switch_fault":
+                self._forget()
+                return RailAlarm(
+                    "switch_fault", f"{said}; its position is in doubt; {remedy_of('switch_fault')}"
+                )
             case "outside" | "limit":
                 return LimitError(said)
             case "estop":
@@ -336,6 +329,11 @@ class SerialRail:
                 return RailAlarm(refusal.code, f"{said}; stop the rail first")
             case _:
                 return WireError(f"{said}; this is a bug, or the firmware is not ours")
+
+    def _why_unknown(self) -> str:
+        """What ended the board's knowledge of its position, as part of a sentence."""
+        stop = self._opened().status().stop
+        return "" if stop in ("none", "done") else f" ({STOPS[stop]})"
 
     def _go(self, target: int) -> None:
         assert self._position is not None
@@ -392,5 +390,5 @@ class SerialRail:
         return RailAlarm(
             status.stop,
             f"the rail stopped while {what}: {STOPS[status.stop]}; {where}; "
-            f"{_NEXT.get(status.stop, 'home it before it moves again')}",
+            f"{remedy_of(status.stop)}",
         )

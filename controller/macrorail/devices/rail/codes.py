@@ -35,6 +35,7 @@ ERRORS: dict[str, str] = {
     "outside": "the target lies outside the soft limits",
     "limit": "the limit switch on the way is pressed",
     "estop": "the emergency stop is pressed",
+    "switch_fault": "an end switch reads pressed where the carriage cannot be at it",
 }
 
 STOPS: dict[str, str] = {
@@ -50,6 +51,7 @@ STOPS: dict[str, str] = {
     "underrun": "the motion was not prepared in time",
     "no_switch": "homing went its whole search distance without finding the home switch",
     "stuck": "the home switch stayed pressed although the carriage was driven away from it",
+    "switch_fault": "an end switch reads pressed where the carriage cannot be at it",
 }
 
 STATES: dict[str, str] = {

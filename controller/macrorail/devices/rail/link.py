@@ -22,6 +22,8 @@ _ATTEMPTS = 8
 # An Uno's bootloader is deaf for up to two seconds after the reset that opening its port causes.
 _HELLO_ATTEMPTS = 24
 _LINES_PER_ATTEMPT = 8
+#: Older firmware backs off a home switch with a broken wire by 2048 steps, towards the specimen.
+_OLDEST_FIRMWARE = (0, 2, 0)
 
 
 class Port(Protocol):
@@ -109,7 +111,8 @@ class Link:
         Raises
         ------
         ConnectError
-            Nothing like our firmware answers, or it speaks another version of the wire.
+            Nothing like our firmware answers, it speaks another version of the wire, or it is
+            too old to be safe.
         WireError
             It answers something else.
         """
@@ -129,7 +132,9 @@ class Link:
                 f"the board on {self._name} speaks version {theirs[0]} of the wire, this macrorail "
                 f"speaks version {wire.WIRE_VERSION}; flash the firmware that came with it"
             ) from refusal
-        return wire.greeting_of(answer)
+        greeting = wire.greeting_of(answer)
+        self._refuse_old(greeting.version)
+        return greeting
 
     def ask(self, verb: str, *arguments: int) -> wire.Answer:
         """Have a command carried out exactly once; returns the board's answer.
@@ -158,6 +163,16 @@ class Link:
     def close(self) -> None:
         """Close the port."""
         self._port.close()
+
+    def _refuse_old(self, version: str) -> None:
+        numbers = tuple(int(part) if part.isdecimal() else 0 for part in version.split("."))
+        if numbers < _OLDEST_FIRMWARE:
+            oldest = ".".join(map(str, _OLDEST_FIRMWARE))
+            raise ConnectError(
+                f"the board on {self._name} runs firmware {version}, this macrorail needs {oldest} "
+                f"or newer, because older firmware may drive towards the specimen when the wire of "
+                f"a switch breaks; flash it: 'macrorail firmware flash --port PORT'"
+            )
 
     def _ask(self, attempts: int, verb: str, *arguments: int) -> wire.Answer:
         if self._broken:
