@@ -1,8 +1,8 @@
-"""The clock of the world a run lives in: real, faster than life, and able to be interrupted.
+"""The clock of a run: real time, or simulated time that runs faster; waits can be interrupted.
 
-Settle, pulse and motion times are waited on the world's clock; timeouts that guard real I/O are
-not (they stay in wall time). An operator's stop arrives at every wait: ``sleep`` and ``check``
-raise it once.
+*World time* is the time of the real or simulated instrument. Settling, pulses and moves are waited
+for in world time; timeouts that guard real I/O stay in wall time. When the operator asks for a
+stop, the current or next ``sleep`` or ``check`` raises ``OperatorStop`` once.
 """
 
 from __future__ import annotations
@@ -14,45 +14,45 @@ from typing import Protocol
 
 from macrorail.errors import OperatorStop
 
-#: Wall time between two signs of life in a long wait.
-_LONGEST_SILENCE_S = 1.0
+#: Wall time between two heartbeats in a long wait.
+_HEARTBEAT_S = 1.0
 
 
 class Clock(Protocol):
-    """World time in seconds, and waiting in it."""
+    """Tells and waits for world time, in seconds."""
 
     def now(self) -> float:
-        """Seconds of world time since the world's start, >= 0, never running backwards."""
+        """World time since its start, seconds, >= 0; never decreases."""
         ...
 
     def sleep(self, duration_s: float) -> None:
-        """Let ``duration_s`` (>= 0) of world time pass.
+        """Wait for ``duration_s`` (>= 0) of world time.
 
         Raises
         ------
         OperatorStop
-            A stop was asked for before or while waiting; asked once, raised once.
+            A stop was requested before or during the wait. Raised once for each request.
         """
         ...
 
     def check(self) -> None:
-        """Raise ``OperatorStop`` if a stop was asked for, as ``sleep`` would."""
+        """Raise ``OperatorStop`` if a stop was requested."""
         ...
 
     def request_stop(self, reason: str) -> None:
-        """Ask for a stop; safe to call from a signal handler or another thread."""
+        """Request a stop; safe to call from a signal handler or another thread."""
         ...
 
 
 class WorldClock:
-    """A clock tied to the machine's monotonic clock.
+    """World time that follows the computer's monotonic clock.
 
     Parameters
     ----------
     time_scale
-        Seconds of world time in a second of the wall's, > 0. 1 is real life.
+        Seconds of world time per second of wall time, > 0; 1 is real time.
     epoch_s
-        ``time.monotonic()`` at the world's start. Processes that share it share the world's time.
+        ``time.monotonic()`` at world time 0. Processes with the same epoch share one world time.
     """
 
     def __init__(self, time_scale: float = 1.0, epoch_s: float | None = None) -> None:
@@ -62,7 +62,7 @@ class WorldClock:
         self.epoch_s = time.monotonic() if epoch_s is None else epoch_s
         self._stop = threading.Event()
         self._reason = ""
-        #: Called at every wait, and again and again in a long one, as a sign of life.
+        #: Called at every wait, and once a second during a long one, as a heartbeat.
         self.on_wait: Callable[[], None] | None = None
 
     def now(self) -> float:
@@ -73,8 +73,8 @@ class WorldClock:
             raise ValueError(f"cannot sleep for {duration_s} s")
         end_s = time.monotonic() + duration_s / self.time_scale
         while (left_s := end_s - time.monotonic()) > 0:
-            # Event.wait returns at once when a stop is asked for, from whichever thread or signal.
-            if self._stop.wait(min(left_s, _LONGEST_SILENCE_S)):
+            # Event.wait returns as soon as any thread or signal handler requests a stop.
+            if self._stop.wait(min(left_s, _HEARTBEAT_S)):
                 break
             if self.on_wait is not None:
                 self.on_wait()

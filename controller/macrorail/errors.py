@@ -1,4 +1,4 @@
-"""Every failure macrorail can explain, by family; each family has its exit code.
+"""The exceptions that macrorail raises, grouped into families; each family has an exit code.
 
 A message says what happened, the numbers with units, and what to do next. A subclass of
 ``MacrorailError`` reaching the command line is printed without a traceback; anything else is a
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 
 class MacrorailError(Exception):
-    """Base of every failure that macrorail explains to its user."""
+    """Base of every failure that macrorail explains to the user."""
 
     exit_code = 70
 
@@ -21,31 +21,31 @@ class ConfigError(MacrorailError):
 
 
 class IdentityError(ConfigError):
-    """A specimen's id that is missing, wrong, ambiguous or taken."""
+    """A specimen id that is missing, wrong, ambiguous or already used."""
 
 
 class PlanError(MacrorailError):
-    """A protocol that is well formed but cannot be carried out on this rig."""
+    """A valid protocol that this rig cannot carry out."""
 
     exit_code = 2
 
 
 class DeviceError(MacrorailError):
-    """Base of everything a camera, lens or rail can do to a run."""
+    """Base of all failures of a camera, lens, rail or stage."""
 
     exit_code = 3
 
 
 class ConnectError(DeviceError):
-    """The device was not found, is claimed by something else, or is not what the rig names."""
+    """The device was not found, is in use by another program, or is not the one the rig names."""
 
 
 class DeviceTimeout(DeviceError):
-    """A device did not answer within the time that this request allows."""
+    """A device did not answer in time."""
 
 
 class DeviceLost(DeviceError):
-    """The link to a device that had been open is gone: unplugged, reset or powered off."""
+    """The connection to a device was lost: unplugged, reset or powered off."""
 
 
 class LimitError(DeviceError):
@@ -53,11 +53,11 @@ class LimitError(DeviceError):
 
 
 class WireError(DeviceError):
-    """The serial conversation broke its own rules: wrong echo, unknown reply, no valid answer."""
+    """The serial protocol was violated: wrong echo, unknown reply, no valid answer."""
 
 
 class RailAlarm(DeviceError):
-    """The rail's board stopped by itself.
+    """The rail's controller board stopped on its own.
 
     Parameters
     ----------
@@ -73,31 +73,31 @@ class RailAlarm(DeviceError):
 
 
 class PositionInDoubt(DeviceError):
-    """The axis may not be where its counter says; it must be homed before it moves again."""
+    """The axis may not be where its step counter says; home it before it moves again."""
 
 
 class CameraError(DeviceError):
-    """Base of the camera's own failures; subclasses are the classes that policies know."""
+    """Base of all camera failures; the fault policies distinguish the subclasses."""
 
 
 class CameraBusy(CameraError):
-    """The camera refuses for now; drain its events and back off."""
+    """The camera is busy; drain its events and try again later."""
 
 
 class CameraStorageFull(CameraError):
-    """No room left on card or in camera memory."""
+    """The memory card or the camera's buffer is full."""
 
 
 class BatteryExhausted(CameraError):
-    """The camera's battery is too low to go on."""
+    """The camera's battery is too low to continue."""
 
 
 class CameraSettingRefused(CameraError):
-    """A setting that the camera does not have, does not offer, or did not keep when read back."""
+    """A setting that the camera lacks, does not offer, or did not keep when it was read back."""
 
 
 class CameraUnsupported(CameraError):
-    """The camera lacks an ability that this rig needs."""
+    """The camera lacks a feature that this rig needs."""
 
 
 class FocusLimit(CameraError):
@@ -105,11 +105,11 @@ class FocusLimit(CameraError):
 
 
 class NotInLiveView(CameraError):
-    """The camera drives its lens only in live view, and live view is off."""
+    """The camera focuses its lens only in live view, and live view is off."""
 
 
 class AutofocusFailed(CameraError):
-    """The camera tried to focus by itself and refused the exposure."""
+    """Autofocus was on and failed, so the camera did not expose."""
 
 
 class FrameMissing(CameraError):
@@ -117,34 +117,34 @@ class FrameMissing(CameraError):
 
 
 class WorkerCrashed(CameraError):
-    """A worker process died or hung and was ended; the device must be opened anew."""
+    """A worker process crashed or hung and was killed; the device must be reopened."""
 
 
 class FrameError(MacrorailError):
-    """A frame on disk that is truncated, altered or not an image."""
+    """A frame on disk is truncated, altered or not an image."""
 
     exit_code = 3
 
 
 class StorageError(FrameError):
-    """The disk cannot take a frame: full, read-only, or gone."""
+    """A frame cannot be written: the disk is full, read-only or gone."""
 
 
 class SceneMoved(MacrorailError):
-    """Specimen, light or camera are not where they were when a run was interrupted."""
+    """Specimen, light or camera have moved since the run was interrupted."""
 
     exit_code = 3
 
 
 class OverlapError(MacrorailError):
-    """Neighbouring slices do not overlap as they must.
+    """Neighbouring slices do not overlap enough.
 
     Parameters
     ----------
     gap_um
         Distance between the neighbouring slices in micrometres.
     dof_um
-        Depth of field there, in micrometres.
+        Depth of field between them, in micrometres.
     message
         What happened and what to do next.
     """
@@ -158,25 +158,25 @@ class OverlapError(MacrorailError):
 
 
 class OperatorStop(MacrorailError):
-    """The operator asked the run to stop (Ctrl-C, SIGTERM, the page)."""
+    """The operator stopped the run (Ctrl-C, SIGTERM, the page)."""
 
     exit_code = 5
 
 
 class PausedTooLong(MacrorailError):
-    """Nobody came: what made a run pause lasted longer than a pause may."""
+    """A pause lasted longer than ``pause_at_most`` and nobody responded."""
 
     exit_code = 3
 
 
 class CalibrationError(MacrorailError):
-    """What was to be measured cannot be, with what the pictures show."""
+    """A calibration could not be measured from the pictures taken."""
 
     exit_code = 3
 
 
 class StackError(MacrorailError):
-    """Align/blend cannot give a picture."""
+    """Align/blend cannot produce a picture."""
 
     exit_code = 6
 
@@ -186,7 +186,7 @@ class AlignError(StackError):
 
 
 class JournalError(MacrorailError):
-    """A run folder that cannot be written, read or trusted; names the file and line."""
+    """A run folder that cannot be written or read, or is corrupt; names the file and line."""
 
     exit_code = 2
 

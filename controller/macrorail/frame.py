@@ -1,4 +1,4 @@
-"""One frame on disk: what a camera delivered, and the proof that it is whole."""
+"""One frame on disk: written durably, and verified by its checksum."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from macrorail.errors import FrameError, StorageError
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame that lies complete on disk.
+    """A frame that is stored completely on disk.
 
     Attributes
     ----------
     path
-        Where it lies.
+        Of the file.
     sha256
         Of the file's bytes as they came from the camera, lower-case hex.
     size_bytes
         > 0.
     camera_name
-        The name the camera gave it (``DSC_0001.JPG``).
+        The file name that the camera gave it (``DSC_0001.JPG``).
     """
 
     path: Path
@@ -33,15 +33,15 @@ class Frame:
 
 
 def store_frame(path: Path, data: bytes | memoryview, camera_name: str) -> Frame:
-    """Write a frame so that it is either there complete or not there at all.
+    """Write a frame atomically and durably.
 
-    Written aside, fsynced, renamed, and the folder fsynced: after this returns the frame survives
-    a power cut.
+    The data goes to a temporary file, which is fsynced and renamed; then the folder is fsynced.
+    Once this returns, the frame survives a power cut.
 
     Raises
     ------
     FrameError
-        A frame of that name is already there (it is never overwritten), or the data is empty.
+        The file exists already (it is never overwritten), or the data is empty.
     StorageError
         The disk is full or gone.
     """
@@ -50,7 +50,7 @@ def store_frame(path: Path, data: bytes | memoryview, camera_name: str) -> Frame
     aside = path.with_name(f".{path.name}.part")
     try:
         if path.exists():
-            raise FrameError(f"{path} exists already and is not overwritten with {camera_name}")
+            raise FrameError(f"{path} already exists; it was not overwritten with {camera_name}")
         with aside.open("wb") as file:
             file.write(data)
             file.flush()
@@ -60,7 +60,7 @@ def store_frame(path: Path, data: bytes | memoryview, camera_name: str) -> Frame
     except OSError as error:
         raise StorageError(
             f"{path}: {camera_name} ({len(data)} bytes) cannot be written: {error.strerror}; "
-            f"it is still in the camera"
+            f"the frame is still in the camera"
         ) from error
     digest = hashlib.sha256(data).hexdigest()
     return Frame(path, digest, len(data), camera_name)
@@ -94,11 +94,13 @@ def verify_frame(frame: Frame) -> None:
     # A JPEG starts with SOI (FF D8) and ends with EOI (FF D9), ITU-T T.81 table B.1; cameras may
     # pad the end with zeros.
     if data[:2] == b"\xff\xd8" and not data.rstrip(b"\0").endswith(b"\xff\xd9"):
-        raise FrameError(f"frame {frame.path} is a JPEG without an end: the transfer was cut short")
+        raise FrameError(
+            f"frame {frame.path} is a JPEG without an end marker: the transfer was cut short"
+        )
 
 
 def set_aside(folder: Path, slice_number: int, attempt: int) -> None:
-    """Keep a slice's rejected frame under another name: nothing is deleted or overwritten.
+    """Rename a slice's rejected frame, so that nothing is deleted or overwritten.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Quantities with their units, as people write them in YAML: ``40 um``, ``1/60 s``, ``30 %``.
+"""Reads and prints quantities with units, as written in YAML: ``40 um``, ``1/60 s``, ``30 %``.
 
-A value that comes from YAML is always text and must carry its unit; a number that comes from
-Python is taken to be in the unit that the attribute's name ends with (``step_um``).
+A value from YAML is text and must have a unit. A number from Python is taken to be in the unit
+that the attribute's name ends with (``step_um``).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Notation:
     example
         A value as it may be written.
     units
-        What the base unit is multiplied with, by unit; empty where no unit follows.
+        Factor from each unit to the base unit; empty for values without a unit.
     pattern
         Regular expression of the whole text; made from the units when not given.
     words
@@ -49,7 +49,7 @@ class Notation:
             object.__setattr__(self, "pattern", pattern)
 
     def write(self, value: float) -> str:
-        """A value in base units as YAML has it, such as ``2 mm`` for 2000 micrometres."""
+        """A value in base units as written in YAML, such as ``2 mm`` for 2000 micrometres."""
         usual = [unit for unit in self.units if unit not in _RARE]
         fitting = [unit for unit in usual if abs(value) >= self.units[unit]]
         if fitting and value:
@@ -59,12 +59,12 @@ class Notation:
         return f"{value / self.units.get(unit, 1.0):.10g} {unit}".strip()
 
 
-#: Accepted, but not what the reference writes values in.
-_RARE = ("cm", "in", "cm/s", "in/s", "cm/s2", "in/s2", "nm/s", "nm/s2", "slice", "°", "C")
+#: Accepted, but not used to write values.
+_RARE = ("cm", "in", "cm/s", "in/s", "cm/s2", "in/s2", "nm/s", "nm/s2", "slice", "step", "°", "C")
 
 
 def _any_sign(unit: str) -> str:
-    """A unit with the signs that mean the same: both micro signs, and the raised two."""
+    """A pattern for a unit with any of its signs: both micro signs, and the superscript two."""
     return unit.replace("u", "[uµμ]").replace("s2", "s(2|²|\\^2)")
 
 
@@ -84,10 +84,17 @@ SLICES = Notation("number of slices", "50 slices", {"slices": 1.0, "slice": 1.0}
 ANGLE = Notation("angle", "45 deg", {"deg": 1.0, "°": 1.0})
 TEMPERATURE = Notation("temperature", "80 °C", {"°C": 1.0, "C": 1.0})
 F_NUMBER = Notation("f-number", "f/5.6", pattern=rf"^\s*[fF]\s*/?\s*{_NUMBER}\s*$")
+EXPOSURE_VALUE = Notation("exposure value", "-2 EV", {"EV": 1.0})
+_STEP_UNITS = {"steps": 1.0, "step": 1.0}
+STEPS = Notation("number of motor steps", "14 steps", _STEP_UNITS, r"^\s*\d+\s*steps?\s*$")
+STEP_SIZE = Notation("size in motor steps", "29.71 steps", _STEP_UNITS)
+
+LARGEST_EV = 6.0
+"""Largest exposure difference in a bracket, either way."""
 
 
 def _parse(value: object, notation: Notation) -> float:
-    """Turn ``value`` into the base unit of a notation; see the public parsers for the rules."""
+    """Convert ``value`` to the base unit of its notation; the public parsers document the rules."""
     kind, units, example = notation.kind, notation.units, notation.example
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"must be a {kind} such as '{example}'")
@@ -98,10 +105,11 @@ def _parse(value: object, notation: Notation) -> float:
     if match is None:
         raise ValueError(f"must be a {kind} such as '{example}', got '{text}'")
     number, divisor, unit = match.groups()
-    # Both micro signs (U+00B5, U+03BC) and the raised two mean what 'u' and '2' mean.
+    # Both micro signs (U+00B5, U+03BC) are read as 'u', the superscript two as '2'.
     unit = unit.strip().replace("µ", "u").replace("μ", "u").replace("²", "2").replace("^2", "2")
     if not unit:
-        *others, last = units
+        # A singular such as 'step' is accepted but not suggested.
+        *others, last = [each for each in units if f"{each}s" not in units]
         listed = f"{', '.join(others)} or {last}" if others else last
         raise ValueError(f"needs a unit: write '{text}' followed by {listed}")
     if unit not in units:
@@ -110,7 +118,7 @@ def _parse(value: object, notation: Notation) -> float:
         raise ValueError(f"divides by zero: '{text}'")
     factor = units[unit]
     ratio = float(number) / float(divisor or 1)
-    # 95 / 100 is the nearest number to 0.95; 95 * 0.01 is not.
+    # 95 / 100 gives exactly the float 0.95; 95 * 0.01 does not.
     return _finite(ratio * factor if factor >= 1 else ratio / round(1 / factor), text)
 
 
@@ -166,7 +174,7 @@ def parse_duration(value: object) -> float:
 
 
 def parse_fraction(value: object) -> float:
-    """Fraction (1 is the whole) from text such as ``30 %``.
+    """Fraction (1 is 100 %) from text such as ``30 %``.
 
     Raises
     ------
@@ -245,8 +253,47 @@ def parse_count(value: object) -> int:
     return int(number)
 
 
+def parse_ev(value: object) -> float:
+    """An exposure value from text such as ``-2 EV`` or ``+0.7 EV``.
+
+    Raises
+    ------
+    ValueError
+        As :func:`parse_length`, or more than 6 EV either way.
+    """
+    ev = _parse(value, EXPOSURE_VALUE)
+    if abs(ev) > LARGEST_EV:
+        raise ValueError(f"must be from -{LARGEST_EV:g} EV to +{LARGEST_EV:g} EV, got {ev:g} EV")
+    return ev
+
+
+def parse_steps(value: object) -> int:
+    """A whole number of motor steps from text such as ``14 steps``.
+
+    Raises
+    ------
+    ValueError
+        As :func:`parse_length`, or not a whole number.
+    """
+    number = _parse(value, STEPS)
+    if number != int(number):
+        raise ValueError(f"must be a whole number of motor steps such as '14 steps', got '{value}'")
+    return int(number)
+
+
+def parse_step_size(value: object) -> float:
+    """A size in motor steps, not necessarily whole, from text such as ``29.71 steps``.
+
+    Raises
+    ------
+    ValueError
+        As :func:`parse_length`.
+    """
+    return _parse(value, STEP_SIZE)
+
+
 def parse_f_number(value: object) -> float:
-    """F-number from text such as ``f/5.6``; the number is taken as written.
+    """F-number from text such as ``f/5.6``; the number is used as written.
 
     Raises
     ------
@@ -278,7 +325,7 @@ Distance = Annotated[float, AllowInfNan(True), _typed(parse_distance), DISTANCE]
 Duration = Annotated[float, _typed(parse_duration), DURATION]
 """Seconds."""
 Fraction = Annotated[float, _typed(parse_fraction), SHARE]
-"""1 is the whole."""
+"""1 is 100 %."""
 Speed = Annotated[float, _typed(parse_speed), SPEED]
 """Micrometres per second."""
 Acceleration = Annotated[float, _typed(parse_acceleration), ACCELERATION]
@@ -288,19 +335,25 @@ Angle = Annotated[float, _typed(parse_angle), ANGLE]
 Temperature = Annotated[float, _typed(parse_temperature), TEMPERATURE]
 """Degrees Celsius."""
 Count = Annotated[int, _typed(parse_count), SLICES]
-"""Of slices."""
+"""Number of slices."""
+ExposureValue = Annotated[float, _typed(parse_ev), EXPOSURE_VALUE]
+"""Stops of exposure."""
+Steps = Annotated[int, _typed(parse_steps), STEPS]
+"""Motor steps, whole."""
+StepSize = Annotated[float, _typed(parse_step_size), STEP_SIZE]
+"""Motor steps, not necessarily whole."""
 FNumber = Annotated[float, _typed(parse_f_number), F_NUMBER]
-"""Focal length over entrance pupil diameter, as written."""
+"""Focal length divided by the diameter of the entrance pupil, as written."""
 DataSize = Annotated[float, _typed(parse_size), DATA_SIZE]
 """Bytes."""
 
 
 def format_length(length_um: float, digits: int = 4) -> str:
-    """A length for people, to ``digits`` significant digits: ``850 nm``, ``40 µm``, ``1.2 mm``."""
+    """A length to read, to ``digits`` significant digits: ``850 nm``, ``40 µm``, ``1.2 mm``."""
     if math.isinf(length_um):
         return "infinity"
     size = abs(length_um)
-    # Compared after rounding, so that 999.99 µm reads '1 mm' and not '1000 µm'.
+    # Compared after rounding, so that 999.99 µm becomes '1 mm', not '1000 µm'.
     rounded = float(f"{size:.{digits}g}")
     if size == 0:
         return "0 µm"
@@ -314,7 +367,7 @@ def format_length(length_um: float, digits: int = 4) -> str:
 
 
 def format_duration(duration_s: float) -> str:
-    """A duration for people: ``350 ms``, ``12.5 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    """A duration to read: ``350 ms``, ``12.5 s``, ``3 min 20 s``, ``2 h 05 min``."""
     if duration_s < 1:
         return f"{duration_s * 1e3:.3g} ms"
     if duration_s < 59.95:
@@ -327,12 +380,12 @@ def format_duration(duration_s: float) -> str:
 
 
 def format_fraction(fraction: float) -> str:
-    """A share for people: ``30 %``."""
+    """A percentage to read: ``30 %``."""
     return f"{fraction * 100:.3g} %"
 
 
 def format_size(size_bytes: float) -> str:
-    """An amount of data for people: ``3.2 MB``."""
+    """An amount of data to read: ``3.2 MB``."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size_bytes >= factor:
             return f"{size_bytes / factor:.3g} {unit}"

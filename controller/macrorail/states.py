@@ -1,7 +1,7 @@
-"""The run's state machine: the table is data, the machine judges, and a plain loop acts.
+"""The run's state machine: a table of allowed transitions, and a check that only those happen.
 
-``runner.py`` does the work and tells the machine each step; a step that the table does not hold is
-a bug and raises. No device is ever called from here: chained callbacks recurse, and one that
+``run/runner.py`` does the work and reports each transition here; one that is not in the table is a
+bug and raises. Devices are never called from here: chained callbacks recurse, and a callback that
 raises would leave the machine in the new state with the work undone.
 """
 
@@ -13,12 +13,12 @@ from enum import Enum
 
 from transitions import Machine, MachineError
 
-# With model_override it warns of every convenience method that the model has no use for.
+# With model_override it warns about every convenience method that the model does not define.
 logging.getLogger("transitions").setLevel(logging.ERROR)
 
 
 class State(Enum):
-    """Where a run is. Gerunds take time, the rest are rest."""
+    """What a run is doing. Names in -ING take time; in the others the run waits or has ended."""
 
     IDLE = "idle"
     PREPARING = "preparing"
@@ -36,7 +36,7 @@ class State(Enum):
 
 
 class Trigger(Enum):
-    """A step: the verb of the state it enters."""
+    """A transition, named after the state it enters."""
 
     PREPARE = "prepare"
     MOVE = "move"
@@ -54,7 +54,7 @@ class Trigger(Enum):
 
 
 class FinishReason(Enum):
-    """Why a run ended; apart from the state, because DONE can still leave coverage unproven."""
+    """Why a run ended. Separate from the state: a run can be DONE with coverage not proven."""
 
     COMPLETED = "completed"
     COVERAGE_NOT_PROVEN = "coverage_not_proven"
@@ -81,11 +81,12 @@ _AT_WORK = [
     _S.VERIFYING,
 ]
 
-#: (trigger, the states it may leave, the state it enters). A frame is collected while SETTLING
-#: when it was being sent during the move (rail), straight after EXPOSING when axis and camera
-#: share one owner (lens) or no move follows, from MOVING when the axis failed. A
-#: pause comes between slices, or while a device is out of order. FINISH straight from PREPARING is
-#: a resumed run that lacks only its picture.
+#: (trigger, states it may leave, state it enters). Frames are collected
+#: - from SETTLING when the camera sent the frame during the move (rail),
+#: - from EXPOSING when camera and axis share one connection (lens) or no move follows,
+#: - from MOVING when the axis failed.
+#: A run pauses between slices, or while a device is faulty. FINISH from PREPARING happens in a
+#: resumed run of which only the picture is missing.
 TABLE: tuple[tuple[Trigger, list[State], State], ...] = (
     (_T.PREPARE, [_S.IDLE, _S.RECOVERING], _S.PREPARING),
     (_T.MOVE, [_S.PREPARING, _S.SETTLING, _S.EXPOSING, _S.VERIFYING], _S.MOVING),
@@ -103,14 +104,14 @@ TABLE: tuple[tuple[Trigger, list[State], State], ...] = (
 )
 
 
-class RunMachine:
-    """Judges whether a step is allowed, and remembers where the run is.
+class RunStateMachine:
+    """Keeps the state of a run and refuses transitions that the table does not allow.
 
     Parameters
     ----------
     on_enter
-        Told ``(trigger, state)`` after each step; for journals and displays. It must not step the
-        machine.
+        Called with ``(trigger, state)`` after each transition, for journals and displays. It must
+        not trigger another one.
     """
 
     def __init__(self, on_enter: Callable[[Trigger, State], None] | None = None) -> None:
@@ -136,16 +137,16 @@ class RunMachine:
         return self.state in FINAL
 
     def may(self, trigger: Trigger) -> bool:
-        """Whether the table allows ``trigger`` from here."""
+        """Whether the table allows ``trigger`` in the current state."""
         return any(t is trigger and self.state in sources for t, sources, _ in TABLE)
 
     def step(self, trigger: Trigger) -> State:
-        """Take a step.
+        """Make a transition.
 
         Raises
         ------
         IllegalStep
-            The table does not hold it; the state is unchanged.
+            The table does not allow it; the state is unchanged.
         """
         before = self.state
         try:
@@ -158,11 +159,11 @@ class RunMachine:
 
 
 class IllegalStep(RuntimeError):
-    """A step the table does not hold: a bug in the runner, never the user's fault."""
+    """A transition that the table does not allow: a bug in the runner."""
 
 
 class _Model:
-    """What ``transitions`` writes the state to."""
+    """The object on which ``transitions`` sets the state."""
 
     state: State
 
@@ -171,7 +172,7 @@ class _Model:
 
 
 def diagram() -> str:
-    """The table as a Mermaid state diagram; the README's is this text, held equal by a test."""
+    """The table as a Mermaid state diagram; a test checks that the README shows the same."""
     lines = ["stateDiagram-v2", "    [*] --> IDLE"]
     everywhere = {_T.ABORT, _T.FAIL, _T.RECOVER}
     for trigger, sources, destination in TABLE:

@@ -1,8 +1,8 @@
-"""A child process that speaks JSON lines with us: for libraries that can crash, hang or hog a core.
+"""Runs code in a child process: for libraries that can crash, hang or occupy a core.
 
 The parent sends ``{"id": 1, "do": "verb", ...}`` on the child's standard input; the child answers
 ``{"id": 1, ...}`` or ``{"id": 1, "error": "ClassName", "message": "..."}`` on what was its
-standard output. A child whose input ends (because its parent was killed) ends too.
+standard output. When the parent is killed, the child's input ends and the child exits.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class Worker:
     module
         Module run with ``python -m``; it calls :func:`serve`.
     name
-        What messages call it ("camera", "stacker").
+        How messages refer to it ("camera", "stacker").
     env
-        Environment variables on top of ours.
+        Environment variables to add to those of this process.
     log
-        File that takes the child's standard error; the null device when ``None``.
+        File for the child's standard error; discarded when ``None``.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Worker:
         return self._process.poll() is None
 
     def send(self, verb: str, **arguments: Any) -> int:
-        """Send a request without waiting; returns its number for :meth:`receive`."""
+        """Send a request without waiting for the answer; returns its id for :meth:`receive`."""
         self._next_id += 1
         message = {"id": self._next_id, "do": verb, **arguments}
         assert self._process.stdin is not None
@@ -102,11 +102,11 @@ class Worker:
         Raises
         ------
         DeviceTimeout
-            No answer in time; the child is dead now.
+            No answer in time; the child has been killed.
         WorkerCrashed
-            The child ended by itself.
+            The child exited unexpectedly.
         MacrorailError
-            Whatever class the child raised.
+            The error that the child raised, with its class.
         """
         deadline = time.monotonic() + timeout_s
         while request not in self._answers:
@@ -116,7 +116,7 @@ class Worker:
             if left <= 0:
                 self.kill()
                 raise DeviceTimeout(
-                    f"the {self.name} worker did not answer within {timeout_s:g} s and was ended"
+                    f"the {self.name} worker did not answer within {timeout_s:g} s and was killed"
                 )
             self._take_answers(min(left, _POLL_S), request)
         answer = self._answers.pop(request)
@@ -137,15 +137,15 @@ class Worker:
         check: Callable[[], None] | None = None,
         **arguments: Any,
     ) -> dict[str, Any]:
-        """Send and wait; see :meth:`receive`."""
+        """Send a request and wait for the answer; see :meth:`receive`."""
         return self.receive(self.send(verb, **arguments), timeout_s, check)
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """End the child by ending its input; kill it when it does not go."""
+        """End the child by closing its input; kill it if it does not exit in time."""
         if self._process.stdin is not None and not self._process.stdin.closed:
             try:
                 self._process.stdin.close()
-            except OSError:  # it is gone already, with unsent bytes in the pipe
+            except OSError:  # it has exited already, with unsent bytes in the pipe
                 self.kill()
         try:
             self._process.wait(timeout_s)
@@ -156,7 +156,7 @@ class Worker:
             self._process.stdout.close()
 
     def kill(self) -> None:
-        """End the child now."""
+        """Kill the child now."""
         self._process.kill()
         self._process.wait()
 
@@ -189,7 +189,7 @@ class Worker:
 
 
 def _open_log(log: Path | None) -> BinaryIO:
-    """A log that cannot be written, for its folder is gone, keeps nobody from working."""
+    """Open the log; a log that cannot be written (its folder is gone) stops nothing."""
     if log is not None:
         with suppress(OSError):
             return log.open("ab")
@@ -199,15 +199,15 @@ def _open_log(log: Path | None) -> BinaryIO:
 def serve(handlers: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
     """The child's end: answer requests from standard input until it ends.
 
-    Standard output is kept for answers alone: whatever C libraries print goes to standard error.
-    Ctrl-C and a terminal that is closed reach the whole group of processes; they are the
-    parent's business, which still needs its children for an orderly end.
+    Standard output carries answers only; what C libraries print goes to standard error.
+    Ctrl-C and a closed terminal signal the whole process group. The child ignores them: the
+    parent handles them and still needs its children to shut down cleanly.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    # C libraries get no hold of our two pipes: they print to standard output, and libgphoto2
-    # closes descriptor 0 when it lets go of a PTP/IP camera.
+    # Keep both pipes away from C libraries: they print to standard output, and libgphoto2 closes
+    # descriptor 0 when it disconnects a PTP/IP camera.
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -232,5 +232,5 @@ def serve(handlers: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
         try:
             answers.write(json.dumps({"id": request, **answer}).encode() + b"\n")
             answers.flush()
-        except OSError:  # the parent is gone; nobody is left to tell
+        except OSError:  # the parent has exited
             return

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from macrorail.devices.interfaces import AxisReport, CountCheck, FocusAxis
-from macrorail.optics.overlap import Band, missing_positions, prove
+from macrorail.optics.overlap import Band, missing_positions, prove_coverage
 from macrorail.states import FinishReason
 from macrorail_sims.scene import Scene
 from tests.studies.shares import told, told_rare
@@ -194,7 +194,9 @@ def _least_extra(true_um: np.ndarray[Any, Any], dof_um: float, run: VirtualRun) 
     """How many slices the true places of the planned ones lack, by the protocol's own rule."""
     bands = [Band(float(um), dof_um) for um in true_um]
     plan = run.plan
-    return len(missing_positions(prove(bands, plan.near_um, plan.far_um, plan.minimum_overlap)))
+    return len(
+        missing_positions(prove_coverage(bands, plan.near_um, plan.far_um, plan.minimum_overlap))
+    )
 
 
 def _uncovered(

@@ -26,8 +26,8 @@ import zxingcpp
 from macrorail.config.identity import IdentitySection
 from macrorail.errors import IdentityError
 from macrorail.identity.check_digits import with_check
-from macrorail.identity.codes import read_codes
-from macrorail.identity.registrar import Identity, Registrar
+from macrorail.identity.labels import read_labels
+from macrorail.identity.resolver import Identity, IdResolver
 
 KINDS = ("DataMatrix", "QRCode")
 MODULES_PX = (2.0, 3.0, 4.0, 6.0, 10.0)
@@ -108,12 +108,12 @@ class Deciders:
     def __post_init__(self) -> None:
         (self.folder / "list.csv").write_text("id\n" + "\n".join(self.known) + "\n")
 
-    def registrars(self) -> Iterator[tuple[str, Registrar]]:
+    def registrars(self) -> Iterator[tuple[str, IdResolver]]:
         settings = {"from": "frame", "repeats": "allow"}
         listed = IdentitySection.model_validate({**settings, "list": "list.csv"})
         checked = IdentitySection.model_validate({**settings, "check_digit": "iso7064-mod37-36"})
-        yield "list", Registrar(listed, self.folder)
-        yield "check digit", Registrar(checked, self.folder)
+        yield "list", IdResolver(listed, self.folder)
+        yield "check digit", IdResolver(checked, self.folder)
 
 
 def try_label(shot: Shot, number: int, deciders: Deciders, counts: Counter[str]) -> None:
@@ -124,7 +124,7 @@ def try_label(shot: Shot, number: int, deciders: Deciders, counts: Counter[str])
     if not good:
         text = _altered(text, random.Random(number))
     counts["labels"] += 1
-    read = read_codes(photograph(text, shot, rng))
+    read = read_labels(photograph(text, shot, rng))
     counts["read"] += bool(read)
     for name, registrar in deciders.registrars():
         for identity in _accepted(registrar, read):
@@ -134,7 +134,7 @@ def try_label(shot: Shot, number: int, deciders: Deciders, counts: Counter[str])
                 print(f"WRONG by {name}: {text} became {identity.id}", file=sys.stderr)
 
 
-def _accepted(registrar: Registrar, read: list[str]) -> Iterator[Identity]:
+def _accepted(registrar: IdResolver, read: list[str]) -> Iterator[Identity]:
     for text in read:
         try:
             yield registrar.accept(text, claim=False)

@@ -1,4 +1,4 @@
-"""The aperture that ``macrorail plan --advise`` recommends."""
+"""The aperture that ``macrorail plan --compare_apertures`` recommends."""
 
 from __future__ import annotations
 

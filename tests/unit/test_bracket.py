@@ -100,10 +100,10 @@ def test_a_protocol_says_exposure_values_and_the_plan_counts_them(tmp_path: Path
 @pytest.mark.parametrize(
     ("bracket", "told"),
     [
-        ("[-2, 0, 2]", "'-2 EV'"),
+        ("[-2, 0, 2]", "write '-2' followed by EV"),
         ("[0 EV]", "2 to 9 different"),
         ("[0 EV, 0 EV]", "different"),
-        ("[-2 EV, 9 EV]", r"between -6 EV and \+6 EV"),
+        ("[-2 EV, 9 EV]", r"from -6 EV to \+6 EV"),
     ],
 )
 def test_what_is_no_bracket_is_refused(tmp_path: Path, bracket: str, told: str) -> None:

@@ -70,7 +70,7 @@ def test_the_rig_file_keeps_everything_else(text):
 
 
 def test_a_section_in_one_line_is_left_to_its_writer():
-    with pytest.raises(ConfigError, match="takes no new line"):
+    with pytest.raises(ConfigError, match="not written with one key per line"):
         with_settle("axis: {driver: x:Y}\n", "settle: 1 ms")
 
 

@@ -14,7 +14,7 @@ from macrorail.config.document import load_document
 from macrorail.config.protocol import Protocol
 from macrorail.config.rig import Rig, load_rig
 from macrorail.errors import ConfigError, PlanError
-from macrorail.identity.copy import as_yaml
+from macrorail.identity.protocol_copy import as_yaml
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 STACK = """

@@ -13,7 +13,7 @@ import pytest
 from macrorail.cli import main
 from macrorail.errors import ConfigError
 from macrorail.extras import needs_extra
-from macrorail.identity.codes import read_codes
+from macrorail.identity.labels import read_codes
 from macrorail.session.notifications import News
 from tests.made_run import make_run
 

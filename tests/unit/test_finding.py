@@ -15,8 +15,8 @@ from macrorail.config.rig import load_rig
 from macrorail.devices.interfaces import Context
 from macrorail.errors import PlanError
 from macrorail.planning.plan import make_plan
-from macrorail.planning.range_search.finder import Found, RangeFinder
-from macrorail.planning.range_search.search import describe, make_search
+from macrorail.planning.range_search.finder import FoundRange, RangeFinder
+from macrorail.planning.range_search.search import describe_search, make_search
 from macrorail.run_folder.journal import Journal, read_journal
 from macrorail.session.range_search import plan_run
 from tests.virtual import LENS, RAIL
@@ -55,7 +55,7 @@ class Bench:
         self.folder = folder
         self.journal = folder / "journal.jsonl"
 
-    def find(self) -> Found:
+    def find(self) -> FoundRange:
         journal = Journal(self.journal, self.clock.now, self.journal.exists())
         try:
             return RangeFinder(
@@ -125,7 +125,7 @@ def test_frames_do_where_there_is_no_live_view_and_none_is_left(tmp_path, monkey
 
 def test_where_nothing_is_nothing_is_found(tmp_path):
     bench = Bench(tmp_path, "{search: {near: 30 mm, far: 33 mm}}")
-    with pytest.raises(PlanError, match="nothing with texture"):
+    with pytest.raises(PlanError, match="no texture was found"):
         bench.find()
 
 
@@ -148,7 +148,9 @@ def test_a_range_that_was_found_stays_when_the_run_goes_on(tmp_path):
 
 def test_a_search_says_what_it_takes_and_refuses_what_would_take_too_long(tmp_path):
     bench = Bench(tmp_path)
-    assert "154 looks" in describe(make_search(bench.wanted, bench.rig), bench.wanted, bench.rig)
+    assert "154 pictures" in describe_search(
+        make_search(bench.wanted, bench.rig), bench.wanted, bench.rig
+    )
     with pytest.raises(PlanError, match="the slices follow"):
         make_plan(bench.wanted, bench.rig)
     outside = Bench(tmp_path, "{search: {far: 50 mm}}")

@@ -20,9 +20,9 @@ from macrorail.config.protocol import Protocol
 from macrorail.config.specimen_names import safe_name
 from macrorail.errors import ConfigError, IdentityError
 from macrorail.identity.check_digits import METHODS, with_check
-from macrorail.identity.copy import as_yaml, with_specimen
-from macrorail.identity.listing import read_listing
-from macrorail.identity.registrar import Ask, Registrar
+from macrorail.identity.protocol_copy import as_yaml, with_specimen
+from macrorail.identity.resolver import AskOperator, IdResolver
+from macrorail.identity.specimen_list import read_specimen_list
 from tests.studies import labels
 
 LIST = """catalogNumber;position;scientificName;notes
@@ -38,11 +38,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def registrar(folder: Path, taken: Iterable[str] = (), **settings: str) -> Registrar:
-    return Registrar(IdentitySection.model_validate(settings), folder, taken)
+def registrar(folder: Path, taken: Iterable[str] = (), **settings: str) -> IdResolver:
+    return IdResolver(IdentitySection.model_validate(settings), folder, taken)
 
 
-def typed(*lines: str) -> tuple[Ask, list[str]]:
+def typed(*lines: str) -> tuple[AskOperator, list[str]]:
     """Somebody at a keyboard, and the questions that were asked."""
     coming, questions = iter(lines), []
 
@@ -111,7 +111,7 @@ def test_no_id_is_shot_twice_unless_that_is_wanted(folder: Path) -> None:
 def test_two_labels_of_one_name_are_not_mixed_up(folder: Path) -> None:
     one = registrar(folder, **{"from": "prompt", "repeats": "allow"})
     one.accept("NHM (1)")
-    with pytest.raises(IdentityError, match="would both be named NHM-1"):
+    with pytest.raises(IdentityError, match="would both become the id NHM-1"):
         one.accept("NHM/1")
 
 
@@ -178,19 +178,19 @@ def test_a_name_made_safe_is_safe(text: str) -> None:
     ("text", "trouble"),
     [
         ("name\nA", "no column 'id'"),
-        ("id\nA\na\n", "stands there twice"),
-        ("id,position\nA,1\nB,1\n", "place '1' stands there twice (as A and B)"),
+        ("id\nA\na\n", "duplicate id 'a'"),
+        ("id,position\nA,1\nB,1\n", "duplicate place '1' (as A and B)"),
         ("id,position\n,1\n", ":2: has no id"),
         ("id\n?\n", ":2: the id must be"),
         ("id\nA,B\n", "more fields"),
-        ("id,barcode,label\nA,B,C\n", "two columns are the label"),
+        ("id,barcode,label\nA,B,C\n", "two columns hold the label"),
         ("id\n", "lists no specimen"),
     ],
 )
 def test_a_list_that_cannot_be_trusted_is_refused(tmp_path: Path, text: str, trouble: str) -> None:
     (tmp_path / "bad.csv").write_text(text)
     with pytest.raises(ConfigError, match=r"bad\.csv") as refused:
-        read_listing(tmp_path / "bad.csv")
+        read_specimen_list(tmp_path / "bad.csv")
     assert trouble in str(refused.value)
 
 
@@ -248,11 +248,11 @@ BODY = "range: {near: 1 mm, far: 2 mm}\nsettle: 0 s\nexposure: {shutter: 1/60 s}
     [
         ("", "has no 'id'"),
         ("specimen: {part: elytra}", "has no 'id'"),
-        ("specimen: {id: A}\nidentity: {from: prompt}", "leave one of them out"),
+        ("specimen: {id: A}\nidentity: {from: prompt}", "remove one of them"),
         ("identity: {from: frame}", "misread label"),
         ("identity: {from: list}", "'list: FILE.csv' is missing"),
-        ("identity: {from: prompt, pattern: '('}", "no regular expression"),
-        ("identity: {from: prompt, position: 1 mm}", "for 'from: frame' only"),
+        ("identity: {from: prompt, pattern: '('}", "is not a regular expression"),
+        ("identity: {from: prompt, position: 1 mm}", "only for 'from: frame'"),
     ],
 )
 def test_a_protocol_says_one_way_to_the_id(tmp_path: Path, head: str, trouble: str) -> None:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from macrorail.config.protocol import Protocol
 from macrorail.config.rig import AxisSection, CameraSection, OpticsSection, Rig
 from macrorail.errors import OverlapError, PlanError
-from macrorail.optics.overlap import Band, prove
+from macrorail.optics.overlap import Band, prove_coverage
 from macrorail.planning.plan import make_plan, move_s
 from macrorail_sims.pupil import Lens
 
@@ -165,7 +165,7 @@ def test_along_a_lens_sweep_every_neighbour_overlaps_as_planned(span, overlap, p
     # Not wasteful either: only the last distance is shorter than it could be.
     assert all(share < overlap + 0.05 for share in planned[:-1])
     bands = [Band(p.target_um, p.dof_um) for p in plan.slices]
-    assert prove(bands, plan.near_um, plan.far_um, plan.minimum_overlap).proven
+    assert prove_coverage(bands, plan.near_um, plan.far_um, plan.minimum_overlap).proven
 
 
 def test_the_depth_of_field_changes_along_a_lens_sweep():
@@ -238,7 +238,7 @@ def test_the_step_that_left_visible_bands_is_refused():
 
 def test_an_objective_has_an_aperture_of_its_own():
     objective = rig(optics={"magnification": 10, "na": 0.28})
-    with pytest.raises(PlanError, match=r"na: 0\.28.*leave the aperture out"):
+    with pytest.raises(PlanError, match=r"na: 0\.28.*remove the aperture"):
         make_plan(protocol(), objective)
     asked = protocol(range={"near": "1 mm", "far": "1.05 mm"}, exposure={"shutter": "1 s"})
     plan = make_plan(asked, objective)
@@ -309,7 +309,7 @@ def test_immersion_deepens_the_field_and_allows_more_aperture():
     asked = protocol(exposure={"shutter": "1/10 s"}, optics={"coc": "30 um"}, range=DEEP)
     water = rig(optics={"magnification": 10, "na": 0.3, "immersion": 1.33})
     assert make_plan(asked, water).slices[0].dof_um == pytest.approx(0.55 * 1.33 / 0.09)
-    with pytest.raises(ValidationError, match="not below the index"):
+    with pytest.raises(ValidationError, match="not below the refractive index"):
         OpticsSection(magnification=40, na=1.1)
     assert OpticsSection(magnification=40, na=1.1, immersion=1.33).magnification == 40
     with pytest.raises(ValidationError, match="belong together"):

@@ -66,7 +66,7 @@ def test_the_plan_prints_and_is_valid_json(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ((("from: 1 m", "from: 30 cm"),), "nearer than the lens focuses"),
+        ((("from: 1 m", "from: 30 cm"),), "nearer than the lens's nearest distance"),
         ((("from: 1 m", "near: 5 mm"), ("to: infinity", "far: 6 mm")), "infinity"),
     ],
 )

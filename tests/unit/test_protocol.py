@@ -76,12 +76,12 @@ def test_ranges_in_the_forms_people_know(tmp_path, written, near_um, far_um):
         ("{near: 10 mm}", "got 'near'"),
         ("{near: 1 mm, far: 2 mm, span: 1 mm}", "got 'near', 'far', 'span'"),
         ("{around: 1 mm, above: 1 mm}", "got 'around', 'above'"),
-        ("{near: 13 mm, far: 10 mm}", "2:27: range.far: the far end (10 mm) must lie beyond"),
+        ("{near: 13 mm, far: 10 mm}", "2:27: range.far: the far end (10 mm) must be beyond"),
         ("{near: 13 mm, far: 13 mm}", "for one slice write 'positions: [POSITION]'"),
         ("{around: 1 mm, above: 0 mm, below: 0 mm}", "range.below: the far end (1 mm)"),
         ("{positions: []}", "range.positions: lists no position"),
-        ("{positions: [2 mm, 1 mm]}", "must grow from near to far, but 1 mm follows 2 mm"),
-        ("{positions: [1 mm, 1 mm]}", "must grow"),
+        ("{positions: [2 mm, 1 mm]}", "must increase from near to far, but 1 mm follows 2 mm"),
+        ("{positions: [1 mm, 1 mm]}", "must increase"),
         ("{positions: [1 mm, 2]}", "range.positions[2]: needs a unit"),
         ("{around: 1 mm, span: -1 mm}", "range.span: must be above 0, got '-1 mm'"),
         ("{nera: 1 mm, far: 2 mm}", "did you mean 'near'?"),
@@ -113,7 +113,7 @@ def test_contradictions_and_slips_are_refused(tmp_path, added, says):
 
 def test_a_list_of_positions_needs_no_spacing(tmp_path):
     text = with_range("{positions: [1 mm, 1.1 mm]}") + "step: 40 um\n"
-    assert "step: 'range: positions' lists the slices already" in refusal(tmp_path, text)
+    assert "step: 'range: positions' already lists the slices" in refusal(tmp_path, text)
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "-rf", "a b", "Käfer", "x" * 65])

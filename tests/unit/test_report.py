@@ -12,7 +12,7 @@ import pytest
 
 from macrorail.cli import main
 from macrorail.errors import ConfigError
-from macrorail.optics.scale import scale_bar
+from macrorail.optics.scale_bar import scale_bar
 from macrorail.results.report import charts, write_report
 from tests.made_run import make_run
 

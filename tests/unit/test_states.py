@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from macrorail.states import FINAL, TABLE, IllegalStep, RunMachine, State, Trigger, diagram
+from macrorail.states import FINAL, TABLE, IllegalStep, RunStateMachine, State, Trigger, diagram
 
 ALLOWED = {(source, trigger): to for trigger, sources, to in TABLE for source in sources}
 
@@ -16,7 +16,7 @@ OVERLAPPED_CYCLE = "prepare move settle expose move settle collect verify expose
 SERIAL_CYCLE = "prepare move settle expose collect verify move settle expose collect verify"
 
 
-def machine_in(state: State) -> RunMachine:
+def machine_in(state: State) -> RunStateMachine:
     """A machine led to ``state`` by the shortest way through the table."""
     ways = {State.IDLE: []}
     queue = deque([State.IDLE])
@@ -26,7 +26,7 @@ def machine_in(state: State) -> RunMachine:
             if source is here and to not in ways:
                 ways[to] = [*ways[here], trigger]
                 queue.append(to)
-    machine = RunMachine()
+    machine = RunStateMachine()
     for trigger in ways[state]:
         machine.step(trigger)
     assert machine.state is state
@@ -49,7 +49,7 @@ def test_grid(state: State, trigger: Trigger) -> None:
 
 @pytest.mark.parametrize("way", [OVERLAPPED_CYCLE, SERIAL_CYCLE])
 def test_cycles(way: str) -> None:
-    machine = RunMachine()
+    machine = RunStateMachine()
     for verb in way.split():
         machine.step(Trigger(verb))
     assert not machine.ended
@@ -71,7 +71,7 @@ def test_each_trigger_enters_one_state() -> None:
 
 def test_the_listener_hears_each_step_once_and_only_after_it() -> None:
     heard: list[tuple[Trigger, State]] = []
-    machine = RunMachine(lambda trigger, state: heard.append((trigger, state)))
+    machine = RunStateMachine(lambda trigger, state: heard.append((trigger, state)))
     machine.step(Trigger.PREPARE)
     with pytest.raises(IllegalStep):
         machine.step(Trigger.SETTLE)
@@ -79,7 +79,7 @@ def test_the_listener_hears_each_step_once_and_only_after_it() -> None:
 
 
 def test_ten_thousand_slices_do_not_recurse() -> None:
-    machine = RunMachine()
+    machine = RunStateMachine()
     machine.step(Trigger.PREPARE)
     machine.step(Trigger.MOVE)
     for _ in range(10_000):

@@ -56,7 +56,7 @@ def test_what_libraries_print_is_no_answer(worker: Worker) -> None:
 def test_a_hang_is_ended(worker: Worker) -> None:
     worker.request("echo", 30)
     started_s = time.monotonic()
-    with pytest.raises(DeviceTimeout, match=r"did not answer within 0.2 s and was ended"):
+    with pytest.raises(DeviceTimeout, match=r"did not answer within 0.2 s and was killed"):
         worker.request("hang", 0.2)
     assert time.monotonic() - started_s < 10
     assert not worker.alive

@@ -19,8 +19,8 @@ from macrorail.config.rig import Rig
 from macrorail.config.stage import StagePosition
 from macrorail.devices.connect import Instrument
 from macrorail.errors import DeviceError, IdentityError, OperatorStop, PositionInDoubt, RailAlarm
-from macrorail.identity.copy import as_yaml
-from macrorail.identity.registrar import Registrar
+from macrorail.identity.protocol_copy import as_yaml
+from macrorail.identity.resolver import IdResolver
 from macrorail.quantity import format_length
 from macrorail.run.ending import RunEnd
 from macrorail.run_folder.journal import write_whole
@@ -67,7 +67,7 @@ class CampaignExecutor:
     note: Callable[..., Any]
     systemd: SystemdNotifier
     observer: RunObserver
-    registrar: Registrar | None = None
+    registrar: IdResolver | None = None
 
     def __post_init__(self) -> None:
         self._here = StagePosition()

@@ -172,7 +172,7 @@ def _check_stage(work: CampaignPlan, rig: Rig) -> None:
                 f"{item.key}: has no 'x' and 'y', and the rig has a stage that moves there; give "
                 f"them, or take the rig's stage section out"
             )
-        trouble = rig.stage.trouble(item.where)
+        trouble = rig.stage.unreachable_reason(item.where)
         if trouble is not None:
             raise PlanError(f"{item.key}: {trouble}")
 

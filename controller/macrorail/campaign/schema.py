@@ -14,10 +14,10 @@ from macrorail.config.document import Section, key_error
 from macrorail.config.identity import IdentitySection
 from macrorail.config.protocol import Overlap, Protocol, Range, Text
 from macrorail.config.reference import Schema, json_schema, reference_to, section_schema
-from macrorail.config.specimen_names import check_safe
+from macrorail.config.specimen_names import check_folder_name
 from macrorail.quantity import DURATION, Angle, Duration, FNumber, Length
 
-Name = Annotated[str, AfterValidator(check_safe)]
+Name = Annotated[str, AfterValidator(check_folder_name)]
 """A word that can name a folder."""
 
 Axis = Literal["position", "view", "variant"]

@@ -23,7 +23,7 @@ from macrorail.clock import WorldClock
 from macrorail.config.rig import Rig, load_rig
 from macrorail.devices.connect import Instrument, connect
 from macrorail.errors import JournalError, MacrorailError, PlanError
-from macrorail.identity.registrar import Registrar
+from macrorail.identity.resolver import IdResolver
 from macrorail.quantity import format_duration, format_size
 from macrorail.run_folder.campaign_folder import CAMPAIGN
 from macrorail.run_folder.journal import JOURNAL, Entry, Journal, write_whole
@@ -67,7 +67,7 @@ def start_campaign(path: Path, rig_path: Path, out: Path, observer: RunObserver)
     expected = forecast(work, rig)
     settings = work.identity_settings
     if settings is not None and work.places_without_id:
-        Registrar(settings, path.parent, _given(work)).check_places(work.places_without_id)
+        IdResolver(settings, path.parent, _given(work)).check_places(work.places_without_id)
     _check_disk(out, expected)
     folder = _create_folder(out, work.id)
     shutil.copyfile(path, folder / "campaign.yaml")
@@ -172,7 +172,7 @@ def _walk(
     settings, registrar = work.identity_settings, None
     if settings is not None and work.places_without_id:
         taken = (one["id"] for one in progress.specimens.values())
-        registrar = Registrar(settings, folder, taken)
+        registrar = IdResolver(settings, folder, taken)
     prompts = OperatorPrompts(
         instrument.clock, observer, journal.append, progress, rig.unattended.pause_at_most_s
     )

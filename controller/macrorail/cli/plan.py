@@ -25,7 +25,7 @@ from macrorail.planning.aperture import (
     compare_apertures,
 )
 from macrorail.planning.plan import Plan, PlannedSlice, make_plan
-from macrorail.planning.range_search.search import describe, make_search
+from macrorail.planning.range_search.search import describe_search, make_search
 from macrorail.quantity import format_duration, format_fraction, format_length, format_size
 
 _MOST_ROWS = 30
@@ -71,7 +71,7 @@ def plan(
         return
     if wanted.range.search is not None:
         search = make_search(wanted, instrument)
-        in_words = describe(search, wanted, instrument)
+        in_words = describe_search(search, wanted, instrument)
         typer.echo(json.dumps({"search": search.to_dict()}, indent=2) if as_json else in_words)
         return
     made = make_plan(wanted, instrument)

@@ -1,6 +1,6 @@
 """Strict YAML: every error names file, line and column, and nothing is guessed.
 
-Scalars stay text (``1:30``, ``on`` and ``1e3`` mean what is written) until the model's types read
+Scalars stay text (``1:30``, ``on`` and ``1e3`` are kept as written) until the model's types parse
 them. Refused: duplicate and unknown keys, empty values, anchors and aliases, tags, several
 documents in a file, files above 1 MB, nesting deeper than 20.
 """
@@ -22,7 +22,7 @@ from macrorail.errors import ConfigError
 LARGEST_FILE_BYTES = 1_000_000
 DEEPEST_NESTING = 20
 
-Where = tuple[int, int]
+LineColumn = tuple[int, int]
 Location = tuple[str | int, ...]
 Value = str | list["Value"] | dict[str, "Value"]
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
@@ -49,14 +49,14 @@ class Section(BaseModel):
 
 
 def key_error(key: str, message: str) -> PydanticCustomError:
-    """An error to raise in a model validator about one ``key`` of the section at hand."""
-    # Braces in the text must not be taken for the template's.
+    """An error to raise in a model validator about one ``key`` of its section."""
+    # Passed as a value, so that braces in the text are not taken as placeholders.
     return PydanticCustomError("key", "{message}", {"key": key, "message": message})
 
 
 @dataclass(frozen=True)
 class Document:
-    """A YAML file as text values and where each of them stands.
+    """A YAML file as text values, and the position of each.
 
     Attributes
     ----------
@@ -70,11 +70,11 @@ class Document:
 
     path: Path
     data: dict[str, Value]
-    values: Mapping[Location, Where]
-    keys: Mapping[Location, Where]
+    values: Mapping[Location, LineColumn]
+    keys: Mapping[Location, LineColumn]
 
     def error(self, location: Location, message: str, at_key: bool = False) -> ConfigError:
-        """The error to raise about ``location``, as ``file:line:column: key: message``."""
+        """An error about ``location``, as ``file:line:column: key: message``."""
         return ConfigError(self._line(location, message, at_key))
 
     def validate(
@@ -83,17 +83,17 @@ class Document:
         location: Location = (),
         data: Mapping[str, object] | None = None,
     ) -> AnyModel:
-        """The part of the document at ``location`` as a ``model``.
+        """Validate the part of the document at ``location`` as a ``model``.
 
         Parameters
         ----------
         data
-            Stands in for that part when some of it has been validated already.
+            Used instead of that part when some of it has been validated already.
 
         Raises
         ------
         ConfigError
-            One line for each thing that is wrong, in the file's order.
+            One line for each error, in the order of the file.
         """
         try:
             return model.model_validate(
@@ -115,7 +115,7 @@ class Document:
         name = _dotted(location)
         return f"{self.path}:{line}:{column}: {name + ': ' if name else ''}{message}"
 
-    def _where(self, location: Location, at_key: bool) -> Where:
+    def _where(self, location: Location, at_key: bool) -> LineColumn:
         if at_key and location in self.keys:
             return self.keys[location]
         while location not in self.values:
@@ -124,7 +124,7 @@ class Document:
 
     def _explain(
         self, model: type[BaseModel], base: Location, details: ErrorDetails
-    ) -> tuple[Where, str]:
+    ) -> tuple[LineColumn, str]:
         location = base + tuple(details["loc"])
         kind = details["type"]
         if kind == "key":
@@ -137,7 +137,7 @@ class Document:
     def _written(self, location: Location) -> str:
         try:
             written = self._at(location)
-        except (KeyError, IndexError, TypeError):  # the location is that of something missing
+        except (KeyError, IndexError, TypeError):  # the value is missing
             return ""
         if isinstance(written, str):
             return f"'{written}'"
@@ -170,7 +170,7 @@ def read_document(path: Path) -> Document:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     if len(raw) > LARGEST_FILE_BYTES:
         raise ConfigError(
-            f"{path}: is larger than {LARGEST_FILE_BYTES / 1e6:g} MB; this is not a file that "
+            f"{path}: is larger than {LARGEST_FILE_BYTES / 1e6:g} MB, too large for a file that "
             f"macrorail reads"
         )
     try:
@@ -199,8 +199,8 @@ class _Reader:
 
     path: Path
     events: Iterator[yaml.Event]
-    values: dict[Location, Where] = field(default_factory=dict)
-    keys: dict[Location, Where] = field(default_factory=dict)
+    values: dict[Location, LineColumn] = field(default_factory=dict)
+    keys: dict[Location, LineColumn] = field(default_factory=dict)
 
     def read(self) -> dict[str, Value]:
         next(self.events)  # the stream's start
@@ -266,10 +266,14 @@ class _Reader:
     def _refuse_extras(self, event: yaml.Event, location: Location) -> None:
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise self._error(
-                event, "YAML anchors (&) and aliases (*) are not allowed; write it out", location
+                event,
+                "YAML anchors (&) and aliases (*) are not allowed; write the value out",
+                location,
             )
         if getattr(event, "tag", None) is not None:
-            raise self._error(event, "YAML tags (!) are not allowed; write it plain", location)
+            raise self._error(
+                event, "YAML tags (!) are not allowed; write the plain value", location
+            )
 
     def _error(self, event: yaml.Event, message: str, location: Location = ()) -> ConfigError:
         line, column = _where(event)
@@ -277,16 +281,16 @@ class _Reader:
         return ConfigError(f"{self.path}:{line}:{column}: {name + ': ' if name else ''}{message}")
 
 
-def _where(event: yaml.Event) -> Where:
+def _where(event: yaml.Event) -> LineColumn:
     mark = event.start_mark
-    assert mark is not None  # only events made by hand have none
+    assert mark is not None  # only events built by hand have none
     return mark.line + 1, mark.column + 1
 
 
 def _dotted(location: Location) -> str:
     name = ""
     for part in location:
-        # Lists are counted from 1 in messages, as people count.
+        # Messages count list entries from 1.
         name += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if name else part
     return name
 
@@ -299,12 +303,12 @@ def _syntax_error(path: Path, error: yaml.MarkedYAMLError) -> ConfigError:
     if "'\\t'" in (error.problem or ""):
         hint = "; indent with spaces, not tabs"
     elif "mapping values are not allowed" in (error.problem or ""):
-        hint = "; is the line above indented alike, and a text with ': ' in quotes?"
+        hint = "; check that the lines are indented equally and that text containing ': ' is quoted"
     return ConfigError(f"{path}{where}: is not valid YAML: {error.problem}{context}{hint}")
 
 
 def _message(model: type[BaseModel], details: ErrorDetails, written: str) -> str:
-    """What is wrong, in words a photographer can act on."""
+    """What is wrong, and what to write instead."""
     context = details.get("ctx", {})
     match details["type"]:
         case "missing":
@@ -357,7 +361,7 @@ def _allowed_keys(model: type[BaseModel], location: Location) -> list[str]:
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models an annotation such as ``Model | None`` or ``tuple[Model, ...]`` is made of."""
+    """The models in an annotation such as ``Model | None`` or ``tuple[Model, ...]``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):

@@ -1,7 +1,7 @@
-"""Finds the driver that a rig names: a short name, or ``package.module:Class`` for one's own.
+"""Finds the driver that a rig names, by its short name or as ``package.module:Class``.
 
-Short names are entry points, one group for each kind of device, so that an installed package adds
-its drivers without a change here.
+Short names are entry points, one group for each kind of device, so an installed package can add
+drivers without a change here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ GROUPS = {
 }
 """Entry-point group of each section of a rig that names a driver."""
 
-# Rigs written before drivers had short names, which old run folders hold copies of.
+# Names in rigs from before drivers had short names; old run folders hold copies of such rigs.
 _FORMER_NAMES = {
     "controller.drivers.gphoto:GphotoCamera": "gphoto",
     "controller.drivers.rail_triggered:RailTriggeredCamera": "cable",
@@ -53,7 +53,8 @@ def import_driver(section: str, name: str) -> type[Any]:
     Raises
     ------
     ConfigError
-        Unknown, not importable, or not a class; the message has no file position.
+        The driver is unknown, cannot be imported or is not a class. The message has no file
+        position.
     """
     name = _FORMER_NAMES.get(name, name)
     if ":" in name:
@@ -66,8 +67,8 @@ def import_driver(section: str, name: str) -> type[Any]:
     near = get_close_matches(name, installed, n=1)
     advice = f"did you mean '{near[0]}'? " if near else ""
     raise ConfigError(
-        f"there is no {section} driver '{name}'; {advice}Installed are: "
-        f"{', '.join(sorted(installed)) or 'none'}. A driver of your own is named as "
+        f"there is no {section} driver '{name}'; {advice}Installed: "
+        f"{', '.join(sorted(installed)) or 'none'}. Name a driver of your own as "
         f"'package.module:Class'"
     )
 

@@ -1,4 +1,4 @@
-"""The ``identity`` section of a protocol: where ids come from and which are accepted."""
+"""The schema of a protocol's ``identity`` section: where ids come from, which are accepted."""
 
 from __future__ import annotations
 
@@ -50,23 +50,23 @@ class IdentitySection(Section):
 
     @field_validator("pattern")
     @classmethod
-    def _an_expression(cls, value: str | None) -> str | None:
+    def _valid_expression(cls, value: str | None) -> str | None:
         try:
             re.compile(value or "")
         except re.error as error:
-            raise ValueError(f"is no regular expression: {error}") from error
+            raise ValueError(f"is not a regular expression: {error}") from error
         return value
 
     @model_validator(mode="after")
-    def _decided_by_something(self) -> Self:
+    def _complete(self) -> Self:
         if self.position_um is not None and self.origin != "frame":
-            raise key_error("position", "is for 'from: frame' only")
+            raise key_error("position", "is only for 'from: frame'")
         if self.origin == "list" and self.listing is None:
             raise key_error("from", "is the list, but 'list: FILE.csv' is missing")
         if self.origin == "frame" and self.listing is None and self.check_digit is None:
             raise key_error(
                 "from",
                 "is the frame: give 'list: FILE.csv' or 'check_digit', so that a misread label "
-                "cannot pass for another specimen",
+                "is not taken for another specimen",
             )
         return self

@@ -1,63 +1,24 @@
-"""A lens file: which plane is in focus after how many motor steps from the near stop."""
+"""The schema of a lens file: the plane in focus after each number of motor steps."""
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from macrorail.config.document import Section, key_error, load_document
 from macrorail.errors import ConfigError
 from macrorail.optics.image_space import FarFocus
-from macrorail.quantity import Distance, Length, Notation
+from macrorail.quantity import Distance, Length, Steps, StepSize
 from macrorail.shipped import CONFIGS
 
-
-def parse_steps(value: object) -> int:
-    """A whole number of motor steps from text such as ``14 steps``.
-
-    Raises
-    ------
-    ValueError
-        Not a whole number, or without its unit.
-    """
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    match = re.fullmatch(r"(\d+) steps?", value.strip()) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"must be a whole number of motor steps such as '14 steps', got '{value}'")
-    return int(match.group(1))
-
-
-def parse_drive_size(value: object) -> float:
-    """What a drive is worth, in motor steps, from text such as ``29.71 steps``.
-
-    Raises
-    ------
-    ValueError
-        No number, or without its unit.
-    """
-    if isinstance(value, float):
-        return value
-    match = re.fullmatch(r"(\d+(?:\.\d+)?) steps?", value) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError(f"must be a size such as '29.71 steps', got '{value}'")
-    return float(match.group(1))
-
-
 _SHIPPED = CONFIGS / "lenses"
-
-_STEPS = Notation("motor steps", "14 steps", {"steps": 1.0}, r"^\s*\d+ steps?\s*$")
-_DRIVE_SIZE = Notation("motor steps", "29.71 steps", {"steps": 1.0}, r"^\d+(?:\.\d+)? steps?$")
-Steps = Annotated[int, BeforeValidator(parse_steps), _STEPS]
-DriveSize = Annotated[float, BeforeValidator(parse_drive_size), _DRIVE_SIZE]
 
 
 class LensPoint(Section):
@@ -119,7 +80,7 @@ class LensFile(Section):
     slack_steps: Steps = Field(alias="slack", ge=0)
     largest_drive_steps: Steps = Field(alias="largest_drive", ge=1, le=32767)
     end_stop: Literal["reported", "silent"] = "reported"
-    larger_drives: tuple[DriveSize, ...] = ()
+    larger_drives: tuple[StepSize, ...] = ()
     repeatability_um: Length | None = Field(alias="repeatability", default=None, ge=0)
     focal_length_um: Length | None = Field(alias="focal_length", default=None, gt=0)
     table: tuple[LensPoint, ...] = Field(min_length=2)
@@ -127,24 +88,30 @@ class LensFile(Section):
     @model_validator(mode="after")
     def _growing(self) -> Self:
         for row in self.table:
-            told = {name for name in ("plane", "scale", "distance") if self._tells(row, name)}
+            given = {name for name in ("plane", "scale", "distance") if self._gives(row, name)}
             wanted = {"distance"} if self.focal_length_um else {"plane", "scale"}
-            if told != wanted:
+            if given != wanted:
                 raise key_error(
                     "table",
-                    f"at {row.at_steps} steps it must tell {' and '.join(sorted(wanted))} and "
-                    f"nothing else: distances belong to a lens with a focal_length, planes and "
-                    f"scales to one without",
+                    f"the row at {row.at_steps} steps must give "
+                    f"{' and '.join(sorted(wanted))} and nothing "
+                    f"else: a lens with a focal_length has distances, one without has planes and "
+                    f"scales",
                 )
         first = self.table[0]
         if first.at_steps != 0 or first.plane_um not in (0, None):
             raise key_error("table", "must start at the near stop: {at: 0 steps, plane: 0 um, ...}")
         focal_um, nearest_um = self.focal_length_um, first.distance_um
         if focal_um and nearest_um and not nearest_um > 2 * focal_um:
-            raise key_error("focal_length", "is too long for the nearest distance: a macro lens")
+            raise key_error(
+                "focal_length",
+                "is too long: the nearest distance must be more than twice the focal length "
+                "(a macro "
+                "lens has planes and scales instead)",
+            )
         planes_um = self._planes_um()
         if not all(smaller < larger for smaller, larger in pairwise(self.drive_sizes)):
-            raise key_error("larger_drives", "must each be larger than the one before, and than 1")
+            raise key_error("larger_drives", "must grow, and start above 1 step")
         for index, (before, after) in enumerate(pairwise(self.table)):
             near_um, far_um = planes_um[index : index + 2]
             if not (before.at_steps < after.at_steps and near_um < far_um):
@@ -156,13 +123,13 @@ class LensFile(Section):
         return self
 
     @staticmethod
-    def _tells(row: LensPoint, name: str) -> bool:
+    def _gives(row: LensPoint, name: str) -> bool:
         values = {"plane": row.plane_um, "scale": row.scale, "distance": row.distance_um}
         return values[name] is not None
 
     @property
     def far_focus(self) -> FarFocus | None:
-        """How distances become positions, for a lens with a focal length."""
+        """Converts distances to positions, for a lens with a focal length."""
         nearest_um = self.table[0].distance_um
         if self.focal_length_um is None or nearest_um is None:
             return None
@@ -170,30 +137,30 @@ class LensFile(Section):
 
     @property
     def drive_sizes(self) -> tuple[float, ...]:
-        """What each size of drive is worth, in steps; the smallest, first, is a step."""
+        """Size of each of the body's drives in steps, smallest first; the smallest is 1."""
         return (1.0, *self.larger_drives)
 
     @property
     def travel_steps(self) -> int:
-        """Last step that the table knows."""
+        """Steps of the last row of the table."""
         return self.table[-1].at_steps
 
     @property
     def travel_um(self) -> float:
-        """Last plane that the table knows, micrometres."""
+        """Plane of the last row of the table, micrometres."""
         return self._planes_um()[-1]
 
     @property
     def resolution_um(self) -> float:
-        """Largest way of the plane in one motor step, micrometres."""
+        """Largest distance that the plane in focus moves in one motor step, micrometres."""
         return float(np.max(np.diff(self._planes_um()) / np.diff(self._steps())))
 
     def steps_at(self, position_um: float) -> float:
-        """Where, in steps from the near stop, a plane is in focus; no whole number in general."""
+        """Steps from the near stop at which a plane is in focus; in general not whole."""
         return float(np.interp(position_um, self._planes_um(), self._steps()))
 
     def position_at(self, steps: float) -> float:
-        """The plane in focus after so many steps from the near stop, micrometres."""
+        """The plane in focus at a number of steps from the near stop, micrometres."""
         return float(np.interp(steps, self._steps(), self._planes_um()))
 
     def scale_at(self, position_um: float) -> float:
@@ -216,7 +183,7 @@ class LensFile(Section):
 
 
 def find_lens_file(name: str) -> Path:
-    """Where a lens file lies: a path as written, or the name of one that macrorail ships.
+    """The path of a lens file, given as a path or as the name of one that macrorail ships.
 
     Raises
     ------
@@ -229,13 +196,15 @@ def find_lens_file(name: str) -> Path:
     if not path.is_file():
         shipped = ", ".join(sorted(each.stem for each in _SHIPPED.glob("*.yaml"))) or "none"
         raise ConfigError(
-            f"there is no lens file '{name}'; shipped are: {shipped}. Name one of them or a path"
+            f"there is no lens file '{name}'; macrorail ships: {shipped}. Write one of these "
+            f"names or "
+            f"a path"
         )
     return path
 
 
 def lens_file_text(lens: LensFile, comment: str) -> str:
-    """A lens file's text; ``comment`` (one line or more) says how it came about."""
+    """A lens file's text; ``comment`` (one or more lines) says how it was made."""
     lines = [f"# {line}" for line in comment.splitlines()]
     lines += [
         f"name: {json.dumps(lens.name, ensure_ascii=False)}",
@@ -253,13 +222,13 @@ def lens_file_text(lens: LensFile, comment: str) -> str:
         lines.append(f"focal_length: {lens.focal_length_um:.10g} um")
     lines.append("table:")
     for row in lens.table:
-        told = [f"at: {row.at_steps} steps"]
+        given = [f"at: {row.at_steps} steps"]
         if row.distance_um is not None:
             far = math.isinf(row.distance_um)
-            told.append(f"distance: {'infinity' if far else f'{row.distance_um:.10g} um'}")
+            given.append(f"distance: {'infinity' if far else f'{row.distance_um:.10g} um'}")
         if row.plane_um is not None and row.scale is not None:
-            told += [f"plane: {row.plane_um:.10g} um", f"scale: {row.scale:.6f}"]
-        lines.append(f"  - {{{', '.join(told)}}}")
+            given += [f"plane: {row.plane_um:.10g} um", f"scale: {row.scale:.6f}"]
+        lines.append(f"  - {{{', '.join(given)}}}")
     return "\n".join(lines) + "\n"
 
 

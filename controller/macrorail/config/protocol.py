@@ -1,6 +1,6 @@
-"""The schema of a protocol file: what to shoot, apart from what the instrument is.
+"""The schema of a protocol file, which says what to shoot; a rig describes the instrument.
 
-Positions are those of the axis: micrometres growing away from the camera, so that ``near`` is the
+Positions are axis positions: micrometres, increasing away from the camera, so ``near`` is the
 plane nearest to the camera.
 """
 
@@ -23,7 +23,7 @@ from pydantic import (
 from macrorail.config.bracket import Bracket, shutter_s
 from macrorail.config.document import Section, key_error, load_document
 from macrorail.config.identity import IdentitySection
-from macrorail.config.specimen_names import check_safe
+from macrorail.config.specimen_names import check_folder_name
 from macrorail.errors import PlanError
 from macrorail.optics.dof import DEFAULT_WAVELENGTH_UM
 from macrorail.quantity import (
@@ -41,13 +41,13 @@ DEFAULT_OVERLAP = 0.30
 DEFAULT_MINIMUM_OVERLAP = 0.10
 LARGEST_OVERLAP = 0.95
 
-_FORMS = (
+_RANGE_FORMS = (
     "'near' and 'far', 'around' with 'span' or with 'above' and 'below', 'from' and 'to', "
     "'positions', or 'search' ('range: auto' for short)"
 )
 
 
-def _plausible_overlap(overlap: float) -> float:
+def _check_overlap(overlap: float) -> float:
     if not 0 <= overlap <= LARGEST_OVERLAP:
         raise ValueError(
             f"must be from 0 % to {format_fraction(LARGEST_OVERLAP)}, "
@@ -56,8 +56,8 @@ def _plausible_overlap(overlap: float) -> float:
     return overlap
 
 
-Overlap = Annotated[Fraction, AfterValidator(_plausible_overlap)]
-"""Share of a slice's depth of field that its neighbour covers too."""
+Overlap = Annotated[Fraction, AfterValidator(_check_overlap)]
+"""Fraction of a slice's depth of field that its neighbour also covers."""
 
 
 MEASURED: Literal["measured"] = "measured"
@@ -81,10 +81,10 @@ Settle = Annotated[
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
-"""A line for people and for other systems."""
+"""One line of free text."""
 
 
-class Specimen(Section):
+class SpecimenSection(Section):
     """The specimen and what is known of it.
 
     Attributes
@@ -124,7 +124,7 @@ class Specimen(Section):
     @field_validator("id")
     @classmethod
     def _safe_in_paths(cls, value: str) -> str:
-        return check_safe(value)
+        return check_folder_name(value)
 
     @property
     def given(self) -> bool:
@@ -198,7 +198,7 @@ class Range(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _found_by_itself(cls, value: object) -> object:
+    def _auto_means_search(cls, value: object) -> object:
         return {"search": {}} if value == "auto" else value
 
     @model_validator(mode="after")
@@ -210,7 +210,7 @@ class Range(Section):
         )
         if given not in forms:
             keys = ", ".join(f"'{key}'" for key in type(self)._in_file_order(given)) or "nothing"
-            raise ValueError(f"needs {_FORMS}; got {keys}")
+            raise ValueError(f"needs {_RANGE_FORMS}; got {keys}")
         if self.search is not None:
             return self
         if self.positions_um is not None:
@@ -225,7 +225,7 @@ class Range(Section):
         elif not self.nearest_um < self.farthest_um:
             raise key_error(
                 "far" if "far" in given else "below",
-                f"the far end ({format_length(self.farthest_um)}) must lie beyond the near end "
+                f"the far end ({format_length(self.farthest_um)}) must be beyond the near end "
                 f"({format_length(self.nearest_um)}); for one slice write 'positions: [POSITION]'",
             )
         return self
@@ -242,7 +242,7 @@ class Range(Section):
             if not before < after:
                 raise key_error(
                     "positions",
-                    f"must grow from near to far, but {format_length(after)} follows "
+                    f"must increase from near to far, but {format_length(after)} follows "
                     f"{format_length(before)}",
                 )
 
@@ -297,7 +297,7 @@ class ExposureSettings(Section):
 
     @field_validator("shutter")
     @classmethod
-    def _a_duration(cls, value: str) -> str:
+    def _positive_duration(cls, value: str) -> str:
         if not parse_duration(value) > 0:
             raise ValueError(f"must be above 0 s, got '{value}'")
         return value
@@ -335,12 +335,12 @@ class OpticsSettings(Section):
     medium: float = Field(default=1.0, ge=1, lt=3)
 
 
-Remedy = Literal["reshoot", "fuse", "pause", "stop"]
+FrameFaultAction = Literal["reshoot", "fuse", "pause", "stop"]
 """What to do about a faulty frame: shoot it again, use it all the same, pause until somebody has
 looked and then shoot it again, or end the run."""
 
 
-class Remedies(Section):
+class FrameFaultSection(Section):
     """What to do about each fault that a frame can show.
 
     ``reshoot`` shoots the slice again, ``fuse`` uses the frame as it is, ``pause`` waits until an
@@ -366,12 +366,12 @@ class Remedies(Section):
         together and filled.
     """
 
-    damaged: Remedy = "reshoot"
-    frozen: Remedy = "reshoot"
-    exposure: Remedy = "reshoot"
-    blur: Remedy = "reshoot"
-    shift: Remedy = "reshoot"
-    missed_move: Remedy = "fuse"
+    damaged: FrameFaultAction = "reshoot"
+    frozen: FrameFaultAction = "reshoot"
+    exposure: FrameFaultAction = "reshoot"
+    blur: FrameFaultAction = "reshoot"
+    shift: FrameFaultAction = "reshoot"
+    missed_move: FrameFaultAction = "fuse"
 
 
 class ProofSection(Section):
@@ -397,7 +397,7 @@ class ProofSection(Section):
     extend: Fraction = Field(default=0.5, ge=0, le=2)
     extra_slices: int | None = Field(default=None, ge=0)
     reshoots: int = Field(default=2, ge=0, le=10)
-    faults: Remedies = Remedies()
+    faults: FrameFaultSection = FrameFaultSection()
 
 
 class Protocol(Section):
@@ -441,7 +441,7 @@ class Protocol(Section):
         Terms on which the pictures may be used; written into all results. Example: ``CC BY 4.0``
     """
 
-    specimen: Specimen = Specimen()
+    specimen: SpecimenSection = SpecimenSection()
     identity: IdentitySection | None = None
     range: Range
     step_um: Length | None = Field(alias="step", default=None, gt=0)
@@ -461,11 +461,12 @@ class Protocol(Section):
         if self.identity is None and not self.specimen.given:
             raise key_error(
                 "specimen",
-                "has no 'id'; give one, or say with an 'identity' section how it is found",
+                "has no 'id'; give one, or add an 'identity' section that says how to find it",
             )
         if self.identity is not None and self.specimen.given:
             raise key_error(
-                "identity", "finds the id, but 'specimen: id' gives one; leave one of them out"
+                "identity",
+                "says how to find the id, but 'specimen: id' gives one; remove one of them",
             )
         return self
 
@@ -473,7 +474,9 @@ class Protocol(Section):
     def _one_spacing(self) -> Self:
         spaced = [key for key in ("step", "overlap") if key in self._given]
         if self.range.positions_um is not None and spaced:
-            raise key_error(spaced[0], "'range: positions' lists the slices already; leave it out")
+            raise key_error(
+                spaced[0], "'range: positions' already lists the slices; remove this key"
+            )
         if len(spaced) == 2:
             raise key_error("overlap", "give either 'step' or 'overlap', not both")
         by_overlap = self.step_um is None and self.range.positions_um is None
@@ -482,12 +485,12 @@ class Protocol(Section):
                 "minimum_overlap" if self.overlap is None else "overlap",
                 f"the planned overlap ({format_fraction(self.planned_overlap)}) is less than "
                 f"minimum_overlap ({format_fraction(self.minimum_overlap)}), which a run must "
-                f"prove; plan more overlap or lower minimum_overlap",
+                f"prove; raise the overlap or lower minimum_overlap",
             )
         return self
 
     def with_range(self, near_um: float, far_um: float) -> Self:
-        """The same protocol with a range that has been found."""
+        """The same protocol with the range that a search found."""
         found = Range.model_validate({"near_um": near_um, "far_um": far_um})
         return self.model_copy(update={"range": found})
 
@@ -514,12 +517,12 @@ class Protocol(Section):
         Parameters
         ----------
         measured_s
-            What the rig says of itself.
+            The settle time in the rig, or ``None``.
 
         Raises
         ------
         PlanError
-            The protocol relies on it, and the rig says nothing.
+            The protocol says ``measured``, and the rig has no settle time.
         """
         if self.settle != MEASURED:
             return self.settle
@@ -532,7 +535,7 @@ class Protocol(Section):
 
     @property
     def planned_overlap(self) -> float:
-        """The overlap to space slices by when no step is given."""
+        """The overlap used to space slices when no step is given."""
         return DEFAULT_OVERLAP if self.overlap is None else self.overlap
 
 

@@ -1,4 +1,4 @@
-"""The schema of a rig file: what the instrument is, apart from what to shoot.
+"""The schema of a rig file, which describes the instrument; a protocol says what to shoot.
 
 A section that names a ``driver`` is validated by that driver's ``Options``, a subclass of the
 section here with the driver's own keys added. Loading a rig imports its drivers but touches no
@@ -28,7 +28,7 @@ from macrorail.quantity import (
 )
 
 if TYPE_CHECKING:
-    # Named, not used: simulators read rigs too, and must not meet the judge's optics that way.
+    # For type checkers only: simulators load rigs and must not import the controller's optics.
     from macrorail.optics.image_space import FarFocus
 
 
@@ -128,7 +128,7 @@ class AxisSection(Section):
     settle_s: Duration | None = Field(alias="settle", default=None, ge=0)
 
     shares_camera: ClassVar[bool] = False
-    """True for an axis driven through the camera, which cannot move while a frame is sent."""
+    """True for an axis driven by the camera: it cannot move while a frame is downloaded."""
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
@@ -152,15 +152,15 @@ class AxisSection(Section):
     def magnification_at(self, position_um: float, magnification: float) -> float:
         """Magnification at a position, given that of the optics section.
 
-        A rail carries the optics along unchanged; a lens driver's options override this with its
-        lens file's breathing.
+        A rail does not change it. The options of a lens driver override this with the breathing
+        that the lens file gives.
         """
         del position_um
         return magnification
 
     @property
     def far_focus(self) -> FarFocus | None:
-        """Distances of a lens that focuses up to infinity; ``None`` where positions are planes."""
+        """For a lens that focuses up to infinity; ``None`` where positions are planes."""
         return None
 
 
@@ -204,11 +204,11 @@ class OpticsSection(Section):
     f_number_is: Literal["marked", "effective"] = "marked"
 
     @model_validator(mode="after")
-    def _of_an_objective(self) -> Self:
+    def _complete_objective(self) -> Self:
         if (self.tube_lens_um is None) != (self.made_for_um is None):
             raise key_error(
                 "made_for" if self.tube_lens_um is None else "tube_lens",
-                "'tube_lens' and 'made_for' (the tube lens that the objective's maker names, "
+                "'tube_lens' and 'made_for' (the tube lens that the objective's maker specifies, "
                 "mostly 200 mm) belong together",
             )
         for key, given in (
@@ -220,16 +220,17 @@ class OpticsSection(Section):
         if self.na is not None and self.na >= self.immersion:
             raise key_error(
                 "na",
-                f"{self.na:g} is not below the index of what the objective looks through "
+                f"{self.na:g} is not below the refractive index of the immersion medium "
                 f"({self.immersion:g}); write 'immersion: 1.33' for water or 1.52 for oil",
             )
         return self
 
     @property
     def magnification(self) -> float:
-        """Image size over object size: an objective magnifies in proportion to its tube lens.
+        """Image size over object size.
 
-        The aperture is the objective's own, whatever stands behind it.
+        The magnification of an objective is proportional to the focal length of its tube lens;
+        its numerical aperture does not depend on it.
         """
         if self.tube_lens_um is None or self.made_for_um is None:
             return self.written_magnification
@@ -286,13 +287,13 @@ class Rig(Section):
     unattended: UnattendedSection = UnattendedSection()
 
     @model_validator(mode="after")
-    def _a_line_for_each(self) -> Self:
+    def _separate_ports(self) -> Self:
         port = getattr(self.axis, "port", None)
         if self.stage is not None and self.stage.port == port != "bench":
             raise key_error(
                 "stage",
-                f"is on the focus axis' port ({port}); a stage needs a board of its own, because "
-                f"homing the axis would home and move the stage too",
+                f"uses the port of the focus axis ({port}); the stage needs its own board, because "
+                f"homing the axis would also move the stage",
             )
         return self
 

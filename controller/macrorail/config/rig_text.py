@@ -1,4 +1,4 @@
-"""Puts a measured value into a rig file's text, everything else in it left as it was written."""
+"""Writes a measured value into the text of a rig file and leaves the rest unchanged."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ def with_settle(text: str, line: str) -> str:
     Raises
     ------
     ConfigError
-        The section is not written as a block, one key a line.
+        The section is not written as a block with one key per line.
     """
     section = re.search(r"^axis:[^\S\n]*(?:#.*)?\n((?:[^\S\n]+.*\n|[^\S\n]*\n|#.*\n)*)", text, re.M)
     first = section and re.search(r"^([^\S\n]+)\w", section.group(1), re.M)
     if section is None or first is None:
-        raise ConfigError(f"the rig file's axis section takes no new line; write '{line}' into it")
+        raise ConfigError(
+            f"the rig file's axis section is not written with one key per line; add '{line}' "
+            f"to it by hand"
+        )
     indent, body = first.group(1), section.group(1)
     old = re.search(rf"^{indent}settle:[^#\n]*?(?=[^\S\n]*(?:#.*)?$)", body, re.M)
     if old is not None:

@@ -1,4 +1,4 @@
-"""What an id may look like: it names folders and files, on every system that may hold them."""
+"""Which specimen ids are allowed: an id names folders and files on every operating system."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ import re
 
 LONGEST = 64
 
-_OTHER = re.compile(r"[^A-Za-z0-9._-]+")
-#: Windows has no files of these names, whatever their suffix.
+_NOT_ALLOWED = re.compile(r"[^A-Za-z0-9._-]+")
+#: Windows allows no files of these names, with any suffix.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?", re.IGNORECASE)
 
 
-def check_safe(name: str) -> str:
-    """The name itself.
+def check_folder_name(name: str) -> str:
+    """Return the name unchanged if it can name a folder on every system.
 
     Raises
     ------
     ValueError
-        It cannot name a folder everywhere.
+        It cannot; the message says why.
     """
-    if _OTHER.search(name) or not 1 <= len(name) <= LONGEST or not name[0].isalnum():
+    if _NOT_ALLOWED.search(name) or not 1 <= len(name) <= LONGEST or not name[0].isalnum():
         raise ValueError(
             f"must be 1 to {LONGEST} letters, digits, '-', '_' or '.', starting with a letter or "
             f"digit, because it names folders; got '{name}'"
         )
     if _RESERVED.fullmatch(name) or name.endswith("."):
-        raise ValueError(f"must not be '{name}': some systems cannot have a folder of that name")
+        raise ValueError(f"must not be '{name}': Windows allows no folder of that name")
     return name
 
 
 def safe_name(text: str) -> str:
-    """A label's text as an id: what cannot stand in a name becomes one '-'.
+    """A label's text as an id: each run of characters that is not allowed becomes one '-'.
 
     ``BMNH(E) 1234567`` gives ``BMNH-E-1234567``.
 
     Raises
     ------
     ValueError
-        Nothing usable is left, or it is too long.
+        No usable character is left, or the id is too long.
     """
-    return check_safe(_OTHER.sub("-", text).strip("-._"))
+    return check_folder_name(_NOT_ALLOWED.sub("-", text).strip("-._"))

@@ -1,7 +1,7 @@
-"""The ``stage`` section of a rig: what brings specimens under the lens.
+"""The schema of a rig's ``stage`` section, and positions of the stage.
 
-Positions are the stage's own: micrometres from its home switches along X and Y, degrees of the
-turntable. A stage moves only while the focus axis is out of the way; whoever moves it sees to that.
+Positions are micrometres from the home switches along X and Y, and degrees of the turntable. The
+caller moves the stage only while the focus axis is retracted.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ class StageSection(Section):
     driver: str
     port: str
 
-    def trouble(self, where: StagePosition) -> str | None:
-        """Why the stage cannot go somewhere, in words; ``None`` when it can."""
+    def unreachable_reason(self, where: StagePosition) -> str | None:
+        """Why the stage cannot reach a position, as text; ``None`` when it can."""
         raise NotImplementedError
 
     def move_s(self, here: StagePosition, there: StagePosition) -> float:
-        """World time that a move takes."""
+        """World time that a move takes, seconds."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class StagePosition:
-    """A place of the stage; what is ``None`` stays as it is, or is not the stage's to move.
+    """A position of the stage. ``None`` leaves an axis where it is, or the stage has no such axis.
 
     Attributes
     ----------
@@ -53,5 +53,5 @@ class StagePosition:
     turn_deg: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As the journal has it."""
+        """As written to the journal."""
         return {"x_um": self.x_um, "y_um": self.y_um, "turn_deg": self.turn_deg}

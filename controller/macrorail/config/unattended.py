@@ -1,4 +1,4 @@
-"""The schema of a rig's ``unattended`` section: what looks after its runs while nobody does."""
+"""The schema of a rig's ``unattended`` section: what supervises a run when nobody is present."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Which specimen it is: ids from a list, a keyboard, a scanner or the label in the frame."""
+"""Specimen ids: from a list, a keyboard, a barcode scanner or the label in a frame."""

@@ -1,6 +1,6 @@
-"""Check characters at the end of an id, which tell a misread or mistyped one.
+"""Check characters at the end of an id, which reveal misread or mistyped ids.
 
-Separators do not count: only letters and digits do.
+Only letters and digits are checked; separators are ignored.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def iso7064_mod37_36(text: str) -> bool:
-    """ISO/IEC 7064 MOD 37,36: letters and digits, the last is the check character.
+    """ISO/IEC 7064 MOD 37,36: letters and digits; the last one is the check character.
 
-    Finds every wrong character and every swap of two neighbours.
+    Detects every wrong character and every swap of two neighbours.
     """
     letters = _letters(text)
     if len(letters) < 2:
@@ -26,9 +26,9 @@ def iso7064_mod37_36(text: str) -> bool:
 
 
 def luhn(text: str) -> bool:
-    """ISO/IEC 7812-1, annex B (mod 10): the last digit checks all digits; letters do not count.
+    """ISO/IEC 7812-1, annex B (mod 10): the last digit checks all digits; letters are ignored.
 
-    Finds every wrong digit and every swap of neighbours but 09 and 90.
+    Detects every wrong digit and every swap of two neighbours except 09 and 90.
     """
     digits = [int(letter) for letter in text if letter.isascii() and letter.isdigit()]
     if len(digits) < 2 or not text[-1].isdigit():
@@ -44,7 +44,7 @@ METHODS: dict[str, Callable[[str], bool]] = {
 
 
 def with_check(text: str, method: str) -> str:
-    """``text`` with its check character at the end, for printing labels."""
+    """``text`` with its check character appended, for printing labels."""
     return next(
         text + letter
         for letter in (_ALPHABET if method == "iso7064-mod37-36" else _ALPHABET[:10])

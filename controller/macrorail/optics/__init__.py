@@ -1,1 +1,1 @@
-"""Depth of field, overlap and scale: plain formulas, each with its source."""
+"""Formulas for depth of field, overlap and the scale bar, each with its source."""

@@ -1,10 +1,10 @@
-"""Depth of field from magnification and aperture: plain formulas, each with its source.
+"""Depth of field from magnification and aperture, each formula with its source.
 
-F-numbers are taken as written. A lens marked f/5.6 really stands at f/5.657 (full stops are
-powers of the square root of 2); the marked number is up to 3 % off, mostly to the safe side.
+F-numbers are used as written. The exact value of the stop marked f/5.6 is f/5.657 (full stops are
+powers of the square root of 2); marked numbers are up to 3 % off, mostly on the safe side.
 
-The pupil ratio P is exit over entrance pupil diameter (some authors use its inverse); P = 1 for a
-symmetrical lens.
+The pupil ratio P is the diameter of the exit pupil divided by that of the entrance pupil (some
+authors use the inverse); P = 1 for a symmetrical lens.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 DEFAULT_WAVELENGTH_UM = 0.55
-"""Green, where a sensor and an eye see best; published tables use it too."""
+"""Green light, to which sensors and eyes are most sensitive; published tables use it too."""
 
 PIXELS_PER_COC = 2.0
-"""Circle of confusion in pixels when none is given: the finest detail that a sensor with a
-colour filter mosaic resolves spans two pixels."""
+"""Default circle of confusion, in pixels: the finest detail that a sensor with a Bayer colour
+filter resolves spans two pixels."""
 
 
 @dataclass(frozen=True)
 class DepthOfField:
-    """Total depth of field (from its near to its far edge) by both criteria.
+    """Total depth of field (from near edge to far edge) by both criteria.
 
     Attributes
     ----------
     effective_f_number
         The f-number as the sensor sees it.
     na
-        Numerical aperture on the specimen's side.
+        Numerical aperture on the specimen side.
     geometric_um
-        Depth in which the blur disc stays within the circle of confusion.
+        Depth over which the blur disc stays within the circle of confusion.
     wave_um
-        Depth in which the wavefront error of defocus stays within a quarter wave.
+        Depth over which the wavefront error from defocus stays within a quarter wave.
     """
 
     effective_f_number: float
@@ -42,15 +42,15 @@ class DepthOfField:
 
     @property
     def limiting_um(self) -> float:
-        """The smaller of both, which plans use.
+        """The smaller of the two, which plans use.
 
-        Their sum, printed in some texts, allows steps that leave visible bands.
+        Some texts use the sum; steps planned that way leave visible bands.
         """
         return min(self.geometric_um, self.wave_um)
 
     @property
     def criterion(self) -> str:
-        """Which one limits: ``geometric`` or ``wave``."""
+        """Which of the two limits: ``geometric`` or ``wave``."""
         return "geometric" if self.geometric_um <= self.wave_um else "wave"
 
 
@@ -78,10 +78,11 @@ def geometric_dof_um(
 ) -> float:
     """Geometric depth of field ``2 n Neff c / m**2``, micrometres.
 
-    The blur disc on the sensor of a point ``z`` out of focus is ``z m**2 / Neff`` wide; it equals
-    ``c`` at half this depth to either side. Source: the close-up limit of the usual formula
-    ``2 N c (1 + m/P) / m**2``, as in S. F. Ray, Applied Photographic Optics (Focal Press, 2002).
-    In a medium of index ``n`` the same cone of light is narrower by ``n`` (Snell).
+    A point that is out of focus by ``z`` gives a blur disc of diameter ``z m**2 / Neff`` on the
+    sensor; it equals ``c`` at half this depth on either side. Source: the close-up limit of the
+    usual formula ``2 N c (1 + m/P) / m**2``, as in S. F. Ray, Applied Photographic Optics (Focal
+    Press, 2002).
+    In a medium of refractive index ``n`` the cone of light is narrower by ``n`` (Snell's law).
     """
     return 2 * index * effective_f_number * coc_um / magnification**2
 
@@ -91,8 +92,9 @@ def wave_dof_um(
 ) -> float:
     """Wave-optical depth of field ``n lambda / NA**2``, micrometres.
 
-    Rayleigh's quarter-wave criterion: defocus by half of this to either side bends the wavefront
-    by a quarter wave at the pupil's edge. Source: M. Born, E. Wolf, Principles of Optics, 8.8.
+    Rayleigh's quarter-wave criterion: defocus by half of this on either side gives a wavefront
+    error of a quarter wave at the edge of the pupil. Source: M. Born, E. Wolf, Principles of
+    Optics, 8.8.
     """
     return index * wavelength_um / na**2
 
@@ -104,12 +106,12 @@ def depth_of_field(
     wavelength_um: float = DEFAULT_WAVELENGTH_UM,
     index: float = 1.0,
 ) -> DepthOfField:
-    """Depth of field by both criteria; every argument is above 0.
+    """Depth of field by both criteria; all arguments must be above 0.
 
     Parameters
     ----------
     index
-        Refractive index of the medium that is focused through; 1 for air.
+        Refractive index of the medium between lens and specimen; 1 for air.
     """
     na = numerical_aperture(effective_f_number, magnification)
     return DepthOfField(
@@ -121,5 +123,5 @@ def depth_of_field(
 
 
 def object_pixel_um(pixel_pitch_um: float, magnification: float) -> float:
-    """What one pixel spans on the specimen, micrometres."""
+    """Size of one pixel on the specimen, micrometres."""
     return pixel_pitch_um / magnification

@@ -1,15 +1,14 @@
-"""Focusing anywhere up to infinity: distances turned into positions on the image's side.
+"""Focus positions of a lens that focuses up to infinity, measured in image space.
 
-In front of a lens that focuses from arm's length to infinity depth of field is lopsided and may be
-endless. Behind it, it is not: blur grows with the difference of reciprocal distances alone, the
-same to either side. So such a lens's axis counts
+In object space the depth of field of such a lens is asymmetric and may extend to infinity. In
+image space it is symmetric, because blur depends only on the difference of reciprocal distances.
+The focus axis of such a lens therefore uses
 
     position = f**2 (1 / nearest - 1 / distance)
 
-which is how far the image of that plane has come in from that of the nearest one (Newton's
-equation, with distances from the entrance pupil). There every slice is sharp over a band as wide
-before its middle as behind it, infinity is a place like any other, and overlap is proven as on a
-rail.
+the distance between the image of the plane in focus and the image of the nearest plane (Newton's
+equation, with distances from the entrance pupil). In these positions the depth of field extends
+equally to both sides, infinity is an ordinary position, and overlap is proven as on a rail.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ class FarFocus:
     focal_length_um
         > 0.
     nearest_um
-        Distance of the plane at position 0 from the entrance pupil, more than twice the focal
-        length (nearer than life size a lens is a macro lens).
+        Distance from the entrance pupil to the plane at position 0; more than twice the focal
+        length (a lens that focuses nearer than that, beyond life size, is a macro lens).
     """
 
     focal_length_um: float
@@ -44,18 +43,18 @@ class FarFocus:
         return self.focal_length_um**2 / self.nearest_um
 
     def position_um(self, distance_um: float) -> float:
-        """Position at which a plane is in focus; ``math.inf`` is a distance."""
+        """Position at which a plane at this distance (or ``math.inf``) is in focus."""
         return self.focal_length_um**2 * (1 / self.nearest_um - 1 / distance_um)
 
     def distance_um(self, position_um: float) -> float:
-        """Distance of the plane in focus; ``math.inf`` at infinity and past it."""
+        """Distance of the plane in focus; ``math.inf`` at infinity and beyond."""
         vergence = 1 / self.nearest_um - position_um / self.focal_length_um**2
         return 1 / vergence if vergence > _ROUNDING / self.nearest_um else math.inf
 
     def magnification(self, position_um: float, pupil_ratio: float) -> float:
-        """Of the plane in focus; 0 at infinity.
+        """Magnification of the plane in focus; 0 at infinity.
 
-        A plane at magnification ``m`` is ``f / m + f / P`` before the entrance pupil.
+        A plane at magnification ``m`` is ``f / m + f / P`` in front of the entrance pupil.
         """
         distance_um = self.distance_um(position_um)
         if math.isinf(distance_um):
@@ -70,18 +69,18 @@ class FarFocus:
         coc_um: float,
         wavelength_um: float,
     ) -> DepthOfField:
-        """Depth of field in positions, that is on the image's side.
+        """Depth of field in image space, in the units of positions.
 
-        The blur disc of a point at another position is ``(1 + m/P) / N`` times their distance wide,
-        the wavefront error at the pupil's edge that distance over ``8 N**2``; so the disc stays
-        within ``c`` over ``2 c N / (1 + m/P)``, the error within a quarter wave over ``4 lambda
-        N**2``. Multiplied by the square of ``(1 + m/P) / m`` these are the object-side formulas of
-        :mod:`macrorail.optics.dof`.
+        A point that is ``d`` out of focus gives a blur disc of diameter ``d (1 + m/P) / N`` and a
+        wavefront error of ``d / (8 N**2)`` at the edge of the pupil. So the disc stays within
+        ``c`` over a depth of ``2 c N / (1 + m/P)``, and the error within a quarter wave over
+        ``4 lambda N**2``. Multiplied by ``((1 + m/P) / m)**2`` these are the object-space formulas
+        of :mod:`macrorail.optics.dof`.
 
         Parameters
         ----------
         f_number
-            Marked, that is focal length over entrance pupil.
+            As marked: focal length divided by the diameter of the entrance pupil.
         """
         m = self.magnification(position_um, pupil_ratio)
         effective = effective_f_number(f_number, m, pupil_ratio)

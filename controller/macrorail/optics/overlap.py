@@ -1,9 +1,9 @@
-"""Proves from depth of field and achieved positions that slices overlap, and says what is missing.
+"""Proves from depth of field and achieved positions that slices overlap, and finds the gaps.
 
 A slice at position p with depth of field d covers the band from p - d/2 to p + d/2. The overlap of
 two slices is ``1 - distance / mean depth of field``: 1 for the same plane, 0 for bands that just
-touch. Shrunk by the minimum overlap, bands that overlap enough become *cores* that touch; so a
-range is covered with enough overlap when the union of the cores has no hole.
+touch. Shrinking each band by the minimum overlap gives its *core*. Two slices overlap enough
+exactly when their cores touch, so a range is covered when the union of the cores has no hole.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import Any
 from macrorail.errors import OverlapError
 from macrorail.quantity import format_fraction, format_length
 
-# Planned distances are exactly the largest allowed; rounding must not make gaps of them.
+# Planned distances are exactly the largest allowed; rounding errors must not count as gaps.
 _ROUNDING_UM = 1e-6
 
 
 @dataclass(frozen=True)
 class Band:
-    """What one slice covers.
+    """The range of positions that one slice covers.
 
     Attributes
     ----------
     position_um
-        Where the slice was taken.
+        At which the slice was taken.
     dof_um
         Total depth of field there, > 0.
     """
@@ -56,7 +56,7 @@ class Gap:
 
     @property
     def distance_um(self) -> float:
-        """From slice to slice."""
+        """Distance between the two slices."""
         return self.far.position_um - self.near.position_um
 
     @property
@@ -66,13 +66,13 @@ class Gap:
 
     @property
     def overlap(self) -> float:
-        """Fraction; negative where something lies between the bands."""
+        """Fraction; negative when the bands do not touch."""
         return 1 - self.distance_um / self.dof_um
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """What a set of slices proves about a range.
+    """How well a set of slices covers a range.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Coverage:
     minimum_overlap
         Fraction from 0 to below 1 that neighbours must overlap by.
     gaps
-        Where they do not, from near to far.
+        Where neighbours overlap less, from near to far.
     near_covered, far_covered
         Whether a band reaches each end of the range.
     """
@@ -98,16 +98,16 @@ class Coverage:
 
     @property
     def proven(self) -> bool:
-        """Both ends covered and no gap between."""
+        """Whether both ends are covered and there is no gap."""
         return self.near_covered and self.far_covered and not self.gaps
 
     @property
     def overlaps(self) -> tuple[float | None, ...]:
-        """For each band its overlap with the one before; ``None`` for the first."""
+        """Overlap of each band with the one before; ``None`` for the first."""
         return (None, *(Gap(*pair).overlap for pair in pairwise(self.bands)))
 
     def error(self) -> OverlapError:
-        """Why coverage is not proven: the worst place, with numbers and what to do."""
+        """The error to raise when coverage is not proven: the worst gap, numbers, what to do."""
         worst = max(self.gaps, key=lambda gap: gap.distance_um / gap.dof_um, default=None)
         if worst is not None:
             return OverlapError(
@@ -118,7 +118,7 @@ class Coverage:
                 f"where the depth of field is {format_length(worst.dof_um)} (overlap "
                 f"{format_fraction(worst.overlap)}, wanted at least "
                 f"{format_fraction(self.minimum_overlap)}); {len(self.gaps)} such gap(s) in all. "
-                f"Shoot these planes again, or plan with a smaller step.",
+                f"Shoot these planes again, or plan a smaller step.",
             )
         if not self.bands:
             return OverlapError(
@@ -134,11 +134,11 @@ class Coverage:
             band.dof_um,
             f"coverage is not proven: the {end} end at {_place(at_um)} is not covered; the "
             f"nearest slice is sharp only to {_place(edge_um)} "
-            f"({format_length(abs(edge_um - at_um))} short). Check that the axis gets there.",
+            f"({format_length(abs(edge_um - at_um))} short). Check that the axis can reach it.",
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in the journal and the manifest: plain numbers, micrometres."""
+        """As written to the journal and the manifest: plain numbers, micrometres."""
         return {
             "proven": self.proven,
             "near_um": self.near_um,
@@ -163,8 +163,10 @@ class Coverage:
         }
 
 
-def prove(bands: Sequence[Band], near_um: float, far_um: float, minimum_overlap: float) -> Coverage:
-    """Judge whether ``bands``, in any order, cover ``near_um`` to ``far_um``.
+def prove_coverage(
+    bands: Sequence[Band], near_um: float, far_um: float, minimum_overlap: float
+) -> Coverage:
+    """Check whether ``bands``, in any order, cover the range from ``near_um`` to ``far_um``.
 
     Parameters
     ----------
@@ -174,10 +176,10 @@ def prove(bands: Sequence[Band], near_um: float, far_um: float, minimum_overlap:
     Raises
     ------
     ValueError
-        The range runs backwards, or the overlap is out of its bounds.
+        The near end lies beyond the far end, or the overlap is out of bounds.
     """
     if near_um > far_um:
-        raise ValueError(f"the range runs backwards: {near_um} um to {far_um} um")
+        raise ValueError(f"near end {near_um} um lies beyond far end {far_um} um")
     if not 0 <= minimum_overlap < 1:
         raise ValueError(f"minimum_overlap must be from 0 to below 1, got {minimum_overlap}")
     ordered = tuple(sorted(bands, key=lambda band: (band.position_um, band.dof_um)))
@@ -194,11 +196,11 @@ def prove(bands: Sequence[Band], near_um: float, far_um: float, minimum_overlap:
 
 
 def missing_positions(coverage: Coverage) -> list[float]:
-    """Positions within the range, ascending, where further slices would make it proven.
+    """Positions within the range, ascending, where more slices would prove its coverage.
 
-    They assume that the depth of field between two slices is no smaller than the smaller of
-    theirs, and beyond the outermost slice no smaller than its own; where that does not hold, ask
-    again once they are shot. Without any slice in the range they are its ends.
+    Between two slices the depth of field is assumed to be at least the smaller of the two; beyond
+    the outermost slice, at least that slice's own. Where the assumption fails, call this again
+    once the new slices are shot. When no slice covers any of the range, returns its two ends.
     """
     near_um, far_um = coverage.near_um, coverage.far_um
     useful = _reaching(coverage.bands, near_um, far_um)
@@ -219,7 +221,7 @@ def missing_positions(coverage: Coverage) -> list[float]:
 
 
 def _reaching(ordered: Sequence[Band], near_um: float, far_um: float) -> list[Band]:
-    """The bands that cover some of the range; the others prove nothing about it."""
+    """The bands that cover any part of the range."""
     return [
         band
         for band in ordered
@@ -230,7 +232,7 @@ def _reaching(ordered: Sequence[Band], near_um: float, far_um: float) -> list[Ba
 def _gaps(
     bands: Sequence[Band], near_um: float, far_um: float, minimum_overlap: float
 ) -> tuple[Gap, ...]:
-    """Holes in the union of the cores, but for those before and after the range."""
+    """Holes in the union of the cores, except those outside the range."""
     half = (1 - minimum_overlap) / 2
     gaps: list[Gap] = []
     reaching: Band | None = None  # the band whose core ends farthest so far
@@ -240,7 +242,7 @@ def _gaps(
             continue
         edge_um = reaching.position_um + half * reaching.dof_um
         hole_um = band.position_um - half * band.dof_um - edge_um
-        # A band over an end of the range covers that end alone, whatever lies beyond.
+        # A band across an end of the range covers that end; what lies beyond does not matter.
         inside = band.from_um > near_um + _ROUNDING_UM and reaching.to_um < far_um - _ROUNDING_UM
         if hole_um > _ROUNDING_UM and inside:
             gaps.append(Gap(reaching, band))
@@ -250,7 +252,7 @@ def _gaps(
 
 
 def _between(from_um: float, to_um: float, largest_um: float) -> list[float]:
-    """Evenly spaced positions strictly between two, so that no distance exceeds the largest."""
+    """Evenly spaced positions strictly between two, at most ``largest_um`` apart."""
     parts = math.ceil((to_um - from_um - _ROUNDING_UM) / largest_um)
     return [from_um + (to_um - from_um) * part / parts for part in range(1, parts)]
 

@@ -1,8 +1,8 @@
-"""Turns a protocol and a rig into the slices to shoot: pure, printable, and refused when unsafe.
+"""Plans the slices to shoot from a protocol and a rig, and refuses plans that are unsafe.
 
-The first slice stands at the near end and the last at the far end. Between them the distance is
-the step, or what leaves the planned overlap at the depth of field there; only the last distance
-may be shorter.
+The first slice is at the near end, the last at the far end. The distance between slices is the
+step, or follows from the planned overlap and the local depth of field; only the last distance may
+be shorter.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from macrorail.config.rig import AxisSection, Rig
 from macrorail.errors import OverlapError, PlanError
 from macrorail.optics.dof import object_pixel_um
 from macrorail.optics.image_space import FarFocus
-from macrorail.optics.overlap import Band, Gap, prove
-from macrorail.planning.sweep import SweepOptics, sweep_optics
+from macrorail.optics.overlap import Band, Gap, prove_coverage
+from macrorail.planning.axis_optics import AxisOptics, axis_optics
 from macrorail.quantity import format_fraction, format_length
 
-# How far a rig's magnification may be from what its lens file says.
+# Largest relative difference between the rig's magnification and the lens file's.
 _MAGNIFICATION_TOLERANCE = 0.05
-# A last distance shorter than this share of a step is rounding, not a slice of its own.
+# A last distance shorter than this fraction of a step is a rounding error, not another slice.
 _ROUNDING = 1e-9
-# Beside the frames: the fused picture in 16 bits, the depth map, and previews.
+# Besides the frames: the fused picture in 16 bits, the depth map, and previews.
 _RESULT_BYTES_PER_PIXEL = 16
 
 
 @dataclass(frozen=True)
 class SharpDistances:
-    """Between which distances a slice is sharp, micrometres; ``None`` is infinity.
+    """The distances between which a slice is sharp, micrometres; ``None`` is infinity.
 
     Attributes
     ----------
     focus_um
-        In focus.
+        Distance of the plane in focus.
     from_um, to_um
-        The near and the far edge of the depth of field: far from equal, up to infinity.
+        Near and far edge of the depth of field; not symmetric about the plane in focus.
     """
 
     focus_um: float | None
@@ -56,20 +56,20 @@ class PlannedSlice:
     index
         From 1, in the order of shooting.
     target_um
-        Where the axis is to go.
+        Position of the axis.
     overlap
         With the slice before, as a fraction; ``None`` for the first.
     dof_um
         Limiting depth of field there.
     criterion
-        Which one limits: ``geometric`` or ``wave``.
+        Which criterion limits it: ``geometric`` or ``wave``.
     magnification, effective_f_number, um_per_px
-        Of the picture there; at infinity a pixel spans nothing that could be told (``None``).
+        Of the picture there; ``um_per_px`` is ``None`` at infinity.
     scale
-        Factor by which its frame will have to be drawn to fit the first one, which gives
-        align/blend its first guess; ``None`` without the lens's focal length.
+        Factor by which its frame must be resized to match the first one, the starting value for
+        alignment; ``None`` when the lens's focal length is not known.
     distances
-        What the position means in front of a lens that focuses up to infinity.
+        The distances it is sharp at, for a lens that focuses up to infinity.
     """
 
     index: int
@@ -84,15 +84,15 @@ class PlannedSlice:
     distances: SharpDistances | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As ``plan.json`` has it; scale and distances only where they are known."""
-        told = asdict(self)
-        unknown = [name for name in ("scale", "distances") if told[name] is None]
-        return {name: value for name, value in told.items() if name not in unknown}
+        """As written to ``plan.json``; scale and distances only when known."""
+        data = asdict(self)
+        unknown = [name for name in ("scale", "distances") if data[name] is None]
+        return {name: value for name, value in data.items() if name not in unknown}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The slices of one stack, and what they will take.
+    """The slices of one stack, and the time and disk space they take.
 
     Attributes
     ----------
@@ -101,13 +101,13 @@ class Plan:
     near_um, far_um
         The range to be covered.
     minimum_overlap
-        Fraction that achieved positions must prove.
+        Overlap (fraction) that the achieved positions must prove.
     optics
-        Gives the depth of field anywhere along the sweep.
+        Depth of field and scale at each position of the axis.
     medium
-        Refractive index of what the specimen lies in.
+        Refractive index of the medium around the specimen.
     closest_approach_um
-        Highest position allowed: the tighter one of rig and protocol.
+        Highest position allowed: the stricter limit of rig and protocol.
     duration_s
         Predicted world time from the first move to the last frame on disk.
     size_bytes
@@ -118,7 +118,7 @@ class Plan:
     near_um: float
     far_um: float
     minimum_overlap: float
-    optics: SweepOptics
+    optics: AxisOptics
     medium: float
     closest_approach_um: float
     duration_s: float
@@ -126,14 +126,14 @@ class Plan:
 
     @property
     def object_pixel_um(self) -> float:
-        """What a pixel spans on the specimen in the first slice, micrometres."""
+        """Size of a pixel on the specimen in the first slice, micrometres."""
         first_um = self.slices[0].um_per_px
         assert first_um is not None, "a range begins nearer than infinity"
         return first_um
 
     def scale_at(self, position_um: float) -> float | None:
-        """Factor by which the frame at a position has to be drawn to fit the first slice's;
-        ``None`` without the lens's focal length."""
+        """Factor by which the frame at a position must be resized to match the first slice's;
+        ``None`` when the lens's focal length is not known."""
         return self.optics.scale(position_um, self.slices[0].target_um)
 
     def dof_um_at(self, position_um: float) -> float:
@@ -141,7 +141,7 @@ class Plan:
         return self.optics.at(position_um).limiting_um
 
     def to_dict(self) -> dict[str, Any]:
-        """As ``plan.json`` has it: plain numbers with their units in the names."""
+        """As written to ``plan.json``: plain numbers with their units in the names."""
         return {
             "slices": [planned.to_dict() for planned in self.slices],
             "near_um": self.near_um,
@@ -157,24 +157,25 @@ class Plan:
 
 
 def make_plan(protocol: Protocol, rig: Rig) -> Plan:
-    """Work out the slices that ``protocol`` asks of ``rig``, and check them.
+    """Plan the slices for ``protocol`` on ``rig``, and check them.
 
     Raises
     ------
     PlanError
-        Out of travel, beyond the closest approach, too many slices, or optics that do not fit.
+        The range is outside the travel or beyond the closest approach, there are too many
+        slices, or protocol and rig disagree about the optics.
     OverlapError
         Slices too far apart for their depth of field.
     """
     if protocol.range.search is not None:
         raise PlanError(
-            "range: the specimen is looked for when the run begins, and the slices follow from "
-            "what is found; give 'near' and 'far' to plan without it"
+            "range: the run will first search for the specimen, and the slices follow from the "
+            "range it finds; give 'near' and 'far' to plan without a search"
         )
     low_um, high_um = limits_um(protocol, rig)
     near_um, far_um = _ends_um(protocol.range, rig)
     _check_limits(near_um, far_um, low_um, high_um, rig.axis.travel.to_um)
-    optics = _sweep_optics(protocol, rig)
+    optics = _axis_optics(protocol, rig)
     targets_um = list(_targets(protocol, optics, near_um, far_um))
     slices = tuple(_planned(targets_um, optics, rig.camera.pixel_pitch_um))
     _check_overlap(slices, protocol, near_um, far_um)
@@ -195,12 +196,12 @@ def make_plan(protocol: Protocol, rig: Rig) -> Plan:
 
 
 def plan_before_search(protocol: Protocol, rig: Rig) -> Plan:
-    """What is known of a run whose range is still to be searched for: no slice yet.
+    """The plan of a run that has yet to search for its range: no slices.
 
     Raises
     ------
     PlanError
-        Optics that do not fit.
+        Protocol and rig disagree about the optics.
     """
     low_um, high_um = limits_um(protocol, rig)
     return Plan(
@@ -208,7 +209,7 @@ def plan_before_search(protocol: Protocol, rig: Rig) -> Plan:
         near_um=low_um,
         far_um=high_um,
         minimum_overlap=protocol.minimum_overlap,
-        optics=_sweep_optics(protocol, rig),
+        optics=_axis_optics(protocol, rig),
         medium=protocol.optics.medium,
         closest_approach_um=high_um,
         duration_s=0.0,
@@ -217,12 +218,12 @@ def plan_before_search(protocol: Protocol, rig: Rig) -> Plan:
 
 
 def results_bytes(rig: Rig) -> int:
-    """Predicted size of a run's pictures, depth and proof."""
+    """Predicted size of a run's fused pictures, depth map and coverage map."""
     return rig.camera.image_width * rig.camera.image_height * _RESULT_BYTES_PER_PIXEL
 
 
 def limits_um(protocol: Protocol, rig: Rig) -> tuple[float, float]:
-    """Lowest and highest position allowed: by the rig, and by a protocol that is more careful."""
+    """Lowest and highest position that rig and protocol allow."""
     low_um, high_um = rig.axis.allowed_um
     if protocol.closest_approach_um is not None:
         high_um = min(high_um, protocol.closest_approach_um)
@@ -230,7 +231,7 @@ def limits_um(protocol: Protocol, rig: Rig) -> tuple[float, float]:
 
 
 def move_s(distance_um: float, axis: AxisSection) -> float:
-    """World time of a move from rest to rest: a trapezoid, or a triangle when it is short."""
+    """World time of a move, seconds: a trapezoidal speed profile, triangular when it is short."""
     distance_um = abs(distance_um)
     speed, acceleration = axis.speed_um_s, axis.acceleration_um_s2
     if acceleration is None:
@@ -241,7 +242,7 @@ def move_s(distance_um: float, axis: AxisSection) -> float:
 
 
 def _ends_um(wanted: Range, rig: Rig) -> tuple[float, float]:
-    """The range's ends as positions of the axis."""
+    """The ends of the range as axis positions."""
     far = rig.axis.far_focus
     if far is not None:
         m = far.magnification(0.0, rig.optics.pupil_ratio)
@@ -254,18 +255,18 @@ def _ends_um(wanted: Range, rig: Rig) -> tuple[float, float]:
     if wanted.from_um is None or wanted.to_um is None:
         if far is not None and not wanted.nearest_um < far.infinity_um:
             raise PlanError(
-                f"range: must begin nearer than infinity, which lies at "
+                f"range: must begin nearer than infinity, which is at "
                 f"{_place(far.infinity_um)} on this axis"
             )
         return wanted.nearest_um, wanted.farthest_um
     if far is None:
         raise PlanError(
-            "range: 'from' and 'to' are distances from the lens, and this rig's axis tells none; "
-            "give 'near' and 'far' positions instead"
+            "range: 'from' and 'to' are distances from the lens, but this rig's axis has positions "
+            "only; give 'near' and 'far' instead"
         )
     if wanted.from_um < far.nearest_um:
         raise PlanError(
-            f"range: {format_length(wanted.from_um)} is nearer than the lens focuses, which is "
+            f"range: {format_length(wanted.from_um)} is nearer than the lens's nearest distance of "
             f"{format_length(far.nearest_um)}; begin there, or use a lens that focuses nearer"
         )
     return far.position_um(wanted.from_um), far.position_um(wanted.to_um)
@@ -276,47 +277,48 @@ def _check_limits(
 ) -> None:
     if near_um < low_um:
         raise PlanError(
-            f"range: the near end {_place(near_um)} lies before the axis' travel, which starts at "
+            f"range: the near end {_place(near_um)} is outside the axis' travel, which starts at "
             f"{_place(low_um)}; move the specimen away from the camera, or the range up by "
             f"{format_length(low_um - near_um)}"
         )
     if far_um > high_um:
         limit = "the axis' travel, which ends" if high_um == travel_end_um else "closest_approach"
         raise PlanError(
-            f"range: the far end {_place(far_um)} lies {format_length(far_um - high_um)} beyond "
+            f"range: the far end {_place(far_um)} is {format_length(far_um - high_um)} beyond "
             f"{limit} at {_place(high_um)}; move the specimen towards the camera, or end the "
             f"range there"
         )
 
 
-def _sweep_optics(protocol: Protocol, rig: Rig) -> SweepOptics:
+def _axis_optics(protocol: Protocol, rig: Rig) -> AxisOptics:
     f_number, na = protocol.exposure.aperture, rig.optics.na
     if na is not None and f_number is not None:
         raise PlanError(
-            f"exposure.aperture: the rig's optics have a numerical aperture (na: {na:g}) and no "
-            f"f-number to set; leave the aperture out"
+            f"exposure.aperture: the rig's optics have a fixed numerical aperture (na: "
+            f"{na:g}) and no "
+            f"f-number to set; remove the aperture"
         )
     if na is None and f_number is None:
         raise PlanError(
-            "exposure.aperture: is missing, and without it there is no depth of field; write it "
-            "as 'aperture: f/5.6', or give the rig's optics an 'na' if it is an objective"
+            "exposure.aperture: is missing, so the depth of field is not known; write "
+            "'aperture: f/5.6', or give the rig's optics an 'na' if it is an objective"
         )
-    return sweep_optics(rig, f_number, protocol.optics.coc_um, protocol.optics.wavelength_um)
+    return axis_optics(rig, f_number, protocol.optics.coc_um, protocol.optics.wavelength_um)
 
 
 def _targets(
-    protocol: Protocol, optics: SweepOptics, near_um: float, far_um: float
+    protocol: Protocol, optics: AxisOptics, near_um: float, far_um: float
 ) -> Iterator[float]:
-    """Targets from near to far, stopped by the slice budget."""
+    """Positions of the slices from near to far; raises when there are more than max_slices."""
     if protocol.range.positions_um is not None:
-        yield from _within_budget(iter(protocol.range.positions_um), protocol)
+        yield from _at_most_max_slices(iter(protocol.range.positions_um), protocol)
     elif protocol.step_um is not None:
-        yield from _within_budget(_by_step(near_um, far_um, protocol.step_um), protocol)
+        yield from _at_most_max_slices(_by_step(near_um, far_um, protocol.step_um), protocol)
     else:
-        yield from _within_budget(_by_overlap(protocol, optics, near_um, far_um), protocol)
+        yield from _at_most_max_slices(_by_overlap(protocol, optics, near_um, far_um), protocol)
 
 
-def _within_budget(targets_um: Iterator[float], protocol: Protocol) -> Iterator[float]:
+def _at_most_max_slices(targets_um: Iterator[float], protocol: Protocol) -> Iterator[float]:
     for index, target_um in enumerate(targets_um, 1):
         if index > protocol.max_slices:
             raise PlanError(
@@ -327,7 +329,7 @@ def _within_budget(targets_um: Iterator[float], protocol: Protocol) -> Iterator[
 
 
 def _by_step(near_um: float, far_um: float, step_um: float) -> Iterator[float]:
-    # Multiplied, not added up: repeated addition drifts and drops or doubles the last slice.
+    # Multiplied, not added up: repeated addition drifts and can drop or double the last slice.
     for index in count():
         if far_um - near_um - index * step_um <= step_um * _ROUNDING:
             break
@@ -336,16 +338,17 @@ def _by_step(near_um: float, far_um: float, step_um: float) -> Iterator[float]:
 
 
 def _by_overlap(
-    protocol: Protocol, optics: SweepOptics, near_um: float, far_um: float
+    protocol: Protocol, optics: AxisOptics, near_um: float, far_um: float
 ) -> Iterator[float]:
     reach = 1 - protocol.planned_overlap
     position_um = near_um
     while True:
         yield position_um
         here_um = optics.at(position_um).limiting_um
-        # The overlap counts from the mean depth of field of both slices; the next one's is taken
-        # where it would stand by this one's alone. That errs to the safe side whether the depth
-        # grows along the sweep (the guess falls short) or shrinks (it goes too far).
+        # The overlap is relative to the mean depth of field of both slices. The depth of field of
+        # the next slice is taken at a guess: where it would be if both were equal. Whether the
+        # depth of field increases (the guess is too near) or decreases (it is too far), the
+        # resulting step is on the safe side.
         guess_um = min(position_um + reach * here_um, far_um)
         step_um = reach * (here_um + optics.at(guess_um).limiting_um) / 2
         if far_um - position_um <= step_um * (1 + _ROUNDING):
@@ -355,7 +358,7 @@ def _by_overlap(
 
 
 def _planned(
-    targets_um: list[float], optics: SweepOptics, pixel_pitch_um: float
+    targets_um: list[float], optics: AxisOptics, pixel_pitch_um: float
 ) -> Iterator[PlannedSlice]:
     before: Band | None = None
     for index, target_um in enumerate(targets_um, 1):
@@ -386,9 +389,9 @@ def _distances(far: FarFocus | None, band: Band) -> SharpDistances | None:
 def _check_overlap(
     slices: tuple[PlannedSlice, ...], protocol: Protocol, near_um: float, far_um: float
 ) -> None:
-    """Refuse slices that could not be proven to overlap even if the axis were perfect."""
+    """Refuse slices that would not overlap enough even if the axis were perfect."""
     bands = [Band(planned.target_um, planned.dof_um) for planned in slices]
-    coverage = prove(bands, near_um, far_um, protocol.minimum_overlap)
+    coverage = prove_coverage(bands, near_um, far_um, protocol.minimum_overlap)
     if coverage.proven:
         return
     worst = max(coverage.gaps, key=lambda gap: gap.distance_um / gap.dof_um)
@@ -400,7 +403,7 @@ def _check_overlap(
         worst.dof_um,
         f"slices {index - 1} and {index} would be {format_length(worst.distance_um)} apart where "
         f"the depth of field is {format_length(worst.dof_um)} ({limiting} criterion): overlap "
-        f"{format_fraction(worst.overlap)}, wanted at least "
+        f"{format_fraction(worst.overlap)}, required at least "
         f"{format_fraction(protocol.minimum_overlap)}. The largest allowed step is "
         f"{format_length(_rounded_down(largest_um))}; or give 'overlap: "
         f"{format_fraction(max(protocol.planned_overlap, protocol.minimum_overlap))}' instead and "
@@ -409,24 +412,26 @@ def _check_overlap(
 
 
 def _rounded_down(length_um: float) -> float:
-    """To four digits, so that what a message allows is allowed."""
+    """Rounded down to four digits, so that the value in a message is itself allowed."""
     unit_um = 10.0 ** (math.floor(math.log10(length_um)) - 3)
     return math.floor(length_um / unit_um * (1 + _ROUNDING)) * unit_um
 
 
 def _duration_s(targets_um: list[float], protocol: Protocol, rig: Rig) -> float:
-    """From the axis' start to the last frame: on a rail a frame is sent while the axis moves."""
+    """From the axis' start to the last frame. On a rail, frames download while the axis moves."""
     axis, download_s = rig.axis, rig.camera.download_s
     position_um = axis.travel.from_um
     total_s = 0.0
     exposures_s = protocol.exposure.exposures_s
-    # Of a bracket, all but the last are brought in before the next is shot.
+    # In a bracket each frame but the last is downloaded before the next is shot.
     shooting_s = sum(exposures_s) + (len(exposures_s) - 1) * download_s
     for index, target_um in enumerate(targets_um):
         ready_s = move_s(target_um - position_um, axis) + protocol.settle_s(axis.settle_s)
         if index > 0:
-            sending_s = download_s
-            ready_s = ready_s + sending_s if axis.shares_camera else max(ready_s, sending_s)
+            download_wait_s = download_s
+            ready_s = (
+                ready_s + download_wait_s if axis.shares_camera else max(ready_s, download_wait_s)
+            )
             ready_s = max(ready_s, rig.camera.flash_recycle_s)
         total_s += ready_s + shooting_s
         position_um = target_um

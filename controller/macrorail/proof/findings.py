@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from macrorail.optics.overlap import Band, Coverage, missing_positions, prove
+from macrorail.optics.overlap import Band, Coverage, missing_positions, prove_coverage
 from macrorail.proof.claimed import measured_dof
 from macrorail.proof.curves import Curves, sample
 from macrorail.proof.depths import DepthScale
@@ -214,7 +214,7 @@ def _coverage(
     bands = [Band(float(p), float(d)) for p, d in zip(true_um, dof_um, strict=True)]
     near_um = min(settings.near_um, float(true_um.min()))
     far_um = max(settings.far_um + doubt_um, float(true_um.max()))
-    return prove(bands, near_um, far_um, settings.minimum_overlap)
+    return prove_coverage(bands, near_um, far_um, settings.minimum_overlap)
 
 
 def _rising(

@@ -13,7 +13,7 @@ from macrorail.errors import FrameError, JournalError, StorageError
 from macrorail.run.pausing import Pauses
 from macrorail.run.policies import Part, policy_for
 from macrorail.run_folder.journal import Journal
-from macrorail.states import RunMachine
+from macrorail.states import RunStateMachine
 
 Result = TypeVar("Result")
 
@@ -37,7 +37,7 @@ class Patience:
     def __init__(
         self,
         journal: Journal,
-        machine: RunMachine,
+        machine: RunStateMachine,
         pauses: Pauses,
         alarm: Callable[[str], None],
     ) -> None:

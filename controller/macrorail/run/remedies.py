@@ -15,7 +15,7 @@ from macrorail.run.devices import Devices
 from macrorail.run.pausing import Pauses
 from macrorail.run.policies import Decision, Judge, Part, Remedy
 from macrorail.run.resume import Target
-from macrorail.states import RunMachine, State, Trigger
+from macrorail.states import RunStateMachine, State, Trigger
 
 
 class Remedies:
@@ -37,7 +37,7 @@ class Remedies:
 
     def __init__(
         self,
-        machine: RunMachine,
+        machine: RunStateMachine,
         clock: Clock,
         devices: Devices,
         pauses: Pauses,

@@ -43,7 +43,7 @@ from macrorail.run.resume import Counted, Progress, Target, begin
 from macrorail.run.scene import SceneProof
 from macrorail.run.worklist import Worklist
 from macrorail.run_folder.journal import Journal
-from macrorail.states import FinishReason, RunMachine, State, Trigger
+from macrorail.states import FinishReason, RunStateMachine, State, Trigger
 
 #: How often a sweep is gone over for what it lacks: enough for a passing fault, never for ever.
 _ROUNDS = 3
@@ -116,7 +116,7 @@ class Runner:
         self._clock = clock
         self._frames = frames
         self._journal = journal
-        self._machine = RunMachine(lambda _, state: observe(state) if observe else None)
+        self._machine = RunStateMachine(lambda _, state: observe(state) if observe else None)
         self._progress = begin(plan) if progress is None else progress
         self._work = Worklist(
             plan, list(self._progress.targets), self._progress.numbers, self._note

@@ -13,7 +13,7 @@ from macrorail.run.devices import Devices
 from macrorail.run.interfaces import SceneCheck
 from macrorail.run.policies import Part
 from macrorail.run.resume import Counted
-from macrorail.states import RunMachine, Trigger
+from macrorail.states import RunStateMachine, Trigger
 
 
 class SceneProof:
@@ -41,7 +41,7 @@ class SceneProof:
         check: SceneCheck,
         folder: Path,
         devices: Devices,
-        machine: RunMachine,
+        machine: RunStateMachine,
         clock: Clock,
         settle_s: float,
         note: Callable[..., Any],

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import replace
 from typing import Protocol
 
-from macrorail.optics.overlap import Band, Coverage, missing_positions, prove
+from macrorail.optics.overlap import Band, Coverage, missing_positions, prove_coverage
 from macrorail.planning.plan import Plan
 from macrorail.run.resume import Target
 
@@ -94,7 +94,7 @@ class Worklist:
 
     def coverage(self) -> Coverage:
         """What the slices shot so far prove, from their achieved positions."""
-        return prove(
+        return prove_coverage(
             list(self._shot.values()),
             self._plan.near_um,
             self._plan.far_um,
@@ -113,7 +113,7 @@ class Worklist:
         nearest = max(before, key=lambda band: band.position_um)
         pair = [nearest, self._band(achieved_um)]
         return missing_positions(
-            prove(pair, nearest.position_um, achieved_um, self._plan.minimum_overlap)
+            prove_coverage(pair, nearest.position_um, achieved_um, self._plan.minimum_overlap)
         )
 
     def _band(self, position_um: float) -> Band:

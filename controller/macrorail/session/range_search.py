@@ -11,8 +11,8 @@ from macrorail.config.rig import Rig
 from macrorail.devices.connect import Instrument
 from macrorail.errors import MacrorailError
 from macrorail.planning.plan import Plan, make_plan, plan_before_search
-from macrorail.planning.range_search.finder import Found, RangeFinder
-from macrorail.planning.range_search.search import describe, make_search
+from macrorail.planning.range_search.finder import FoundRange, RangeFinder
+from macrorail.planning.range_search.search import describe_search, make_search
 from macrorail.quantity import format_length
 from macrorail.run.ending import RunEnd, end_of
 from macrorail.run_folder.journal import JOURNAL, Entry, Journal, read_journal, write_whole
@@ -60,7 +60,7 @@ def search_range(
     continued = path.exists()
     begun = continued and any(entry.event == "started" for entry in read_journal(path))
     search = make_search(wanted, rig)
-    observer.message(describe(search, wanted, rig))
+    observer.message(describe_search(search, wanted, rig))
     with (
         closing(Journal(path, instrument.clock.now, continued)) as journal,
         stopped_by_signals(instrument.clock),
@@ -114,7 +114,7 @@ def _ended(error: MacrorailError, journal: Journal) -> RunEnd:
     return RunEnd(state, reason, str(error), error)
 
 
-def _findings(found: Found, plan: Plan) -> list[str]:
+def _findings(found: FoundRange, plan: Plan) -> list[str]:
     ends = found.ends
     lines = [
         f"Found: sharp from {format_length(ends.near_um, 5)} to {format_length(ends.far_um, 5)} "

@@ -13,8 +13,8 @@ from macrorail.config.protocol import Protocol
 from macrorail.config.rig import Rig
 from macrorail.devices.connect import connect
 from macrorail.errors import ConfigError, IdentityError, JournalError
-from macrorail.identity.copy import as_yaml, with_specimen
-from macrorail.identity.registrar import Identity, Look, Registrar
+from macrorail.identity.protocol_copy import as_yaml, with_specimen
+from macrorail.identity.resolver import Identity, IdResolver, TakePicture
 from macrorail.run_folder.record import read_record
 from macrorail.session.observer import RunObserver
 from macrorail.session.signals import stopped_by_signals
@@ -62,7 +62,7 @@ def resolve_specimen(
         if given is None:
             return ResolvedSpecimen(wanted, None, out)
         return _filled(protocol, {"id": given}, out)
-    registrar = Registrar(wanted.identity, protocol.parent, ids_in(out))
+    registrar = IdResolver(wanted.identity, protocol.parent, ids_in(out))
     if given is not None:
         return _filled(protocol, registrar.accept(given).specimen, out)
     if wanted.identity.origin == "list":
@@ -75,7 +75,7 @@ def resolve_specimen(
     return _filled(protocol, identity.specimen, folder)
 
 
-def _only_one(registrar: Registrar) -> Identity:
+def _only_one(registrar: IdResolver) -> Identity:
     """The list's specimen, if it has one only: a run is about one."""
     if len(registrar.listed) != 1:
         raise IdentityError(
@@ -96,7 +96,7 @@ def report_identity(identity: Identity, observer: RunObserver) -> None:
 
 
 @contextmanager
-def label_camera(wanted: Protocol, rig: Rig) -> Iterator[Look | None]:
+def label_camera(wanted: Protocol, rig: Rig) -> Iterator[TakePicture | None]:
     """Takes pictures of a label; nothing is connected unless ids come from the frame."""
     identity = wanted.identity
     if identity is None or identity.origin != "frame":

@@ -92,7 +92,7 @@ class GrblStage:
         y: StageAxis
         turntable: Turntable | None = None
 
-        def trouble(self, where: StagePosition) -> str | None:
+        def unreachable_reason(self, where: StagePosition) -> str | None:
             """See ``StageSection``."""
             for name, axis, to_um in (("x", self.x, where.x_um), ("y", self.y, where.y_um)):
                 if to_um is not None and not axis.travel.from_um <= to_um <= axis.travel.to_um:
@@ -189,7 +189,7 @@ class GrblStage:
 
     def _targets(self, there: StagePosition) -> list[tuple[GrblRail, str, float, float]]:
         """Axis, its name in ``Where``, position as a rail counts it, and that per unit."""
-        trouble = self._options.trouble(there)
+        trouble = self._options.unreachable_reason(there)
         if trouble is not None:
             raise LimitError(f"{trouble}; nothing has moved")
         wanted = (

@@ -1,1 +1,1 @@
-"""Finding the range: where the specimen begins and ends, from looks through the lens."""
+"""Range search: finds the near and far end of the specimen from pictures along the axis."""

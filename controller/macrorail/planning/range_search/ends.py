@@ -1,8 +1,9 @@
-"""From looks along the axis to where the specimen begins and ends.
+"""Finds the near and far end of the specimen from pictures taken along the axis.
 
-Each tile of the picture is sharpest in one look; the nearest and the farthest of these planes, of
-more than a few tiles, are the ends. Tiles without texture say nothing, nor do those that only catch
-the blur of their neighbours: it comes and goes slowly, where what is sharp is so for a moment.
+Each tile of the picture is sharpest at one position. The nearest and the farthest of these
+positions, each supported by several tiles, are the ends. Two kinds of tile are ignored: those
+without texture, and those that only show the blur of their neighbours. Blur changes slowly along
+the axis, whereas detail is sharp over a short distance.
 """
 
 from __future__ import annotations
@@ -18,41 +19,41 @@ from macrorail.proof.measure import Floats, Measurement
 _NOISE_QUANTILE = 0.02
 _ABOVE_NOISE = 8.0
 _LEAST_ENERGY = 4.0
-# Within so many depths of field to either side a sharp tile loses so much of its sharpness.
-_WITHIN, _LEFT = 3.0, 0.3
-_LEAST_LOOKS = 3
-_LEAST_TILES = 3
+# A sharp tile falls to this fraction of its sharpness within this many depths of field.
+_FALL_OFF_DOF, _FALL_OFF = 3.0, 0.3
+_FEWEST_PICTURES = 3
+_FEWEST_TILES = 3
 _TILE_SHARE = 0.005
 
 
 @dataclass(frozen=True)
-class Looked:
-    """One look.
+class SearchPicture:
+    """One picture of the search.
 
     Attributes
     ----------
     position_um
-        Where the axis stood.
-    seen
-        What was measured.
+        Position of the axis.
+    measurement
+        What was measured in the picture.
     """
 
     position_um: float
-    seen: Measurement
+    measurement: Measurement
 
 
 @dataclass(frozen=True)
-class Ends:
-    """Where the specimen begins and ends.
+class SpecimenEnds:
+    """The ends of the specimen.
 
     Attributes
     ----------
     near_um, far_um
-        Its nearest and farthest sharp planes.
+        Positions of its nearest and farthest sharp plane.
     tiles, of_tiles
         How many tiles have texture, and how many there are.
     near_open, far_open
-        Whether it seems to go on beyond the outermost look.
+        Whether it seems to extend beyond the first or last picture.
     """
 
     near_um: float
@@ -63,73 +64,79 @@ class Ends:
     far_open: bool
 
 
-def find_ends(looks: Sequence[Looked], band: int, dof_um: float) -> Ends | None:
-    """The ends by the detail of one octave; ``None`` when too few tiles have texture.
+def find_specimen_ends(
+    pictures: Sequence[SearchPicture], band: int, dof_um: float
+) -> SpecimenEnds | None:
+    """The ends, from the detail of one octave; ``None`` when too few tiles have texture.
 
     Parameters
     ----------
-    looks
-        In any order; fewer than three say nothing.
+    pictures
+        In any order; fewer than three give ``None``.
     dof_um
-        Depth of field of a look in that octave.
+        Depth of field of a picture in that octave, micrometres.
     """
-    looks = _in_order(looks)
-    if len(looks) < _LEAST_LOOKS:
+    pictures = _in_order(pictures)
+    if len(pictures) < _FEWEST_PICTURES:
         return None
-    position_um = np.array([look.position_um for look in looks])
-    energy = _energy(looks, band)
+    position_um = np.array([picture.position_um for picture in pictures])
+    energy = _energy(pictures, band)
     noise = float(np.quantile(energy, _NOISE_QUANTILE))
     most = energy.max(axis=1)
     textured = most > max(_ABOVE_NOISE * noise, _LEAST_ENERGY)
-    textured &= _comes_and_goes(energy, position_um, _WITHIN * dof_um)
-    enough = max(_LEAST_TILES, round(_TILE_SHARE * len(energy)))
+    textured &= _is_peaked(energy, position_um, _FALL_OFF_DOF * dof_um)
+    enough = max(_FEWEST_TILES, round(_TILE_SHARE * len(energy)))
     if textured.sum() < enough:
         return None
     sharpest = energy[textured].argmax(axis=1)
     peaks_um = np.sort(_peaks_um(energy[textured], sharpest, position_um))
     order = np.sort(sharpest)
-    return Ends(
+    return SpecimenEnds(
         near_um=float(peaks_um[enough - 1]),
         far_um=float(peaks_um[-enough]),
         tiles=int(textured.sum()),
         of_tiles=len(energy),
         near_open=bool(order[enough - 1] == 0),
-        far_open=bool(order[-enough] == len(looks) - 1),
+        far_open=bool(order[-enough] == len(pictures) - 1),
     )
 
 
-def _in_order(looks: Sequence[Looked]) -> list[Looked]:
-    """By position, of each place the newest."""
-    return [look for _, look in sorted({look.position_um: look for look in looks}.items())]
+def _in_order(pictures: Sequence[SearchPicture]) -> list[SearchPicture]:
+    """By position; of several at the same position, the newest."""
+    return [
+        picture
+        for _, picture in sorted({picture.position_um: picture for picture in pictures}.items())
+    ]
 
 
-def _comes_and_goes(energy: Floats, position_um: Floats, within_um: float) -> NDArray[np.bool_]:
-    """Tiles that are clearly less sharp a little before and a little behind their best look."""
+def _is_peaked(energy: Floats, position_um: Floats, within_um: float) -> NDArray[np.bool_]:
+    """Tiles that are clearly less sharp shortly before and behind their sharpest picture."""
     sharpest = energy.argmax(axis=1)
     away_um = position_um[None, :] - position_um[sharpest][:, None]
-    limit = _LEFT * energy.max(axis=1)
+    limit = _FALL_OFF * energy.max(axis=1)
     shown = np.ones(len(energy), np.bool_)
     for side_um in (-away_um, away_um):
         beside = (side_um > 0) & (side_um <= within_um)
         least = np.where(beside, energy, np.inf).min(axis=1)
-        # At the end of the way there is nothing beside it to tell.
+        # At an end of the search there is no picture beyond to compare with.
         shown &= (least < limit) | ~beside.any(axis=1)
     return shown
 
 
-def _energy(looks: Sequence[Looked], band: int) -> Floats:
-    """(tiles, looks): sharpness, freed of changes of the light."""
-    energy = np.array([look.seen.energy[band] for look in looks]).T
-    light = np.array([look.seen.light for look in looks])
+def _energy(pictures: Sequence[SearchPicture], band: int) -> Floats:
+    """(tiles, pictures) float64: sharpness, corrected for changes of the light."""
+    energy = np.array([picture.measurement.energy[band] for picture in pictures]).T
+    light = np.array([picture.measurement.light for picture in pictures])
     lit = light.mean(axis=0) >= np.median(light.mean(axis=0))
-    # Sharpness goes with the square of the light, in a picture for display with its 1/2.2nd power.
+    # Sharpness is proportional to the square of the pixel values, which are the light to the
+    # power of 1/2.2.
     brightness = np.maximum(np.median(light[:, lit], axis=1), 1e-4)
     energy = energy * (np.median(brightness) / brightness) ** (2 / 2.2)
     return np.asarray(energy, np.float64)
 
 
 def _peaks_um(energy: Floats, sharpest: NDArray[np.intp], position_um: Floats) -> Floats:
-    """Between the looks: the top of a parabola through the three around the sharpest."""
+    """Peaks between the pictures: vertex of the parabola through the three around the sharpest."""
     level = np.log(energy + 1e-3)
     tiles = np.arange(len(energy))
     inner = np.clip(sharpest, 1, len(position_um) - 2)

@@ -1,4 +1,4 @@
-"""Looks for the specimen: drives axis and camera along a search, and says what range to shoot."""
+"""Searches for the specimen: moves the axis, takes pictures, and returns the range to shoot."""
 
 from __future__ import annotations
 
@@ -12,71 +12,71 @@ from macrorail.clock import Clock
 from macrorail.devices.interfaces import Camera, FocusAxis, LiveView
 from macrorail.errors import DeviceError, MacrorailError, PlanError
 from macrorail.frame import verify_frame
-from macrorail.planning.range_search.ends import Ends, Looked, find_ends
-from macrorail.planning.range_search.search import COARSE_BAND, FINE_BAND, WIDEST_PX, Search
+from macrorail.planning.range_search.ends import SearchPicture, SpecimenEnds, find_specimen_ends
+from macrorail.planning.range_search.search import COARSE_BAND, FINE_BAND, WIDEST_PX, RangeSearch
 from macrorail.proof.measure import measure
 from macrorail.quantity import format_length
 
-# How often a fine sweep is widened because an end still gets sharper at its edge.
-_WIDENINGS = 4
-# Past an end from the coarse sweep, in coarse steps.
+# How often the fine search is extended because the specimen reaches its edge.
+_EXTENSIONS = 4
+# How far the fine search goes beyond the ends from the coarse one, in coarse steps.
 _BEYOND = 1.5
 
 
 @dataclass(frozen=True)
-class Found:
-    """The range to shoot, and what it follows from.
+class FoundRange:
+    """The range to shoot, and how it was found.
 
     Attributes
     ----------
     near_um, far_um
-        Of the range: the sharp planes with their margin, within what is allowed.
+        Of the range: the ends of the specimen with their margin, within the allowed positions.
     margin_um
         Added at each end.
     looks
-        How many it took.
+        Number of pictures taken.
     ends
-        Where the specimen begins and ends.
+        The ends of the specimen.
     """
 
     near_um: float
     far_um: float
     margin_um: float
     looks: int
-    ends: Ends
+    ends: SpecimenEnds
 
     def to_dict(self) -> dict[str, Any]:
         """For the journal: plain numbers, micrometres."""
-        told = asdict(self.ends)
-        told |= {"sharp_from_um": told.pop("near_um"), "sharp_to_um": told.pop("far_um")}
+        data = asdict(self.ends)
+        data |= {"sharp_from_um": data.pop("near_um"), "sharp_to_um": data.pop("far_um")}
         fields = {"near_um": self.near_um, "far_um": self.far_um, "margin_um": self.margin_um}
-        return {**fields, "looks": self.looks, **told}
+        return {**fields, "looks": self.looks, **data}
 
 
 class RangeFinder:
-    """Carries out one search.
+    """Performs one range search.
 
     Parameters
     ----------
     search
-        Where to look.
+        Positions, steps and optics of the search.
     axis, camera, clock
-        Built, not yet opened.
+        Constructed, not yet opened.
     settings
-        Camera settings by canonical name; they are put back afterwards.
+        Camera settings by canonical name; the former ones are restored afterwards.
     settle_s
-        World time between a move's end and a look.
+        World time between the end of a move and the picture.
     closest_approach_um
-        A tighter limit than the rig's own, for this specimen.
+        A stricter limit than the rig's, for this specimen.
     folder
-        Takes each look for as long as it is measured.
+        Holds each picture while it is measured.
     note
-        Takes journal entries.
+        Called with each journal entry.
     """
 
     def __init__(
         self,
-        search: Search,
+        search: RangeSearch,
         axis: FocusAxis,
         camera: Camera,
         clock: Clock,
@@ -96,16 +96,16 @@ class RangeFinder:
         self._folder = folder
         self._note = note
         self._live: LiveView | None = None
-        self._looks: list[Looked] = []
+        self._pictures: list[SearchPicture] = []
         self._count = 0
 
-    def find(self) -> Found:
-        """Home, look along the axis, and leave both devices closed and as they were found.
+    def find(self) -> FoundRange:
+        """Home, search, close both devices and restore the camera's settings.
 
         Raises
         ------
         PlanError
-            Nothing with texture was seen.
+            No texture was found.
         DeviceError, FrameError, OperatorStop
         """
         self._folder.mkdir(exist_ok=True)
@@ -134,61 +134,63 @@ class RangeFinder:
     def _by(self) -> str:
         return "frames" if self._live is None else "live view"
 
-    def _ends(self) -> Ends:
-        """First all of the way in coarse steps, then what was found there in fine ones."""
+    def _ends(self) -> SpecimenEnds:
+        """Search the whole range in coarse steps, then around the specimen in fine steps."""
         search = self._search
         if not search.needs_coarse:
-            return self._swept(search.low_um, search.high_um, FINE_BAND)
-        rough = self._swept(search.low_um, search.high_um, COARSE_BAND)
+            return self._ends_between(search.low_um, search.high_um, FINE_BAND)
+        rough = self._ends_between(search.low_um, search.high_um, COARSE_BAND)
         beyond_um = _BEYOND * search.step_um(COARSE_BAND, rough.far_um)
         near_um, far_um = rough.near_um - beyond_um, rough.far_um + beyond_um
-        self._looks = []
-        ends = self._swept(near_um, far_um, FINE_BAND)
-        for _ in range(_WIDENINGS):
+        self._pictures = []
+        ends = self._ends_between(near_um, far_um, FINE_BAND)
+        for _ in range(_EXTENSIONS):
             if ends.near_open and near_um > search.low_um:
                 near_um -= beyond_um
-                ends = self._swept(near_um, near_um + beyond_um, FINE_BAND)
+                ends = self._ends_between(near_um, near_um + beyond_um, FINE_BAND)
             elif ends.far_open and far_um < search.high_um:
                 far_um += beyond_um
-                ends = self._swept(far_um - beyond_um, far_um, FINE_BAND)
+                ends = self._ends_between(far_um - beyond_um, far_um, FINE_BAND)
             else:
                 break
         return ends
 
-    def _swept(self, from_um: float, to_um: float, band: int) -> Ends:
-        """Look along a part of the way; the ends by all looks since the sweep began."""
+    def _ends_between(self, from_um: float, to_um: float, band: int) -> SpecimenEnds:
+        """Take pictures from one position to another; the ends from all pictures at this step."""
         search = self._search
         for position_um in search.positions_um(band, from_um, to_um):
-            self._look(position_um)
-        ends = find_ends(self._looks, band, search.dof_um(band, from_um))
+            self._take(position_um)
+        ends = find_specimen_ends(self._pictures, band, search.dof_um(band, from_um))
         if ends is None:
             raise PlanError(
-                f"range: nothing with texture was seen from {format_length(search.low_um, 6)} to "
-                f"{format_length(search.high_um, 6)} ({self._count} looks by {self._by}). Is "
-                f"there light, is the lens cap off, does the specimen stand before the lens within "
-                f"these positions? Otherwise give near and far by hand"
+                f"range: no texture was found from {format_length(search.low_um, 6)} to "
+                f"{format_length(search.high_um, 6)} ({self._count} pictures by {self._by}). "
+                f"Check that the light is on, the lens cap is off and the specimen is in focus at "
+                f"some position in between; or give near and far by hand"
             )
         return ends
 
-    def _look(self, position_um: float) -> None:
+    def _take(self, position_um: float) -> None:
         self._axis.start_move(position_um)
         achieved_um = self._axis.finish_move()
         self._clock.sleep(self._settle_s)
         self._count += 1
-        path = self._picture()
+        path = self._capture()
         try:
-            seen = measure(path, WIDEST_PX)
+            measurement = measure(path, WIDEST_PX)
         finally:
             path.unlink()
-        self._looks.append(Looked(achieved_um, seen))
+        self._pictures.append(SearchPicture(achieved_um, measurement))
         self._note(
-            "looked", position_um=achieved_um, sharpness=float(seen.energy[COARSE_BAND].mean())
+            "looked",
+            position_um=achieved_um,
+            sharpness=float(measurement.energy[COARSE_BAND].mean()),
         )
 
-    def _picture(self) -> Path:
+    def _capture(self) -> Path:
         if self._live is not None:
             path = self._folder / "look.jpg"
-            # The first frame may have been under way while the axis still moved.
+            # The first frame may have been exposed while the axis was still moving.
             for _ in range(2):
                 self._live.preview(path)
             return path
@@ -197,12 +199,12 @@ class RangeFinder:
         verify_frame(frame)
         return frame.path
 
-    def _found(self, ends: Ends) -> Found:
+    def _found(self, ends: SpecimenEnds) -> FoundRange:
         search = self._search
         margin_um = search.margin_um
         if margin_um is None:
             margin_um = search.step_um(FINE_BAND, ends.near_um)
-        return Found(
+        return FoundRange(
             near_um=max(ends.near_um - margin_um, search.low_um),
             far_um=min(ends.far_um + margin_um, search.high_um),
             margin_um=margin_um,
@@ -211,7 +213,7 @@ class RangeFinder:
         )
 
     def _release(self, found_settings: Mapping[str, str]) -> None:
-        """What fails here fails again, and is told, when the run opens its devices."""
+        """Close the devices. A failure here is ignored: the run opens them again and reports it."""
         with suppress(DeviceError):
             if self._live is not None:
                 self._live.end_live_view()

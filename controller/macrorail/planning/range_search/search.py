@@ -1,8 +1,8 @@
-"""Where to look for a specimen: steps so wide that nothing sharp in a small picture is missed.
+"""Plans a range search: the positions, with steps that miss nothing sharp in a small picture.
 
-A picture reduced to some six hundred pixels across forgives far more defocus than a photograph:
-its depth of field grows with its pixels. A coarse sweep looks at its coarse detail, over all of
-the way that is allowed; a fine one then at its fine detail, around the ends that came out.
+A picture reduced to about 640 pixels across has a much larger depth of field than a photograph,
+because its pixels are larger. A coarse search uses the coarse detail of these pictures, over all
+allowed positions. A fine search then uses the fine detail, around the specimen that was found.
 """
 
 from __future__ import annotations
@@ -14,65 +14,65 @@ from macrorail.config.protocol import Protocol
 from macrorail.config.rig import Rig
 from macrorail.errors import PlanError
 from macrorail.optics.dof import PIXELS_PER_COC
+from macrorail.planning.axis_optics import AxisOptics, axis_optics
 from macrorail.planning.plan import limits_um, move_s
-from macrorail.planning.sweep import SweepOptics, sweep_optics
 from macrorail.quantity import format_duration, format_length
 
 WIDEST_PX = 640
-"""Looks are reduced to this width; cameras send live view at about it."""
+"""Width to which search pictures are reduced; live view is about as wide."""
 
 COARSE_BAND, FINE_BAND = 2, 0
-"""Octaves of detail: differences over four pixels of a look, and over one."""
+"""Octaves of detail: differences over four pixels of a search picture, and over one."""
 
 _COARSE_STEP, _FINE_STEP = 0.5, 0.7
-_MOST_LOOKS = 400
-# A way that takes no more fine looks than this needs no coarse sweep before.
-_FEW_LOOKS = 40
-_LOOK_S = 0.5
+_MOST_PICTURES = 400
+# A range that takes no more fine pictures than this needs no coarse search first.
+_FEW_PICTURES = 40
+_PICTURE_S = 0.5
 
 
 @dataclass(frozen=True)
-class Search:
-    """A search for the ends of a specimen.
+class RangeSearch:
+    """A search for the ends of the specimen.
 
     Attributes
     ----------
     low_um, high_um
-        Where it may look; the highest is never beyond ``closest_approach``.
+        Positions allowed; the highest is never beyond ``closest_approach``.
     optics
-        Of the sweep.
+        At each position of the axis.
     pixel_um
-        Width of a look's pixel on the sensor.
+        Width of a pixel of a search picture, measured on the sensor.
     margin_um
-        How far beyond the sharp planes that are found the range is to reach; ``None`` for a
-        fine step, within which they are known.
+        How far the range extends beyond the ends that are found; ``None`` for one fine step, the
+        accuracy of the ends.
     """
 
     low_um: float
     high_um: float
-    optics: SweepOptics
+    optics: AxisOptics
     pixel_um: float
     margin_um: float | None
 
     @property
     def needs_coarse(self) -> bool:
-        """Whether the way is too long to be gone in fine steps."""
-        few_um = _FEW_LOOKS * self.step_um(FINE_BAND, self.low_um)
+        """Whether the range is too long to be searched in fine steps only."""
+        few_um = _FEW_PICTURES * self.step_um(FINE_BAND, self.low_um)
         return self.high_um - self.low_um > few_um
 
     def step_um(self, band: int, position_um: float) -> float:
-        """From one look to the next, for detail of an octave."""
+        """Distance from one picture to the next, for the detail of an octave."""
         share = _COARSE_STEP if band == COARSE_BAND else _FINE_STEP
         return share * self.dof_um(band, position_um)
 
     def dof_um(self, band: int, position_um: float) -> float:
-        """Depth in which detail of an octave stays sharp in a look."""
+        """Depth over which the detail of an octave stays sharp in a search picture."""
         coc_um = PIXELS_PER_COC * 2**band * self.pixel_um
         dof = self.optics.with_coc(coc_um).at(position_um)
         return max(dof.geometric_um, dof.wave_um)
 
     def positions_um(self, band: int, from_um: float, to_um: float) -> list[float]:
-        """Where to look from one position to another, both included, within what is allowed."""
+        """Positions of the pictures from one position to another, within the allowed range."""
         positions, position_um = [], max(from_um, self.low_um)
         last_um = min(to_um, self.high_um)
         while position_um < last_um:
@@ -91,16 +91,16 @@ class Search:
         }
 
 
-def make_search(protocol: Protocol, rig: Rig) -> Search:
-    """Work out a protocol's search.
+def make_search(protocol: Protocol, rig: Rig) -> RangeSearch:
+    """Plan the search of a protocol.
 
     Raises
     ------
     PlanError
-        Outside of what the axis may reach, or too long.
+        The search leaves the allowed positions or would take too many pictures.
     """
     wanted = protocol.range.search
-    assert wanted is not None, "the range is to be searched for"
+    assert wanted is not None, "the protocol has no search"
     low_um, high_um = limits_um(protocol, rig)
     if rig.axis.far_focus is not None:
         high_um = min(high_um, rig.axis.far_focus.infinity_um)
@@ -109,38 +109,39 @@ def make_search(protocol: Protocol, rig: Rig) -> Search:
     if near_um < low_um or far_um > high_um or not near_um < far_um:
         raise PlanError(
             f"range: search: {format_length(near_um, 6)} to {format_length(far_um, 6)} is not "
-            f"within what this rig and protocol allow, {format_length(low_um, 6)} to "
+            f"within the positions that rig and protocol allow, {format_length(low_um, 6)} to "
             f"{format_length(high_um, 6)}"
         )
     camera = rig.camera
     width_px = min(camera.image_width, WIDEST_PX)
     settings = protocol.optics
-    search = Search(
+    search = RangeSearch(
         low_um=near_um,
         high_um=far_um,
-        optics=sweep_optics(
+        optics=axis_optics(
             rig, protocol.exposure.aperture, settings.coc_um, settings.wavelength_um
         ),
         pixel_um=camera.image_width * camera.pixel_pitch_um / width_px,
         margin_um=wanted.margin_um,
     )
-    looks = (far_um - near_um) / search.step_um(COARSE_BAND, near_um)
-    if looks > _MOST_LOOKS:
+    pictures = (far_um - near_um) / search.step_um(COARSE_BAND, near_um)
+    if pictures > _MOST_PICTURES:
         raise PlanError(
-            f"range: looking for the specimen from {format_length(near_um, 6)} to "
-            f"{format_length(far_um, 6)} would take {looks:.0f} looks, more than {_MOST_LOOKS}; "
+            f"range: searching for the specimen from {format_length(near_um, 6)} to "
+            f"{format_length(far_um, 6)} would take {pictures:.0f} pictures, more than "
+            f"{_MOST_PICTURES}; "
             f"say roughly where it is: 'range: {{search: {{near: ..., far: ...}}}}'"
         )
     return search
 
 
-def describe(search: Search, protocol: Protocol, rig: Rig) -> str:
-    """In words, for whoever is about to start it."""
-    told = search.to_dict()
-    each_s = move_s(told["step_um"], rig.axis) + protocol.settle_s(rig.axis.settle_s) + _LOOK_S
+def describe_search(search: RangeSearch, protocol: Protocol, rig: Rig) -> str:
+    """The search as text, for the operator who is about to start it."""
+    data = search.to_dict()
+    each_s = move_s(data["step_um"], rig.axis) + protocol.settle_s(rig.axis.settle_s) + _PICTURE_S
     return (
-        f"The specimen is looked for first, from {format_length(search.low_um, 6)} to "
-        f"{format_length(search.high_um, 6)}: {told['looks']} looks in steps of "
-        f"{format_length(told['step_um'], 3)}, about {format_duration(told['looks'] * each_s)}, "
-        f"then finer ones around its ends. The slices follow from what is found."
+        f"The run first searches for the specimen, from {format_length(search.low_um, 6)} to "
+        f"{format_length(search.high_um, 6)}: {data['looks']} pictures in steps of "
+        f"{format_length(data['step_um'], 3)}, about {format_duration(data['looks'] * each_s)}, "
+        f"then finer steps around its ends. The slices follow from the range it finds."
     )

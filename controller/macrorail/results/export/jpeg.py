@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 from PIL import Image, ImageDraw, ImageFont
 
-from macrorail.optics.scale import scale_bar
+from macrorail.optics.scale_bar import scale_bar
 from macrorail.quantity import format_length
 from macrorail.results.export.source import Source
 from macrorail.results.export.xmp import packet

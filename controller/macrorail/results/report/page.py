@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from macrorail.optics.scale import scale_bar
+from macrorail.optics.scale_bar import scale_bar
 from macrorail.quantity import format_duration, format_fraction, format_length, format_size
 from macrorail.results.report import charts, pictures
 from macrorail.run_folder.account import optics_doubt

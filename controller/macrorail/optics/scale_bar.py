@@ -1,4 +1,4 @@
-"""The scale bar: how long it is, before anyone draws it."""
+"""The length of a scale bar."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ScaleBar:
-    """A bar of a round length.
+    """A scale bar of a round length.
 
     Attributes
     ----------
     length_um
-        What it stands for: 1, 2 or 5 times a power of ten.
+        Length on the specimen: 1, 2 or 5 times a power of ten.
     share
-        Of the picture's width.
+        Fraction of the picture's width.
     """
 
     length_um: float
@@ -23,7 +23,7 @@ class ScaleBar:
 
 
 def scale_bar(width_px: int, um_per_px: float) -> ScaleBar:
-    """The longest round length that spans at most a fifth of a picture's width."""
+    """The longest round length that takes up at most a fifth of the picture's width."""
     longest_um = width_px * um_per_px / 5
     power = 10.0 ** math.floor(math.log10(longest_um))
     length_um = max(factor * power for factor in (1, 2, 5) if factor * power <= longest_um)

@@ -1,4 +1,4 @@
-"""A protocol with its specimen filled in: what a run folder keeps."""
+"""The copy of a protocol that a run folder keeps, with the specimen filled in."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 
 import yaml
 
-_HEAD = "# The protocol as it was given, with the specimen that was found.\n"
+_HEAD = "# The protocol of this run, with the specimen that was identified.\n"
 
 
 def with_specimen(protocol: Mapping[str, Any], specimen: Mapping[str, str]) -> dict[str, Any]:
-    """A protocol about one specimen.
+    """A protocol with its ``specimen`` section filled in and without ``identity``.
 
     Parameters
     ----------
     protocol
         As :class:`macrorail.config.document.Document` holds it: text at the leaves.
     specimen
-        Keys of the ``specimen`` section; they win over the protocol's own.
+        Keys of the ``specimen`` section; they override those of the protocol.
     """
     about = {**protocol.get("specimen", {}), **specimen}
     rest = {key: value for key, value in protocol.items() if key not in {"specimen", "identity"}}
@@ -26,6 +26,6 @@ def with_specimen(protocol: Mapping[str, Any], specimen: Mapping[str, str]) -> d
 
 
 def as_yaml(protocol: Mapping[str, Any]) -> str:
-    """As text for a file; comments of the original do not survive."""
+    """The protocol as YAML text; comments of the original are lost."""
     dumped = yaml.safe_dump(dict(protocol), sort_keys=False, allow_unicode=True)
     return _HEAD + str(dumped)

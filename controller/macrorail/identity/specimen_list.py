@@ -1,4 +1,4 @@
-"""The list of specimens: a CSV file as collections export it."""
+"""Reads a list of specimens from a CSV file, as collection databases export it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from macrorail.config.specimen_names import safe_name
 from macrorail.errors import ConfigError
 
-#: Column, lower case without blanks and underscores, to key of a protocol's ``specimen``.
+#: Column name (lower case, no blanks or underscores) to key of a protocol's ``specimen``.
 _COLUMNS = {
     "id": "id",
     "specimen": "id",
@@ -32,17 +32,17 @@ _COLUMNS = {
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedSpecimen:
     """A specimen in the list.
 
     Attributes
     ----------
     id
-        Safe in names of folders.
+        Allowed as the name of a folder.
     label
-        Text of its label or barcode.
+        Text of the label or barcode.
     place
-        Where it lies, as the list says (``A3``), or ``None``.
+        Its position in the tray, as the list says (``A3``), or ``None``.
     terms
         The other keys of a protocol's ``specimen`` section.
     """
@@ -53,10 +53,10 @@ class Listed:
     terms: dict[str, str]
 
 
-def read_listing(path: Path) -> list[Listed]:
-    """Read a list; columns that macrorail has no use for are passed over.
+def read_specimen_list(path: Path) -> list[ListedSpecimen]:
+    """Read a list; other columns are ignored.
 
-    One of the columns ``id``, ``specimen``, ``materialSampleID`` or ``catalogNumber`` is the id.
+    The id is in the column ``id``, ``specimen``, ``materialSampleID`` or ``catalogNumber``.
     Columns are separated by commas, semicolons or tabs.
 
     Raises
@@ -79,10 +79,10 @@ def read_listing(path: Path) -> list[Listed]:
     }
     twice = sorted(key for key in set(keys.values()) if list(keys.values()).count(key) > 1)
     if twice:
-        raise ConfigError(f"{path}:1: two columns are the {twice[0]}: keep one of them")
+        raise ConfigError(f"{path}:1: two columns hold the {twice[0]}; keep one of them")
     if not {"id", "catalog_number"} & set(keys.values()):
         raise ConfigError(f"{path}:1: has no column 'id' or 'catalogNumber'; it has: {head}")
-    listed: list[Listed] = []
+    listed: list[ListedSpecimen] = []
     try:
         for row in reader:
             if any(value for value in row.values()):
@@ -97,9 +97,9 @@ def read_listing(path: Path) -> list[Listed]:
 
 def _listed(
     path: Path, line: int, row: dict[str, str | list[str] | None], keys: dict[str, str]
-) -> Listed:
+) -> ListedSpecimen:
     if None in row:
-        raise ConfigError(f"{path}:{line}: has more fields than the first line has columns")
+        raise ConfigError(f"{path}:{line}: has more fields than the header line has columns")
     terms = {key: str(row[column] or "").strip() for column, key in keys.items()}
     terms = {key: value for key, value in terms.items() if value}
     text = terms.pop("id", terms.get("catalog_number", ""))
@@ -112,18 +112,18 @@ def _listed(
     if safe != text:
         terms.setdefault("catalog_number", text)
     label = terms.pop("label", text)
-    return Listed(safe, label, terms.pop("place", None), terms)
+    return ListedSpecimen(safe, label, terms.pop("place", None), terms)
 
 
-def _check_unique(path: Path, listed: list[Listed]) -> None:
+def _check_unique(path: Path, listed: list[ListedSpecimen]) -> None:
     for name in ("id", "label", "place"):
-        seen: dict[str, Listed] = {}
+        seen: dict[str, ListedSpecimen] = {}
         for one in listed:
-            # Some file systems do not tell upper from lower case.
+            # Some file systems do not distinguish upper and lower case.
             value = str(getattr(one, name) or "").casefold()
             if value and value in seen:
                 raise ConfigError(
-                    f"{path}: the {name} '{getattr(one, name)}' stands there twice"
+                    f"{path}: duplicate {name} '{getattr(one, name)}'"
                     + (f" (as {seen[value].id} and {one.id})" if name != "id" else "")
                 )
             seen[value] = one

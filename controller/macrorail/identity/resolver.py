@@ -1,4 +1,4 @@
-"""Gives out specimen ids: from where the protocol says, each once, none that was not checked."""
+"""Finds and checks specimen ids: each id is checked, and used once."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from macrorail.config.identity import IdentitySection, Origin
 from macrorail.config.specimen_names import LONGEST, safe_name
 from macrorail.errors import IdentityError
 from macrorail.identity.check_digits import METHODS
-from macrorail.identity.codes import read_codes
-from macrorail.identity.listing import Listed, read_listing
+from macrorail.identity.labels import read_labels
+from macrorail.identity.specimen_list import ListedSpecimen, read_specimen_list
 
-#: How often somebody is asked, or the camera looks, before an id counts as missing.
+#: Attempts, by the operator or the camera, before an id counts as missing.
 TRIES = 3
 
-#: Shows a question, returns the line that was typed or scanned; an empty one: there is no id.
-Ask = Callable[[str], str]
-#: Takes a picture of the label, returns the file.
-Look = Callable[[], Path]
+#: Shows a question and returns the line typed or scanned; an empty line means there is no id.
+AskOperator = Callable[[str], str]
+#: Takes a picture of the label and returns its file.
+TakePicture = Callable[[], Path]
 
-#: What scanners send around the text: an AIM symbology identifier, and control characters.
+#: Scanners add an AIM symbology identifier and control characters to the text.
 _AIM = re.compile(r"^\][A-Za-z][0-9A-Za-z]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Which specimen it is.
+    """The identity of one specimen.
 
     Attributes
     ----------
     id
-        Safe in names of folders; ``unidentified-...`` in quarantine.
+        Allowed as the name of a folder; ``unidentified-...`` in quarantine.
     origin
         Where the id came from.
     label
-        The label's text as it was read or typed; empty in quarantine.
+        The text of the label as read or typed; empty in quarantine.
     terms
-        What the list says besides, under the keys of a protocol's ``specimen`` section.
+        Further entries of the list, as keys of a protocol's ``specimen`` section.
     quarantined
         Why there is no id, or ``None``.
     """
@@ -53,36 +53,36 @@ class Identity:
 
     @property
     def specimen(self) -> dict[str, str]:
-        """For the ``specimen`` section of a protocol: its id, where that is from, and the terms."""
+        """The ``specimen`` section of a protocol: the id, its origin and the terms."""
         origin = "none" if self.quarantined else self.origin
         return {**self.terms, "id": self.id, "id_from": origin}
 
 
-class Registrar:
-    """Ids for one run or one campaign.
+class IdResolver:
+    """Resolves the ids of one run or one campaign.
 
     Parameters
     ----------
     settings
         The protocol's ``identity`` section.
     folder
-        That the list's path is relative to: the protocol's.
+        Folder of the protocol; the list's path is relative to it.
     taken
         Ids that were shot already.
 
     Raises
     ------
     ConfigError
-        The list cannot be used.
+        The list cannot be read or is wrong.
     """
 
     def __init__(self, settings: IdentitySection, folder: Path, taken: Iterable[str] = ()) -> None:
         self._settings = settings
-        self._list: list[Listed] | None = None
+        self._list: list[ListedSpecimen] | None = None
         self._list_path = Path()
         if settings.listing is not None:
             self._list_path = folder / settings.listing
-            self._list = read_listing(self._list_path)
+            self._list = read_specimen_list(self._list_path)
         self._by_label = {one.label.casefold(): one for one in self._list or ()}
         self._by_label |= {one.id.casefold(): one for one in self._list or ()}
         self._by_place = {one.place.casefold(): one for one in self._list or () if one.place}
@@ -90,40 +90,42 @@ class Registrar:
         self._labels: dict[str, str] = {}
 
     @property
-    def listed(self) -> Sequence[Listed]:
-        """The list's specimens in its order; none without a list."""
+    def listed(self) -> Sequence[ListedSpecimen]:
+        """The specimens of the list, in its order; empty without a list."""
         return tuple(self._list or ())
 
     def check_places(self, places: Iterable[str]) -> None:
-        """Refuse a campaign whose ids come from the list, but which the list does not cover.
+        """Refuse a campaign that takes its ids from the list when the list does not cover it.
 
         Raises
         ------
         IdentityError
-            Names every place without an id, and every id that was shot already.
+            Names every position without an id, and every id that was shot already.
         """
         if self._settings.origin != "list" or self._settings.missing == "quarantine":
             return
-        troubles = []
+        problems = []
         for place in places:
             try:
                 self.accept(self._label_at(place), claim=False)
             except IdentityError as error:
-                troubles.append(str(error))
-        if troubles:
-            raise IdentityError("\n".join(troubles))
+                problems.append(str(error))
+        if problems:
+            raise IdentityError("\n".join(problems))
 
-    def identify(self, place: str, ask: Ask | None = None, look: Look | None = None) -> Identity:
-        """The id of the specimen at ``place``; call it before the first shot.
+    def identify(
+        self, place: str, ask: AskOperator | None = None, look: TakePicture | None = None
+    ) -> Identity:
+        """The identity of the specimen at ``place``; to be called before the first shot.
 
         Parameters
         ----------
         place
-            What the operator and the list call the place: ``A3``, or a run's name.
+            Name of the position, as in the list (``A3``), or the name of the run.
         ask
-            For ``from: prompt`` and ``from: scanner``.
+            Used by ``from: prompt`` and ``from: scanner``.
         look
-            For ``from: frame``.
+            Used by ``from: frame``.
 
         Raises
         ------
@@ -136,10 +138,10 @@ class Registrar:
                 return self.accept(self._label_at(place))
             if origin == "frame":
                 if look is None:
-                    raise IdentityError("there is no camera to look at the label with")
+                    raise IdentityError("there is no camera to read the label with")
                 return self._read(place, look)
             if ask is None:
-                raise IdentityError("there is nobody to ask for the id")
+                raise IdentityError("there is no operator to ask for the id")
             return self._asked(place, ask)
         except IdentityError as error:
             if self._settings.missing == "error":
@@ -147,17 +149,18 @@ class Registrar:
             return self._quarantine(place, str(error))
 
     def accept(self, text: str, claim: bool = True) -> Identity:
-        """Check a label's text and take its id.
+        """Check the text of a label and reserve its id.
 
         Parameters
         ----------
         claim
-            False only checks.
+            ``False`` only checks and reserves nothing.
 
         Raises
         ------
         IdentityError
-            Not an id, not in the list, its check digit is wrong, or it was shot already.
+            The text is not an id, is not in the list, has a wrong check digit, or was shot
+            already.
         """
         identity = self._decide(text)
         self._refuse_repeats(identity)
@@ -199,13 +202,13 @@ class Registrar:
         other = self._labels.get(key)
         if other is not None and other.casefold() != identity.label.casefold():
             raise IdentityError(
-                f"'{identity.label}' and '{other}' would both be named {identity.id}; a list "
-                f"with an 'id' column can tell them apart"
+                f"'{identity.label}' and '{other}' would both become the id {identity.id}; "
+                f"use a list with an 'id' column that distinguishes them"
             )
         if key in self._taken and self._settings.repeats == "refuse":
             raise IdentityError(
-                f"{identity.id} was shot already; write 'repeats: allow' under 'identity' if it "
-                f"is to be shot again"
+                f"{identity.id} was shot already; write 'repeats: allow' under 'identity' to shoot "
+                f"it again"
             )
 
     def _label_at(self, place: str) -> str:
@@ -214,7 +217,7 @@ class Registrar:
             raise IdentityError(f"{self._list_path} names no specimen at position {place}")
         return listed.label
 
-    def _asked(self, place: str, ask: Ask) -> Identity:
+    def _asked(self, place: str, ask: AskOperator) -> Identity:
         verb = "Scan" if self._settings.origin == "scanner" else "Type"
         unchecked = self._list is None and self._settings.check_digit is None
         why = ""
@@ -225,7 +228,7 @@ class Registrar:
             try:
                 self.accept(text, claim=False)
                 if unchecked:
-                    # Nothing else can tell a slip: the same id twice does.
+                    # Nothing else would reveal a typing error, so the id is asked for twice.
                     again = ask(f"{verb} the id of the specimen at {place} once more: ")
                     if again.strip() != text.strip():
                         raise IdentityError("the two entries differ")
@@ -234,28 +237,28 @@ class Registrar:
                 why = f"Not accepted: {error}. "
         raise IdentityError(f"no id for the specimen at {place} after {TRIES} tries. {why}".strip())
 
-    def _read(self, place: str, look: Look) -> Identity:
+    def _read(self, place: str, look: TakePicture) -> Identity:
         seen: list[str] = []
         for _ in range(TRIES):
-            seen = read_codes(look())
+            seen = read_labels(look())
             if seen:
                 break
         decided: dict[str, Identity] = {}
-        troubles = []
+        problems = []
         for text in seen:
             try:
                 identity = self._decide(text)
                 decided[identity.id] = identity
             except IdentityError as error:
-                troubles.append(str(error))
+                problems.append(str(error))
         if len(decided) > 1:
-            # A neighbour's label is in the frame: nobody can tell which is whose.
+            # A neighbour's label is in the frame, too.
             raise IdentityError(
                 f"the frame at {place} shows the labels of {' and '.join(sorted(decided))}; cover "
                 f"one of them"
             )
         if not decided:
-            found = "; ".join(troubles) or f"no Data Matrix or QR code was read in {TRIES} frames"
+            found = "; ".join(problems) or f"no Data Matrix or QR code was read in {TRIES} frames"
             raise IdentityError(f"no id for the specimen at {place}: {found}")
         return self.accept(next(iter(decided.values())).label)
 

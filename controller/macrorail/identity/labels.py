@@ -1,4 +1,4 @@
-"""Data Matrix and QR labels in a picture, through zxing-cpp."""
+"""Reads Data Matrix and QR labels in a picture, with zxing-cpp."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from macrorail.errors import StackError
 from macrorail.extras import needs_extra
 
-#: Labels are looked for in copies of at most this many pixels on the long side, too: a code that
-#: fills a large frame is read worse at full size than in a smaller copy.
+#: Smaller copies to try too, pixels on the long side: a code that fills a large frame is often
+#: read only in a smaller copy.
 _SMALLER_PX = (2400, 1200)
 
 
-def read_codes(picture: Path | NDArray[np.uint8]) -> list[str]:
-    """Texts of the Data Matrix and QR codes in a picture, each once.
+def read_labels(picture: Path | NDArray[np.uint8]) -> list[str]:
+    """The texts of the Data Matrix and QR codes in a picture, without duplicates.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def read_codes(picture: Path | NDArray[np.uint8]) -> list[str]:
     ConfigError
         zxing-cpp is not installed.
     StackError
-        The file is no picture.
+        The file is not a picture.
     """
     with needs_extra("codes", "reading labels"):
         import zxingcpp
@@ -39,7 +39,7 @@ def read_codes(picture: Path | NDArray[np.uint8]) -> list[str]:
         zxingcpp.BarcodeFormat.MicroQRCode,
     ]
     formats = zxingcpp.BarcodeFormats(wanted)
-    for grey in _looks(_grey(picture)):
+    for grey in _variants(_grey(picture)):
         found = zxingcpp.read_barcodes(grey, formats=formats, text_mode=zxingcpp.TextMode.Plain)
         if found:
             return list(dict.fromkeys(code.text for code in found if code.valid))
@@ -57,10 +57,10 @@ def _grey(picture: Path | NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(picture)
 
 
-def _looks(grey: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """The picture as it is, smaller, without its noise, sharper: the first look that reads counts.
+def _variants(grey: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    """The picture unchanged, then smaller, denoised and sharpened; the first readable one is used.
 
-    Which looks, and how strong: tried on the labels of tests/studies/labels.py.
+    The variants and their strengths were chosen on the labels of tests/studies/labels.py.
     """
     yield grey
     for longest in _SMALLER_PX:
@@ -68,11 +68,11 @@ def _looks(grey: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
         if scale < 1:
             yield _resized(grey, scale, cv2.INTER_AREA)
     for noise_px in (1.0, 2.0):
-        calm = np.asarray(cv2.GaussianBlur(grey, (0, 0), noise_px), np.uint8)
-        yield calm
+        denoised = np.asarray(cv2.GaussianBlur(grey, (0, 0), noise_px), np.uint8)
+        yield denoised
         for reach_px in (3.0, 6.0):
-            soft = cv2.GaussianBlur(calm, (0, 0), reach_px)
-            yield np.asarray(cv2.addWeighted(calm, 4, soft, -3, 0), np.uint8)
+            soft = cv2.GaussianBlur(denoised, (0, 0), reach_px)
+            yield np.asarray(cv2.addWeighted(denoised, 4, soft, -3, 0), np.uint8)
     if max(grey.shape) <= _SMALLER_PX[0]:
         yield _resized(grey, 2, cv2.INTER_CUBIC)
 

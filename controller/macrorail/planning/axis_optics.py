@@ -1,4 +1,4 @@
-"""The optics along a sweep: magnification, depth of field and scale anywhere on the axis."""
+"""Magnification, depth of field and image scale at each position of the focus axis."""
 
 from __future__ import annotations
 
@@ -16,28 +16,27 @@ from macrorail.optics.image_space import FarFocus
 
 
 @dataclass(frozen=True)
-class SweepOptics:
-    """The optics along a sweep: a lens changes its magnification as it focuses.
+class AxisOptics:
+    """The optics at each position of the axis: a lens changes its magnification as it focuses.
 
     Attributes
     ----------
     axis
-        Knows the magnification at a position.
+        Gives the magnification at a position.
     magnification, pupil_ratio
         Of the rig's optics section.
     f_number
-        As set, and whether the camera shows the marked or the effective one; ``None`` with an
-        ``na``.
+        As set; ``None`` for an objective with an ``na``.
     f_number_is
-        ``marked`` or ``effective``.
+        Whether the camera shows the ``marked`` or the ``effective`` f-number.
     na
         Numerical aperture of an objective, or ``None``.
     coc_um, wavelength_um
-        What counts as sharp.
+        Circle of confusion and wavelength.
     immersion
-        Refractive index of what is between objective and specimen, 1 for air.
+        Refractive index between objective and specimen, 1 for air.
     focal_length_um
-        Of the lens, which says how far the entrance pupil is; ``None`` when not known.
+        Of the lens, which gives the distance of the entrance pupil; ``None`` when not known.
     """
 
     axis: AxisSection
@@ -71,27 +70,27 @@ class SweepOptics:
             effective = effective_f_number(self.f_number, m, self.pupil_ratio)
         return depth_of_field(effective, m, self.coc_um, self.wavelength_um, self.immersion)
 
-    def with_coc(self, coc_um: float) -> SweepOptics:
-        """The same optics before coarser or finer pixels."""
+    def with_coc(self, coc_um: float) -> AxisOptics:
+        """The same optics with another circle of confusion."""
         return replace(self, coc_um=coc_um)
 
     def scale(self, position_um: float, reference_um: float) -> float | None:
-        """Factor by which the frame at a position has to be drawn to fit the reference frame.
+        """Factor by which the frame at a position must be resized to match the reference frame.
 
-        It holds for what is in focus at ``position_um``. The entrance pupil stands ``D = f/m +
-        f/P`` before the plane in focus (Gaussian optics); from there a plane ``z`` beyond the
-        reference's looks smaller by ``D / (D + z)`` there than in focus, so that the factor is
-        ``m_r D / (m (D + z))``: on a rail ``m`` stays and perspective alone remains.
+        It holds for what is in focus at ``position_um``. The entrance pupil is ``D = f/m + f/P``
+        in front of the plane in focus (Gaussian optics). In the reference frame a plane ``z``
+        beyond the plane in focus appears smaller by ``D / (D + z)``, so the factor is
+        ``m_r D / (m (D + z))``. On a rail ``m`` is constant and only the perspective changes.
 
         Returns
         -------
         float or None
-            ``None`` when nothing is known of the focal length.
+            ``None`` when the focal length is not known.
         """
         m, m_reference = self.magnification_at(position_um), self.magnification_at(reference_um)
         if self.axis.far_focus is not None:
-            # The image lies f (1 + m/P) behind the exit pupil, whose picture of everything
-            # grows with that distance.
+            # The image is f (1 + m/P) behind the exit pupil, and its size is proportional to that
+            # distance.
             return (1 + m_reference / self.pupil_ratio) / (1 + m / self.pupil_ratio)
         if self.focal_length_um is None:
             return None
@@ -109,19 +108,19 @@ class SweepOptics:
         )
 
 
-def sweep_optics(
+def axis_optics(
     rig: Rig, f_number: float | None, coc_um: float | None, wavelength_um: float
-) -> SweepOptics:
-    """The optics of a rig at a stop.
+) -> AxisOptics:
+    """The optics of a rig at an f-number.
 
     Parameters
     ----------
     f_number
-        ``None`` for an objective, whose ``na`` the rig tells.
+        ``None`` for an objective; the rig gives its ``na``.
     coc_um
-        ``None`` for two of the camera's pixels.
+        ``None`` for two pixels of the camera.
     """
-    return SweepOptics(
+    return AxisOptics(
         axis=rig.axis,
         magnification=rig.optics.magnification,
         pupil_ratio=rig.optics.pupil_ratio,
