@@ -13,7 +13,7 @@ import pytest
 from macrorail.cli import main
 from macrorail.errors import ConfigError
 from macrorail.extras import needs_extra
-from macrorail.identity.labels import read_codes
+from macrorail.identity.labels import read_labels
 from macrorail.session.notifications import News
 from tests.made_run import make_run
 
@@ -97,7 +97,7 @@ def test_a_batch_names_it_for_each_stack_it_cannot_make(
 def test_labels_and_notifications_name_it(hide: Hide, run_folder: Path) -> None:
     hide("zxingcpp")
     with pytest.raises(ConfigError, match=r"reading labels .* 'macrorail\[codes\]'"):
-        read_codes(np.zeros((8, 8), np.uint8))
+        read_labels(np.zeros((8, 8), np.uint8))
     hide("apprise")
     with pytest.raises(ConfigError, match=r"notify.* 'macrorail\[notify\]'"):
         News(run_folder, ["json://localhost"])
