@@ -4,36 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from macrorail.batch.frames import (
-    Source,
-    add_frames,
-    chosen,
-    find_frames,
-    fusion_order,
-    look_ahead,
-    run_alignment,
-)
 from macrorail.cli.messages import message_console
-from macrorail.errors import ConfigError, StackError
-from macrorail.run_folder.journal import JOURNAL
-from macrorail.stacking.alignment import Alignment, load_alignment
-from macrorail.stacking.alignment import save_alignment as write_alignment
-from macrorail.stacking.exif import stack_tags
-from macrorail.stacking.images import colour_profile, write_depth, write_picture
+from macrorail.errors import ConfigError
+from macrorail.session.stack import Stacked, StackSettings, stack_photographs, write_stacked
 from macrorail.stacking.register import Motion
-from macrorail.stacking.slices import load_slices
 from macrorail.stacking.smooth import Method
-from macrorail.stacking.stacker import Stacker
 from macrorail.stacking.stream_worker import peak_rss_mb
 
 
@@ -156,24 +138,16 @@ def stack(
       macrorail stack right-light/ -o right.tif --alignment lies.json
     """
     console = message_console()
-    if align is not None and alignment is not None:
-        raise ConfigError("give --align or --alignment: one looks for how frames lie, one knows it")
-    frames = find_frames(sources)
-    known = _known_alignment(sources, frames, align, alignment)
-    wanted = frames if only is None else chosen(frames, only)
-    if slices is not None:
-        indices = {frame.index for frame in wanted}
-        wanted = [frame for frame in _told(frames, slices) if frame.index in indices]
-    frames = wanted
-    order = fusion_order(frames, reference)
-    started_s = time.monotonic()
-    stacker = Stacker(
-        quality.value,
-        align or Motion.SIMILARITY,
-        known,
+    settings = StackSettings(
+        quality=quality.value,
+        reference=reference,
+        motion=align,
+        alignment=alignment,
+        slices=slices,
+        only=only,
         equalise=exposure is Exposure.EQUAL,
         method=method,
-        allowed_bytes=math.inf if memory is None else _bytes(memory),
+        memory_bytes=math.inf if memory is None else _bytes(memory),
         scratch=output.parent,
         depth=depth is not None,
     )
@@ -185,71 +159,33 @@ def stack(
         console=console,
         disable=not console.is_terminal,
     ) as progress:
-        task = progress.add_task("looking", total=len(order))
-        look_ahead(stacker, order)
-        progress.update(task, description="stacking")
-        for _ in add_frames(stacker, order):
-            progress.advance(task)
-        last_frame_s = time.monotonic()
-        progress.update(task, description="finishing")
-        fused = stacker.finish()
-        done_s = time.monotonic()
-        progress.update(task, description="writing")
-        x, y, width, height = fused.valid_rect
-        kept = (slice(None), slice(None))
-        if crop is Crop.VALID:
-            if width == 0 or height == 0:
-                raise StackError("no pixel is covered by all frames; stack without --crop valid")
-            kept = (slice(y, y + height), slice(x, x + width))
-        first = order[0].path
-        tags = stack_tags(first, len(order))
-        with ThreadPoolExecutor(1, thread_name_prefix="depth") as beside:
-            written = None
-            if depth is not None:
-                written = beside.submit(
-                    write_depth, depth, fused.depth[kept], fused.confidence[kept]
-                )
-            write_picture(output, fused.image[kept], icc=colour_profile(first), exif=tags)
-            if written is not None:
-                written.result()
-        if save_alignment is not None:
-            write_alignment(save_alignment, stacker.alignment)
-    for report in fused.reports:
-        if report.doubt is not None:
-            console.print(report.doubt, style="yellow", highlight=False)
-    if not as_json:
-        typer.echo(output)
-        return
-    reports = {report.index: report for report in fused.reports}
-    closings = [reports[frame.index].closing for frame in frames]
-    typer.echo(
-        json.dumps(
-            {
-                "frames": [str(frame.path) for frame in frames],
-                "reference": str(order[0].path),
-                "seconds": round(done_s - started_s, 3),
-                "seconds_after_last_frame": round(done_s - last_frame_s, 3),
-                "peak_rss_mb": peak_rss_mb(),
-                "transforms": [reports[frame.index].transform.tolist() for frame in frames],
-                "closing_px": [None if one is None else round(one.error_px, 3) for one in closings],
-                "doubts": [report.doubt for report in fused.reports if report.doubt is not None],
-                "valid_rect": list(fused.valid_rect),
-            }
-        )
-    )
+        task = progress.add_task("looking", total=None)
+
+        def show(doing: str, done: int, count: int) -> None:
+            progress.update(task, description=doing, completed=done, total=count)
+
+        stacked = stack_photographs(sources, settings, show)
+        write_stacked(stacked, output, depth, crop is Crop.VALID, save_alignment)
+    for doubt in stacked.doubts:
+        console.print(doubt, style="yellow", highlight=False)
+    typer.echo(json.dumps(_figures(stacked)) if as_json else output)
 
 
-def _told(frames: list[Source], path: Path) -> list[Source]:
-    """The frames with their positions and scales from a file."""
-    known = load_slices(path)
-    if len(known) != len(frames):
-        raise ConfigError(
-            f"{path} tells of {len(known)} slices, and there are {len(frames)} frames to stack"
-        )
-    return [
-        replace(frame, z_um=one.position_um, scale=one.scale)
-        for frame, one in zip(frames, known, strict=True)
-    ]
+def _figures(stacked: Stacked) -> dict[str, Any]:
+    """What ``--json`` prints."""
+    reports = stacked.reports
+    closings = [report.closing for report in reports]
+    return {
+        "frames": [str(frame.path) for frame in stacked.frames],
+        "reference": str(stacked.order[0].path),
+        "seconds": round(stacked.seconds, 3),
+        "seconds_after_last_frame": round(stacked.seconds_after_last_frame, 3),
+        "peak_rss_mb": peak_rss_mb(),
+        "transforms": [report.transform.tolist() for report in reports],
+        "closing_px": [None if one is None else round(one.error_px, 3) for one in closings],
+        "doubts": stacked.doubts,
+        "valid_rect": list(stacked.fused.valid_rect),
+    }
 
 
 def _bytes(text: str) -> float:
@@ -259,16 +195,3 @@ def _bytes(text: str) -> float:
         return parse_size(text)
     except ValueError as error:
         raise ConfigError(f"--memory {error}") from error
-
-
-def _known_alignment(
-    sources: list[Path], frames: list[Source], align: Motion | None, given: Path | None
-) -> Alignment | None:
-    """How the frames are known to lie: as was asked for, or as the run has laid them."""
-    is_run = (sources[0] / JOURNAL).exists()
-    if given is None:
-        return run_alignment(sources[0]) if is_run and align is None else None
-    known = run_alignment(given) if given.is_dir() else load_alignment(given)
-    if known is None:
-        raise ConfigError(f"{given} is a run that has not placed all of its frames")
-    return known.of_slices([frame.index for frame in frames])
