@@ -27,6 +27,14 @@ from macrorail.errors import DeviceTimeout, MacrorailError, WorkerCrashed
 _POLL_S = 0.05
 
 
+def module_command(module: str) -> list[str]:
+    """Command that runs a module in a process of its own.
+
+    Nothing in the working directory is imported: a ``numpy.py`` there would be, without ``-P``.
+    """
+    return [sys.executable, "-P", "-m", module]
+
+
 class Worker:
     """The parent's end of a worker process.
 
@@ -56,7 +64,7 @@ class Worker:
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         with _open_log(log) as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", module],
+                module_command(module),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

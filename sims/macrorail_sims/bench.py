@@ -11,7 +11,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -25,6 +24,7 @@ from macrorail.config.rig import Rig
 from macrorail.devices.rail.axis import SerialRail
 from macrorail.errors import ConnectError
 from macrorail.quantity import Duration
+from macrorail.workers import module_command
 from macrorail_sims.firmware_native import build_library
 from macrorail_sims.world import WorldSection
 
@@ -178,7 +178,7 @@ class SimulatedBench:
         (folder / "rig.json").write_text(self._rig.model_dump_json(by_alias=True))
         with (folder / "bench.log").open("ab") as log:
             self._process = process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "macrorail_sims.bench_process", str(folder)],
+                [*module_command("macrorail_sims.bench_process"), str(folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

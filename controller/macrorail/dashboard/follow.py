@@ -37,7 +37,7 @@ class Followed:
     def __init__(self, folder: Path, launcher: Launcher, restacker: Restacker) -> None:
         self._folder = folder
         self._is_starting = launcher.is_starting
-        self._last_words = launcher.last_words
+        self._error = launcher.error
         self._restacker = restacker
         self._again: list[str] = []
         self._proven = False
@@ -62,7 +62,7 @@ class Followed:
             head["state"], head["reason"], head["message"] = "starting", None, ""
         elif not self._live and not self._view.ended:
             head["state"] = "interrupted"
-            head["message"] = self._last_words(self._folder)
+            head["message"] = self._error(self._folder)
         head["run"], head["live"] = self._folder.name, self._live
         head["picture"] = self._picture and {"name": self._picture[0], "version": self._picture[1]}
         head["report"] = (self._folder / "report.html").is_file()

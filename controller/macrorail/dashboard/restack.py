@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from macrorail.dashboard.commands import NotDone
+from macrorail.session.background import BackgroundJob, start_in_background
 
 #: Below a run folder; each picture is named after how it was made.
 FOLDER = "stacked-again"
 _NAME = re.compile(r"(best|fast)-(first|middle)-(run|none|shift|affine)")
 _LEAST_URGENT = 19
 _POLL_S = 0.3
-_LAST_LINES = 3
 
 Quality = Literal["best", "fast"]
 Reference = Literal["first", "middle"]
@@ -31,8 +27,7 @@ Alignment = Literal["run", "none", "shift", "affine"]
 class _UnderWay:
     run: str
     name: str
-    process: subprocess.Popen[bytes]
-    log: Path
+    job: BackgroundJob
 
 
 class Restacker:
@@ -40,7 +35,7 @@ class Restacker:
 
     def __init__(self) -> None:
         self._at: _UnderWay | None = None
-        self._told: dict[str, Any] | None = None
+        self._result: dict[str, Any] | None = None
         self._ending: asyncio.Task[None] | None = None
 
     @property
@@ -48,7 +43,7 @@ class Restacker:
         """``run``, ``name`` and, once it has ended, ``error`` (empty when all went well)."""
         if self._at is not None:
             return {"run": self._at.run, "name": self._at.name, "error": None}
-        return self._told
+        return self._result
 
     def start(self, folder: Path, quality: Quality, reference: Reference, align: Alignment) -> str:
         """Begin; returns the name that the picture will have.
@@ -64,21 +59,16 @@ class Restacker:
             raise NotDone("this run has no finished picture yet; resume it first")
         name = f"{quality}-{reference}-{align}"
         (folder / FOLDER).mkdir(exist_ok=True)
-        command = [sys.executable, "-P", "-m", "macrorail.cli", "stack", str(folder)]
-        command += ["-o", str(folder / FOLDER / f"{name}.tif")]
-        command += ["--quality", quality, "--reference", reference]
-        command += [] if align == "run" else ["--align", align]
-        descriptor, log = tempfile.mkstemp(prefix="macrorail-stack-", suffix=".log")
-        with os.fdopen(descriptor, "wb") as said:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                start_new_session=True,
-            )
-        os.setpriority(os.PRIO_PROCESS, process.pid, _LEAST_URGENT)
-        self._at = _UnderWay(folder.name, name, process, Path(log))
+        job = start_in_background(
+            "stack",
+            _LEAST_URGENT,
+            folder=str(folder),
+            output=str(folder / FOLDER / f"{name}.tif"),
+            quality=quality,
+            reference=reference,
+            motion=None if align == "run" else align,
+        )
+        self._at = _UnderWay(folder.name, name, job)
         self._ending = asyncio.create_task(self._await_end(self._at))
         return name
 
@@ -99,11 +89,8 @@ class Restacker:
         return folder / FOLDER / f"{name}.tif" if name in self.done(folder) else None
 
     async def _await_end(self, at: _UnderWay) -> None:
-        while at.process.poll() is None:
+        while at.job.alive:
             await asyncio.sleep(_POLL_S)
-        said = at.log.read_text(errors="replace").strip().splitlines()[-_LAST_LINES:]
-        at.log.unlink(missing_ok=True)
-        failed = at.process.returncode != 0
-        error = ("\n".join(said) or "it ended without a word") if failed else ""
-        self._told = {"run": at.run, "name": at.name, "error": error}
+        self._result = {"run": at.run, "name": at.name, "error": at.job.error}
+        at.job.discard()
         self._at = None

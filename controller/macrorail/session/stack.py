@@ -181,7 +181,8 @@ def stack_arrays(
     stacker = _stacker(settings, None)
     if reference_place(settings.reference, len(frames)) in (0, len(frames) - 1):
         for frame in order[:AHEAD]:
-            stacker.look_ahead(pictures[frame.index], frame.index, frame.z_um, None, frame.path.name)
+            picture = pictures[frame.index]
+            stacker.look_ahead(picture, frame.index, frame.z_um, None, frame.path.name)
     for done, frame in enumerate(order, start=1):
         stacker.add(pictures[frame.index], frame.index, frame.z_um, frame.path.name)
         on_progress("stacking", done, len(order))
