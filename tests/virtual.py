@@ -14,7 +14,7 @@ from macrorail.config.protocol import Protocol
 from macrorail.config.rig import load_rig
 from macrorail.devices.interfaces import Camera, Context, FocusAxis
 from macrorail.planning.plan import Plan, make_plan
-from macrorail.proof.evidence import Evidence
+from macrorail.proof.image_proof import ImageProof
 from macrorail.run.care import Care
 from macrorail.run.commands import Commands
 from macrorail.run.ending import RunEnd
@@ -116,7 +116,7 @@ class VirtualRun:
     def _proof(self) -> FrameProof | None:
         if self.proof is not None or not self.by_images:
             return self.proof
-        return Evidence(proof_settings(self.plan, self.wanted, self.rig), self.folder)
+        return ImageProof(proof_settings(self.plan, self.wanted, self.rig), self.folder)
 
     def run(self) -> RunEnd:
         """Begin the run, or go on with it where its journal ends, as another process would."""

@@ -17,8 +17,8 @@ import cv2
 
 from macrorail.batch.job import Settings, find_jobs
 from macrorail.batch.work import make_stack
-from macrorail.proof.defocus import Optics
-from macrorail.proof.judge import Judge
+from macrorail.proof.defocus import ClaimedOptics
+from macrorail.proof.frame_checker import FrameChecker
 from macrorail.proof.settings import ProofSettings
 from tests.made_stack import make_stack as make_frames
 
@@ -62,10 +62,10 @@ def main() -> None:
 
 def _verification(frames: list[Path]) -> float:
     """Processor seconds a frame, the compilation of its pass left out."""
-    optics = Optics(
+    optics = ClaimedOptics(
         magnification=2, effective_f_number=16.8, pixel_pitch_um=4, wavelength_um=0.55, dof_um=76
     )
-    judge = Judge(
+    judge = FrameChecker(
         ProofSettings(
             near_um=0,
             far_um=1000,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from macrorail.proof.run_proof import RunProof
+from macrorail.proof.proof_process import ProofProcess
 from macrorail.results.report import write_report
 from macrorail.results.report.words import tell
 from macrorail.run.proving import proof_settings
@@ -268,7 +268,7 @@ def test_a_policy_can_pause_the_run_until_somebody_has_looked(tmp_path: Path) ->
 def test_a_dead_judge_costs_no_slice(tmp_path: Path, deaths: int) -> None:
     run = VirtualRun(tmp_path / "run", ONE_TO_ONE, protocol())
     settings = proof_settings(run.plan, run.wanted, run.rig)
-    proof = RunProof(settings, run.folder)
+    proof = ProofProcess(settings, run.folder)
     run.proof = proof
     left = deaths
 

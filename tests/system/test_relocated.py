@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from macrorail.proof.run_proof import RunProof
+from macrorail.proof.proof_process import ProofProcess
 from macrorail.run.proving import proof_settings
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.manifest import build_manifest
@@ -125,7 +125,7 @@ def test_a_controller_that_dies_at_the_check_leaves_nothing_wrong(
 @pytest.mark.parametrize("deadly", [{"relocated"}, {"count_checked", "relocated"}])
 def test_a_dead_judge_costs_neither_places_nor_slices(tmp_path: Path, deadly: set[str]) -> None:
     run = jammed(tmp_path / "run", 6)
-    proof = RunProof(proof_settings(run.plan, run.wanted, run.rig), run.folder)
+    proof = ProofProcess(proof_settings(run.plan, run.wanted, run.rig), run.folder)
     run.proof = proof
     jams = run.listen
 

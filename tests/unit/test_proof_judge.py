@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from macrorail.proof.defocus import Optics
-from macrorail.proof.evidence import Evidence
-from macrorail.proof.faults import shift_px
-from macrorail.proof.judge import Judge
+from macrorail.proof.defocus import ClaimedOptics
+from macrorail.proof.frame_checker import FrameChecker
+from macrorail.proof.frame_faults import shift_px
+from macrorail.proof.image_proof import ImageProof
 from macrorail.proof.measure import measure, tile_size_px
 from macrorail.proof.settings import ProofSettings
 from macrorail_sims.scene import Scene, SceneOptions
@@ -26,7 +26,7 @@ SETTINGS = ProofSettings(
     extra_slices=20,
     extend_um=500,
     reshoots=2,
-    optics=Optics(1, 8, 4.5, 0.55, 141),
+    optics=ClaimedOptics(1, 8, 4.5, 0.55, 141),
 )
 SCENE = Scene(
     SceneOptions(
@@ -50,7 +50,7 @@ def shoot(folder: Path, number: int, shift_um: float = 0.0, ev: float = 0.0) -> 
 
 
 def judged(frames: list[Path]) -> dict[int, list[str]]:
-    judge = Judge(SETTINGS)
+    judge = FrameChecker(SETTINGS)
     verdicts = []
     for number, frame in enumerate(frames, 1):
         verdicts += judge.add(number, 1, frame, 10_200 + 99 * number, 141)
@@ -133,7 +133,7 @@ def test_tiles_are_many_and_even_on_every_sensor() -> None:
 
 def test_a_frame_without_texture_proves_nothing_and_harms_nothing(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
-    evidence = Evidence(SETTINGS, tmp_path)
+    evidence = ImageProof(SETTINGS, tmp_path)
     for number in range(1, 8):
         path = tmp_path / f"{number}.png"
         cv2.imwrite(str(path), rng.normal(90, 2, (128, 192)).astype(np.uint8))

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from macrorail.proof.defocus import Optics
-from macrorail.proof.evidence import Evidence
+from macrorail.proof.defocus import ClaimedOptics
+from macrorail.proof.image_proof import ImageProof
 from macrorail.proof.settings import FUSE, ProofSettings
 
 ROWS, COLUMNS, TILE_PX = 16, 24, 8
@@ -28,7 +28,7 @@ SETTINGS = ProofSettings(
     extra_slices=20,
     extend_um=500,
     reshoots=0,
-    optics=Optics(1, 8, 4.5, 0.55, DOF_UM),
+    optics=ClaimedOptics(1, 8, 4.5, 0.55, DOF_UM),
     policy=dict.fromkeys(("damaged", "frozen", "exposure", "blur", "shift", "missed_move"), FUSE),
 )
 
@@ -39,7 +39,7 @@ def proof_of(
     """What is proven of noise whose contrast peaks at ``peak_um`` in each tile; NaN: never."""
     rng = np.random.default_rng(4)
     noise = rng.normal(0, 1, (ROWS * TILE_PX, COLUMNS * TILE_PX))
-    evidence = Evidence(settings, folder)
+    evidence = ImageProof(settings, folder)
     for number in range(SLICES):
         if number in left_out:
             continue

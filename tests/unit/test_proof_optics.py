@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from macrorail.optics.dof import depth_of_field, effective_f_number
-from macrorail.proof.defocus import Optics, depth_ratio
-from macrorail.proof.findings import find
-from macrorail.proof.judge import Judge, Look
+from macrorail.proof.coverage_analysis import analyse_coverage
+from macrorail.proof.defocus import ClaimedOptics, depth_ratio
+from macrorail.proof.frame_checker import FrameChecker, MeasuredFrame
 from macrorail.proof.settings import ProofSettings
 from macrorail_sims.diffraction import spot
 from macrorail_sims.pupil import Lens
@@ -24,14 +24,14 @@ NEAR_UM, FAR_UM, STEP_UM = 10_000.0, 10_150.0, 12.0
 F_NUMBER, MAGNIFICATION = 4.0, 5.0
 
 
-def optics(f_number: float, magnification: float) -> Optics:
+def optics(f_number: float, magnification: float) -> ClaimedOptics:
     n = effective_f_number(f_number, magnification)
     dof = depth_of_field(n, magnification, 2 * PITCH_UM)
-    return Optics(magnification, n, PITCH_UM, 0.55, dof.limiting_um)
+    return ClaimedOptics(magnification, n, PITCH_UM, 0.55, dof.limiting_um)
 
 
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory: pytest.TempPathFactory) -> list[Look]:
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> list[MeasuredFrame]:
     """Texture so coarse for its pixels that three octaves cannot tell how coarse."""
     scene = Scene(
         SceneOptions(
@@ -44,7 +44,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> list[Look]:
             specimen_far_um=FAR_UM,
         )
     )
-    judge = Judge(settings(F_NUMBER, MAGNIFICATION))
+    judge = FrameChecker(settings(F_NUMBER, MAGNIFICATION))
     frame = tmp_path_factory.mktemp("sweep") / "frame.jpg"
     for number, position_um in enumerate(np.arange(NEAR_UM, FAR_UM + STEP_UM, STEP_UM), 1):
         frame.write_bytes(scene.render(position_um, F_NUMBER, 100, 0.05, number))
@@ -73,11 +73,11 @@ def settings(f_number: float, magnification: float) -> ProofSettings:
     [(4.0, 5.0, False), (2.8, 5.0, True), (4.0, 4.0, True)],
 )
 def test_wrong_optics_are_named_and_right_ones_believed(
-    sweep: list[Look], f_number: float, magnification: float, wrong: bool
+    sweep: list[MeasuredFrame], f_number: float, magnification: float, wrong: bool
 ) -> None:
     claimed = settings(f_number, magnification)
     looks = [replace(look, dof_um=claimed.optics.dof_um) for look in sweep]
-    dof = find(looks, claimed).dof
+    dof = analyse_coverage(looks, claimed).dof
     assert dof is not None
     assert bool(dof["warning"]) == wrong, dof
 

@@ -1,1 +1,1 @@
-"""Proof from the images: what each frame shows of its own faults and of where it was taken."""
+"""Proof of coverage from the images: faults of each frame, and where it was truly taken."""

@@ -1,9 +1,10 @@
-"""Fits each tile's sharpness along z with a peak, and tells how slices would have to move.
+"""Fits a peak to the sharpness of each tile along z, and estimates where the slices truly were.
 
-The logarithm of the sharpness of one tile in one octave, seen from slice to slice, is modelled as
-``a - p log(1 + ((u - peak) / width)**2)``: round at the top, straight in its flanks. A tile has
-one peak for all octaves, and a height and a width for each. Positions and widths are in depths of
-field, so that one fit serves a rail and a lens whose depth of field changes as it focuses.
+The logarithm of the sharpness of one tile in one octave is modelled, from slice to slice, as
+``a - p log(1 + ((u - peak) / width)**2)``: round at the top, straight in the flanks. A tile has
+one peak position for all octaves, and a height and a width for each. Positions ``u`` and widths
+are in depths of field, so that the same fit works for a rail and for a lens whose depth of field
+changes as it focuses.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from macrorail.proof.measure import BANDS, Floats
 
 EXPONENTS = np.array([1.5, 1.2, 1.0])
-"""How steep the flanks are in each octave; defocus takes the finest detail first."""
+"""Steepness of the flanks in each octave; defocus removes the finest detail first."""
 
 _FIRST_WIDTHS = np.array([0.9, 1.2, 1.6])
 _WIDTH_LOOSE, _WIDTH_TIGHT = 0.5, 0.25
@@ -25,25 +26,25 @@ _LEAST_NOISE = 0.04
 _NOISE_ROUNDS = 2
 _WINDOW = 24
 _LARGEST_STEP = 1.0
-# What all curves have in common beyond the model is learned in steps of the distance from the
-# peak, in depths of field; as much as so many samples say that there is nothing.
-_SHAPE_STEP, _SHAPE_REACH = 0.3, 6.0
-_SHAPE_DOUBT = 20
+# The deviation from the model that all curves share is estimated in bins of the distance from the
+# peak (depths of field). It is shrunk towards zero as if by this many samples without deviation.
+_SHAPE_BIN, _SHAPE_REACH = 0.3, 6.0
+_SHAPE_PRIOR_SAMPLES = 20
 _SHAPE_LARGEST = 0.5
 
 
 @dataclass(frozen=True)
-class Samples:
-    """What the tiles show, each in the slices around its sharpest one.
+class SharpnessSamples:
+    """Sharpness of the tiles, each in the slices around its sharpest one.
 
     Attributes
     ----------
     level
         (tiles, window, bands) float64: logarithm of the sharpness.
     weight
-        Same shape: 0 where nothing but noise is seen, else 1.
+        Same shape: 0 where there is only noise, else 1.
     index
-        (tiles, window) int: which slice.
+        (tiles, window) int: index of the slice.
     """
 
     level: Floats
@@ -53,16 +54,16 @@ class Samples:
 
 @dataclass(frozen=True)
 class Curves:
-    """One fitted curve a tile.
+    """One fitted curve for each tile.
 
     Attributes
     ----------
     peak
-        (tiles,) in depths of field along the sweep.
+        (tiles,) position in depths of field.
     height, log_width
         (tiles, bands).
     noise
-        (tiles, bands): how far the samples lie off the curve, in the logarithm.
+        (tiles, bands): standard deviation of the samples from the curve (logarithm).
     """
 
     peak: Floats
@@ -71,8 +72,8 @@ class Curves:
     noise: Floats
 
 
-def sample(level: Floats, weight: Floats, u: Floats) -> Samples:
-    """Take from (tiles, slices, bands) the slices around each tile's sharpest one."""
+def sample(level: Floats, weight: Floats, u: Floats) -> SharpnessSamples:
+    """From (tiles, slices, bands), select the slices around each tile's sharpest one."""
     order = np.argsort(u, kind="stable")
     count = min(_WINDOW, len(u))
     level, weight = level[:, order], weight[:, order]
@@ -80,16 +81,18 @@ def sample(level: Floats, weight: Floats, u: Floats) -> Samples:
     first = np.clip(fine.argmax(axis=1) - count // 2, 0, len(u) - count)
     window = first[:, None] + np.arange(count)
     tiles = np.arange(len(level))[:, None]
-    return Samples(level[tiles, window], weight[tiles, window], order[window])
+    return SharpnessSamples(level[tiles, window], weight[tiles, window], order[window])
 
 
-def fit(samples: Samples, u: Floats, start: Curves | None = None, rounds: int = 25) -> Curves:
-    """Fit every tile's curve, robustly, with the slices at ``u``.
+def fit(
+    samples: SharpnessSamples, u: Floats, start: Curves | None = None, rounds: int = 25
+) -> Curves:
+    """Fit the curve of every tile robustly, with the slices at ``u``.
 
     Parameters
     ----------
     start
-        Curves to begin from; their noise is kept.
+        Curves to start from; their noise is kept.
     """
     curves = _first_guess(samples, u) if start is None else start
     tight = start is not None
@@ -116,19 +119,19 @@ def fit(samples: Samples, u: Floats, start: Curves | None = None, rounds: int = 
     return replace(_unpack(parameters), noise=curves.noise)
 
 
-def with_noise(curves: Curves, samples: Samples, u: Floats) -> Curves:
-    """The same curves with the noise that their residuals show."""
+def with_noise(curves: Curves, samples: SharpnessSamples, u: Floats) -> Curves:
+    """The same curves, with the noise estimated from their residuals."""
     _, _, residual = _linearised(_pack(curves), samples, u)
     off = np.sort(np.where(samples.weight > 0, np.abs(residual), np.inf), axis=1)
     count = (samples.weight > 0).sum(axis=1)
     middle = np.stack([np.maximum(count - 1, 0) // 2, np.minimum(count // 2, off.shape[1] - 1)], 1)
     median = np.take_along_axis(off, middle, axis=1).mean(axis=1)
-    # 1.4826 turns a median deviation into a standard one (normal distribution).
+    # Factor from median to standard deviation of a normal distribution.
     noise = np.where(count > 0, 1.4826 * median, 1.0)
     return replace(curves, noise=np.clip(noise, _LEAST_NOISE, 1.0))
 
 
-def fit_with_noise(samples: Samples, u: Floats, start: Curves) -> Curves:
+def fit_with_noise(samples: SharpnessSamples, u: Floats, start: Curves) -> Curves:
     """Fit every tile's curve and its noise together, with the slices at ``u``."""
     curves = start
     for _ in range(_NOISE_ROUNDS):
@@ -136,43 +139,42 @@ def fit_with_noise(samples: Samples, u: Floats, start: Curves) -> Curves:
     return with_noise(curves, samples, u)
 
 
-def without_common_shape(samples: Samples, u: Floats, curves: Curves) -> Samples:
-    """The samples less what all tiles' curves have in common and the model has not.
+def without_common_shape(samples: SharpnessSamples, u: Floats, curves: Curves) -> SharpnessSamples:
+    """The samples without the deviation from the model that the curves of all tiles share.
 
-    Near the limit of diffraction sharpness is flatter at its top than the model, and steeper below.
-    Left in, a sweep of a few slices shows that as slices off their places. Only the distance from
-    the peak counts, to both sides alike: a slice that is off lies before the peaks of some tiles
-    and behind those of others, and stays to be seen.
+    Near the diffraction limit the curves are flatter at the top than the model, and steeper below.
+    In a stack of few slices this would look like slices at the wrong positions. The deviation is
+    a function of the distance from the peak only, the same on both sides. A misplaced slice lies
+    in front of the peaks of some tiles and behind those of others, so it is not removed.
     """
     _, _, residual = _linearised(_pack(curves), samples, u)
     away = np.abs(u[samples.index] - curves.peak[:, None])
-    steps = np.arange(0, _SHAPE_REACH + _SHAPE_STEP / 2, _SHAPE_STEP)
-    nearest = np.minimum(np.rint(away / _SHAPE_STEP).astype(np.intp), len(steps) - 1)
+    steps = np.arange(0, _SHAPE_REACH + _SHAPE_BIN / 2, _SHAPE_BIN)
+    nearest = np.minimum(np.rint(away / _SHAPE_BIN).astype(np.intp), len(steps) - 1)
     level = samples.level.copy()
     for band in range(BANDS):
-        seen = (samples.weight[:, :, band] > 0) & (away < _SHAPE_REACH)
-        off = np.clip(residual[:, :, band][seen], -_SHAPE_LARGEST, _SHAPE_LARGEST)
-        count = np.bincount(nearest[seen], minlength=len(steps))
-        total = np.bincount(nearest[seen], off, minlength=len(steps))
-        level[:, :, band] -= np.interp(away, steps, total / (count + _SHAPE_DOUBT))
+        visible = (samples.weight[:, :, band] > 0) & (away < _SHAPE_REACH)
+        off = np.clip(residual[:, :, band][visible], -_SHAPE_LARGEST, _SHAPE_LARGEST)
+        count = np.bincount(nearest[visible], minlength=len(steps))
+        total = np.bincount(nearest[visible], off, minlength=len(steps))
+        level[:, :, band] -= np.interp(away, steps, total / (count + _SHAPE_PRIOR_SAMPLES))
     return replace(samples, level=level)
 
 
-def improbability(curves: Curves, samples: Samples, u: Floats) -> float:
-    """Minus the logarithm of the samples' likelihood, but for a constant: curves that take more
-    noise to explain them pay for it."""
+def negative_log_likelihood(curves: Curves, samples: SharpnessSamples, u: Floats) -> float:
+    """Negative logarithm of the samples' likelihood, up to a constant."""
     count = samples.weight.sum(axis=1)
     return misfit(curves, samples, u) + float((count * np.log(curves.noise)).sum())
 
 
-def misfit(curves: Curves, samples: Samples, u: Floats) -> float:
-    """How badly the curves fit all samples, each residual counted robustly in its own noise."""
+def misfit(curves: Curves, samples: SharpnessSamples, u: Floats) -> float:
+    """Robust sum of squared residuals of all samples, each divided by its noise."""
     usual = curves.log_width
     return float(_cost(_pack(curves), samples, u, curves.noise, usual, 0.0).sum())
 
 
-def information(curves: Curves, samples: Samples, u: Floats) -> tuple[Floats, Floats]:
-    """What all tiles together say about moving each slice, their own parameters let free.
+def information(curves: Curves, samples: SharpnessSamples, u: Floats) -> tuple[Floats, Floats]:
+    """What all tiles together imply about moving each slice, with their own parameters free.
 
     Returns
     -------
@@ -203,7 +205,7 @@ def information(curves: Curves, samples: Samples, u: Floats) -> tuple[Floats, Fl
     return np.asarray(total, np.float64).reshape(count, count), pulls
 
 
-def _first_guess(samples: Samples, u: Floats) -> Curves:
+def _first_guess(samples: SharpnessSamples, u: Floats) -> Curves:
     fine = np.where(samples.weight > 0, samples.level, -99.0)[:, :, :2].sum(axis=2)
     tiles, sharpest = np.arange(len(fine)), fine.argmax(axis=1)
     shape = (len(fine), BANDS)
@@ -224,8 +226,10 @@ def _unpack(parameters: Floats) -> Curves:
     return Curves(parameters[:, 0], height, log_width, np.empty(0))
 
 
-def _linearised(parameters: Floats, samples: Samples, u: Floats) -> tuple[Floats, Floats, Floats]:
-    """Derivatives by the tile's parameters and by the slice's place, and the residuals."""
+def _linearised(
+    parameters: Floats, samples: SharpnessSamples, u: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Derivatives by the tile's parameters and by the slice's position, and the residuals."""
     width = np.exp(parameters[:, None, 1 + BANDS :])
     x = (u[samples.index][:, :, None] - parameters[:, None, :1]) / width
     q = 1 + x * x
@@ -248,7 +252,7 @@ def _normal(jacobian: Floats, weight: Floats, residual: Floats) -> tuple[Floats,
 
 
 def _robust(residual: Floats, weight: Floats, noise: Floats) -> Floats:
-    """Huber's weights over the variance."""
+    """Huber weights divided by the variance."""
     sigma = noise[:, None, :]
     far = np.maximum(np.abs(residual) / sigma, _HUBER)
     return weight * (_HUBER / far) / sigma**2
@@ -256,7 +260,7 @@ def _robust(residual: Floats, weight: Floats, noise: Floats) -> Floats:
 
 def _cost(
     parameters: Floats,
-    samples: Samples,
+    samples: SharpnessSamples,
     u: Floats,
     noise: Floats,
     usual: Floats,

@@ -1,7 +1,7 @@
-"""What defocus should do to the sharpness of a tile: the judge's own wave optics.
+"""Wave-optical model of how defocus reduces the sharpness of a tile.
 
-From it follows how fast sharpness must fall off along z for the optics that the rig claims; a
-fall-off that is faster or slower means that one of its numbers is wrong.
+It gives how fast sharpness must fall off along z for the optics that the rig states. A faster or
+slower fall-off means that one of the rig's numbers is wrong.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ _FREQUENCIES = (np.arange(128) + 0.5) / 256
 _ABSCISSAE = (np.arange(48) + 0.5) / 48
 _DEPTHS = 160
 _RATIOS = np.geomspace(0.45, 2.2, 48)
-_NO_PULL, _NO_SHARE = 1e-9, 1e-12
+_ZERO_GRADIENT, _ZERO_SHARE = 1e-9, 1e-12
 
 
 @dataclass(frozen=True)
-class Optics:
-    """What the sweep is believed to be shot with.
+class ClaimedOptics:
+    """The optics as the rig states them.
 
     Attributes
     ----------
     magnification, effective_f_number
-        At the middle of the sweep.
+        In the middle of the range.
     pixel_pitch_um, wavelength_um, dof_um
         Of the sensor, of the light, and the depth of field in use.
     index
-        Refractive index of what is between objective and specimen.
+        Refractive index between objective and specimen.
     """
 
     magnification: float
@@ -43,18 +43,18 @@ class Optics:
     index: float = 1.0
 
 
-def depth_ratio(optics: Optics, away: Floats, energy: Floats) -> float:
-    """By how much the field is deeper than the optics make it, to fit what was seen best.
+def depth_ratio(optics: ClaimedOptics, away: Floats, energy: Floats) -> float:
+    """Ratio of measured to computed depth of field, by the best fit to the measured fall-off.
 
-    How fast sharpness falls off depends on how coarse the texture is. That is not known: for each
-    ratio it is fitted along with it, as power of its own in each octave of frequency.
+    How fast sharpness falls off also depends on how coarse the texture is, which is not known. So
+    for each ratio the power of the texture in each octave of frequency is fitted, too.
 
     Parameters
     ----------
     away
-        (places,) from the plane in focus, in depths of field, >= 0.
+        (distances,) from the plane in focus, in depths of field, >= 0.
     energy
-        (octaves, places) float64, > 0: sharpness there; ``nan`` where nothing is known.
+        (octaves, distances) float64, > 0: sharpness there; ``nan`` where unknown.
 
     Notes
     -----
@@ -73,14 +73,17 @@ def depth_ratio(optics: Optics, away: Floats, energy: Floats) -> float:
     best = int(np.clip(np.argmin(errors), 1, len(errors) - 2))
     before, least, behind = errors[best - 1 : best + 2]
     bend = before - 2 * least + behind
-    # Through three points of the error, by the logarithm of the ratio, runs a parabola.
+    # Vertex of the parabola through three points of the error, over the logarithm of the ratio.
     beside = float(np.clip((before - behind) / (2 * bend), -1, 1)) if bend > 0 else 0.0
     return float(_RATIOS[best] * (_RATIOS[1] / _RATIOS[0]) ** beside)
 
 
-def _parts(optics: Optics, depths: Floats, octaves: int) -> Floats:
-    """Sharpness (octaves, depths, octaves of frequency) that power in each octave of frequency
-    gives alone; the last octave of frequency is everything coarser than those looked at."""
+def _parts(optics: ClaimedOptics, depths: Floats, octaves: int) -> Floats:
+    """Sharpness from the power in each octave of frequency alone.
+
+    Shape (octaves, depths, octaves of frequency); the last octave of frequency holds everything
+    coarser than the measured ones.
+    """
     na = numerical_aperture(optics.effective_f_number, optics.magnification)
     # Frequency in units of half the cut-off NA/lambda of the image side.
     s = 2 * _FREQUENCIES / optics.pixel_pitch_um * optics.wavelength_um * optics.effective_f_number
@@ -106,7 +109,7 @@ def _transfer(s: Floats, waves: Floats) -> Floats:
 
 
 def _gradient(band: int) -> Floats:
-    """What the measurement passes of each frequency: pixels, their reduction, differences."""
+    """Response of the measurement to each frequency: pixel size, reduction, differences."""
     nu, pixels = _FREQUENCIES, 2**band
     box = np.sinc(pixels * nu) / np.sinc(nu)
     passed: Floats = 4 * np.sin(np.pi * nu * pixels) ** 2 * box**2 * np.sinc(nu) ** 2
@@ -114,11 +117,11 @@ def _gradient(band: int) -> Floats:
 
 
 def _misfit(parts: Floats) -> float:
-    """How far the best sum of parts (samples, parts), none of them negative, stays off one.
+    """Squared distance from one of the best non-negative combination of parts (samples, parts).
 
     Source: C. L. Lawson, R. J. Hanson, Solving Least Squares Problems (1974), 23.
     """
-    # What lies beyond the lens's cut-off gives nothing.
+    # Frequencies beyond the cut-off of the lens contribute nothing.
     strength = parts.max(axis=0)
     parts = parts[:, strength > 0] / strength[strength > 0]
     normal, wanted = parts.T @ parts, parts.sum(axis=0)
@@ -126,7 +129,7 @@ def _misfit(parts: Floats) -> float:
     used = np.zeros(len(wanted), bool)
     for _ in range(3 * len(wanted)):
         pull = np.where(used, 0.0, wanted - normal @ shares)
-        if pull.max() <= _NO_PULL * len(parts):
+        if pull.max() <= _ZERO_GRADIENT * len(parts):
             break
         used[pull.argmax()] = True
         while True:
@@ -137,7 +140,7 @@ def _misfit(parts: Floats) -> float:
                 break
             step = (shares[below] / (shares[below] - trial[below])).min()
             shares = shares + step * (trial - shares)
-            used &= shares > _NO_SHARE
+            used &= shares > _ZERO_SHARE
             shares[~used] = 0.0
         shares = trial
     return float(((parts @ shares - 1) ** 2).sum())

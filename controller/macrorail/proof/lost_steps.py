@@ -1,8 +1,8 @@
-"""Finds which slices an axis was behind at, once its reference has shown by how much in all.
+"""Finds at which slices an axis lost steps, once its home switch has shown how many in all.
 
-That the axis fell behind, and by how much, is certain then; the images only have to tell where. So
-a loss is found that they alone would not dare to claim, and where they contradict the axis nothing
-is claimed.
+The total is certain then, and the images only have to show where the steps were lost. So losses
+are found that the images alone would not prove; where images and axis contradict each other,
+nothing is reported.
 """
 
 from __future__ import annotations
@@ -12,44 +12,53 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from macrorail.proof.curves import Curves, Samples, fit, information, misfit, sample, with_noise
-from macrorail.proof.depths import DepthScale
-from macrorail.proof.judge import Look
+from macrorail.proof.curves import (
+    Curves,
+    SharpnessSamples,
+    fit,
+    information,
+    misfit,
+    sample,
+    with_noise,
+)
+from macrorail.proof.dof_scale import DofScale
+from macrorail.proof.frame_checker import MeasuredFrame
 from macrorail.proof.measure import Floats
 from macrorail.proof.positions import locate
-from macrorail.proof.tiles import tabulate
+from macrorail.proof.tiles import tabulate_sharpness
 
-#: Not blur: behind a large loss a frame looks blurred beside those it is said to stand between.
+#: Blur is not included: after a large loss a frame looks blurred next to the wrong neighbours.
 _BLINDING = {"exposure", "shift"}
-_LEAST_SLICES = 4
+_FEWEST_SLICES = 4
 _LEAST_TILES = 8
-#: How much better the images must be explained for another loss, or for any at all.
-_SURE = 32.0
-_MOST = 6
-#: So many slices of a long sweep are tried for a loss of all at once, then those around the best.
-_LOOKS = 24
+#: How much better (log-likelihood) each further part of the loss must explain the images.
+_REQUIRED_GAIN = 32.0
+_MOST_PARTS = 6
+#: In a long stack this many slices are tried as the place of the whole loss, then those around the
+#: best one.
+_COARSE_TRIALS = 24
 _TRIALS = 4
 _ROUNDS = 4
-#: Smaller losses, in depths of field, are not worth a place of their own.
-_LEAST = 0.02
-_LONGEST = 0.4
+#: Smallest part of the loss, in depths of field.
+_SMALLEST_PART = 0.02
+_LONGEST_STEP = 0.4
 _FIRST_NOISE = 0.15
-#: What may be left of the loss without a place among the slices, depths of field.
-_OUTSIDE = 0.3
+#: How much of the loss may remain outside the slices, depths of field.
+_LARGEST_OUTSIDE = 0.3
 
 
 @dataclass(frozen=True)
-class _Shares:
-    """How a loss is spread over the slices; nothing of it is left over.
+class _LossSplit:
+    """How the loss is divided over the slices; the parts add up to the whole loss.
 
     Attributes
     ----------
     first
-        Of each share, the first slice that it put off, in the order of time.
+        First slice displaced by each part, in the order of shooting.
     size
-        (shares,) depths of field, > 0.
+        (parts,) depths of field, > 0.
     curves
-        Fitted with the slices where these shares leave them.
+        Fitted with the slices at the resulting positions.
     """
 
     first: tuple[int, ...]
@@ -57,175 +66,183 @@ class _Shares:
     curves: Curves
 
 
-def true_places(looks: Sequence[Look], doubtful: Set[int], error_um: float) -> dict[int, float]:
-    """Where slices truly were in whose course an axis fell behind.
+def true_positions(
+    frames: Sequence[MeasuredFrame], doubtful: Set[int], error_um: float
+) -> dict[int, float]:
+    """True positions of slices among which an axis lost steps.
 
     Parameters
     ----------
     looks
-        In the order of time, those in doubt last.
+        In the order of shooting, those in doubt last.
     doubtful
-        Numbers of the slices that were shot since the axis was last known to be right.
+        Numbers of the slices shot since the position of the axis was last known to be right.
     error_um
-        How far the axis is behind after the last of them; below 0 ahead.
+        How far the axis lags after the last of them; negative when it is ahead.
 
     Returns
     -------
     dict
-        Micrometres by the numbers in ``doubtful``. Empty when the images cannot tell: too little
-        texture, too few slices, a frame that shows nothing, or steps that were lost before the
-        first slice or after the last.
+        Micrometres by the numbers in ``doubtful``. Empty when the images cannot show it: too
+        little texture, too few slices, an unusable frame, or steps lost before the first slice
+        or after the last.
     """
-    seen = [look for look in looks if not _BLINDING & {fault.kind for fault in look.faults}]
-    if not doubtful <= {look.slice for look in seen} or len(seen) < _LEAST_SLICES:
+    usable = [frame for frame in frames if not _BLINDING & {fault.kind for fault in frame.faults}]
+    if not doubtful <= {frame.slice for frame in usable} or len(usable) < _FEWEST_SLICES:
         return {}
-    table = tabulate(seen)
+    table = tabulate_sharpness(usable)
     if len(table.level) < _LEAST_TILES:
         return {}
-    told_um = np.array([look.position_um for look in seen])
-    dof_um = np.array([look.dof_um for look in seen])
-    scale = DepthScale(told_um, dof_um)
-    told = scale.to_dof(told_um)
-    begin = min(index for index, look in enumerate(seen) if look.slice in doubtful)
+    reported_um = np.array([frame.position_um for frame in usable])
+    dof_um = np.array([frame.dof_um for frame in usable])
+    scale = DofScale(reported_um, dof_um)
+    reported = scale.to_dof(reported_um)
+    begin = min(index for index, frame in enumerate(usable) if frame.slice in doubtful)
     lost = error_um / float(dof_um[-1])
-    behind = _Sweep(sample(table.level, table.weight, told), told, begin, lost).behind()
+    behind = _LossSearch(
+        sample(table.level, table.weight, reported), reported, begin, lost
+    ).behind()
     if behind is None:
         return {}
-    true_um = told_um - behind * dof_um[-1]
+    true_um = reported_um - behind * dof_um[-1]
     return {
-        look.slice: float(um)
-        for look, um in zip(seen, true_um, strict=True)
-        if look.slice in doubtful
+        frame.slice: float(um)
+        for frame, um in zip(usable, true_um, strict=True)
+        if frame.slice in doubtful
     }
 
 
-class _Sweep:
-    """The slices in doubt, and how well a way to spread the loss over them explains the images.
+class _LossSearch:
+    """Searches for the division of the loss that explains the images best.
 
     Parameters
     ----------
     told
-        (slices,) where the axis said they were, in depths of field and in the order of time.
+        (slices,) positions that the axis reported, in depths of field, in the order of shooting.
     begin
-        The first slice that can have been put off.
+        The first slice that can be displaced.
     lost
-        How far behind the axis was in the end, depths of field.
+        The whole loss, depths of field.
     """
 
-    def __init__(self, samples: Samples, told: Floats, begin: int, lost: float) -> None:
-        self.samples, self.told, self.lost = samples, told, abs(lost)
-        self.count = len(told)
+    def __init__(
+        self, samples: SharpnessSamples, reported: Floats, begin: int, lost: float
+    ) -> None:
+        self.samples, self.reported, self.lost = samples, reported, abs(lost)
+        self.count = len(reported)
         self.candidates = range(max(begin, 1), self.count)
-        # One column a share, and a last one for what was lost when no slice followed any more.
+        # One column for each possible part, and a last one for steps lost after the last slice.
         self.columns = np.zeros((self.count, self.count + 1))
         for first in self.candidates:
             self.columns[first:, first] = -np.sign(lost)
 
-    def places(self, shares: _Shares) -> Floats:
-        """(slices,) where the slices were, in depths of field."""
-        places: Floats = self.told + self.columns[:, shares.first] @ shares.size
-        return places
+    def positions(self, split: _LossSplit) -> Floats:
+        """(slices,) positions of the slices, in depths of field."""
+        positions: Floats = self.reported + self.columns[:, split.first] @ split.size
+        return positions
 
-    def misfit(self, shares: _Shares) -> float:
-        return misfit(shares.curves, self.samples, self.places(shares))
+    def misfit(self, split: _LossSplit) -> float:
+        return misfit(split.curves, self.samples, self.positions(split))
 
-    def with_own_noise(self, shares: _Shares) -> _Shares:
-        places = self.places(shares)
-        curves = with_noise(shares.curves, self.samples, places)
-        return replace(shares, curves=fit(self.samples, places, curves, rounds=10))
+    def with_own_noise(self, split: _LossSplit) -> _LossSplit:
+        positions = self.positions(split)
+        curves = with_noise(split.curves, self.samples, positions)
+        return replace(split, curves=fit(self.samples, positions, curves, rounds=10))
 
-    def information(self, shares: _Shares) -> tuple[Floats, Floats]:
-        """What the images say about the size of each share there can be."""
-        matrix, pull = information(shares.curves, self.samples, self.places(shares))
+    def information(self, split: _LossSplit) -> tuple[Floats, Floats]:
+        """Information matrix and gradient for the sizes of all possible parts."""
+        matrix, pull = information(split.curves, self.samples, self.positions(split))
         return self.columns.T @ matrix @ self.columns, self.columns.T @ pull
 
-    def with_another(self, shares: _Shares) -> list[_Shares]:
-        """The same with one share more, where by a first estimate it explains most."""
-        normal, along = self.information(shares)
+    def with_another(self, split: _LossSplit) -> list[_LossSplit]:
+        """Divisions with one more part, at the slices where it explains most at first estimate."""
+        normal, along = self.information(split)
         found = []
         for first in self.candidates:
-            if first in shares.first:
+            if first in split.first:
                 continue
-            longer = (*shares.first, first)
+            longer = (*split.first, first)
             step, gain = _step(normal, along, longer)
-            if step[-1] > _LEAST:
-                size = np.maximum(np.append(shares.size, 0.0) + step, 0.0)
+            if step[-1] > _SMALLEST_PART:
+                size = np.maximum(np.append(split.size, 0.0) + step, 0.0)
                 size *= self.lost / size.sum()
-                found.append((gain, _Shares(longer, size, shares.curves)))
+                found.append((gain, _LossSplit(longer, size, split.curves)))
         found.sort(key=lambda one: -one[0])
         return [self.refined(one) for _, one in found[:_TRIALS]]
 
-    def all_at_once(self, shares: _Shares) -> _Shares:
-        """All of it lost on the way to one slice, which may be too far for a first estimate."""
-        stride = -(-self.count // _LOOKS)
-        best = self.likeliest(self.candidates[::stride], shares)
+    def all_at_once(self, split: _LossSplit) -> _LossSplit:
+        """The whole loss at one slice, found by trial: it can be too large for a first estimate."""
+        stride = -(-self.count // _COARSE_TRIALS)
+        best = self.likeliest(self.candidates[::stride], split)
         near = self.candidates.index(best.first[0])
         around = self.candidates[max(0, near - stride + 1) : near + stride]
-        return self.likeliest(around, shares) if stride > 1 else best
+        return self.likeliest(around, split) if stride > 1 else best
 
-    def likeliest(self, candidates: Sequence[int], shares: _Shares) -> _Shares:
-        """Of all at one slice, the one that explains most."""
+    def likeliest(self, candidates: Sequence[int], split: _LossSplit) -> _LossSplit:
+        """The candidate slice at which the whole loss explains the images best."""
         trials = []
         for first in candidates:
-            trial = replace(shares, first=(first,), size=np.array([self.lost]))
-            curves = fit(self.samples, self.places(trial), shares.curves, rounds=8)
+            trial = replace(split, first=(first,), size=np.array([self.lost]))
+            curves = fit(self.samples, self.positions(trial), split.curves, rounds=8)
             trials.append(replace(trial, curves=curves))
         return min(trials, key=self.misfit)
 
-    def refined(self, shares: _Shares) -> _Shares:
-        """Sizes and curves by Newton's steps; a share that vanishes is left out."""
-        first, size, curves = shares.first, shares.size, shares.curves
+    def refined(self, split: _LossSplit) -> _LossSplit:
+        """Refine sizes and curves by Newton steps; parts that vanish are dropped."""
+        first, size, curves = split.first, split.size, split.curves
         for _ in range(_ROUNDS):
-            curves = fit(self.samples, self.places(_Shares(first, size, curves)), curves, rounds=5)
-            step, _ = _step(*self.information(_Shares(first, size, curves)), first)
-            size = np.maximum(size + np.clip(step, -_LONGEST, _LONGEST), 0.0)
+            curves = fit(
+                self.samples, self.positions(_LossSplit(first, size, curves)), curves, rounds=5
+            )
+            step, _ = _step(*self.information(_LossSplit(first, size, curves)), first)
+            size = np.maximum(size + np.clip(step, -_LONGEST_STEP, _LONGEST_STEP), 0.0)
             size *= self.lost / size.sum()
-            kept = size >= min(_LEAST, size.max())
+            kept = size >= min(_SMALLEST_PART, size.max())
             first, size = tuple(np.array(first)[kept].tolist()), size[kept]
             size *= self.lost / size.sum()
-        final = _Shares(first, size, curves)
-        return replace(final, curves=fit(self.samples, self.places(final), curves, rounds=5))
+        final = _LossSplit(first, size, curves)
+        return replace(final, curves=fit(self.samples, self.positions(final), curves, rounds=5))
 
     def behind(self) -> Floats | None:
-        """(slices,) how far each was behind, depths of field; ``None`` when that is not to be
-        seen."""
-        curves = fit(self.samples, self.told)
-        # What wrong places add to the tiles' noise would hide the loss that made them wrong.
+        """(slices,) how far each lagged, depths of field; ``None`` when the images cannot show
+        it."""
+        curves = fit(self.samples, self.reported)
+        # Wrong positions increase the estimated noise, which would hide the loss; so it is fixed.
         curves = replace(curves, noise=np.full_like(curves.noise, _FIRST_NOISE))
-        curves = fit(self.samples, self.told, curves, rounds=10)
-        best = _Shares((self.count,), np.array([self.lost]), curves)
+        curves = fit(self.samples, self.reported, curves, rounds=10)
+        best = _LossSplit((self.count,), np.array([self.lost]), curves)
         trials = [self.all_at_once(best), *self.with_another(best)]
-        while trials and len(best.first) <= _MOST:
+        while trials and len(best.first) <= _MOST_PARTS:
             trial = min(trials, key=self.misfit)
-            if self.misfit(best) - self.misfit(trial) < _SURE:
+            if self.misfit(best) - self.misfit(trial) < _REQUIRED_GAIN:
                 break
             best = self.with_own_noise(trial)
             trials = self.with_another(best)
         outside = float(best.size[np.array(best.first) == self.count].sum())
-        if outside > _OUTSIDE:
+        if outside > _LARGEST_OUTSIDE:
             return None
         best = self.all_inside(best)
-        if locate(self.samples, self.places(best)).departures:
-            return None  # the images have something else to say
-        behind: Floats = self.told - self.places(best)
+        if locate(self.samples, self.positions(best)).short_moves:
+            return None  # the images contradict the axis
+        behind: Floats = self.reported - self.positions(best)
         return behind
 
-    def all_inside(self, shares: _Shares) -> _Shares:
-        """The same with all of the loss spread over the slices."""
-        inside = np.array(shares.first) < self.count
+    def all_inside(self, split: _LossSplit) -> _LossSplit:
+        """The same division with the whole loss within the slices."""
+        inside = np.array(split.first) < self.count
         if inside.any():
-            first = tuple(np.array(shares.first)[inside].tolist())
-            size = shares.size[inside] * self.lost / shares.size[inside].sum()
-            return self.refined(_Shares(first, size, shares.curves))
-        # Too small to be seen: at the wrong slice it does no harm, and all that follow are right.
+            first = tuple(np.array(split.first)[inside].tolist())
+            size = split.size[inside] * self.lost / split.size[inside].sum()
+            return self.refined(_LossSplit(first, size, split.curves))
+        # The loss is too small to show; placed at the wrong slice it does no harm.
         whole = np.array([self.lost])
-        ways = [replace(shares, first=(first,), size=whole) for first in self.candidates]
+        ways = [replace(split, first=(first,), size=whole) for first in self.candidates]
         return min(ways, key=self.misfit)
 
 
 def _step(normal: Floats, along: Floats, first: tuple[int, ...]) -> tuple[Floats, float]:
-    """Newton's step for the sizes of these shares with their sum kept, and what it explains more
-    of the images."""
+    """Newton step for the sizes of these parts with a constant sum, and its gain in
+    log-likelihood."""
     normal = normal[np.ix_(first, first)] + 1e-9 * np.eye(len(first))
     along = along[list(first)]
     free, even = np.linalg.solve(normal, np.stack([along, np.ones(len(along))], axis=1)).T

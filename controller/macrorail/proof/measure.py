@@ -1,7 +1,7 @@
-"""Measures one frame: per-tile sharpness in three octaves, smear, light, and a small picture.
+"""Measures one frame: sharpness of each tile in three octaves, direction, light, small picture.
 
-Everything a verdict needs of a frame is kept in a few kilobytes, so that memory hardly grows with
-the number of slices and no frame is read twice.
+All that the checks need of a frame is kept in a few kilobytes, so memory hardly grows with the
+number of slices, and no frame is read twice.
 """
 
 from __future__ import annotations
@@ -29,37 +29,36 @@ _OCTAVES = 6
 _SMALLEST_TILE_PX = 8
 _TILES_ACROSS = 48
 _SMALL_WIDTH_PX = 1000
-# Enough of a tile's rows for its mean: five hundred pixels and more where there are as many.
+# Rows of a tile that are read: enough for its mean, 500 pixels or more in all but small tiles.
 _ROWS_PER_TILE = 16
 _FINGERPRINT_ROWS = 16
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What is kept of a frame.
+    """The measurements kept of a frame.
 
     Attributes
     ----------
     energy
         (bands, tiles) float64: mean squared gradient of the 8-bit luma, in each octave.
     coarse
-        (further octaves, tiles) float64: the same over 8 pixels and more, up to a tile's width or
-        32; how coarse the texture is, not how sharp.
+        (further octaves, tiles) float64: the same over 8, 16 and 32 pixels, up to the width of
+        a tile; it shows how coarse the texture is.
     tensor
         (3, tiles) float64: mean of gx gx, gy gy and gx gy in the finest octave.
     light
         (tiles,) float64: mean linear light, 0..1.
     small
-        (height, width) uint8: the picture in the finest octave that is small enough, for finding
-        a shift.
+        (height, width) uint8: the picture, reduced, to detect shifts.
     small_px
         Pixels of the frame per pixel of ``small``, a power of two.
     fingerprint
-        Of the decoded pixels: two exposures never share their noise.
+        Checksum of decoded pixels; two exposures never have the same noise.
     rows, columns
-        Of the grid of tiles, row by row; rests of a tile at the right and lower edge are left out.
+        Of the grid of tiles; partial tiles at the right and lower edge are left out.
     tile_px
-        Edge of a tile.
+        Edge length of a tile.
     """
 
     energy: Floats
@@ -85,7 +84,7 @@ def measure(path: Path, widest_px: int | None = None) -> Measurement:
     Raises
     ------
     FrameError
-        It cannot be decoded to its last pixel, or is too small to be judged.
+        The frame cannot be decoded completely, or is too small.
     """
     luma = _read_luma(path)
     if widest_px is not None and luma.shape[1] > widest_px:
@@ -95,10 +94,10 @@ def measure(path: Path, widest_px: int | None = None) -> Measurement:
     tile_px = tile_size_px(width)
     rows, columns = height // tile_px, width // tile_px
     if rows < 2 or columns < 2:
-        raise FrameError(f"{path} is {width} x {height} pixels: too small to be judged by tiles")
+        raise FrameError(f"{path} is {width} x {height} pixels, too small to be divided into tiles")
     tensor = _tensor(luma, tile_px, rows, columns)
     energy = [tensor[0] + tensor[1]]
-    # A view: a copy of so many pixels would take as long as the coarser octaves.
+    # A view: copying all pixels would take as long as the coarser octaves.
     octave = small = luma[: rows * tile_px, : columns * tile_px]
     coarse = []
     for band in range(1, min(_OCTAVES, tile_px.bit_length())):
@@ -127,7 +126,7 @@ def measure(path: Path, widest_px: int | None = None) -> Measurement:
 
 
 def tile_size_px(width_px: int) -> int:
-    """Edge of a tile: about a forty-eighth of the frame, a multiple of eight pixels."""
+    """Edge length of a tile: about 1/48 of the frame's width, a multiple of 8 pixels."""
     return _SMALLEST_TILE_PX * max(1, round(width_px / _TILES_ACROSS / _SMALLEST_TILE_PX))
 
 
@@ -148,14 +147,14 @@ def _halved(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _tensor(luma: NDArray[np.uint8], tile_px: int, rows: int, columns: int) -> Floats:
-    """Mean gx gx, gy gy and gx gy of every tile, (3, rows * columns)."""
+    """(3, rows * columns) mean gx gx, gy gy and gx gy of every tile."""
     means = np.empty((3, rows, columns))
     add_gradients(luma, tile_px, max(1, tile_px // _ROWS_PER_TILE), means)
     return means.reshape(3, rows * columns)
 
 
 def _coarse_energy(luma: NDArray[np.uint8], rows: int, columns: int) -> Floats:
-    """Mean squared gradient where a tile is too few pixels, and no whole number, to add up."""
+    """Mean squared gradient in octaves where a tile is not a whole number of pixels."""
     values = luma.astype(np.float32)
     squares = np.zeros_like(values)
     squares[:, :-1] = (values[:, 1:] - values[:, :-1]) ** 2

@@ -1,10 +1,10 @@
-"""Finds where the slices truly were from the tiles' curves, as short moves that an axis can make.
+"""Finds where the slices truly were, from the tiles' sharpness curves.
 
-A move that falls short leaves either some slices off their place (the axis stuck and caught up
-later) or every later slice (steps were lost). Such departures are added, exchanged and taken away
-one by one as long as that explains the images decidedly better; an axis that did what it said has
-none. No motor turns further than it is driven, so a move that went too far is no explanation: it
-would be the mirror image of a slice before it that fell short.
+The true positions are explained by moves that fell short. Either a few slices are displaced (the
+axis stalled and caught up later) or all later ones (steps were lost). Short moves are added,
+exchanged and removed one at a time as long as this explains the images much better; an axis that
+worked has none. Moves that went too far are not considered: no motor turns further than it is
+driven, and such a move would look like the slice before it falling short.
 """
 
 from __future__ import annotations
@@ -16,47 +16,46 @@ import numpy as np
 
 from macrorail.proof.curves import (
     Curves,
-    Samples,
+    SharpnessSamples,
     fit,
     fit_with_noise,
-    improbability,
     information,
+    negative_log_likelihood,
     with_noise,
     without_common_shape,
 )
 from macrorail.proof.measure import Floats
 
 SMALLEST = 0.15
-"""Departures below this, in depths of field, are not told from the curves' own imperfection."""
+"""Smallest short move, in depths of field; smaller ones are lost in errors of the curves."""
 
-# So much more likely, in natural logarithms, must each departure make the images.
-_WORTH = 120.0
-# An axis that stuck catches up on the next move; the longer it is said not to, the more that must
-# explain.
-_WORTH_OF_LONGER = 45.0
-_CHANGES = 24
-# How often what is common to all curves is learned anew, and in how many steps.
-_SHAPES, _SHAPE_ROUNDS = 2, 2
-# The first estimate says about half of it: the tiles' peaks give way.
-_HINT, _LEAST_HINT, _FIRST_SIZE = 5.0, 0.06, 0.2
+# How much more likely (natural logarithm) each short move must make the images.
+_REQUIRED_GAIN = 120.0
+# A stalled axis usually catches up on the next move; longer stalls must explain more.
+_REQUIRED_GAIN_PER_SLICE = 45.0
+_MOST_CHANGES = 24
+# How often the shape common to all curves is estimated again, and in how many rounds.
+_SHAPE_ESTIMATES, _SHAPE_ROUNDS = 2, 2
+# The first estimate gives about half of the true value, because the tiles' peaks move with it.
+_PROMISING_GAIN, _SMALLEST_ESTIMATE, _FIRST_SIZE = 5.0, 0.06, 0.2
 _LARGEST = 3.0
 _REFINEMENTS = 3
 _TRIALS = 4
-_LONGEST_HOLD = 5
+_LONGEST_STALL = 5
 
 
 @dataclass(frozen=True)
-class Departure:
+class ShortMove:
     """A move that fell short.
 
     Attributes
     ----------
     index
-        Of the slice it was to reach, in the order of time.
+        Of the slice at its end, in the order of shooting.
     slices
-        How many slices were off because of it; ``None`` when all that follow are.
+        How many slices it displaced; ``None`` for all that follow.
     size
-        How far off, in depths of field, positive away from the camera.
+        Displacement in depths of field, positive away from the camera.
     """
 
     index: int
@@ -65,106 +64,114 @@ class Departure:
 
 
 @dataclass(frozen=True)
-class Located:
-    """What the images say about the slices' places.
+class LocatedSlices:
+    """The true positions of the slices.
 
     Attributes
     ----------
     u
-        (slices,) true places in depths of field, in the order of time.
+        (slices,) true positions in depths of field, in the order of shooting.
     departures
-        What makes them differ from the axis' account.
+        Why they differ from the reported positions.
     curves
         Fitted with the slices at ``u``.
     """
 
     u: Floats
-    departures: tuple[Departure, ...]
+    short_moves: tuple[ShortMove, ...]
     curves: Curves
 
 
 @dataclass(frozen=True)
-class _Candidates:
-    """Departures there could be: one column each, per unit of falling short."""
+class _CandidateMoves:
+    """All possible short moves: for each a column with the displacement of every slice."""
 
     columns: Floats
     kinds: tuple[tuple[int, int | None], ...]
 
     @property
-    def worth(self) -> list[float]:
-        """By how much each must make the images more likely, natural logarithms."""
-        return [_WORTH + _WORTH_OF_LONGER * ((slices or 1) - 1) for _, slices in self.kinds]
+    def required_gain(self) -> list[float]:
+        """How much more likely each must make the images (natural logarithm)."""
+        return [
+            _REQUIRED_GAIN + _REQUIRED_GAIN_PER_SLICE * ((slices or 1) - 1)
+            for _, slices in self.kinds
+        ]
 
 
 @dataclass(frozen=True)
 class _Explanation:
-    """One way to explain the images.
+    """One explanation of the images.
 
     Attributes
     ----------
     chosen
-        Which of the candidates took place.
+        Indices of the short moves among the candidates.
     lags
-        By how much each of these moves fell short, depths of field.
+        How much each of these moves fell short, depths of field.
     curves
-        Fitted to what is seen then, their noise too.
+        Fitted with the slices at these positions, with their noise.
     cost
-        How improbable it is, with what each departure has to be worth.
+        Negative log-likelihood plus the required gain of each short move.
     """
 
     chosen: tuple[int, ...]
-    lags: Floats
+    shortfalls: Floats
     curves: Curves
     cost: float
 
 
-def locate(samples: Samples, told: Floats) -> Located:
-    """Estimate the true places of slices that the axis says were at ``told``.
+def locate(samples: SharpnessSamples, reported: Floats) -> LocatedSlices:
+    """Estimate the true positions of slices that the axis reported at ``reported``.
 
     Parameters
     ----------
     told
-        (slices,) in depths of field, in the order of time.
+        (slices,) in depths of field, in the order of shooting.
     """
-    candidates = _candidates(told)
+    candidates = _candidates(reported)
     columns = candidates.columns
     chosen: tuple[int, ...] = ()
-    u, lags, curves = told, np.zeros(0), fit(samples, told)
-    for _ in range(_SHAPES):
-        even, curves = samples, fit_with_noise(samples, u, curves)
+    u, shortfalls, curves = reported, np.zeros(0), fit(samples, reported)
+    for _ in range(_SHAPE_ESTIMATES):
+        corrected, curves = samples, fit_with_noise(samples, u, curves)
         for _ in range(_SHAPE_ROUNDS):
-            even = without_common_shape(even, u, curves)
-            curves = fit_with_noise(even, u, curves)
-        start = _explanation(even, told, candidates, chosen, lags, curves)
-        best = _most_likely(even, told, candidates, start)
+            corrected = without_common_shape(corrected, u, curves)
+            curves = fit_with_noise(corrected, u, curves)
+        start = _explanation(corrected, reported, candidates, chosen, shortfalls, curves)
+        best = _most_likely(corrected, reported, candidates, start)
         if best.chosen == chosen:
             break
-        # Slices off their places had blurred what is common to all curves.
-        chosen, lags, curves = best.chosen, best.lags, best.curves
-        u = told + columns[:, chosen] @ lags
-    u = told + columns[:, best.chosen] @ best.lags
-    # Afresh: curves that were pushed about with the slices do not always find back. And with what
-    # is common to all: it is learned from whole curves and misleads where one flank is seen.
+        # Displaced slices had distorted the shape common to all curves.
+        chosen, shortfalls, curves = best.chosen, best.shortfalls, best.curves
+        u = reported + columns[:, chosen] @ shortfalls
+    u = reported + columns[:, best.chosen] @ best.shortfalls
+    # From the start, because curves that were moved with the slices do not always recover; and
+    # without the common shape, which is estimated from whole curves and misleads where only one
+    # flank is visible.
     curves = fit(samples, u)
     curves = fit(samples, u, with_noise(curves, samples, u), rounds=20)
-    departures = tuple(
-        Departure(*candidates.kinds[c], float(lag * columns[candidates.kinds[c][0], c]))
-        for c, lag in zip(best.chosen, best.lags, strict=True)
+    short_moves = tuple(
+        ShortMove(*candidates.kinds[c], float(shortfall * columns[candidates.kinds[c][0], c]))
+        for c, shortfall in zip(best.chosen, best.shortfalls, strict=True)
     )
-    return Located(u, departures, curves)
+    return LocatedSlices(u, short_moves, curves)
 
 
 def _most_likely(
-    samples: Samples, told: Floats, candidates: _Candidates, start: _Explanation
+    samples: SharpnessSamples, reported: Floats, candidates: _CandidateMoves, start: _Explanation
 ) -> _Explanation:
-    """The best explanation that is reached from one, a change at a time."""
+    """The best explanation reachable from ``start``, one change at a time."""
     best = start
     tried = {frozenset(best.chosen)}
-    for _ in range(_CHANGES):
-        for nearby in _changes(samples, told, candidates, best):
-            new = [(chosen, lags) for chosen, lags in nearby if frozenset(chosen) not in tried]
+    for _ in range(_MOST_CHANGES):
+        for nearby in _neighbouring_explanations(samples, reported, candidates, best):
+            new = [
+                (chosen, shortfalls)
+                for chosen, shortfalls in nearby
+                if frozenset(chosen) not in tried
+            ]
             tried |= {frozenset(chosen) for chosen, _ in new}
-            trials = [_explanation(samples, told, candidates, *one, best.curves) for one in new]
+            trials = [_explanation(samples, reported, candidates, *one, best.curves) for one in new]
             better = min(trials, key=lambda trial: trial.cost, default=best)
             if better.cost < best.cost:
                 best = better
@@ -175,66 +182,69 @@ def _most_likely(
 
 
 def _explanation(
-    samples: Samples,
-    told: Floats,
-    candidates: _Candidates,
+    samples: SharpnessSamples,
+    reported: Floats,
+    candidates: _CandidateMoves,
     chosen: tuple[int, ...],
-    lags: Floats,
+    shortfalls: Floats,
     curves: Curves,
 ) -> _Explanation:
-    """Newton's steps for the sizes of these departures, with the curves and their noise; what
-    becomes too small to be told is left out."""
+    """Refine the sizes of these short moves, the curves and their noise by Newton steps; moves that
+    become too small are dropped."""
     part = candidates.columns[:, chosen]
     for _ in range(_REFINEMENTS if chosen else 0):
-        u = told + part @ lags
+        u = reported + part @ shortfalls
         curves = with_noise(fit(samples, u, curves, rounds=4), samples, u)
         matrix, gradient = information(curves, samples, u)
         normal = part.T @ matrix @ part + 1e-9 * np.eye(part.shape[1])
-        lags = lags + np.clip(np.linalg.solve(normal, part.T @ gradient), -0.4, 0.4)
-    kept = lags >= SMALLEST
+        shortfalls = shortfalls + np.clip(np.linalg.solve(normal, part.T @ gradient), -0.4, 0.4)
+    kept = shortfalls >= SMALLEST
     if not kept.all():
         left = tuple(c for c, keep in zip(chosen, kept, strict=True) if keep)
-        return _explanation(samples, told, candidates, left, lags[kept], curves)
-    u = told + part @ lags
+        return _explanation(samples, reported, candidates, left, shortfalls[kept], curves)
+    u = reported + part @ shortfalls
     curves = fit_with_noise(samples, u, curves)
-    cost = improbability(curves, samples, u) + sum(candidates.worth[c] for c in chosen)
-    return _Explanation(chosen, lags, curves, cost)
+    cost = negative_log_likelihood(curves, samples, u) + sum(
+        candidates.required_gain[c] for c in chosen
+    )
+    return _Explanation(chosen, shortfalls, curves, cost)
 
 
-def _changes(
-    samples: Samples, told: Floats, candidates: _Candidates, best: _Explanation
+def _neighbouring_explanations(
+    samples: SharpnessSamples, reported: Floats, candidates: _CandidateMoves, best: _Explanation
 ) -> Iterator[list[tuple[tuple[int, ...], Floats]]]:
-    """Explanations next to the best one: with a departure more; with another in the place of one,
-    or without it. A loss may turn out to be a hold and the other way round, or to lie a slice off.
+    """Explanations that differ from the best one in one short move: added, exchanged or removed.
+
+    A loss may turn out to be a stall or the other way round, or to be one slice off.
     """
     columns, kinds = candidates.columns, candidates.kinds
-    u = told + columns[:, best.chosen] @ best.lags
+    u = reported + columns[:, best.chosen] @ best.shortfalls
     known = information(best.curves, samples, u)
     yield [
-        ((*best.chosen, index), np.append(best.lags, lag))
-        for index, lag in _promising(columns, list(best.chosen), *known)
+        ((*best.chosen, index), np.append(best.shortfalls, shortfall))
+        for index, shortfall in _most_promising(columns, list(best.chosen), *known)
     ]
     for place, departed in enumerate(best.chosen):
         index, slices = kinds[departed]
         rest = best.chosen[:place] + best.chosen[place + 1 :]
-        lags, lag = np.delete(best.lags, place), best.lags[place]
-        nearby = [(rest, lags)]
+        shortfalls, shortfall = np.delete(best.shortfalls, place), best.shortfalls[place]
+        nearby = [(rest, shortfalls)]
         for other, (its_index, its_slices) in enumerate(kinds):
             same_move = its_index == index and its_slices != slices
             next_to_it = abs(its_index - index) == 1 and its_slices == slices
             if (same_move or next_to_it) and other not in rest:
-                nearby.append(((*rest, other), np.append(lags, lag)))
+                nearby.append(((*rest, other), np.append(shortfalls, shortfall)))
         yield nearby
 
 
-def _candidates(told: Floats) -> _Candidates:
-    count = len(told)
-    back = -np.sign(np.diff(told, prepend=-np.inf))
+def _candidates(reported: Floats) -> _CandidateMoves:
+    count = len(reported)
+    back = -np.sign(np.diff(reported, prepend=-np.inf))
     columns, kinds = [], []
     for index in range(1, count):
-        for slices in (*range(1, _LONGEST_HOLD + 1), None):
+        for slices in (*range(1, _LONGEST_STALL + 1), None):
             end = count if slices is None else index + slices
-            # To the last slice a short hold and a loss look the same.
+            # At the last slice a short stall and a loss look the same.
             if end > count or (slices is not None and slices > 1 and end == count):
                 continue
             if slices is None and index == count - 1:
@@ -243,13 +253,13 @@ def _candidates(told: Floats) -> _Candidates:
             column[index:end] = back[index]
             columns.append(column)
             kinds.append((index, slices))
-    return _Candidates(np.array(columns).reshape(-1, count).T, tuple(kinds))
+    return _CandidateMoves(np.array(columns).reshape(-1, count).T, tuple(kinds))
 
 
-def _promising(
+def _most_promising(
     columns: Floats, chosen: list[int], matrix: Floats, gradient: Floats
 ) -> list[tuple[int, float]]:
-    """The candidates that by a first estimate explain most beside those chosen, and their sizes."""
+    """Further candidates that explain most by a first estimate, and their estimated sizes."""
     if columns.shape[1] == 0:
         return []
     pushed = matrix @ columns
@@ -261,11 +271,13 @@ def _promising(
         solved = np.linalg.solve(normal, known.T @ pushed)
         strength = strength - np.einsum("kc,kc->c", known.T @ pushed, solved)
         pull = pull - solved.T @ (known.T @ gradient)
-    # What the others explain already leaves nothing to measure its own size by.
+    # The size of a candidate that the others already explain cannot be estimated.
     usable = strength > np.maximum(1e-3 * alone, 1e-9)
     usable[chosen] = False
     safe = np.where(usable, strength, 1.0)
-    lag = np.minimum(np.where(usable, pull / safe, 0.0), _LARGEST)
-    gain = np.where(usable & (lag >= _LEAST_HINT), pull / np.sqrt(safe), 0.0)
+    shortfall = np.minimum(np.where(usable, pull / safe, 0.0), _LARGEST)
+    gain = np.where(usable & (shortfall >= _SMALLEST_ESTIMATE), pull / np.sqrt(safe), 0.0)
     best = np.argsort(-gain)[:_TRIALS]
-    return [(int(c), max(float(lag[c]), _FIRST_SIZE)) for c in best if gain[c] >= _HINT]
+    return [
+        (int(c), max(float(shortfall[c]), _FIRST_SIZE)) for c in best if gain[c] >= _PROMISING_GAIN
+    ]

@@ -1,4 +1,4 @@
-"""What the proof has to know of the plan, and what to do about each fault."""
+"""Settings of the image proof: range, limits, and what to do about each fault."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from macrorail.proof.defocus import Optics
+from macrorail.proof.defocus import ClaimedOptics
 
 FUSE, RESHOOT, PAUSE, STOP = "fuse", "reshoot", "pause", "stop"
 
@@ -16,36 +16,36 @@ DEFAULT_POLICY: Mapping[str, str] = {
     "exposure": RESHOOT,
     "blur": RESHOOT,
     "shift": RESHOOT,
-    # Shooting the same place again cannot tell a missed move from a lost one: the gap that it
-    # leaves is found from all slices together, and filled.
+    # Shooting the same position again cannot tell a missed move from lost steps. The gap is found
+    # from all slices together, and filled.
     "missed_move": FUSE,
 }
-"""What happens first; a fault that stays after every repeat is fused and named in the manifest,
-except for frames without a picture, which end the run."""
+"""Action for each fault. If a fault remains after every repeat, the frame is fused and the fault
+named in the manifest; a frame without a picture ends the run."""
 
 
 @dataclass(frozen=True)
 class ProofSettings:
-    """What is to be proven.
+    """What to prove, and within which limits.
 
     Attributes
     ----------
     near_um, far_um
-        The range asked for.
+        The planned range.
     minimum_overlap, planned_overlap
         Fractions of the depth of field.
     lowest_um, highest_um
-        Where the axis may go; the highest is never beyond ``closest_approach``.
+        Positions the axis may reach; the highest is never beyond ``closest_approach``.
     extra_slices
         How many slices may be added in all.
     extend_um
-        How far beyond each end of the range it may go.
+        How far slices may be added beyond each end of the range.
     reshoots
-        How often one slice is shot again.
+        How often one slice may be shot again.
     optics
-        What the rig claims.
+        The optics as the rig states them.
     nothing_beyond_um
-        Position beyond which there is nothing to be seen: infinity, on a lens that gets there.
+        Position of infinity, beyond which nothing can be in focus.
     policy
         ``reshoot``, ``fuse``, ``pause`` or ``stop`` by kind of fault.
     """
@@ -59,6 +59,6 @@ class ProofSettings:
     extra_slices: int
     extend_um: float
     reshoots: int
-    optics: Optics
+    optics: ClaimedOptics
     policy: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_POLICY))
     nothing_beyond_um: float = math.inf

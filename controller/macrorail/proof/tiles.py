@@ -1,4 +1,4 @@
-"""The sharpness of all tiles in all good frames as one table, and which of them have texture."""
+"""Collects the sharpness of all tiles in all good frames, and selects the textured tiles."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from macrorail.proof.judge import Look
+from macrorail.proof.frame_checker import MeasuredFrame
 from macrorail.proof.measure import Floats
 
 _NOISE_QUANTILE = 0.02
 _NOISE_SHARE = 0.8
 _ABOVE_NOISE = 4.0
 _TEXTURE_ABOVE_NOISE = 8.0
-_SEEN_SHARE = 0.04
-_LEAST_SWING = 1.5
+_VISIBLE_SHARE = 0.04
+_SMALLEST_RANGE = 1.5
 _LEAST_ENERGY = 4.0
 
 
 @dataclass(frozen=True)
-class Table:
-    """Tiles against slices.
+class SharpnessTable:
+    """Sharpness of each textured tile in each slice.
 
     Attributes
     ----------
     level
-        (textured tiles, slices, bands) float64: logarithm of the sharpness, noise taken off.
+        (textured tiles, slices, bands) float64: logarithm of the sharpness, noise subtracted.
     weight
-        Same shape: 1 where texture is seen above the noise, else 0.
+        Same shape: 1 where texture is above the noise, else 0.
     textured
-        (tiles,) bool: which tiles of the frame these are. The others prove nothing.
+        (tiles,) bool: which tiles of the frame have texture; the others prove nothing.
     """
 
     level: Floats
@@ -39,11 +39,11 @@ class Table:
     textured: NDArray[np.bool_]
 
 
-def tabulate(looks: Sequence[Look]) -> Table:
-    """Gather the measurements of frames of one size."""
-    energy = np.array([look.seen.energy for look in looks]).transpose(2, 0, 1)
-    # Sharpness goes with the square of the light: what a lamp's flicker adds is taken off.
-    light = np.array([look.seen.light for look in looks])
+def tabulate_sharpness(frames: Sequence[MeasuredFrame]) -> SharpnessTable:
+    """Build the table from frames of the same size."""
+    energy = np.array([frame.measurement.energy for frame in frames]).transpose(2, 0, 1)
+    # Sharpness is proportional to the square of the light; the effect of flicker is divided out.
+    light = np.array([frame.measurement.light for frame in frames])
     lit = light.mean(axis=0) > np.median(light.mean(axis=0))
     gain = np.median(light[:, lit] / light[:, lit].mean(axis=0), axis=1) ** (2 / 2.2)
     energy = energy / gain[None, :, None]
@@ -51,15 +51,15 @@ def tabulate(looks: Sequence[Look]) -> Table:
     most = energy.max(axis=1, keepdims=True)
     floor = np.maximum(1e-3 * most, 0.05)
     level = np.log(np.maximum(energy - _NOISE_SHARE * noise, floor))
-    weight = ((energy > _SEEN_SHARE * most) & (energy > _ABOVE_NOISE * noise)).astype(np.float64)
+    weight = ((energy > _VISIBLE_SHARE * most) & (energy > _ABOVE_NOISE * noise)).astype(np.float64)
     strong = (most[:, 0] > np.maximum(_TEXTURE_ABOVE_NOISE * noise, _LEAST_ENERGY))[:, :2]
-    swings = (most[:, 0] > _LEAST_SWING * energy.min(axis=1))[:, :2]
+    swings = (most[:, 0] > _SMALLEST_RANGE * energy.min(axis=1))[:, :2]
     textured = strong.all(axis=1) & swings.all(axis=1)
-    return Table(level[textured], weight[textured], textured)
+    return SharpnessTable(level[textured], weight[textured], textured)
 
 
-def noise_floor(looks: Sequence[Look]) -> Floats:
-    """(bands,) what noise alone adds to the sharpness of every tile."""
-    energy = np.array([look.seen.energy for look in looks])
+def noise_floor(frames: Sequence[MeasuredFrame]) -> Floats:
+    """(bands,) the sharpness that noise alone gives each tile."""
+    energy = np.array([frame.measurement.energy for frame in frames])
     floor: Floats = _NOISE_SHARE * np.quantile(energy, _NOISE_QUANTILE, axis=(0, 2))
     return floor

@@ -1,4 +1,4 @@
-"""The process that verifies a run's frames: frames come by name, verdicts go back."""
+"""The worker process of the image proof: receives the paths of frames and returns verdicts."""
 
 from __future__ import annotations
 
@@ -6,40 +6,40 @@ import os
 from pathlib import Path
 from typing import Any
 
-from macrorail.proof.defocus import Optics
-from macrorail.proof.evidence import Evidence
+from macrorail.proof.defocus import ClaimedOptics
+from macrorail.proof.image_proof import ImageProof
 from macrorail.proof.settings import ProofSettings
 from macrorail.workers import serve
 
-_LESS_URGENT = 5
+_NICENESS = 5
 
 
 def _nothing_to_check() -> None:
-    """The parent does the waiting."""
+    """Waiting, and interrupting the wait, is up to the parent."""
 
 
 class ProofWorker:
-    """One run's evidence."""
+    """The image proof of one run."""
 
     def __init__(self) -> None:
-        self._evidence: Evidence | None = None
+        self._proof: ImageProof | None = None
 
     def begin(self, settings: dict[str, Any], folder: str) -> dict[str, Any]:
-        """Start anew."""
-        optics = Optics(**settings.pop("optics"))
-        self._evidence = Evidence(ProofSettings(**settings, optics=optics), Path(folder))
+        """Start the proof of a run."""
+        optics = ClaimedOptics(**settings.pop("optics"))
+        self._proof = ImageProof(ProofSettings(**settings, optics=optics), Path(folder))
         return {}
 
     def add(
         self, number: int, attempt: int, frame: str, position_um: float, dof_um: float
     ) -> dict[str, Any]:
-        """Look at one frame."""
-        evidence = self._begun()
-        evidence.add(number, attempt, Path(frame), position_um, dof_um)
-        return {"verdicts": evidence.verdicts()}
+        """Check one frame."""
+        proof = self._begun()
+        proof.add(number, attempt, Path(frame), position_um, dof_um)
+        return {"verdicts": proof.verdicts()}
 
     def last_verdicts(self) -> dict[str, Any]:
-        """Judge the newest frame without a next one."""
+        """The verdict on the newest frame, without waiting for the next one."""
         return {"verdicts": self._begun().last_verdicts(_nothing_to_check)}
 
     def relocate(self, numbers: list[int], error_um: float) -> dict[str, Any]:
@@ -54,14 +54,14 @@ class ProofWorker:
         """See ``FrameProof``."""
         return self._begun().finish(_nothing_to_check)
 
-    def _begun(self) -> Evidence:
-        assert self._evidence is not None, "begin comes first"
-        return self._evidence
+    def _begun(self) -> ImageProof:
+        assert self._proof is not None, "begin comes first"
+        return self._proof
 
 
 def main() -> None:
-    """Serve the parent until it closes the pipe, giving way to whoever drives the devices."""
-    os.nice(_LESS_URGENT)
+    """Serve the parent until it closes the pipe, with lower priority than the device workers."""
+    os.nice(_NICENESS)
     worker = ProofWorker()
     serve(
         {

@@ -7,14 +7,14 @@ import math
 from macrorail.config.protocol import Protocol
 from macrorail.config.rig import Rig
 from macrorail.planning.plan import Plan
-from macrorail.proof.defocus import Optics
+from macrorail.proof.defocus import ClaimedOptics
 from macrorail.proof.settings import FUSE, ProofSettings
 
 _EXTRA_SLICES = 10
 
 
 def proof_settings(plan: Plan, wanted: Protocol, rig: Rig, added: int = 0) -> ProofSettings:
-    """The settings of :class:`macrorail.proof.run_proof.RunProof` for one run.
+    """The settings of :class:`macrorail.proof.proof_process.ProofProcess` for one run.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def proof_settings(plan: Plan, wanted: Protocol, rig: Rig, added: int = 0) -> Pr
         extra_slices=max(0, (len(plan.slices) + _EXTRA_SLICES if extra is None else extra) - added),
         extend_um=proof.extend * (plan.far_um - plan.near_um),
         reshoots=proof.reshoots,
-        optics=_optics(plan, rig, middle_um),
+        optics=_claimed_optics(plan, rig, middle_um),
         policy=_policy(wanted),
         nothing_beyond_um=math.inf if far is None else far.infinity_um,
     )
@@ -52,7 +52,7 @@ def _policy(wanted: Protocol) -> dict[str, str]:
     return policy
 
 
-def _optics(plan: Plan, rig: Rig, middle_um: float) -> Optics:
+def _claimed_optics(plan: Plan, rig: Rig, middle_um: float) -> ClaimedOptics:
     """The optics as they blur what lies beside the plane in focus, along the axis's positions."""
     dof, m = plan.optics.at(middle_um), plan.optics.magnification_at(middle_um)
     effective = dof.effective_f_number
@@ -60,7 +60,7 @@ def _optics(plan: Plan, rig: Rig, middle_um: float) -> Optics:
         # Positions count on the image's side, where a step is as long as its image: life size.
         effective /= (1 + m / plan.optics.pupil_ratio) ** 2
         m = 1.0
-    return Optics(
+    return ClaimedOptics(
         magnification=m,
         effective_f_number=effective,
         pixel_pitch_um=rig.camera.pixel_pitch_um,

@@ -16,7 +16,7 @@ from macrorail.devices.connect import Instrument, connect
 from macrorail.devices.interfaces import Camera
 from macrorail.errors import MacrorailError
 from macrorail.planning.plan import Plan, results_bytes
-from macrorail.proof.run_proof import RunProof
+from macrorail.proof.proof_process import ProofProcess
 from macrorail.results.report import write_report
 from macrorail.run.ending import RunEnd
 from macrorail.run.proving import proof_settings
@@ -131,7 +131,7 @@ def _shoot_slices(
         if job.wanted.proof.images == "on":
             added = job.progress.numbers - slices if job.progress else 0
             settings = proof_settings(job.plan, job.wanted, job.rig, added)
-            proof = closing_proof.enter_context(closing(RunProof(settings, job.folder)))
+            proof = closing_proof.enter_context(closing(ProofProcess(settings, job.folder)))
 
         def entered(state: State) -> None:
             for listener in (status, log, systemd):

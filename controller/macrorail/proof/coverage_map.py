@@ -1,4 +1,4 @@
-"""Draws the coverage map: what of the frame is proven sharp in some slice."""
+"""Draws the coverage map: which tiles are proven to be sharp in some slice."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from macrorail.proof.findings import COVERED, NOT_PROVABLE, UNCOVERED, Findings
-from macrorail.proof.judge import Look
+from macrorail.proof.coverage_analysis import COVERED, NOT_PROVABLE, UNCOVERED, CoverageAnalysis
+from macrorail.proof.frame_checker import MeasuredFrame
 from macrorail.stacking.images import write_picture
 
 _COLOURS = {  # blue, green, red
@@ -21,18 +21,20 @@ _SHADE = 0.45
 _WIDTH_PX = 960
 
 
-def write_map(path: Path, found: Findings, looks: Sequence[Look]) -> None:
-    """Green is covered, red is not, grey shows too little to say: no texture, or a peak beyond the
-    outermost slices that is guessed.
+def write_coverage_map(
+    path: Path, found: CoverageAnalysis, frames: Sequence[MeasuredFrame]
+) -> None:
+    """Write the coverage map over the middle frame.
 
-    The picture beneath is the middle frame.
+    Green tiles are covered, red ones are not. Grey tiles are not provable: they have no texture,
+    or their peak lies beyond the outermost slices.
 
     Raises
     ------
     StackError
         The folder cannot be written.
     """
-    middle = looks[len(looks) // 2].seen
+    middle = frames[len(frames) // 2].measurement
     grid = found.state.reshape(middle.rows, middle.columns)
     colours = np.zeros((*grid.shape, 3), np.uint8)
     for state, colour in _COLOURS.items():

@@ -1,4 +1,4 @@
-"""Micrometres along the sweep to depths of field and back, where the depth of field changes."""
+"""Converts positions from micrometres to depths of field and back."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numpy as np
 from macrorail.proof.measure import Floats
 
 
-class DepthScale:
-    """Counts depths of field from the first slice.
+class DofScale:
+    """Positions counted in depths of field from the first slice; the depth of field may vary.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class DepthScale:
         self._first_dof_um, self._last_dof_um = float(dof[0]), float(dof[-1])
 
     def to_dof(self, position_um: Floats) -> Floats:
-        """Depths of field from the first slice; straight on beyond the outermost slices."""
+        """Depths of field from the first slice; linear beyond the outermost slices."""
         before = np.minimum(position_um - self._um[0], 0) / self._first_dof_um
         behind = np.maximum(position_um - self._um[-1], 0) / self._last_dof_um
         u: Floats = np.interp(position_um, self._um, self._u) + before + behind

@@ -1,6 +1,6 @@
-"""All evidence of one run in one place: frames go in, verdicts and what is missing come out.
+"""Proves coverage from the images of one run: checks each frame and finds what is missing.
 
-It runs in the caller's own process and at once; ``run_proof.py`` puts it into a process of its own.
+It works synchronously in the calling process; ``proof_process.py`` runs it in a process of its own.
 """
 
 from __future__ import annotations
@@ -10,57 +10,64 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from macrorail.proof.findings import COVERED, NOT_PROVABLE, UNCOVERED, Findings, find
-from macrorail.proof.judge import Judge
-from macrorail.proof.lost_steps import true_places
-from macrorail.proof.picture import write_map
+from macrorail.proof.coverage_analysis import (
+    COVERED,
+    NOT_PROVABLE,
+    UNCOVERED,
+    CoverageAnalysis,
+    analyse_coverage,
+)
+from macrorail.proof.coverage_map import write_coverage_map
+from macrorail.proof.frame_checker import FrameChecker
+from macrorail.proof.lost_steps import true_positions
 from macrorail.proof.settings import ProofSettings
 from macrorail.proof.standstill import stood_still
 from macrorail.quantity import format_length
 
 MAP_PICTURE = "coverage.png"
 
-# How often a slice is added within this share of a depth of field before the gap is left open.
+# How often a slice is added at the same position before the gap is left open; positions within
+# this fraction of a depth of field count as the same.
 _TRIES = 2
-_SAME_PLACE = 0.25
+_SAME_POSITION = 0.25
 
 
-class Evidence:
-    """A ``macrorail.run.interfaces.FrameProof`` without a process.
+class ImageProof:
+    """A ``macrorail.run.interfaces.FrameProof`` in the calling process.
 
     Parameters
     ----------
     settings
-        What is to be proven.
+        What to prove, and the limits.
     folder
-        Takes the coverage map.
+        Where the coverage map is written.
     """
 
     def __init__(self, settings: ProofSettings, folder: Path) -> None:
         self._settings = settings
         self._folder = folder
-        self._judge = Judge(settings)
+        self._checker = FrameChecker(settings)
         self._verdicts: list[dict[str, Any]] = []
         self._budget = settings.extra_slices
         self._refused = ""
-        self._asked_um: list[float] = []
-        self._followed: set[int] = set()
+        self._requested_um: list[float] = []
+        self._extended_ends: set[int] = set()
 
     def add(
         self, number: int, attempt: int, frame: Path, position_um: float, dof_um: float
     ) -> None:
         """See ``FrameProof``."""
-        self._verdicts += self._judge.add(number, attempt, frame, position_um, dof_um)
+        self._verdicts += self._checker.add(number, attempt, frame, position_um, dof_um)
 
     def verdicts(self) -> list[dict[str, Any]]:
         """See ``FrameProof``."""
-        told, self._verdicts = self._verdicts, []
-        return told
+        verdicts, self._verdicts = self._verdicts, []
+        return verdicts
 
     def last_verdicts(self, check: Callable[[], None]) -> list[dict[str, Any]]:
         """See ``FrameProof``."""
         del check
-        self._verdicts += self._judge.flush()
+        self._verdicts += self._checker.flush()
         return self.verdicts()
 
     def relocate(
@@ -68,8 +75,8 @@ class Evidence:
     ) -> dict[str, Any]:
         """See ``FrameProof``."""
         del check
-        true_um = true_places(list(self._judge.accepted.values()), set(numbers), error_um)
-        self._judge.relocate(true_um)
+        true_um = true_positions(list(self._checker.accepted.values()), set(numbers), error_um)
+        self._checker.relocate(true_um)
         return {"numbers": list(true_um), "positions_um": list(true_um.values())}
 
     def missing(self, check: Callable[[], None]) -> dict[str, Any]:
@@ -77,7 +84,7 @@ class Evidence:
         del check
         found = self._find()
         margins = self._margins(found)
-        wanted = [um for um in found.missing_um if not self._tried_often(um)] + margins
+        wanted = [um for um in found.missing_um if not self._tried_before(um)] + margins
         if len(wanted) > self._budget:
             self._refused = (
                 f"only {self._settings.extra_slices} slices may be added; raise "
@@ -85,7 +92,7 @@ class Evidence:
             )
             wanted = wanted[: self._budget]
         self._budget -= len(wanted)
-        self._asked_um += wanted
+        self._requested_um += wanted
         why = ", ".join([found.why] * bool(found.why) + ["a margin at an end"] * bool(margins))
         return {"positions_um": wanted, "why": why}
 
@@ -93,73 +100,73 @@ class Evidence:
         """See ``FrameProof``."""
         del check
         found = self._find()
-        looks = list(self._judge.accepted.values())
+        frames = list(self._checker.accepted.values())
         report = _report(found, self._settings, self._refused)
-        if stood_still(looks):
+        if stood_still(frames):
             report["proven"] = False
             report["reason"] = (
-                "every frame shows the same plane: the first differs from the last no more than "
-                "noise does, though they are said to be from different places. Nothing moves: "
-                "check coupling and motor, or the switch on the lens's barrel"
+                "every frame shows the same plane: the first and the last differ only by noise, "
+                "although the axis reported different positions. Nothing moves: check the "
+                "coupling and the motor, or the focus switch on the lens"
             )
-        if looks:
-            write_map(self._folder / MAP_PICTURE, found, looks)
-            seen = looks[0].seen
+        if frames:
+            write_coverage_map(self._folder / MAP_PICTURE, found, frames)
+            measurement = frames[0].measurement
             report["map"] = {
                 "path": MAP_PICTURE,
-                "rows": seen.rows,
-                "columns": seen.columns,
-                "tile_px": seen.tile_px,
+                "rows": measurement.rows,
+                "columns": measurement.columns,
+                "tile_px": measurement.tile_px,
             }
             for gap in report["gaps"]:
                 gap["boxes_px"] = [
                     [
-                        tile % seen.columns * seen.tile_px,
-                        tile // seen.columns * seen.tile_px,
-                        seen.tile_px,
-                        seen.tile_px,
+                        tile % measurement.columns * measurement.tile_px,
+                        tile // measurement.columns * measurement.tile_px,
+                        measurement.tile_px,
+                        measurement.tile_px,
                     ]
                     for tile in gap.pop("tiles")
                 ]
         return report
 
-    def _margins(self, found: Findings) -> list[float]:
-        """One slice more at each end that was followed beyond the range, once nothing gets sharper
-        there any more: single hairs and points are too little for a tile to tell."""
+    def _margins(self, found: CoverageAnalysis) -> list[float]:
+        """One more slice at each end that was extended beyond the range, once no tile gets sharper
+        there. It covers single hairs and points, which are too small to show in a tile."""
         margins = []
         rising = (found.near_tiles, found.far_tiles)
         for end, (tiles, position_um) in enumerate(zip(rising, found.margins_um, strict=True)):
             if tiles:
-                self._followed.add(end)
-            elif end in self._followed and position_um is not None:
-                self._followed.remove(end)
+                self._extended_ends.add(end)
+            elif end in self._extended_ends and position_um is not None:
+                self._extended_ends.remove(end)
                 margins.append(position_um)
         return margins
 
-    def _tried_often(self, position_um: float) -> bool:
-        """Whether slices were asked for at this place and did not help."""
-        near_um = _SAME_PLACE * self._settings.optics.dof_um
-        times = sum(abs(position_um - um) < near_um for um in self._asked_um)
+    def _tried_before(self, position_um: float) -> bool:
+        """Whether slices were added at this position before and did not close the gap."""
+        near_um = _SAME_POSITION * self._settings.optics.dof_um
+        times = sum(abs(position_um - um) < near_um for um in self._requested_um)
         if times < _TRIES:
             return False
         self._refused = (
             f"{times} slices added at {format_length(position_um, 6)} did not close the gap: the "
-            f"axis does not get there, or the specimen has too little texture to tell"
+            f"axis does not reach it, or the specimen has too little texture there"
         )
         return True
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Nothing to close."""
 
-    def _find(self) -> Findings:
-        found = find(list(self._judge.accepted.values()), self._settings)
+    def _find(self) -> CoverageAnalysis:
+        found = analyse_coverage(list(self._checker.accepted.values()), self._settings)
         places_um = found.positions_um if found.shortfalls else {}
-        if self._judge.located(places_um, found.lost_um):
-            found = find(list(self._judge.accepted.values()), self._settings)
+        if self._checker.apply_true_positions(places_um, found.lost_um):
+            found = analyse_coverage(list(self._checker.accepted.values()), self._settings)
         return found
 
 
-def _report(found: Findings, settings: ProofSettings, refused: str) -> dict[str, Any]:
+def _report(found: CoverageAnalysis, settings: ProofSettings, refused: str) -> dict[str, Any]:
     """The manifest's ``coverage.images``."""
     reasons = [
         f"{tiles} tiles were still getting sharper at the {end} end"
@@ -169,9 +176,9 @@ def _report(found: Findings, settings: ProofSettings, refused: str) -> dict[str,
     if found.coverage is not None and not found.coverage.proven:
         reasons.insert(0, str(found.coverage.error()))
     advice = refused or (
-        f"the run may go from {format_length(settings.lowest_um, 6)} to "
+        f"the run may extend from {format_length(settings.lowest_um, 6)} to "
         f"{format_length(settings.highest_um, 6)} and {format_length(settings.extend_um)} beyond "
-        f"the range ('proof: extend'); widen the range, or write 'extend: 0 %' if it is meant"
+        f"the range ('proof: extend'); widen the range, or write 'extend: 0 %' to keep it"
     )
     return {
         "proven": not reasons if found.provable else None,

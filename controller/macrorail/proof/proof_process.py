@@ -1,7 +1,7 @@
-"""A run's end of verification: frames go out as they are counted, verdicts come back.
+"""Runs the image proof in a process of its own: sends it the frames, receives the verdicts.
 
-Should the process die it is started once more with all frames that still count; should it die
-again, the run goes on without it, and its manifest says that the images prove nothing.
+If the process dies, it is started once more with all accepted frames. If it dies again, the run
+continues without it, and the manifest says that the images prove nothing.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from macrorail.errors import DeviceTimeout, WorkerCrashed
 from macrorail.proof.settings import FUSE, ProofSettings
 from macrorail.workers import Worker
 
-#: For one frame, or for all of them together: far more than either takes at 100 megapixels.
-_PATIENCE_S = 300.0
-_DEATHS = (WorkerCrashed, DeviceTimeout)
+#: For one frame or for the whole run: far more than either takes at 100 megapixels.
+_TIMEOUT_S = 300.0
+_CRASHES = (WorkerCrashed, DeviceTimeout)
 _MODULE = "macrorail.proof.worker"
 
 
 @dataclass(frozen=True)
-class _Added:
+class _AddedFrame:
     number: int
     attempt: int
     frame: Path
@@ -31,78 +31,78 @@ class _Added:
     dof_um: float
 
 
-class RunProof:
-    """Frames are judged in a process; a ``macrorail.run.interfaces.FrameProof``.
+class ProofProcess:
+    """A ``macrorail.run.interfaces.FrameProof`` in a process of its own.
 
     Parameters
     ----------
     settings
-        What is to be proven.
+        What to prove, and the limits.
     folder
-        The run folder: takes the coverage map and the process's log.
+        The run folder, for the coverage map and the log of the process.
     """
 
     def __init__(self, settings: ProofSettings, folder: Path) -> None:
         self._settings = settings
         self._folder = folder
-        self._frames: dict[int, _Added] = {}
+        self._frames: dict[int, _AddedFrame] = {}
         self._judged: set[int] = set()
-        self._deaths = 0
+        self._crashes = 0
         self._begin()
 
     def add(
         self, number: int, attempt: int, frame: Path, position_um: float, dof_um: float
     ) -> None:
         """See ``FrameProof``."""
-        added = _Added(number, attempt, frame, position_um, dof_um)
+        added = _AddedFrame(number, attempt, frame, position_um, dof_um)
         self._frames.pop(number, None)
         self._frames[number] = added
         self._judged.discard(number)
-        self._guarded(lambda: self._send_once(added), lambda: None)
+        self._with_restart(lambda: self._send_once(added), lambda: None)
 
     def verdicts(self) -> list[dict[str, Any]]:
         """See ``FrameProof``."""
-        self._guarded(lambda: self._take(leave=1), self._trust_all)
-        return self._told()
+        self._with_restart(lambda: self._take(leave=1), self._accept_all)
+        return self._take_verdicts()
 
     def last_verdicts(self, check: Callable[[], None]) -> list[dict[str, Any]]:
         """See ``FrameProof``."""
 
         def judge() -> None:
             self._take(leave=0, check=check)
-            self._keep(self._worker.request("last_verdicts", _PATIENCE_S, check)["verdicts"])
+            self._keep(self._worker.request("last_verdicts", _TIMEOUT_S, check)["verdicts"])
 
-        self._guarded(judge, self._trust_all)
-        return self._told()
+        self._with_restart(judge, self._accept_all)
+        return self._take_verdicts()
 
     def relocate(
         self, numbers: list[int], error_um: float, check: Callable[[], None]
     ) -> dict[str, Any]:
         """See ``FrameProof``."""
         unknown: dict[str, Any] = {"numbers": [], "positions_um": []}
-        told = self._asked("relocate", check, unknown, numbers=numbers, error_um=error_um)
-        for number, position_um in zip(told["numbers"], told["positions_um"], strict=True):
+        reported = self._ask_worker("relocate", check, unknown, numbers=numbers, error_um=error_um)
+        for number, position_um in zip(reported["numbers"], reported["positions_um"], strict=True):
             self._frames[number] = replace(self._frames[number], position_um=position_um)
-        return told
+        return reported
 
     def missing(self, check: Callable[[], None]) -> dict[str, Any]:
         """See ``FrameProof``."""
-        return self._asked("missing", check, {"positions_um": [], "why": ""})
+        return self._ask_worker("missing", check, {"positions_um": [], "why": ""})
 
     def finish(self, check: Callable[[], None]) -> dict[str, Any]:
         """See ``FrameProof``."""
         unknown = {
             "proven": None,
-            "reason": f"verification died {self._deaths} times; see {self._log.name}",
+            "reason": f"the image proof crashed {self._crashes} times; see {self._log.name}",
         }
-        return self._asked("finish", check, unknown)
+        return self._ask_worker("finish", check, unknown)
 
     def close(self) -> None:
         """End the process. Safe to call twice."""
         self._worker.close()
 
     def kill(self) -> None:
-        """End the process now, as a crash would."""
+        """Kill the process, as a crash would."""
         self._worker.kill()
 
     @property
@@ -110,30 +110,30 @@ class RunProof:
         return self._folder / "proof.log"
 
     def _begin(self) -> None:
-        self._worker = Worker(_MODULE, "verification", log=self._log)
-        self._under_way: deque[tuple[int, int]] = deque()
-        self._untold: list[dict[str, Any]] = []
+        self._worker = Worker(_MODULE, "image proof", log=self._log)
+        self._pending: deque[tuple[int, int]] = deque()
+        self._unreported: list[dict[str, Any]] = []
         self._worker.request(
-            "begin", _PATIENCE_S, settings=asdict(self._settings), folder=str(self._folder)
+            "begin", _TIMEOUT_S, settings=asdict(self._settings), folder=str(self._folder)
         )
 
-    def _send(self, added: _Added) -> None:
+    def _send(self, added: _AddedFrame) -> None:
         request = self._worker.send("add", **{**asdict(added), "frame": str(added.frame)})
-        self._under_way.append((request, added.number))
+        self._pending.append((request, added.number))
 
-    def _send_once(self, added: _Added) -> None:
-        """A process started anew has been given it already."""
-        if all(number != added.number for _, number in self._under_way):
+    def _send_once(self, added: _AddedFrame) -> None:
+        """Send a frame unless a restart has sent it already."""
+        if all(number != added.number for _, number in self._pending):
             self._send(added)
 
     def _take(self, leave: int, check: Callable[[], None] | None = None) -> None:
-        while len(self._under_way) > leave:
-            answer = self._worker.receive(self._under_way[0][0], _PATIENCE_S, check)
-            self._under_way.popleft()
+        while len(self._pending) > leave:
+            answer = self._worker.receive(self._pending[0][0], _TIMEOUT_S, check)
+            self._pending.popleft()
             self._keep(answer["verdicts"])
 
     def _keep(self, verdicts: list[dict[str, Any]]) -> None:
-        """Tell each verdict once: a process started anew gives the old ones again."""
+        """Report each verdict once: a restarted process gives earlier ones again."""
         for verdict in verdicts:
             number = verdict["slice"]
             if number in self._judged:
@@ -141,63 +141,63 @@ class RunProof:
             self._judged.add(number)
             if verdict["action"] != FUSE:
                 del self._frames[number]
-            self._untold.append(verdict)
+            self._unreported.append(verdict)
 
-    def _told(self) -> list[dict[str, Any]]:
-        told, self._untold = self._untold, []
-        return told
+    def _take_verdicts(self) -> list[dict[str, Any]]:
+        verdicts, self._unreported = self._unreported, []
+        return verdicts
 
-    def _trust_all(self) -> None:
-        """Without verification every frame counts, as it would without this module."""
+    def _accept_all(self) -> None:
+        """Without the proof every frame is accepted."""
         for added in self._frames.values():
             if added.number not in self._judged:
                 self._judged.add(added.number)
-                self._untold.append(
+                self._unreported.append(
                     {
                         "slice": added.number,
                         "attempt": added.attempt,
                         "action": FUSE,
                         "faults": [],
-                        "why": "not verified: the process died",
+                        "why": "not checked: the image proof crashed",
                     }
                 )
 
-    def _asked(
+    def _ask_worker(
         self,
         verb: str,
         check: Callable[[], None],
-        otherwise: dict[str, Any],
+        default: dict[str, Any],
         **arguments: Any,
     ) -> dict[str, Any]:
         answer: dict[str, Any] = {}
 
         def ask() -> None:
-            answer.update(self._worker.request(verb, _PATIENCE_S, check, **arguments))
+            answer.update(self._worker.request(verb, _TIMEOUT_S, check, **arguments))
             answer.pop("id")
 
-        self._guarded(ask, lambda: answer.update(otherwise))
+        self._with_restart(ask, lambda: answer.update(default))
         return answer
 
-    def _guarded(self, act: Callable[[], None], without: Callable[[], None]) -> None:
-        """Do it; after a death once more in a new process; after another death do without."""
-        if self._deaths > 1:
-            without()
+    def _with_restart(self, act: Callable[[], None], give_up: Callable[[], None]) -> None:
+        """Call ``act``; after a crash call it again in a new process; after another, give up."""
+        if self._crashes > 1:
+            give_up()
             return
         try:
             act()
-        except _DEATHS:
-            self._deaths += 1
+        except _CRASHES:
+            self._crashes += 1
             self._worker.close()
             try:
-                self._start_anew()
+                self._restart()
                 act()
-            except _DEATHS:
-                self._deaths += 1
-                without()
+            except _CRASHES:
+                self._crashes += 1
+                give_up()
 
-    def _start_anew(self) -> None:
-        untold = self._untold
+    def _restart(self) -> None:
+        unreported = self._unreported
         self._begin()
-        self._untold = untold
+        self._unreported = unreported
         for added in self._frames.values():
             self._send(added)
