@@ -23,7 +23,10 @@ FIRMWARE = _ROOT / "firmware"
 def _build_folder() -> Path:
     if _ROOT != _INSTALLED:
         return FIRMWARE / "build"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # nobody's home is known; what is built says where it cannot be written
+        cache = _INSTALLED / "cache"
     return cache / "macrorail" / f"firmware-{version('macrorail')}"
 
 

@@ -55,7 +55,8 @@ def build_library() -> Path:
     if made.returncode != 0:
         raise ConfigError(
             f"the firmware could not be built for this computer; "
-            f"'make -C {FIRMWARE} native' said:\n{made.stderr.strip()}"
+            f"'make -C {FIRMWARE} native BUILD={BUILD}' said:\n{made.stderr.strip()}\n"
+            f"If {BUILD} cannot be written, set XDG_CACHE_HOME to a folder that can"
         )
     return LIBRARY
 

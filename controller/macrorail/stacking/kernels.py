@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any, TypeVar, cast
 
@@ -37,9 +37,16 @@ _ASSUMED = {"nnan", "ninf", "nsz"}
 _REARRANGED = {*_ASSUMED, "reassoc", "contract"}
 
 
-def compiled(function: Kernel) -> Kernel:
-    """Compile with numba on first use, kept on disk for the next process."""
-    return cast(Kernel, numba.njit(nogil=True, cache=True, fastmath=_ASSUMED)(function))
+def compiled(function: Kernel, assumed: set[str] = _ASSUMED) -> Kernel:
+    """Compile with numba on first use, kept on disk for the next process.
+
+    A user without a folder to write to, such as a service's, compiles in every process.
+    """
+    options: dict[str, Any] = {"nogil": True, "fastmath": assumed}
+    try:
+        return cast(Kernel, numba.njit(cache=True, **options)(function))
+    except RuntimeError:  # "no locator available": it can be kept nowhere
+        return cast(Kernel, numba.njit(**options)(function))
 
 
 @cache
@@ -228,7 +235,7 @@ def track_peak(
                 best_below[y, x] = value
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_REARRANGED)
+@partial(compiled, assumed=_REARRANGED)
 def _dot(one: Floats, other: Floats) -> np.float32:
     total = np.float32(0)
     for n in range(one.shape[0]):
