@@ -182,3 +182,14 @@ def test_depth_of_field_in_words(capsys):
 def test_the_calculator_refuses_with_a_reason(capsys, options, says):
     assert main(["dof", *options]) == 2
     assert says in " ".join(capsys.readouterr().err.split())
+
+
+def test_version_and_those_of_the_libraries(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert re.fullmatch(r"macrorail \d+\.\d+\.\d+\S*\n", capsys.readouterr().out)
+    assert main(["--version", "--json"]) == 0
+    versions = json.loads(capsys.readouterr().out)
+    assert {"macrorail", "python", "numpy", "opencv", "libgphoto2"} <= set(versions)
+    assert versions["libgphoto2"] is None or versions["libgphoto2"].startswith("2.")
+    assert main(["--json", "plan"]) == 2
+    assert "write '--json' after 'plan'" in capsys.readouterr().err

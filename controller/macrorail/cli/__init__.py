@@ -7,10 +7,12 @@ import importlib
 import os
 import sys
 import traceback
+from typing import Annotated
 
 import typer
 
 from macrorail.cli.messages import message_console
+from macrorail.cli.version import print_version
 from macrorail.errors import ConfigError, MacrorailError, OperatorStop
 
 # Some releases of typer bring a click of their own, whose errors are not click's.
@@ -42,12 +44,11 @@ def _app(asked: str | None) -> typer.Typer:
     app = typer.Typer(
         name="macrorail",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )
     # Without this, typer would do without the name of a verb that is alone.
-    app.callback()(_macrorail)
+    app.callback(invoke_without_command=True)(_macrorail)
     offered = [verb for verb in _VERBS if _IS_POSIX or verb not in _NEED_POSIX]
     for verb in (asked,) if asked in offered else offered:
         found = getattr(importlib.import_module(f"macrorail.cli.{verb}"), verb)
@@ -59,9 +60,22 @@ def _app(asked: str | None) -> typer.Typer:
     return app
 
 
-def _macrorail() -> None:
+def _macrorail(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="print the version and exit")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="with --version: also the versions of the libraries")
+    ] = False,
+) -> None:
     """Unattended focus stacking: from a YAML protocol to one sharp picture, with proof that no
     slice is missing."""
+    if version:
+        print_version(as_json)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        raise typer.BadParameter("a verb is missing; 'macrorail --help' lists them")
+    if as_json:
+        raise typer.BadParameter(f"write '--json' after '{context.invoked_subcommand}'")
 
 
 def main(arguments: list[str] | None = None) -> int:
