@@ -1,4 +1,4 @@
-"""Align/blend beside its peers: ``python -m tests.benchmarks`` writes ``docs/benchmarks.md``.
+"""Align/blend beside its peers: ``python -m tests.benchmarks`` writes ``docs/evidence/benchmarks.md``.
 
 Makes the stacks, installs FocusWeave into an environment of its own (focus-stack is taken when it
 is on the PATH), runs each program as a user would, scores the pictures, writes tables and crops.
@@ -26,7 +26,7 @@ from tests.benchmarks.scaling import scaling
 from tests.benchmarks.scene import SceneOptions, make_scene
 from tests.benchmarks.turns import turns
 
-RESULT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+RESULT = Path(__file__).parents[2] / "docs" / "evidence" / "benchmarks.md"
 _MARK = "<!-- made by python -m tests.benchmarks -->"
 _CROPS_OF = "seed23"
 #: The first for its picture, all for their alignment.

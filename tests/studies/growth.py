@@ -1,6 +1,6 @@
 """A collection photographed in a simulation: what it takes, and what breaks first.
 
-``python -m tests.studies.growth`` prints the tables of docs/scale.md. Instruments shoot trays,
+``python -m tests.studies.growth`` prints the tables of docs/explanation/growth.md. Instruments shoot trays,
 operators change them in working hours, frames go over one network to the storage, workers fetch
 them, stack them and bring the pictures back; each of these is a queue. Only times and sizes go in:
 what a stack costs was measured (``tests.benchmarks.stack_cost``), a slice's time is what

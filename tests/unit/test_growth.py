@@ -1,4 +1,4 @@
-"""The simulation behind docs/scale.md: nothing is lost in a queue, nobody works at night."""
+"""The simulation behind docs/explanation/growth.md: nothing is lost in a queue, nobody works at night."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def test_what_has_no_room_even_so_is_refused_with_a_way_out() -> None:
 
 
 def test_what_is_foretold_is_no_less_than_what_was_measured_at_100_megapixels() -> None:
-    # docs/benchmarks.md: with --depth, whose maps are in memory while they are written.
+    # docs/evidence/benchmarks.md: with --depth, whose maps are in memory while they are written.
     assert least_bytes(12000, 8400, 8) > 1.93e9
     assert least_bytes(12000, 8400, 16) > 3.29e9
     assert not fits(12000, 8400, 8, "best", False, 2e9)

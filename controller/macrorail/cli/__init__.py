@@ -36,7 +36,7 @@ _NEED_POSIX = frozenset(
 )
 
 
-def _app(asked: str | None) -> typer.Typer:
+def command(asked: str | None = None) -> typer.Typer:
     """The command with the verb that is asked for; with all where that is none of them.
 
     To load them all takes most of a second.
@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise ConfigError(
                 f"macrorail {given[0]} needs Linux; on Windows, stack, batch, plan and dof work"
             )
-        app = _app(given[0] if given else None)
+        app = command(given[0] if given else None)
         if arguments is None:
             # What was imported stays. To look through it for what could go, lastly when all is
             # done, takes longer than some verbs do.
