@@ -1,4 +1,4 @@
-"""The simulation behind docs/explanation/growth.md: nothing is lost in a queue, nobody works at night."""
+"""The simulation behind docs/explanation/growth.md: no queue loses anything, no one works at night."""
 
 from __future__ import annotations
 
