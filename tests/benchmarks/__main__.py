@@ -1,4 +1,4 @@
-"""Align/blend beside its peers, for ``docs/evidence/benchmarks.md``: ``python -m tests.benchmarks``.
+"""Align/blend beside its peers: ``python -m tests.benchmarks`` writes its page in docs/evidence.
 
 Makes the stacks, installs FocusWeave into an environment of its own (focus-stack is taken when it
 is on the PATH), runs each program as a user would, scores the pictures, writes tables and crops.

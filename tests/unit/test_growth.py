@@ -1,4 +1,4 @@
-"""The simulation behind docs/explanation/growth.md: no queue loses anything, no one works at night."""
+"""The simulation of docs/explanation/growth.md: no queue loses anything, no work at night."""
 
 from __future__ import annotations
 
