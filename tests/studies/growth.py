@@ -2,7 +2,8 @@
 
 ``python -m tests.studies.growth`` prints the tables of docs/explanation/growth.md. Instruments
 shoot trays, operators change them in working hours, frames go over one network to the storage,
-workers fetch them, stack them and bring the pictures back; each of these is a queue. Only times and sizes go in:
+workers fetch them, stack them and bring the pictures back; each of these is a queue. Only times and
+sizes go in:
 what a stack costs was measured (``tests.benchmarks.stack_cost``), a slice's time is what
 ``macrorail plan`` says of the demo, the rest are assumptions, named as such.
 """

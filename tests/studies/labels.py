@@ -2,7 +2,8 @@
 
 ``python -m tests.studies.labels`` prints the tables of docs/evidence/labels-and-grouping.md. Each
 label is a Data Matrix or QR code on a pale card before a textured ground, turned, tilted, blurred,
-unevenly lit and noisy. Every second one belongs to a specimen that the list does not know or bears a wrong check
+unevenly lit and noisy. Every second one belongs to a specimen that the list does not know or bears
+a wrong check
 digit: an id accepted from these is a wrong one, too.
 """
 
