@@ -15,14 +15,14 @@ from macrorail.config.rig import load_rig
 from macrorail.devices.interfaces import Camera, Context, FocusAxis
 from macrorail.planning.plan import Plan, make_plan
 from macrorail.proof.image_proof import ImageProof
-from macrorail.run.care import Care
-from macrorail.run.commands import Commands
-from macrorail.run.ending import RunEnd
-from macrorail.run.interfaces import FrameProof, FrameStream
-from macrorail.run.proving import proof_settings
-from macrorail.run.resume import read_progress
-from macrorail.run.runner import Runner
 from macrorail.run_folder.journal import Entry, Journal, read_journal
+from macrorail.running.care import Care
+from macrorail.running.commands import Commands
+from macrorail.running.ending import RunEnd
+from macrorail.running.interfaces import FrameProof, FrameStream
+from macrorail.running.proving import proof_settings
+from macrorail.running.resume import read_progress
+from macrorail.running.runner import Runner
 from macrorail.states import State
 
 RAIL = """

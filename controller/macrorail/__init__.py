@@ -1,1 +1,63 @@
-"""macrorail: an automated macro-rail lab instrument controller."""
+"""macrorail: unattended focus stacking, from a YAML protocol to one sharp picture.
+
+The Python API, loaded when it is first used::
+
+    plan = macrorail.plan("beetle.yaml", rig="lab.yaml")
+    result = macrorail.run("beetle.yaml", rig="lab.yaml", on_event=print)
+    fused = macrorail.stack("photos/")
+    with macrorail.connect("lab.yaml") as instrument:
+        instrument.axis.move_to("20.4 mm")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from macrorail.errors import MacrorailError
+    from macrorail.planning.plan import Plan
+    from macrorail.session.api import plan, resume, run, stack
+    from macrorail.session.instrument import ConnectedInstrument, connect
+    from macrorail.session.results import RunResult, StackResult
+    from macrorail.shipped import CONFIGS
+
+# Importing the whole of it takes a second, which workers and short commands need not pay.
+_LOCATIONS = {
+    "CONFIGS": "macrorail.shipped",
+    "ConnectedInstrument": "macrorail.session.instrument",
+    "MacrorailError": "macrorail.errors",
+    "Plan": "macrorail.planning.plan",
+    "RunResult": "macrorail.session.results",
+    "StackResult": "macrorail.session.results",
+    "connect": "macrorail.session.instrument",
+    "plan": "macrorail.session.api",
+    "resume": "macrorail.session.api",
+    "run": "macrorail.session.api",
+    "stack": "macrorail.session.api",
+}
+
+__all__ = [
+    "CONFIGS",
+    "ConnectedInstrument",
+    "MacrorailError",
+    "Plan",
+    "RunResult",
+    "StackResult",
+    "connect",
+    "plan",
+    "resume",
+    "run",
+    "stack",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LOCATIONS:
+        raise AttributeError(f"module 'macrorail' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(_LOCATIONS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

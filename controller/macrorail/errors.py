@@ -7,11 +7,15 @@ bug and exits with 70.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class MacrorailError(Exception):
     """Base of every failure that macrorail explains to the user."""
 
     exit_code = 70
+    run_folder: Path | None = None
+    """Folder of the run that it ended, where there is one."""
 
 
 class ConfigError(MacrorailError):

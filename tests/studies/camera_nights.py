@@ -28,8 +28,8 @@ from macrorail.devices.gphoto.camera import GphotoCamera
 from macrorail.devices.interfaces import Context
 from macrorail.devices.rail.axis import SerialRail
 from macrorail.planning.plan import make_plan
-from macrorail.run.runner import Runner
 from macrorail.run_folder.journal import Entry, Journal, read_journal
+from macrorail.running.runner import Runner
 from macrorail.states import FinishReason
 from macrorail_sims.bench import SimulatedBench
 

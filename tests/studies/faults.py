@@ -32,9 +32,9 @@ from macrorail.errors import (
     WorkerCrashed,
 )
 from macrorail.frame import Frame, verify_frame
-from macrorail.run.care import Care
-from macrorail.run.ending import RunEnd
 from macrorail.run_folder.journal import JOURNAL, read_journal
+from macrorail.running.care import Care
+from macrorail.running.ending import RunEnd
 from macrorail.states import FINAL, FinishReason, State
 from macrorail_sims.bodies.faults import Action, Fault, Reason
 from tests.faulty import Failing
@@ -108,7 +108,7 @@ class Trouble:
         self._now, self._from_s, self._to_s = now, from_s, to_s
 
     def trouble(self) -> str | None:
-        """See :class:`macrorail.run.interfaces.Watch`."""
+        """See :class:`macrorail.running.interfaces.Watch`."""
         return "the lamp is out" if self._from_s <= self._now() < self._to_s else None
 
 

@@ -13,8 +13,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from macrorail.run.resume import read_progress
 from macrorail.run_folder.journal import JOURNAL, Entry, read_journal
+from macrorail.running.resume import read_progress
 from macrorail.states import FinishReason
 from tests.virtual import RAIL, VirtualRun, protocol_text
 

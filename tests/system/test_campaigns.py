@@ -18,7 +18,7 @@ def test_runs_with_random_faults_end_for_a_reason_and_can_be_completed() -> None
 
 def test_the_campaign_notices_what_it_looks_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the check of each frame a cut one is counted, and the campaign must see it."""
-    monkeypatch.setattr("macrorail.run.runner.verify_frame", lambda frame: None)
+    monkeypatch.setattr("macrorail.running.runner.verify_frame", lambda frame: None)
     monkeypatch.setattr(
         faults.OneRun, "_kinds", lambda one: [one._truncate, one._truncate, one._truncate]
     )

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from macrorail.errors import JournalError, MacrorailError, StorageError
-from macrorail.run.care import Care
-from macrorail.run.policies import TABLE
-from macrorail.run.watches import DiskWatch
 from macrorail.run_folder.journal import JOURNAL, Journal
+from macrorail.running.care import Care
+from macrorail.running.policies import TABLE
+from macrorail.running.watches import DiskWatch
 from macrorail.states import FinishReason, State
 from tests.faulty import Failing
 from tests.system.test_pauses import AT_WORK, SHORT, When

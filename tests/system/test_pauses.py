@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from macrorail.errors import DeviceLost, SceneMoved, StorageError
-from macrorail.run.care import Care
+from macrorail.running.care import Care
 from macrorail.states import FinishReason, State
 from tests.faulty import Failing
 from tests.system.test_resume import assert_done_and_right

@@ -22,9 +22,17 @@ from macrorail.errors import (
     SceneMoved,
     StackError,
 )
-from macrorail.run.care import Care
-from macrorail.run.policies import LONGEST_SERIES, TABLE, Judge, Part, Policy, Remedy, policy_for
 from macrorail.run_folder.journal import Journal
+from macrorail.running.care import Care
+from macrorail.running.policies import (
+    LONGEST_SERIES,
+    TABLE,
+    Judge,
+    Part,
+    Policy,
+    Remedy,
+    policy_for,
+)
 from macrorail.states import FINAL, FinishReason, State
 from tests.faulty import Failing
 from tests.virtual import LENS, RAIL, VirtualRun, protocol_text

@@ -12,10 +12,10 @@ import pytest
 from macrorail.proof.proof_process import ProofProcess
 from macrorail.results.report import write_report
 from macrorail.results.report.words import tell
-from macrorail.run.proving import proof_settings
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.manifest import build_manifest
 from macrorail.run_folder.record import read_record
+from macrorail.running.proving import proof_settings
 from macrorail.states import FinishReason, State
 from macrorail_sims.bodies.exposure import SimulatedExposure
 from tests.studies import coverage, frames, optics

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from macrorail.proof.proof_process import ProofProcess
-from macrorail.run.proving import proof_settings
+from macrorail.running.proving import proof_settings
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.manifest import build_manifest
+from macrorail.running.proving import proof_settings
 from macrorail.states import FinishReason
 from tests.studies.coverage import FAR_UM, NEAR_UM, PROTOCOL, RIG
 from tests.system.test_lost_steps import Fused, Jams, watch_the_truth

@@ -17,8 +17,8 @@ from macrorail.errors import CameraSettingRefused, ConfigError, FrameError, Fram
 from macrorail.exif import settings_in
 from macrorail.frame import verify_frame
 from macrorail.planning.plan import make_plan
-from macrorail.run.proving import proof_settings
 from macrorail.run_folder.manifest import build_manifest
+from macrorail.running.proving import proof_settings
 from macrorail.states import FinishReason
 from macrorail_sims.bodies.faults import Action, Fault
 from tests.virtual import RAIL, VirtualRun, protocol_text

@@ -22,8 +22,8 @@ from macrorail.errors import (
     OverlapError,
     StorageError,
 )
-from macrorail.run.ending import RunEnd
 from macrorail.run_folder.journal import Entry, Journal, read_journal
+from macrorail.running.ending import RunEnd
 from macrorail.states import FinishReason, State
 
 GOOD = RunEnd(State.DONE, FinishReason.COMPLETED)

@@ -18,8 +18,8 @@ import pytest
 from macrorail.cli.keyboard import Keyboard
 from macrorail.clock import WorldClock
 from macrorail.errors import OperatorStop
-from macrorail.run.commands import Commands
 from macrorail.run_folder.run_socket import SOCKET, ask_run
+from macrorail.running.commands import Commands
 from macrorail.session.command_socket import CommandServer
 from macrorail.session.signals import stopped_by_signals
 from macrorail.session.status import RunStatus

@@ -9,7 +9,7 @@ import pytest
 from macrorail.devices import light
 from macrorail.devices.light import Light
 from macrorail.errors import ConnectError
-from macrorail.run.care import Care
+from macrorail.running.care import Care
 from macrorail_sims.bodies.faults import Action, Fault
 from tests.virtual import RAIL, VirtualRun, protocol_text
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from macrorail.cli import main
-from macrorail.run.care import Care
 from macrorail.run_folder.journal import JOURNAL
+from macrorail.running.care import Care
 from macrorail_sims.bodies.faults import Action, Fault
 from tests.made_run import make_run
 from tests.system.test_pauses import Lamp

@@ -11,10 +11,10 @@ import pytest
 
 from macrorail.cli.run import check_disk_space
 from macrorail.errors import PlanError
-from macrorail.run.watches import DiskWatch
 from macrorail.run_folder import reserve
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.reserve import RESERVED, Reserve
+from macrorail.running.watches import DiskWatch
 from tests.virtual import VirtualRun
 
 MB = 1_000_000

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from macrorail.errors import SceneMoved
-from macrorail.run.scene_check import FrameComparison
-from macrorail.run.scene_worker import compare
+from macrorail.running.scene_check import FrameComparison
+from macrorail.running.scene_worker import compare
 
 WIDTH, HEIGHT = 900, 600
 

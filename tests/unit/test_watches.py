@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from macrorail.run import watches
-from macrorail.run.watches import (
+from macrorail.running import watches
+from macrorail.running.watches import (
     BatteryWatch,
     DiskWatch,
     QuestionWatch,

@@ -22,8 +22,8 @@ from macrorail.errors import DeviceError, IdentityError, OperatorStop, PositionI
 from macrorail.identity.protocol_copy import as_yaml
 from macrorail.identity.resolver import IdResolver
 from macrorail.quantity import format_length
-from macrorail.run.ending import RunEnd
 from macrorail.run_folder.journal import write_whole
+from macrorail.running.ending import RunEnd
 from macrorail.session.job import RunJob, shoot
 from macrorail.session.observer import RunObserver
 from macrorail.session.resume import load_interrupted, prepare_resume, report_progress

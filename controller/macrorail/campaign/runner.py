@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from macrorail.campaign.plan import CampaignPlan, StackTask
 from macrorail.campaign.progress import UNDER_WAY, Progress, StackStatus
 from macrorail.errors import DeviceError, IdentityError, MacrorailError, OperatorStop, PlanError
-from macrorail.run.ending import RunEnd
+from macrorail.running.ending import RunEnd
 from macrorail.states import FinishReason
 
 #: Whatever ends a run so is no specimen's fault.

@@ -10,7 +10,7 @@ import threading
 import tty
 from collections.abc import Callable
 
-from macrorail.run.commands import Commands
+from macrorail.running.commands import Commands
 
 KEYS = "p pause   r resume   s stop after this slice   q stop now   ! emergency stop"
 _POLL_S = 0.2

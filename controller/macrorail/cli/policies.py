@@ -10,7 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from macrorail.quantity import format_duration
-from macrorail.run.policies import LONGEST_ROW_LEFT_OUT, LONGEST_SERIES, TABLE, Policy, Remedy, Step
+from macrorail.running.policies import (
+    LONGEST_ROW_LEFT_OUT,
+    LONGEST_SERIES,
+    TABLE,
+    Policy,
+    Remedy,
+    Step,
+)
 
 _WORDS = {
     Remedy.RETRY: "retry: drain the camera, shoot the slice again",

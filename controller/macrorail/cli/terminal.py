@@ -12,9 +12,9 @@ from rich.text import Text
 
 from macrorail.cli.display import RunDisplay
 from macrorail.cli.keyboard import KEYS, keyboard_of
-from macrorail.run.commands import Commands
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.view import RunView
+from macrorail.running.commands import Commands
 from macrorail.session.observer import RunObserver, Tone
 from macrorail.states import State
 

@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass
 from itertools import count
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from macrorail.config.protocol import Protocol, Range
 from macrorail.config.rig import AxisSection, Rig
 from macrorail.errors import OverlapError, PlanError
@@ -130,6 +133,24 @@ class Plan:
         first_um = self.slices[0].um_per_px
         assert first_um is not None, "a range begins nearer than infinity"
         return first_um
+
+    @property
+    def positions_um(self) -> NDArray[np.float64]:
+        """(slices,) float64: where each slice is to be shot, micrometres."""
+        return np.array([planned.target_um for planned in self.slices])
+
+    @property
+    def dof_um(self) -> NDArray[np.float64]:
+        """(slices,) float64: depth of field of each slice, micrometres."""
+        return np.array([planned.dof_um for planned in self.slices])
+
+    @property
+    def overlap(self) -> NDArray[np.float64]:
+        """(slices,) float64: share of the depth of field that each slice has in common with the
+        slice before it; NaN for the first."""
+        return np.array(
+            [math.nan if one.overlap is None else one.overlap for one in self.slices], dtype=float
+        )
 
     def scale_at(self, position_um: float) -> float | None:
         """Factor by which the frame at a position must be resized to match the first slice's;

@@ -33,7 +33,7 @@ _SAME_POSITION = 0.25
 
 
 class ImageProof:
-    """A ``macrorail.run.interfaces.FrameProof`` in the calling process.
+    """A ``macrorail.running.interfaces.FrameProof`` in the calling process.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ class _AddedFrame:
 
 
 class ProofProcess:
-    """A ``macrorail.run.interfaces.FrameProof`` in a process of its own.
+    """A ``macrorail.running.interfaces.FrameProof`` in a process of its own.
 
     Parameters
     ----------

@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from macrorail.run.commands import Commands
 from macrorail.run_folder.run_socket import SOCKET, short_address
+from macrorail.running.commands import Commands
 from macrorail.session.status import RunStatus
 from macrorail.states import FINAL, State
 

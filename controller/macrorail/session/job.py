@@ -18,14 +18,14 @@ from macrorail.errors import MacrorailError
 from macrorail.planning.plan import Plan, results_bytes
 from macrorail.proof.proof_process import ProofProcess
 from macrorail.results.report import write_report
-from macrorail.run.ending import RunEnd
-from macrorail.run.proving import proof_settings
-from macrorail.run.resume import Progress
-from macrorail.run.runner import Runner
 from macrorail.run_folder.journal import JOURNAL, Journal, read_journal, write_whole
 from macrorail.run_folder.manifest import build_manifest
 from macrorail.run_folder.reserve import Reserve
 from macrorail.run_folder.view import RunView
+from macrorail.running.ending import RunEnd
+from macrorail.running.proving import proof_settings
+from macrorail.running.resume import Progress
+from macrorail.running.runner import Runner
 from macrorail.session.logs import logged
 from macrorail.session.observer import RunObserver
 from macrorail.session.operator_commands import taking_commands

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from macrorail.errors import IdentityError
-from macrorail.run.commands import Commands
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.view import RunView
+from macrorail.running.commands import Commands
 from macrorail.states import State
 
 Tone = Literal["plain", "good", "warning"]

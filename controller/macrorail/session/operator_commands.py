@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from macrorail.clock import Clock
-from macrorail.run.commands import Commands
+from macrorail.running.commands import Commands
 from macrorail.session.command_socket import CommandServer
 from macrorail.session.observer import RunObserver
 from macrorail.session.signals import stopped_by_signals

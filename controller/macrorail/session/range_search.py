@@ -14,8 +14,8 @@ from macrorail.planning.plan import Plan, make_plan, plan_before_search
 from macrorail.planning.range_search.finder import FoundRange, RangeFinder
 from macrorail.planning.range_search.search import describe_search, make_search
 from macrorail.quantity import format_length
-from macrorail.run.ending import RunEnd, end_of
 from macrorail.run_folder.journal import JOURNAL, Entry, Journal, read_journal, write_whole
+from macrorail.running.ending import RunEnd, end_of
 from macrorail.session.observer import RunObserver
 from macrorail.session.signals import stopped_by_signals
 from macrorail.states import State, Trigger

@@ -15,8 +15,8 @@ from macrorail.config.rig import load_rig
 from macrorail.errors import JournalError
 from macrorail.planning.plan import Plan
 from macrorail.quantity import format_fraction, format_length
-from macrorail.run.resume import read_progress
 from macrorail.run_folder.journal import JOURNAL, Entry, read_journal
+from macrorail.running.resume import read_progress
 from macrorail.session.job import RunJob
 from macrorail.session.observer import RunObserver
 from macrorail.session.range_search import plan_run, write_plan

@@ -30,7 +30,7 @@ from macrorail.stacking.slices import load_slices
 from macrorail.stacking.smooth import Method
 from macrorail.stacking.stacker import AHEAD, FrameReport, Fused, Stacker
 
-Progress = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], object]
 """Called with what is being done, how many frames are done, and how many there are."""
 
 

@@ -8,19 +8,19 @@ from contextlib import ExitStack, closing, contextmanager
 
 from macrorail.config.unattended import UnattendedSection
 from macrorail.devices.light import Light
-from macrorail.run.care import Care
-from macrorail.run.commands import Commands
-from macrorail.run.interfaces import Watch
-from macrorail.run.scene_check import FrameComparison
-from macrorail.run.watches import (
+from macrorail.run_folder.journal import Journal
+from macrorail.run_folder.reserve import Reserve
+from macrorail.running.care import Care
+from macrorail.running.commands import Commands
+from macrorail.running.interfaces import Watch
+from macrorail.running.scene_check import FrameComparison
+from macrorail.running.watches import (
     BatteryWatch,
     DiskWatch,
     QuestionWatch,
     SleepWatch,
     TemperatureWatch,
 )
-from macrorail.run_folder.journal import Journal
-from macrorail.run_folder.reserve import Reserve
 from macrorail.session.notifications import News
 from macrorail.session.observer import RunObserver
 

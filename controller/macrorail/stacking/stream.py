@@ -32,7 +32,7 @@ class _Counted:
 
 
 class RunStream:
-    """Streams counted frames into a stacker process; a ``macrorail.run.interfaces.FrameStream``.
+    """Streams counted frames into a stacker process; see ``FrameStream``.
 
     Parameters
     ----------

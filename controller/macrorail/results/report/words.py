@@ -6,10 +6,10 @@ from datetime import datetime
 from itertools import pairwise
 
 from macrorail.quantity import format_duration
-from macrorail.run.policies import Remedy
 from macrorail.run_folder.account import optics_doubt, sentence
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.record import Record
+from macrorail.running.policies import Remedy
 from macrorail.states import FinishReason
 
 #: What every run tells; of the rest, each entry is told.

@@ -9,8 +9,8 @@ from typing import Any
 from macrorail.devices.interfaces import FocusAxis
 from macrorail.errors import RailAlarm
 from macrorail.quantity import format_length
-from macrorail.run.resume import Target
 from macrorail.run_folder.journal import Entry
+from macrorail.running.resume import Target
 
 #: A motor that loses steps once may have met a hair; one that goes on has a cause.
 _LOSSES_AT_MOST = 1

@@ -13,8 +13,8 @@ from typing import Any
 
 from macrorail.clock import Clock
 from macrorail.errors import FrameError
-from macrorail.run.interfaces import FrameProof, FrameStream
-from macrorail.run.resume import Target
+from macrorail.running.interfaces import FrameProof, FrameStream
+from macrorail.running.resume import Target
 
 #: An attempt after which no other is made.
 _NO_MORE = 1_000_000

@@ -1,6 +1,6 @@
 """What a run depends on beside its devices: disk, power, heat, a question.
 
-Each is a ``macrorail.run.interfaces.Watch``: it answers at once and never raises.
+Each is a ``macrorail.running.interfaces.Watch``: it answers at once and never raises.
 """
 
 from __future__ import annotations

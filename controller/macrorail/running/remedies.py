@@ -11,10 +11,10 @@ from typing import Any
 
 from macrorail.clock import Clock
 from macrorail.errors import DeviceError, MacrorailError
-from macrorail.run.devices import Devices
-from macrorail.run.pausing import Pauses
-from macrorail.run.policies import Decision, Judge, Part, Remedy
-from macrorail.run.resume import Target
+from macrorail.running.devices import Devices
+from macrorail.running.pausing import Pauses
+from macrorail.running.policies import Decision, Judge, Part, Remedy
+from macrorail.running.resume import Target
 from macrorail.states import RunStateMachine, State, Trigger
 
 

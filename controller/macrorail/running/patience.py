@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from macrorail.errors import FrameError, JournalError, StorageError
-from macrorail.run.pausing import Pauses
-from macrorail.run.policies import Part, policy_for
 from macrorail.run_folder.journal import Journal
+from macrorail.running.pausing import Pauses
+from macrorail.running.policies import Part, policy_for
 from macrorail.states import RunStateMachine
 
 Result = TypeVar("Result")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from macrorail.clock import Clock
 from macrorail.errors import OperatorStop, PausedTooLong
 from macrorail.quantity import format_duration
-from macrorail.run.commands import Commands
-from macrorail.run.interfaces import Watch
+from macrorail.running.commands import Commands
+from macrorail.running.interfaces import Watch
 
 _POLL_S = 0.5
 

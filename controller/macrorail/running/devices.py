@@ -11,7 +11,7 @@ from typing import Any
 from macrorail.devices.interfaces import AxisReport, Camera, FocusAxis
 from macrorail.errors import LimitError, MacrorailError
 from macrorail.planning.plan import Plan
-from macrorail.run.policies import Part
+from macrorail.running.policies import Part
 
 
 class Devices:

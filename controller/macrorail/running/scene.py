@@ -9,10 +9,10 @@ from typing import Any
 from macrorail.clock import Clock
 from macrorail.errors import FrameMissing, StorageError
 from macrorail.frame import verify_frame
-from macrorail.run.devices import Devices
-from macrorail.run.interfaces import SceneCheck
-from macrorail.run.policies import Part
-from macrorail.run.resume import Counted
+from macrorail.running.devices import Devices
+from macrorail.running.interfaces import SceneCheck
+from macrorail.running.policies import Part
+from macrorail.running.resume import Counted
 from macrorail.states import RunStateMachine, Trigger
 
 

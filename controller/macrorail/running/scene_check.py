@@ -18,7 +18,7 @@ LEAST_CORRELATION = 0.7
 
 
 class FrameComparison:
-    """A ``macrorail.run.interfaces.SceneCheck``.
+    """A ``macrorail.running.interfaces.SceneCheck``.
 
     Parameters
     ----------
@@ -37,7 +37,9 @@ class FrameComparison:
         SceneMoved
             Displaced, or another picture; says by how much and what to do.
         """
-        with closing(Worker("macrorail.run.scene_worker", "scene check", log=self._log)) as worker:
+        with closing(
+            Worker("macrorail.running.scene_worker", "scene check", log=self._log)
+        ) as worker:
             try:
                 found = worker.request(
                     "compare", _PATIENCE_S, check, before=str(before), now=str(now)

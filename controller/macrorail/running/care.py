@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from macrorail.run.commands import Commands
-from macrorail.run.interfaces import SceneCheck, Watch
+from macrorail.running.commands import Commands
+from macrorail.running.interfaces import SceneCheck, Watch
 
 
 @dataclass(frozen=True)

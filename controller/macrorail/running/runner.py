@@ -28,21 +28,21 @@ from macrorail.errors import (
 )
 from macrorail.frame import Frame, set_aside, verify_frame
 from macrorail.planning.plan import Plan
-from macrorail.run.care import Care
-from macrorail.run.commands import Commands
-from macrorail.run.counting import StepCount
-from macrorail.run.devices import Devices
-from macrorail.run.ending import RunEnd, end_of
-from macrorail.run.interfaces import FrameProof, FrameStream
-from macrorail.run.judging import Judging
-from macrorail.run.patience import Patience
-from macrorail.run.pausing import Pauses
-from macrorail.run.policies import Part
-from macrorail.run.remedies import Remedies
-from macrorail.run.resume import Counted, Progress, Target, begin
-from macrorail.run.scene import SceneProof
-from macrorail.run.worklist import Worklist
 from macrorail.run_folder.journal import Journal
+from macrorail.running.care import Care
+from macrorail.running.commands import Commands
+from macrorail.running.counting import StepCount
+from macrorail.running.devices import Devices
+from macrorail.running.ending import RunEnd, end_of
+from macrorail.running.interfaces import FrameProof, FrameStream
+from macrorail.running.judging import Judging
+from macrorail.running.patience import Patience
+from macrorail.running.pausing import Pauses
+from macrorail.running.policies import Part
+from macrorail.running.remedies import Remedies
+from macrorail.running.resume import Counted, Progress, Target, begin
+from macrorail.running.scene import SceneProof
+from macrorail.running.worklist import Worklist
 from macrorail.states import FinishReason, RunStateMachine, State, Trigger
 
 #: How often a sweep is gone over for what it lacks: enough for a passing fault, never for ever.

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from macrorail.optics.overlap import Band, Coverage, missing_positions, prove_coverage
 from macrorail.planning.plan import Plan
-from macrorail.run.resume import Target
+from macrorail.running.resume import Target
 
 
 class Note(Protocol):

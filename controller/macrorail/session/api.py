@@ -1,0 +1,250 @@
+"""The Python API: what ``import macrorail`` offers, each a function of one line to call."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from macrorail.config.protocol import load_protocol
+from macrorail.config.rig import load_rig
+from macrorail.errors import ConfigError, MacrorailError
+from macrorail.planning.plan import Plan
+from macrorail.planning.plan import make_plan as _make_plan
+from macrorail.quantity import parse_size
+from macrorail.run_folder.journal import Entry
+from macrorail.run_folder.record import read_record
+from macrorail.session.observer import RunObserver
+from macrorail.session.results import RunResult, StackResult
+from macrorail.session.run import RunOutcome, resume_run, start_run
+from macrorail.session.stack import StackSettings, stack_arrays, stack_photographs
+from macrorail.stacking.blend import Quality
+from macrorail.stacking.register import Motion
+from macrorail.stacking.smooth import Method
+from macrorail.states import FinishReason, State
+
+_LOG = logging.getLogger("macrorail.callback")
+Array = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+def plan(protocol: str | Path, *, rig: str | Path) -> Plan:
+    """Plan a stack; touches no device.
+
+    Parameters
+    ----------
+    protocol, rig
+        YAML files: what to shoot, and with what.
+
+    Returns
+    -------
+    Plan
+        Slices, and as arrays ``positions_um``, ``dof_um`` and ``overlap``; ``duration_s`` and
+        ``size_bytes``.
+
+    Raises
+    ------
+    ConfigError, PlanError, OverlapError
+    """
+    return _make_plan(load_protocol(Path(protocol)), load_rig(Path(rig)))
+
+
+def run(
+    protocol: str | Path,
+    *,
+    rig: str | Path,
+    out: str | Path = "runs",
+    specimen: str | None = None,
+    on_event: Callable[[Entry], object] | None = None,
+) -> RunResult:
+    """Shoot a stack unattended and fuse it.
+
+    Ctrl-C stops the axis, keeps every finished slice and raises ``OperatorStop``; :func:`resume`
+    continues. It may be called from any thread; only in the main one Ctrl-C is caught.
+
+    Parameters
+    ----------
+    protocol, rig
+        YAML files.
+    out
+        Where the run folder is made.
+    specimen
+        Its id, instead of what the protocol says.
+    on_event
+        Called with each event of the run's journal, in the run's own thread. What it raises is
+        logged and kept in ``RunResult.callback_errors``; the run goes on.
+
+    Raises
+    ------
+    MacrorailError
+        The run could not begin, ended early, or is incomplete. When there is a run folder, the
+        error has its path as ``run_folder``.
+    """
+    observer = _Callback(on_event)
+    with observer.naming_the_folder():
+        outcome = start_run(Path(protocol), Path(rig), Path(out), observer, specimen)
+        return _result(outcome, observer)
+
+
+def resume(
+    folder: str | Path,
+    *,
+    accept_scene: bool = False,
+    on_event: Callable[[Entry], object] | None = None,
+) -> RunResult:
+    """Continue an interrupted run: no slice lost, none shot twice.
+
+    A run that is complete already is returned as it is.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    accept_scene
+        Continue although specimen or camera have moved.
+    on_event
+        As in :func:`run`.
+
+    Raises
+    ------
+    MacrorailError
+        As :func:`run`.
+    """
+    observer = _Callback(on_event)
+    with observer.naming_the_folder():
+        outcome = resume_run(Path(folder), observer, accept_scene)
+        if outcome is None:
+            manifest = read_record(Path(folder)).manifest
+            return RunResult(Path(folder), State.DONE, FinishReason.COMPLETED, manifest)
+        return _result(outcome, observer)
+
+
+def stack(
+    frames: str | Path | Sequence[str | Path] | Sequence[Array],
+    *,
+    positions_um: Sequence[float] | None = None,
+    reference: int | Literal["first", "middle"] = "first",
+    quality: Quality = "best",
+    method: str = "pyramid",
+    align: str | None = None,
+    equalise: bool = True,
+    depth: bool = True,
+    memory: str | None = None,
+    on_progress: Callable[[str, int, int], object] | None = None,
+) -> StackResult:
+    """Align and blend photographs that exist already.
+
+    Parameters
+    ----------
+    frames
+        A folder (of photographs, or of a run), a list of files, or a list of arrays
+        (height, width, 3), uint8 or uint16, RGB, sRGB-encoded.
+    positions_um
+        Of arrays, along the axis, micrometres; the depth is then in micrometres.
+    reference
+        Whose geometry the result has: ``first``, ``middle``, or the frame's number from 1.
+    quality
+        ``best``, or ``fast`` for less time and memory.
+    method
+        ``pyramid``, ``depth-map`` or ``auto``.
+    align
+        What may differ between frames besides focus: ``none``, ``shift``, ``similarity`` or
+        ``affine``; a run's own alignment, else a similarity, when not given.
+    equalise
+        Make all frames as bright, and of the same white, as the reference.
+    depth
+        Also work out depth and confidence.
+    memory
+        The most memory to take, such as ``"2 GB"``.
+    on_progress
+        Called with what is being done, how many frames are done, and how many there are.
+
+    Raises
+    ------
+    ConfigError, StackError, AlignError
+    """
+    try:
+        settings = StackSettings(
+            quality=quality,
+            reference=str(reference),
+            motion=None if align is None else Motion(align),
+            equalise=equalise,
+            method=Method(method),
+            memory_bytes=math.inf if memory is None else parse_size(memory),
+            depth=depth,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    progress = on_progress or (lambda *_: None)
+    if isinstance(frames, str | Path):
+        return StackResult.of(stack_photographs([Path(frames)], settings, progress))
+    paths = [Path(one) for one in frames if isinstance(one, str | Path)]
+    arrays = [_bgr(one) for one in frames if not isinstance(one, str | Path)]
+    if paths and arrays:
+        raise ConfigError("give either files or arrays, not both in one list")
+    if not arrays:
+        if positions_um is not None:
+            raise ConfigError("positions_um belongs to arrays; give files a 'slices' table")
+        return StackResult.of(stack_photographs(paths, settings, progress))
+    return StackResult.of(stack_arrays(arrays, settings, positions_um, progress))
+
+
+class _Callback(RunObserver):
+    """Passes events on to a function that is not ours."""
+
+    def __init__(self, on_event: Callable[[Entry], object] | None) -> None:
+        self._on_event = on_event
+        self._folder: Path | None = None
+        self.errors: list[Exception] = []
+
+    def on_folder(self, folder: Path) -> None:
+        """See :class:`RunObserver`."""
+        self._folder = folder
+
+    def on_event(self, event: Entry) -> None:
+        """See :class:`RunObserver`."""
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception as error:
+            self.errors.append(error)
+            _LOG.exception("on_event failed; the run goes on")
+
+    @contextmanager
+    def naming_the_folder(self) -> Iterator[None]:
+        """Let an error that ends a run name the run's folder."""
+        try:
+            yield
+        except MacrorailError as error:
+            if self._folder is not None:
+                error.run_folder = self._folder
+                error.add_note(f"run folder: {self._folder}")
+            raise
+
+
+def _result(outcome: RunOutcome, observer: _Callback) -> RunResult:
+    if outcome.error is not None:
+        raise outcome.error
+    return RunResult.of(outcome, tuple(observer.errors))
+
+
+def _bgr(picture: Array) -> Array:
+    if not (
+        isinstance(picture, np.ndarray)
+        and picture.ndim == 3
+        and picture.shape[2] == 3
+        and picture.dtype in (np.uint8, np.uint16)
+    ):
+        shape, kind = getattr(picture, "shape", ""), getattr(picture, "dtype", type(picture))
+        raise ConfigError(
+            f"a picture is (height, width, 3) uint8 or uint16 RGB; this one is {shape} {kind}"
+        )
+    # Not a view: the kernels want rows that lie one after the other.
+    bgr: Array = picture[..., ::-1].copy()
+    return bgr

@@ -1,0 +1,245 @@
+"""An instrument for scripts: move, shoot, and look through the lens."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from macrorail.clock import Clock
+from macrorail.config.rig import load_rig
+from macrorail.devices.connect import connect as connect_rig
+from macrorail.devices.interfaces import (
+    AxisReport,
+    Camera,
+    CameraReport,
+    FocusAxis,
+    LiveView,
+    Stage,
+)
+from macrorail.errors import CameraError, ConfigError, OperatorStop
+from macrorail.frame import Frame, verify_frame
+from macrorail.quantity import parse_length
+from macrorail.session.signals import stopped_by_signals
+from macrorail.stacking.images import read_picture
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A photograph that lies on disk, whole.
+
+    Attributes
+    ----------
+    frame
+        Path, size, hash and the camera's name for it.
+    """
+
+    frame: Frame
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return self.frame.path
+
+    @property
+    def picture(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """(height, width, 3) RGB, sRGB-encoded; read from disk each time."""
+        return read_picture(self.frame.path)[..., ::-1]
+
+
+class AxisControl:
+    """Moves the plane of focus; positions are micrometres, growing away from the camera.
+
+    Attributes
+    ----------
+    report
+        Model, travel and resolution, as the axis gave them when it was opened.
+    """
+
+    def __init__(self, axis: FocusAxis, report: AxisReport) -> None:
+        self._axis = axis
+        self.report = report
+        self._position_um = report.position_um
+
+    @property
+    def position_um(self) -> float | None:
+        """Where the axis came to rest last; ``None`` before it is homed."""
+        return self._position_um
+
+    @property
+    def travel_um(self) -> tuple[float, float]:
+        """Lowest and highest position allowed."""
+        return self.report.travel_um
+
+    def home(self) -> float:
+        """Find the reference, away from the specimen; returns the position in micrometres.
+
+        Raises
+        ------
+        DeviceError
+        """
+        self._position_um = None
+        self._position_um = self._axis.home()
+        return self._position_um
+
+    def move_to(self, position: str | float) -> float:
+        """Move, wait until the axis is at rest, and return the achieved position in micrometres.
+
+        Parameters
+        ----------
+        position
+            A length with its unit, such as ``"20.4 mm"``, or a number of micrometres.
+
+        Raises
+        ------
+        LimitError
+            Outside the travel, or beyond ``closest_approach``; nothing has moved.
+        PositionInDoubt
+            The axis has to be homed first.
+        OperatorStop
+            Ctrl-C; the axis is at rest.
+        ConfigError
+            Not a length.
+        """
+        target_um = _length_um(position)
+        try:
+            self._axis.start_move(target_um)
+            self._position_um = self._axis.finish_move()
+        except OperatorStop:
+            self._axis.stop()
+            raise
+        return self._position_um
+
+    def stop(self) -> None:
+        """Bring the axis to rest."""
+        self._axis.stop()
+
+
+class CameraControl:
+    """Takes photographs.
+
+    Attributes
+    ----------
+    report
+        Model, abilities and settings, as the camera gave them when it was opened.
+    folder
+        Where photographs are written.
+    """
+
+    def __init__(self, camera: Camera, report: CameraReport, folder: Path) -> None:
+        self._camera = camera
+        self.report = report
+        self.folder = folder
+        self._shots = 0
+
+    def configure(self, **settings: str) -> dict[str, str]:
+        """Set ``aperture``, ``shutter``, ``iso`` and others; returns them as read back.
+
+        Raises
+        ------
+        CameraSettingRefused
+            The camera does not offer the value; the message lists what it offers.
+        """
+        return self._camera.configure(settings)
+
+    def shoot(self) -> Shot:
+        """Take one photograph; returns when it lies on disk and has been checked.
+
+        Raises
+        ------
+        DeviceError, FrameError
+        """
+        self._shots += 1
+        exposure = self._camera.expose(self.folder / f"{self._shots:04d}")
+        frame = self._camera.collect(exposure)
+        verify_frame(frame)
+        return Shot(frame)
+
+    def live_view(self) -> NDArray[np.uint8]:
+        """What the lens sees now, without a photograph: (height, width, 3) uint8 RGB.
+
+        Raises
+        ------
+        CameraError
+            The camera has no live view.
+        """
+        if not isinstance(self._camera, LiveView) or "live_view" not in self.report.abilities:
+            raise CameraError(f"{self.report.model} has no live view")
+        path = self.folder / ".live.jpg"
+        try:
+            self._camera.preview(path)
+            return np.asarray(read_picture(path)[..., ::-1], dtype=np.uint8)
+        finally:
+            path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class ConnectedInstrument:
+    """An instrument that is open.
+
+    Attributes
+    ----------
+    axis, camera
+        Its controls.
+    stage
+        What brings specimens under the lens; ``None`` where a hand does.
+    clock
+        The world's clock: wait on it, so that a simulated instrument's time passes too.
+    """
+
+    axis: AxisControl
+    camera: CameraControl
+    stage: Stage | None
+    clock: Clock
+
+
+@contextmanager
+def connect(
+    rig: str | Path,
+    *,
+    closest_approach: str | float | None = None,
+    folder: str | Path | None = None,
+) -> Iterator[ConnectedInstrument]:
+    """Connect an instrument; nothing moves until it is told to.
+
+    Parameters
+    ----------
+    rig
+        YAML file of the instrument.
+    closest_approach
+        A stricter limit than the rig's: a length with its unit, or micrometres.
+    folder
+        Where photographs are written; a temporary folder, removed at the end, when not given.
+
+    Yields
+    ------
+    ConnectedInstrument
+        At rest and released when the block ends, however it ends.
+
+    Raises
+    ------
+    ConfigError, DeviceError
+    """
+    limit_um = None if closest_approach is None else _length_um(closest_approach)
+    with (
+        tempfile.TemporaryDirectory(prefix="macrorail-shots-") as scratch,
+        connect_rig(load_rig(Path(rig))) as instrument,
+        stopped_by_signals(instrument.clock),
+    ):
+        shots = Path(scratch if folder is None else folder)
+        shots.mkdir(parents=True, exist_ok=True)
+        camera = CameraControl(instrument.camera, instrument.camera.open(), shots)
+        axis = AxisControl(instrument.axis, instrument.axis.open(limit_um))
+        yield ConnectedInstrument(axis, camera, instrument.stage, instrument.clock)
+
+
+def _length_um(length: str | float) -> float:
+    try:
+        return parse_length(length) if isinstance(length, str) else float(length)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error

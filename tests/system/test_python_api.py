@@ -1,0 +1,126 @@
+"""The Python API: what a script or a notebook gets, and what its own faults do to a run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import macrorail
+from macrorail.cli import main
+from macrorail.errors import ConfigError, LimitError, OperatorStop
+from macrorail.run_folder.journal import Entry
+from macrorail.states import FinishReason, State
+from tests.virtual import RAIL, protocol_text
+
+SMALL = RAIL.replace("image_width: 96", "image_width: 240").replace(
+    "image_height: 64", "image_height: 160"
+)
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Path:
+    path = tmp_path / "rig.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+@pytest.fixture
+def protocol(tmp_path: Path) -> Path:
+    path = tmp_path / "protocol.yaml"
+    path.write_text(protocol_text(far="10.6 mm"))
+    return path
+
+
+def test_a_plan_has_arrays(rig: Path, protocol: Path) -> None:
+    plan = macrorail.plan(protocol, rig=rig)
+    assert plan.positions_um.shape == plan.dof_um.shape == plan.overlap.shape
+    assert plan.positions_um[0] == pytest.approx(10_200)
+    assert plan.positions_um[-1] == pytest.approx(10_600)
+    assert np.isnan(plan.overlap[0]) and (plan.overlap[1:] >= 0.299).all()
+
+
+def test_a_run_in_a_thread_gives_pictures_and_survives_its_callback(
+    rig: Path, protocol: Path, tmp_path: Path
+) -> None:
+    def fails(event: object) -> None:
+        raise ValueError("a mistake in the user's own code")
+
+    results: list[macrorail.RunResult] = []
+
+    def shoot() -> None:
+        results.append(macrorail.run(protocol, rig=rig, out=tmp_path / "runs", on_event=fails))
+
+    thread = threading.Thread(target=shoot)
+    thread.start()
+    thread.join(200)
+    (result,) = results
+    assert (result.state, result.reason) == (State.DONE, FinishReason.COMPLETED)
+    assert result.coverage["proven"] is True
+    assert result.picture.shape == (160, 240, 3) and result.picture.dtype == np.uint16
+    assert result.depth_um.shape == result.confidence.shape == (160, 240)
+    assert len(result.frames) == len(result.positions_um) > 3
+    assert all(frame.is_file() for frame in result.frames)
+    assert result.callback_errors and all(
+        isinstance(error, ValueError) for error in result.callback_errors
+    )
+    assert "on_event failed" in (result.folder / "run.log").read_text()
+    # A second run in the same interpreter, and a resume of what is complete.
+    again = macrorail.run(protocol, rig=rig, out=tmp_path / "runs")
+    assert again.folder != result.folder and len(again.frames) == len(result.frames)
+    assert macrorail.resume(again.folder).reason is FinishReason.COMPLETED
+    # The same frames give the same pixels, whoever asks for them.
+    stacked = macrorail.stack(again.folder)
+    assert (stacked.picture == again.picture).all()
+    assert main(["stack", str(again.folder), "-o", str(tmp_path / "cli.tif")]) == 0
+    by_command = cv2.imread(str(tmp_path / "cli.tif"), cv2.IMREAD_UNCHANGED)
+    assert (by_command[..., ::-1] == again.picture).all()
+
+
+def test_ctrl_c_stops_a_run_that_can_be_resumed(rig: Path, protocol: Path, tmp_path: Path) -> None:
+    def interrupt(event: Entry) -> None:
+        if event.event == "counted":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(OperatorStop) as stopped:
+        macrorail.run(protocol, rig=rig, out=tmp_path / "runs", on_event=interrupt)
+    folder = stopped.value.run_folder
+    assert folder is not None and (folder / "journal.jsonl").is_file()
+    assert macrorail.resume(folder).reason is FinishReason.COMPLETED
+
+
+def test_arrays_are_stacked_and_others_refused() -> None:
+    rng = np.random.default_rng(5)
+    sharp = rng.integers(0, 255, (80, 120, 3), dtype=np.uint8)
+    blurred = cv2.GaussianBlur(sharp, (0, 0), 2)
+    left, right = sharp.copy(), sharp.copy()
+    left[:, 60:], right[:, :60] = blurred[:, 60:], blurred[:, :60]
+    stacked = macrorail.stack([left, right], positions_um=[0.0, 40.0], align="none")
+    error = np.abs(stacked.picture.astype(float) / 257 - sharp).mean()
+    assert error < np.abs(left.astype(float) - sharp).mean() / 2
+    assert stacked.depth is not None
+    assert stacked.depth[:, :40].mean() < 10 and stacked.depth[:, -40:].mean() > 30
+    assert stacked.transforms.shape == (2, 2, 3)
+    with pytest.raises(ConfigError, match="uint8 or uint16"):
+        macrorail.stack([sharp.astype(float)])  # type: ignore[list-item]
+    with pytest.raises(ConfigError, match="1 positions were given for 2"):
+        macrorail.stack([left, right], positions_um=[0.0])
+
+
+def test_an_instrument_moves_and_shoots(rig: Path, tmp_path: Path) -> None:
+    with macrorail.connect(rig, closest_approach="20 mm") as instrument:
+        instrument.axis.home()
+        assert instrument.axis.move_to("10.4 mm") == pytest.approx(10_400, abs=1)
+        assert instrument.axis.position_um == pytest.approx(10_400, abs=1)
+        with pytest.raises(LimitError):
+            instrument.axis.move_to("21 mm")
+        with pytest.raises(ConfigError, match="unit"):
+            instrument.axis.move_to("10.4")
+        shot = instrument.camera.shoot()
+        assert shot.picture.shape == (160, 240, 3)
+        assert instrument.camera.live_view().ndim == 3
