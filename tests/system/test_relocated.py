@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from macrorail.proof.proof_process import ProofProcess
-from macrorail.running.proving import proof_settings
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.manifest import build_manifest
 from macrorail.running.proving import proof_settings
