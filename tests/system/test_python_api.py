@@ -33,7 +33,7 @@ def rig(tmp_path: Path) -> Path:
 @pytest.fixture
 def protocol(tmp_path: Path) -> Path:
     path = tmp_path / "protocol.yaml"
-    path.write_text(protocol_text(far="10.6 mm"))
+    path.write_text(protocol_text(far="10.6 mm") + "proof: {extend: 0 %}\n")
     return path
 
 
@@ -96,7 +96,8 @@ def test_ctrl_c_stops_a_run_that_can_be_resumed(rig: Path, protocol: Path, tmp_p
 
 def test_arrays_are_stacked_and_others_refused() -> None:
     rng = np.random.default_rng(5)
-    sharp = rng.integers(0, 255, (80, 120, 3), dtype=np.uint8)
+    forms = cv2.resize(rng.uniform(40, 200, (5, 7, 3)), (120, 80), interpolation=cv2.INTER_CUBIC)
+    sharp = np.clip(forms + rng.normal(0, 20, forms.shape), 0, 255).astype(np.uint8)
     blurred = cv2.GaussianBlur(sharp, (0, 0), 2)
     left, right = sharp.copy(), sharp.copy()
     left[:, 60:], right[:, :60] = blurred[:, 60:], blurred[:, :60]

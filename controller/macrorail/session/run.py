@@ -143,7 +143,9 @@ def check_disk_space(out: Path, plan: Plan, keep_free_bytes: float) -> None:
 def _same_world(rig: Rig, entries: list[Entry]) -> Rig:
     """The rig with its simulated world, if that is still alive, instead of a new one."""
     addresses = [e.fields["bench"] for e in entries if e.event in {"started", "resumed"}]
-    if rig.bench is None or not addresses or not Path(addresses[-1]).exists():
+    if rig.bench is None or not addresses or addresses[-1] is None:
+        return rig  # real devices, or a world that lived in the controller's own process
+    if not Path(addresses[-1]).exists():
         return rig
     bench = rig.bench.model_copy(update={"address": addresses[-1]})
     return rig.model_copy(update={"bench": bench})
