@@ -15,9 +15,9 @@ from typing import TypeVar
 from pydantic import Field
 
 from macrorail.config.rig import CameraSection
-from macrorail.devices.gphoto.settings import as_written, choose, exceeds, quantity, widgets_of
+from macrorail.devices.gphoto.settings import as_in_protocol, choose, exceeds, quantity, widgets_of
 from macrorail.devices.interfaces import CameraReport, Context, Exposure
-from macrorail.devices.stale_frame import Freshness
+from macrorail.devices.stale_frame import StaleFrameCheck
 from macrorail.errors import (
     AutofocusFailed,
     BatteryExhausted,
@@ -62,7 +62,7 @@ _REFUSED: dict[Reason, tuple[type[CameraError], str]] = {
 
 
 @dataclass
-class _OnItsWay:
+class _PendingFrame:
     """An exposure whose frame is still to come: what has been announced and what is on disk."""
 
     shot: Shot
@@ -101,10 +101,10 @@ class InProcessCamera:
         self._bulb_s: float | None = None
         self._exposures = 0
         self._flash_ready_s = 0.0
-        self._on_its_way: _OnItsWay | None = None
+        self._pending_frame: _PendingFrame | None = None
         self._known: set[int] | None = None
         self._left_behind: list[str] = []
-        self._freshness = Freshness()
+        self._freshness = StaleFrameCheck()
 
     def open(self) -> CameraReport:
         """See :class:`Camera`."""
@@ -116,7 +116,7 @@ class InProcessCamera:
         self._check_fit(body)
         self._opened = body
         self._target = _CARD
-        self._freshness = Freshness()
+        self._freshness = StaleFrameCheck()
         self._note_left_behind(body)
         abilities = {"bulb", "capture", "live_view", "trigger"}
         if body.lens is not None:
@@ -141,7 +141,7 @@ class InProcessCamera:
     def expose(self, stem: Path) -> Exposure:
         """See :class:`Camera`."""
         body = self._body()
-        if self._on_its_way is not None:
+        if self._pending_frame is not None:
             raise FrameMissing(
                 f"exposure {self._exposures} has not been collected; collect it or drain the "
                 f"camera first"
@@ -153,7 +153,7 @@ class InProcessCamera:
         started_s = self._clock.now()
         shot = self._asked(lambda: self._release(body, fault), "release")
         self._exposures += 1
-        self._on_its_way = _OnItsWay(shot)
+        self._pending_frame = _PendingFrame(shot)
         self._sleep_until(shot.light.end_s)
         ended_s = self._clock.now()
         self._flash_ready_s = ended_s + self._options.flash_recycle_s
@@ -174,7 +174,7 @@ class InProcessCamera:
 
     def collect(self, exposure: Exposure) -> Frame:
         """See :class:`Camera`."""
-        pending = self._on_its_way
+        pending = self._pending_frame
         if pending is None or exposure.number != self._exposures:
             raise FrameMissing(
                 f"exposure {exposure.number} is not on its way; drain the camera and repeat it"
@@ -186,9 +186,9 @@ class InProcessCamera:
         except OperatorStop:
             raise  # the frame is still on its way and can be collected later
         except MacrorailError:
-            self._on_its_way = None
+            self._pending_frame = None
             raise
-        self._on_its_way = None
+        self._pending_frame = None
         jpegs = (frame for frame in pending.frames if frame.path.suffix == ".jpg")
         frame = next(jpegs, pending.frames[0])
         self._freshness.check(frame, exposure)
@@ -197,7 +197,7 @@ class InProcessCamera:
     def drain(self) -> list[str]:
         """See :class:`Camera`."""
         body = self._body()
-        self._on_its_way = None
+        self._pending_frame = None
         for shot in list(body.under_way):
             self._finish(shot)
         names, self._left_behind = self._left_behind, []
@@ -254,14 +254,14 @@ class InProcessCamera:
         """See :class:`macrorail.devices.interfaces.OffersChoices`."""
         settings = self._body().settings
         return {
-            name: as_written(name, list(settings[name].choices))
+            name: as_in_protocol(name, list(settings[name].choices))
             for name in ("aperture", "shutter", "iso")
         }
 
     def close(self) -> None:
         """See :class:`Camera`; an exposure under way stays with the body."""
         body, self._opened = self._opened, None
-        self._on_its_way = None
+        self._pending_frame = None
         if body is None:
             return
         with suppress(Refusal):  # a body in the middle of an exposure keeps its live view
@@ -304,7 +304,7 @@ class InProcessCamera:
         lost_at_s = shot.light.end_s + self._options.frame_timeout_s
         self._sleep_until(min(shot.ready_s, lost_at_s) if shot.announced else lost_at_s)
 
-    def _await_announcements(self, pending: _OnItsWay) -> None:
+    def _await_announcements(self, pending: _PendingFrame) -> None:
         self._finish(pending.shot)
         body = self._body()
         for notice in body.take_notices():

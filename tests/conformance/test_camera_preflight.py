@@ -87,7 +87,7 @@ def test_a_dial_turned_in_the_middle_of_a_run_is_noticed(
 def test_a_delay_for_the_mirror_must_be_on_when_the_rig_wants_it(
     body_process: BodyProcess, nikon: CameraWorld
 ) -> None:
-    with pytest.raises(CameraSettingRefused, match="exposure delay mode is not on"):
+    with pytest.raises(CameraSettingRefused, match="exposure delay mode of the camera is off"):
         opened(body_process, nikon, mirror="delayed")
     nikon.set_body(mirror_delay=True)
     opened(body_process, nikon, mirror="delayed").close()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from macrorail.devices.gphoto.camera import GphotoCamera
-from macrorail.devices.gphoto.errors import explain, explain_connect
+from macrorail.devices.gphoto.error_table import explain, explain_connect
 from macrorail.errors import (
     BatteryExhausted,
     CameraBusy,

@@ -20,7 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from macrorail.devices.interfaces import AxisReport, CountCheck, FocusAxis
+from macrorail.devices.interfaces import AxisReport, FocusAxis, LostStepCheck
 from macrorail.optics.overlap import Band, missing_positions, prove_coverage
 from macrorail.states import FinishReason
 from macrorail_sims.scene import Scene
@@ -70,14 +70,14 @@ class ShortMoves:
         return getattr(self._axis, name)
 
     @property
-    def count_check(self) -> CountCheck | None:
-        check = self._axis.count_check
+    def lost_step_check(self) -> LostStepCheck | None:
+        check = self._axis.lost_step_check
         if self._kind == "adrift" or check is None:
             return None
         return replace(check, measure=self._touch)
 
     def _touch(self) -> float:
-        check = self._axis.count_check
+        check = self._axis.lost_step_check
         assert check is not None
         off_um, self._lost_um = self._lost_um, 0.0
         return check.measure() + off_um

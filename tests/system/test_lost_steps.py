@@ -176,8 +176,8 @@ def test_a_check_that_fails_is_a_fault_of_the_axis_like_any_other(tmp_path: Path
             return getattr(self._axis, name)
 
         @property
-        def count_check(self) -> Any:
-            check = self._axis.count_check
+        def lost_step_check(self) -> Any:
+            check = self._axis.lost_step_check
 
             def measure() -> float:
                 if not failed:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from macrorail.devices.interfaces import Exposure
-from macrorail.devices.stale_frame import Freshness, taken_at
+from macrorail.devices.stale_frame import StaleFrameCheck, taken_at
 from macrorail.errors import FrameMissing
 from macrorail.frame import Frame
 from macrorail_sims.bodies.exif import with_exif
@@ -31,7 +31,7 @@ def exposure(started_s: float, ended_s: float) -> Exposure:
 
 
 def test_frames_of_their_own_exposures_pass(tmp_path: Path) -> None:
-    fresh = Freshness()
+    fresh = StaleFrameCheck()
     for number in range(10):
         start_s = 3.0 * number
         frame = photograph(tmp_path / f"{number}.jpg", start_s + 0.04)
@@ -39,7 +39,7 @@ def test_frames_of_their_own_exposures_pass(tmp_path: Path) -> None:
 
 
 def test_the_same_bytes_twice_are_refused(tmp_path: Path) -> None:
-    fresh = Freshness()
+    fresh = StaleFrameCheck()
     frame = photograph(tmp_path / "1.jpg", 0.0)
     fresh.check(frame, exposure(0.0, 0.1))
     with pytest.raises(FrameMissing, match="to the last byte"):
@@ -48,7 +48,7 @@ def test_the_same_bytes_twice_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong_s", [-3.0, -1.0, 1.0, 60.0])
 def test_a_frame_of_another_time_is_refused(tmp_path: Path, wrong_s: float) -> None:
-    fresh = Freshness()
+    fresh = StaleFrameCheck()
     fresh.check(photograph(tmp_path / "1.jpg", 0.0), exposure(0.0, 0.1))
     with pytest.raises(FrameMissing, match="before" if wrong_s < 0 else "after"):
         fresh.check(photograph(tmp_path / "2.jpg", 5.0 + wrong_s), exposure(5.0, 5.1))
@@ -60,7 +60,7 @@ def test_a_frame_of_another_time_is_refused(tmp_path: Path, wrong_s: float) -> N
 def test_no_frame_of_its_own_exposure_is_ever_refused(
     tmp_path: Path, cycles: list[tuple[float, float, float]]
 ) -> None:
-    fresh, now_s = Freshness(), 100.0
+    fresh, now_s = StaleFrameCheck(), 100.0
     for salt, (pause_s, lasts_s, share) in enumerate(cycles):
         now_s += pause_s
         frame = photograph(tmp_path / "any.jpg", now_s + share * lasts_s, salt % 256)

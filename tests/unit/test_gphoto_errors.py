@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from macrorail import errors
-from macrorail.devices.gphoto.errors import explain, explain_connect
+from macrorail.devices.gphoto.error_table import explain, explain_connect
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from macrorail.devices.gphoto.settings import (
     WIDGETS,
-    as_written,
+    as_in_protocol,
     choose,
     drive_sizes,
     drive_values,
@@ -106,7 +106,7 @@ def test_a_format_says_how_many_files_come(image_format: str | None, files: tupl
     ],
 )
 def test_a_menu_in_a_protocols_words_means_the_same(name: str, menu: list[str]) -> None:
-    written = as_written(name, menu)
+    written = as_in_protocol(name, menu)
     numbers = [choice for choice in menu if quantity(choice) is not None]
     assert [choose(name, text, menu) for text in written] == numbers
     assert all(text.endswith(" s") for text in written) == (name == "shutter")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from macrorail.config.lens_file import find_lens_file, lens_file_text, load_lens_file
 from macrorail.config.rig import load_rig
-from macrorail.devices.lens import LensAxis, split_way
+from macrorail.devices.lens import LensAxis, split_into_drives
 from macrorail.errors import ConfigError
 
 LENS = """
@@ -70,7 +70,7 @@ EOS = (1.0, 30 / 7, 208 / 7)
 def test_a_way_is_driven_in_few_drives_and_ends_with_the_smallest(
     way: float, sizes: tuple[float, ...]
 ) -> None:
-    drives = split_way(way, sizes)
+    drives = split_into_drives(way, sizes)
     assert abs(sum(count * sizes[size - 1] for count, size in drives) - way) <= 0.5
     assert [size for _, size in drives] == sorted({size for _, size in drives}, reverse=True)
     assert all(count > 0 for count, _ in drives)

@@ -1,1 +1,1 @@
-"""Drivers: each turns one kind of device into an interface of ``macrorail.devices.interfaces``."""
+"""Device drivers: each implements an interface of ``macrorail.devices.interfaces``."""

@@ -1,4 +1,4 @@
-"""From a rig to connected devices: drivers built by name, released in reverse order."""
+"""Constructs the drivers that a rig names, and closes them in reverse order."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from macrorail.devices.rail.cable_camera import RailTriggeredCamera
 
 @dataclass(frozen=True)
 class Instrument:
-    """A rig whose drivers are built; nothing is opened and nothing has moved yet.
+    """The drivers of a rig, constructed; no device is open and nothing has moved yet.
 
     Attributes
     ----------
     clock
-        The world's clock: real time, or the bench's.
+        World time: real time, or the bench's.
     camera, axis
-        To be opened by whoever uses them.
+        The caller opens them.
     stage
-        What brings specimens under the lens; ``None`` where a hand does.
+        Moves specimens under the lens; ``None`` when they are changed by hand.
     bench_address
-        Where the simulated world can be found again; ``None`` for real devices.
+        Address of the simulated world; ``None`` for real devices.
     """
 
     clock: Clock
@@ -39,19 +39,19 @@ class Instrument:
 
 @contextmanager
 def connect(rig: Rig, log_folder: Path | None = None) -> Iterator[Instrument]:
-    """Start the bench, if the rig has one, and build its drivers.
+    """Start the bench, if the rig has one, and construct its drivers.
 
     Parameters
     ----------
     rig
         As loaded by :func:`macrorail.config.rig.load_rig`.
     log_folder
-        Where worker processes write their logs; ``None`` discards them.
+        Folder for the logs of worker processes; ``None`` discards them.
 
     Yields
     ------
     Instrument
-        Closed when the block ends, however it ends: axis, then camera, then bench.
+        Always closed at the end of the block: axis, then camera, then bench.
     """
     with ExitStack() as closing:
         context = Context(clock=WorldClock(), log_folder=log_folder)

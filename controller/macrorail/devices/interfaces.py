@@ -1,9 +1,9 @@
-"""What a run needs from a camera and a focus axis, as typing protocols.
+"""The interfaces of cameras, focus axes, stages and benches, as typing protocols.
 
-Positions are micrometres along the optical axis, growing *towards the specimen and away from the
-camera's start*: ``near`` is the plane nearest to the camera (smaller position), ``far`` the
-deepest (larger position). For a rail it is the carriage position, 0 at the home switch, which
-lies at the end away from the specimen. For a lens it is the plane in focus, 0 at the near stop.
+Positions are micrometres along the optical axis, increasing towards the specimen: ``near`` is the
+plane nearest to the camera (smaller position), ``far`` the deepest (larger position). For a rail
+the position is that of the carriage, 0 at the home switch, which is at the end away from the
+specimen. For a lens it is the plane in focus, 0 at the near stop.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from macrorail.frame import Frame
 
 @dataclass(frozen=True)
 class AxisReport:
-    """What an axis says of itself when it is opened.
+    """What an axis reports when it is opened.
 
     Attributes
     ----------
     model, version
-        Device and firmware (or lens file) in words.
+        Device, and its firmware or lens file.
     travel_um
         Lowest and highest position this rig allows, micrometres; the highest is never beyond
         ``closest_approach``.
     resolution_um
         Smallest step, micrometres, > 0.
     position_um
-        Where the axis is, micrometres; ``None`` when it must be homed first.
+        Position of the axis, micrometres; ``None`` when it must be homed first.
     estimated
-        True when positions are counted open loop (a lens), False when the device proves them.
+        True when positions are counted in open loop (a lens), False when the device verifies them.
     """
 
     model: str
@@ -47,18 +47,18 @@ class AxisReport:
 
 
 @dataclass(frozen=True)
-class CountCheck:
-    """How a run finds out whether an axis's motor has lost steps.
+class LostStepCheck:
+    """How a run checks whether the motor of an axis has lost steps.
 
     Attributes
     ----------
     measure
-        Touches the reference again, counts anew from it, and returns how far the count was off,
-        micrometres.
+        Touches the home switch again, restarts the count there, and returns the error of the
+        former count, micrometres.
     every_slices
-        After so many exposures, > 0; ``None`` for only at the end of a run.
+        Number of exposures between checks, > 0; ``None`` checks only at the end of a run.
     tolerance_um
-        A larger error puts in doubt where everything since the last check was shot, >= 0.
+        With a larger error the positions since the last check are in doubt, >= 0.
     """
 
     measure: Callable[[], float]
@@ -71,22 +71,22 @@ class FocusAxis(Protocol):
 
     @property
     def shares_camera(self) -> bool:
-        """True when the axis is driven through the camera, so that it cannot move while a frame
-        is being sent (a lens)."""
+        """True when the camera drives the axis (a lens), so that it cannot move while a frame is
+        downloaded."""
         ...
 
     @property
-    def count_check(self) -> CountCheck | None:
-        """``None`` for an axis that has no reference to hold its count against."""
+    def lost_step_check(self) -> LostStepCheck | None:
+        """How to check for lost steps; ``None`` for an axis without a home switch."""
         ...
 
     def open(self, closest_approach_um: float | None = None) -> AxisReport:
-        """Connect, check versions and set the limits, without moving anything.
+        """Connect, check versions and set the limits. Nothing moves.
 
         Parameters
         ----------
         closest_approach_um
-            A tighter highest position than the rig's own, for this run; it can only tighten.
+            A lower limit than the rig's for this run; it cannot widen the rig's limits.
 
         Raises
         ------
@@ -95,7 +95,7 @@ class FocusAxis(Protocol):
         ...
 
     def home(self) -> float:
-        """Find the reference away from the specimen; returns the position in micrometres."""
+        """Find the home switch, moving away from the specimen; returns the position, um."""
         ...
 
     def start_move(self, position_um: float) -> None:
@@ -104,9 +104,9 @@ class FocusAxis(Protocol):
         Raises
         ------
         LimitError
-            Before anything moves, when the position lies outside the allowed travel.
+            The position is outside the allowed travel; nothing has moved.
         PositionInDoubt
-            When the axis has to be homed first.
+            The axis must be homed first.
         """
         ...
 
@@ -120,34 +120,34 @@ class FocusAxis(Protocol):
         ...
 
     def stop(self) -> None:
-        """Bring the axis to rest now, from any state; returns when it is (or raises)."""
+        """Decelerate and stop, from any state; returns when the axis is at rest, or raises."""
         ...
 
     def halt(self) -> None:
-        """Stop dead, at the cost of the position; for emergencies."""
+        """Emergency stop without deceleration; the position is lost."""
         ...
 
     def close(self) -> None:
-        """Stop, release the device. Safe to call twice and after any failure."""
+        """Stop and release the device. Safe to call twice and after any failure."""
         ...
 
 
 @dataclass(frozen=True)
 class CameraReport:
-    """What a camera says of itself when it is opened.
+    """What a camera reports when it is opened.
 
     Attributes
     ----------
     model, version, serial
         As the body reports them.
     battery_percent
-        0..100, or ``None`` when the body does not say.
+        0..100, or ``None`` when the body does not report it.
     abilities
-        Names out of ``bulb``, ``capture``, ``trigger``, ``focus_drive``, ``live_view``.
+        Any of ``bulb``, ``capture``, ``trigger``, ``focus_drive``, ``live_view``.
     settings
-        As the camera was found, by canonical name; those that it does not tell are missing.
+        Current settings by canonical name; those that the camera does not report are missing.
     warnings
-        What may end a long run early, in words.
+        Texts about anything that may end a long run early.
     """
 
     model: str
@@ -161,14 +161,14 @@ class CameraReport:
 
 @dataclass(frozen=True)
 class Exposure:
-    """An exposure that is over; its frame may still be on the way.
+    """A finished exposure; its frame may still be downloading.
 
     Attributes
     ----------
     stem
-        Where the frame will lie, without its suffix: the camera's format gives that.
+        Path of the frame without its suffix, which depends on the camera's format.
     number
-        Counts the exposures of this connection, from 1.
+        Number of the exposure since the camera was opened, from 1.
     started_s, ended_s
         World time in seconds.
     """
@@ -183,7 +183,7 @@ class Camera(Protocol):
     """Anything that takes pictures."""
 
     def open(self) -> CameraReport:
-        """Connect, drain what an earlier session left behind, report.
+        """Connect, discard what an earlier session left behind, and report.
 
         Raises
         ------
@@ -208,19 +208,20 @@ class Camera(Protocol):
         Raises
         ------
         CameraSettingRefused
-            Unknown name, value not offered (the message lists what is), or not kept.
+            The name is unknown, the value is not offered (the message lists those that are), or
+            the camera did not keep it.
         """
         ...
 
     def expose(self, stem: Path) -> Exposure:
         """Take one picture; returns when the exposure is over and the axis may move.
 
-        The frame starts on its way to ``stem`` plus suffix by itself.
+        The download of the frame to ``stem`` plus suffix starts by itself.
         """
         ...
 
     def collect(self, exposure: Exposure) -> Frame:
-        """Wait until the frame lies complete on disk (written aside, fsynced, renamed).
+        """Wait until the frame is completely on disk (see :func:`macrorail.frame.store_frame`).
 
         Raises
         ------
@@ -229,58 +230,57 @@ class Camera(Protocol):
         ...
 
     def drain(self) -> list[str]:
-        """Take in everything the camera still has to say; returns the names of files nobody
-        asked for."""
+        """Receive all pending events; returns the names of files that belong to no exposure."""
         ...
 
     def close(self) -> None:
-        """Live view off, release the device. Safe to call twice and after any failure."""
+        """Switch live view off and release the device. Safe to call twice and after any failure."""
         ...
 
 
 @runtime_checkable
 class LiveView(Protocol):
-    """A camera that shows what its lens sees without taking a picture."""
+    """A camera with live view."""
 
     def preview(self, path: Path) -> None:
-        """Write what it sees now as a JPEG; live view is on after it."""
+        """Write the current live-view frame as a JPEG; switches live view on if it is off."""
         ...
 
     def end_live_view(self) -> None:
-        """Let the sensor cool; the next preview begins anew."""
+        """Switch live view off, so that the sensor cools down."""
         ...
 
 
 @runtime_checkable
 class OffersChoices(Protocol):
-    """A camera that tells what it can be set to."""
+    """A camera that lists the values of its settings."""
 
     def choices(self) -> dict[str, list[str]]:
-        """What ``aperture``, ``shutter`` and ``iso`` may be now, as a protocol writes them; a
-        setting that is not the camera's to make is missing."""
+        """Values that ``aperture``, ``shutter`` and ``iso`` can have now, as written in a protocol;
+        a setting that the camera cannot change is missing."""
         ...
 
 
 class Bench(Protocol):
-    """A simulated world that stands in for devices; built as ``Driver(options, rig)``."""
+    """A simulated world that replaces devices; constructed as ``Driver(options, rig)``."""
 
     @property
     def clock(self) -> Clock:
-        """The world's clock, once started."""
+        """World time; available once started."""
         ...
 
     @property
     def ports(self) -> Mapping[str, Any]:
-        """What ``port: bench`` stands for, by device kind (``rail``, ``camera``)."""
+        """The meaning of ``port: bench`` for each kind of device (``rail``, ``camera``)."""
         ...
 
     @property
     def address(self) -> str | None:
-        """Where a later process can find this world again; ``None`` when it lives in ours."""
+        """Address at which another process can reach this world; ``None`` when it runs in ours."""
         ...
 
     def start(self) -> None:
-        """Bring the world to life.
+        """Start the world.
 
         Raises
         ------
@@ -289,28 +289,28 @@ class Bench(Protocol):
         ...
 
     def close(self) -> None:
-        """End the world, or leave it to whoever else owns it. Safe to call twice."""
+        """End the world, or disconnect when another process owns it. Safe to call twice."""
         ...
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a driver is built with, beside its own options from the rig YAML.
+    """What a driver gets besides its options from the rig.
 
     A driver named in a rig is called as ``Driver(options, context)``, where ``options`` is an
-    instance of ``Driver.Options`` (see ``macrorail.config.rig``). Building touches no device.
+    instance of ``Driver.Options`` (see ``macrorail.config.rig``). The constructor touches no device.
 
     Attributes
     ----------
     clock
-        The world's clock.
+        World time.
     bench_ports
-        What ``port: bench`` stands for, by device kind (``rail``, ``camera``); empty without a
-        bench. A value is an address, or an object that acts as the opened port.
+        The meaning of ``port: bench`` for each kind of device (``rail``, ``camera``); empty
+        without a bench. A value is an address, or an object that acts as the opened port.
     camera
-        The rig's camera, for an axis that is driven through it.
+        The rig's camera, for an axis that the camera drives.
     log_folder
-        Where worker processes write their logs; ``None`` discards them.
+        Folder for the logs of worker processes; ``None`` discards them.
     """
 
     clock: Clock
@@ -319,13 +319,13 @@ class Context:
     log_folder: Path | None = None
 
     def resolve_port(self, port: str, kind: str) -> Any:
-        """``port`` itself, or the bench's port of that kind when it reads ``bench``."""
+        """``port`` unchanged, or the bench's port of that kind when it is ``bench``."""
         if port != "bench":
             return port
         if kind not in self.bench_ports:
             raise ConnectError(
-                f"the rig says 'port: bench' for its {kind}, but it has no bench that serves one; "
-                f"name the device's port or add a bench section"
+                f"the rig has 'port: bench' for its {kind}, but no bench that provides one; "
+                f"write the device's port, or add a bench section"
             )
         return self.bench_ports[kind]
 
@@ -339,7 +339,7 @@ class Stage(Protocol):
         ...
 
     def open(self) -> str:
-        """Connect and check, without moving; returns what it is, in words.
+        """Connect and check without moving; returns a description.
 
         Raises
         ------
@@ -348,25 +348,25 @@ class Stage(Protocol):
         ...
 
     def home(self) -> None:
-        """Find the references of all axes."""
+        """Home all axes."""
         ...
 
     def move(self, there: StagePosition) -> StagePosition:
-        """Go there, axis by axis, and come to rest; returns where it is.
+        """Move to a position, one axis after the other; returns the position reached.
 
         Raises
         ------
         LimitError
-            Before anything moves.
+            The position cannot be reached; nothing has moved.
         PositionInDoubt
-            It has to be homed first.
+            The stage must be homed first.
         """
         ...
 
     def stop(self) -> None:
-        """Bring it to rest now."""
+        """Stop now."""
         ...
 
     def close(self) -> None:
-        """Stop, release the device. Safe to call twice and after any failure."""
+        """Stop and release the device. Safe to call twice and after any failure."""
         ...

@@ -1,4 +1,4 @@
-"""The lamp of an instrument, switched by the shell commands that its rig names."""
+"""Switches the lamp of an instrument with the shell commands in its rig."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import subprocess
 
 from macrorail.errors import ConnectError
 
-#: Wall time; a socket on the network answers within a second or two.
-_PATIENCE_S = 30.0
+#: Wall time; a switchable socket on the network answers within a second or two.
+_TIMEOUT_S = 30.0
 
 
 class Light:
-    """Switched on for a run, and off again whatever becomes of it.
+    """The lamp: switched on for a run, and off again however it ends.
 
     Parameters
     ----------
     on, off
-        Shell commands that end with 0 when it is done.
+        Shell commands; exit code 0 means success.
     """
 
     def __init__(self, on: str, off: str) -> None:
@@ -24,24 +24,24 @@ class Light:
         self._is_on = False
 
     def switch_on(self) -> None:
-        """Raise ``ConnectError`` if there is no light."""
-        # Before it is known: a command that failed half way is undone as well.
+        """Switch the lamp on; raise ``ConnectError`` if that fails."""
+        # Set first, so that a command that fails halfway is undone as well.
         self._is_on = True
-        why = _trouble(self._on)
+        why = _run_command(self._on)
         if why is not None:
-            raise ConnectError(f"the light does not come on: {why}; see 'light' in the rig")
+            raise ConnectError(f"the light cannot be switched on: {why}; see 'light' in the rig")
 
     def switch_off(self) -> list[str]:
-        """What went wrong, in words. Safe to call twice; it never raises."""
+        """Switch the lamp off; returns what went wrong. Safe to call twice; never raises."""
         if not self._is_on:
             return []
         self._is_on = False
-        why = _trouble(self._off)
+        why = _run_command(self._off)
         return [] if why is None else [f"the light may still be on: {why}"]
 
 
-def _trouble(command: str) -> str | None:
-    """Do a command; what is wrong with it, if anything."""
+def _run_command(command: str) -> str | None:
+    """Run a command; returns what went wrong, or ``None``."""
     try:
         done = subprocess.run(
             command,
@@ -50,7 +50,7 @@ def _trouble(command: str) -> str | None:
             capture_output=True,
             # Its own group: a Ctrl-C that ends the run must not end this.
             start_new_session=True,
-            timeout=_PATIENCE_S,
+            timeout=_TIMEOUT_S,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -58,4 +58,4 @@ def _trouble(command: str) -> str | None:
     if done.returncode == 0:
         return None
     lines = (done.stdout + done.stderr).decode(errors="replace").strip().splitlines()
-    return f"'{command}' ended with {done.returncode}" + (f": {lines[-1]}" if lines else "")
+    return f"'{command}' exited with code {done.returncode}" + (f": {lines[-1]}" if lines else "")

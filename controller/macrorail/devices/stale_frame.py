@@ -1,8 +1,8 @@
-"""Refuses a stale frame: a picture that was taken before the shutter of its exposure opened.
+"""Detects stale frames: pictures taken before the exposure they are delivered for.
 
-Bodies and drivers hand out the frame before in place of the present one more often than one would
-think. Two things give it away: the same bytes twice (sensor noise never repeats), and a time of
-exposure in its EXIF block that does not fit the release.
+Camera bodies and drivers sometimes deliver the previous frame again. Two things reveal it: the
+same bytes twice (sensor noise never repeats), and an exposure time stamp in the EXIF data that
+does not match the release.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from macrorail.exif import read_exif
 from macrorail.frame import Frame
 
 _COARSE_S, _FINE_S = 1.5, 0.5
-"""How far a camera's clock may stray from ours between two frames: EXIF times are whole seconds,
-or hundredths where the body writes them."""
+"""Accepted change of the camera's clock against ours between two frames: EXIF times are whole
+seconds, or hundredths where the body writes them."""
 
 
-class Freshness:
+class StaleFrameCheck:
     """Checks the frames of one connection against each other and against their exposures."""
 
     def __init__(self) -> None:
         self._last_sha256 = ""
-        # How far the camera's clock lies ahead of the world's: somewhere in between, in seconds.
+        # Lowest and highest possible lead of the camera's clock over world time, seconds.
         self._ahead_s: tuple[float, float] | None = None
 
     def check(self, frame: Frame, exposure: Exposure) -> None:
-        """Accept the frame of an exposure, or refuse it.
+        """Accept the frame of an exposure, or raise.
 
         Raises
         ------
         FrameMissing
-            It is the frame before, or was taken at another time.
+            The frame is the previous one, or was taken at another time.
         """
         if frame.sha256 == self._last_sha256:
             raise FrameMissing(
-                f"{frame.camera_name} is the frame before once more, to the last byte; drain the "
-                f"camera and repeat the exposure"
+                f"{frame.camera_name} is identical to the previous frame; drain the camera and "
+                f"repeat the exposure"
             )
         self._last_sha256 = frame.sha256
         taken = taken_at(frame.path)
@@ -53,19 +53,19 @@ class Freshness:
                 when = "before" if early_s > late_s else "after"
                 raise FrameMissing(
                     f"{frame.camera_name} was taken {max(early_s, late_s):.1f} s {when} the "
-                    f"exposure it came for; drain the camera and repeat the exposure"
+                    f"exposure it was delivered for; drain the camera and repeat the exposure"
                 )
         self._ahead_s = ahead_s
 
 
 def taken_at(path: Path) -> tuple[float, float] | None:
-    """When a photograph says it was taken.
+    """When a photograph was taken, according to its EXIF data.
 
     Returns
     -------
     tuple or None
-        Seconds since 1970 on the camera's clock, and how exact they are; ``None`` when the file
-        does not say.
+        Seconds since 1970 on the camera's clock, and their accuracy in seconds; ``None`` when the
+        file does not have the time.
     """
     taken = read_exif(path).taken()
     return None if taken is None else (taken[0], _FINE_S if taken[1] else _COARSE_S)

@@ -1,4 +1,4 @@
-"""How far a rail may go, and the refusal of what lies beyond."""
+"""Limits the travel of a rail, and refuses positions outside it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from macrorail.errors import LimitError
 from macrorail.quantity import format_length
 
 
-def narrowed(
+def limited_travel(
     allowed_um: tuple[float, float], closest_approach_um: float | None
 ) -> tuple[float, float]:
-    """The rig's travel, less what this specimen's closest approach forbids, micrometres.
+    """The rig's travel, limited by the closest approach of this specimen, micrometres.
 
     Raises
     ------
     LimitError
-        Nothing is left of it.
+        No travel is left.
     """
     low_um, high_um = allowed_um
     if closest_approach_um is not None:
@@ -28,7 +28,7 @@ def narrowed(
 
 
 def refuse_outside(position_um: float, travel_um: tuple[float, float]) -> None:
-    """Raise unless the position lies within the travel.
+    """Raise unless the position is within the travel.
 
     Raises
     ------
@@ -38,6 +38,6 @@ def refuse_outside(position_um: float, travel_um: tuple[float, float]) -> None:
     low_um, high_um = travel_um
     if not low_um <= position_um <= high_um:
         raise LimitError(
-            f"{format_length(position_um)} lies outside the rail's travel of "
+            f"{format_length(position_um)} is outside the rail's travel of "
             f"{format_length(low_um)} to {format_length(high_um)}; nothing has moved"
         )

@@ -46,7 +46,7 @@ class StepCount:
     """
 
     def __init__(self, axis: FocusAxis, note: Callable[..., Any]) -> None:
-        self._check = axis.count_check
+        self._check = axis.lost_step_check
         self._note = note
         self._losses = 0
         self._newest_um = 0.0

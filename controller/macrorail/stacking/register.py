@@ -232,8 +232,8 @@ def register(fixed: list[Scale], moving: list[Scale], motion: Motion, prior: Pri
         gain(n) < _CLEARLY_BETTER for n in range(1, len(fixed))
     ):
         return Registration(prior.warp, expected, prior.spread, True)
-    narrowed = (known.spread / prior.spread)[_TOLD_BY[motion]]
-    decided = bool(narrowed.max() > _LITTLE_LEARNED)
+    limited_travel = (known.spread / prior.spread)[_TOLD_BY[motion]]
+    decided = bool(limited_travel.max() > _LITTLE_LEARNED)
     return Registration(warp, measured.correlation, known.spread, decided)
 
 

@@ -1,8 +1,8 @@
-"""A camera that takes a bracket for every picture it is asked for, and hands out the merged one.
+"""A camera that shoots an exposure bracket for every picture and returns the merged one.
 
-To the run it is a camera like any other: a slice has one frame, counted once. The exposures behind
-it stay in ``exposures/``, with their hashes in the journal. They belong together: when one of them
-fails, or the run is interrupted between them, all are set aside and the slice is shot again.
+To the run it is a camera like any other: a slice has one frame. The exposures of the bracket stay
+in ``exposures/``, with their checksums in the journal. When one of them fails, or the run is
+interrupted between them, all are set aside and the slice is shot again.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ _CLOSE_TIMEOUT_S = 5.0
 
 @dataclass
 class _Bracket:
-    """The exposures of one picture: those on disk, the last on its way, the merge under way."""
+    """The exposures of one picture: those on disk, the pending one, and the merge request."""
 
     stem: Path
     frames: list[Frame] = field(default_factory=list)
-    on_its_way: Exposure | None = None
-    spoilt: FrameError | None = None
+    pending: Exposure | None = None
+    damaged: FrameError | None = None
     merging: int | None = None
 
 
 class BracketingCamera:
-    """Wraps a camera.
+    """Wraps a camera so that it shoots brackets.
 
     Parameters
     ----------
     camera
-        Takes the exposures.
+        The camera that shoots the exposures.
     bracket_ev
-        Relative to ``shutter``, in the order in which they are shot.
+        Exposure values relative to ``shutter``, in the order of shooting.
     shutter
         The protocol's shutter time.
     folder
-        Takes the exposures.
+        Where the exposures are stored.
     clock
-        Waits for a merge are given up when it says so.
+        Its stop interrupts the wait for a merge.
     note
         Writes to the journal: ``bracketed`` for each exposure that is on disk.
     log
-        Takes what the merging process says; the null device when ``None``.
+        Log file of the merging process; discarded when ``None``.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class BracketingCamera:
         self._pictures = 0
         self._bracket: _Bracket | None = None
         self._worker: Worker | None = None
-        self._hashes: set[str] = set()
+        self._seen_sha256: set[str] = set()
 
     def open(self) -> CameraReport:
         """See :class:`Camera`."""
@@ -85,19 +85,19 @@ class BracketingCamera:
         return self._camera.open()
 
     def configure(self, settings: Mapping[str, str]) -> dict[str, str]:
-        """Set and read back; the bracket's shutter times are all set once, to know they can be."""
+        """Set and read back; every shutter time of the bracket is tried once."""
         if settings.get("shutter") == self._shutter:
-            shutters = [self._written(ev) for ev in self._bracket_ev]
+            shutters = [self._menu_time(ev) for ev in self._bracket_ev]
             for shutter in shutters:
                 self._camera.configure({"shutter": shutter})
             self._shutters = tuple(shutters)
         return self._camera.configure(settings)
 
     def expose(self, stem: Path) -> Exposure:
-        """Take every exposure of the bracket; returns when the last one is over."""
+        """Shoot every exposure of the bracket; returns when the last one is over."""
         if not self._shutters:
-            raise CameraSettingRefused("a bracket was asked for before its shutter times were set")
-        self._set_aside(stem)
+            raise CameraSettingRefused("a bracket was started before its shutter times were set")
+        self._set_earlier_aside(stem)
         self._pictures += 1
         self._bracket = bracket = _Bracket(stem)
         started_s = self._clock.now()
@@ -105,26 +105,26 @@ class BracketingCamera:
             self._collect_before(bracket)
             self._camera.configure({"shutter": shutter})
             name = f"{stem.name}_{format_ev(ev).replace(' ', '')}"
-            bracket.on_its_way = self._camera.expose(self._folder / name)
+            bracket.pending = self._camera.expose(self._folder / name)
         return Exposure(stem, self._pictures, started_s, self._clock.now())
 
     def collect(self, exposure: Exposure) -> Frame:
-        """Bring in the last exposure and merge; see :class:`Camera`."""
+        """Receive the last exposure and merge; see :class:`Camera`."""
         bracket = self._bracket
         if bracket is None or exposure.number != self._pictures:
             raise FrameMissing(
-                f"picture {exposure.number} is not on its way; drain the camera and repeat it"
+                f"picture {exposure.number} is not pending; drain the camera and repeat it"
             )
         self._collect_before(bracket)
-        if bracket.spoilt is not None:
+        if bracket.damaged is not None:
             self._bracket = None
-            raise bracket.spoilt
-        frame = self._merged(bracket)
+            raise bracket.damaged
+        frame = self._merge(bracket)
         self._bracket = None
         return frame
 
     def drain(self) -> list[str]:
-        """See :class:`Camera`; a bracket that was begun is given up."""
+        """See :class:`Camera`; an unfinished bracket is given up."""
         self._bracket = None
         return self._camera.drain()
 
@@ -137,24 +137,24 @@ class BracketingCamera:
         self._camera.close()
 
     def _collect_before(self, bracket: _Bracket) -> None:
-        """Bring in the exposure that is on its way; a spoilt file is told when all are there."""
-        if bracket.on_its_way is None:
+        """Receive the pending exposure; a damaged file is reported by :meth:`collect`."""
+        if bracket.pending is None:
             return
         ev = self._bracket_ev[len(bracket.frames)]
         try:
-            frame = self._camera.collect(bracket.on_its_way)
+            frame = self._camera.collect(bracket.pending)
             verify_frame(frame)
         except FrameError as error:
-            # The run expects trouble with files from collect(), not in the middle of exposing.
-            bracket.spoilt, bracket.on_its_way = bracket.spoilt or error, None
+            # The run expects errors about files from collect(), not while exposing.
+            bracket.damaged, bracket.pending = bracket.damaged or error, None
             return
-        bracket.on_its_way = None
-        if frame.sha256 in self._hashes:
+        bracket.pending = None
+        if frame.sha256 in self._seen_sha256:
             raise FrameMissing(
-                f"{frame.camera_name} is an earlier exposure of this run once more, to the last "
-                f"byte; drain the camera and repeat the bracket"
+                f"{frame.camera_name} is identical to an earlier exposure of this run; drain the "
+                f"camera and repeat the bracket"
             )
-        self._hashes.add(frame.sha256)
+        self._seen_sha256.add(frame.sha256)
         bracket.frames.append(frame)
         self._note(
             "bracketed",
@@ -166,7 +166,7 @@ class BracketingCamera:
             camera_name=frame.camera_name,
         )
 
-    def _merged(self, bracket: _Bracket) -> Frame:
+    def _merge(self, bracket: _Bracket) -> Frame:
         if self._worker is None or not self._worker.alive:
             self._worker = Worker("macrorail.devices.bracket.merging", "merging", log=self._log)
             bracket.merging = None
@@ -182,8 +182,8 @@ class BracketingCamera:
         names = "+".join(frame.camera_name for frame in bracket.frames)
         return Frame(Path(answer["path"]), answer["sha256"], answer["size_bytes"], names)
 
-    def _written(self, ev: float) -> str:
-        """The shutter time of an exposure, as the camera has it in its menu if it tells."""
+    def _menu_time(self, ev: float) -> str:
+        """The shutter time of an exposure, as written in the camera's menu if there is one."""
         wanted_s = shutter_s(parse_duration(self._shutter), ev)
         offered: list[tuple[float, str]] = []
         if isinstance(self._camera, OffersChoices):
@@ -191,7 +191,7 @@ class BracketingCamera:
             offered = [(parse_duration(text), text) for text in texts]
         longest_s = max((seconds for seconds, _ in offered), default=0.0)
         if not offered or wanted_s > longest_s * 1.2:
-            return f"{wanted_s:.6g} s"  # set by hand, or held open from here
+            return f"{wanted_s:.6g} s"  # set by hand, or exposed in bulb mode
         found = nearest_offered(wanted_s, offered)
         if found is None:
             raise CameraSettingRefused(
@@ -202,8 +202,8 @@ class BracketingCamera:
             )
         return found
 
-    def _set_aside(self, stem: Path) -> None:
-        """Keep the exposures of an earlier try under another name: nothing is overwritten."""
+    def _set_earlier_aside(self, stem: Path) -> None:
+        """Rename the exposures of an earlier attempt, so that nothing is overwritten."""
         try:
             self._folder.mkdir(exist_ok=True)
             for path in sorted(self._folder.glob(f"{stem.name}_*")):

@@ -1,8 +1,8 @@
 """Merges the exposures of one slice into one picture, in a process of its own.
 
-Exposure fusion (Mertens, Kautz and van Reeth, Pacific Graphics 2007): of every exposure that counts
-most which is neither burnt nor drowned, coloured and rich in contrast there. It needs no response
-curve and no tone mapping, and what it makes is a picture like any other, ready to be stacked.
+Exposure fusion (Mertens, Kautz and van Reeth, Pacific Graphics 2007): at each pixel, exposures that
+are well exposed, saturated and rich in contrast get the highest weight. It needs no response curve
+and no tone mapping, and the result is an ordinary picture, ready to be stacked.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _QUALITY = 97
 
 
 def fuse_exposures(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Fuse exposures of one size.
+    """Fuse exposures of the same size.
 
     Parameters
     ----------
@@ -35,22 +35,21 @@ def fuse_exposures(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     Returns
     -------
     array of shape (height, width, 3), BGR, uint8
-        The weighted sum can leave the range of a picture by a little, at the pyramid's edges; there
-        it is cut to the range.
+        The weighted sum can slightly exceed the range at edges of the pyramid; it is clipped.
     """
     fused = cv2.createMergeMertens().process(pictures)
     return np.asarray(np.rint(np.clip(fused, 0.0, 1.0) * 255), np.uint8)
 
 
 def merge(exposures: list[str], like: int, stem: str) -> dict[str, Any]:
-    """Write ``stem`` + ``.jpg``, merged from exposures on disk.
+    """Merge exposures on disk and write ``stem`` + ``.jpg``.
 
     Parameters
     ----------
     exposures
         Paths, at least two.
     like
-        Index of the exposure whose EXIF block and colour profile the picture takes over.
+        Index of the exposure whose EXIF data and colour profile are copied.
 
     Raises
     ------
@@ -82,7 +81,7 @@ def _blocks_of(path: Path) -> dict[str, bytes]:
                 "icc_profile": picture.info.get("icc_profile"),
             }
     except (OSError, UnidentifiedImageError):
-        return {}  # read_picture could read it; a picture without blocks is one all the same
+        return {}  # read_picture could read it; the picture just has no EXIF data
     return {name: block for name, block in blocks.items() if block}
 
 

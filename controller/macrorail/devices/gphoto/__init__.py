@@ -1,1 +1,1 @@
-"""Cameras through libgphoto2, which runs in a process of its own."""
+"""Cameras driven by libgphoto2, in a worker process."""

@@ -1,7 +1,7 @@
-"""What the camera's owner needs of libgphoto2: calls with their failures told by class.
+"""Calls of libgphoto2 whose failures raise the project's error classes.
 
-The library says why something failed through its context, so each failure is explained where its
-words are heard.
+libgphoto2 reports the reason of a failure through its context, so each failure is translated where
+that text is received.
 """
 
 from __future__ import annotations
@@ -12,100 +12,100 @@ from typing import Any, TypeVar
 
 import gphoto2 as gp
 
-from macrorail.devices.gphoto.errors import GP_ERROR, explain
+from macrorail.devices.gphoto.error_table import GP_ERROR, explain
 from macrorail.devices.gphoto.widgets import text_of
 from macrorail.errors import CameraBusy, CameraError, ConnectError, DeviceLost
 
 BACK_OFF_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 _SETTING_TAKES_S = 4.0
-"""libgphoto2 believes in what it has read for two seconds; a Sony takes up to one for each."""
-_Got = TypeVar("_Got")
+"""libgphoto2 caches a value for two seconds; a Sony takes up to one second for each change."""
+_Result = TypeVar("_Result")
 
 
-class Library:
-    """A camera of libgphoto2's, and what the library said last."""
+class GphotoLibrary:
+    """A camera opened with libgphoto2, and the last messages of the library."""
 
     def __init__(self) -> None:
         self._camera: Any = None
-        self._said: list[str] = []
+        self._messages: list[str] = []
         self._context = gp.Context()
-        # The callback lives as long as this reference to it.
-        self._callback = self._context.set_error_func(self._hear, None)
-        # Names of files that nobody was waiting for when they came.
-        self._orphans: list[str] = []
+        # The callback is freed with this reference.
+        self._callback = self._context.set_error_func(self._on_message, None)
+        # Names of files that arrived without an exposure waiting for them.
+        self._unclaimed: list[str] = []
 
-    def _owned(self) -> Any:
+    def _open_camera(self) -> Any:
         if self._camera is None:
             raise ConnectError("the camera is not open; open it first")
         return self._camera
 
-    def _hear(self, _context: object, text: str | bytes, _data: object = None) -> None:
-        self._said.append(text.decode(errors="replace") if isinstance(text, bytes) else text)
+    def _on_message(self, _context: object, text: str | bytes, _data: object = None) -> None:
+        self._messages.append(text.decode(errors="replace") if isinstance(text, bytes) else text)
 
-    def _heard(self) -> str:
-        said, self._said = " ".join(self._said), []
+    def _take_messages(self) -> str:
+        said, self._messages = " ".join(self._messages), []
         return said
 
-    def _failed(self, error: Any, doing: str) -> Exception:
-        """What to raise for a failed call; -1 can also mean that the camera is gone."""
-        explained = explain(error.code, self._heard(), doing)
+    def _explained(self, error: Any, doing: str) -> Exception:
+        """The error to raise for a failed call; -1 can also mean that the camera is gone."""
+        explained = explain(error.code, self._take_messages(), doing)
         if error.code == GP_ERROR and type(explained) is CameraError:
             try:
-                self._orphans += self._take_in(quiet_ms=1)
-                # Of a Fujifilm libgphoto2 waits for events on a line that is dead.
-                self._owned().get_summary(self._context)
+                self._unclaimed += self._drain_events(quiet_ms=1)
+                # With a Fujifilm, libgphoto2 waits for events even when the connection is dead.
+                self._open_camera().get_summary(self._context)
             except DeviceLost as lost:
                 return lost
             except gp.GPhoto2Error as second:
-                probed = explain(second.code, self._heard(), doing)
+                probed = explain(second.code, self._take_messages(), doing)
                 return probed if isinstance(probed, DeviceLost) else explained
         return explained
 
-    def _wait(self, timeout_ms: int) -> tuple[int, Any]:
+    def _wait_for_event(self, timeout_ms: int) -> tuple[int, Any]:
         try:
-            kind, data = self._owned().wait_for_event(timeout_ms, self._context)
+            kind, data = self._open_camera().wait_for_event(timeout_ms, self._context)
         except gp.GPhoto2Error as error:
-            text = self._heard()
+            text = self._take_messages()
             if error.code == GP_ERROR:
-                # A camera that is there answers a wait for events, whatever else it refuses.
+                # A connected camera always answers a wait for events.
                 raise DeviceLost(
-                    f"the camera is gone ({text or 'error -1'}); check cable and power, then open "
-                    f"it again"
+                    f"the connection to the camera is lost ({text or 'error -1'}); check cable and "
+                    f"power, then open it again"
                 ) from error
             raise explain(error.code, text, "waiting for the camera") from error
         return kind, data
 
-    def _take_in(self, quiet_ms: int) -> list[str]:
-        """Everything the camera has to say, until it says nothing for ``quiet_ms``."""
+    def _drain_events(self, quiet_ms: int) -> list[str]:
+        """Receive events until there is none for ``quiet_ms``; returns the names of new files."""
         names: list[str] = []
         while True:
-            kind, data = self._wait(quiet_ms)
+            kind, data = self._wait_for_event(quiet_ms)
             if kind == gp.GP_EVENT_TIMEOUT:
                 return names
             if kind == gp.GP_EVENT_FILE_ADDED:
                 names.append(data.name)
 
-    def _patiently(self, act: Callable[[], _Got], doing: str) -> _Got:
-        """Do what a busy camera refuses at once and untouched, backing off in between."""
+    def _retry_while_busy(self, act: Callable[[], _Result], doing: str) -> _Result:
+        """Call ``act``; while the camera is busy and refuses at once, wait and call it again."""
         for pause_s in (*BACK_OFF_S, None):
             began = time.monotonic()
             try:
                 return act()
             except gp.GPhoto2Error as error:
                 refused_at_once = time.monotonic() - began < 0.5
-                failed = self._failed(error, doing)
+                failed = self._explained(error, doing)
                 if not isinstance(failed, CameraBusy) or pause_s is None or not refused_at_once:
                     raise failed from error
-            self._orphans += self._take_in(quiet_ms=0)
+            self._unclaimed += self._drain_events(quiet_ms=0)
             time.sleep(pause_s)
         raise AssertionError("the last attempt returns or raises")
 
     def _widget(self, name: str) -> Any:
-        """A fresh widget (a used one may not be sent again), or ``None`` without such a setting."""
+        """A new widget (a widget cannot be sent twice), or ``None`` without such a setting."""
         try:
-            return self._owned().get_single_config(name, self._context)
+            return self._open_camera().get_single_config(name, self._context)
         except gp.GPhoto2Error as error:
-            text = self._heard()
+            text = self._take_messages()
             if error.code in (-1, -2):  # an unknown name, depending on the maker
                 return None
             raise explain(error.code, text, f"reading {name}") from error
@@ -115,7 +115,7 @@ class Library:
         return None if widget is None else text_of(widget)
 
     def _read_until(self, name: str, wanted: str) -> str | None:
-        """Read a widget until it tells what was set: some bodies take their time."""
+        """Read a widget until it has the value that was set: some bodies need a while."""
         deadline = time.monotonic() + _SETTING_TAKES_S
         while (kept := self._read(name)) != wanted and time.monotonic() < deadline:
             time.sleep(BACK_OFF_S[1])

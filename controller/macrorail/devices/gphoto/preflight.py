@@ -1,7 +1,6 @@
-"""What must be so before the first shot and stay so, whatever was set: no focusing by itself, no
-exposing by itself; and what is worth a warning.
+"""Checks the modes of the camera: no autofocus, no automatic exposure; and gives warnings.
 
-Bodies name these things differently; what a body does not tell is not held against it.
+Bodies name these modes differently. A mode that a body does not report is accepted.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ WIDGETS = (
     *("focusmode", "expprogram", "autoexposuremode", "autoiso", "isoauto"),
     *("exposuredelaymode", "mirrorlock", "autopoweroff"),
 )
-"""libgphoto2's names of what is looked at."""
+"""libgphoto2's names of the modes that are checked."""
 
 _MANUAL_FOCUS = ("manual", "mf")
 _MANUAL_EXPOSURE = ("m", "manual", "bulb", "custom")
@@ -22,7 +21,7 @@ _UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Modes:
-    """What a rig wants of the camera's modes.
+    """The modes that a rig requires of the camera.
 
     Attributes
     ----------
@@ -37,8 +36,8 @@ class Modes:
     mirror_delayed: bool = False
 
 
-def refusals(told: Mapping[str, str], wanted: Modes) -> list[str]:
-    """Why nothing may be shot as the camera is set; empty when it may.
+def refusals(reported: Mapping[str, str], wanted: Modes) -> list[str]:
+    """Why the camera must not be used as it is set; empty when it may.
 
     Parameters
     ----------
@@ -46,49 +45,52 @@ def refusals(told: Mapping[str, str], wanted: Modes) -> list[str]:
         Values by widget, without those that the camera does not have.
     """
     found = []
-    focus = told.get("focusmode", _UNKNOWN)
+    focus = reported.get("focusmode", _UNKNOWN)
     if wanted.manual_focus and not _is(focus, _MANUAL_FOCUS):
         found.append(
-            f"its focus mode is '{focus}', so that it may focus by itself; set lens and body to "
-            f"manual focus, or write 'focus_mode: any' in the rig (a lens axis needs that on some "
+            f"its focus mode is '{focus}', so it may change the focus; set lens and body to manual "
+            f"focus, or write 'focus_mode: any' in the rig (a lens axis needs that on some "
             f"bodies)"
         )
     for name in ("expprogram", "autoexposuremode"):
-        mode = told.get(name, _UNKNOWN)
+        mode = reported.get(name, _UNKNOWN)
         if wanted.manual_exposure and not _is(mode, _MANUAL_EXPOSURE):
             found.append(
-                f"its exposure mode is '{mode}', so that slices may differ in light; set it to "
-                f"manual, or write 'exposure_mode: any' in the rig"
+                f"its exposure mode is '{mode}', so the exposure may differ between slices; set it "
+                f"to manual, or write 'exposure_mode: any' in the rig"
             )
     for name in ("autoiso", "isoauto"):
-        if wanted.manual_exposure and told.get(name, "").lower() == "on":
-            found.append("it sets its ISO by itself; switch automatic ISO off")
-    delay = told.get("exposuredelaymode", "").lower()
+        if wanted.manual_exposure and reported.get(name, "").lower() == "on":
+            found.append("automatic ISO is on; switch it off")
+    delay = reported.get("exposuredelaymode", "").lower()
     if wanted.mirror_delayed and delay != "on":
         found.append(
-            "'mirror: delayed' is wanted and its exposure delay mode is not on; switch it on in "
-            "the camera's menu, or leave 'mirror' out and give more settle time"
+            "the rig has 'mirror: delayed', but the exposure delay mode of the camera is "
+            "off; switch "
+            "it on in the camera's menu, or remove 'mirror' from the rig and use a longer settle "
+            "time"
         )
     return found
 
 
-def warnings(told: Mapping[str, str]) -> list[str]:
-    """What may end a long run early, in words."""
+def warnings(reported: Mapping[str, str]) -> list[str]:
+    """Texts about anything that may end a long run early."""
     found = []
-    off = told.get("autopoweroff", "0")
+    off = reported.get("autopoweroff", "0")
     if off.isdigit() and int(off) > 0:
         found.append(
-            f"the camera switches itself off after {off} s without work; switch that off in its "
-            f"menu for runs with long pauses"
+            f"the camera switches itself off when idle for {off} s; disable that in its menu "
+            f"for runs "
+            f"with long pauses"
         )
-    if told.get("mirrorlock", "0") not in ("0", "Off"):
+    if reported.get("mirrorlock", "0") not in ("0", "Off"):
         found.append(
-            "the camera's mirror lock is on: on some bodies a release then only lifts the mirror; "
-            "switch it off if frames do not come"
+            "the camera's mirror lock is on: on some bodies a release then only raises the mirror; "
+            "switch it off if no frames arrive"
         )
     return found
 
 
-def _is(told: str, accepted: tuple[str, ...]) -> bool:
-    words = told.lower().split()
+def _is(reported: str, accepted: tuple[str, ...]) -> bool:
+    words = reported.lower().split()
     return not words or words[0] == _UNKNOWN or words[0] in accepted

@@ -1,8 +1,8 @@
-"""Canonical camera settings: which widgets stand for them, and which of its choices is meant.
+"""Maps canonical camera settings to libgphoto2's widgets and to the values in their menus.
 
-Makers name the same thing differently (``aperture``, ``f-number``) and write its values
-differently (``8``, ``f/8``; ``1/60``, ``0.0167s``). A value is taken as written when the camera
-offers it so; otherwise the one choice that means the same quantity is taken.
+Makers use different names for the same setting (``aperture``, ``f-number``) and different ways to
+write its values (``8``, ``f/8``; ``1/60``, ``0.0167s``). A value that is in the camera's menu is
+used as it is; otherwise the menu entry with the same quantity is used.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ WIDGETS: dict[str, tuple[str, ...]] = {
     "image_format": ("imageformat", "imagequality"),
     "capture_target": ("capturetarget",),
 }
-"""Widget names by canonical name, the first that the camera has is used."""
+"""Widget names by canonical name; the first one that the camera has is used."""
 
 FOCUS_DRIVES = ("manualfocusdrive", "manualfocus")
-"""Widget names of the lens's drive; the second is Sony's."""
+"""Widget names of the focus drive; the second is Sony's."""
 
-_WAY = {1: "Far", -1: "Near"}
+_DIRECTION = {1: "Far", -1: "Near"}
 
 _ROUNDING = {"shutter": 0.005}
-"""Relative difference that a menu's rounding explains (1/60 s is 0.0167s in some)."""
+"""Relative rounding error of values in menus (some show 1/60 s as 0.0167s)."""
 
 
 def widgets_of(name: str) -> tuple[str, ...]:
-    """The widgets that may stand for a canonical setting.
+    """The possible widgets of a canonical setting.
 
     Raises
     ------
@@ -42,18 +42,18 @@ def widgets_of(name: str) -> tuple[str, ...]:
     """
     if name not in WIDGETS:
         raise CameraSettingRefused(
-            f"'{name}' is no camera setting; there are {', '.join(sorted(WIDGETS))}"
+            f"'{name}' is not a camera setting; the settings are {', '.join(sorted(WIDGETS))}"
         )
     return WIDGETS[name]
 
 
 def choose(name: str, value: str, choices: Sequence[str]) -> str:
-    """The choice that ``value`` means.
+    """The menu entry for ``value``.
 
     Raises
     ------
     CameraSettingRefused
-        The camera does not offer it; the message lists what it does.
+        The camera does not offer it; the message lists what it offers.
     """
     if value in choices:
         return value
@@ -72,10 +72,10 @@ def choose(name: str, value: str, choices: Sequence[str]) -> str:
     )
 
 
-def as_written(name: str, choices: Sequence[str]) -> list[str]:
-    """A camera's menu in a protocol's words: ``f/5.6``, ``1/30 s``, ``100``.
+def as_in_protocol(name: str, choices: Sequence[str]) -> list[str]:
+    """A camera's menu as written in a protocol: ``f/5.6``, ``1/30 s``, ``100``.
 
-    What is no number (bulb, automatic) is left out; :func:`choose` finds each one again.
+    Entries without a number (bulb, automatic) are left out; :func:`choose` accepts the others.
     """
     written = []
     for choice in choices:
@@ -96,45 +96,46 @@ def as_written(name: str, choices: Sequence[str]) -> list[str]:
 
 
 def drive_values(widget: str, is_range: bool, steps: int, size: int = 1) -> list[float | str]:
-    """What to set a drive's widget to, one after the other, for so many steps towards far.
+    """Successive values of the drive widget for a number of steps, towards far when positive.
 
-    A Nikon takes a number of steps at once. Canon, Olympus and Panasonic bodies offer drives of
-    fixed sizes, a Sony seven each way: so many of one ``size`` (from 1, the smallest), one a time.
+    A Nikon takes any number of steps at once. Canon, Olympus and Panasonic bodies have drives of
+    fixed sizes, a Sony seven in each direction; for them ``steps`` drives of one ``size`` (1 is
+    the smallest).
     """
     if is_range and widget == "manualfocusdrive":
         return [float(steps)]
     towards = 1 if steps > 0 else -1
-    one: float | str = float(towards * size) if is_range else f"{_WAY[towards]} {size}"
+    one: float | str = float(towards * size) if is_range else f"{_DIRECTION[towards]} {size}"
     return [one] * abs(steps)
 
 
 def drive_sizes(widget: str, choices: Sequence[str], highest: float) -> int:
-    """How many sizes of drive a body offers; 0 when it takes any number of steps at once.
+    """Number of drive sizes of a body; 0 when it takes any number of steps at once.
 
     Parameters
     ----------
     choices
-        The menu of its drive's widget; empty when that is a range, up to ``highest``.
+        The menu of the drive widget; empty when it is a range up to ``highest``.
     """
     if choices:
-        return sum(choice.startswith(_WAY[1]) for choice in choices)
+        return sum(choice.startswith(_DIRECTION[1]) for choice in choices)
     return 0 if widget == "manualfocusdrive" else round(highest)
 
 
 def exceeds(value: str, choices: Sequence[str]) -> bool:
-    """Whether a value is larger than every choice that is a number."""
+    """Whether a value is larger than every number in a menu."""
     wanted, offered = quantity(value), [quantity(choice) for choice in choices]
     return wanted is not None and wanted > max((each for each in offered if each), default=0.0)
 
 
 def _short(seconds: float, digits: int) -> str | None:
-    """A shutter time in so many digits, if it still means the same."""
+    """A shutter time rounded to ``digits``, if that is accurate enough."""
     rounded = float(f"{seconds:.{digits}g}")
     return f"{rounded:g}" if abs(rounded - seconds) <= _ROUNDING["shutter"] * seconds else None
 
 
 def quantity(text: str) -> float | None:
-    """The number in a menu's text: seconds, f-number or ISO; ``None`` when it is a word.
+    """The number in a menu entry: seconds, f-number or ISO; ``None`` when it has none.
 
     Understands ``1/60``, ``1/60 s``, ``0.0167s``, ``f/8`` and ``400``.
     """
@@ -146,10 +147,10 @@ def quantity(text: str) -> float | None:
 
 
 def formats_of(image_format: str | None) -> tuple[str, ...]:
-    """The kinds of file (``jpeg``, ``raw``) that one exposure gives in an image format.
+    """The kinds of file (``jpeg``, ``raw``) that one exposure produces in an image format.
 
-    Formats are known by their menu texts: ``NEF+Fine``, ``RAW + Large Fine JPEG``, ``cRAW``.
-    A camera that does not say its format is expected to give one JPEG.
+    Formats are recognised by their menu texts: ``NEF+Fine``, ``RAW + Large Fine JPEG``, ``cRAW``.
+    A camera that does not report its format is assumed to produce one JPEG.
     """
     words = (image_format or "jpeg").lower()
     raw = "raw" in words or "nef" in words

@@ -1,7 +1,7 @@
-"""Reads libgphoto2's widgets without the crash that an unnamed value causes.
+"""Reads libgphoto2's widgets and avoids a crash on values that have no name.
 
 A radio widget whose current value is not among its choices (f/0 with a bellows or manual lens)
-holds a NULL, and python-gphoto2 2.6 dereferences it. So the pointer is looked at through ctypes
+holds a NULL pointer, which python-gphoto2 2.6 dereferences. So the pointer is checked with ctypes
 first.
 """
 
@@ -25,7 +25,7 @@ def text_of(widget: Any) -> str | None:
 
 
 def choices_of(widget: Any) -> list[str]:
-    """What the widget offers; empty when it is not a choice."""
+    """The values that the widget offers; empty when it is not a menu."""
     if widget.get_type() not in (gp.GP_WIDGET_RADIO, gp.GP_WIDGET_MENU):
         return []
     return [str(choice) for choice in widget.get_choices()]
@@ -33,7 +33,7 @@ def choices_of(widget: Any) -> list[str]:
 
 def _is_null(widget: Any) -> bool:
     value = ctypes.c_void_p()
-    # SWIG's handle is the address of the C widget.
+    # The SWIG handle is the address of the C widget.
     address = ctypes.c_void_p(int(widget.this))
     code = _library().gp_widget_get_value(address, ctypes.byref(value))
     return code < 0 or value.value is None
@@ -41,7 +41,7 @@ def _is_null(widget: Any) -> bool:
 
 @cache
 def _library() -> ctypes.CDLL:
-    """The very libgphoto2 that python-gphoto2 has loaded into this process."""
+    """The libgphoto2 that python-gphoto2 has loaded into this process."""
     for line in Path("/proc/self/maps").read_text().splitlines():
         path = line.split()[-1]
         if Path(path).name.startswith("libgphoto2") and "_port" not in Path(path).name:

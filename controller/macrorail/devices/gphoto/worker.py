@@ -1,7 +1,7 @@
-"""The camera's one owner: the only process that touches libgphoto2.
+"""The camera's worker process: the only process that uses libgphoto2.
 
-libgphoto2 can crash, hang and hold the interpreter's lock for seconds; here all of that hits a
-process that can be killed and started again. Run by
+libgphoto2 can crash, hang and hold the interpreter lock for seconds. All of that affects only this
+process, which can be killed and started again. Run by
 :mod:`macrorail.devices.gphoto.camera`, which also guards every request with a timeout.
 """
 
@@ -15,8 +15,8 @@ from typing import Any
 
 import gphoto2 as gp
 
-from macrorail.devices.gphoto.errors import GP_ERROR, explain_connect
-from macrorail.devices.gphoto.focus import Focusing
+from macrorail.devices.gphoto.error_table import GP_ERROR, explain_connect
+from macrorail.devices.gphoto.live_view import LiveViewAndFocus
 from macrorail.devices.gphoto.preflight import WIDGETS as MODE_WIDGETS
 from macrorail.devices.gphoto.settings import (
     FOCUS_DRIVES,
@@ -45,11 +45,11 @@ _QUIET_MS = 150
 _MANUAL_FOCUS = ("manual", "mf", "manual focus")
 
 _MEMORY_FOLDER = "/"
-"""Where libgphoto2 shows frames of the camera's own memory; they are gone once fetched."""
+"""Folder in which libgphoto2 shows frames in the camera's memory; fetching a frame removes it."""
 
 
-class CameraOwner(Focusing):
-    """Holds the camera and carries out the parent's requests, one at a time."""
+class CameraWorker(LiveViewAndFocus):
+    """Holds the camera and handles the parent's requests, one at a time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class CameraOwner(Focusing):
         self._gave_up = False
 
     def open(self, port: str) -> dict[str, Any]:
-        """Connect; answers with what the camera is and has."""
+        """Connect; answers with the camera's model, settings and abilities."""
         self._port = port
         camera = gp.Camera()
         ports, models = gp.PortInfoList(), gp.CameraAbilitiesList()
@@ -75,14 +75,14 @@ class CameraOwner(Focusing):
                 camera.set_port_info(ports[ports.lookup_path(port)])
             camera.init(self._context)
         except gp.GPhoto2Error as error:
-            raise explain_connect(error.code, self._heard(), port) from error
+            raise explain_connect(error.code, self._take_messages(), port) from error
         self._camera = camera
         maker = (self._read("manufacturer") or "").lower()
         self._release_lasts = "nikon" in maker
-        # A Fujifilm's drive is told a place, where a Nikon's is told a way.
-        self._drives_to_a_place = "fuji" in maker
-        # A Sony sees always, and its release is a button pressed and let go in four requests.
-        self._sees_always = self._release_in_parts = "sony" in maker
+        # The focus drive of a Fujifilm takes a position, that of a Nikon a number of steps.
+        self._drives_to_position = "fuji" in maker
+        # A Sony is always in live view; its release is pressed and let go in four requests.
+        self._live_view_always_on = self._release_in_parts = "sony" in maker
         target = self._card_or_first()
         if target is not None:
             self._set_text("capture_target", target)
@@ -99,7 +99,7 @@ class CameraOwner(Focusing):
         }
 
     def configure(self, settings: dict[str, str]) -> dict[str, Any]:
-        """Set each and read it back; answers with everything as it is now."""
+        """Set each setting and read it back; answers with all settings."""
         for name, value in settings.items():
             if name == "shutter":
                 self._set_shutter(value)
@@ -110,14 +110,14 @@ class CameraOwner(Focusing):
     def expose(self, number: int, timeout_s: float) -> dict[str, Any]:
         """Release the shutter; answers when the exposure is over.
 
-        A Nikon's release lasts as long as the exposure. Others return at once and never tell its
-        end; there the first file is waited for, since only then it is over for certain.
+        On a Nikon the release call lasts as long as the exposure. On others it returns at once and
+        the end of the exposure is not reported; so this waits for the first file.
         """
         if self._released:
             raise CameraBusy(
                 f"exposure {self._number} has not been collected; drain the camera first"
             )
-        self._orphans += self._take_in(quiet_ms=0)
+        self._unclaimed += self._drain_events(quiet_ms=0)
         self._release()
         self._arrived = []
         self._gave_up = not self._release_lasts and not self._first_file_came(timeout_s)
@@ -125,31 +125,31 @@ class CameraOwner(Focusing):
         return {}
 
     def open_shutter(self) -> dict[str, Any]:
-        """Open it for as long as :meth:`close_shutter` takes to come; the camera is set to bulb."""
+        """Open the shutter until :meth:`close_shutter`; the camera is set to bulb."""
         if self._released:
             raise CameraBusy(
                 f"exposure {self._number} has not been collected; drain the camera first"
             )
-        self._orphans += self._take_in(quiet_ms=0)
-        self._patiently(partial(self._hold_open, True), "opening the shutter")
+        self._unclaimed += self._drain_events(quiet_ms=0)
+        self._retry_while_busy(partial(self._hold_open, True), "opening the shutter")
         self._arrived = []
         return {}
 
     def close_shutter(self, number: int, timeout_s: float) -> dict[str, Any]:
         """End the exposure; answers when it is over, as :meth:`expose` does."""
-        self._patiently(partial(self._hold_open, False), "closing the shutter")
+        self._retry_while_busy(partial(self._hold_open, False), "closing the shutter")
         self._gave_up = not self._release_lasts and not self._first_file_came(timeout_s)
         self._number, self._released = number, True
         return {}
 
     def collect(self, number: int, stem: str, timeout_s: float) -> dict[str, Any]:
-        """Receive the frame of an exposure and store it; delete it from the camera once safe."""
+        """Receive and store the frame of an exposure; delete it from the camera once it is safe."""
         if not self._released or number != self._number:
             raise FrameMissing(f"exposure {number} gave no frame: its shutter was not released")
         self._released = False
         if self._gave_up:
-            timeout_s = 0.0  # it has been waited for as long as was agreed
-        # Asked for only now, while the axis moves: before the release it would cost time.
+            timeout_s = 0.0  # the time-out has passed already
+        # Read now, while the axis moves; before the release it would cost time.
         wanted = len(formats_of(self._read_setting("image_format")))
         deadline = time.monotonic() + timeout_s
         arrived, self._arrived = self._arrived, []
@@ -158,9 +158,9 @@ class CameraOwner(Focusing):
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 break
-            # With every file here only what the camera has said already is of interest.
+            # With all files received, only events that are already pending matter.
             wait_ms = 1 if len(arrived) >= wanted else min(_EVENT_WAIT_MS, int(left_s * 1000) + 1)
-            kind, data = self._wait(wait_ms)
+            kind, data = self._wait_for_event(wait_ms)
             if kind == gp.GP_EVENT_FILE_ADDED:
                 arrived.append((data.folder, data.name))
             elif kind == gp.GP_EVENT_CAPTURE_COMPLETE:
@@ -175,12 +175,12 @@ class CameraOwner(Focusing):
         return {"files": [self._fetch(folder, name, Path(stem)) for folder, name in arrived]}
 
     def health(self) -> dict[str, Any]:
-        """Charge of the battery, as the camera tells it, the free room on its card in kB, and the
-        modes that it could have been switched to meanwhile."""
+        """Battery charge as the camera reports it, free space on its card in kB, and its modes,
+        which may have been changed on the camera."""
         try:
-            stores = self._owned().get_storageinfo(self._context)
+            stores = self._open_camera().get_storageinfo(self._context)
         except gp.GPhoto2Error as error:
-            failed = self._failed(error, "reading the free room")
+            failed = self._explained(error, "reading the free space")
             if isinstance(failed, DeviceLost):
                 raise failed from error
             stores = []
@@ -191,20 +191,20 @@ class CameraOwner(Focusing):
         }
 
     def drain(self, wait_s: float) -> dict[str, Any]:
-        """Take in what the camera has to say; for ``wait_s`` also wait for a frame to come.
+        """Receive all events; wait up to ``wait_s`` for a frame.
 
-        Frames in the camera's memory are gone with it; those on its card stay there.
+        Frames in the camera's memory are discarded; those on its card stay there.
         """
         self._released, self._arrived = False, []
-        names, self._orphans = self._orphans, []
-        names += self._take_in(_QUIET_MS)
+        names, self._unclaimed = self._unclaimed, []
+        names += self._drain_events(_QUIET_MS)
         deadline = time.monotonic() + wait_s
         while not names and time.monotonic() < deadline:
-            names += self._take_in(_QUIET_MS)
+            names += self._drain_events(_QUIET_MS)
         return {"files": names}
 
     def choices(self) -> dict[str, Any]:
-        """The menus of what an operator sets, as the camera offers them now."""
+        """The menus of aperture, shutter and ISO, as the camera offers them now."""
         offered = {}
         for name in ("aperture", "shutter", "iso"):
             widgets = (self._widget(widget) for widget in WIDGETS[name])
@@ -214,7 +214,7 @@ class CameraOwner(Focusing):
         return {"choices": offered}
 
     def close(self) -> dict[str, Any]:
-        """Live view off, release the camera."""
+        """Switch live view off and release the camera."""
         camera, self._camera = self._camera, None
         if camera is None:
             return {}
@@ -227,60 +227,62 @@ class CameraOwner(Focusing):
             try:
                 camera.exit(self._context)
             except gp.GPhoto2Error as error:
-                raise self._failed(error, "closing the camera") from error
+                raise self._explained(error, "closing the camera") from error
         return {}
 
     # Releasing and receiving.
 
     def _release(self) -> None:
         try:
-            self._owned().trigger_capture(self._context)
+            self._open_camera().trigger_capture(self._context)
         except gp.GPhoto2Error as error:
-            failed = self._failed(error, "releasing the shutter")
+            failed = self._explained(error, "releasing the shutter")
             if error.code == GP_ERROR and type(failed) is CameraError:
                 failed = self._reason_of_refusal() or failed
             raise failed from error
 
     def _reason_of_refusal(self) -> CameraError | None:
-        """Why the shutter was not released, where libgphoto2 says only -1: look at the camera."""
+        """Why the shutter was not released when libgphoto2 reports only -1: ask the camera."""
         try:
-            free_kb = [store.freekbytes for store in self._owned().get_storageinfo(self._context)]
+            free_kb = [
+                store.freekbytes for store in self._open_camera().get_storageinfo(self._context)
+            ]
         except gp.GPhoto2Error as error:
-            _log(f"the free room cannot be read: {error}")
+            _log(f"the free space cannot be read: {error}")
             free_kb = []
         if free_kb and max(free_kb) == 0:
-            return CameraStorageFull(
-                "releasing the shutter: the card is full; empty it or put in another"
-            )
+            return CameraStorageFull("releasing the shutter: the card is full; empty or replace it")
         focus = self._read("focusmode")
         if focus is not None and focus.lower() not in _MANUAL_FOCUS:
             return AutofocusFailed(
-                f"releasing the shutter: the camera refused, and its focus mode is '{focus}'; set "
-                f"lens and body to manual focus"
+                f"releasing the shutter: the camera refused; its focus mode is '{focus}'. Set lens "
+                f"and body to manual focus"
             )
         return None
 
     def _first_file_came(self, timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s
         while not self._arrived and time.monotonic() < deadline:
-            kind, data = self._wait(_EVENT_WAIT_MS)
+            kind, data = self._wait_for_event(_EVENT_WAIT_MS)
             if kind == gp.GP_EVENT_FILE_ADDED:
                 self._arrived.append((data.folder, data.name))
         return bool(self._arrived)
 
     def _fetch(self, folder: str, name: str, stem: Path) -> dict[str, Any]:
         try:
-            # The bytes belong to the CameraFile: without this reference they are freed and wrong.
-            file = self._owned().file_get(folder, name, gp.GP_FILE_TYPE_NORMAL, None, self._context)
+            # The bytes belong to the CameraFile: without this reference they would be freed.
+            file = self._open_camera().file_get(
+                folder, name, gp.GP_FILE_TYPE_NORMAL, None, self._context
+            )
             data = bytes(memoryview(file.get_data_and_size()))
         except gp.GPhoto2Error as error:
-            raise self._failed(error, f"fetching {name}") from error
+            raise self._explained(error, f"fetching {name}") from error
         frame = store_frame(stem.with_name(stem.name + Path(name).suffix.lower()), data, name)
         if folder != _MEMORY_FOLDER:
             try:
-                self._owned().file_delete(folder, name, self._context)
+                self._open_camera().file_delete(folder, name, self._context)
             except gp.GPhoto2Error as error:
-                # The frame is safe on disk; that it also stays on the card costs only room.
+                # The frame is safe on disk; leaving it on the card costs only space.
                 _log(f"{name} stays on the card: {error}")
         return {
             "path": str(frame.path),
@@ -292,7 +294,7 @@ class CameraOwner(Focusing):
     # Settings.
 
     def _set_shutter(self, value: str) -> None:
-        """As any setting; a time that no menu has is exposed by holding the shutter open."""
+        """Set the shutter time; a time that is not in the menu is exposed in bulb mode."""
         try:
             self._set_text("shutter", value)
         except CameraSettingRefused:
@@ -306,9 +308,11 @@ class CameraOwner(Focusing):
     def _hold_open(self, is_open: bool) -> None:
         widget = self._widget("bulb")
         if widget is None:
-            raise CameraUnsupported("this camera's shutter cannot be held open from here")
+            raise CameraUnsupported(
+                "the shutter of this camera cannot be held open by remote control"
+            )
         widget.set_value(int(is_open))
-        self._owned().set_single_config("bulb", widget, self._context)
+        self._open_camera().set_single_config("bulb", widget, self._context)
 
     def _set_text(self, name: str, value: str) -> None:
         widget_name, widget = self._find(name)
@@ -319,16 +323,17 @@ class CameraOwner(Focusing):
             return
         if by_hand:
             raise CameraSettingRefused(
-                f"capture_target is '{text_of(widget)}' and cannot be set from here to '{chosen}'; "
+                f"capture_target is '{text_of(widget)}' and cannot be set to '{chosen}' by "
+                f"remote control; "
                 f"set in the camera's menu where still images are saved"
             )
 
         def put() -> None:
             fresh = self._widget(widget_name)
             fresh.set_value(chosen)
-            self._owned().set_single_config(widget_name, fresh, self._context)
+            self._open_camera().set_single_config(widget_name, fresh, self._context)
 
-        self._patiently(put, f"setting {name} to {chosen}")
+        self._retry_while_busy(put, f"setting {name} to {chosen}")
         kept = self._read_until(widget_name, chosen)
         if kept != chosen:
             raise CameraSettingRefused(
@@ -366,35 +371,38 @@ class CameraOwner(Focusing):
         if self._is_set_by_hand(choices):
             if text_of(widget) == "card":
                 raise CameraSettingRefused(
-                    "the camera keeps its frames on the card, where nothing can reach them; have "
-                    "its menu save still images to the computer as well"
+                    "the camera saves its frames only on the card, where they cannot be read; set "
+                    "its menu to save still images to the computer as well"
                 )
             return None
         return next((choice for choice in choices if "card" in choice.lower()), choices[0])
 
     @staticmethod
     def _is_set_by_hand(targets: list[str]) -> bool:
-        """Whether these are a Sony's: libgphoto2 2.5.34 sends no value, and over PTP/IP hangs."""
+        """Whether these are the targets of a Sony.
+
+        There libgphoto2 2.5.34 sends no value, and over PTP/IP it hangs.
+        """
         return "sdram" in targets
 
     def _abilities(self) -> list[str]:
-        operations = self._owned().get_abilities().operations
+        operations = self._open_camera().get_abilities().operations
         trigger = gp.GP_OPERATION_TRIGGER_CAPTURE
         if self._port.startswith("ptpip:"):
-            # There the library lists what a camera of unknown model can do, and leaves this out.
+            # For PTP/IP the library lists the abilities of an unknown model, without this one.
             trigger |= gp.GP_OPERATION_CAPTURE_IMAGE
         has = {
             "capture": operations & gp.GP_OPERATION_CAPTURE_IMAGE,
             "trigger": operations & trigger,
             "focus_drive": any(self._widget(name) is not None for name in FOCUS_DRIVES),
-            "live_view": self._sees_always or self._widget("viewfinder") is not None,
+            "live_view": self._live_view_always_on or self._widget("viewfinder") is not None,
             "bulb": self._widget("bulb") is not None,
         }
         return sorted(name for name, present in has.items() if present)
 
     def _card_files(self) -> list[str]:
         """Every file on the camera's card, as ``folder/name``."""
-        camera, found, folders = self._owned(), [], ["/"]
+        camera, found, folders = self._open_camera(), [], ["/"]
         try:
             while folders:
                 folder = folders.pop()
@@ -405,7 +413,7 @@ class CameraOwner(Focusing):
                     f"{folder.rstrip('/')}/{below.get_name(i)}" for i in range(below.count())
                 ]
         except gp.GPhoto2Error as error:
-            raise self._failed(error, "listing the card") from error
+            raise self._explained(error, "listing the card") from error
         return sorted(found)
 
 
@@ -414,23 +422,23 @@ def _log(text: str) -> None:
 
 
 def main() -> None:
-    """Serve one parent until it goes."""
-    owner = CameraOwner()
+    """Serve the parent until it closes the pipe."""
+    worker = CameraWorker()
     serve(
         {
-            "open": owner.open,
-            "configure": owner.configure,
-            "expose": owner.expose,
-            "open_shutter": owner.open_shutter,
-            "close_shutter": owner.close_shutter,
-            "collect": owner.collect,
-            "drain": owner.drain,
-            "health": owner.health,
-            "preview": owner.preview,
-            "end_live_view": owner.end_live_view,
-            "choices": owner.choices,
-            "drive_focus": owner.drive_focus,
-            "close": owner.close,
+            "open": worker.open,
+            "configure": worker.configure,
+            "expose": worker.expose,
+            "open_shutter": worker.open_shutter,
+            "close_shutter": worker.close_shutter,
+            "collect": worker.collect,
+            "drain": worker.drain,
+            "health": worker.health,
+            "preview": worker.preview,
+            "end_live_view": worker.end_live_view,
+            "choices": worker.choices,
+            "drive_focus": worker.drive_focus,
+            "close": worker.close,
         }
     )
 

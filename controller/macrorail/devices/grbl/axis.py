@@ -17,7 +17,7 @@ from macrorail.devices.grbl.link import GrblLink, GrblRefused
 from macrorail.devices.grbl.wire import AXES, JOG_CANCEL, SOFT_RESET, STUCK, Report, settings_of
 from macrorail.devices.interfaces import AxisReport, Context
 from macrorail.devices.rail.link import open_port
-from macrorail.devices.travel import narrowed, refuse_outside
+from macrorail.devices.travel import limited_travel, refuse_outside
 from macrorail.errors import (
     ConnectError,
     DeviceError,
@@ -83,14 +83,14 @@ class GrblRail:
         return False
 
     @property
-    def count_check(self) -> None:
+    def lost_step_check(self) -> None:
         """grbl does not tell where its switch closed by the count from before."""
         return
 
     def open(self, closest_approach_um: float | None = None) -> AxisReport:
         self.close()
         self._forget()
-        self._travel_um = narrowed(self._options.allowed_um, closest_approach_um)
+        self._travel_um = limited_travel(self._options.allowed_um, closest_approach_um)
         port = self._context.resolve_port(self._options.port, "rail")
         name = port if isinstance(port, str) else getattr(port, "name", "the bench")
         link = GrblLink(open_port(port), name, self._clock)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from macrorail.devices.interfaces import AxisReport, Context, CountCheck
+from macrorail.devices.interfaces import AxisReport, Context, LostStepCheck
 from macrorail.devices.rail.codes import STOPS
 from macrorail.devices.rail.link import Link, Refused, open_port
 from macrorail.devices.rail.options import SPEEDS_STEPS_S, RailOptions
 from macrorail.devices.rail.remedies import remedy_of
 from macrorail.devices.rail.wire import Greeting, Shots, Status, shots_of
-from macrorail.devices.travel import narrowed, refuse_outside
+from macrorail.devices.travel import limited_travel, refuse_outside
 from macrorail.errors import (
     DeviceError,
     DeviceTimeout,
@@ -61,9 +61,9 @@ class SerialRail:
         return False
 
     @property
-    def count_check(self) -> CountCheck:
+    def lost_step_check(self) -> LostStepCheck:
         options = self._options
-        return CountCheck(self.check_count, options.check_every_slices, options.tolerated_um)
+        return LostStepCheck(self.check_count, options.check_every_slices, options.tolerated_um)
 
     def open(self, closest_approach_um: float | None = None) -> AxisReport:
         self.close()
@@ -262,7 +262,7 @@ class SerialRail:
             link.close()
 
     def _set_limits(self, closest_approach_um: float | None) -> None:
-        low_um, high_um = narrowed(self._options.allowed_um, closest_approach_um)
+        low_um, high_um = limited_travel(self._options.allowed_um, closest_approach_um)
         self._travel_um = (low_um, high_um)
         # A hair of tolerance, so that a limit of 45 mm is step 72000 and not 71999.
         self._lowest = math.ceil(low_um / self._um_per_step - 1e-6)

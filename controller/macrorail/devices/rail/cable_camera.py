@@ -1,9 +1,9 @@
-"""A camera on the rail's cable: the board presses its shutter, its frames appear in a folder.
+"""A camera released by cable from the rail's board; its frames appear in a folder.
 
-For bodies that no library drives, or that are better left alone: a card reader's, a Wi-Fi card's or
-another program's folder is watched, and what appears there after a press is that press's frame.
-Such a camera is set by hand. What it was set to is read from every frame's EXIF block, and a frame
-that was exposed otherwise than the protocol says is refused.
+For bodies that no library supports. The folder of a card reader, a Wi-Fi card or another program
+is watched, and the files that appear after a release are the frame of that exposure. Such a camera
+is set by hand. Its settings are read from the EXIF data of every frame, and a frame that was
+exposed with other settings than the protocol's is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic import Field
 from macrorail.config.rig import CameraSection
 from macrorail.devices.gphoto.settings import quantity
 from macrorail.devices.interfaces import CameraReport, Context, Exposure
-from macrorail.devices.stale_frame import Freshness
+from macrorail.devices.stale_frame import StaleFrameCheck
 from macrorail.errors import (
     CameraError,
     CameraSettingRefused,
@@ -33,32 +33,32 @@ _POLL_S = 0.1
 _FLASH_LATEST_S = 1.0
 _PARTIAL = (".part", ".tmp", ".crdownload")
 _TOLERANCE = 0.1
-"""Relative: a menu's 1/60 is 1/64 in some EXIF blocks; a third of a stop is 0.26 (0.12 in f/)."""
+"""Relative. Some bodies write 1/64 for 1/60; a third of a stop is 0.26 (0.12 for f-numbers)."""
 
 
 @runtime_checkable
 class Shutter(Protocol):
-    """An axis whose board presses a camera's cable."""
+    """An axis whose board has a cable release."""
 
     def shots(self) -> Any:
-        """Its counters; ``contacts`` is how often the hot shoe closed, modulo 65536."""
+        """Its counters; ``contacts`` counts how often the hot shoe closed, modulo 65536."""
         ...
 
     def expose(self, focus_s: float, release_s: float, flash_s: float = 0.0) -> Any:
-        """Press the focus line, then the release line too; returns the counters when let go and
-        the hot shoe has closed, or not within ``flash_s`` after."""
+        """Close the focus line, then the release line too. Returns the counters once both are open
+        again and the hot shoe has closed, at the latest after ``flash_s``."""
         ...
 
 
 class RailTriggeredCamera:
-    """A camera whose shutter the rail's board presses and whose frames appear in a folder.
+    """A camera released by cable from the rail's board, whose frames appear in a folder.
 
     Parameters
     ----------
     options
         ``port`` is the folder that is watched.
     context
-        The rig's surroundings.
+        Clock, bench ports and log folder.
     """
 
     class Options(CameraSection):
@@ -98,33 +98,37 @@ class RailTriggeredCamera:
         self._known: set[str] = set()
         self._exposures = 0
         self._flash_ready_s = 0.0
-        self._freshness = Freshness()
+        self._freshness = StaleFrameCheck()
 
     def use_shutter(self, axis: object) -> None:
-        """Take the axis whose board presses the cable.
+        """Set the axis whose board has the cable release.
 
         Raises
         ------
         ConfigError
-            It cannot.
+            The axis has no cable release.
         """
         if not isinstance(axis, Shutter):
             raise ConfigError(
-                "a camera on the rail's cable needs a rail whose board presses it; this rig's axis "
-                "has no shutter output"
+                "a camera on a cable release needs a rail whose board has a shutter output; "
+                "this rig's "
+                "axis has none"
             )
         self._shutter = axis
 
     def open(self) -> CameraReport:
-        """Look at the folder; see :class:`Camera`."""
+        """Check the folder; see :class:`Camera`."""
         if not self._folder.is_dir():
             raise ConnectError(
-                f"{self._folder} is no folder; the rig's camera port names the folder in which the "
+                f"{self._folder} is not a folder; the rig's camera port must be the folder in "
+                f"which the "
                 f"frames appear"
             )
         if self._shutter is None:
-            raise ConnectError("nothing presses this camera's cable; open it together with a rail")
-        self._freshness = Freshness()
+            raise ConnectError(
+                "no board is set for this camera's cable release; open it together with a rail"
+            )
+        self._freshness = StaleFrameCheck()
         return CameraReport(
             model="camera on the rail's cable",
             version=f"frames in {self._folder}",
@@ -134,25 +138,26 @@ class RailTriggeredCamera:
         )
 
     def configure(self, settings: Mapping[str, str]) -> dict[str, str]:
-        """Remember what the body has been set to by hand; frames are held against it.
+        """Remember the settings made by hand; every frame is compared with them.
 
         Raises
         ------
         CameraSettingRefused
-            A setting that can neither be set nor be read from a frame.
+            A setting that can neither be set nor read from a frame.
         """
         unreadable = sorted(set(settings) - {"shutter", "aperture", "iso"})
         if unreadable:
             raise CameraSettingRefused(
-                f"{', '.join(unreadable)}: a camera on the rail's cable is set by hand, and its "
-                f"frames do not tell this; leave it out of the protocol"
+                f"{', '.join(unreadable)}: a camera on a cable release is set by hand, and "
+                f"its frames "
+                f"do not contain this setting; remove it from the protocol"
             )
         self._wanted = dict(settings)
         return dict(settings)
 
     def expose(self, stem: Path) -> Exposure:
-        """Press the cable; returns when the exposure is over."""
-        shutter = self._pressed_by()
+        """Release the shutter; returns when the exposure is over."""
+        shutter = self._shutter_or_raise()
         self._clock.sleep(max(0.0, self._flash_ready_s - self._clock.now()))
         self._known |= {path.name for path in self._arrived()}
         contacts = shutter.shots().contacts
@@ -162,26 +167,27 @@ class RailTriggeredCamera:
         self._exposures += 1
         flash_s = _FLASH_LATEST_S if self._options.hot_shoe else 0.0
         shots = shutter.expose(self._options.focus_s, press_s, flash_s)
-        # The press may have been shorter than the exposure it began.
+        # The release may have been shorter than the exposure.
         over_s = started_s + self._options.focus_s + exposure_s
         self._clock.sleep(max(0.0, over_s - self._clock.now()))
         if self._options.hot_shoe and shots.contacts == contacts:
             raise CameraError(
-                "the cable was pressed and the hot shoe did not close: nothing was exposed; check "
-                "that the camera is awake, in manual focus, and its cable plugged in"
+                "the shutter was released and the hot shoe did not close: nothing was "
+                "exposed; check "
+                "that the camera is awake and in manual focus, and that the cable is plugged in"
             )
         ended_s = self._clock.now()
         self._flash_ready_s = ended_s + self._options.flash_recycle_s
         return Exposure(stem, self._exposures, started_s, ended_s)
 
     def collect(self, exposure: Exposure) -> Frame:
-        """Wait for the files of the last press; see :class:`Camera`."""
+        """Wait for the files of the last exposure; see :class:`Camera`."""
         deadline_s = exposure.ended_s + self._options.frame_timeout_s
         sizes: dict[str, int] = {}
         while True:
             files = self._arrived()
             before, sizes = sizes, {path.name: path.stat().st_size for path in files}
-            # A file that has stopped growing is whole; what follows checks it once more.
+            # A file that has stopped growing is taken as complete; it is verified later.
             if len(files) >= self._options.files and sizes == before and all(sizes.values()):
                 break
             if self._clock.now() > deadline_s:
@@ -193,8 +199,8 @@ class RailTriggeredCamera:
             self._clock.sleep(_POLL_S)
         if len(files) > self._options.files:
             raise FrameMissing(
-                f"exposure {exposure.number}: {len(files)} files appeared where "
-                f"{self._options.files} should; drain the camera before the next exposure"
+                f"exposure {exposure.number}: {len(files)} files appeared instead of "
+                f"{self._options.files}; drain the camera before the next exposure"
             )
         frames = [self._take(path, exposure.stem) for path in files]
         frame = next((f for f in frames if f.path.suffix in (".jpg", ".jpeg")), frames[0])
@@ -203,16 +209,16 @@ class RailTriggeredCamera:
         return frame
 
     def drain(self) -> list[str]:
-        """The names of files that nobody asked for; they stay where they are."""
+        """The names of files that belong to no exposure; they stay in the folder."""
         names = [path.name for path in self._arrived()]
         self._known.update(names)
         return names
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Nothing to release."""
 
     def _arrived(self) -> list[Path]:
-        """Files in the folder that were not there before, by name."""
+        """New files in the folder, by name."""
         return sorted(
             path
             for path in self._folder.iterdir()
@@ -223,28 +229,31 @@ class RailTriggeredCamera:
         )
 
     def _take(self, path: Path, stem: Path) -> Frame:
-        """Store a file as a frame; only what is safe is removed from the folder."""
+        """Store a file as a frame, then remove it from the folder."""
         data = path.read_bytes()
         frame = store_frame(stem.with_name(stem.name + path.suffix.lower()), data, path.name)
         path.unlink()
         return frame
 
     def _check_settings(self, frame: Frame) -> None:
-        told = settings_in(frame.path)
+        reported = settings_in(frame.path)
         for name, value in self._wanted.items():
-            wanted, kept = quantity(value), told.get(name)
+            wanted, kept = quantity(value), reported.get(name)
             if wanted is None or kept is None:
                 continue
             if abs(kept - wanted) > _TOLERANCE * wanted:
                 raise CameraSettingRefused(
-                    f"{frame.camera_name} was exposed with {name} {kept:.4g} where the protocol "
-                    f"says {value}; set it on the camera"
+                    f"{frame.camera_name} was exposed with {name} {kept:.4g}, but the "
+                    f"protocol says "
+                    f"{value}; set it on the camera"
                 )
 
     def _exposure_s(self) -> float:
         return quantity(self._wanted.get("shutter", "")) or 0.0
 
-    def _pressed_by(self) -> Shutter:
+    def _shutter_or_raise(self) -> Shutter:
         if self._shutter is None:
-            raise ConnectError("nothing presses this camera's cable; open it together with a rail")
+            raise ConnectError(
+                "no board is set for this camera's cable release; open it together with a rail"
+            )
         return self._shutter

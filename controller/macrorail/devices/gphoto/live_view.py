@@ -1,7 +1,7 @@
-"""What the camera's owner does to see and to focus: live view, and the lens's motor.
+"""Live view and the focus motor of the lens, in the camera's worker process.
 
-Makers drive a lens in three ways: by any number of steps, by drives of a few fixed sizes, to a
-place.
+Camera makers drive a lens in three ways: by any number of steps, by drives of a few fixed sizes,
+or to an absolute position.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import gphoto2 as gp
 
-from macrorail.devices.gphoto.library import BACK_OFF_S, Library
+from macrorail.devices.gphoto.library import BACK_OFF_S, GphotoLibrary
 from macrorail.devices.gphoto.settings import FOCUS_DRIVES, drive_sizes, drive_values
 from macrorail.devices.gphoto.widgets import choices_of, text_of
 from macrorail.errors import (
@@ -25,50 +25,50 @@ from macrorail.errors import (
 )
 
 
-class Focusing(Library):
-    """A camera that shows what it sees and turns its lens."""
+class LiveViewAndFocus(GphotoLibrary):
+    """The part of the camera worker for live view and focusing."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._drives_to_a_place = False
-        self._sees_always = False
+        self._drives_to_position = False
+        self._live_view_always_on = False
         self._in_live_view = False
 
     def preview(self, path: str) -> dict[str, Any]:
-        """Write a frame of live view as a JPEG; switches live view on when it is off."""
-        if not (self._in_live_view or self._sees_always):
+        """Write a live-view frame as a JPEG; switches live view on if it is off."""
+        if not (self._in_live_view or self._live_view_always_on):
             self._set_live_view(True)
 
-        def look() -> bytes:
+        def capture() -> bytes:
             file = gp.CameraFile()
-            self._owned().capture_preview(file, self._context)
+            self._open_camera().capture_preview(file, self._context)
             return bytes(memoryview(file.get_data_and_size()))
 
-        Path(path).write_bytes(self._patiently(look, "looking through live view"))
+        Path(path).write_bytes(self._retry_while_busy(capture, "reading live view"))
         return {}
 
     def end_live_view(self) -> dict[str, Any]:
-        """Live view off, if it is on."""
+        """Switch live view off, if it is on."""
         if self._in_live_view:
             self._set_live_view(False)
         return {}
 
     def drive_focus(self, steps: int, size: int) -> dict[str, Any]:
-        """Turn the lens's motor, towards far when positive; answers when it is at rest.
+        """Drive the focus motor, towards far when positive; returns when it is at rest.
 
-        Of a body with sizes of drive, the last may still be on its way: nothing tells its end.
+        For a body with drive sizes the last drive may still be running; its end is not reported.
         """
         if steps == 0:
-            # A Nikon turns zero into one step.
-            raise CameraSettingRefused("a focus drive of zero steps was asked for; leave it out")
-        if self._drives_to_a_place:
-            self._drive_to_a_place(steps)
+            # A Nikon makes one step out of zero.
+            raise CameraSettingRefused("a focus drive of zero steps was requested; leave it out")
+        if self._drives_to_position:
+            self._drive_to_position(steps)
             return {}
         name, drive = self._find_drive()
         if size > max(1, self._drive_sizes()):
             raise CameraUnsupported(
-                f"this body has {self._drive_sizes()} sizes of drive, and one of size {size} was "
-                f"asked for; calibrate the lens on this body"
+                f"this body has {self._drive_sizes()} drive sizes, and size {size} was requested; "
+                f"calibrate the lens on this body"
             )
         values = drive_values(name, drive.get_type() == gp.GP_WIDGET_RANGE, steps, size)
         if not self._in_live_view and self._widget("viewfinder") is not None:
@@ -76,32 +76,34 @@ class Focusing(Library):
         began = time.monotonic()
         try:
             for value in values:
-                self._patiently(partial(self._drive_once, name, value), "driving the lens")
+                self._retry_while_busy(partial(self._drive_once, name, value), "driving the lens")
         except CameraBusy as error:
             if time.monotonic() - began > sum(BACK_OFF_S) + 0.5:
                 raise CameraError(
-                    f"the lens was still moving when libgphoto2 gave up on a drive of {steps} "
+                    f"the lens was still moving when libgphoto2 timed out on a drive of {steps} "
                     f"steps; drive it by fewer steps at once and home it again"
                 ) from error
             raise
         return {}
 
-    def _drive_to_a_place(self, steps: int) -> None:
-        """Of a body whose drive takes an absolute position: so many steps from where it is."""
+    def _drive_to_position(self, steps: int) -> None:
+        """Move by ``steps``, for a body whose drive takes an absolute position."""
         name, widget = self._find_drive()
         wanted = round(float(text_of(widget) or 0)) + steps
         lowest, highest, _ = widget.get_range()
         reachable = round(min(max(wanted, lowest), highest))
 
-        self._patiently(partial(self._drive_once, name, float(reachable)), "driving the lens")
+        self._retry_while_busy(
+            partial(self._drive_once, name, float(reachable)), "driving the lens"
+        )
         kept = self._read_until(name, str(reachable))
         if kept != str(reachable):
             raise CameraError(
-                f"the lens was sent to position {reachable} and stands at {kept}; home it again"
+                f"the lens was sent to position {reachable} and is at {kept}; home it again"
             )
         if reachable != wanted:
             raise FocusLimit(
-                f"driving the lens: position {wanted} lies beyond its end stop at {reachable}; "
+                f"driving the lens: position {wanted} is beyond its end stop at {reachable}; "
                 f"home the axis"
             )
 
@@ -121,10 +123,10 @@ class Focusing(Library):
         return drive_sizes(name, choices, 0.0 if choices else widget.get_range()[1])
 
     def _drive_once(self, name: str, value: float | str) -> None:
-        # A used widget may not be sent again.
+        # A widget cannot be sent twice.
         widget = self._widget(name)
         widget.set_value(value)
-        self._owned().set_single_config(name, widget, self._context)
+        self._open_camera().set_single_config(name, widget, self._context)
 
     def _set_live_view(self, on: bool) -> None:
         def switch() -> None:
@@ -132,7 +134,7 @@ class Focusing(Library):
             if widget is None:
                 raise CameraUnsupported("this camera has no live view, which its focus drive needs")
             widget.set_value(int(on))
-            self._owned().set_single_config("viewfinder", widget, self._context)
+            self._open_camera().set_single_config("viewfinder", widget, self._context)
 
-        self._patiently(switch, f"switching live view {'on' if on else 'off'}")
+        self._retry_while_busy(switch, f"switching live view {'on' if on else 'off'}")
         self._in_live_view = on
