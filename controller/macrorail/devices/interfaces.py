@@ -298,7 +298,7 @@ class Context:
     """What a driver gets besides its options from the rig.
 
     A driver named in a rig is called as ``Driver(options, context)``, where ``options`` is an
-    instance of ``Driver.Options`` (see ``macrorail.config.rig``). The constructor touches no device.
+    instance of ``Driver.Options`` (see ``macrorail.config.rig``); it touches no device.
 
     Attributes
     ----------
