@@ -67,9 +67,8 @@ void homing_init(void) {
     stop_code = STOP_NONE;
 }
 
-bool homing_disbelieves_switch(uint16_t clearance) {
-    return hal_inputs() & INPUT_MIN && position_is_counted() &&
-           motion_position() >= 2 * (int32_t)clearance;
+bool homing_expects_switch(uint16_t clearance) {
+    return !position_is_counted() || motion_position() < 2 * (int32_t)clearance;
 }
 
 void homing_start(const struct search *with) {
@@ -82,7 +81,7 @@ void homing_start(const struct search *with) {
     if (bite > BITE_LONGEST) bite = BITE_LONGEST;
     began_at = motion_position();
     /* Pressed already: motion_poll() reports the switch without a step, and the back-off follows. */
-    motion_start(began_at - (int32_t)search.longest, &search.pace, 0);
+    motion_start(began_at - (int32_t)search.longest, &search.pace, hal_inputs());
 }
 
 static void back_off(void) {

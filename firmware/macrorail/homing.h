@@ -16,9 +16,9 @@ struct search {
 };
 
 void homing_init(void);
-/* Whether a home switch that reads pressed at rest cannot be so by the count: a wire is broken. A
- * carriage that rests at the clearance and falls onto the switch is still believed. */
-bool homing_disbelieves_switch(uint16_t clearance);
+/* Whether the home switch may read pressed at rest, by the count; otherwise its wire is broken. A
+ * carriage that rests at the clearance may fall onto the switch. */
+bool homing_expects_switch(uint16_t clearance);
 /* Position 0 becomes the step at which the switch closes. Until it has been found, the carriage goes
  * towards the specimen by `clearance` at most from where the switch first read pressed, and another
  * bite once it reads open; never beyond `highest`, nor, where the count does not expect the switch,

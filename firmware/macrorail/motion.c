@@ -53,10 +53,8 @@ void motion_start(int32_t target, const struct pace *pace, uint8_t ignored) {
     bool forward = target > position;
     direction = forward ? 1 : -1;
     ahead = forward ? INPUT_MAX : INPUT_MIN;
-    /* A switch that the carriage moves away from can open but not close, unless a wire is broken or
-     * the two are swapped. */
-    uint8_t behind = (INPUT_MIN | INPUT_MAX) & (uint8_t)~(ahead | ignored | hal_inputs());
-    blocking = INPUT_ESTOP | ahead | behind;
+    uint8_t behind = ahead ^ (INPUT_MIN | INPUT_MAX);
+    blocking = INPUT_ESTOP | ahead | (behind & (uint8_t)~ignored);
     uint32_t steps = forward ? (uint32_t)target - (uint32_t)position
                              : (uint32_t)position - (uint32_t)target;
     head = tail = 0;

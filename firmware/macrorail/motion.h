@@ -9,8 +9,9 @@
 
 void motion_init(void);
 /* Starts towards a target in steps; only at rest. The interrupt takes no step while the emergency
- * stop or the switch on the way is pressed, nor once the switch that the carriage moves away from has
- * closed; `ignored` (INPUT_...) are switches that may. */
+ * stop or either switch is pressed: one that the carriage moves away from can open but not close,
+ * unless a wire is broken or the two are swapped. `ignored` (INPUT_...) are the switches that may be
+ * pressed at the start; the one on the way never is among them. */
 void motion_start(int32_t target, const struct pace *pace, uint8_t ignored);
 /* Prepares segments and takes note of the end; called by the main loop all the time. */
 void motion_poll(void);

@@ -89,8 +89,9 @@ static void doubt(void) {
 /* ERROR_SWITCH_FAULT when a switch reads pressed that cannot be: not both at once, and not the home
  * switch where the count is far from it. */
 static uint8_t judge_switches(uint16_t clearance) {
-    const uint8_t both = INPUT_MIN | INPUT_MAX;
-    if ((hal_inputs() & both) != both && !homing_disbelieves_switch(clearance)) return ERROR_NONE;
+    uint8_t pressed = hal_inputs() & (INPUT_MIN | INPUT_MAX);
+    if (pressed == 0 || pressed == INPUT_MAX) return ERROR_NONE;
+    if (pressed == INPUT_MIN && homing_expects_switch(clearance)) return ERROR_NONE;
     stop_code = STOP_SWITCH_FAULT;
     doubt();
     return ERROR_SWITCH_FAULT;
@@ -140,10 +141,16 @@ static void end(uint8_t code) {
     if (position_is_counted()) store_save(motion_position(), position_is_known());
 }
 
+/* The switches that the carriage may stand on at the start of a move. */
+static uint8_t started_on(void) {
+    uint8_t pressed = hal_inputs();
+    return homing_expects_switch(search.clearance) ? pressed : pressed & INPUT_MAX;
+}
+
 static void start(void) {
     is_starting = false;
     if (state == STATE_HOMING) homing_start(&search);
-    else motion_start(target, &pace, 0);
+    else motion_start(target, &pace, started_on());
 }
 
 void travel_stop(uint8_t code) {

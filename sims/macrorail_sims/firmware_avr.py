@@ -22,6 +22,7 @@ IMAGE = BUILD / "macrorail.elf"
 F_CPU = 16_000_000
 _CYCLES_PER_TICK = F_CPU // TICKS_PER_S
 _SLICE_CYCLES = F_CPU // 1000
+_RESET_CYCLES = 100
 
 _STEP, _DIRECTION, _ENABLE = "PD2", "PD5", "PB0"
 _FOCUS, _RELEASE = "PB4", "PB3"
@@ -161,8 +162,13 @@ class AvrBoard:
         self.state.enabled = self.state.focus = 0
         self._on_release(False)
         self.state.resets += 1
+        # The reset takes effect with the next cycles and makes the emulator forget the levels at the
+        # pins, which it looks at again only when they change.
+        self.loop.run(_RESET_CYCLES)
         self._received.clear()
         self._levels.clear()
+        for name in (_MIN, _MAX, _ESTOP, _SHOE):
+            self._pins[name].set_external_state("Z")
         self._drive_inputs()
 
     def is_quiet(self) -> bool:
