@@ -162,8 +162,8 @@ class AvrBoard:
         self.state.enabled = self.state.focus = 0
         self._on_release(False)
         self.state.resets += 1
-        # The reset takes effect with the next cycles and makes the emulator forget the levels at the
-        # pins, which it looks at again only when they change.
+        # The reset takes effect with the next cycles. The emulator then forgets the levels at the
+        # pins and looks at them again only when they change.
         self.loop.run(_RESET_CYCLES)
         self._received.clear()
         self._levels.clear()

@@ -1,4 +1,4 @@
-"""Each row of firmware/PROTOCOL.md, "When a wire breaks", on the board's image and on the sources."""
+"""Each row of "When a wire breaks" in firmware/PROTOCOL.md, on the emulated chip and natively."""
 
 from __future__ import annotations
 
