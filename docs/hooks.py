@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 
 import typer
-from macrorail.run.policies import TABLE
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from typer.cli import get_docs_for_click
@@ -20,6 +19,7 @@ from macrorail.config.lens_file import LensFile
 from macrorail.config.protocol import Protocol
 from macrorail.config.reference import Key, keys_of, summary_of, written
 from macrorail.config.rig import DRIVEN, Rig
+from macrorail.running.policies import TABLE
 
 _HEAD = "| key | value | range | default | example | description |\n|---|---|---|---|---|---|\n"
 

@@ -17,6 +17,7 @@ from macrorail.run_folder.journal import JOURNAL, Journal, read_journal
 from macrorail.run_folder.manifest import build_manifest
 from macrorail.stacking.stacker import Stacker
 from macrorail.stacking.stream_worker import report_to_dict, write_results
+from tests.made_events import made
 from tests.made_stack import make_stack
 
 UM_PER_PX = 2.5
@@ -47,57 +48,65 @@ def make_run(
     )
     ticks = itertools.count()
     journal = Journal(folder / JOURNAL, lambda: float(next(ticks)))
-    journal.append("started", run=folder.name, specimen={"id": "made"}, slices=count, bench=None)
+    journal.append(made("started", run=folder.name, specimen={"id": "made"}, slices=count))
     journal.append(
-        "axis_opened",
-        model="test rail",
-        version="1",
-        travel_um=[0.0, 50_000.0],
-        resolution_um=0.5,
-        estimated=False,
+        made(
+            "axis_opened",
+            model="test rail",
+            version="1",
+            travel_um=[0.0, 50_000.0],
+            resolution_um=0.5,
+            estimated=False,
+        )
     )
     journal.append(
-        "camera_opened",
-        model="D850",
-        version="V1.20",
-        serial="6001234",
-        battery_percent=80,
-        found_settings={},
+        made(
+            "camera_opened",
+            model="D850",
+            version="V1.20",
+            serial="6001234",
+            battery_percent=80,
+            found_settings={},
+        )
     )
-    journal.append("settings", aperture="f/5.6", shutter="1/60", iso="100")
+    journal.append(made("settings", aperture="f/5.6", shutter="1/60", iso="100"))
     stacker = Stacker()
     for index, pixels in enumerate(make_stack(count, width, height).frames):
         if index == 2:
             journal.append(
-                "fault",
-                slice=3,
-                attempt=1,
-                part="camera",
-                state="collecting",
-                error="FrameMissing",
-                message="slice 3 did not arrive",
-                remedy="retry",
-                wait_s=0.0,
+                made(
+                    "fault",
+                    slice=3,
+                    attempt=1,
+                    part="camera",
+                    state="collecting",
+                    error="FrameMissing",
+                    message="slice 3 did not arrive",
+                    remedy="retry",
+                    wait_s=0.0,
+                )
             )
         path = folder / "frames" / f"{index + 1:04d}.jpg"
         _write_frame(path, pixels, index, icc)
         data = path.read_bytes()
         position_um = 10_000.0 + STEP_UM * index
         journal.append(
-            "counted",
-            slice=index + 1,
-            attempt=1 + (index == 2),
-            target_um=position_um,
-            achieved_um=position_um + 0.125,
-            dof_um=DOF_UM,
-            adopted=False,
-            frame=f"frames/{path.name}",
-            sha256=hashlib.sha256(data).hexdigest(),
-            size_bytes=len(data),
-            camera_name=f"DSC_{index:04d}.JPG",
+            made(
+                "counted",
+                slice=index + 1,
+                attempt=1 + (index == 2),
+                target_um=position_um,
+                achieved_um=position_um + 0.125,
+                dof_um=DOF_UM,
+                adopted=False,
+                frame=f"frames/{path.name}",
+                sha256=hashlib.sha256(data).hexdigest(),
+                size_bytes=len(data),
+                camera_name=f"DSC_{index:04d}.JPG",
+            )
         )
         report = stacker.add(path, index + 1, position_um + 0.125, scale=SCALE_PER_SLICE**index)
-        journal.append("aligned", **report_to_dict(report))
+        journal.append(made("aligned", **report_to_dict(report)))
     if finished:
         _finish(journal, stacker, folder, count, message)
     journal.close()
@@ -113,10 +122,10 @@ def _finish(journal: Journal, stacker: Stacker, folder: Path, count: int, messag
         {"position_um": 10_000.125 + STEP_UM * k, "overlap": overlap if k else None}
         for k in range(count)
     ]
-    journal.append("coverage", proven=True, minimum_overlap=0.1, gaps=[], overlaps=overlaps)
+    journal.append(made("coverage", overlaps=overlaps))
     fused = write_results(stacker.finish(), folder, UM_PER_PX)
-    journal.append("fused", **fused, seconds_after_last_frame=0.1, peak_rss_mb=99.0, left_out=[])
-    journal.append("ended", state="done", reason="completed", message=message, troubles=[])
+    journal.append(made("fused", **fused))
+    journal.append(made("ended", message=message))
 
 
 def _write_frame(path: Path, pixels: Any, index: int, icc: bytes | None) -> None:

@@ -15,14 +15,15 @@ from macrorail.config.rig import load_rig
 from macrorail.devices.interfaces import Camera, Context, FocusAxis
 from macrorail.planning.plan import Plan, make_plan
 from macrorail.proof.image_proof import ImageProof
+from macrorail.run_folder.events import kind_of, values_of
 from macrorail.run_folder.journal import Entry, Journal, read_journal
-from macrorail.running.care import Care
 from macrorail.running.commands import Commands
 from macrorail.running.ending import RunEnd
 from macrorail.running.interfaces import FrameProof, FrameStream
-from macrorail.running.proving import proof_settings
+from macrorail.running.proof_settings import proof_settings
 from macrorail.running.resume import read_progress
-from macrorail.running.runner import Runner
+from macrorail.running.runner import Runner, RunTask
+from macrorail.running.supervision import RunSupervision
 from macrorail.states import State
 
 RAIL = """
@@ -88,7 +89,7 @@ class VirtualRun:
     listen: Callable[[Entry], None] | None = None
     by_images: bool = False
     proof: FrameProof | None = None
-    care: Care = field(default_factory=Care)
+    supervision: RunSupervision = field(default_factory=RunSupervision)
 
     def __post_init__(self) -> None:
         (self.folder / "frames").mkdir(parents=True, exist_ok=True)
@@ -130,21 +131,25 @@ class VirtualRun:
         journal = self.journal = Journal(path, self.clock.now, resumed)
         if self.listen is not None:
             journal.listen(self.listen)
-        runner = Runner(
+        task = RunTask(
             self.plan,
             self.wanted.camera_settings,
             self.wanted.settle_s(self.rig.axis.settle_s),
             self.wanted.closest_approach_um,
+            progress,
+        )
+        supervision = replace(self.supervision, commands=self.commands)
+        if self.observe is not None:
+            supervision = replace(supervision, on_state=self.observe)
+        runner = Runner(
+            task,
             self.axis,
             self.camera,
             self.clock,
-            self.folder / "frames",
             journal,
             self.stream,
-            self.observe,
-            progress,
-            proof=self._proof(),
-            care=replace(self.care, commands=self.commands),
+            self._proof(),
+            supervision,
         )
         try:
             return runner.run()
@@ -155,5 +160,6 @@ class VirtualRun:
     def entries(self) -> list[Entry]:
         return read_journal(self.folder / "journal.jsonl")
 
-    def said(self, event: str) -> list[dict[str, Any]]:
-        return [entry.fields for entry in self.entries if entry.event == event]
+    def said(self, kind: str) -> list[dict[str, Any]]:
+        """Keys and values on disk of every line of a kind."""
+        return [values_of(entry.event) for entry in self.entries if kind_of(entry.event) == kind]

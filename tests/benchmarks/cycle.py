@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from macrorail.config.rig import load_rig
+from macrorail.run_folder.events import kind_of, values_of
 from macrorail.run_folder.journal import JOURNAL, Entry, read_journal
 from macrorail_sims.bench import SimulatedBench
 
@@ -57,15 +58,15 @@ class Cycle:
 
 def cycles_of(entries: list[Entry], settle_s: float) -> list[Cycle]:
     """Every cycle of a run but the first, from its journal."""
-    at = {(entry.event, entry.fields.get("slice")): entry for entry in entries}
+    at = {(kind_of(entry.event), values_of(entry.event).get("slice")): entry for entry in entries}
     last = max(number for event, number in at if event == "exposed")
     cycles = []
     for number in range(2, last + 1):
         before, here = at["exposed", number - 1], at["exposed", number]
-        ended_s = before.fields["ended_s"]
+        ended_s = values_of(before.event)["ended_s"]
         cycles.append(
             Cycle(
-                whole_s=here.fields["ended_s"] - ended_s,
+                whole_s=values_of(here.event)["ended_s"] - ended_s,
                 move_settle_s=at["moved", number].world_s - before.world_s + settle_s,
                 download_s=at["counted", number - 1].world_s - before.world_s,
             )

@@ -28,8 +28,9 @@ from macrorail.devices.gphoto.camera import GphotoCamera
 from macrorail.devices.interfaces import Context
 from macrorail.devices.rail.axis import SerialRail
 from macrorail.planning.plan import make_plan
+from macrorail.run_folder.events import kind_of, values_of
 from macrorail.run_folder.journal import Entry, Journal, read_journal
-from macrorail.running.runner import Runner
+from macrorail.running.runner import Runner, RunTask
 from macrorail.states import FinishReason
 from macrorail_sims.bench import SimulatedBench
 
@@ -148,13 +149,16 @@ def campaign(frames: int, every: float, seed: int, folder: Path, body: str = "ni
         night.longest_gap_s = max(night.longest_gap_s, now_s - last_line_s)
         last_line_s = now_s
         battery.look()
-        if entry.event == "counted" and entry.fields["slice"] % max(10, frames // 20) == 0:
+        if (
+            kind_of(entry.event) == "counted"
+            and values_of(entry.event)["slice"] % max(10, frames // 20) == 0
+        ):
             sizes.append(_size_of("self"))
-        if entry.event == "counted" and camera.worker_pid is not None:
+        if kind_of(entry.event) == "counted" and camera.worker_pid is not None:
             with contextlib.suppress(FileNotFoundError):  # it has been killed just now
                 size = _size_of(str(camera.worker_pid))
                 workers.setdefault(camera.worker_pid, []).append(size)
-        first_try = entry.event == "intent" and entry.fields["attempt"] == 1
+        first_try = kind_of(entry.event) == "intent" and values_of(entry.event)["attempt"] == 1
         if first_try and rng.random() < 1 / every:
             _strike(rng, bench, camera, night, battery)
 
@@ -162,14 +166,10 @@ def campaign(frames: int, every: float, seed: int, folder: Path, body: str = "ni
     started_s = time.monotonic()
     try:
         end = Runner(
-            plan,
-            wanted_run.camera_settings,
-            wanted_run.settle_s(None),
-            None,
+            RunTask(plan, wanted_run.camera_settings, wanted_run.settle_s(None)),
             axis,
             camera,
             bench.clock,
-            folder / "frames",
             journal,
         ).run()
     finally:
@@ -244,7 +244,7 @@ def _hold_against(
         number, position_um = line.split()
         truth_um[int(number)] = float(position_um)
     night.exposures = len(truth_um)
-    counted = [entry.fields for entry in entries if entry.event == "counted"]
+    counted = [values_of(entry.event) for entry in entries if kind_of(entry.event) == "counted"]
     night.counted = len(counted)
     numbers = [fields["slice"] for fields in counted]
     if sorted(numbers) != list(range(1, frames + 1)):

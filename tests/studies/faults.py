@@ -32,9 +32,10 @@ from macrorail.errors import (
     WorkerCrashed,
 )
 from macrorail.frame import Frame, verify_frame
+from macrorail.run_folder.events import kind_of, values_of
 from macrorail.run_folder.journal import JOURNAL, read_journal
-from macrorail.running.care import Care
 from macrorail.running.ending import RunEnd
+from macrorail.running.supervision import RunSupervision
 from macrorail.states import FINAL, FinishReason, State
 from macrorail_sims.bodies.faults import Action, Fault, Reason
 from tests.faulty import Failing
@@ -162,7 +163,7 @@ class OneRun:
             self.run.clock.check()
         self.run.bench.body.faults.clear()
         self.run.wrap_camera = self.run.wrap_axis = lambda device: device
-        self.run.care = Care(pause_at_most_s=_LONGEST_PAUSE_S)
+        self.run.supervision = RunSupervision(pause_at_most_s=_LONGEST_PAUSE_S)
         if self.run.bench.carriage is not None:
             self.run.bench.carriage.press_estop(False)
 
@@ -286,7 +287,7 @@ class OneRun:
         to_s = from_s + self.rng.choice([5.0, 300.0, float("inf")])
         self.stays |= to_s == float("inf")
         watch = Trouble(self.run.clock.now, from_s, to_s)
-        self.run.care = Care(watches=(watch,), pause_at_most_s=_LONGEST_PAUSE_S)
+        self.run.supervision = RunSupervision(watches=(watch,), pause_at_most_s=_LONGEST_PAUSE_S)
         self.strewn.append("a watch sees trouble")
 
 
@@ -341,16 +342,16 @@ def _faults_of(one: OneRun, end: RunEnd, was_gone: bool = False) -> list[str]:
     run = one.run
     entries = read_journal(run.folder / JOURNAL)
     last = entries[-1]
-    told = last.event == "ended" and last.fields["state"] == end.state.value
+    told = kind_of(last.event) == "ended" and values_of(last.event)["state"] == end.state.value
     if end.state not in FINAL or not (told or was_gone):
-        wrong.append(f"ended as {end.state.value}, the journal says {last.event} {last.fields}")
+        wrong.append(f"ended as {end.state.value}, the journal says {last.event}")
     if end.reason is FinishReason.BUG:
         wrong.append(f"a bug: {end.message}")
     if end.reason is not FinishReason.COMPLETED and not end.message:
         wrong.append(f"no reason given for {end.reason.value}")
     if one.nearest_um > _CLOSEST_UM + 1.0:
         wrong.append(f"the carriage came to {one.nearest_um:.1f} um")
-    counted = [entry.fields for entry in entries if entry.event == "counted"]
+    counted = [values_of(entry.event) for entry in entries if kind_of(entry.event) == "counted"]
     numbers = [fields["slice"] for fields in counted]
     if len(set(numbers)) != len(numbers):
         wrong.append(f"slices counted twice: {numbers}")
@@ -365,7 +366,7 @@ def _faults_of(one: OneRun, end: RunEnd, was_gone: bool = False) -> list[str]:
             wrong.append(f"slice {fields['slice']}: {error}")
     if end.state is State.DONE and end.reason is FinishReason.COMPLETED:
         lacking = set(range(1, len(run.plan.slices) + 1)) - set(numbers)
-        left_out = {e.fields["slice"] for e in entries if e.event == "left_out"}
+        left_out = {values_of(e.event)["slice"] for e in entries if kind_of(e.event) == "left_out"}
         if lacking - left_out:
             wrong.append(f"complete without slices {sorted(lacking)}")
     if one.is_rail:

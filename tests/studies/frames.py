@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from macrorail.devices.interfaces import AxisReport, FocusAxis
+from macrorail.run_folder.events import kind_of, values_of
 from macrorail.run_folder.journal import Entry
 from macrorail_sims.bodies.exposure import SimulatedExposure
 from tests.studies.coverage import F_NUMBER, FAR_UM, NEAR_UM, PROTOCOL, RIG
@@ -50,8 +51,8 @@ class Spoiler:
 
     def hear(self, entry: Entry) -> None:
         """Know which slice is shot."""
-        if entry.event == "intent":
-            self._now = (entry.fields["slice"], entry.fields["attempt"])
+        if kind_of(entry.event) == "intent":
+            self._now = (values_of(entry.event)["slice"], values_of(entry.event)["attempt"])
 
     @property
     def due(self) -> bool:

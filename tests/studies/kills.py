@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 
 from macrorail.batch.frames import find_frames, look_ahead
+from macrorail.run_folder.events import kind_of, values_of
 from macrorail.run_folder.journal import Entry, read_journal
 from macrorail.stacking.stacker import Stacker
 
@@ -111,7 +112,9 @@ def _one_run(folder: Path, kind: str, rng: random.Random, kills: int, tally: Tal
         tally.wrong.append(f"{name}: resume ended with {done.returncode}: {done.stderr.strip()}")
         return
     entries = read_journal(run / "journal.jsonl")
-    tally.adopted += sum(e.event == "counted" and e.fields["adopted"] for e in entries)
+    tally.adopted += sum(
+        kind_of(e.event) == "counted" and values_of(e.event)["adopted"] for e in entries
+    )
     tally.wrong += [f"{name}: {fault}" for fault in _faults(run, entries, folder / "diary", kind)]
 
 
@@ -165,9 +168,11 @@ def _journal_bytes(folder: Path) -> int:
 def _faults(run: Path, entries: list[Entry], diary: Path, kind: str) -> list[str]:
     """What a finished run did wrong, held against what the world knows."""
     faults = []
-    counted = [e.fields for e in entries if e.event == "counted"]
+    counted = [values_of(e.event) for e in entries if kind_of(e.event) == "counted"]
     numbers = [fields["slice"] for fields in counted]
-    planned = next(e.fields["slices"] for e in entries if e.event in {"started", "resumed"})
+    planned = next(
+        values_of(e.event)["slices"] for e in entries if kind_of(e.event) in {"started", "resumed"}
+    )
     if len(set(numbers)) != len(numbers):
         faults.append(f"slices counted twice: {numbers}")
     if not set(range(1, planned + 1)) <= set(numbers):

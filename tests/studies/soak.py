@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from macrorail.run_folder.events import kind_of, values_of
 from macrorail.run_folder.journal import JOURNAL, Entry, read_journal
 from macrorail.running.resume import read_progress
 from macrorail.states import FinishReason
@@ -53,7 +54,7 @@ def soak(count: int, folder: Path, samples: int = 20) -> Soak:
     every = max(1, count // samples)
 
     def look(entry: Entry) -> None:
-        if entry.event == "counted" and entry.fields["slice"] % every == 0:
+        if kind_of(entry.event) == "counted" and values_of(entry.event)["slice"] % every == 0:
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             found.memory_mb.append(pages * _PAGE_BYTES / 1e6)
             found.descriptors.append(len(list(Path("/proc/self/fd").iterdir())))

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from macrorail.run_folder.events import kind_of, values_of
 from macrorail.run_folder.journal import Entry, read_journal
 
 _RIG = """
@@ -209,7 +210,7 @@ def _shot(folder: Path) -> int:
     here = _campaign_folder(folder)
     if here is None or not (here / "journal.jsonl").exists():
         return 0
-    return sum(entry.event == "shot" for entry in read_journal(here / "journal.jsonl"))
+    return sum(kind_of(entry.event) == "shot" for entry in read_journal(here / "journal.jsonl"))
 
 
 def _killed(folder: Path, after: int, then_s: float) -> bool:
@@ -239,16 +240,18 @@ def _examine(
 ) -> None:
     """Hold what the campaign says against what the world knows."""
     entries = read_journal(here / "journal.jsonl")
-    fields = entries[-1].fields
+    fields = values_of(entries[-1].event)
     tally.totals = {name: fields[name] for name in ("stacks", "done", "quarantined", "left")}
     tally.quarantined = {
-        entry.fields["item"].removesuffix(f"-{_VIEW}"): entry.fields["why"]
+        values_of(entry.event)["item"].removesuffix(f"-{_VIEW}"): values_of(entry.event)["why"]
         for entry in entries
-        if entry.event == "quarantined"
+        if kind_of(entry.event) == "quarantined"
     }
     if done.returncode != (4 if tally.quarantined else 0):
         tally.wrong.append(f"it ended with {done.returncode}: {done.stderr[-2000:]}")
-    turned = {entry.fields["turn_deg"] for entry in entries if entry.event == "staged"}
+    turned = {
+        values_of(entry.event)["turn_deg"] for entry in entries if kind_of(entry.event) == "staged"
+    }
     if turned != {90.0}:
         tally.wrong.append(f"the turntable stood at {turned} deg")
     if tally.totals["left"]:
@@ -305,10 +308,10 @@ def _faults_of(run: Path, name: str, number: int, truth: dict[int, tuple[float, 
 def _counted(entries: list[Entry]) -> dict[int, dict[str, Any]]:
     counted: dict[int, dict[str, Any]] = {}
     for entry in entries:
-        if entry.event == "counted":
-            counted[entry.fields["slice"]] = entry.fields
-        elif entry.event == "rejected":
-            counted.pop(entry.fields["slice"], None)
+        if kind_of(entry.event) == "counted":
+            counted[values_of(entry.event)["slice"]] = values_of(entry.event)
+        elif kind_of(entry.event) == "rejected":
+            counted.pop(values_of(entry.event)["slice"], None)
     return counted
 
 

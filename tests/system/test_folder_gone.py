@@ -13,8 +13,8 @@ import pytest
 
 from macrorail.errors import JournalError, MacrorailError, StorageError
 from macrorail.run_folder.journal import JOURNAL, Journal
-from macrorail.running.care import Care
 from macrorail.running.policies import TABLE
+from macrorail.running.supervision import RunSupervision
 from macrorail.running.watches import DiskWatch
 from macrorail.states import FinishReason, State
 from tests.faulty import Failing
@@ -59,8 +59,8 @@ def gone_when(
     alarms: list[str] = []
     when = When(state, lambda run: network.leave(), counted=0 if state == "preparing" else 2)
     watch = DiskWatch(folder / "run", 1.0)
-    care = Care(watches=(watch,), pause_at_most_s=4 * 3600.0, alarm=alarms.append)
-    run = when.run = VirtualRun(folder / "run", rig, SHORT, observe=when, care=care)
+    supervision = RunSupervision(watches=(watch,), pause_at_most_s=4 * 3600.0, alarm=alarms.append)
+    run = when.run = VirtualRun(folder / "run", rig, SHORT, observe=when, supervision=supervision)
     network = NetworkFolder(run, monkeypatch)
     return run, network, alarms
 
@@ -114,7 +114,7 @@ def test_what_the_folder_refuses_is_tried_as_often_as_the_table_says(
 ) -> None:
     """It looks well from outside and takes nothing: no watch holds the pause."""
     run, _, alarms = gone_when(tmp_path, "moving", monkeypatch)
-    run.care = Care(alarm=alarms.append)
+    run.supervision = RunSupervision(alarm=alarms.append)
     tried: list[float] = []
 
     def renew(journal: Journal) -> None:

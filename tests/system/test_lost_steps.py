@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from macrorail.errors import PositionInDoubt
+from macrorail.run_folder.events import kind_of, values_of
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.manifest import build_manifest
 from macrorail.states import FinishReason, State
+from tests.made_events import fused
 from tests.system.test_runner import assert_every_slice_counted_once
 from tests.virtual import LENS, RAIL, VirtualRun, protocol_text
 
@@ -39,7 +41,7 @@ class Fused:
         return []
 
     def finish(self, check: Any) -> dict[str, Any]:
-        return {"left_out": []}
+        return fused()
 
 
 class Jams:
@@ -51,8 +53,8 @@ class Jams:
         self.run: Any = None
 
     def __call__(self, entry: Entry) -> None:
-        if entry.event == "counted" and entry.fields["slice"] + 1 in self.before:
-            self.before.remove(entry.fields["slice"] + 1)
+        if kind_of(entry.event) == "counted" and values_of(entry.event)["slice"] + 1 in self.before:
+            self.before.remove(values_of(entry.event)["slice"] + 1)
             self.run.bench.carriage.jam(self.steps)
 
 
@@ -69,7 +71,7 @@ def watch_the_truth(run: VirtualRun) -> list[tuple[float, float]]:
 
     def watched(*arguments: Any, **named: Any) -> Any:
         true_um = run.bench.carriage.position_um(run.clock.now())
-        seen.append((true_um, run.entries[-1].fields["achieved_um"]))
+        seen.append((true_um, values_of(run.entries[-1].event)["achieved_um"]))
         return release(*arguments, **named)
 
     run.bench.body.release = watched

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from macrorail.errors import DeviceLost, SceneMoved, StorageError
-from macrorail.running.care import Care
+from macrorail.run_folder.events import kind_of
+from macrorail.running.supervision import RunSupervision
 from macrorail.states import FinishReason, State
 from tests.faulty import Failing
 from tests.system.test_resume import assert_done_and_right
@@ -36,8 +37,12 @@ class When:
             self.act(self.run)
 
 
-def run_when(folder: Path, when: When, rig: str = RAIL, care: Care | None = None) -> VirtualRun:
-    when.run = VirtualRun(folder, rig, SHORT, observe=when, care=care or Care())
+def run_when(
+    folder: Path, when: When, rig: str = RAIL, supervision: RunSupervision | None = None
+) -> VirtualRun:
+    when.run = VirtualRun(
+        folder, rig, SHORT, observe=when, supervision=supervision or RunSupervision()
+    )
     return when.run
 
 
@@ -85,7 +90,7 @@ def test_a_run_pauses_from_every_state_and_goes_on(tmp_path: Path, state: str, r
     assert unpaused["why"] == "resumed by a test"
     assert unpaused["paused_s"] >= 500.0
     # Position and settings are proven once more before the next slice.
-    events = [entry.event for entry in run.entries]
+    events = [kind_of(entry.event) for entry in run.entries]
     after = events[events.index("unpaused") :]
     if "moved" in after:
         assert {"homed", "settings"} <= set(after[: after.index("moved")])
@@ -108,7 +113,7 @@ def test_who_resumes_as_soon_as_the_pause_shows_is_heard(tmp_path: Path) -> None
 def test_nothing_is_on_its_way_while_a_run_is_paused(tmp_path: Path) -> None:
     run = run_when(tmp_path / "run", When("exposing", pause_and_resume_later(60.0), counted=2))
     run.run()
-    events = [entry.event for entry in run.entries]
+    events = [kind_of(entry.event) for entry in run.entries]
     before = events[: events.index("paused")]
     assert before.count("exposed") == before.count("counted")
 
@@ -186,7 +191,7 @@ def test_a_run_is_commanded_while_it_recovers(tmp_path: Path, verb: str) -> None
 
 def test_a_watch_pauses_and_the_run_goes_on_by_itself(tmp_path: Path) -> None:
     lamp = Lamp(run_for_s=1800.0)
-    run = VirtualRun(tmp_path / "run", RAIL, SHORT, care=Care(watches=(lamp,)))
+    run = VirtualRun(tmp_path / "run", RAIL, SHORT, supervision=RunSupervision(watches=(lamp,)))
     lamp.run = run
     assert run.run().reason is FinishReason.COMPLETED
     assert_done_and_right(run)
@@ -199,7 +204,10 @@ def test_a_watch_pauses_and_the_run_goes_on_by_itself(tmp_path: Path) -> None:
 def test_a_pause_that_nobody_ends_ends_the_run(tmp_path: Path) -> None:
     lamp = Lamp(run_for_s=float("inf"))
     run = VirtualRun(
-        tmp_path / "run", RAIL, SHORT, care=Care(watches=(lamp,), pause_at_most_s=3600.0, park=True)
+        tmp_path / "run",
+        RAIL,
+        SHORT,
+        supervision=RunSupervision(watches=(lamp,), pause_at_most_s=3600.0, park=True),
     )
     lamp.run = run
     end = run.run()
@@ -264,7 +272,7 @@ def test_a_resumed_run_looks_at_the_last_good_slice_first(tmp_path: Path, rig: s
         tmp_path / "run",
         When("moving", lambda run: run.clock.request_stop("a test"), counted=3),
         rig,
-        Care(scene=scene),
+        RunSupervision(scene=scene),
     )
     run.run()
     assert scene.pairs == []
@@ -285,7 +293,7 @@ def test_a_scene_that_moved_while_paused_ends_the_run_with_all_slices_kept(
     run = run_when(
         tmp_path / "run",
         When("moving", pause_and_resume_later(60.0), counted=3),
-        care=Care(scene=Compared(moved=True)),
+        supervision=RunSupervision(scene=Compared(moved=True)),
     )
     end = run.run()
     assert (end.state, end.reason) == (State.FAILED, FinishReason.SCENE_MOVED)
@@ -298,7 +306,7 @@ def test_a_fault_during_the_look_at_the_scene_is_remedied(tmp_path: Path) -> Non
     run = run_when(
         tmp_path / "run",
         When("moving", pause_and_resume_later(60.0), counted=3),
-        care=Care(scene=scene),
+        supervision=RunSupervision(scene=scene),
     )
     run.camera = Failing(run.camera, "collect", lambda: DeviceLost("gone"), after=4)
     assert run.run().reason is FinishReason.COMPLETED
@@ -309,7 +317,7 @@ def test_a_fault_during_the_look_at_the_scene_is_remedied(tmp_path: Path) -> Non
 
 def test_a_finished_run_leaves_the_instrument_as_it_was_found(tmp_path: Path) -> None:
     protocol = SHORT.replace("iso: 100", "iso: 400").replace("f/8", "f/11")
-    run = VirtualRun(tmp_path / "run", RAIL, protocol, care=Care(park=True))
+    run = VirtualRun(tmp_path / "run", RAIL, protocol, supervision=RunSupervision(park=True))
     found = {name: setting.label for name, setting in run.bench.body.settings.items()}
     run.run()
     assert {name: s.label for name, s in run.bench.body.settings.items()} == found

@@ -22,17 +22,10 @@ from macrorail.errors import (
     SceneMoved,
     StackError,
 )
+from macrorail.run_folder.events import Part, Remedy
 from macrorail.run_folder.journal import Journal
-from macrorail.running.care import Care
-from macrorail.running.policies import (
-    LONGEST_SERIES,
-    TABLE,
-    Judge,
-    Part,
-    Policy,
-    Remedy,
-    policy_for,
-)
+from macrorail.running.policies import LONGEST_SERIES, TABLE, Policy, PolicyState, policy_for
+from macrorail.running.supervision import RunSupervision
 from macrorail.states import FINAL, FinishReason, State
 from tests.faulty import Failing
 from tests.virtual import LENS, RAIL, VirtualRun, protocol_text
@@ -216,7 +209,7 @@ class Elsewhere:
 
 def test_a_scene_that_moved_stops(tmp_path: Path) -> None:
     run = run_with(tmp_path / "run", next(p for p in TABLE if "silence" in p.codes), times=1)
-    run.care = Care(scene=Elsewhere())
+    run.supervision = RunSupervision(scene=Elsewhere())
     end = run.run()
     assert end.reason is FinishReason.SCENE_MOVED
     assert len(run.said("counted")) == 2
@@ -240,31 +233,31 @@ def test_no_row_hides_behind_one_before_it() -> None:
 
 
 def test_faults_that_take_turns_end_too() -> None:
-    judge = Judge()
+    policies = PolicyState()
     faults = [CameraBusy(""), FrameMissing(""), DeviceTimeout(""), FrameError("")]
     parts = [Part.CAMERA, Part.CAMERA, Part.CAMERA, Part.STORAGE]
     for count in range(2 * LONGEST_SERIES + 2):
         which = count % len(faults)
-        decision = judge.decide(parts[which], faults[which], State.EXPOSING)
+        decision = policies.decide(parts[which], faults[which], State.EXPOSING)
         if decision.remedy is Remedy.STOP:
             return
     pytest.fail("nothing ended it")
 
 
 def test_a_series_begins_anew_with_every_slice() -> None:
-    judge = Judge()
+    policies = PolicyState()
     for _ in range(100):
-        assert judge.decide(Part.CAMERA, CameraBusy(""), State.EXPOSING).remedy is Remedy.RETRY
-        judge.came_through()
+        assert policies.decide(Part.CAMERA, CameraBusy(""), State.EXPOSING).remedy is Remedy.RETRY
+        policies.came_through()
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - FINAL, key=lambda state: state.value))
 @pytest.mark.parametrize("policy", TABLE, ids=name_of)
 def test_every_fault_has_an_answer_in_every_state(policy: Policy, state: State) -> None:
     fault = fault_of(policy)()
-    judge = Judge()
+    policies = PolicyState()
     for _ in range(2 * LONGEST_SERIES):
-        if judge.decide(policy.part, fault, state).remedy is Remedy.STOP:
+        if policies.decide(policy.part, fault, state).remedy is Remedy.STOP:
             return
     pytest.fail("nothing ended it")
 

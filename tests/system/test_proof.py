@@ -12,10 +12,11 @@ import pytest
 from macrorail.proof.proof_process import ProofProcess
 from macrorail.results.report import write_report
 from macrorail.results.report.words import tell
+from macrorail.run_folder.events import kind_of, values_of
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.manifest import build_manifest
 from macrorail.run_folder.record import read_record
-from macrorail.running.proving import proof_settings
+from macrorail.running.proof_settings import proof_settings
 from macrorail.states import FinishReason, State
 from macrorail_sims.bodies.exposure import SimulatedExposure
 from tests.studies import coverage, frames, optics
@@ -218,11 +219,11 @@ class DarkSlice:
         spoil(run, self.spoiled)
 
     def hear(self, entry: Entry) -> None:
-        if entry.event == "intent":
-            self._now = entry.fields["slice"]
-        if entry.event == "counted" and entry.fields["slice"] == self.stop_at:
+        if kind_of(entry.event) == "intent":
+            self._now = values_of(entry.event)["slice"]
+        if kind_of(entry.event) == "counted" and values_of(entry.event)["slice"] == self.stop_at:
             self._run.commands.stop("the test")
-        if entry.event == "paused":
+        if kind_of(entry.event) == "paused":
             self.dark = False
 
     def spoiled(self, light: SimulatedExposure) -> SimulatedExposure:

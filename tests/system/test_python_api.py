@@ -14,6 +14,7 @@ import pytest
 import macrorail
 from macrorail.cli import main
 from macrorail.errors import ConfigError, LimitError, OperatorStop
+from macrorail.run_folder.events import SliceCounted
 from macrorail.run_folder.journal import Entry
 from macrorail.states import FinishReason, State
 from tests.virtual import RAIL, protocol_text
@@ -84,7 +85,7 @@ def test_a_run_in_a_thread_gives_pictures_and_survives_its_callback(
 
 def test_ctrl_c_stops_a_run_that_can_be_resumed(rig: Path, protocol: Path, tmp_path: Path) -> None:
     def interrupt(event: Entry) -> None:
-        if event.event == "counted":
+        if isinstance(event.event, SliceCounted):
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(OperatorStop) as stopped:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from macrorail.proof.proof_process import ProofProcess
+from macrorail.run_folder.events import kind_of, values_of
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.manifest import build_manifest
-from macrorail.running.proving import proof_settings
+from macrorail.running.proof_settings import proof_settings
 from macrorail.states import FinishReason
 from tests.studies.coverage import FAR_UM, NEAR_UM, PROTOCOL, RIG
 from tests.system.test_lost_steps import Fused, Jams, watch_the_truth
@@ -103,7 +104,7 @@ def test_a_controller_that_dies_at_the_check_leaves_nothing_wrong(
 ) -> None:
     """What was in doubt and not yet settled is shot again; what was settled stays as it was."""
     run, _ = kept
-    line = {entry.event: entry.number for entry in reversed(run.entries)}
+    line = {kind_of(entry.event): entry.number for entry in reversed(run.entries)}
     resumed = {}
     for event in ("count_checked", "relocated"):
         folder = tmp_path / event
@@ -132,7 +133,7 @@ def test_a_dead_judge_costs_neither_places_nor_slices(tmp_path: Path, deadly: se
     def kill_it(entry: Entry) -> None:
         assert jams is not None
         jams(entry)
-        if entry.event in deadly:
+        if kind_of(entry.event) in deadly:
             proof.kill()
 
     run.listen = kill_it
@@ -151,7 +152,11 @@ def test_steps_lost_on_the_way_home_are_no_reason_to_move_slices(tmp_path: Path)
     last = len(run.plan.slices)
 
     def stall(entry: Entry) -> None:
-        if entry.event == "counted" and entry.fields["slice"] == last and not run.said("rejected"):
+        if (
+            kind_of(entry.event) == "counted"
+            and values_of(entry.event)["slice"] == last
+            and not run.said("rejected")
+        ):
             run.bench.carriage.jam(LOST_STEPS)
 
     run.listen = stall

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from macrorail.cli import main
+from macrorail.run_folder.events import kind_of, values_of
 from macrorail.run_folder.journal import JOURNAL, Entry, Journal, read_journal
 from macrorail.states import FinishReason, State
 from macrorail_sims.bodies.faults import Action, Fault
+from tests.made_events import made
 from tests.virtual import LENS, RAIL, VirtualRun, protocol_text
 
 SHORT = protocol_text("10.2 mm", "10.45 mm")
@@ -34,7 +36,7 @@ def assert_done_and_right(run: VirtualRun) -> None:
         hashes.add(fields["sha256"])
     assert len(hashes) == len(counted)
     assert run.said("coverage")[-1]["proven"]
-    assert run.entries[-1].fields["reason"] == FinishReason.COMPLETED.value
+    assert values_of(run.entries[-1].event)["reason"] == FinishReason.COMPLETED.value
 
 
 def crash_after(whole: Path, line: int, folder: Path, keep_frame: bool) -> None:
@@ -47,15 +49,17 @@ def crash_after(whole: Path, line: int, folder: Path, keep_frame: bool) -> None:
     lines = (whole / JOURNAL).read_bytes().splitlines(keepends=True)
     (folder / JOURNAL).write_bytes(b"".join(lines[:line]))
     entries = read_journal(folder / JOURNAL)
-    there = [e.fields["frame"] for e in entries if e.event == "counted"]
+    there = [values_of(e.event)["frame"] for e in entries if kind_of(e.event) == "counted"]
     if keep_frame:
-        there += [f"frames/{e.fields['slice']:04d}.jpg" for e in entries[-3:] if is_exposed(e)]
+        there += [
+            f"frames/{values_of(e.event)['slice']:04d}.jpg" for e in entries[-3:] if is_exposed(e)
+        ]
     for frame in there:
         shutil.copyfile(whole / frame, folder / frame)
 
 
 def is_exposed(entry: Entry) -> bool:
-    return entry.event in {"intent", "exposed"}
+    return kind_of(entry.event) in {"intent", "exposed"}
 
 
 @pytest.mark.parametrize("rig", [RAIL, LENS], ids=["rail", "lens"])
@@ -84,7 +88,7 @@ def test_a_run_goes_on_from_a_torn_line(tmp_path: Path, event: str) -> None:
     """Every byte is tried in the journal's own tests; here whole runs, at four places of a line."""
     whole = VirtualRun(tmp_path / "whole", RAIL, SHORT)
     whole.run()
-    numbers = [entry.number for entry in whole.entries if entry.event == event]
+    numbers = [entry.number for entry in whole.entries if kind_of(entry.event) == event]
     number = numbers[len(numbers) // 2]
     line = (whole.folder / JOURNAL).read_bytes().splitlines(keepends=True)[number - 1]
     for kept in (1, 9, len(line) // 2, len(line) - 1):
@@ -101,7 +105,11 @@ def test_an_old_frame_under_a_new_name_is_not_adopted(tmp_path: Path) -> None:
     """The camera handed out the frame before once more, and the controller died before it saw."""
     whole = VirtualRun(tmp_path / "whole", RAIL, SHORT)
     whole.run()
-    third = next(e.number for e in whole.entries if e.event == "exposed" and e.fields["slice"] == 3)
+    third = next(
+        e.number
+        for e in whole.entries
+        if kind_of(e.event) == "exposed" and values_of(e.event)["slice"] == 3
+    )
     folder = tmp_path / "stale"
     crash_after(whole.folder, third, folder, keep_frame=False)
     shutil.copyfile(folder / "frames/0002.jpg", folder / "frames/0003.jpg")
@@ -121,7 +129,7 @@ def test_half_of_a_pair_is_not_adopted(tmp_path: Path) -> None:
         line = next(
             e.number
             for e in whole.entries
-            if e.event == "exposed" and e.fields["slice"] == slice_number
+            if kind_of(e.event) == "exposed" and values_of(e.event)["slice"] == slice_number
         )
         folder = tmp_path / f"half-{slice_number}"
         crash_after(whole.folder, line, folder, keep_frame=False)
@@ -138,7 +146,7 @@ def test_a_run_stopped_at_every_slice_is_resumed_every_time(tmp_path: Path) -> N
     ends = []
 
     def stop_after_each(entry: Entry) -> None:
-        if entry.event == "counted":
+        if kind_of(entry.event) == "counted":
             run.clock.request_stop("stopped by SIGTERM")
 
     run = VirtualRun(tmp_path / "run", RAIL, SHORT, listen=stop_after_each)
@@ -197,7 +205,11 @@ def cut_short(finished: VirtualRun) -> Path:
     """The folder of a run whose controller died after some slices; nobody holds it."""
     lines = (finished.folder / JOURNAL).read_bytes().splitlines(keepends=True)
     entries = finished.entries
-    third = next(e.number for e in entries if e.event == "counted" and e.fields["slice"] == 3)
+    third = next(
+        e.number
+        for e in entries
+        if kind_of(e.event) == "counted" and values_of(e.event)["slice"] == 3
+    )
     folder = finished.folder.with_name("cut-short")
     folder.mkdir()
     (folder / "frames").mkdir()
@@ -222,7 +234,9 @@ def test_a_run_that_was_moved_goes_on_with_another_version_and_a_mended_rig(
     (moved / "rig.yaml").write_text(rig.replace("speed: 4 mm/s", "speed: 3 mm/s"))
     assert main(["resume", str(moved)]) == 0, capsys.readouterr().err
     entries = read_journal(moved / JOURNAL)
-    counted = [entry.fields["slice"] for entry in entries if entry.event == "counted"]
+    counted = [
+        values_of(entry.event)["slice"] for entry in entries if kind_of(entry.event) == "counted"
+    ]
     assert sorted(counted) == list(range(1, len(plan["slices"]) + 1))
     assert (moved / "fused.tif").is_file()
 
@@ -232,7 +246,7 @@ def test_a_changed_exposure_is_refused(cut_short: Path, capsys: pytest.CaptureFi
     (cut_short / JOURNAL).unlink()
     settings = {"aperture": "f/8", "shutter": "1/60", "iso": "100"}
     with closing(Journal(cut_short / JOURNAL, lambda: 0.0)) as journal:
-        journal.append("started", slices=1, asked=settings, bench=None)
+        journal.append(made("started", asked=settings))
     protocol = cut_short / "protocol.yaml"
     protocol.write_text(protocol.read_text().replace("1/60 s", "1/30 s"))
     assert main(["resume", str(cut_short)]) == 2

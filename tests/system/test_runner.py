@@ -13,6 +13,7 @@ import pytest
 
 from macrorail.devices.interfaces import AxisReport, FocusAxis
 from macrorail.errors import DeviceLost, StackError
+from macrorail.run_folder.events import kind_of, values_of
 from macrorail.run_folder.manifest import build_manifest
 from macrorail.states import FinishReason, State
 from macrorail_sims.bodies.faults import Action, Fault, Reason
@@ -78,7 +79,11 @@ def test_the_rail_moves_while_the_frame_is_sent_and_the_lens_does_not(tmp_path: 
     def order(rig: str, name: str) -> list[str]:
         run = VirtualRun(tmp_path / name, rig)
         run.run()
-        return [e.event for e in run.entries if e.event in {"moved", "exposed", "counted"}]
+        return [
+            kind_of(e.event)
+            for e in run.entries
+            if kind_of(e.event) in {"moved", "exposed", "counted"}
+        ]
 
     assert order(RAIL, "rail")[:6] == ["moved", "exposed", "moved", "counted", "exposed", "moved"]
     assert order(LENS, "lens")[:6] == ["moved", "exposed", "counted", "moved", "exposed", "counted"]
@@ -96,8 +101,8 @@ def test_the_intent_is_on_disk_before_the_shutter_opens(tmp_path: Path) -> None:
     run.bench.body.release = watched
     run.run()
     assert len(seen) == len(run.plan.slices)
-    assert [entry.event for entry in seen] == ["intent"] * len(seen)
-    assert [entry.fields["slice"] for entry in seen] == list(range(1, len(seen) + 1))
+    assert [kind_of(entry.event) for entry in seen] == ["intent"] * len(seen)
+    assert [values_of(entry.event)["slice"] for entry in seen] == list(range(1, len(seen) + 1))
 
 
 def test_exposures_happen_at_rest_after_settling(tmp_path: Path) -> None:
@@ -119,7 +124,7 @@ def test_a_thousand_slices_neither_recurse_nor_grow(tmp_path: Path) -> None:
     sizes = []
 
     def weigh(entry: Any) -> None:
-        if entry.event == "counted" and entry.fields["slice"] in {200, 1000}:
+        if kind_of(entry.event) == "counted" and values_of(entry.event)["slice"] in {200, 1000}:
             sizes.append(tracemalloc.get_traced_memory()[0])
 
     run = VirtualRun(
@@ -174,11 +179,13 @@ def test_ctrl_c_at_any_state_is_safe(tmp_path: Path, rig: str, state: State, vis
     assert_every_slice_counted_once(run)
     assert_at_rest(run)
     entries = run.entries
-    assert entries[-1].event == "ended"
-    assert entries[-1].fields["troubles"] == []
+    assert kind_of(entries[-1].event) == "ended"
+    assert values_of(entries[-1].event)["troubles"] == []
     # Every exposure that was over is kept: none is lost by stopping.
-    exposed = [e.fields["slice"] for e in entries if e.event == "exposed"]
-    assert [e.fields["slice"] for e in entries if e.event == "counted"] == exposed
+    exposed = [values_of(e.event)["slice"] for e in entries if kind_of(e.event) == "exposed"]
+    assert [
+        values_of(e.event)["slice"] for e in entries if kind_of(e.event) == "counted"
+    ] == exposed
     assert build_manifest(entries)["finish_reason"] == "stopped_by_operator"
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from macrorail.clock import WorldClock
 from macrorail.errors import JournalError
+from macrorail.run_folder.events import kind_of, values_of
 from macrorail.run_folder.journal import JOURNAL, Entry, read_journal
 from macrorail.run_folder.run_socket import SOCKET, ask_run
 from tests.studies.kills import command, write_job
@@ -56,7 +57,7 @@ def wait_for(true: Callable[[], bool], process: subprocess.Popen[bytes]) -> None
 
 
 def counted(folder: Path) -> int:
-    return sum(entry.event == "counted" for entry in entries_of(folder))
+    return sum(kind_of(entry.event) == "counted" for entry in entries_of(folder))
 
 
 def resume(folder: Path) -> None:
@@ -82,7 +83,7 @@ def test_a_run_is_paused_and_resumed_through_its_socket(folder: Path) -> None:
         assert ask_run(run_in(folder), "status")["why"] == "paused by the command socket"
         assert "error" not in ask_run(run_in(folder), "resume")
         assert process.wait(PATIENCE_S) == 0
-    events = [entry.event for entry in entries_of(folder)]
+    events = [kind_of(entry.event) for entry in entries_of(folder)]
     assert events.count("scene_checked") == 1
     assert events.count("homed") == 2
     assert not (run_in(folder) / SOCKET).exists()
@@ -97,7 +98,7 @@ def test_a_signal_ends_a_run_in_order_and_it_can_be_resumed(
         wait_for(lambda: counted(folder) >= 2, process)
         process.send_signal(number)
         assert process.wait(PATIENCE_S) == 5
-    last = entries_of(folder)[-1].fields
+    last = values_of(entries_of(folder)[-1].event)
     assert (last["state"], last["message"]) == ("aborted", f"stopped by {number.name}")
     resume(folder)
 
@@ -118,8 +119,8 @@ def test_a_run_whose_terminal_is_closed_ends_in_order(folder: Path) -> None:
         os.close(ours)
         assert process.wait(PATIENCE_S) == 5
     last = entries_of(folder)[-1]
-    assert last.event == "ended"
-    assert last.fields["message"] == "stopped by SIGHUP"
+    assert kind_of(last.event) == "ended"
+    assert values_of(last.event)["message"] == "stopped by SIGHUP"
     resume(folder)
 
 
@@ -148,7 +149,7 @@ def test_a_run_goes_on_when_its_computer_was_asleep(folder: Path) -> None:
             time.sleep(4.0)
             process.send_signal(signal.SIGCONT)
         assert process.wait(PATIENCE_S) == 0
-    assert entries_of(folder)[-1].fields["reason"] == "completed"
+    assert values_of(entries_of(folder)[-1].event)["reason"] == "completed"
 
 
 def test_a_clock_that_is_set_does_not_disturb_a_run(
@@ -166,9 +167,9 @@ def test_a_second_controller_is_kept_off_the_instrument(folder: Path) -> None:
     """The serial port belongs to the first one alone."""
     with start(folder) as process:
         wait_for(lambda: counted(folder) >= 1, process)
-        started = next(entry for entry in entries_of(folder) if entry.event == "started")
+        started = next(entry for entry in entries_of(folder) if kind_of(entry.event) == "started")
         rig = (folder / "rig.yaml").read_text()
-        (folder / "same.yaml").write_text(f"{rig}  address: {started.fields['bench']}\n")
+        (folder / "same.yaml").write_text(f"{rig}  address: {values_of(started.event)['bench']}\n")
         second = subprocess.run(
             command(["run", "protocol.yaml", "--rig", "same.yaml", "--out", "other-runs"]),
             cwd=folder,
@@ -180,5 +181,5 @@ def test_a_second_controller_is_kept_off_the_instrument(folder: Path) -> None:
         assert process.wait(PATIENCE_S) == 0
     assert second.returncode == 3, second.stderr
     assert "another program has it open" in second.stderr
-    events = [entry.event for entry in entries_of(folder)]
+    events = [kind_of(entry.event) for entry in entries_of(folder)]
     assert "fault" not in events, "the first one does not even notice"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from macrorail.run_folder.events import kind_of, values_of
 from macrorail.run_folder.journal import Entry
 from macrorail.states import FinishReason
 from tests.virtual import LENS, VirtualRun
@@ -32,7 +33,7 @@ def run_with(folder: Path, after_slice: int, drives: int) -> VirtualRun:
     run = VirtualRun(folder, RIG, PROTOCOL, by_images=True)
 
     def heard(entry: Entry) -> None:
-        if entry.event == "counted" and entry.fields["slice"] == after_slice:
+        if kind_of(entry.event) == "counted" and values_of(entry.event)["slice"] == after_slice:
             run.bench.body.lens.stuck = drives
 
     run.listen = heard

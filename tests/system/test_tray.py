@@ -15,6 +15,7 @@ import pytest
 
 from macrorail.cli import main
 from macrorail.results.verify import verify
+from macrorail.run_folder.events import kind_of
 from macrorail.run_folder.journal import read_journal
 from macrorail.run_folder.record import read_record
 from macrorail.run_folder.run_socket import ask_run
@@ -95,7 +96,7 @@ def test_a_drawer_by_hand_asks_for_specimens_labels_and_light(tmp_path: Path) ->
     assert json.loads(out) == {"stacks": 2, "done": 2, "quarantined": 0, "left": 0}
     assert {path.name for path in (here / "runs").iterdir()} == {"nhm-7-ring", "nhm-7-rim"}
     assert (tmp_path / "rim-light").read_text() == "on\n"
-    events = [entry.event for entry in read_journal(here / "journal.jsonl")]
+    events = [kind_of(entry.event) for entry in read_journal(here / "journal.jsonl")]
     # For the specimen with its light, and twice for its label.
     assert events.count("asked") == 3
     manifest = json.loads((here / "runs" / "nhm-7-rim" / "manifest.json").read_text())

@@ -17,10 +17,13 @@ from macrorail.errors import CameraSettingRefused, ConfigError, FrameError, Fram
 from macrorail.exif import settings_in
 from macrorail.frame import verify_frame
 from macrorail.planning.plan import make_plan
+from macrorail.run_folder.events import BracketExposed, Event, values_of
+from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.manifest import build_manifest
-from macrorail.running.proving import proof_settings
+from macrorail.running.proof_settings import proof_settings
 from macrorail.states import FinishReason
 from macrorail_sims.bodies.faults import Action, Fault
+from tests.made_events import made
 from tests.virtual import RAIL, VirtualRun, protocol_text
 
 BRACKET = "[-2 EV, 0 EV, +2 EV]"
@@ -52,7 +55,7 @@ class Bracketed:
             self.shutter,
             self.folder / "exposures",
             camera._clock,
-            lambda event, **fields: self.notes.append({"event": event, **fields}),
+            lambda event: self.notes.append(values_of(event)),
         )
         return self.camera
 
@@ -196,22 +199,14 @@ def test_a_run_that_is_stopped_in_a_bracket_is_resumed_without_losing_a_slice(
 
 
 def test_the_manifest_names_the_exposures_of_the_try_that_counted(tmp_path: Path) -> None:
-    class Entry:
-        def __init__(self, event: str, **fields: Any) -> None:
-            self.event, self.fields, self.world_s = event, fields, 0.0
+    def shot(attempt: int) -> list[Event]:
+        exposure = BracketExposed(
+            stem="0001", ev=0.0, frame="e", sha256=f"{attempt}", size_bytes=1, camera_name="A"
+        )
+        return [made("intent", slice=1, attempt=attempt), exposure]
 
-    def shot(attempt: int) -> list[Any]:
-        told = {"size_bytes": 1, "camera_name": "A"}
-        return [
-            Entry("intent", slice=1, attempt=attempt),
-            Entry("bracketed", frame="0001", ev=0.0, exposure="e", sha256=f"{attempt}", **told),
-        ]
-
-    counted = Entry(
-        "counted", slice=1, attempt=2, target_um=1.0, achieved_um=1.0, dof_um=1.0,
-        frame="frames/0001.jpg", sha256="merged",
-    )  # fmt: skip
-    entries: Any = [*shot(1), *shot(2), counted]
+    happened = [*shot(1), *shot(2), made("counted", slice=1, attempt=2)]
+    entries = [Entry(number, 0.0, event) for number, event in enumerate(happened, 1)]
     (one,) = build_manifest(entries)["slices"]
     assert one["exposures"] == [{"ev": 0.0, "frame": "e", "sha256": "2"}]
 

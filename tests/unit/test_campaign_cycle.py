@@ -8,6 +8,7 @@ import pytest
 
 from macrorail.campaign.cycle import CYCLE, bottlenecks, time_of, what_if
 from macrorail.run_folder.journal import Entry
+from tests.made_events import made
 
 
 def journal(slices: int, move: float, settle: float, sent: float, serial: bool) -> list[Entry]:
@@ -17,7 +18,7 @@ def journal(slices: int, move: float, settle: float, sent: float, serial: bool) 
     now = 2.0
 
     def note(event: str) -> None:
-        entries.append(Entry(next(numbers), round(now, 6), event, {}))
+        entries.append(Entry(next(numbers), round(now, 6), made(event)))
 
     note("started")
     now += 3.0

@@ -84,7 +84,7 @@ def executor_on(bench: Bench, folder: Path, with_stage: bool = True) -> Campaign
         rig=rig,
         instrument=instrument,
         prompts=bench.desk(),
-        note=lambda event, **fields: None,
+        log_event=lambda event: None,
         systemd=SystemdNotifier(),
         observer=RunObserver(),
     )

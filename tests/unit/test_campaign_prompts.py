@@ -18,6 +18,7 @@ from macrorail.campaign.runner import Skipped
 from macrorail.clock import WorldClock
 from macrorail.config.rig import load_rig
 from macrorail.errors import ConfigError, OperatorStop, PausedTooLong
+from macrorail.run_folder.events import kind_of, values_of
 from macrorail.session.observer import RunObserver, Tone
 
 
@@ -47,7 +48,7 @@ class Table:
         self.prompts = OperatorPrompts(
             self.clock,
             Said(self.said),
-            lambda event, **fields: self.notes.append((event, fields)),
+            lambda event: self.notes.append((kind_of(event), values_of(event))),
             Progress({}),
             at_most_s,
         )

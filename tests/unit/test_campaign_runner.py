@@ -96,7 +96,7 @@ class Campaign:
         entries = read_journal(self.path) if self.path.exists() else []
         progress = Progress.of(self.work, entries)
         journal = Journal(self.path, lambda: 0.0, resume=self.path.exists())
-        journal.listen(progress.heard)
+        journal.listen(progress.on_entry)
 
         def check() -> None:
             if self.stop:

@@ -12,6 +12,7 @@ from macrorail.cli.face import FINE, PLAIN, Glyphs, face
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.view import RunView
 from macrorail.states import State
+from tests.made_events import made
 
 PLAN: dict[str, Any] = {
     "near_um": 20_000.0,
@@ -27,7 +28,7 @@ def run_of(*events: tuple[str, dict[str, Any]]) -> RunView:
     opened = ("axis_opened", {"model": "a rail", "travel_um": [0.0, 60_000.0]})
     started = ("started", {"specimen": {"id": "beetle"}})
     for number, (event, fields) in enumerate((started, opened, *events), 1):
-        view.hear(number, event, fields, at_s=2.0 * number)
+        view.on_entry(Entry(number, 0.0, made(event, **fields)), at_s=2.0 * number)
     return view
 
 
@@ -105,7 +106,7 @@ def test_a_terminal_is_drawn_in_place_and_a_file_gets_plain_lines() -> None:
             display.entered(State.MOVING)
             everything = [event for number in range(1, 12) for event in counted(number)]
             for number, (event, fields) in enumerate(everything, 1):
-                display.heard(Entry(number, 0.0, event, fields))
+                display.heard(Entry(number, 0.0, made(event, **fields)))
             display.entered(State.DONE)
         text = said.getvalue()
         assert ("\x1b[" in text) == terminal

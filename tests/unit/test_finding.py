@@ -17,6 +17,7 @@ from macrorail.errors import PlanError
 from macrorail.planning.plan import make_plan
 from macrorail.planning.range_search.finder import FoundRange, RangeFinder
 from macrorail.planning.range_search.search import describe_search, make_search
+from macrorail.run_folder.events import kind_of, values_of
 from macrorail.run_folder.journal import Journal, read_journal
 from macrorail.session.range_search import plan_run
 from tests.virtual import LENS, RAIL
@@ -74,7 +75,7 @@ class Bench:
 
     def looked_um(self) -> list[float]:
         entries = read_journal(self.journal)
-        return [e.fields["position_um"] for e in entries if e.event == "looked"]
+        return [values_of(e.event)["position_um"] for e in entries if kind_of(e.event) == "looked"]
 
 
 def textured_um(bench: Bench) -> Any:
@@ -118,7 +119,7 @@ def test_frames_do_where_there_is_no_live_view_and_none_is_left(tmp_path, monkey
     bench = Bench(tmp_path, "{search: {near: 9 mm, far: 12 mm, margin: 50 um}}")
     bench.camera = OnlyFrames(bench.camera)
     found = bench.find()
-    assert read_journal(bench.journal)[0].fields["by"] == "frames"
+    assert values_of(read_journal(bench.journal)[0].event)["by"] == "frames"
     assert found.near_um == pytest.approx(found.ends.near_um - 50)
     assert list((tmp_path / "looks").iterdir()) == []
 

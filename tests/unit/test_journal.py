@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from macrorail.errors import JournalError
+from macrorail.run_folder.events import UnknownEvent, kind_of, values_of
 from macrorail.run_folder.journal import Journal, create_run_folder, read_journal, write_whole
 from macrorail.run_folder.manifest import build_manifest
+from tests.made_events import made
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False),
@@ -25,7 +27,7 @@ def journal_with(folder: Path, events: int = 3) -> Path:
     ticks = count()
     journal = Journal(folder / "journal.jsonl", lambda: float(next(ticks)))
     for number in range(events):
-        journal.append("counted", slice=number, name=f"µ{number}")
+        journal.append(made("counted", slice=number, name=f"µ{number}"))
     journal.close()
     return journal.path
 
@@ -37,7 +39,8 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, field
     journal = Journal(folder / "journal.jsonl", lambda: 5.0)
     if "crc" in fields:
         fields["crc_"] = fields.pop("crc")
-    written = [journal.append("event", **fields), journal.append("other")]
+    events = [UnknownEvent(name="event", values=fields), UnknownEvent(name="other", values={})]
+    written = [journal.append(event) for event in events]
     assert read_journal(journal.path) == written
     journal.close()
 
@@ -89,7 +92,7 @@ def test_listeners_hear_only_what_is_on_disk(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.jsonl", lambda: 0.0)
     heard = []
     journal.listen(lambda entry: heard.append((entry, read_journal(journal.path)[-1])))
-    journal.append("intent", slice=1)
+    journal.append(made("intent", slice=1))
     journal.close()
     [(told, on_disk)] = heard
     assert told == on_disk
@@ -103,55 +106,55 @@ def test_a_full_disk_is_told_with_the_entry(tmp_path: Path) -> None:
     with Path("/dev/full").open("wb", buffering=0) as full:
         journal.__dict__["_file"] = full
         with pytest.raises(JournalError, match=r"cannot write entry 1 \(intent\): No space left"):
-            journal.append("intent")
+            journal.append(made("intent"))
     assert read_journal(journal.path) == []
 
 
 def test_a_line_that_the_disk_refused_leaves_no_trace(tmp_path: Path) -> None:
     """The disk is full in the middle of a line, and later has room again."""
     journal = Journal(tmp_path / "journal.jsonl", lambda: 0.0)
-    journal.append("counted", slice=1)
+    journal.append(made("counted", slice=1))
     size = journal.path.stat().st_size
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     for room in (0, 1, 40):
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + room, before[1]))
         try:
             with pytest.raises(JournalError, match=r"cannot write entry 2 \(intent\)"):
-                journal.append("intent", slice=2)
+                journal.append(made("intent", slice=2))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
         assert journal.path.stat().st_size == size
-    journal.append("intent", slice=3)
+    journal.append(made("intent", slice=3))
     journal.close()
-    assert [entry.fields["slice"] for entry in read_journal(journal.path)] == [1, 3]
+    assert [values_of(entry.event)["slice"] for entry in read_journal(journal.path)] == [1, 3]
 
 
 def test_a_second_controller_is_refused(tmp_path: Path) -> None:
     first = Journal(tmp_path / "journal.jsonl", lambda: 0.0)
-    first.append("started")
-    with pytest.raises(JournalError, match="another macrorail is at work in this run folder"):
+    first.append(made("started"))
+    with pytest.raises(JournalError, match="another macrorail is using this run folder"):
         Journal(first.path, lambda: 0.0, resume=True)
-    first.append("intent")
+    first.append(made("intent"))
     first.close()
     Journal(first.path, lambda: 0.0, resume=True).close()
     assert len(read_journal(first.path)) == 2
 
 
-def test_a_journal_that_is_renewed_goes_on_and_stays_locked(tmp_path: Path) -> None:
+def test_a_journal_that_is_reopened_goes_on_and_stays_locked(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.jsonl", lambda: 0.0)
-    journal.append("started")
+    journal.append(made("started"))
     journal.path.write_bytes(journal.path.read_bytes() + b'{"half a li')
-    journal.renew()
-    journal.append("intent")
-    assert [entry.event for entry in read_journal(journal.path)] == ["started", "intent"]
+    journal.reopen()
+    journal.append(made("intent"))
+    assert [kind_of(entry.event) for entry in read_journal(journal.path)] == ["started", "intent"]
     with pytest.raises(JournalError, match="another macrorail"):
         Journal(journal.path, lambda: 0.0, resume=True)
     journal.close()
     with pytest.raises(JournalError, match="is closed"):
-        journal.append("exposed")
+        journal.append(made("exposed"))
     other = Journal(journal.path, lambda: 0.0, resume=True)
     with pytest.raises(JournalError, match="another macrorail"):
-        journal.renew()
+        journal.reopen()
     other.close()
 
 
@@ -162,12 +165,12 @@ def test_a_journal_torn_at_any_byte_of_its_last_line_goes_on(tmp_path: Path) -> 
     for length in range(start_of_last, len(whole) + 1):
         path.write_bytes(whole[:length])
         journal = Journal(path, lambda: 7.0, resume=True)
-        journal.append("resumed")
+        journal.append(made("resumed"))
         journal.close()
         entries = read_journal(path)
-        assert [entry.event for entry in entries[:2]] == ["counted", "counted"]
+        assert [kind_of(entry.event) for entry in entries[:2]] == ["counted", "counted"]
         assert len(entries) == (4 if length == len(whole) else 3)
-        assert entries[-1].event == "resumed"
+        assert kind_of(entries[-1].event) == "resumed"
         assert entries[-1].world_s == entries[-2].world_s
 
 
@@ -187,20 +190,11 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_the_manifest_is_a_fold_of_the_journal(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.jsonl", lambda: 0.0)
-    journal.append("started", run="r1", specimen="beetle")
+    journal.append(made("started", run="r1", specimen="beetle"))
     for number, at_um in ((1, 10.0), (3, 20.0), (2, 30.0)):
-        journal.append(
-            "counted",
-            slice=number,
-            attempt=1,
-            target_um=at_um,
-            achieved_um=at_um,
-            dof_um=12.0,
-            frame=f"frames/{number:04d}.jpg",
-            sha256="0" * 64,
-        )
-    journal.append("aligned", number=3, transform=[[1, 0, 0], [0, 1, 0]], sharpness=2.5)
-    journal.append("ended", state="done", reason="completed", message="")
+        journal.append(made("counted", slice=number, target_um=at_um, achieved_um=at_um))
+    journal.append(made("aligned", number=3, transform=[[1, 0, 0], [0, 1, 0]], sharpness=2.5))
+    journal.append(made("ended", state="done", reason="completed", message=""))
     journal.close()
     manifest = build_manifest(read_journal(journal.path))
     assert [s["index"] for s in manifest["slices"]] == [1, 2, 3]

@@ -9,7 +9,7 @@ import pytest
 from macrorail.devices import light
 from macrorail.devices.light import Light
 from macrorail.errors import ConnectError
-from macrorail.running.care import Care
+from macrorail.running.supervision import RunSupervision
 from macrorail_sims.bodies.faults import Action, Fault
 from tests.virtual import RAIL, VirtualRun, protocol_text
 
@@ -26,7 +26,9 @@ def test_it_is_off_at_every_end(tmp_path: Path, end: str) -> None:
     switched, burning = lamp(tmp_path)
     switched.switch_on()
     assert burning.exists()
-    run = VirtualRun(tmp_path / "run", RAIL, SHORT, care=Care(switch_off=switched.switch_off))
+    run = VirtualRun(
+        tmp_path / "run", RAIL, SHORT, supervision=RunSupervision(switch_off=switched.switch_off)
+    )
     if end == "stopped":
         run.observe = lambda state: run.clock.request_stop("a test")
     if end == "failed":
@@ -44,7 +46,9 @@ def test_it_is_off_at_every_end(tmp_path: Path, end: str) -> None:
 def test_a_lamp_that_cannot_be_switched_off_is_told(tmp_path: Path) -> None:
     switched = Light("true", "echo no answer from the socket; exit 7")
     switched.switch_on()
-    run = VirtualRun(tmp_path / "run", RAIL, SHORT, care=Care(switch_off=switched.switch_off))
+    run = VirtualRun(
+        tmp_path / "run", RAIL, SHORT, supervision=RunSupervision(switch_off=switched.switch_off)
+    )
     run.run()
     [told] = run.said("ended")[0]["troubles"]
     assert "may still be on" in told and "no answer from the socket" in told

@@ -16,6 +16,7 @@ from macrorail.errors import ConfigError
 from macrorail.run_folder.journal import Entry
 from macrorail.session import notifications as news
 from macrorail.session.notifications import News
+from tests.made_events import made
 
 # Apprise's plug-ins import modules that Python is going to drop.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -56,7 +57,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def tell(told: News, event: str, **fields: Any) -> None:
-    told.heard(Entry(1, 0.0, event, fields))
+    told.heard(Entry(1, 0.0, made(event, **fields)))
 
 
 def test_a_run_tells_of_its_start_its_pauses_and_its_end(

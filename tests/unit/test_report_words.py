@@ -9,7 +9,7 @@ import pytest
 
 from macrorail.cli import main
 from macrorail.run_folder.journal import JOURNAL
-from macrorail.running.care import Care
+from macrorail.running.supervision import RunSupervision
 from macrorail_sims.bodies.faults import Action, Fault
 from tests.made_run import make_run
 from tests.system.test_pauses import Lamp
@@ -26,7 +26,7 @@ def told(run: Path, capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_a_rough_night_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lamp = Lamp(run_for_s=1800.0)
-    run = VirtualRun(tmp_path / "night", RAIL, SHORT, care=Care(watches=(lamp,)))
+    run = VirtualRun(tmp_path / "night", RAIL, SHORT, supervision=RunSupervision(watches=(lamp,)))
     lamp.run = run
     run.bench.body.faults.add(Fault("release", Action.LOSE, after=3))
     run.run()
@@ -55,7 +55,7 @@ def test_a_run_that_failed_says_how_to_go_on(
 def test_a_run_that_was_cut_off_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = make_run(tmp_path, finished=False)
     words = told(folder, capsys)
-    assert "it goes on, or was cut off" in words
+    assert "still running or interrupted" in words
     assert f"Go on with: macrorail resume {folder}" in words
 
 
@@ -63,7 +63,7 @@ def test_a_run_without_faults_is_short(tmp_path: Path, capsys: pytest.CaptureFix
     run = VirtualRun(tmp_path / "night", RAIL, SHORT)
     run.run()
     words = told(run.folder, capsys)
-    assert "Everything went straight." in words
+    assert "No problems." in words
     assert len(words.splitlines()) < 12
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from macrorail.cli.run import check_disk_space
 from macrorail.errors import PlanError
 from macrorail.run_folder import reserve
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.reserve import RESERVED, Reserve
 from macrorail.running.watches import DiskWatch
+from macrorail.session.run import check_disk_space
+from tests.made_events import made
 from tests.virtual import VirtualRun
 
 MB = 1_000_000
@@ -28,7 +29,7 @@ def hold(folder: Path, frames: int = 3) -> Reserve:
 
 
 def tell(held: Reserve, event: str) -> None:
-    held.heard(Entry(1, 0.0, event, {}))
+    held.on_entry(Entry(1, 0.0, made(event)))
 
 
 def blocks(folder: Path) -> int:

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from macrorail.clock import WorldClock
-from macrorail.run_folder.account import sentence
+from macrorail.run_folder.events import kind_of
 from macrorail.run_folder.journal import Entry
+from macrorail.run_folder.sentences import sentence
 from macrorail.session.logs import logged
 from macrorail.session.systemd import SystemdNotifier
 from macrorail.states import State
 from macrorail_sims.bodies.faults import Action, Fault
+from tests.made_events import made
 from tests.virtual import RAIL, VirtualRun, protocol_text
 
 SHORT = protocol_text("10.2 mm", "10.45 mm")
@@ -46,13 +48,13 @@ def test_every_event_of_a_rough_night_has_its_words(tmp_path: Path) -> None:
     run = VirtualRun(tmp_path / "run", RAIL, SHORT)
     run.bench.body.faults.add(Fault("release", Action.DROP, after=2, times=2))
     run.run()
-    silent = {e.event for e in run.entries if sentence(e) is None}
+    silent = {kind_of(e.event) for e in run.entries if sentence(e.event) is None}
     assert silent <= {"moved", "intent", "exposed", "settings", "drained"}
 
 
 def test_a_log_that_cannot_be_written_disturbs_nothing(tmp_path: Path) -> None:
     with logged(tmp_path / "gone") as log:
-        log.heard(Entry(1, 0.0, "started", {"run": "r", "slices": 3}))
+        log.heard(Entry(1, 0.0, made("started")))
         logging.getLogger("macrorail.news").warning("not sent")
 
 

@@ -11,8 +11,9 @@ import pytest
 from macrorail.dashboard.desk import LEASE_S, Desk, NotOperator
 from macrorail.dashboard.runs import NoSuchRun, Runs, catch_up, holder
 from macrorail.errors import JournalError
-from macrorail.run_folder.journal import JOURNAL, Journal
+from macrorail.run_folder.journal import JOURNAL, Entry, Journal
 from macrorail.run_folder.view import RunView
+from tests.made_events import made
 
 PLAN: dict[str, Any] = {
     "slices": [{"target_um": 20_000.0 + 50 * n, "dof_um": 70.0} for n in range(4)],
@@ -25,7 +26,7 @@ PLAN: dict[str, Any] = {
 def hear(view: RunView, *events: tuple[str, dict[str, Any]], every_s: float = 2.0) -> None:
     for event, fields in events:
         at_s = 1000.0 if view.last_s is None else view.last_s + every_s
-        view.hear(view.entries + 1, event, fields, at_s)
+        view.on_entry(Entry(view.entries + 1, 0.0, made(event, **fields)), at_s)
 
 
 def shot(number: int, attempt: int = 1) -> list[tuple[str, dict[str, Any]]]:
@@ -77,7 +78,7 @@ def test_faults_pauses_and_insertions_are_told_in_words() -> None:
     hear(view, ("fault", fault))
     assert view.slices[1].state == "planned"
     assert [note["kind"] for note in view.notes] == ["fault", "remedy"]
-    assert view.notes[-1]["text"] == "opening the device anew"
+    assert view.notes[-1]["text"] == "opening the device again"
     hear(view, ("paused", {"why": "paused by hand"}))
     assert (view.state, view.message, view.left_s) == ("paused", "paused by hand", None)
     hear(view, ("unpaused", {"why": "resumed by hand", "paused_s": 3.0}))
@@ -111,13 +112,23 @@ def run_folder(parent: Path, name: str = "20260101-moth") -> Path:
 
 def test_half_a_line_is_waited_for_and_a_damaged_one_is_told(tmp_path: Path) -> None:
     folder = run_folder(tmp_path)
-    with_one = '{"n": 1, "at": "2026-01-01T00:00:00+00:00", "event": "homed", "position_um": 2.0}\n'
-    (folder / JOURNAL).write_text(with_one + '{"n": 2, "at"')
+    journal = Journal(folder / JOURNAL, lambda: 0.0)
+    journal.append(made("homed"))
+    journal.append(made("moved"))
+    journal.close()
+    whole = (folder / JOURNAL).read_bytes()
+    first, second = whole.splitlines(keepends=True)
+    (folder / JOURNAL).write_bytes(first + second[:-9])
     view, offset = catch_up(RunView(PLAN), folder, 0)
-    assert (view.entries, offset) == (1, len(with_one))
-    (folder / JOURNAL).write_text(with_one + "{}\n")
-    with pytest.raises(JournalError, match="after entry 1"):
+    assert (view.entries, offset) == (1, len(first))
+    (folder / JOURNAL).write_bytes(first + second.replace(b"moved", b"mived"))
+    with pytest.raises(JournalError, match=r"journal.jsonl:2: this line is damaged"):
         catch_up(view, folder, offset)
+    (folder / JOURNAL).write_bytes(first + first)
+    with pytest.raises(JournalError, match=r"journal.jsonl:2: entry 1 stands here"):
+        catch_up(view, folder, offset)
+    (folder / JOURNAL).write_bytes(whole)
+    assert catch_up(view, folder, offset)[1] == len(whole)
 
 
 def test_who_holds_the_journal_is_at_work_and_looking_does_not_disturb(tmp_path: Path) -> None:

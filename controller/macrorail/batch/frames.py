@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from macrorail.errors import ConfigError
+from macrorail.run_folder.events import FrameAligned, FrameLeftOut, values_of
 from macrorail.run_folder.journal import JOURNAL, Entry, read_journal
 from macrorail.run_folder.manifest import build_manifest
 from macrorail.stacking.alignment import Alignment, lies_of
@@ -174,9 +174,9 @@ def run_alignment(folder: Path) -> Alignment | None:
     entries = read_journal(folder / JOURNAL)
     reports = _last_reports(entries)
     order = _fused_numbers(entries, reports)
-    if not all("transform" in reports.get(number, {}) for number in order):
+    if not all(isinstance(reports.get(number), FrameAligned) for number in order):
         return None
-    return Alignment(lies_of((reports[number] for number in order), "number"))
+    return Alignment(lies_of((values_of(reports[number]) for number in order), "number"))
 
 
 def _frames_of_run(folder: Path) -> list[Source]:
@@ -193,18 +193,24 @@ def _frames_of_run(folder: Path) -> list[Source]:
     return frames
 
 
-def _last_reports(entries: list[Entry]) -> dict[int, dict[str, Any]]:
-    """What align/blend said last about each slice; a frame shot again is told of again."""
-    return {e.fields["number"]: e.fields for e in entries if e.event == "aligned"}
+def _last_reports(entries: list[Entry]) -> dict[int, FrameAligned | FrameLeftOut]:
+    """What align/blend reported last about each slice; a frame shot again is reported again."""
+    return {
+        entry.event.slice: entry.event
+        for entry in entries
+        if isinstance(entry.event, FrameAligned | FrameLeftOut)
+    }
 
 
-def _fused_numbers(entries: list[Entry], reports: dict[int, dict[str, Any]]) -> list[int]:
+def _fused_numbers(
+    entries: list[Entry], reports: dict[int, FrameAligned | FrameLeftOut]
+) -> list[int]:
     """Slices in their order of fusion, those that no one had come to judge at the end; without
     those that could not be aligned."""
     manifest = build_manifest(entries)
     order = manifest["fusion_order"]
     unjudged = [one["index"] for one in manifest["slices"] if one["index"] not in order]
-    return [n for n in [*order, *unjudged] if "error" not in reports.get(n, {})]
+    return [n for n in [*order, *unjudged] if not isinstance(reports.get(n), FrameLeftOut)]
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -16,6 +16,15 @@ from macrorail.config.document import load_document
 from macrorail.config.protocol import Protocol
 from macrorail.config.rig import load_rig
 from macrorail.errors import ConfigError
+from macrorail.run_folder.events import (
+    CampaignResumed,
+    ExposureMade,
+    FaultOccurred,
+    FrameRejected,
+    OperatorAnswered,
+    SliceCounted,
+    StackEnded,
+)
 from macrorail.run_folder.journal import JOURNAL, Entry
 from macrorail.run_folder.record import Record, read_record
 
@@ -146,7 +155,7 @@ def account_for(folder: Path) -> Account:
     for record in records.values():
         # Tries that failed took their time and wore the shutter too.
         _add_time(record, account)
-        account.exposures += len(record.happened("exposed"))
+        account.exposures += len(record.all_of(ExposureMade))
         account.began = min(account.began or record.began, record.began)
         account.simulated |= bool(record.manifest["devices"]["bench"])
     for standing in progress.statuses.values():
@@ -173,7 +182,7 @@ def _records(folder: Path) -> dict[str, Record]:
             try:
                 records[f"{parent}/{journal.parent.name}"] = read_record(journal.parent)
             except ConfigError:
-                continue  # it ended before it began
+                continue  # it ended before its first entry
     return records
 
 
@@ -183,9 +192,9 @@ def _with_run(one: StackAccount, record: Record) -> StackAccount:
         **{
             **vars(one),
             "slices": len(record.slices),
-            "rejected": len(record.happened("rejected")),
-            "faults": len(record.happened("fault")),
-            "size_bytes": sum(e.fields["size_bytes"] for e in record.happened("counted")),
+            "rejected": len(record.all_of(FrameRejected)),
+            "faults": len(record.all_of(FaultOccurred)),
+            "size_bytes": sum(counted.size_bytes for counted in record.all_of(SliceCounted)),
             "total_s": record.entries[-1].world_s,
             "proven": bool(record.manifest["coverage"].get("proven")),
         }
@@ -207,9 +216,12 @@ def _around_the_stacks(entries: list[Entry], account: Account) -> None:
     bringing, asking = BETWEEN
     for before, entry in pairwise(entries):
         spent = max(0.0, entry.world_s - before.world_s)
-        if entry.event == "answered":
-            account.parts[asking] += spent
-        elif entry.event == "went_on":
-            account.interruptions += 1
-        elif entry.event != "shot":
-            account.parts[bringing] += spent
+        match entry.event:
+            case OperatorAnswered():
+                account.parts[asking] += spent
+            case CampaignResumed():
+                account.interruptions += 1
+            case StackEnded():
+                pass  # its run accounts for that time
+            case _:
+                account.parts[bringing] += spent

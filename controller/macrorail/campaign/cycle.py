@@ -11,17 +11,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+from macrorail.run_folder import events
+from macrorail.run_folder.events import Event
 from macrorail.run_folder.journal import Entry
 
 #: Parts of a cycle from one exposure to the next, in its order.
 CYCLE = ("move", "settle", "download", "proof", "exposure")
 #: Other parts of a stack, and of the campaign around it.
 OTHER = ("starting", "preparing", "searching", "finishing", "trouble")
-_PREPARING = frozenset(
-    {"axis_opened", "camera_opened", "drained", "settings", "homed", "scene_checked", "started"}
+_PREPARING = (
+    events.AxisOpened,
+    events.CameraOpened,
+    events.CameraDrained,
+    events.CameraConfigured,
+    events.AxisHomed,
+    events.SceneChecked,
+    events.RunStarted,
 )
-_SEARCHING = frozenset({"looked", "range_found", "planned"})
-_TROUBLE = frozenset({"fault", "paused", "unpaused", "resumed", "discarded", "left_out"})
+_SEARCHING = (events.SearchSampled, events.RangeFound, events.SlicesPlanned)
+_TROUBLE = (
+    events.FaultOccurred,
+    events.RunPaused,
+    events.PauseEnded,
+    events.RunResumed,
+    events.ExposureDiscarded,
+    events.SliceLeftOut,
+)
 
 
 @dataclass(frozen=True)
@@ -81,11 +96,11 @@ def time_of(entries: Sequence[Entry], settle_s: float) -> RunTime:
     settle_s
         What the protocol waits for after each move.
     """
-    told = RunTime()
+    time = RunTime()
     if entries:
-        # The journal's clock starts with the run, its first line comes when all helpers are up.
-        told.parts["starting"] += entries[0].world_s
-    counted = [number for number, entry in enumerate(entries) if entry.event == "counted"]
+        # The journal's clock starts with the run; its first line comes when all workers are up.
+        time.parts["starting"] += entries[0].world_s
+    counted = [n for n, entry in enumerate(entries) if isinstance(entry.event, events.SliceCounted)]
     last_counted = counted[-1] if counted else -1
     settle_left = 0.0
     now: defaultdict[str, float] = defaultdict(float)
@@ -99,17 +114,17 @@ def time_of(entries: Sequence[Entry], settle_s: float) -> RunTime:
         settle_left -= settling
         part = _part(entry.event, number > last_counted)
         for name, seconds in (("settle", settling), (part, spent - settling)):
-            told.parts[name] += seconds
+            time.parts[name] += seconds
             now[name] += seconds
-        if entry.event == "moved":
+        if isinstance(entry.event, events.AxisMoved):
             settle_left, moved = settle_s, True
-            told.serial |= counted_first
-        elif entry.event == "counted" and exposed_s is not None:
+            time.serial |= counted_first
+        elif isinstance(entry.event, events.SliceCounted) and exposed_s is not None:
             sent = entry.world_s - exposed_s
             counted_first = not moved
-        elif entry.event == "exposed":
+        elif isinstance(entry.event, events.ExposureMade):
             if exposed_s is not None and not disturbed and not now["preparing"]:
-                told.cycles.append(
+                time.cycles.append(
                     Cycle(
                         move=now["move"],
                         settle=now["settle"],
@@ -125,19 +140,27 @@ def time_of(entries: Sequence[Entry], settle_s: float) -> RunTime:
             exposed_s, sent = entry.world_s, 0.0
             moved = disturbed = counted_first = False
         disturbed |= part in ("trouble", "searching")
-    return told
+    return time
 
 
-def _part(event: str, after_last_frame: bool) -> str:
-    if event in _TROUBLE:
+def _part(event: Event, after_last_frame: bool) -> str:
+    if isinstance(event, _TROUBLE):
         return "trouble"
-    if event in _SEARCHING:
+    if isinstance(event, _SEARCHING):
         return "searching"
-    if event in _PREPARING:
+    if isinstance(event, _PREPARING):
         return "preparing"
     if after_last_frame:
         return "finishing"
-    return {"moved": "move", "counted": "download", "exposed": "exposure"}.get(event, "proof")
+    match event:
+        case events.AxisMoved():
+            return "move"
+        case events.SliceCounted():
+            return "download"
+        case events.ExposureMade():
+            return "exposure"
+        case _:
+            return "proof"
 
 
 @dataclass(frozen=True)

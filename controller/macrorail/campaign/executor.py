@@ -22,6 +22,16 @@ from macrorail.errors import DeviceError, IdentityError, OperatorStop, PositionI
 from macrorail.identity.protocol_copy import as_yaml
 from macrorail.identity.resolver import IdResolver
 from macrorail.quantity import format_length
+from macrorail.run_folder.events import (
+    AlignmentShared,
+    AxisRetracted,
+    CampaignFault,
+    Event,
+    LightSwitched,
+    RunEnded,
+    StageHomed,
+    StageMoved,
+)
 from macrorail.run_folder.journal import write_whole
 from macrorail.running.ending import RunEnd
 from macrorail.session.job import RunJob, shoot
@@ -50,8 +60,8 @@ class CampaignExecutor:
         What to do, how far it is, with what.
     desk
         Where the operator answers.
-    note
-        Writes a journal entry.
+    log_event
+        Writes to the campaign's journal.
     systemd, observer
         Learn how it goes.
     registrar
@@ -64,7 +74,7 @@ class CampaignExecutor:
     rig: Rig
     instrument: Instrument
     prompts: OperatorPrompts
-    note: Callable[..., Any]
+    log_event: Callable[[Event], Any]
     systemd: SystemdNotifier
     observer: RunObserver
     registrar: IdResolver | None = None
@@ -115,10 +125,10 @@ class CampaignExecutor:
         for left in reversed(range(_TRIES)):
             try:
                 axis.open()
-                self.note("retracted", position_um=axis.home())
+                self.log_event(AxisRetracted(position_um=axis.home()))
                 return
             except DeviceError as error:
-                self.note("trouble", device="axis", error=type(error).__name__, message=str(error))
+                self._log_fault("axis", error)
                 if not left:
                     raise
             finally:
@@ -135,13 +145,13 @@ class CampaignExecutor:
                     told = stage.open()
                     stage.home()
                     self._stage_is_ready = True
-                    self.note("stage_homed", model=told)
+                    self.log_event(StageHomed(model=told))
                 reached = stage.move(item.where)
             except DeviceError as error:
                 # It does not know where it is any more: closed, opened and homed before the next.
                 self._stage_is_ready = False
                 stage.close()
-                self.note("trouble", device="stage", error=type(error).__name__, message=str(error))
+                self._log_fault("stage", error)
                 passing = not isinstance(error, RailAlarm | PositionInDoubt)
                 self.observer.message(f"stage: {error}")
                 if not left:
@@ -149,7 +159,7 @@ class CampaignExecutor:
                 self.instrument.clock.sleep(_BACK_OFF_S if passing else 0.0)
                 continue
             self._here = item.where
-            self.note("staged", item=item.key, **reached.to_dict())
+            self.log_event(StageMoved(stack=item.key, **reached.to_dict()))
             return
 
     def _switch(self, item: StackTask) -> None:
@@ -174,7 +184,10 @@ class CampaignExecutor:
                 f"'{item.switch}' ended with {done.returncode}: {words[0]}; the light of "
                 f"{item.key} is in doubt"
             )
-        self.note("lit", item=item.key, switch=item.switch)
+        self.log_event(LightSwitched(stack=item.key, command=item.switch))
+
+    def _log_fault(self, part: str, error: DeviceError) -> None:
+        self.log_event(CampaignFault(part=part, error=type(error).__name__, message=str(error)))
 
     # ------------------------------------------------------------------------- which one it is
 
@@ -197,9 +210,7 @@ class CampaignExecutor:
             try:
                 return self._look_once(item)
             except DeviceError as error:
-                self.note(
-                    "trouble", device="camera", error=type(error).__name__, message=str(error)
-                )
+                self._log_fault("camera", error)
                 self.instrument.clock.sleep(_BACK_OFF_S)
         return self._look_once(item)
 
@@ -232,10 +243,9 @@ class CampaignExecutor:
         run = self.folder / folder
         if goes_on and (run / "journal.jsonl").exists():
             job, entries = load_interrupted(run)
-            if entries and entries[-1].fields.get("state") == State.DONE.value:
-                fields = entries[-1].fields
-                reason = FinishReason(fields["reason"])
-                return RunEnd(State.DONE, reason, fields["message"])
+            last = entries[-1].event if entries else None
+            if isinstance(last, RunEnded) and last.state == State.DONE.value:
+                return RunEnd(State.DONE, FinishReason(last.reason), last.message)
             job = prepare_resume(job, entries, accept_scene=False)
             report_progress(job, self.observer)
         else:
@@ -255,7 +265,7 @@ class CampaignExecutor:
         known = None if first is None else run_alignment(self.folder / first.folder)
         if first is not None and known is not None:
             save_alignment(run / ALIGNMENT, known)
-            self.note("aligned_as", item=item.key, other=first.item.key)
+            self.log_event(AlignmentShared(stack=item.key, other=first.item.key))
             self.observer.message(f"its frames are laid as those of {first.item.key}")
 
     def _first_variant(self, item: StackTask) -> StackStatus | None:

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from macrorail.campaign.plan import CampaignPlan, StackTask
+from macrorail.run_folder.events import (
+    CampaignResumed,
+    CampaignStarted,
+    SpecimenIdentified,
+    StackEnded,
+    StackFailed,
+    StackPostponed,
+    StackQuarantined,
+    StackSetAside,
+    StackStarted,
+)
 from macrorail.run_folder.journal import Entry
 
 WAITING, UNDER_WAY, DONE, QUARANTINED = "waiting", "under way", "done", "quarantined"
@@ -46,7 +58,7 @@ class StackStatus:
 
 @dataclass
 class Progress:
-    """How a campaign stands; told each journal entry it stays up to date.
+    """How far a campaign has come; each journal entry brings it up to date.
 
     Attributes
     ----------
@@ -73,39 +85,37 @@ class Progress:
             if "id" in item.specimen:
                 progress.specimens[item.place] = dict(item.specimen)
         for entry in entries:
-            progress.heard(entry)
+            progress.on_entry(entry)
         return progress
 
-    def heard(self, entry: Entry) -> None:
-        """Take a journal entry."""
-        fields = entry.fields
-        if entry.event in ("begun", "went_on"):
-            self.bench = fields["bench"]
-            return
-        if entry.event == "identified":
-            self.specimens[fields["place"]] = fields["specimen"]
-            if fields["quarantined"]:
-                self.unidentified[fields["place"]] = fields["quarantined"]
-            return
-        if "item" not in fields:
-            return
-        one = self.statuses[fields["item"]]
+    def on_entry(self, entry: Entry) -> None:
+        """Take in a journal entry."""
         match entry.event:
-            case "shooting":
-                one.state, one.folder = UNDER_WAY, fields["folder"]
-            case "shot":
-                one.state = DONE if fields["well"] else WAITING
-                one.failures += not fields["well"]
-                one.why = fields["message"]
-            case "failed":
-                one.failures += 1
-                one.why = fields["why"]
-            case "put_off":
-                one.put_off, one.why = entry.number, fields["why"]
-            case "set_aside":
-                one.folder = fields["folder"]
-            case "quarantined":
-                one.state, one.why = QUARANTINED, fields["why"]
+            case CampaignStarted(bench=bench) | CampaignResumed(bench=bench):
+                self.bench = bench
+            case SpecimenIdentified() as found:
+                self.specimens[found.place] = dict(found.specimen)
+                if found.why_unidentified:
+                    self.unidentified[found.place] = found.why_unidentified
+            case StackStarted() as started:
+                one = self.statuses[started.stack]
+                one.state, one.folder = UNDER_WAY, started.folder
+            case StackEnded() as ended:
+                one = self.statuses[ended.stack]
+                one.state = DONE if ended.completed else WAITING
+                one.failures += not ended.completed
+                one.why = ended.message
+            case StackFailed(stack=stack, why=why):
+                self.statuses[stack].failures += 1
+                self.statuses[stack].why = why
+            case StackPostponed(stack=stack, why=why):
+                self.statuses[stack].put_off = entry.number
+                self.statuses[stack].why = why
+            case StackSetAside(stack=stack, folder=folder):
+                self.statuses[stack].folder = folder
+            case StackQuarantined(stack=stack, why=why):
+                self.statuses[stack].state = QUARANTINED
+                self.statuses[stack].why = why
 
     @property
     def left(self) -> list[StackTask]:
@@ -117,7 +127,7 @@ class Progress:
         """How many stacks are in a state."""
         return sum(one.state == state for one in self.statuses.values())
 
-    def to_dict(self) -> dict[str, int]:
+    def to_dict(self) -> dict[str, Any]:
         """The totals."""
         return {
             "stacks": len(self.statuses),

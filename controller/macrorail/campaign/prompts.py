@@ -21,6 +21,7 @@ from macrorail.campaign.runner import Skipped
 from macrorail.clock import Clock
 from macrorail.errors import OperatorStop, PausedTooLong
 from macrorail.quantity import format_duration
+from macrorail.run_folder.events import Event, OperatorAnswered, OperatorAsked
 from macrorail.session.command_socket import LineServer
 from macrorail.session.observer import RunObserver
 
@@ -38,8 +39,8 @@ class OperatorPrompts:
         The world's.
     observer
         Shows the questions.
-    note
-        Writes a journal entry.
+    log_event
+        Writes to the campaign's journal.
     progress
         What ``status`` answers.
     at_most_s
@@ -50,13 +51,13 @@ class OperatorPrompts:
         self,
         clock: Clock,
         observer: RunObserver,
-        note: Callable[..., Any],
+        log_event: Callable[[Event], Any],
         progress: Progress,
         at_most_s: float,
     ) -> None:
         self._clock = clock
         self._observer = observer
-        self._note = note
+        self._log_event = log_event
         self._progress = progress
         self._at_most_s = at_most_s
         self._question = ""
@@ -113,7 +114,7 @@ class OperatorPrompts:
         """
         self._forget_what_was_typed_before()
         self._question, self._answer, self._skips = question, None, ""
-        self._note("asked", question=question)
+        self._log_event(OperatorAsked(question=question))
         keys = "" if takes_text else ", then press Enter ('skip' puts it off, 'stop' ends)"
         self._observer.on_question(f"{question.rstrip(': ')}{keys}: ")
         began_s = self._clock.now()
@@ -121,7 +122,7 @@ class OperatorPrompts:
             while True:
                 answer = self._heard()
                 if answer is not None:
-                    self._note("answered", answer=answer)
+                    self._log_event(OperatorAnswered(answer=answer))
                     return answer
                 self._clock.check()
                 if self._clock.now() - began_s > self._at_most_s:

@@ -14,6 +14,16 @@ from typing import Any, Protocol
 from macrorail.campaign.plan import CampaignPlan, StackTask
 from macrorail.campaign.progress import UNDER_WAY, Progress, StackStatus
 from macrorail.errors import DeviceError, IdentityError, MacrorailError, OperatorStop, PlanError
+from macrorail.run_folder.events import (
+    Event,
+    SpecimenIdentified,
+    StackEnded,
+    StackFailed,
+    StackPostponed,
+    StackQuarantined,
+    StackSetAside,
+    StackStarted,
+)
 from macrorail.running.ending import RunEnd
 from macrorail.states import FinishReason
 
@@ -97,9 +107,9 @@ class CampaignRunner:
     Parameters
     ----------
     work, progress
-        What there is to do, and how far it is; ``progress`` is told each entry.
-    note
-        Writes a journal entry and tells ``progress``.
+        What there is to do, and how far it has come.
+    log_event
+        Writes to the journal, which brings ``progress`` up to date.
     executor
         Does it.
     check
@@ -110,13 +120,13 @@ class CampaignRunner:
         self,
         work: CampaignPlan,
         progress: Progress,
-        note: Callable[..., Any],
+        log_event: Callable[[Event], Any],
         executor: Executor,
         check: Callable[[], None],
     ) -> None:
         self._work = work
         self._progress = progress
-        self._note = note
+        self._log_event = log_event
         self._executor = executor
         self._check = check
         self._before: StackTask | None = None
@@ -138,7 +148,7 @@ class CampaignRunner:
                 self._one(left[0])
             except Skipped as skipped:
                 self._before = None
-                self._note("put_off", item=left[0].key, why=str(skipped))
+                self._log_event(StackPostponed(stack=left[0].key, why=str(skipped)))
             except IdentityError as error:
                 self._fail(left[0], str(error))
         quarantined = self._progress.count("quarantined")
@@ -156,7 +166,7 @@ class CampaignRunner:
         goes_on = standing.state == UNDER_WAY
         if not goes_on:
             folder = self._folder(item, specimen["id"], standing)
-            self._note("shooting", item=item.key, folder=folder, specimen=specimen["id"])
+            self._log_event(StackStarted(stack=item.key, folder=folder, specimen_id=specimen["id"]))
         try:
             end = self._executor.shoot(item, specimen, standing.folder, goes_on)
         except (PlanError, IdentityError) as error:
@@ -168,11 +178,12 @@ class CampaignRunner:
         known = self._progress.specimens.get(item.place)
         if known is None:
             found = self._executor.identify(item)
-            self._note(
-                "identified",
-                place=item.place,
-                specimen=found.specimen,
-                quarantined=found.quarantined,
+            self._log_event(
+                SpecimenIdentified(
+                    place=item.place,
+                    specimen=found.specimen,
+                    why_unidentified=found.quarantined,
+                )
             )
             known = found.specimen
         return {**known, **item.specimen}
@@ -185,10 +196,12 @@ class CampaignRunner:
     def _judge(self, item: StackTask, standing: StackStatus, end: RunEnd) -> None:
         if end.reason is FinishReason.COMPLETED:
             self._failed_in_a_row = 0
-            self._note("shot", item=item.key, well=True, reason=end.reason.value, message="")
+            self._log_event(
+                StackEnded(stack=item.key, completed=True, reason=end.reason.value, message="")
+            )
             why = self._progress.unidentified.get(item.place)
             if why is not None:
-                self._note("quarantined", item=item.key, why=why)
+                self._log_event(StackQuarantined(stack=item.key, why=why))
             return
         error = end.error
         assert error is not None, "a run that did not complete says why"
@@ -198,30 +211,31 @@ class CampaignRunner:
             missing = self._executor.missing_device()
             if missing is not None:
                 raise DeviceError(f"{missing}. It ended with: {error}") from error
-        self._note(
-            "shot",
-            item=item.key,
-            well=False,
-            reason=end.reason.value,
-            message=end.message,
-            state=end.state.value,
+        self._log_event(
+            StackEnded(
+                stack=item.key,
+                completed=False,
+                reason=end.reason.value,
+                message=end.message,
+                state=end.state.value,
+            )
         )
         if not standing.folder.startswith(QUARANTINE):
             aside = self._executor.set_aside(standing.folder, end.message)
-            self._note("set_aside", item=item.key, folder=aside)
+            self._log_event(StackSetAside(stack=item.key, folder=aside))
         self._after_failure(item, end.message)
 
     def _fail(self, item: StackTask, why: str, for_good: bool = False) -> None:
         """A stack that could not even be begun."""
-        self._note("failed", item=item.key, why=why)
+        self._log_event(StackFailed(stack=item.key, why=why))
         self._after_failure(item, why, for_good)
 
     def _after_failure(self, item: StackTask, why: str, for_good: bool = False) -> None:
         self._failed_in_a_row += 1
         if for_good or self._progress.statuses[item.key].failures > self._work.come_back:
-            self._note("quarantined", item=item.key, why=why)
+            self._log_event(StackQuarantined(stack=item.key, why=why))
         else:
-            self._note("put_off", item=item.key, why=f"to be tried again: {why}")
+            self._log_event(StackPostponed(stack=item.key, why=f"to be tried again: {why}"))
         if self._failed_in_a_row >= self._work.stop_after:
             raise UnfinishedCampaign(
                 f"{self._failed_in_a_row} stacks failed one after the other, which is no longer "

@@ -26,6 +26,12 @@ from macrorail.errors import JournalError, MacrorailError, PlanError
 from macrorail.identity.resolver import IdResolver
 from macrorail.quantity import format_duration, format_size
 from macrorail.run_folder.campaign_folder import CAMPAIGN
+from macrorail.run_folder.events import (
+    CampaignFinished,
+    CampaignResumed,
+    CampaignStarted,
+    CampaignStopped,
+)
 from macrorail.run_folder.journal import JOURNAL, Entry, Journal, write_whole
 from macrorail.session.notifications import News
 from macrorail.session.observer import RunObserver
@@ -124,23 +130,20 @@ def _carry_out(
         _news(folder, rig, journal),
         stopped_by_signals(instrument.clock),
     ):
-        journal.listen(progress.heard)
+        journal.listen(progress.on_entry)
         if isinstance(instrument.clock, WorldClock):
             instrument.clock.on_wait = systemd.beat
-        event = "went_on" if entries else "begun"
+        begin = CampaignResumed if entries else CampaignStarted
         journal.append(
-            event, campaign=work.id, stacks=len(work.items), bench=instrument.bench_address
+            begin(campaign=work.id, stacks=len(work.items), bench=instrument.bench_address)
         )
         try:
             _walk(folder, work, rig, instrument, progress, journal, systemd, observer)
         except MacrorailError as caught:
             error = caught
         finished = error is None or isinstance(error, UnfinishedCampaign)
-        journal.append(
-            "finished" if finished and not progress.left else "stopped",
-            **progress.to_dict(),
-            message="" if error is None else str(error),
-        )
+        end = CampaignFinished if finished and not progress.left else CampaignStopped
+        journal.append(end(**progress.to_dict(), message="" if error is None else str(error)))
     _report(folder, observer)
     totals = progress.to_dict()
     observer.message(

@@ -16,8 +16,9 @@ from rich.text import Text
 from macrorail.cli.face import FINE, PLAIN, face
 from macrorail.cli.keyboard import KEYS
 from macrorail.quantity import format_duration, format_length
+from macrorail.run_folder import events
 from macrorail.run_folder.journal import Entry
-from macrorail.run_folder.view import JUDGED, REMEDIES, RunView
+from macrorail.run_folder.view import REMEDIES, VERDICTS, RunView
 from macrorail.states import State
 
 #: Without a terminal a line is printed at most this often.
@@ -72,26 +73,26 @@ class RunDisplay:
     def heard(self, entry: Entry) -> None:
         """Show what a journal entry says."""
         with self._lock:
-            self._view.hear(entry.number, entry.event, entry.fields, time.time())
-        fields = entry.fields
-        if entry.event == "counted":
-            self._counted(fields["achieved_um"])
-        elif entry.event == "inserted":
-            self._say(f"{len(fields['positions_um'])} slice(s) inserted: {fields['why']}")
-        elif entry.event == "fault":
-            self._say(f"{fields['message']} ({REMEDIES[fields['remedy']]})")
-        elif entry.event == "judged" and fields["faults"]:
-            self._say(f"slice {fields['slice']}: {fields['why']} ({JUDGED[fields['action']]})")
-        elif entry.event == "left_out":
-            self._say(f"slice {fields['slice']} is left out for now")
-        elif entry.event == "paused":
-            self._say(f"paused: {fields['why']}")
-        elif entry.event == "unpaused":
-            self._say(f"going on after {format_duration(fields['paused_s'])}: {fields['why']}")
-        elif entry.event == "drained" and fields["files"]:
-            self._say(f"left in the camera by somebody else: {', '.join(fields['files'])}")
-        elif entry.event == "homed":
-            self._say(f"axis homed at {format_length(fields['position_um'])}")
+            self._view.on_entry(entry, time.time())
+        match entry.event:
+            case events.SliceCounted(achieved_um=achieved_um):
+                self._counted(achieved_um)
+            case events.SlicesInserted(slices=slices, why=why):
+                self._say(f"{len(slices)} slice(s) inserted: {why}")
+            case events.FaultOccurred(message=message, remedy=remedy):
+                self._say(f"{message} ({REMEDIES.get(remedy, remedy)})")
+            case events.FrameJudged(slice=number, why=why, action=action) if entry.event.faults:
+                self._say(f"slice {number}: {why} ({VERDICTS.get(action, action)})")
+            case events.SliceLeftOut(slice=number):
+                self._say(f"slice {number} is left out for now")
+            case events.RunPaused(why=why):
+                self._say(f"paused: {why}")
+            case events.PauseEnded(paused_s=paused_s, why=why):
+                self._say(f"going on after {format_duration(paused_s)}: {why}")
+            case events.CameraDrained(files=files) if files:
+                self._say(f"left in the camera by somebody else: {', '.join(files)}")
+            case events.AxisHomed(position_um=position_um):
+                self._say(f"axis homed at {format_length(position_um)}")
 
     def _counted(self, achieved_um: float) -> None:
         now_s = self._counted_s = time.monotonic()

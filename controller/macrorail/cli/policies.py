@@ -10,18 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from macrorail.quantity import format_duration
-from macrorail.running.policies import (
-    LONGEST_ROW_LEFT_OUT,
-    LONGEST_SERIES,
-    TABLE,
-    Policy,
-    Remedy,
-    Step,
-)
+from macrorail.run_folder.events import Remedy
+from macrorail.running.policies import LONGEST_ROW_LEFT_OUT, LONGEST_SERIES, TABLE, Policy, Step
 
 _WORDS = {
     Remedy.RETRY: "retry: drain the camera, shoot the slice again",
-    Remedy.RECOVER: "recover: open the device anew (and home the axis), then shoot it again",
+    Remedy.RECOVER: "recover: open the device again (and home the axis), then shoot it again",
     Remedy.PAUSE: "pause: wait, at least so long and until all is well, then recover",
     Remedy.FINISH: "finish: leave the slice out for now and finish the others",
     Remedy.STOP: "stop: end the run safely; 'macrorail resume' goes on with it",

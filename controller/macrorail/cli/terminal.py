@@ -12,6 +12,7 @@ from rich.text import Text
 
 from macrorail.cli.display import RunDisplay
 from macrorail.cli.keyboard import KEYS, keyboard_of
+from macrorail.run_folder.events import SearchSampled
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.view import RunView
 from macrorail.running.commands import Commands
@@ -45,7 +46,7 @@ class TerminalObserver(RunObserver):
         """See :class:`RunObserver`."""
         if self._display is not None:
             self._display.heard(event)
-        elif self._search is not None and event.event == "looked":
+        elif self._search is not None and isinstance(event.event, SearchSampled):
             self._search.advance(self._search.task_ids[0])
 
     def on_state(self, state: State) -> None:

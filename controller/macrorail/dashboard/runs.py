@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from macrorail.errors import JournalError
-from macrorail.run_folder.journal import JOURNAL
+from macrorail.run_folder.journal import JOURNAL, new_entries
 from macrorail.run_folder.view import RunView
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -128,7 +128,7 @@ def read_view(folder: Path) -> RunView:
 
 
 def catch_up(view: RunView, folder: Path, offset: int) -> tuple[RunView, int]:
-    """Let ``view`` hear what the journal says from byte ``offset`` on.
+    """Bring ``view`` up to date with what the journal says from byte ``offset`` on.
 
     Returns
     -------
@@ -141,23 +141,13 @@ def catch_up(view: RunView, folder: Path, offset: int) -> tuple[RunView, int]:
     JournalError
         A line cannot be read.
     """
-    try:
-        with (folder / JOURNAL).open("rb") as file:
-            file.seek(offset)
-            data = file.read()
-    except FileNotFoundError:
+    path = folder / JOURNAL
+    if not path.exists():
         return view, offset
-    whole = data[: data.rfind(b"\n") + 1]
-    for line in whole.splitlines():
-        try:
-            fields = json.loads(line)
-            at_s = datetime.fromisoformat(fields.pop("at")).timestamp()
-            view.hear(fields.pop("n"), fields.pop("event"), fields, at_s)
-        except (ValueError, KeyError, TypeError) as error:
-            raise JournalError(
-                f"{folder / JOURNAL}: the line after entry {view.entries} cannot be read ({error})"
-            ) from error
-    return view, offset + len(whole)
+    for entry, end in new_entries(path, offset, view.entries):
+        view.on_entry(entry, datetime.fromisoformat(entry.at).timestamp())
+        offset = end
+    return view, offset
 
 
 def holder(folder: Path, held: Mapping[tuple[int, int, int], int] | None = None) -> int | None:

@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from macrorail.errors import ConfigError, JournalError, MacrorailError
 from macrorail.results.verify import verify
+from macrorail.run_folder.events import RunEnded
 from macrorail.run_folder.journal import JOURNAL, write_whole
 from macrorail.run_folder.record import REMOVED, Record, hash_file, read_record
 from macrorail.run_folder.reserve import RESERVED
@@ -105,7 +106,8 @@ def tidy(folder: Path, removal: Removal, days: float, copy: Path | None, remove:
 def _look(record: Record, removal: Removal, days: float, copy: Path | None) -> Finding:
     folder = record.folder
     last = record.entries[-1]
-    if last.event != "ended" or last.fields["reason"] != FinishReason.COMPLETED.value:
+    ended = last.event
+    if not isinstance(ended, RunEnded) or ended.reason != FinishReason.COMPLETED.value:
         return Finding(folder, kept_because="it is not complete: resume it, or remove it by hand")
     age = datetime.now(UTC) - datetime.fromisoformat(last.at)
     if age < timedelta(days=days):

@@ -18,6 +18,7 @@ import numpy as np
 import tifffile
 
 from macrorail.errors import MacrorailError, StackError
+from macrorail.run_folder.events import PictureFused, RunEnded
 from macrorail.run_folder.manifest import build_manifest
 from macrorail.run_folder.record import MANIFEST, REMOVED, Record, hash_file
 from macrorail.stacking.alignment import Alignment, Lie
@@ -78,7 +79,7 @@ def verify(
 
 
 def _check_journal(record: Record) -> Check:
-    ended = record.happened("ended")
+    ended = record.all_of(RunEnded)
     troubles = () if ended else ("it has no end: the run was interrupted, or still goes on",)
     return Check("journal", troubles, f"{len(record.entries)} entries, every checksum right")
 
@@ -154,12 +155,12 @@ def _troubles_of_bracket(record: Record, one: dict[str, Any]) -> list[str]:
 
 
 def _check_picture(record: Record) -> Check:
-    fused = record.happened("fused")
-    if not fused:
+    pictures = record.all_of(PictureFused)
+    if not pictures:
         return Check("picture", ("the journal knows of no fused picture",), "")
-    fields = fused[-1].fields
+    fused = pictures[-1]
     troubles = []
-    for name, sha256 in {fields["path"]: fields["sha256"], **fields.get("files", {})}.items():
+    for name, sha256 in {fused.path: fused.sha256, **fused.files}.items():
         path = record.folder / name
         if not path.is_file():
             troubles.append(f"{name} is missing")
@@ -169,7 +170,7 @@ def _check_picture(record: Record) -> Check:
     return Check(
         "picture",
         tuple(troubles),
-        f"{fields['path']} is the one that was fused from {count} frames",
+        f"{fused.path} is the one that was fused from {count} frames",
     )
 
 

@@ -11,11 +11,10 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,23 +36,15 @@ class Entry:
     world_s
         World time in seconds since the run's start, >= 0.
     event
-        What happened: ``started``, ``state``, ``intent``, ``exposed``, ``counted`` ...
-    fields
-        The rest, as JSON values.
+        What happened.
     at
         Time of day, ISO 8601 with its time zone.
     """
 
     number: int
     world_s: float
-    event: str
-    fields: dict[str, Any]
+    event: Event
     at: str = ""
-
-    @cached_property
-    def typed(self) -> Event:
-        """What happened, as a type of :mod:`macrorail.run_folder.events`."""
-        return event_of(self.event, self.fields)
 
 
 class Journal:
@@ -68,13 +59,13 @@ class Journal:
     now
         World time in seconds.
     resume
-        False for a new run, whose journal must not exist yet; True to go on with one that does.
-        A line that a crash has torn is cut off: what it announced was never begun.
+        False for a new run, whose journal must not exist yet; True to continue one that does.
+        A line that a crash has torn is cut off: what it announced never began.
 
     Raises
     ------
     JournalError
-        It exists already, is not there, is damaged, or belongs to a controller that is running.
+        It exists already, is missing, is damaged, or belongs to a controller that is running.
     """
 
     def __init__(self, path: Path, now: Callable[[], float], resume: bool = False) -> None:
@@ -88,15 +79,15 @@ class Journal:
         self._length = 0
         self._end = 0
         self._torn = False
-        # World time goes on from the last entry: nobody was there to measure the time between.
+        # World time continues from the last entry: the time between was not measured.
         self._now, self._start_s = now, now()
         if resume:
-            self._take_up()
+            self._continue()
         sync_folder(path.parent)
         self._listeners: list[Callable[[Entry], None]] = []
 
-    def _take_up(self) -> None:
-        """Go on behind the last whole line."""
+    def _continue(self) -> None:
+        """Continue after the last whole line."""
         try:
             entries = read_journal(self.path)
             self._length = len(entries)
@@ -114,25 +105,21 @@ class Journal:
         self._torn = False
 
     def listen(self, listener: Callable[[Entry], None]) -> None:
-        """Tell ``listener`` each entry, once it is on disk."""
+        """Call ``listener`` with each entry, once it is on disk."""
         self._listeners.append(listener)
 
-    def append(self, event: Event | str, **fields: Any) -> Entry:
+    def append(self, event: Event) -> Entry:
         """Write one event and return once it is on disk.
 
         Raises
         ------
         JournalError
-            The disk is full or gone: nothing may be done that this entry announces.
+            The disk is full or gone: nothing may be done that this event announces.
         """
-        if isinstance(event, Event):
-            kind, fields = kind_of(event), values_of(event)
-        else:
-            kind = event
         world_s = round(self._now() - self._start_s, 6)
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        entry = Entry(self._length + 1, world_s, kind, fields, at)
-        line = _encode(entry)
+        entry = Entry(self._length + 1, world_s, event, at)
+        line, kind = _encode(entry), kind_of(event)
         if self._file.closed:
             raise JournalError(f"{self.path}: the journal is closed, so ({kind}) is not written")
         try:
@@ -160,13 +147,13 @@ class Journal:
         while left:
             left = left[self._file.write(left) :]
 
-    def renew(self) -> None:
-        """Open the file anew: what was open before a folder went away leads nowhere any more.
+    def reopen(self) -> None:
+        """Open the file again: a file that was open before its folder went away is of no use.
 
         Raises
         ------
         JournalError
-            It is not there, another controller has it, or it lacks what was written.
+            It is missing, another controller has it, or it lacks what was written.
         """
         # First, or our own lock would keep us out.
         with suppress(OSError):
@@ -178,8 +165,8 @@ class Journal:
             if len(kept) < self._end or kept.count(b"\n") != self._length:
                 self._file.close()
                 raise JournalError(
-                    f"{self.path}: {self._length} entries were written, and they are no longer "
-                    f"there; see whether the right folder is mounted, then resume the run"
+                    f"{self.path}: {self._length} entries were written and are missing now; check "
+                    f"that the right folder is mounted, then resume the run"
                 )
             self._cut()
         except OSError as error:
@@ -193,7 +180,7 @@ class Journal:
         except OSError as error:
             self._file.close()
             raise JournalError(
-                f"{self.path}: another macrorail is at work in this run folder; stop it first"
+                f"{self.path}: another macrorail is using this run folder; stop it first"
             ) from error
 
     def close(self) -> None:
@@ -207,8 +194,8 @@ def _encode(entry: Entry) -> bytes:
             "n": entry.number,
             "t": entry.world_s,
             "at": entry.at,
-            "event": entry.event,
-            **entry.fields,
+            "event": kind_of(entry.event),
+            **values_of(entry.event),
         },
         ensure_ascii=False,
     )
@@ -216,44 +203,80 @@ def _encode(entry: Entry) -> bytes:
     return f'{body[:-1]}, "crc": "{zlib.crc32(body.encode()):08x}"}}\n'.encode()
 
 
-def _decode(line: bytes) -> Entry:
+def _read_line(line: bytes) -> dict[str, Any]:
+    """A line's keys and values; ``ValueError`` when its checksum is wrong."""
     body, _, tail = line.rpartition(b', "crc": "')
     if zlib.crc32(body + b"}") != int(tail[:8], 16) or tail[8:] != b'"}':
         raise ValueError("checksum")
-    fields = json.loads(body + b"}")
-    number, world_s, event = fields.pop("n"), fields.pop("t"), fields.pop("event")
-    return Entry(number, world_s, event, fields, fields.pop("at"))
+    values: dict[str, Any] = json.loads(body + b"}")
+    return values
+
+
+def _decode(path: Path, number: int, line: bytes) -> Entry:
+    """The entry that stands in line ``number``."""
+    try:
+        values = _read_line(line)
+        n, world_s, kind, at = (values.pop(key) for key in ("n", "t", "event", "at"))
+    except (ValueError, KeyError) as error:
+        raise JournalError(
+            f"{path}:{number}: this line is damaged; the entries before it can be trusted, "
+            f"restore the file from a copy or stack the frames as they are"
+        ) from error
+    if n != number:
+        raise JournalError(f"{path}:{number}: entry {n} stands here, lines are lost")
+    try:
+        return Entry(number, world_s, event_of(kind, values), at)
+    except ValueError as error:
+        raise JournalError(
+            f"{path}:{number}: {error}; read it with the version of macrorail that wrote it"
+        ) from error
 
 
 def read_journal(path: Path) -> list[Entry]:
     """Read a journal back and check every line.
 
     A last line that was torn by a crash (no newline at its end) is left out: what it announced
-    was never begun.
+    never began. A line of a kind that this version does not know is an ``UnknownEvent``.
 
     Raises
     ------
     JournalError
         Unreadable, or a line before the last is damaged or missing; names file and line.
     """
+    return [entry for entry, _ in new_entries(path)]
+
+
+def new_entries(path: Path, offset: int = 0, known: int = 0) -> Iterator[tuple[Entry, int]]:
+    """What was added to a journal since it was last read, each line checked.
+
+    Half a line at the end is left out: it is still being written, or was torn by a crash.
+
+    Parameters
+    ----------
+    offset
+        Where the last reading ended, in bytes; 0 for the first.
+    known
+        Entries read so far.
+
+    Yields
+    ------
+    Entry, int
+        An entry, and the offset behind its line.
+
+    Raises
+    ------
+    JournalError
+        As ``read_journal``.
+    """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            file.seek(offset)
+            *lines, _torn = file.read().split(b"\n")
     except OSError as error:
         raise JournalError(f"{path}: cannot read the journal: {error.strerror}") from error
-    *lines, _torn = data.split(b"\n")
-    entries = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            entry = _decode(line)
-        except ValueError as error:
-            raise JournalError(
-                f"{path}:{number}: this line is damaged; the entries before it can be trusted, "
-                f"restore the file from a copy or stack the frames as they are"
-            ) from error
-        if entry.number != number:
-            raise JournalError(f"{path}:{number}: entry {entry.number} stands here, lines are lost")
-        entries.append(entry)
-    return entries
+    for number, line in enumerate(lines, known + 1):
+        offset += len(line) + 1
+        yield _decode(path, number, line), offset
 
 
 def create_run_folder(parent: Path, name: str) -> Path:
@@ -282,11 +305,11 @@ def create_run_folder(parent: Path, name: str) -> Path:
                 return folder
     except OSError as error:
         raise JournalError(f"{parent}: cannot make a run folder there: {error.strerror}") from error
-    raise JournalError(f"{parent}: a hundred runs of {name} began in this very second")
+    raise JournalError(f"{parent}: a hundred runs of {name} started within one second")
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that it is there complete or not at all.
+    """Write a text file so that it is on disk complete or not at all.
 
     Raises
     ------

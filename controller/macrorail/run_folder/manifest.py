@@ -11,6 +11,30 @@ from importlib.metadata import version
 from itertools import pairwise
 from typing import Any
 
+from macrorail.run_folder.events import (
+    AxisOpened,
+    BracketExposed,
+    CameraConfigured,
+    CameraOpened,
+    CoverageAssessed,
+    Event,
+    ExposureIntended,
+    ExposureMade,
+    FaultOccurred,
+    FrameAligned,
+    FrameJudged,
+    FrameLeftOut,
+    FrameRejected,
+    PictureFused,
+    RunEnded,
+    RunResumed,
+    RunStarted,
+    SliceCounted,
+    SlicesRelocated,
+    StepsChecked,
+    Verdict,
+    values_of,
+)
 from macrorail.run_folder.journal import Entry
 
 _LIBRARIES = ("macrorail", "gphoto2", "numpy", "opencv-python-headless", "pyserial", "transitions")
@@ -27,76 +51,73 @@ def build_manifest(entries: Iterable[Entry]) -> dict[str, Any]:
         (how far the axis's count was off when its reference was touched again), ``faults``,
         ``rejected`` (frames shot again), ``versions``, ``timing``. Lengths are micrometres, times
         seconds of world time. A slice is ``position_checked`` when a check after it was good; one
-        that was bracketed tells its ``exposures``.
+        that was bracketed has ``exposures``.
     """
     entries = list(entries)
-    last = {entry.event: entry for entry in entries}
     slices: dict[int, dict[str, Any]] = {}
-    judged: dict[int, dict[str, Any]] = {}
+    accepted: dict[int, FrameJudged] = {}
     brackets: dict[str, list[dict[str, Any]]] = {}
     for entry in entries:
-        if entry.event in {"started", "resumed"}:
-            judged = {}  # a resumed run judges and fuses anew
-        elif entry.event == "intent":
-            brackets.pop(f"{entry.fields['slice']:04d}", None)
-        elif entry.event == "bracketed":
-            brackets.setdefault(entry.fields["frame"], []).append(_exposure(entry.fields))
-        elif entry.event == "counted":
-            slices[entry.fields["slice"]] = _slice(entry.fields)
-            bracket = brackets.get(f"{entry.fields['slice']:04d}")
-            if bracket:
-                slices[entry.fields["slice"]]["exposures"] = bracket
-        elif entry.event == "rejected":
-            del slices[entry.fields["slice"]]
-            judged.pop(entry.fields["slice"], None)
-        elif entry.event == "relocated":
-            for number, um in zip(entry.fields["slices"], entry.fields["achieved_um"], strict=True):
-                slices[number]["achieved_um"] = um
-        elif entry.event == "count_checked" and not entry.fields["in_doubt"]:
-            for number in entry.fields["slices"]:
-                slices[number]["position_checked"] = True
-        elif entry.event == "judged" and entry.fields["action"] == "fuse":
-            judged[entry.fields["slice"]] = entry.fields
-        elif entry.event == "aligned":
-            counted = slices[entry.fields["number"]]
-            counted["transform"] = entry.fields.get("transform")
-            counted["sharpness"] = entry.fields.get("sharpness")
-            counted["scale"] = entry.fields.get("scale")
-
-    def fields(event: str) -> dict[str, Any]:
-        return last[event].fields if event in last else {}
-
-    for pair in fields("coverage").get("overlaps", []):
-        for counted in slices.values():
-            if counted["achieved_um"] == pair["position_um"]:
-                counted["overlap"] = pair["overlap"]
-    for number, verdict in judged.items():
-        slices[number]["faults"] = verdict["faults"]
-    started, ended = fields("started"), fields("ended")
-    coverage = {k: v for k, v in fields("coverage").items() if k != "overlaps"}
+        match entry.event:
+            case RunStarted() | RunResumed():
+                accepted = {}  # a resumed run judges and fuses every frame again
+            case ExposureIntended(slice=number):
+                brackets.pop(f"{number:04d}", None)
+            case BracketExposed() as one:
+                exposure = {"ev": one.ev, "frame": one.frame, "sha256": one.sha256}
+                brackets.setdefault(one.stem, []).append(exposure)
+            case SliceCounted(slice=number) as counted:
+                slices[number] = _slice(counted)
+                bracket = brackets.get(f"{number:04d}")
+                if bracket:
+                    slices[number]["exposures"] = bracket
+            case FrameRejected(slice=number):
+                del slices[number]
+                accepted.pop(number, None)
+            case SlicesRelocated(slices=numbers, achieved_um=achieved_um):
+                for number, um in zip(numbers, achieved_um, strict=True):
+                    slices[number]["achieved_um"] = um
+            case StepsChecked(in_doubt=False, slices=numbers):
+                for number in numbers:
+                    slices[number]["position_checked"] = True
+            case FrameJudged(action=Verdict.FUSE) as verdict:
+                accepted[verdict.slice] = verdict
+            case FrameAligned() as aligned:
+                slices[aligned.slice] |= {
+                    "transform": aligned.transform,
+                    "sharpness": aligned.sharpness,
+                    "scale": aligned.scale,
+                }
+            case FrameLeftOut(slice=number):
+                slices[number] |= {"transform": None, "sharpness": None, "scale": None}
+    coverage = _last(entries, CoverageAssessed)
+    for pair in coverage.get("overlaps", []):
+        for each in slices.values():
+            if each["achieved_um"] == pair["position_um"]:
+                each["overlap"] = pair["overlap"]
+    for number, verdict in accepted.items():
+        slices[number]["faults"] = verdict.faults
+    started, ended = _last(entries, RunStarted), _last(entries, RunEnded)
     return {
         "run": started.get("run"),
         "specimen": started.get("specimen"),
         "state": ended.get("state", "interrupted"),
         "finish_reason": ended.get("reason"),
         "message": ended.get("message", ""),
-        "slices": sorted(slices.values(), key=lambda counted: int(counted["index"])),
-        "fusion_order": list(judged or slices),
-        "coverage": coverage or {"proven": False, "gaps": []},
-        "fused": fields("fused") or None,
+        "slices": sorted(slices.values(), key=lambda each: int(each["index"])),
+        "fusion_order": list(accepted or slices),
+        "coverage": {k: v for k, v in coverage.items() if k != "overlaps"}
+        or {"proven": False, "gaps": []},
+        "fused": _last(entries, PictureFused) or None,
         "devices": {
-            "axis": fields("axis_opened") or None,
-            "camera": fields("camera_opened") or None,
+            "axis": _last(entries, AxisOpened) or None,
+            "camera": _last(entries, CameraOpened) or None,
             "bench": started.get("bench"),
         },
-        "settings": fields("settings"),
-        "count_checks": [entry.fields for entry in entries if entry.event == "count_checked"],
-        "faults": [entry.fields for entry in entries if entry.event == "fault"],
-        "rejected": [
-            entry.fields
-            for entry in entries
-            if entry.event == "judged" and entry.fields["action"] != "fuse"
-        ],
+        "settings": _last(entries, CameraConfigured),
+        "count_checks": _all(entries, StepsChecked),
+        "faults": _all(entries, FaultOccurred),
+        "rejected": [one for one in _all(entries, FrameJudged) if one["action"] != Verdict.FUSE],
         "versions": {
             "python": platform.python_version(),
             **{library: version(library) for library in _LIBRARIES},
@@ -105,15 +126,28 @@ def build_manifest(entries: Iterable[Entry]) -> dict[str, Any]:
     }
 
 
-def _slice(fields: dict[str, Any]) -> dict[str, Any]:
+def _all(entries: list[Entry], cls: type[Event]) -> list[dict[str, Any]]:
+    """The keys and values of every event of a type."""
+    return [values_of(entry.event) for entry in entries if isinstance(entry.event, cls)]
+
+
+def _last(entries: list[Entry], cls: type[Event]) -> dict[str, Any]:
+    """The keys and values of the last event of a type; empty when there is none."""
+    for entry in reversed(entries):
+        if isinstance(entry.event, cls):
+            return values_of(entry.event)
+    return {}
+
+
+def _slice(counted: SliceCounted) -> dict[str, Any]:
     return {
-        "index": fields["slice"],
-        "target_um": fields["target_um"],
-        "achieved_um": fields["achieved_um"],
-        "frame": fields["frame"],
-        "sha256": fields["sha256"],
-        "attempts": fields["attempt"],
-        "dof_um": fields["dof_um"],
+        "index": counted.slice,
+        "target_um": counted.target_um,
+        "achieved_um": counted.achieved_um,
+        "frame": counted.frame,
+        "sha256": counted.sha256,
+        "attempts": counted.attempt,
+        "dof_um": counted.dof_um,
         "overlap": None,
         "sharpness": None,
         "transform": None,
@@ -123,12 +157,8 @@ def _slice(fields: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _exposure(fields: dict[str, Any]) -> dict[str, Any]:
-    return {"ev": fields["ev"], "frame": fields["exposure"], "sha256": fields["sha256"]}
-
-
 def _timing(entries: list[Entry]) -> dict[str, float | int]:
-    exposed = [entry.world_s for entry in entries if entry.event == "exposed"]
+    exposed = [entry.world_s for entry in entries if isinstance(entry.event, ExposureMade)]
     cycles = sorted(after - before for before, after in pairwise(exposed))
     return {
         "total_s": entries[-1].world_s if entries else 0.0,

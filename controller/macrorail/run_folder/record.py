@@ -6,11 +6,14 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from macrorail.errors import ConfigError, JournalError
+from macrorail.run_folder.events import Event
 from macrorail.run_folder.journal import JOURNAL, Entry, read_journal
 from macrorail.run_folder.manifest import build_manifest
+
+Kind = TypeVar("Kind", bound=Event)
 
 MANIFEST = "manifest.json"
 #: Names the files that were removed from a run on purpose, with their hashes.
@@ -49,9 +52,9 @@ class Record:
         """The manifest's slices by position, from near to far."""
         return sorted(self.manifest["slices"], key=lambda one: float(one["achieved_um"]))
 
-    def happened(self, *events: str) -> list[Entry]:
-        """The journal's entries of these kinds, in their order."""
-        return [entry for entry in self.entries if entry.event in events]
+    def all_of(self, kind: type[Kind]) -> list[Kind]:
+        """The journal's events of one type, in their order."""
+        return [entry.event for entry in self.entries if isinstance(entry.event, kind)]
 
 
 def read_record(folder: Path) -> Record:
@@ -69,7 +72,7 @@ def read_record(folder: Path) -> Record:
         raise ConfigError(f"{folder} is not a run folder: it has no {JOURNAL}")
     entries = read_journal(journal)
     if not entries:
-        raise ConfigError(f"{folder} is a run that ended before it began: its journal is empty")
+        raise ConfigError(f"{folder} is a run that ended before its first journal entry")
     manifest = _read_json(folder / MANIFEST) or build_manifest(entries)
     plan = _read_json(folder / "plan.json")
     removed = _read_json(folder / REMOVED).get("files", {})

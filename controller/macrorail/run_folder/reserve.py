@@ -11,6 +11,7 @@ from pathlib import Path
 
 from macrorail.errors import PlanError
 from macrorail.quantity import format_size
+from macrorail.run_folder.events import CoverageAssessed, ExposureIntended
 from macrorail.run_folder.journal import Entry
 
 #: In the run folder, as large as what is held.
@@ -68,12 +69,13 @@ class Reserve:
         """What is held now."""
         return self._held
 
-    def heard(self, entry: Entry) -> None:
+    def on_entry(self, entry: Entry) -> None:
         """Make room for what the journal announces: a frame, or the pictures in the end."""
-        if entry.event == "intent":
-            self._shrink(max(self._keep_free_bytes, self._held - self._frame_bytes))
-        elif entry.event == "coverage":
-            self._shrink(self._keep_free_bytes)
+        match entry.event:
+            case ExposureIntended():
+                self._shrink(max(self._keep_free_bytes, self._held - self._frame_bytes))
+            case CoverageAssessed():
+                self._shrink(self._keep_free_bytes)
 
     def close(self) -> None:
         """Give everything back. Safe to call twice."""

@@ -1,7 +1,7 @@
 """A run as people follow it: its journal folded, line by line, into what a display shows.
 
-The terminal and the operator's page show the same thing because both read it here. Nothing stands
-here that the journal and the plan do not say.
+The terminal and the operator's page show the same thing because both read it here. Everything
+here comes from the journal and the plan.
 """
 
 from __future__ import annotations
@@ -12,39 +12,42 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from macrorail.run_folder.account import optics_doubt
+from macrorail.run_folder import events
+from macrorail.run_folder.events import Event, Remedy, Verdict
+from macrorail.run_folder.journal import Entry
+from macrorail.run_folder.sentences import optics_doubt
 
 #: What a run is busy with after each event, in the words of ``states.State``.
-_DOING = {
-    "started": "preparing",
-    "search_began": "searching",
-    "planned": "preparing",
-    "resumed": "preparing",
-    "homed": "moving",
-    "moved": "settling",
-    "intent": "exposing",
-    "exposed": "moving",
-    "fault": "recovering",
-    "paused": "paused",
-    "unpaused": "preparing",
-    "coverage": "finishing",
+_STATE_AFTER: Mapping[type[Event], str] = {
+    events.RunStarted: "preparing",
+    events.SearchStarted: "searching",
+    events.SlicesPlanned: "preparing",
+    events.RunResumed: "preparing",
+    events.AxisHomed: "moving",
+    events.AxisMoved: "settling",
+    events.ExposureIntended: "exposing",
+    events.ExposureMade: "moving",
+    events.FaultOccurred: "recovering",
+    events.RunPaused: "paused",
+    events.PauseEnded: "preparing",
+    events.CoverageAssessed: "finishing",
 }
-#: What is done about a fault, by the name of its remedy in the table of policies.
-REMEDIES = {
-    "retry": "trying the slice again",
-    "recover": "opening the device anew",
-    "pause": "pausing",
-    "finish": "finishing the other slices first",
-    "stop": "the run ends here",
+#: What is done about a fault, by its remedy.
+REMEDIES: Mapping[str, str] = {
+    Remedy.RETRY: "trying the slice again",
+    Remedy.RECOVER: "opening the device again",
+    Remedy.PAUSE: "pausing",
+    Remedy.FINISH: "finishing the other slices first",
+    Remedy.STOP: "the run ends here",
 }
-#: What becomes of a frame that shows a fault, by the action of its verdict.
-JUDGED = {
-    "fuse": "kept all the same",
-    "reshoot": "shooting the slice again",
-    "pause": "pausing before the slice is shot again",
-    "stop": "the run ends here",
+#: What happens to a frame that shows a fault, by its verdict.
+VERDICTS: Mapping[str, str] = {
+    Verdict.FUSE: "kept all the same",
+    Verdict.RESHOOT: "shooting the slice again",
+    Verdict.PAUSE: "pausing before the slice is shot again",
+    Verdict.STOP: "the run ends here",
 }
-#: Time left is judged by this many slices: long enough to be steady, short enough to follow.
+#: The time left is estimated from this many slices: steady enough, and still quick to follow.
 _RECENT = 12
 #: Faults and remarks kept for display; the journal has all of them.
 _MOST_NOTES = 200
@@ -99,7 +102,7 @@ class RunView:
     Attributes
     ----------
     entries
-        Number of the last journal entry heard.
+        Number of the last journal entry taken in.
     state
         What it is busy with, or how it ended; ``starting`` before the first entry.
     message
@@ -136,17 +139,6 @@ class RunView:
         for number, planned in enumerate(self.plan["slices"], 1):
             self.slices[number] = SliceView(number, planned["target_um"], planned["dof_um"])
 
-    def _on_looked(self, fields: Mapping[str, Any]) -> None:
-        self.position_um = fields["position_um"]
-
-    def _on_planned(self, fields: Mapping[str, Any]) -> None:
-        """A range that was searched for has become slices."""
-        self.plan = {**self.plan, "near_um": fields["near_um"], "far_um": fields["far_um"]}
-        self.slices = {
-            number: SliceView(number, target_um, dof_um, changed=self.entries)
-            for number, (target_um, dof_um) in enumerate(fields["slices"], 1)
-        }
-
     @property
     def done(self) -> int:
         """Slices whose frame is on disk and checked."""
@@ -159,13 +151,13 @@ class RunView:
 
     @property
     def left_s(self) -> float | None:
-        """Wall time to the end of the sweep at the pace of late; ``None`` when nobody can tell."""
+        """Wall time to the end of the sweep at the recent pace; ``None`` when unknown."""
         if not self._cycles_s or self.ended or self.state == "paused":
             return None
         left = sum(piece.state in {"planned", "shot"} for piece in self.slices.values())
         return left * statistics.median(self._cycles_s)
 
-    def hear(self, number: int, event: str, fields: Mapping[str, Any], at_s: float) -> None:
+    def on_entry(self, entry: Entry, at_s: float) -> None:
         """Take in one journal entry.
 
         Parameters
@@ -173,13 +165,13 @@ class RunView:
         at_s
             Wall time of the entry, seconds since the epoch.
         """
-        self.entries, self.last_s = number, at_s
+        self.entries, self.last_s = entry.number, at_s
         if self.began_s is None:
             self.began_s = at_s
-        self.state = _DOING.get(event, self.state)
-        handler = getattr(self, f"_on_{event}", None)
-        if handler is not None:
-            handler(fields)
+        self.state = _STATE_AFTER.get(type(entry.event), self.state)
+        self._take_run(entry.event)
+        self._take_instrument(entry.event)
+        self._take_slice(entry.event)
 
     def head(self) -> dict[str, Any]:
         """Everything but the slices, as JSON values; lengths in micrometres, times in seconds."""
@@ -212,142 +204,145 @@ class RunView:
         """The slices changed after journal entry ``entry``; all of them for -1."""
         return [asdict(piece) for piece in self.slices.values() if piece.changed > entry]
 
-    # ------------------------------------------------------------------- one method an event
+    def _take_run(self, event: Event) -> None:
+        match event:
+            case events.RunStarted() | events.RunResumed():
+                self._begin(event)
+            case events.SlicesPlanned():
+                self._plan(event)
+            case events.FaultOccurred():
+                self._fault(event)
+            case events.RunPaused():
+                self.message = event.why
+                self._counted_s = None
+                self._note("note", _sentence(event.why))
+            case events.PauseEnded():
+                self.message = ""
+                self._note("note", _sentence(event.why))
+            case events.CoverageAssessed():
+                self.coverage = events.values_of(event)
+                del self.coverage["overlaps"]
+                doubt = optics_doubt(event)
+                if doubt:
+                    self._note("note", _sentence(doubt))
+            case events.PictureFused():
+                self.fused = events.values_of(event)
+            case events.RunEnded():
+                self.state, self.reason = event.state, event.reason
+                self.message = event.message
+                for trouble in event.troubles:
+                    self._note("fault", trouble)
 
-    def _on_started(self, fields: Mapping[str, Any]) -> None:
-        self.specimen = (fields.get("specimen") or {}).get("id")
-        self.bench = fields.get("bench")
+    def _take_instrument(self, event: Event) -> None:
+        match event:
+            case events.AxisOpened():
+                self.axis = f"{event.model} {event.version}".strip()
+                self.travel_um = list(event.travel_um)
+            case events.CameraOpened():
+                self.camera = event.model
+            case events.CameraConfigured():
+                self.settings = dict(event.settings)
+            case events.AxisHomed() | events.AxisParked() | events.SearchSampled():
+                self.position_um = event.position_um
+            case events.AxisMoved():
+                self.position_um = event.achieved_um
+            case events.SlicesRelocated():
+                for number, achieved_um in zip(event.slices, event.achieved_um, strict=True):
+                    self._set(self.slices[number], position_um=achieved_um)
+                self._note("note", "The axis had lost steps; the images show where its slices were")
+
+    def _take_slice(self, event: Event) -> None:
+        match event:
+            case events.SlicesInserted():
+                self._insert(event)
+            case events.ExposureIntended():
+                self._set(
+                    self.slices[event.slice],
+                    position_um=event.achieved_um,
+                    dof_um=event.dof_um,
+                    attempt=event.attempt,
+                )
+            case events.ExposureMade():
+                self._set(self.slices[event.slice], state="shot")
+            case events.ExposureDiscarded():
+                self._set(self.slices[event.slice], state="planned")
+            case events.SliceLeftOut():
+                self._set(self.slices[event.slice], state="left_out")
+                self._note("fault", f"Slice {event.slice} is left out for now", event.slice)
+            case events.SliceCounted():
+                self._count(event)
+            case events.FrameJudged():
+                self._judge(event)
+            case events.FrameAligned():
+                self._set(self.slices[event.slice], sharpness=event.sharpness)
+            case events.FrameLeftOut():
+                self._note("fault", event.error, event.slice)
+                self._set(self.slices[event.slice], sharpness=None)
+
+    def _begin(self, event: events.RunStarted | events.RunResumed) -> None:
+        self.specimen = (event.specimen or {}).get("id")
+        self.bench = event.bench
         self.reason, self.message, self.fused = None, "", None
-        # Nobody was there to measure the time between a stop and a resume.
+        # The time between a stop and a resume says nothing about the pace.
         self._counted_s = None
         self._cycles_s.clear()
+        if isinstance(event, events.RunResumed):
+            for piece in self.slices.values():
+                if piece.state in {"shot", "left_out"}:
+                    self._set(piece, state="planned")
+            self._note("note", "Resumed")
 
-    def _on_resumed(self, fields: Mapping[str, Any]) -> None:
-        self._on_started(fields)
-        for piece in self.slices.values():
-            if piece.state in {"shot", "left_out"}:
-                self._set(piece, state="planned")
-        self._tell("note", "Resumed")
+    def _plan(self, event: events.SlicesPlanned) -> None:
+        """A range that was searched for has become slices."""
+        self.plan = {**self.plan, "near_um": event.near_um, "far_um": event.far_um}
+        self.slices = {
+            number: SliceView(number, target_um, dof_um, changed=self.entries)
+            for number, (target_um, dof_um) in enumerate(event.targets, 1)
+        }
 
-    def _on_axis_opened(self, fields: Mapping[str, Any]) -> None:
-        self.axis = f"{fields.get('model', '')} {fields.get('version', '')}".strip()
-        self.travel_um = fields.get("travel_um")
-
-    def _on_camera_opened(self, fields: Mapping[str, Any]) -> None:
-        self.camera = fields.get("model")
-
-    def _on_settings(self, fields: Mapping[str, Any]) -> None:
-        self.settings = dict(fields)
-
-    def _on_homed(self, fields: Mapping[str, Any]) -> None:
-        self.position_um = fields["position_um"]
-
-    def _on_parked(self, fields: Mapping[str, Any]) -> None:
-        self.position_um = fields["position_um"]
-
-    def _on_moved(self, fields: Mapping[str, Any]) -> None:
-        self.position_um = fields["achieved_um"]
-
-    def _on_inserted(self, fields: Mapping[str, Any]) -> None:
-        for number, position_um in zip(fields["slices"], fields["positions_um"], strict=True):
+    def _insert(self, event: events.SlicesInserted) -> None:
+        for number, position_um in zip(event.slices, event.positions_um, strict=True):
             nearest = min(self.slices.values(), key=lambda p: abs(p.position_um - position_um))
             self.slices[number] = SliceView(
                 number, position_um, nearest.dof_um, inserted=True, changed=self.entries
             )
-        self._tell("note", f"{len(fields['slices'])} slice(s) inserted: {fields['why']}")
+        self._note("note", f"{len(event.slices)} slice(s) inserted: {event.why}")
 
-    def _on_intent(self, fields: Mapping[str, Any]) -> None:
+    def _count(self, event: events.SliceCounted) -> None:
         self._set(
-            self.slices[fields["slice"]],
-            position_um=fields["achieved_um"],
-            dof_um=fields["dof_um"],
-            attempt=fields["attempt"],
-        )
-
-    def _on_exposed(self, fields: Mapping[str, Any]) -> None:
-        self._set(self.slices[fields["slice"]], state="shot")
-
-    def _on_discarded(self, fields: Mapping[str, Any]) -> None:
-        self._set(self.slices[fields["slice"]], state="planned")
-
-    def _on_left_out(self, fields: Mapping[str, Any]) -> None:
-        self._set(self.slices[fields["slice"]], state="left_out")
-        self._tell("fault", f"Slice {fields['slice']} is left out for now", fields["slice"])
-
-    def _on_counted(self, fields: Mapping[str, Any]) -> None:
-        self._set(
-            self.slices[fields["slice"]],
+            self.slices[event.slice],
             state="counted",
-            position_um=fields["achieved_um"],
-            dof_um=fields["dof_um"],
-            attempt=fields["attempt"],
-            frame=fields["frame"],
+            position_um=event.achieved_um,
+            dof_um=event.dof_um,
+            attempt=event.attempt,
+            frame=event.frame,
         )
         assert self.last_s is not None
         if self._counted_s is not None:
             self._cycles_s.append(self.last_s - self._counted_s)
         self._counted_s = self.last_s
 
-    def _on_relocated(self, fields: Mapping[str, Any]) -> None:
-        for number, achieved_um in zip(fields["slices"], fields["achieved_um"], strict=True):
-            self._set(self.slices[number], position_um=achieved_um)
-        self._tell("note", "The axis had lost steps; the images tell where its slices were")
-
-    def _on_aligned(self, fields: Mapping[str, Any]) -> None:
-        if "error" in fields:
-            self._tell("fault", f"{fields['error']}", fields["number"])
-        self._set(self.slices[fields["number"]], sharpness=fields.get("sharpness"))
-
-    def _on_fault(self, fields: Mapping[str, Any]) -> None:
-        number = fields.get("slice")
-        self._tell("fault", fields["message"], number)
-        piece = self.slices.get(number) if number is not None else None
+    def _fault(self, event: events.FaultOccurred) -> None:
+        self._note("fault", event.message, event.slice)
+        piece = None if event.slice is None else self.slices.get(event.slice)
         if piece is not None and piece.state == "shot":
             self._set(piece, state="planned")
-        remedy = fields.get("remedy")
-        if remedy is not None:
-            self._tell("remedy", REMEDIES.get(remedy, remedy), number)
+        self._note("remedy", REMEDIES.get(event.remedy, event.remedy), event.slice)
 
-    def _on_judged(self, fields: Mapping[str, Any]) -> None:
-        if not fields.get("faults"):
+    def _judge(self, event: events.FrameJudged) -> None:
+        if not event.faults:
             return
-        self._tell("fault", fields["why"], fields["slice"])
-        if fields["action"] == "reshoot":
-            self._set(self.slices[fields["slice"]], state="planned")
-        told = JUDGED.get(fields["action"])
-        if told is not None:
-            self._tell("remedy", told, fields["slice"])
-
-    def _on_paused(self, fields: Mapping[str, Any]) -> None:
-        self.message = fields["why"]
-        self._counted_s = None
-        self._tell("note", _sentence(fields["why"]))
-
-    def _on_unpaused(self, fields: Mapping[str, Any]) -> None:
-        self.message = ""
-        self._tell("note", _sentence(fields["why"]))
-
-    def _on_coverage(self, fields: Mapping[str, Any]) -> None:
-        self.coverage = {key: value for key, value in fields.items() if key != "overlaps"}
-        doubt = optics_doubt(fields)
-        if doubt:
-            self._tell("note", _sentence(doubt))
-
-    def _on_fused(self, fields: Mapping[str, Any]) -> None:
-        self.fused = dict(fields)
-
-    def _on_ended(self, fields: Mapping[str, Any]) -> None:
-        self.state, self.reason = fields["state"], fields["reason"]
-        self.message = fields.get("message", "")
-        for trouble in fields.get("troubles", []):
-            self._tell("fault", trouble)
+        self._note("fault", event.why, event.slice)
+        if event.action == Verdict.RESHOOT:
+            self._set(self.slices[event.slice], state="planned")
+        self._note("remedy", VERDICTS.get(event.action, event.action), event.slice)
 
     def _set(self, piece: SliceView, **changes: Any) -> None:
         for name, value in changes.items():
             setattr(piece, name, value)
         piece.changed = self.entries
 
-    def _tell(self, kind: str, text: str, number: int | None = None) -> None:
+    def _note(self, kind: str, text: str, number: int | None = None) -> None:
         self.notes.append({"kind": kind, "text": text, "at_s": self.last_s, "slice": number})
 
 

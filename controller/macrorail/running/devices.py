@@ -1,17 +1,26 @@
-"""A run's two devices: opened, checked against the plan, opened anew, and left as they were found.
+"""A run's two devices: opened, checked against the plan, opened again, left as they were found.
 
-Everything that happens to them is noted in the journal.
+Everything that happens to them goes into the journal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from macrorail.devices.interfaces import AxisReport, Camera, FocusAxis
 from macrorail.errors import LimitError, MacrorailError
 from macrorail.planning.plan import Plan
-from macrorail.running.policies import Part
+from macrorail.run_folder.events import (
+    AxisHomed,
+    AxisOpened,
+    AxisParked,
+    CameraConfigured,
+    CameraDrained,
+    CameraOpened,
+    CameraRestored,
+    Event,
+    Part,
+)
 
 
 class Devices:
@@ -27,15 +36,15 @@ class Devices:
         Of the camera, by canonical name.
     closest_approach_um
         A tighter limit than the rig's own, for this specimen.
-    note
-        Takes journal entries.
+    log_event
+        Writes to the journal.
     found_settings
         How an interrupted run found the camera; ``None`` for a new run.
 
     Attributes
     ----------
     busy_with
-        The device that was opened or moved last, to tell whose a fault is.
+        The device that was opened or moved last: a fault is its own.
     """
 
     def __init__(
@@ -45,7 +54,7 @@ class Devices:
         plan: Plan,
         settings: Mapping[str, str],
         closest_approach_um: float | None,
-        note: Callable[..., Any],
+        log_event: Callable[[Event], None],
         found_settings: Mapping[str, str] | None = None,
     ) -> None:
         self.axis = axis
@@ -53,15 +62,15 @@ class Devices:
         self._plan = plan
         self._settings = settings
         self._closest_approach_um = closest_approach_um
-        self._note = note
+        self._log_event = log_event
         self._found = found_settings
         self._parking_um: float | None = None
         self.busy_with = Part.AXIS
 
     def open(self, part: Part | None = None) -> None:
-        """Open one device anew, or both, with everything that a run needs of them.
+        """Open one device again, or both, and prepare them for the run.
 
-        Nothing moves before both are open and every slice is within the axis' travel.
+        Nothing moves before both are open and every slice is within the axis's travel.
 
         Raises
         ------
@@ -75,23 +84,22 @@ class Devices:
             self.home()
 
     def home(self) -> None:
-        """Find the axis' reference again, which proves its position."""
+        """Find the axis's reference again, which proves its position."""
         self.busy_with = Part.AXIS
-        self._note("homed", position_um=self.axis.home())
+        self._log_event(AxisHomed(position_um=self.axis.home()))
 
     def configure(self) -> None:
-        """Set the camera as the plan wants it and read it back."""
-        self._note("settings", **self.camera.configure(self._settings))
+        """Set the camera as the plan requires and read the settings back."""
+        self._log_event(CameraConfigured(settings=self.camera.configure(self._settings)))
 
     def drain(self) -> None:
-        """Take in what the camera still holds."""
-        self._note("drained", files=self.camera.drain())
+        """Fetch what the camera still holds."""
+        self._log_event(CameraDrained(files=self.camera.drain()))
 
     def release(self, park: bool) -> list[str]:
         """Leave the instrument safe: at rest, parked if wanted, settings as found, both closed.
 
-        One step that fails never keeps the others from being done, and an impatient second
-        Ctrl-C neither.
+        A step that fails, or a second Ctrl-C, does not keep the other steps from being done.
 
         Returns
         -------
@@ -120,13 +128,14 @@ class Devices:
         self.busy_with = Part.AXIS
         self.axis.close()
         report = self.axis.open(self._closest_approach_um)
-        self._note(
-            "axis_opened",
-            model=report.model,
-            version=report.version,
-            travel_um=list(report.travel_um),
-            resolution_um=report.resolution_um,
-            estimated=report.estimated,
+        self._log_event(
+            AxisOpened(
+                model=report.model,
+                version=report.version,
+                travel_um=list(report.travel_um),
+                resolution_um=report.resolution_um,
+                estimated=report.estimated,
+            )
         )
         self._check_travel(report)
         self._parking_um = report.travel_um[0]
@@ -147,14 +156,15 @@ class Devices:
         found = {name: report.settings[name] for name in self._settings if name in report.settings}
         if self._found is None:
             self._found = found
-        self._note(
-            "camera_opened",
-            model=report.model,
-            version=report.version,
-            serial=report.serial,
-            battery_percent=report.battery_percent,
-            found_settings=dict(self._found),
-            warnings=list(report.warnings),
+        self._log_event(
+            CameraOpened(
+                model=report.model,
+                version=report.version,
+                serial=report.serial,
+                battery_percent=report.battery_percent,
+                found_settings=dict(self._found),
+                warnings=list(report.warnings),
+            )
         )
         self.drain()
         self.configure()
@@ -163,8 +173,8 @@ class Devices:
         """Go as far from the specimen as the axis may."""
         if self._parking_um is not None:
             self.axis.start_move(self._parking_um)
-            self._note("parked", position_um=self.axis.finish_move())
+            self._log_event(AxisParked(position_um=self.axis.finish_move()))
 
     def _restore(self) -> None:
         if self._found and dict(self._found) != dict(self._settings):
-            self._note("settings_restored", **self.camera.configure(self._found))
+            self._log_event(CameraRestored(settings=self.camera.configure(self._found)))

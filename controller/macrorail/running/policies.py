@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from enum import Enum
 
 from macrorail.errors import (
     AutofocusFailed,
@@ -36,39 +35,14 @@ from macrorail.errors import (
     WireError,
     WorkerCrashed,
 )
+from macrorail.run_folder.events import Part, Remedy
 from macrorail.states import FINAL, State
 
-#: However its faults take turns: so many without a slice in between end a run.
+#: This many faults without a slice in between end a run, whatever they are.
 LONGEST_SERIES = 20
 
-#: So many slices left out one after the other are no longer single failures: somebody is called.
+#: This many slices left out in a row are no longer single failures: the run pauses.
 LONGEST_ROW_LEFT_OUT = 2
-
-
-class Part(Enum):
-    """Whose fault it is."""
-
-    AXIS = "axis"
-    CAMERA = "camera"
-    STORAGE = "storage"
-    STACKER = "stacker"
-    SCENE = "scene"
-
-
-class Remedy(Enum):
-    """What can be done about a fault.
-
-    ``RETRY`` drains the camera and shoots the slice again; ``RECOVER`` opens the device anew
-    (and homes the axis) first; ``PAUSE`` does so after a pause, which lasts while a watch says that
-    things are not well, and which the operator can end; ``FINISH`` leaves the slice out, for now,
-    and finishes the others; ``STOP`` ends the run with everything finished on disk.
-    """
-
-    RETRY = "retry"
-    RECOVER = "recover"
-    PAUSE = "pause"
-    FINISH = "finish"
-    STOP = "stop"
 
 
 @dataclass(frozen=True)
@@ -120,58 +94,58 @@ _AXIS, _CAMERA, _STORAGE = Part.AXIS, Part.CAMERA, Part.STORAGE
 _RETRY, _RECOVER, _PAUSE = Remedy.RETRY, Remedy.RECOVER, Remedy.PAUSE
 _FINISH, _STOP = Remedy.FINISH, Remedy.STOP
 _SOME_TIMES = (Step(_RECOVER, 3, 1.0),)
-#: A minute, then two ... half an hour: time for a hand to come.
-_UNTIL_SOMEBODY_COMES = Step(_PAUSE, 6, 60.0)
-#: Two seconds, then four ... a minute: time to push a plug back in. Then somebody is called.
-_PATIENTLY = (Step(_RECOVER, 6, 2.0), _UNTIL_SOMEBODY_COMES)
-_DISTURBED = (*_SOME_TIMES, _UNTIL_SOMEBODY_COMES)
+#: A minute, then two ... half an hour: time for the operator to come.
+_WAIT_FOR_OPERATOR = Step(_PAUSE, 6, 60.0)
+#: Two seconds, then four ... a minute: time to push a plug back in. Then the run pauses.
+_RECONNECT = (Step(_RECOVER, 6, 2.0), _WAIT_FOR_OPERATOR)
+_DISTURBED = (*_SOME_TIMES, _WAIT_FOR_OPERATOR)
 _AT_FIRST = frozenset({State.PREPARING})
 
 TABLE: tuple[Policy, ...] = (
-    # Somebody stands beside it while a run is being prepared: told at once, nothing tried.
+    # The operator is present while a run is being prepared: reported at once, nothing tried.
     Policy(_AXIS, ConnectError, (), _STOP, states=_AT_FIRST),
     Policy(_CAMERA, ConnectError, (), _STOP, states=_AT_FIRST),
-    # A board that stopped for its own reasons is not made to go on, unless it only missed us:
-    # that is what a computer does that was asleep.
+    # A board that stopped for its own reasons stays stopped, unless it only missed our messages:
+    # that happens when the computer was asleep.
     Policy(_AXIS, RailAlarm, _SOME_TIMES, _STOP, codes=frozenset({"silence"})),
     Policy(_AXIS, RailAlarm, (), _STOP),
     Policy(_AXIS, LimitError, (), _STOP),
     Policy(_AXIS, PositionInDoubt, _SOME_TIMES, _STOP),
     Policy(_AXIS, WireError, _DISTURBED, _STOP),
-    Policy(_AXIS, DeviceLost, _PATIENTLY, _STOP),
-    Policy(_AXIS, ConnectError, _PATIENTLY, _STOP),
-    Policy(_AXIS, DeviceTimeout, _PATIENTLY, _STOP),
-    # A lens is driven through the camera: its camera is opened anew and the lens homed.
+    Policy(_AXIS, DeviceLost, _RECONNECT, _STOP),
+    Policy(_AXIS, ConnectError, _RECONNECT, _STOP),
+    Policy(_AXIS, DeviceTimeout, _RECONNECT, _STOP),
+    # A lens is driven through the camera: its camera is opened again and the lens homed.
     Policy(_AXIS, CameraUnsupported, (), _STOP),
-    Policy(_AXIS, BatteryExhausted, (_UNTIL_SOMEBODY_COMES,), _STOP),
-    Policy(_AXIS, WorkerCrashed, _PATIENTLY, _STOP),
+    Policy(_AXIS, BatteryExhausted, (_WAIT_FOR_OPERATOR,), _STOP),
+    Policy(_AXIS, WorkerCrashed, _RECONNECT, _STOP),
     Policy(_AXIS, DeviceError, _DISTURBED, _STOP),
     Policy(_CAMERA, CameraUnsupported, (), _STOP),
     Policy(_CAMERA, CameraSettingRefused, (Step(_RECOVER, 3, 2.0),), _STOP),
-    Policy(_CAMERA, BatteryExhausted, (_UNTIL_SOMEBODY_COMES,), _STOP),
+    Policy(_CAMERA, BatteryExhausted, (_WAIT_FOR_OPERATOR,), _STOP),
     # Draining makes room in the camera's memory; on a card only a hand does.
-    Policy(_CAMERA, CameraStorageFull, (Step(_RETRY, 2, 1.0), _UNTIL_SOMEBODY_COMES), _STOP),
+    Policy(_CAMERA, CameraStorageFull, (Step(_RETRY, 2, 1.0), _WAIT_FOR_OPERATOR), _STOP),
     Policy(_CAMERA, CameraBusy, (Step(_RETRY, 4, 0.5), Step(_RECOVER, 2, 5.0)), _FINISH),
     Policy(_CAMERA, FrameMissing, (Step(_RETRY, 1), Step(_RECOVER, 2, 1.0)), _FINISH),
     Policy(_CAMERA, AutofocusFailed, (Step(_RETRY, 2, 1.0),), _FINISH),
-    Policy(_CAMERA, DeviceLost, _PATIENTLY, _STOP),
-    Policy(_CAMERA, ConnectError, _PATIENTLY, _STOP),
-    Policy(_CAMERA, DeviceTimeout, _PATIENTLY, _STOP),
-    Policy(_CAMERA, WorkerCrashed, _PATIENTLY, _STOP),
+    Policy(_CAMERA, DeviceLost, _RECONNECT, _STOP),
+    Policy(_CAMERA, ConnectError, _RECONNECT, _STOP),
+    Policy(_CAMERA, DeviceTimeout, _RECONNECT, _STOP),
+    Policy(_CAMERA, WorkerCrashed, _RECONNECT, _STOP),
     Policy(_CAMERA, CameraError, (Step(_RETRY, 1, 1.0), Step(_RECOVER, 2, 2.0)), _FINISH),
     Policy(_CAMERA, DeviceError, _DISTURBED, _STOP),
     # The folder is full or gone: nothing is lost while nothing is shot.
-    Policy(_STORAGE, StorageError, (_UNTIL_SOMEBODY_COMES,), _STOP),
+    Policy(_STORAGE, StorageError, (_WAIT_FOR_OPERATOR,), _STOP),
     Policy(_STORAGE, FrameError, (Step(_RETRY, 2), Step(_RECOVER, 1, 1.0)), _FINISH),
-    Policy(_STORAGE, JournalError, (_UNTIL_SOMEBODY_COMES,), _STOP),
-    # A stacker that dies is started again with the frames on disk; this is what is left then.
+    Policy(_STORAGE, JournalError, (_WAIT_FOR_OPERATOR,), _STOP),
+    # A stacker that dies is started again with the frames on disk; this fault is its second.
     Policy(Part.STACKER, StackError, (), _STOP),
     Policy(Part.SCENE, SceneMoved, (), _STOP),
 )
 
 
 def policy_for(part: Part, fault: MacrorailError, state: State) -> Policy:
-    """The row for a fault; one that no row is for ends the run."""
+    """The row for a fault; a fault without a row ends the run."""
     for policy in TABLE:
         if policy.fits(part, fault, state):
             return policy
@@ -186,8 +160,8 @@ class Decision:
     wait_s: float = 0.0
 
 
-class Judge:
-    """Applies the table to the faults of one run and keeps count of them."""
+class PolicyState:
+    """Applies the table to the faults of one run and counts them."""
 
     def __init__(self) -> None:
         self._met: Counter[Policy] = Counter()
@@ -216,7 +190,7 @@ class Judge:
         return self._last(policy)
 
     def came_through(self) -> None:
-        """A slice was counted: whatever there was is over."""
+        """A slice was counted: earlier faults are over."""
         self._met.clear()
         self._left_out_in_a_row = self._called = 0
 
@@ -226,7 +200,7 @@ class Judge:
             if self._left_out_in_a_row < LONGEST_ROW_LEFT_OUT:
                 self._met.clear()
                 return Decision(Remedy.FINISH)
-            call = _UNTIL_SOMEBODY_COMES
+            call = _WAIT_FOR_OPERATOR
             if self._called < call.times:
                 self._called += 1
                 return Decision(call.remedy, call.back_off_s * 2 ** (self._called - 1))

@@ -10,10 +10,23 @@ from pathlib import Path
 from macrorail.errors import FrameError
 from macrorail.frame import Frame, verify_frame
 from macrorail.planning.plan import Plan
+from macrorail.run_folder.events import (
+    CameraOpened,
+    ExposureDiscarded,
+    ExposureIntended,
+    FaultOccurred,
+    FrameJudged,
+    FrameRejected,
+    SliceCounted,
+    SlicesInserted,
+    SlicesRelocated,
+    StepsChecked,
+    Verdict,
+)
 from macrorail.run_folder.journal import Entry
 
-#: What the journal says once nothing is under way any more.
-_SETTLED = {"counted", "fault", "discarded"}
+#: After one of these no exposure is under way.
+_SETTLED = (SliceCounted, FaultOccurred, ExposureDiscarded)
 #: A frame that comes before any other counts as the camera's only if everything can read it.
 _READABLE = {".jpg", ".jpeg", ".tif", ".tiff"}
 
@@ -41,43 +54,40 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Counted:
+class CountedSlice:
     """A slice that is done.
 
     Attributes
     ----------
-    number
-        Of the slice.
+    target
+        What it was shot for, and with which attempt.
     achieved_um
         Where it was shot, micrometres.
     frame
         Its file.
     sha256
         Of the file.
-    attempt
-        Which exposure of the slice it is.
     accepted
-        Whether the images have been judged good enough to be fused already.
+        Whether its image has already been judged good enough to be fused.
     """
 
-    number: int
+    target: Target
     achieved_um: float
     frame: Path
     sha256: str
-    attempt: int = 1
     accepted: bool = False
 
 
 @dataclass(frozen=True)
-class Orphan:
-    """A frame that lies on disk though its slice was not counted yet.
+class OrphanFrame:
+    """A frame that is on disk though its slice was not counted yet.
 
     Attributes
     ----------
     target
         The slice it was shot for.
     achieved_um
-        Where, as the intent before the shutter says.
+        Where, as the journal says since before the shutter.
     frame
         Whole and checked.
     """
@@ -88,7 +98,7 @@ class Orphan:
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """How far a run has come.
 
     Attributes
@@ -98,21 +108,21 @@ class Progress:
     orphan
         Shot and on disk, to be counted first; ``None`` when there is none.
     discarded
-        The slice whose exposure was under way and gave no frame that can be used; it is among
-        ``targets`` again. ``None`` when there is none.
+        The slice whose exposure was under way and gave no usable frame; it is among ``targets``
+        again. ``None`` when there is none.
     found_settings
-        The camera's before the run first set it; ``None`` when it never came so far.
+        The camera's before the run first set it; ``None`` when the run never came so far.
     in_doubt
-        Slices that a check of the axis's count had put in doubt when the run was interrupted; they
-        are among ``targets`` again.
+        Slices that a lost-step check had put in doubt when the run was interrupted; they are among
+        ``targets`` again.
     targets
         Still to be shot, from near to far.
     numbers
         Slice numbers given so far.
     """
 
-    counted: tuple[Counted, ...]
-    orphan: Orphan | None
+    counted: tuple[CountedSlice, ...]
+    orphan: OrphanFrame | None
     targets: tuple[Target, ...]
     numbers: int
     discarded: Target | None = None
@@ -120,17 +130,17 @@ class Progress:
     in_doubt: tuple[Target, ...] = ()
 
 
-def begin(plan: Plan) -> Progress:
-    """Nothing done, everything to do."""
+def nothing_done(plan: Plan) -> RunProgress:
+    """The progress of a new run: everything is still to be shot."""
     targets = tuple(Target(n, planned.target_um) for n, planned in enumerate(plan.slices, 1))
-    return Progress((), None, targets, len(targets))
+    return RunProgress((), None, targets, len(targets))
 
 
-def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> Progress:
+def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> RunProgress:
     """How far the run of ``entries`` in ``folder`` has come with ``plan``.
 
-    At most one exposure is under way at a time. Its frame is adopted if it lies whole on disk:
-    the intent before the shutter says where the axis stood. Otherwise the exposure is discarded
+    At most one exposure is under way at a time. Its frame is adopted if it is whole on disk: the
+    journal says since before the shutter where the axis stood. Otherwise the exposure is discarded
     and its slice shot again.
 
     Raises
@@ -140,87 +150,87 @@ def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> Progres
     """
     wanted = {n: planned.target_um for n, planned in enumerate(plan.slices, 1)}
     attempts: dict[int, int] = {}
-    counted: dict[int, Counted] = {}
+    counted: dict[int, CountedSlice] = {}
     delivered: dict[int, Frame] = {}
     hashes: set[str] = set()
-    under_way: Entry | None = None
+    under_way: ExposureIntended | None = None
     found_settings: Mapping[str, str] | None = None
     in_doubt: set[int] = set()
     for entry in entries:
-        fields = entry.fields
-        if entry.event == "inserted":
-            wanted.update(zip(fields["slices"], fields["positions_um"], strict=True))
-        elif entry.event == "intent":
-            attempts[fields["slice"]] = fields["attempt"]
-            under_way = entry
-        elif entry.event == "counted":
-            frame = folder / fields["frame"]
-            counted[fields["slice"]] = Counted(
-                fields["slice"],
-                fields["achieved_um"],
-                frame,
-                fields["sha256"],
-                fields["attempt"],
-            )
-            delivered[fields["slice"]] = Frame(
-                frame, fields["sha256"], fields["size_bytes"], fields["camera_name"]
-            )
-            hashes.add(fields["sha256"])
-        elif entry.event == "judged" and fields["action"] == "fuse":
-            counted[fields["slice"]] = replace(counted[fields["slice"]], accepted=True)
-        elif entry.event == "rejected":
-            counted.pop(fields["slice"])
-            delivered.pop(fields["slice"])
-            in_doubt.discard(fields["slice"])
-        elif entry.event == "count_checked" and fields["in_doubt"]:
-            in_doubt = set(fields["slices"])
-        elif entry.event == "relocated":
-            for number, um in zip(fields["slices"], fields["achieved_um"], strict=True):
-                counted[number] = replace(counted[number], achieved_um=um)
-            in_doubt.clear()
-        elif entry.event == "camera_opened" and found_settings is None:
-            found_settings = fields["found_settings"]
-        if entry.event in _SETTLED:
+        match entry.event:
+            case SlicesInserted(slices=slices, positions_um=positions_um):
+                wanted.update(zip(slices, positions_um, strict=True))
+            case ExposureIntended() as intent:
+                attempts[intent.slice] = intent.attempt
+                under_way = intent
+            case SliceCounted() as done:
+                counted[done.slice] = _counted(done, folder)
+                delivered[done.slice] = Frame(
+                    folder / done.frame, done.sha256, done.size_bytes, done.camera_name
+                )
+                hashes.add(done.sha256)
+            case FrameJudged(slice=number, action=Verdict.FUSE):
+                counted[number] = replace(counted[number], accepted=True)
+            case FrameRejected(slice=number):
+                counted.pop(number)
+                delivered.pop(number)
+                in_doubt.discard(number)
+            case StepsChecked(in_doubt=True, slices=slices):
+                in_doubt = set(slices)
+            case SlicesRelocated(slices=slices, achieved_um=achieved_um):
+                for number, um in zip(slices, achieved_um, strict=True):
+                    target = replace(counted[number].target, position_um=um)
+                    counted[number] = replace(counted[number], target=target, achieved_um=um)
+                in_doubt.clear()
+            case CameraOpened(found_settings=found) if found_settings is None:
+                found_settings = found
+        if isinstance(entry.event, _SETTLED):
             under_way = None
-    # Not before: a frame taken back lies under another name, and a new one in its place.
+    # Not before: a frame that was taken back has another name, and a new one is in its place.
     for shot in delivered.values():
         verify_frame(shot)
     doubtful = [counted.pop(number) for number in sorted(in_doubt)]
     orphan = None
     if under_way is not None:
-        kinds = {done.frame.suffix.lower() for done in counted.values()} or _READABLE
+        kinds = {each.frame.suffix.lower() for each in counted.values()} or _READABLE
         orphan = _find_orphan(under_way, folder / "frames", kinds, hashes)
-    done = {*counted, orphan.target.number} if orphan else {*counted}
+    finished = {*counted, orphan.target.number} if orphan else {*counted}
     targets = tuple(
         Target(number, position_um, attempts.get(number, 0) + 1)
         for number, position_um in sorted(wanted.items(), key=lambda item: item[1])
-        if number not in done
+        if number not in finished
     )
     discarded = None
     if under_way is not None and orphan is None:
-        discarded = _shot(under_way)
-    return Progress(
+        discarded = _target_of(under_way)
+    return RunProgress(
         tuple(counted.values()),
         orphan,
         targets,
         len(wanted),
         discarded,
         found_settings,
-        tuple(Target(done.number, done.achieved_um, done.attempt) for done in doubtful),
+        tuple(each.target for each in doubtful),
     )
 
 
-def _shot(intent: Entry) -> Target:
-    fields = intent.fields
-    return Target(fields["slice"], fields["target_um"], fields["attempt"])
+def _counted(done: SliceCounted, folder: Path) -> CountedSlice:
+    target = Target(done.slice, done.achieved_um, done.attempt)
+    return CountedSlice(target, done.achieved_um, folder / done.frame, done.sha256)
 
 
-def _find_orphan(intent: Entry, frames: Path, kinds: Set[str], counted: set[str]) -> Orphan | None:
-    """The frame that was under way, if it lies whole on disk and is no older one once more.
+def _target_of(intent: ExposureIntended) -> Target:
+    return Target(intent.slice, intent.target_um, intent.attempt)
+
+
+def _find_orphan(
+    intent: ExposureIntended, frames: Path, kinds: Set[str], counted: set[str]
+) -> OrphanFrame | None:
+    """The frame that was under way, if it is whole on disk and no older one once more.
 
     Of a RAW and JPEG pair only the kind that the other slices were counted with.
     """
-    target = _shot(intent)
+    target = _target_of(intent)
     for path in sorted(frames.glob(f"{target.number:04d}.*")):
         if path.suffix.lower() not in kinds:
             continue
@@ -231,5 +241,5 @@ def _find_orphan(intent: Entry, frames: Path, kinds: Set[str], counted: set[str]
         except FrameError:
             continue
         if frame.sha256 not in counted:
-            return Orphan(target, intent.fields["achieved_um"], frame)
+            return OrphanFrame(target, intent.achieved_um, frame)
     return None

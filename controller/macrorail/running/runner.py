@@ -1,18 +1,16 @@
-"""Walks one plan, slice by slice: move, settle, bring in the frame before, expose.
+"""Shoots one plan, slice by slice: move, settle, collect the frame before, expose.
 
 This is the life of a slice, top to bottom. ``states.py`` judges each step, the journal is written
 before each act, and the devices are whatever satisfies ``interfaces.py``. An exposure is over
 before its frame has arrived, so on a rail the axis moves on and settles meanwhile; a lens is
-driven through the camera, so there each frame is brought in before the next move.
+driven through the camera, so there each frame is collected before the next move.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 from macrorail.clock import Clock
 from macrorail.devices.interfaces import Camera, Exposure, FocusAxis
@@ -28,26 +26,40 @@ from macrorail.errors import (
 )
 from macrorail.frame import Frame, set_aside, verify_frame
 from macrorail.planning.plan import Plan
+from macrorail.run_folder.events import (
+    AxisMoved,
+    CleanupFailed,
+    CoverageAssessed,
+    Event,
+    ExposureDiscarded,
+    ExposureIntended,
+    ExposureMade,
+    FrameRejected,
+    Part,
+    RunEnded,
+    SliceCounted,
+    SliceLeftOut,
+    SlicesRelocated,
+)
 from macrorail.run_folder.journal import Journal
-from macrorail.running.care import Care
 from macrorail.running.commands import Commands
-from macrorail.running.counting import StepCount
 from macrorail.running.devices import Devices
 from macrorail.running.ending import RunEnd, end_of
+from macrorail.running.frame_gate import FrameGate
 from macrorail.running.interfaces import FrameProof, FrameStream
-from macrorail.running.judging import Judging
-from macrorail.running.patience import Patience
-from macrorail.running.pausing import Pauses
-from macrorail.running.policies import Part
-from macrorail.running.remedies import Remedies
-from macrorail.running.resume import Counted, Progress, Target, begin
-from macrorail.running.scene import SceneProof
+from macrorail.running.lost_steps import LostStepMonitor
+from macrorail.running.pauses import Pauses
+from macrorail.running.recovery import FaultRecovery
+from macrorail.running.resume import CountedSlice, RunProgress, Target, nothing_done
+from macrorail.running.scene_recheck import SceneRecheck
+from macrorail.running.storage_retry import StorageRetry
+from macrorail.running.supervision import RunSupervision
 from macrorail.running.worklist import Worklist
 from macrorail.states import FinishReason, RunStateMachine, State, Trigger
 
-#: How often a sweep is gone over for what it lacks: enough for a passing fault, never for ever.
+#: How often the gaps of a sweep are filled: enough for a passing fault, and never for ever.
 _ROUNDS = 3
-#: What can go wrong with a single picture: the camera, its file, or the word of it.
+#: What can go wrong with a single picture: the camera, its file, or its line in the journal.
 _OF_A_PICTURE = (DeviceError, FrameError, JournalError)
 
 
@@ -60,10 +72,11 @@ class _Pending:
     exposure: Exposure
 
 
-class Runner:
-    """Carries out one plan with one axis and one camera.
+@dataclass(frozen=True)
+class RunTask:
+    """What a run is to shoot, and how.
 
-    Parameters
+    Attributes
     ----------
     plan
         Checked: every slice within travel and closest approach.
@@ -73,82 +86,92 @@ class Runner:
         World time to wait after each move before the shutter opens.
     closest_approach_um
         A tighter limit than the rig's own, for this specimen.
+    progress
+        How far this run came before it was interrupted; ``None`` for a new one.
+    """
+
+    plan: Plan
+    settings: Mapping[str, str]
+    settle_s: float
+    closest_approach_um: float | None = None
+    progress: RunProgress | None = None
+
+
+class Runner:
+    """Carries out one task with one axis and one camera.
+
+    Parameters
+    ----------
+    task
+        What to shoot.
     axis, camera, clock
         Built, not yet opened.
-    frames
-        Folder for the frames.
     journal
-        Open.
+        Open; the frames go into ``frames/`` beside it.
     stream
         Takes each counted frame; ``None`` shoots without align/blend.
-    observe
-        Told each state entered; it must not raise.
-    progress
-        How far this run has come before it was interrupted; ``None`` for a new one.
     proof
-        Judges each counted frame before it is fused, and says what the images show to be missing;
-        ``None`` trusts the achieved positions.
-    care
-        What looks after the run; nothing does when ``None``.
+        Judges each counted frame before it is fused, and reports what the images show to be
+        missing; ``None`` trusts the achieved positions.
+    supervision
+        What supervises the run; nothing does when ``None``.
     """
 
     def __init__(
         self,
-        plan: Plan,
-        settings: Mapping[str, str],
-        settle_s: float,
-        closest_approach_um: float | None,
+        task: RunTask,
         axis: FocusAxis,
         camera: Camera,
         clock: Clock,
-        frames: Path,
         journal: Journal,
         stream: FrameStream | None = None,
-        observe: Callable[[State], None] | None = None,
-        progress: Progress | None = None,
         proof: FrameProof | None = None,
-        care: Care | None = None,
+        supervision: RunSupervision | None = None,
     ) -> None:
-        self._plan = plan
-        self._settle_s = settle_s
+        self._plan = task.plan
+        self._settle_s = task.settle_s
         self._axis = axis
         self._camera = camera
         self._clock = clock
-        self._frames = frames
         self._journal = journal
-        self._machine = RunStateMachine(lambda _, state: observe(state) if observe else None)
-        self._progress = begin(plan) if progress is None else progress
-        self._work = Worklist(
-            plan, list(self._progress.targets), self._progress.numbers, self._note
-        )
-        care = Care() if care is None else care
-        self._commands = Commands(clock) if care.commands is None else care.commands
-        self._park, self._switch_off = care.park, care.switch_off
+        folder = journal.path.parent
+        self._frames = folder / "frames"
+        self._supervision = supervision = supervision or RunSupervision()
+        self._machine = RunStateMachine(lambda _, state: supervision.on_state(state))
+        self._progress = task.progress or nothing_done(task.plan)
+        targets, numbers = list(self._progress.targets), self._progress.numbers
+        self._work = Worklist(task.plan, targets, numbers, self._log_event)
+        self._commands = supervision.commands or Commands(clock)
         self._devices = Devices(
             axis,
             camera,
-            plan,
-            settings,
-            closest_approach_um,
-            self._note,
+            task.plan,
+            task.settings,
+            task.closest_approach_um,
+            self._log_event,
             self._progress.found_settings,
         )
-        pauses = Pauses(self._commands, care.watches, clock, care.pause_at_most_s)
-        self._patience = Patience(journal, self._machine, pauses, care.alarm)
-        self._remedies = Remedies(self._machine, clock, self._devices, pauses, self._note)
-        self._scene: SceneProof | None = None
-        if care.scene is not None:
-            checks = frames.parent / "checks"
-            self._scene = SceneProof(
-                care.scene, checks, self._devices, self._machine, clock, settle_s, self._note
+        pauses = Pauses(self._commands, supervision.watches, clock, supervision.pause_at_most_s)
+        self._storage = StorageRetry(journal, self._machine, pauses, supervision.alarm)
+        self._recovery = FaultRecovery(self._machine, clock, self._devices, pauses, self._log_event)
+        self._scene: SceneRecheck | None = None
+        if supervision.scene is not None:
+            self._scene = SceneRecheck(
+                supervision.scene,
+                folder / "checks",
+                self._devices,
+                self._machine,
+                clock,
+                task.settle_s,
+                self._log_event,
             )
-        self._count_of_steps = StepCount(axis, self._note)
-        journal.listen(self._count_of_steps.heard)
-        self._last_good: Counted | None = None
+        self._lost_steps = LostStepMonitor(axis, self._log_event)
+        journal.listen(self._lost_steps.on_entry)
+        self._last_good: CountedSlice | None = None
         self._hashes: set[str] = set()
         self._pending: _Pending | None = None
-        self._judging = Judging(
-            proof, stream, clock, self._note, self._reject, self._commands.pause
+        self._gate = FrameGate(
+            proof, stream, clock, self._log_event, self._reject, self._commands.pause
         )
 
     # ------------------------------------------------------------------ the run, top to bottom
@@ -173,29 +196,23 @@ class Runner:
         """Give the stream what an interrupted run has finished, in the order it was fused."""
         self._machine.step(Trigger.PREPARE)
         for done in self._progress.counted:
-            self._work.shot(done.number, done.achieved_um)
+            self._work.shot(done.target.number, done.achieved_um)
             self._last_good = done
             self._hashes.add(done.sha256)
-            self._judging.take(
-                Target(done.number, done.achieved_um, done.attempt),
-                done.frame,
-                done.achieved_um,
-                self._plan.dof_um_at(done.achieved_um),
-                done.accepted,
-            )
+            self._gate.take(done, self._plan.dof_um_at(done.achieved_um))
         orphan = self._progress.orphan
         if orphan is not None:
             self._work.shot(orphan.target.number, orphan.achieved_um)
             self._count(orphan.target, orphan.achieved_um, orphan.frame, adopted=True)
         for target in self._progress.in_doubt:
-            self._note("rejected", slice=target.number, attempt=target.attempt)
+            self._log_event(FrameRejected(slice=target.number, attempt=target.attempt))
         for target in self._progress.targets:
             if target.attempt > 1:  # a frame rejected just before the interruption
                 self._set_aside(replace(target, attempt=target.attempt - 1))
         discarded = self._progress.discarded
         if discarded is not None:
             self._set_aside(discarded)
-            self._note("discarded", slice=discarded.number, attempt=discarded.attempt)
+            self._log_event(ExposureDiscarded(slice=discarded.number, attempt=discarded.attempt))
 
     def _prepare(self) -> None:
         """Open both devices and check them against the plan; only then home."""
@@ -204,8 +221,8 @@ class Runner:
                 self._devices.open()
                 break
             except DeviceError as fault:
-                self._remedies.against(self._devices.busy_with, fault)
-        self._remedies.scene_in_doubt = self._last_good is not None
+                self._recovery.handle(self._devices.busy_with, fault)
+        self._recovery.scene_in_doubt = self._last_good is not None
 
     def _sweep(self) -> None:
         """Shoot until nothing is left to shoot and no gap is left to fill."""
@@ -217,7 +234,7 @@ class Runner:
             self._work.insert(missing_um, why="not covered at the end of the sweep")
         self._shoot_all()
         # First the axis's own count: what it puts in doubt is known at once, and for certain.
-        while self._doubts_want_more(at_the_end=True) or self._images_want_more():
+        while self._lost_steps_want_more(at_the_end=True) or self._images_want_more():
             self._shoot_all()
 
     def _shoot_all(self) -> None:
@@ -225,14 +242,14 @@ class Runner:
         while self._work or self._pending is not None:
             self._take_next()
             if not self._work and self._pending is None:
-                self._judging.wait()
+                self._gate.wait()
 
     def _take_next(self) -> None:
-        """One slice: move, settle, bring in the frame before, expose."""
-        self._heed()
-        self._doubts_want_more()
+        """One slice: move, settle, collect the frame before, expose."""
+        self._check_requests()
+        self._lost_steps_want_more()
         if self._axis.shares_camera or not self._work:
-            self._bring_in_frame()
+            self._collect_frame()
             if not self._work:
                 return
         target = self._work.take_first()
@@ -244,66 +261,66 @@ class Runner:
         self._settle()
         # It stands in the queue meanwhile: behind the slice before, should that be lost.
         self._work.put_first(target)
-        if self._bring_in_frame():
+        if self._collect_frame():
             self._work.remove(target)
             self._expose(target, achieved_um)
 
     # ------------------------------------------------------------------------- its single steps
 
-    def _heed(self) -> None:
-        """Between slices: what the operator and the watches want, and whether the scene stands."""
-        if not self._remedies.wanted and not self._remedies.scene_in_doubt:
+    def _check_requests(self) -> None:
+        """Between slices: requests of operator and watches, and whether the scene is unchanged."""
+        if not self._recovery.wanted and not self._recovery.scene_in_doubt:
             return
-        if self._bring_in_frame():
-            self._remedies.check_stop()
-            self._remedies.heed()
-            self._prove_scene()
+        if self._collect_frame():
+            self._recovery.check_stop()
+            self._recovery.check_requests()
+            self._recheck_scene()
 
-    def _prove_scene(self) -> None:
+    def _recheck_scene(self) -> None:
         """After an interruption: compare a new frame with the last good one."""
-        while self._remedies.scene_in_doubt and self._scene and self._last_good:
+        while self._recovery.scene_in_doubt and self._scene and self._last_good:
             try:
-                self._scene.look_again(self._last_good)
-                self._remedies.scene_in_doubt = False
+                self._scene.check(self._last_good)
+                self._recovery.scene_in_doubt = False
             except SceneMoved as fault:
-                self._remedies.against(Part.SCENE, fault)
+                self._recovery.handle(Part.SCENE, fault)
             except FrameError as fault:
-                self._remedies.against(Part.STORAGE, fault)
+                self._recovery.handle(Part.STORAGE, fault)
             except DeviceError as fault:
-                self._remedies.against(self._scene.busy_with, fault)
-        self._remedies.scene_in_doubt = False
+                self._recovery.handle(self._scene.busy_with, fault)
+        self._recovery.scene_in_doubt = False
 
-    def _doubts_want_more(self, at_the_end: bool = False) -> bool:
-        """Check the axis's count when it is time to; whether anything is to be shot again."""
-        if not self._count_of_steps.is_due(at_the_end):
+    def _lost_steps_want_more(self, at_the_end: bool = False) -> bool:
+        """Check the axis's step count when it is due; whether anything is to be shot again."""
+        if not self._lost_steps.is_due(at_the_end):
             return False
-        self._bring_in_frame()
+        self._collect_frame()
         self._machine.step(Trigger.RECOVER)
         try:
-            doubt = self._count_of_steps.check()
+            lost = self._lost_steps.check()
         except DeviceError as fault:
-            self._remedies.against(Part.AXIS, fault)
+            self._recovery.handle(Part.AXIS, fault)
             return bool(self._work)
         self._machine.step(Trigger.PREPARE)
-        if doubt is not None:
-            self._judging.wait()
-            doubtful = [target for target in doubt.targets if self._work.is_shot(target.number)]
-            if not self._relocate(doubtful, doubt.error_um):
+        if lost is not None:
+            self._gate.wait()
+            doubtful = [target for target in lost.targets if self._work.is_shot(target.number)]
+            if not self._relocate(doubtful, lost.error_um):
                 self._shoot_again(doubtful)
-            self._count_of_steps.insist()
+            self._lost_steps.fail_if_repeated()
         return bool(self._work)
 
     def _relocate(self, doubtful: list[Target], error_um: float) -> bool:
-        """Keep slices that were shot elsewhere than their journal says, where the images tell
-        where; only what is missing between them is shot."""
-        true_um = self._judging.relocate([target.number for target in doubtful], error_um)
+        """Keep slices that were shot elsewhere than the journal says, if the images show where;
+        only what is missing between them is shot."""
+        true_um = self._gate.relocate([target.number for target in doubtful], error_um)
         if not true_um:
             return False
-        self._note("relocated", slices=list(true_um), achieved_um=list(true_um.values()))
+        self._log_event(SlicesRelocated(slices=list(true_um), achieved_um=list(true_um.values())))
         for number, achieved_um in true_um.items():
             self._work.shot(number, achieved_um)
-        if self._last_good is not None and self._last_good.number in true_um:
-            achieved_um = true_um[self._last_good.number]
+        if self._last_good is not None and self._last_good.target.number in true_um:
+            achieved_um = true_um[self._last_good.target.number]
             self._last_good = replace(self._last_good, achieved_um=achieved_um)
         missing_um = [] if self._work else self._work.missing_um()
         if missing_um:
@@ -311,16 +328,16 @@ class Runner:
         return True
 
     def _shoot_again(self, doubtful: list[Target]) -> None:
-        """Take back slices that may have been shot elsewhere than their journal says."""
-        self._judging.withdraw(target.number for target in doubtful)
-        # What the scene would be compared with is no longer where it is said to be.
+        """Take back slices that may have been shot elsewhere than the journal says."""
+        self._gate.withdraw(target.number for target in doubtful)
+        # The frame to compare the scene with may be from another position than recorded.
         self._last_good = None
         for target in reversed(doubtful):
             self._reject(target)
 
     def _reject(self, target: Target) -> None:
         """Set the frame of a counted slice aside; its slice stands first in the queue again."""
-        self._note("rejected", slice=target.number, attempt=target.attempt)
+        self._log_event(FrameRejected(slice=target.number, attempt=target.attempt))
         self._work.not_shot(target.number)
         self._set_aside(target)
         self._work.put_first_again(target)
@@ -333,12 +350,12 @@ class Runner:
             achieved_um = self._axis.finish_move()
         except DeviceError as fault:
             self._work.put_first(target)
-            # First what the camera holds: a remedy can take minutes.
-            self._bring_in_frame()
-            self._remedies.against(Part.AXIS, fault, target)
+            # First what the camera holds: recovery can take minutes.
+            self._collect_frame()
+            self._recovery.handle(Part.AXIS, fault, target)
             return None
-        self._note(
-            "moved", slice=target.number, target_um=target.position_um, achieved_um=achieved_um
+        self._log_event(
+            AxisMoved(slice=target.number, target_um=target.position_um, achieved_um=achieved_um)
         )
         self._machine.step(Trigger.SETTLE)
         return achieved_um
@@ -357,32 +374,34 @@ class Runner:
 
     def _expose(self, target: Target, achieved_um: float) -> None:
         stem = self._frames / f"{target.number:04d}"
-        self._note(
-            "intent",
-            slice=target.number,
-            attempt=target.attempt,
-            target_um=target.position_um,
-            achieved_um=achieved_um,
-            dof_um=self._plan.dof_um_at(achieved_um),
+        self._log_event(
+            ExposureIntended(
+                slice=target.number,
+                attempt=target.attempt,
+                target_um=target.position_um,
+                achieved_um=achieved_um,
+                dof_um=self._plan.dof_um_at(achieved_um),
+            )
         )
         self._machine.step(Trigger.EXPOSE)
         try:
             exposure = self._camera.expose(stem)
         except _OF_A_PICTURE as fault:
-            self._put_right(fault, target)
+            self._recover_picture(fault, target)
             return
-        self._note(
-            "exposed",
-            slice=target.number,
-            attempt=target.attempt,
-            exposure=exposure.number,
-            started_s=exposure.started_s,
-            ended_s=exposure.ended_s,
+        self._log_event(
+            ExposureMade(
+                slice=target.number,
+                attempt=target.attempt,
+                exposure=exposure.number,
+                started_s=exposure.started_s,
+                ended_s=exposure.ended_s,
+            )
         )
         self._pending = _Pending(target, achieved_um, exposure)
         self._work.shot(target.number, achieved_um)
 
-    def _bring_in_frame(self) -> bool:
+    def _collect_frame(self) -> bool:
         """Wait for the frame that is on its way, check it, count its slice, stream it.
 
         Returns
@@ -402,14 +421,14 @@ class Runner:
             self._pending = None
             self._work.not_shot(target.number)
             self._set_aside(target)
-            self._put_right(fault, target)
+            self._recover_picture(fault, target)
             return False
         self._count(target, pending.achieved_um, frame)
         return True
 
     def _verify(self, frame: Frame) -> None:
         """Whole, and never seen before: noise never repeats, so the same bytes are an old frame
-        that the camera has handed out once more, perhaps after it was opened anew."""
+        that the camera has handed out once more, perhaps after it was opened again."""
         verify_frame(frame)
         if frame.sha256 in self._hashes:
             raise FrameMissing(
@@ -422,31 +441,30 @@ class Runner:
         self, target: Target, achieved_um: float, frame: Frame, adopted: bool = False
     ) -> None:
         self._pending = None
-        self._remedies.came_through()
-        self._last_good = Counted(target.number, achieved_um, frame.path, frame.sha256)
-        self._note(
-            "counted",
-            slice=target.number,
-            attempt=target.attempt,
-            target_um=target.position_um,
-            achieved_um=achieved_um,
-            dof_um=self._plan.dof_um_at(achieved_um),
-            adopted=adopted,
-            frame=f"{frame.path.parent.name}/{frame.path.name}",
-            sha256=frame.sha256,
-            size_bytes=frame.size_bytes,
-            camera_name=frame.camera_name,
+        self._recovery.came_through()
+        self._last_good = CountedSlice(target, achieved_um, frame.path, frame.sha256)
+        dof_um = self._plan.dof_um_at(achieved_um)
+        self._log_event(
+            SliceCounted(
+                slice=target.number,
+                attempt=target.attempt,
+                target_um=target.position_um,
+                achieved_um=achieved_um,
+                dof_um=dof_um,
+                adopted=adopted,
+                frame=f"{frame.path.parent.name}/{frame.path.name}",
+                sha256=frame.sha256,
+                size_bytes=frame.size_bytes,
+                camera_name=frame.camera_name,
+            )
         )
-        self._judge(target, frame.path, achieved_um)
-
-    def _judge(self, target: Target, frame: Path, achieved_um: float) -> None:
-        self._judging.take(target, frame, achieved_um, self._plan.dof_um_at(achieved_um))
+        self._gate.take(self._last_good, dof_um)
 
     def _images_want_more(self) -> bool:
         """Queue what the images show to be bad or missing; whether there is anything."""
-        self._judging.wait()
+        self._gate.wait()
         if not self._work:
-            missing_um, why = self._judging.missing()
+            missing_um, why = self._gate.missing()
             if missing_um:
                 self._work.insert(missing_um, why)
         return bool(self._work)
@@ -455,11 +473,13 @@ class Runner:
         """Prove the coverage, wait for the picture."""
         self._machine.step(Trigger.FINISH)
         coverage = self._work.coverage()
-        images = self._judging.evidence()
+        images = self._gate.evidence()
         disproven = images.get("proven") is False
         proven = coverage.proven and not disproven
-        self._note("coverage", **{**coverage.to_dict(), "proven": proven, "images": images or None})
-        left_out = self._judging.fuse()
+        self._log_event(
+            CoverageAssessed(**{**coverage.to_dict(), "proven": proven, "images": images or None})
+        )
+        left_out = self._gate.fuse()
         self._machine.step(Trigger.COMPLETE)
         if not proven:
             unproven = (
@@ -478,62 +498,61 @@ class Runner:
 
     # ------------------------------------------------------------------------------ when it fails
 
-    def _put_right(self, fault: MacrorailError, target: Target) -> None:
-        """Remedy a picture's fault; its slice stands first in the queue, or is left out for now.
+    def _recover_picture(self, fault: MacrorailError, target: Target) -> None:
+        """Handle a picture's fault; its slice stands first in the queue, or is left out for now.
 
-        A capture is never repeated blindly: the camera is drained or opened anew before, and what
+        A capture is never repeated blindly: the camera is drained or opened again first, and what
         it still held is in the journal.
         """
         part = Part.CAMERA if isinstance(fault, DeviceError) else Part.STORAGE
-        if self._remedies.against(part, fault, target):
+        if self._recovery.handle(part, fault, target):
             self._work.put_first_again(target)
             return
-        self._note("left_out", slice=target.number, why=str(fault))
+        self._log_event(SliceLeftOut(slice=target.number, why=str(fault)))
         self._work.leave_gap_for_the_end()
 
     def _cut_short(self, error: MacrorailError) -> RunEnd:
-        """Axis at rest first, then take in the frame that was on its way."""
-        self._patience.over = True
+        """Bring the axis to rest first, then save the frame that was on its way."""
+        self._storage.over = True
         halt = self._axis.halt if self._commands.is_emergency else self._axis.stop
-        for act in (halt, self._take_in):
+        for act in (halt, self._save_pending):
             try:
                 act()
             except MacrorailError as trouble:
                 with suppress(JournalError):
-                    self._note("not_kept", message=str(trouble))
+                    self._log_event(CleanupFailed(message=str(trouble)))
         trigger, reason = end_of(error)
         if not self._machine.ended:
             self._machine.step(trigger)
         return RunEnd(self._machine.state, reason, str(error), error)
 
-    def _take_in(self) -> None:
+    def _save_pending(self) -> None:
         if self._pending is not None:
             frame = self._camera.collect(self._pending.exposure)
             self._verify(frame)
             self._count(self._pending.target, self._pending.achieved_um, frame)
 
     def _make_safe(self, end: RunEnd) -> None:
-        """Release both devices and close the journal's account."""
-        self._patience.over = True
+        """Release both devices and write the end into the journal."""
+        self._storage.over = True
         # After a fault of its own, or an operator's stop, the axis moves no more.
         may_park = end.state is State.DONE or end.reason is FinishReason.PAUSED_TOO_LONG
-        troubles = [*self._devices.release(self._park and may_park), *self._switch_off()]
-        try:
-            self._note(
-                "ended",
-                state=end.state.value,
-                reason=end.reason.value,
-                message=end.message,
-                troubles=troubles,
-            )
-        except JournalError as error:
-            # What ended the run is told by its caller; the journal can take no more.
-            troubles.append(str(error))
+        park = self._supervision.park and may_park
+        troubles = [*self._devices.release(park), *self._supervision.switch_off()]
+        ended = RunEnded(
+            state=end.state.value,
+            reason=end.reason.value,
+            message=end.message,
+            troubles=troubles,
+        )
+        # The caller reports what ended the run, if the journal can take no more.
+        with suppress(JournalError):
+            self._log_event(ended)
 
     # ---------------------------------------------------------------------------------- small help
 
     def _set_aside(self, target: Target) -> None:
-        self._patience.with_folder(lambda: set_aside(self._frames, target.number, target.attempt))
+        self._storage.call(lambda: set_aside(self._frames, target.number, target.attempt))
 
-    def _note(self, event: str, **fields: Any) -> None:
-        self._patience.with_folder(lambda: self._journal.append(event, **fields))
+    def _log_event(self, event: Event) -> None:
+        self._storage.call(lambda: self._journal.append(event))

@@ -106,8 +106,8 @@ class TemperatureWatch:
     def trouble(self) -> str | None:
         """See ``Watch``; a sensor that cannot be read tells nothing."""
         limit_c = self._hottest_c - (_COOLED_DOWN_C if self._is_hot else 0.0)
-        told = [(_degrees(path), path) for path in self._paths()]
-        hottest = max(((c, path) for c, path in told if c is not None), default=None)
+        readings = [(_degrees(path), path) for path in self._paths()]
+        hottest = max(((c, path) for c, path in readings if c is not None), default=None)
         self._is_hot = hottest is not None and hottest[0] > limit_c
         if hottest is None or not self._is_hot:
             return None
@@ -136,7 +136,7 @@ class SleepWatch:
         self._known_s = self._asleep_s()
 
     def trouble(self) -> str | None:
-        """See ``Watch``; told once, so that the run looks at everything anew and goes on."""
+        """See ``Watch``; reported once, so that the run checks everything and continues."""
         asleep_s = self._asleep_s()
         slept_s, self._known_s = asleep_s - self._known_s, asleep_s
         if slept_s < _SHORTEST_SLEEP_S:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
 
 from macrorail.optics.overlap import Band, Coverage, missing_positions, prove_coverage
 from macrorail.planning.plan import Plan
+from macrorail.run_folder.events import Event, SlicesInserted
 from macrorail.running.resume import Target
-
-
-class Note(Protocol):
-    """Writes one entry of the journal."""
-
-    def __call__(self, event: str, **fields: object) -> None: ...
 
 
 class Worklist:
@@ -28,15 +23,21 @@ class Worklist:
         To be shot, in this order.
     numbers
         Slice numbers given so far.
-    note
-        Told each insertion.
+    log_event
+        Writes to the journal.
     """
 
-    def __init__(self, plan: Plan, targets: list[Target], numbers: int, note: Note) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        targets: list[Target],
+        numbers: int,
+        log_event: Callable[[Event], None],
+    ) -> None:
         self._plan = plan
         self._queue = deque(targets)
         self._numbers = numbers
-        self._note = note
+        self._log_event = log_event
         self._shot: dict[int, Band] = {}
 
     def __bool__(self) -> bool:
@@ -72,11 +73,10 @@ class Worklist:
             Target(number, position_um, fills_left=0)
             for number, position_um in enumerate(positions_um, first)
         ]
-        self._note(
-            "inserted",
-            slices=[target.number for target in added],
-            positions_um=positions_um,
-            why=why,
+        self._log_event(
+            SlicesInserted(
+                slices=[target.number for target in added], positions_um=positions_um, why=why
+            )
         )
         self._queue.extendleft(reversed(added))
 
@@ -85,7 +85,7 @@ class Worklist:
         return number in self._shot
 
     def shot(self, number: int, achieved_um: float) -> None:
-        """The slice of this number was exposed here; what was said before of it is void."""
+        """The slice of this number was exposed here; an earlier position is replaced."""
         self._shot[number] = self._band(achieved_um)
 
     def not_shot(self, number: int) -> None:

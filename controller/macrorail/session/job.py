@@ -18,14 +18,15 @@ from macrorail.errors import MacrorailError
 from macrorail.planning.plan import Plan, results_bytes
 from macrorail.proof.proof_process import ProofProcess
 from macrorail.results.report import write_report
+from macrorail.run_folder.events import RunResumed, RunStarted
 from macrorail.run_folder.journal import JOURNAL, Journal, read_journal, write_whole
 from macrorail.run_folder.manifest import build_manifest
 from macrorail.run_folder.reserve import Reserve
 from macrorail.run_folder.view import RunView
 from macrorail.running.ending import RunEnd
-from macrorail.running.proving import proof_settings
-from macrorail.running.resume import Progress
-from macrorail.running.runner import Runner
+from macrorail.running.proof_settings import proof_settings
+from macrorail.running.resume import RunProgress
+from macrorail.running.runner import Runner, RunTask
 from macrorail.session.logs import logged
 from macrorail.session.observer import RunObserver
 from macrorail.session.operator_commands import taking_commands
@@ -59,7 +60,7 @@ class RunJob:
     wanted: Protocol
     rig: Rig
     plan: Plan
-    progress: Progress | None = None
+    progress: RunProgress | None = None
     accept_scene: bool = False
     searched: bool = False
 
@@ -114,7 +115,7 @@ def _shoot_slices(
     view = RunView(job.plan.to_dict())
     before = read_journal(job.folder / JOURNAL) if resumed else []
     for entry in before:
-        view.hear(entry.number, entry.event, entry.fields, entry.world_s)
+        view.on_entry(entry, entry.world_s)
     with (
         closing(Journal(job.folder / JOURNAL, instrument.clock.now, resumed)) as journal,
         closing(RunStream(job.folder, job.plan.object_pixel_um, job.plan.scale_at)) as stream,
@@ -123,7 +124,7 @@ def _shoot_slices(
         closing(_reserve(job)) as reserve,
         supervised(
             job.rig.unattended, journal, commands, reserve, job.accept_scene, observer
-        ) as care,
+        ) as supervision,
         logged(job.folder) as log,
         ExitStack() as closing_proof,
     ):
@@ -139,34 +140,37 @@ def _shoot_slices(
             observer.on_state(state)
 
         journal.listen(observer.on_event)
-        for listener in (status, log, reserve):
-            journal.listen(listener.heard)
+        for listener in (status.heard, log.heard, reserve.on_entry):
+            journal.listen(listener)
         if isinstance(instrument.clock, WorldClock):
             instrument.clock.on_wait = systemd.beat
         if not job.searched:
+            begin = RunResumed if before else RunStarted
             journal.append(
-                "resumed" if before else "started",
-                run=job.folder.name,
-                specimen=job.wanted.specimen.model_dump(mode="json"),
-                slices=slices,
-                asked=dict(job.wanted.camera_settings),
-                bench=instrument.bench_address,
+                begin(
+                    run=job.folder.name,
+                    specimen=job.wanted.specimen.model_dump(mode="json"),
+                    slice_count=slices,
+                    asked=dict(job.wanted.camera_settings),
+                    bench=instrument.bench_address,
+                )
             )
-        runner = Runner(
+        task = RunTask(
             job.plan,
             job.wanted.camera_settings,
             job.wanted.settle_s(job.rig.axis.settle_s),
             job.wanted.closest_approach_um,
+            job.progress,
+        )
+        runner = Runner(
+            task,
             instrument.axis,
             _camera_of(job, instrument, journal),
             instrument.clock,
-            job.folder / "frames",
             journal,
             stream,
-            entered,
-            job.progress,
             proof,
-            care,
+            replace(supervision, on_state=entered),
         )
         return runner.run()
 

@@ -14,14 +14,21 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from macrorail.run_folder.account import sentence
+from macrorail.run_folder.events import (
+    FaultOccurred,
+    RunEnded,
+    RunPaused,
+    SliceLeftOut,
+    kind_of,
+    values_of,
+)
 from macrorail.run_folder.journal import Entry
+from macrorail.run_folder.sentences import sentence
 from macrorail.states import State
 
 _LOG = logging.getLogger("macrorail")
 #: Tells worker processes whose run they work for.
 RUN_VARIABLE = "MACRORAIL_RUN"
-_LEVELS = {"fault": logging.WARNING, "paused": logging.WARNING, "left_out": logging.WARNING}
 
 
 class RunLog:
@@ -29,11 +36,17 @@ class RunLog:
 
     def heard(self, entry: Entry) -> None:
         """Take a journal entry."""
-        level = _LEVELS.get(entry.event, logging.INFO)
-        if entry.event == "ended" and entry.fields["state"] == State.FAILED.value:
-            level = logging.ERROR
-        extra = {"event": entry.event, "world_s": entry.world_s, "fields": entry.fields}
-        _LOG.log(level, sentence(entry) or "", extra=extra)
+        event = entry.event
+        match event:
+            case RunEnded(state=State.FAILED.value):
+                level = logging.ERROR
+            case FaultOccurred() | RunPaused() | SliceLeftOut():
+                level = logging.WARNING
+            case _:
+                level = logging.INFO
+        fields = values_of(event)
+        extra = {"event": kind_of(event), "world_s": entry.world_s, "fields": fields}
+        _LOG.log(level, sentence(event) or "", extra=extra)
 
     def entered(self, state: State) -> None:
         """Take a state."""

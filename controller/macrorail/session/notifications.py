@@ -18,7 +18,9 @@ from typing import Any
 
 from macrorail.errors import ConfigError
 from macrorail.extras import needs_extra
+from macrorail.run_folder import events
 from macrorail.run_folder.journal import Entry
+from macrorail.states import FinishReason, State
 
 _LOG = logging.getLogger("macrorail.news")
 _MOST_WAITING = 100
@@ -84,30 +86,30 @@ class News:
             _LOG.warning("too much news is waiting; dropped: %s", message)
 
     def _message(self, entry: Entry) -> Message | None:
-        name, fields = self._run.name, entry.fields
+        name = self._run.name
         match entry.event:
-            case "started":
-                return Message(f"{name} started", f"{fields['slices']} slices are planned.", "info")
-            case "resumed":
-                return Message(f"{name} goes on", f"{fields['slices']} slices are planned.", "info")
-            case "paused":
-                return Message(f"{name} is paused", fields["why"], "warning")
-            case "unpaused":
-                return Message(f"{name} goes on", fields["why"], "info")
-            case "ended":
-                return self._end(fields)
-            case "asked":
-                return Message(f"{name} waits for you", fields["question"], "warning")
-            case "quarantined":
-                return Message(f"{name}: {fields['item']} is set aside", fields["why"], "warning")
-            case "finished" | "stopped":
-                return self._end_of_campaign(entry.event, fields)
+            case events.RunStarted(slice_count=count):
+                return Message(f"{name} started", f"{count} slices are planned.", "info")
+            case events.RunResumed(slice_count=count):
+                return Message(f"{name} goes on", f"{count} slices are planned.", "info")
+            case events.RunPaused(why=why):
+                return Message(f"{name} is paused", why, "warning")
+            case events.PauseEnded(why=why):
+                return Message(f"{name} goes on", why, "info")
+            case events.RunEnded() as ended:
+                return self._end(ended)
+            case events.OperatorAsked(question=question):
+                return Message(f"{name} waits for you", question, "warning")
+            case events.StackQuarantined(stack=stack, why=why):
+                return Message(f"{name}: {stack} is set aside", why, "warning")
+            case events.CampaignFinished() | events.CampaignStopped() as ended:
+                return self._end_of_campaign(ended)
             case _:
                 return None
 
-    def _end(self, fields: dict[str, Any]) -> Message:
+    def _end(self, ended: events.RunEnded) -> Message:
         name = self._run.name
-        if fields["reason"] == "completed":
+        if ended.reason == FinishReason.COMPLETED.value:
             picture = self._run / "fused.jpg"
             return Message(
                 f"{name} is done",
@@ -115,17 +117,17 @@ class News:
                 "success",
                 picture if picture.is_file() else None,
             )
-        kind = "failure" if fields["state"] == "failed" else "warning"
-        body = f"{fields['message']}\nGo on with: macrorail resume {self._run}"
-        return Message(f"{name} {fields['state']}", body, kind)
+        kind = "failure" if ended.state == State.FAILED.value else "warning"
+        body = f"{ended.message}\nGo on with: macrorail resume {self._run}"
+        return Message(f"{name} {ended.state}", body, kind)
 
-    def _end_of_campaign(self, event: str, fields: dict[str, Any]) -> Message:
+    def _end_of_campaign(self, ended: events.CampaignFinished | events.CampaignStopped) -> Message:
         body = (
-            f"{fields['done']} of {fields['stacks']} stacks are done, {fields['quarantined']} are "
-            f"in quarantine, {fields['left']} are left. {fields['message']}"
+            f"{ended.done} of {ended.stacks} stacks are done, {ended.quarantined} are "
+            f"in quarantine, {ended.left} are left. {ended.message}"
         ).strip()
-        if event == "finished":
-            kind = "warning" if fields["quarantined"] else "success"
+        if isinstance(ended, events.CampaignFinished):
+            kind = "warning" if ended.quarantined else "success"
             return Message(f"{self._run.name} is finished", body, kind)
         body += f"\nGo on with: macrorail resume {self._run}"
         return Message(f"{self._run.name} stopped", body, "failure")

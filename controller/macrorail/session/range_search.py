@@ -14,14 +14,18 @@ from macrorail.planning.plan import Plan, make_plan, plan_before_search
 from macrorail.planning.range_search.finder import FoundRange, RangeFinder
 from macrorail.planning.range_search.search import describe_search, make_search
 from macrorail.quantity import format_length
+from macrorail.run_folder.events import (
+    RangeFound,
+    RunEnded,
+    RunResumed,
+    RunStarted,
+    SlicesPlanned,
+)
 from macrorail.run_folder.journal import JOURNAL, Entry, Journal, read_journal, write_whole
 from macrorail.running.ending import RunEnd, end_of
 from macrorail.session.observer import RunObserver
 from macrorail.session.signals import stopped_by_signals
 from macrorail.states import State, Trigger
-
-PLANNED = "planned"
-"""What the journal says when a searched range has become slices."""
 
 
 def plan_run(wanted: Protocol, rig: Rig, entries: list[Entry] | None = None) -> Plan:
@@ -34,9 +38,9 @@ def plan_run(wanted: Protocol, rig: Rig, entries: list[Entry] | None = None) -> 
     """
     if wanted.range.search is None:
         return make_plan(wanted, rig)
-    found = [entry.fields for entry in entries or [] if entry.event == "range_found"]
+    found = [entry.event for entry in entries or [] if isinstance(entry.event, RangeFound)]
     if found:
-        return make_plan(wanted.with_range(found[-1]["near_um"], found[-1]["far_um"]), rig)
+        return make_plan(wanted.with_range(found[-1].near_um, found[-1].far_um), rig)
     make_search(wanted, rig)
     return plan_before_search(wanted, rig)
 
@@ -58,7 +62,7 @@ def search_range(
     """
     path = folder / JOURNAL
     continued = path.exists()
-    begun = continued and any(entry.event == "started" for entry in read_journal(path))
+    begun = continued and any(isinstance(entry.event, RunStarted) for entry in read_journal(path))
     search = make_search(wanted, rig)
     observer.message(describe_search(search, wanted, rig))
     with (
@@ -67,12 +71,14 @@ def search_range(
         observer.searching(),
     ):
         journal.listen(observer.on_event)
+        begin = RunResumed if begun else RunStarted
         journal.append(
-            "resumed" if begun else "started",
-            run=folder.name,
-            specimen=wanted.specimen.model_dump(mode="json"),
-            slices=0,
-            bench=instrument.bench_address,
+            begin(
+                run=folder.name,
+                specimen=wanted.specimen.model_dump(mode="json"),
+                slice_count=0,
+                bench=instrument.bench_address,
+            )
         )
         finder = RangeFinder(
             search,
@@ -92,10 +98,11 @@ def search_range(
             return _ended(error, journal)
         write_plan(folder, plan)
         journal.append(
-            PLANNED,
-            near_um=plan.near_um,
-            far_um=plan.far_um,
-            slices=[[planned.target_um, planned.dof_um] for planned in plan.slices],
+            SlicesPlanned(
+                near_um=plan.near_um,
+                far_um=plan.far_um,
+                targets=[[planned.target_um, planned.dof_um] for planned in plan.slices],
+            )
         )
     for line in _findings(found, plan):
         observer.message(line)
@@ -110,7 +117,9 @@ def write_plan(folder: Path, plan: Plan) -> None:
 def _ended(error: MacrorailError, journal: Journal) -> RunEnd:
     trigger, reason = end_of(error)
     state = State.ABORTED if trigger is Trigger.ABORT else State.FAILED
-    journal.append("ended", state=state.value, reason=reason.value, message=str(error), troubles=[])
+    journal.append(
+        RunEnded(state=state.value, reason=reason.value, message=str(error), troubles=[])
+    )
     return RunEnd(state, reason, str(error), error)
 
 

@@ -15,6 +15,7 @@ from macrorail.config.rig import load_rig
 from macrorail.errors import JournalError
 from macrorail.planning.plan import Plan
 from macrorail.quantity import format_fraction, format_length
+from macrorail.run_folder.events import RunResumed, RunStarted
 from macrorail.run_folder.journal import JOURNAL, Entry, read_journal
 from macrorail.running.resume import read_progress
 from macrorail.session.job import RunJob
@@ -82,11 +83,13 @@ def _changed_plan(written: dict[str, Any], plan: Plan) -> Iterator[str]:
 def _changed_settings(entries: list[Entry], wanted: Protocol) -> Iterator[str]:
     """Frames of one stack are exposed alike."""
     for entry in entries:
-        for name, value in entry.fields.get("asked", {}).items():
+        if not isinstance(entry.event, RunStarted | RunResumed):
+            continue
+        for name, value in (entry.event.asked or {}).items():
             now = wanted.camera_settings.get(name)
             if now != value:
                 yield f"its {name} was {value}, now it is {now or 'not given'}"
-        if entry.event == "started":
+        if isinstance(entry.event, RunStarted):
             return
 
 

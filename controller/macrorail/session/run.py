@@ -13,6 +13,7 @@ from macrorail.config.rig import Rig, load_rig
 from macrorail.errors import MacrorailError, PlanError
 from macrorail.planning.plan import Plan
 from macrorail.quantity import format_duration, format_size
+from macrorail.run_folder.events import RunEnded, RunResumed, RunStarted
 from macrorail.run_folder.journal import Entry, create_run_folder, write_whole
 from macrorail.session.job import RunJob, carry_out
 from macrorail.session.observer import RunObserver
@@ -108,7 +109,8 @@ def resume_run(
         It cannot be continued; nothing has moved.
     """
     interrupted, entries = load_interrupted(folder)
-    if entries and entries[-1].fields.get("reason") == FinishReason.COMPLETED.value:
+    last = entries[-1].event if entries else None
+    if isinstance(last, RunEnded) and last.reason == FinishReason.COMPLETED.value:
         return None
     job = prepare_resume(interrupted, entries, accept_scene)
     report_progress(job, observer)
@@ -142,10 +144,12 @@ def check_disk_space(out: Path, plan: Plan, keep_free_bytes: float) -> None:
 
 def _same_world(rig: Rig, entries: list[Entry]) -> Rig:
     """The rig with its simulated world, if that is still alive, instead of a new one."""
-    addresses = [e.fields["bench"] for e in entries if e.event in {"started", "resumed"}]
-    if rig.bench is None or not addresses or addresses[-1] is None:
+    begins = (entry.event for entry in entries)
+    addresses = [one.bench for one in begins if isinstance(one, RunStarted | RunResumed)]
+    address = addresses[-1] if addresses else None
+    if rig.bench is None or address is None:
         return rig  # real devices, or a world that lived in the controller's own process
-    if not Path(addresses[-1]).exists():
+    if not Path(address).exists():
         return rig
-    bench = rig.bench.model_copy(update={"address": addresses[-1]})
+    bench = rig.bench.model_copy(update={"address": address})
     return rig.model_copy(update={"bench": bench})

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from macrorail.run_folder.events import (
+    PauseEnded,
+    RunEnded,
+    RunPaused,
+    SliceCounted,
+    SlicesInserted,
+)
 from macrorail.run_folder.journal import Entry
 from macrorail.states import State
 
@@ -46,15 +53,13 @@ class RunStatus:
 
     def heard(self, entry: Entry) -> None:
         """Take note of what a journal entry says."""
-        fields = entry.fields
-        if entry.event == "counted":
-            self._now["counted"] += 1
-            self._now["position_um"] = fields["achieved_um"]
-        elif entry.event == "inserted":
-            self._now["slices"] += len(fields["slices"])
-        elif entry.event == "paused":
-            self._now["why"] = fields["why"]
-        elif entry.event == "unpaused":
-            self._now["why"] = ""
-        elif entry.event == "ended":
-            self._now["why"] = fields["message"]
+        match entry.event:
+            case SliceCounted(achieved_um=achieved_um):
+                self._now["counted"] += 1
+                self._now["position_um"] = achieved_um
+            case SlicesInserted(slices=slices):
+                self._now["slices"] += len(slices)
+            case RunPaused(why=why) | RunEnded(message=why):
+                self._now["why"] = why
+            case PauseEnded():
+                self._now["why"] = ""

@@ -10,10 +10,10 @@ from macrorail.config.unattended import UnattendedSection
 from macrorail.devices.light import Light
 from macrorail.run_folder.journal import Journal
 from macrorail.run_folder.reserve import Reserve
-from macrorail.running.care import Care
 from macrorail.running.commands import Commands
 from macrorail.running.interfaces import Watch
 from macrorail.running.scene_check import FrameComparison
+from macrorail.running.supervision import RunSupervision
 from macrorail.running.watches import (
     BatteryWatch,
     DiskWatch,
@@ -35,7 +35,7 @@ def supervised(
     reserve: Reserve,
     accept_scene: bool,
     observer: RunObserver,
-) -> Iterator[Care]:
+) -> Iterator[RunSupervision]:
     """Everything that looks after a run while the block runs.
 
     Parameters
@@ -82,7 +82,7 @@ def supervised(
         if light is not None:
             closings.callback(light.switch_off)
             light.switch_on()
-        yield Care(
+        yield RunSupervision(
             commands=commands,
             watches=watches,
             pause_at_most_s=wanted.pause_at_most_s,

@@ -18,6 +18,7 @@ from macrorail.devices.interfaces import Camera, CameraReport, Exposure, OffersC
 from macrorail.errors import CameraSettingRefused, FrameError, FrameMissing, StorageError
 from macrorail.frame import Frame, verify_frame
 from macrorail.quantity import format_duration, parse_duration
+from macrorail.run_folder.events import BracketExposed, Event
 from macrorail.workers import Worker
 
 _MERGE_TIMEOUT_S = 300.0
@@ -50,8 +51,8 @@ class BracketingCamera:
         Where the exposures are stored.
     clock
         Its stop interrupts the wait for a merge.
-    note
-        Writes to the journal: ``bracketed`` for each exposure that is on disk.
+    log_event
+        Writes to the journal: ``BracketExposed`` for each exposure that is on disk.
     log
         Log file of the merging process; discarded when ``None``.
     """
@@ -63,7 +64,7 @@ class BracketingCamera:
         shutter: str,
         folder: Path,
         clock: Clock,
-        note: Callable[..., Any],
+        log_event: Callable[[Event], Any],
         log: Path | None = None,
     ) -> None:
         self._camera = camera
@@ -71,7 +72,7 @@ class BracketingCamera:
         self._shutter = shutter
         self._folder = folder
         self._clock = clock
-        self._note = note
+        self._log_event = log_event
         self._log = log
         self._shutters: tuple[str, ...] = ()
         self._pictures = 0
@@ -156,14 +157,15 @@ class BracketingCamera:
             )
         self._seen_sha256.add(frame.sha256)
         bracket.frames.append(frame)
-        self._note(
-            "bracketed",
-            frame=bracket.stem.name,
-            ev=ev,
-            exposure=f"{self._folder.name}/{frame.path.name}",
-            sha256=frame.sha256,
-            size_bytes=frame.size_bytes,
-            camera_name=frame.camera_name,
+        self._log_event(
+            BracketExposed(
+                stem=bracket.stem.name,
+                ev=ev,
+                frame=f"{self._folder.name}/{frame.path.name}",
+                sha256=frame.sha256,
+                size_bytes=frame.size_bytes,
+                camera_name=frame.camera_name,
+            )
         )
 
     def _merge(self, bracket: _Bracket) -> Frame:

@@ -16,6 +16,13 @@ from macrorail.planning.range_search.ends import SearchPicture, SpecimenEnds, fi
 from macrorail.planning.range_search.search import COARSE_BAND, FINE_BAND, WIDEST_PX, RangeSearch
 from macrorail.proof.measure import measure
 from macrorail.quantity import format_length
+from macrorail.run_folder.events import (
+    AxisHomed,
+    Event,
+    RangeFound,
+    SearchSampled,
+    SearchStarted,
+)
 
 # How often the fine search is extended because the specimen reaches its edge.
 _EXTENSIONS = 4
@@ -70,8 +77,8 @@ class RangeFinder:
         A stricter limit than the rig's, for this specimen.
     folder
         Holds each picture while it is measured.
-    note
-        Called with each journal entry.
+    log_event
+        Called with each event, for the journal.
     """
 
     def __init__(
@@ -84,7 +91,7 @@ class RangeFinder:
         settle_s: float,
         closest_approach_um: float | None,
         folder: Path,
-        note: Callable[..., Any],
+        log_event: Callable[[Event], Any],
     ) -> None:
         self._search = search
         self._axis = axis
@@ -94,7 +101,7 @@ class RangeFinder:
         self._settle_s = settle_s
         self._closest_approach_um = closest_approach_um
         self._folder = folder
-        self._note = note
+        self._log_event = log_event
         self._live: LiveView | None = None
         self._pictures: list[SearchPicture] = []
         self._count = 0
@@ -119,10 +126,10 @@ class RangeFinder:
             self._camera.configure(self._settings)
             if isinstance(self._camera, LiveView) and "live_view" in report.abilities:
                 self._live = self._camera
-            self._note("search_began", by=self._by, **self._search.to_dict())
-            self._note("homed", position_um=self._axis.home())
+            self._log_event(SearchStarted(method=self._by, **self._search.to_dict()))
+            self._log_event(AxisHomed(position_um=self._axis.home()))
             found = self._found(self._ends())
-            self._note("range_found", **found.to_dict())
+            self._log_event(RangeFound(**found.to_dict()))
             return found
         except MacrorailError:
             self._axis.stop()
@@ -181,11 +188,8 @@ class RangeFinder:
         finally:
             path.unlink()
         self._pictures.append(SearchPicture(achieved_um, measurement))
-        self._note(
-            "looked",
-            position_um=achieved_um,
-            sharpness=float(measurement.energy[COARSE_BAND].mean()),
-        )
+        sharpness = float(measurement.energy[COARSE_BAND].mean())
+        self._log_event(SearchSampled(position_um=achieved_um, sharpness=sharpness))
 
     def _capture(self) -> Path:
         if self._live is not None:

@@ -13,9 +13,10 @@ import jinja2
 from macrorail.optics.scale_bar import scale_bar
 from macrorail.quantity import format_duration, format_fraction, format_length, format_size
 from macrorail.results.report import charts, pictures
-from macrorail.run_folder.account import optics_doubt
-from macrorail.run_folder.journal import Entry
+from macrorail.run_folder import events
+from macrorail.run_folder.events import Event, Verdict
 from macrorail.run_folder.record import Record
+from macrorail.run_folder.sentences import optics_doubt
 
 _COMPLETED = "completed"
 _WORDS = {
@@ -191,47 +192,54 @@ def _timings(record: Record) -> list[tuple[str, str]]:
             ("picture after the last frame", format_duration(fused["seconds_after_last_frame"]))
         )
         rows.append(("memory of align/blend", f"{fused['peak_rss_mb']:.0f} MB at most"))
-    size = sum(entry.fields["size_bytes"] for entry in record.happened("counted"))
+    size = sum(counted.size_bytes for counted in record.all_of(events.SliceCounted))
     rows.append(("frames", format_size(size)))
     return rows
 
 
 def _events(record: Record) -> list[tuple[str, str, str, str]]:
-    """What did not go straight: time, slice, kind, words."""
+    """Problems and interventions: time, slice, kind, words."""
     rows = []
     for entry in record.entries:
-        told = _tell(entry)
-        if told is not None:
-            number = entry.fields.get("slice") or entry.fields.get("number") or ""
-            rows.append((format_duration(entry.world_s), str(number), *told))
+        words = _kind_and_words(entry.event)
+        if words is not None:
+            number = getattr(entry.event, "slice", None)
+            which = "" if number is None else str(number)
+            rows.append((format_duration(entry.world_s), which, *words))
     return rows
 
 
-def _tell(entry: Entry) -> tuple[str, str] | None:
-    fields = entry.fields
-    if entry.event == "fault":
-        remedy = f" → {fields['remedy'].replace('_', ' ')}" if "remedy" in fields else ""
-        return "fault", f"{fields['error']}: {fields['message']}{remedy}"
-    if entry.event == "judged" and fields["action"] != "fuse":
-        return "frame judged", f"{fields['action']}: {fields['why']}"
-    if entry.event == "coverage" and optics_doubt(fields):
-        return "optics in doubt", optics_doubt(fields)
-    if entry.event == "inserted":
-        places = ", ".join(_place(position) for position in fields["positions_um"])
-        return "inserted", f"{len(fields['positions_um'])} slice(s) at {places}: {fields['why']}"
-    if entry.event == "aligned" and "error" in fields:
-        return "left out", fields["error"]
-    if entry.event == "aligned" and fields.get("doubt") is not None:
-        return "astray?", fields["doubt"]
-    if entry.event == "drained" and fields["files"]:
-        return "found in the camera", ", ".join(map(str, fields["files"]))
-    if entry.event == "resumed":
-        return "resumed", "the run went on where its journal ended"
-    if entry.event == "discarded":
-        return "discarded", f"attempt {fields['attempt']}, which the interruption had cut short"
-    if entry.event in {"paused", "unpaused", "left_out", "not_kept"}:
-        return entry.event.replace("_", " "), str(fields.get("why") or fields.get("message"))
-    return None
+def _kind_and_words(event: Event) -> tuple[str, str] | None:
+    match event:
+        case events.FaultOccurred():
+            return "fault", f"{event.error}: {event.message} → {event.remedy}"
+        case events.FrameJudged() if event.action != Verdict.FUSE:
+            return "frame judged", f"{event.action}: {event.why}"
+        case events.CoverageAssessed() if optics_doubt(event):
+            return "optics in doubt", optics_doubt(event)
+        case events.SlicesInserted(positions_um=positions_um):
+            places = ", ".join(_place(position_um) for position_um in positions_um)
+            return "inserted", f"{len(positions_um)} slice(s) at {places}: {event.why}"
+        case events.FrameLeftOut():
+            return "not aligned", event.error
+        case events.FrameAligned(doubt=str(doubt)):
+            return "may be misaligned", doubt
+        case events.CameraDrained() if event.files:
+            return "found in the camera", ", ".join(event.files)
+        case events.RunResumed():
+            return "resumed", "the run continued where its journal ended"
+        case events.ExposureDiscarded():
+            return "discarded", f"attempt {event.attempt}, which the interruption had cut short"
+        case events.RunPaused():
+            return "paused", event.why
+        case events.PauseEnded():
+            return "pause over", event.why
+        case events.SliceLeftOut():
+            return "left out", event.why
+        case events.CleanupFailed():
+            return "not kept", event.message
+        case _:
+            return None
 
 
 def _place(position_um: float) -> str:

@@ -51,6 +51,7 @@ from macrorail.run_folder.events.frames import (
     SliceLeftOut,
     SlicesInserted,
     SlicesRelocated,
+    Verdict,
 )
 from macrorail.run_folder.events.instrument import (
     AxisHomed,
@@ -139,6 +140,7 @@ __all__ = [
     "StageMoved",
     "StepsChecked",
     "UnknownEvent",
+    "Verdict",
     "event_of",
     "kind_of",
     "known_kinds",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from macrorail.run_folder.events.codec import Event
@@ -109,6 +110,15 @@ class SlicesInserted(Event, kind="inserted"):
     why: str
 
 
+class Verdict(StrEnum):
+    """What is done with a frame after its image was judged."""
+
+    FUSE = "fuse"
+    RESHOOT = "reshoot"
+    PAUSE = "pause"
+    STOP = "stop"
+
+
 @dataclass(frozen=True, kw_only=True)
 class FrameJudged(Event, kind="judged"):
     """A frame was judged by its image.
@@ -116,7 +126,7 @@ class FrameJudged(Event, kind="judged"):
     Attributes
     ----------
     action
-        ``fuse``, ``reshoot``, ``pause`` or ``stop``.
+        A value of :class:`Verdict`.
     faults
         Kinds of fault that it shows.
     """

@@ -1,4 +1,4 @@
-"""Between counting a slice and fusing it: the images decide, and only good frames are fused.
+"""Between counting a slice and fusing it: only frames whose image is good are fused.
 
 A verdict may lag behind its frame, because it can need the next slice; align/blend waits for it.
 Without a proof every counted frame is fused at once.
@@ -7,29 +7,19 @@ Without a proof every counted frame is fused at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from macrorail.clock import Clock
 from macrorail.errors import FrameError
+from macrorail.run_folder.events import Event, FrameJudged, PictureFused, Verdict, event_of
 from macrorail.running.interfaces import FrameProof, FrameStream
-from macrorail.running.resume import Target
+from macrorail.running.resume import CountedSlice, Target
 
 #: An attempt after which no other is made.
 _NO_MORE = 1_000_000
 
 
-@dataclass(frozen=True)
-class _Unjudged:
-    """A counted frame that waits for its verdict."""
-
-    target: Target
-    frame: Path
-    achieved_um: float
-
-
-class Judging:
+class FrameGate:
     """Passes counted frames on to the proof, and good ones to align/blend.
 
     Parameters
@@ -37,15 +27,15 @@ class Judging:
     proof
         Judges each frame; ``None`` trusts the achieved positions.
     stream
-        Takes each good frame; ``None`` goes without align/blend.
+        Takes each good frame; ``None`` does without align/blend.
     clock
-        Waits for verdicts and for the picture are given up when it says so.
-    note
+        Waits for verdicts and for the picture end when it is stopped.
+    log_event
         Writes to the journal.
     reject
-        Told each slice whose frame is no good.
+        Called with each slice whose frame is no good.
     pause
-        Told why the run is to pause before it goes on.
+        Called with the reason why the run is to pause before it continues.
     """
 
     def __init__(
@@ -53,39 +43,29 @@ class Judging:
         proof: FrameProof | None,
         stream: FrameStream | None,
         clock: Clock,
-        note: Callable[..., None],
+        log_event: Callable[[Event], None],
         reject: Callable[[Target], None],
         pause: Callable[[str], None],
     ) -> None:
         self._proof = proof
         self._stream = stream
         self._clock = clock
-        self._note = note
+        self._log_event = log_event
         self._reject = reject
         self._pause = pause
-        self._unjudged: dict[int, _Unjudged] = {}
+        self._unjudged: dict[int, CountedSlice] = {}
 
-    def take(
-        self,
-        target: Target,
-        frame: Path,
-        achieved_um: float,
-        dof_um: float,
-        accepted: bool = False,
-    ) -> None:
+    def take(self, done: CountedSlice, dof_um: float) -> None:
         """Take a counted frame, and act on the verdicts that are ready.
 
-        Parameters
-        ----------
-        accepted
-            It was judged good before the run was interrupted, and is not shot again.
+        One that was accepted before the run was interrupted is not shot again.
         """
         if self._proof is None:
-            self._fuse_frame(target.number, frame, achieved_um)
+            self._fuse_frame(done)
             return
-        self._unjudged[target.number] = _Unjudged(target, frame, achieved_um)
-        attempt = _NO_MORE if accepted else target.attempt
-        self._proof.add(target.number, attempt, frame, achieved_um, dof_um)
+        self._unjudged[done.target.number] = done
+        attempt = _NO_MORE if done.accepted else done.target.attempt
+        self._proof.add(done.target.number, attempt, done.frame, done.achieved_um, dof_um)
         self._act_on(self._proof.verdicts())
 
     def wait(self) -> None:
@@ -95,11 +75,11 @@ class Judging:
 
     def relocate(self, numbers: list[int], error_um: float) -> dict[int, float]:
         """Where slices truly were, um, by what the images show of the steps that the axis lost
-        among them; align/blend takes them to be there. Empty when the images cannot tell."""
+        among them; align/blend takes them to be there. Empty when the images do not show it."""
         if self._proof is None:
             return {}
-        told = self._proof.relocate(numbers, error_um, self._clock.check)
-        true_um = dict(zip(told["numbers"], told["positions_um"], strict=True))
+        found = self._proof.relocate(numbers, error_um, self._clock.check)
+        true_um = dict(zip(found["numbers"], found["positions_um"], strict=True))
         if true_um and self._stream is not None:
             self._stream.relocate(true_um)
         return true_um
@@ -124,34 +104,35 @@ class Judging:
         """Wait for the picture; returns the slices that it had to leave out."""
         if self._stream is None:
             return []
-        fused = self._stream.finish(self._clock.check)
-        self._note_reports(self._stream)
-        self._note("fused", **fused)
-        left_out: list[int] = fused["left_out"]
-        return left_out
+        fused = PictureFused(**self._stream.finish(self._clock.check))
+        self._log_reports(self._stream)
+        self._log_event(fused)
+        return list(fused.left_out)
 
     def _act_on(self, verdicts: list[dict[str, Any]]) -> None:
         """Fuse good frames, send bad ones back."""
         for verdict in verdicts:
-            shot = self._unjudged.pop(verdict["slice"])
-            self._note("judged", **{**verdict, "attempt": shot.target.attempt})
-            if verdict["action"] == "fuse":
-                self._fuse_frame(shot.target.number, shot.frame, shot.achieved_um)
+            done = self._unjudged.pop(verdict["slice"])
+            number, attempt = done.target.number, done.target.attempt
+            judged = FrameJudged(**{**verdict, "attempt": attempt})
+            self._log_event(judged)
+            if judged.action == Verdict.FUSE:
+                self._fuse_frame(done)
                 continue
-            if verdict["action"] == "stop":
+            if judged.action == Verdict.STOP:
                 raise FrameError(
-                    f"slice {shot.target.number} is no good after {shot.target.attempt} "
-                    f"exposure(s): {verdict['why']}. Mend the cause, then resume the run"
+                    f"slice {number} is no good after {attempt} exposure(s): {judged.why}. Mend "
+                    f"the cause, then resume the run"
                 )
-            if verdict["action"] == "pause":
-                self._pause(f"a bad frame: slice {shot.target.number}, {verdict['why']}")
-            self._reject(shot.target)
+            if judged.action == Verdict.PAUSE:
+                self._pause(f"a bad frame: slice {number}, {judged.why}")
+            self._reject(done.target)
 
-    def _fuse_frame(self, number: int, frame: Path, achieved_um: float) -> None:
+    def _fuse_frame(self, done: CountedSlice) -> None:
         if self._stream is not None:
-            self._stream.add(number, frame, achieved_um)
-            self._note_reports(self._stream)
+            self._stream.add(done.target.number, done.frame, done.achieved_um)
+            self._log_reports(self._stream)
 
-    def _note_reports(self, stream: FrameStream) -> None:
+    def _log_reports(self, stream: FrameStream) -> None:
         for report in stream.reports():
-            self._note("aligned", **report)
+            self._log_event(event_of("aligned", report))

@@ -1,4 +1,4 @@
-"""When a run pauses, and for how long: the operator's wish, and watches that see trouble."""
+"""When a run pauses, and for how long: the operator's command, and watches that see trouble."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Pauses:
     Parameters
     ----------
     commands
-        What the operator wants.
+        The operator's commands.
     watches
         Asked in this order; one that sees trouble pauses the run.
     clock
@@ -43,7 +43,7 @@ class Pauses:
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody wants the run to pause or to stop between slices."""
+        """Whether the run is to pause or to stop between slices."""
         return self._commands.wants_stop is not None or self.reason() is not None
 
     def reason(self) -> str | None:
@@ -51,11 +51,11 @@ class Pauses:
         return self._commands.wants_pause or self._trouble()
 
     def begin(self) -> None:
-        """A pause begins, and nobody has been told yet: what is said from now on ends it."""
+        """A pause begins and is not shown yet: a resume that is given from now on ends it."""
         self._commands.forget_resume()
 
     def wait(self, why: str, at_least_s: float) -> tuple[str, float]:
-        """Wait until nobody wants the pause any more.
+        """Wait until there is no reason to pause any more.
 
         Parameters
         ----------
@@ -74,7 +74,7 @@ class Pauses:
         OperatorStop
             The run is to end.
         PausedTooLong
-            Nobody came.
+            No operator responded.
         """
         began_s = self._clock.now()
         while True:
@@ -87,7 +87,8 @@ class Pauses:
                 return resumed or "all is well again", paused_s
             if paused_s > self._at_most_s:
                 raise PausedTooLong(
-                    f"paused for {format_duration(paused_s)}, and nobody came: {now or why}"
+                    f"paused for {format_duration(paused_s)}, and no operator responded: "
+                    f"{now or why}"
                 )
             self._clock.sleep(_POLL_S)
 

@@ -1,29 +1,40 @@
-"""Which slices rest on a count of steps that nobody has checked yet, and what a bad check means."""
+"""The lost-step check: which slices rest on a step count that is not checked yet.
+
+A check touches the axis's reference. When the count was off, every slice shot since the check
+before is in doubt.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from macrorail.devices.interfaces import FocusAxis
 from macrorail.errors import RailAlarm
 from macrorail.quantity import format_length
+from macrorail.run_folder.events import (
+    AxisHomed,
+    Event,
+    ExposureMade,
+    FrameRejected,
+    SliceCounted,
+    StepsChecked,
+)
 from macrorail.run_folder.journal import Entry
 from macrorail.running.resume import Target
 
-#: A motor that loses steps once may have met a hair; one that goes on has a cause.
+#: A motor that loses steps once may have met a hair; one that loses them again has a cause.
 _LOSSES_AT_MOST = 1
 
 
 @dataclass(frozen=True)
-class Doubt:
+class LostSteps:
     """Steps that the axis has lost, and the slices that were shot meanwhile.
 
     Attributes
     ----------
     error_um
-        Above 0 the axis stood farther from the specimen than it said, after the last of them.
+        Above 0 the axis stood farther from the specimen than it reported, after the last of them.
     targets
         From near to far.
     """
@@ -32,8 +43,8 @@ class Doubt:
     targets: tuple[Target, ...]
 
 
-class StepCount:
-    """Holds an axis's count against its reference in the course of a run.
+class LostStepMonitor:
+    """Checks an axis's step count against its reference in the course of a run.
 
     It listens to the journal for what was shot and homed.
 
@@ -41,34 +52,35 @@ class StepCount:
     ----------
     axis
         With or without a reference to check against.
-    note
-        Takes journal entries.
+    log_event
+        Writes to the journal.
     """
 
-    def __init__(self, axis: FocusAxis, note: Callable[..., Any]) -> None:
+    def __init__(self, axis: FocusAxis, log_event: Callable[[Event], None]) -> None:
         self._check = axis.lost_step_check
-        self._note = note
+        self._log_event = log_event
         self._losses = 0
         self._newest_um = 0.0
-        self._begin()
+        self._start_over()
 
-    def _begin(self) -> None:
+    def _start_over(self) -> None:
         self._unchecked: dict[int, Target] = {}
         self._exposures = 0
 
-    def heard(self, entry: Entry) -> None:
-        """Take note of what the journal says."""
-        fields = entry.fields
-        if entry.event == "exposed":
-            self._exposures += 1
-        elif entry.event == "counted":
-            number = fields["slice"]
-            self._unchecked[number] = Target(number, fields["target_um"], fields["attempt"])
-        elif entry.event == "rejected":
-            self._unchecked.pop(fields["slice"], None)
-        elif entry.event == "homed":
-            # The count began anew: nothing tells any more what it was worth before.
-            self._begin()
+    def on_entry(self, entry: Entry) -> None:
+        """Take in a journal entry."""
+        match entry.event:
+            case ExposureMade():
+                self._exposures += 1
+            case SliceCounted() as counted:
+                self._unchecked[counted.slice] = Target(
+                    counted.slice, counted.target_um, counted.attempt
+                )
+            case FrameRejected(slice=number):
+                self._unchecked.pop(number, None)
+            case AxisHomed():
+                # The count has started from zero: what it was worth before can no longer be known.
+                self._start_over()
 
     def is_due(self, at_the_end: bool) -> bool:
         """Whether the count is to be checked now."""
@@ -79,8 +91,8 @@ class StepCount:
         every = self._check.every_slices
         return every is not None and self._exposures >= every
 
-    def check(self) -> Doubt | None:
-        """Touch the reference; the axis is where it says again, and what it was not is in doubt.
+    def check(self) -> LostSteps | None:
+        """Touch the reference; ``None`` when no steps were lost. The count is right afterwards.
 
         Raises
         ------
@@ -91,22 +103,23 @@ class StepCount:
         error_um = self._check.measure()
         in_doubt = abs(error_um) > self._check.tolerance_um
         checked = sorted(self._unchecked.values(), key=lambda target: target.position_um)
-        self._note(
-            "count_checked",
-            error_um=error_um,
-            tolerance_um=self._check.tolerance_um,
-            slices=[target.number for target in checked],
-            in_doubt=in_doubt,
+        self._log_event(
+            StepsChecked(
+                error_um=error_um,
+                tolerance_um=self._check.tolerance_um,
+                slices=[target.number for target in checked],
+                in_doubt=in_doubt,
+            )
         )
-        self._begin()
+        self._start_over()
         if not in_doubt:
             return None
         self._losses += 1
         self._newest_um = error_um
-        return Doubt(error_um, tuple(checked))
+        return LostSteps(error_um, tuple(checked))
 
-    def insist(self) -> None:
-        """End a run whose motor loses steps again and again.
+    def fail_if_repeated(self) -> None:
+        """End a run whose motor loses steps again.
 
         Raises
         ------

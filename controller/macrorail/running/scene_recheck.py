@@ -4,58 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from macrorail.clock import Clock
 from macrorail.errors import FrameMissing, StorageError
 from macrorail.frame import verify_frame
+from macrorail.run_folder.events import Event, Part, SceneChecked
 from macrorail.running.devices import Devices
 from macrorail.running.interfaces import SceneCheck
-from macrorail.running.policies import Part
-from macrorail.running.resume import Counted
+from macrorail.running.resume import CountedSlice
 from macrorail.states import RunStateMachine, Trigger
 
 
-class SceneProof:
+class SceneRecheck:
     """Proves that specimen, light and camera are where they were.
 
     Parameters
     ----------
-    check
+    comparison
         Compares two frames.
     folder
         Takes the check frames; made when the first is shot.
     devices, machine, clock, settle_s
         The run's.
-    note
-        Takes journal entries.
+    log_event
+        Writes to the journal.
 
     Attributes
     ----------
     busy_with
-        The part of the instrument that is at work, to tell whose a fault is.
+        The part of the instrument that is at work: a fault is its own.
     """
 
     def __init__(
         self,
-        check: SceneCheck,
+        comparison: SceneCheck,
         folder: Path,
         devices: Devices,
         machine: RunStateMachine,
         clock: Clock,
         settle_s: float,
-        note: Callable[..., Any],
+        log_event: Callable[[Event], None],
     ) -> None:
-        self._check = check
+        self._comparison = comparison
         self._folder = folder
         self._devices = devices
         self._machine = machine
         self._clock = clock
         self._settle_s = settle_s
-        self._note = note
+        self._log_event = log_event
         self.busy_with = Part.AXIS
 
-    def look_again(self, last: Counted) -> None:
+    def check(self, last: CountedSlice) -> None:
         """Compare a new frame from where ``last`` was shot with the frame of ``last``.
 
         Raises
@@ -81,22 +80,23 @@ class SceneProof:
         verify_frame(frame)
         if frame.sha256 == last.sha256:
             raise FrameMissing(
-                f"{frame.camera_name} is the frame of slice {last.number} once more, to the last "
-                f"byte; drain the camera and repeat the exposure"
+                f"{frame.camera_name} is the frame of slice {last.target.number} once more, "
+                f"to the last byte; drain the camera and repeat the exposure"
             )
-        found = self._check.compare(last.frame, frame.path, self._clock.check)
-        self._note(
-            "scene_checked",
-            slice=last.number,
-            achieved_um=achieved_um,
-            frame=f"{self._folder.name}/{frame.path.name}",
-            **found,
+        found = self._comparison.compare(last.frame, frame.path, self._clock.check)
+        self._log_event(
+            SceneChecked(
+                slice=last.target.number,
+                achieved_um=achieved_um,
+                frame=f"{self._folder.name}/{frame.path.name}",
+                **found,
+            )
         )
 
-    def _next_stem(self, last: Counted) -> Path:
+    def _next_stem(self, last: CountedSlice) -> Path:
         try:
             self._folder.mkdir(exist_ok=True)
-            taken = len(list(self._folder.glob(f"{last.number:04d}-*")))
+            taken = len(list(self._folder.glob(f"{last.target.number:04d}-*")))
         except OSError as error:
             raise StorageError(f"{self._folder} cannot be written: {error.strerror}") from error
-        return self._folder / f"{last.number:04d}-{taken + 1}"
+        return self._folder / f"{last.target.number:04d}-{taken + 1}"

@@ -1,4 +1,4 @@
-"""What looks after a run while nobody does."""
+"""What supervises a run while no operator is present."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 from macrorail.running.commands import Commands
 from macrorail.running.interfaces import SceneCheck, Watch
+from macrorail.states import State
 
 
 @dataclass(frozen=True)
-class Care:
-    """What looks after a run while nobody does.
+class RunSupervision:
+    """What supervises a run while no operator is present.
 
     Attributes
     ----------
     commands
-        What the operator wants; ``None`` when there is no way to say it.
+        The operator's commands; ``None`` when there is no way to give any.
     watches
         What else must be well.
     pause_at_most_s
@@ -24,11 +25,13 @@ class Care:
     scene
         Compares frames after an interruption; ``None`` trusts the scene.
     alarm
-        Told why a run stands still whose folder can take nothing any more, not even that.
+        Called with the reason why a run waits whose folder cannot even take the journal.
     switch_off
-        Called in the end, whatever the end; tells what could not be done.
+        Called at the end, however the run ends; returns what could not be done.
     park
-        Whether the axis goes far from the specimen in the end, or holds where it is.
+        Whether the axis moves far from the specimen at the end, or stays where it is.
+    on_state
+        Called with each state that is entered; it must not raise.
     """
 
     commands: Commands | None = None
@@ -38,3 +41,4 @@ class Care:
     alarm: Callable[[str], None] = lambda _: None
     switch_off: Callable[[], list[str]] = list
     park: bool = False
+    on_state: Callable[[State], None] = lambda _: None

@@ -1,4 +1,4 @@
-"""Carries out what the policy table says about a fault: retry, recover, pause, leave out, stop.
+"""Applies the fault policy: retry, recover, pause, leave out, stop.
 
 It drives the state machine through RECOVERING and PAUSED and leaves it PREPARING; the queue of
 slices is the runner's.
@@ -7,32 +7,39 @@ slices is the runner's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from macrorail.clock import Clock
 from macrorail.errors import DeviceError, MacrorailError
+from macrorail.run_folder.events import (
+    Event,
+    FaultOccurred,
+    Part,
+    PauseEnded,
+    Remedy,
+    RunPaused,
+)
 from macrorail.running.devices import Devices
-from macrorail.running.pausing import Pauses
-from macrorail.running.policies import Decision, Judge, Part, Remedy
+from macrorail.running.pauses import Pauses
+from macrorail.running.policies import Decision, PolicyState
 from macrorail.running.resume import Target
 from macrorail.states import RunStateMachine, State, Trigger
 
 
-class Remedies:
-    """The remedies of one run.
+class FaultRecovery:
+    """Handles the faults of one run.
 
     Parameters
     ----------
     machine, clock, devices, pauses
         The run's.
-    note
-        Takes journal entries.
+    log_event
+        Writes to the journal.
 
     Attributes
     ----------
     scene_in_doubt
         True once the axis was homed again or the run was paused: specimen and light may not be
-        where they were. Whoever has made sure of them sets it to False.
+        where they were. Whoever has checked them sets it to False.
     """
 
     def __init__(
@@ -41,23 +48,23 @@ class Remedies:
         clock: Clock,
         devices: Devices,
         pauses: Pauses,
-        note: Callable[..., Any],
+        log_event: Callable[[Event], None],
     ) -> None:
         self._machine = machine
         self._clock = clock
         self._devices = devices
         self._pauses = pauses
-        self._note = note
-        self._judge = Judge()
+        self._log_event = log_event
+        self._policy = PolicyState()
         self.scene_in_doubt = False
 
-    def against(self, part: Part, fault: MacrorailError, target: Target | None = None) -> bool:
-        """Do about a fault what the table says.
+    def handle(self, part: Part, fault: MacrorailError, target: Target | None = None) -> bool:
+        """Apply the fault policy to a fault.
 
         Parameters
         ----------
         part, fault
-            Whose, and what.
+            Which part of the instrument, and what happened.
         target
             The slice that it struck, if any; only a slice can be left out.
 
@@ -84,12 +91,12 @@ class Remedies:
             self._machine.step(Trigger.PREPARE)
             return decision.remedy is not Remedy.FINISH
 
-    def heed(self) -> None:
-        """Between slices: pause if the operator or a watch wants it, and make sure of all after."""
+    def check_requests(self) -> None:
+        """Between slices: pause if the operator or a watch asks for it, and check all after it."""
         why = self._pauses.reason()
         if why is not None:
             self._pause(why, at_least_s=0.0)
-            self._make_sure()
+            self._check_devices()
 
     def check_stop(self) -> None:
         """Raise ``OperatorStop`` if the run is to end after this slice."""
@@ -97,28 +104,29 @@ class Remedies:
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody wants the run to pause or to stop between slices."""
+        """Whether the run is to pause or to stop between slices."""
         return self._pauses.wanted
 
     def came_through(self) -> None:
-        """A slice was counted: whatever faults there were are over."""
-        self._judge.came_through()
+        """A slice was counted: earlier faults are over."""
+        self._policy.came_through()
 
     def _decide(self, part: Part, fault: MacrorailError, target: Target | None) -> Decision:
         state = self._machine.state
-        decision = self._judge.decide(part, fault, state)
+        decision = self._policy.decide(part, fault, state)
         if target is None and decision.remedy is Remedy.FINISH:
             decision = Decision(Remedy.STOP)
-        self._note(
-            "fault",
-            slice=None if target is None else target.number,
-            attempt=None if target is None else target.attempt,
-            part=part.value,
-            state=state.value,
-            error=type(fault).__name__,
-            message=str(fault),
-            remedy=decision.remedy.value,
-            wait_s=decision.wait_s,
+        self._log_event(
+            FaultOccurred(
+                slice=None if target is None else target.number,
+                attempt=None if target is None else target.attempt,
+                part=part.value,
+                state=state.value,
+                error=type(fault).__name__,
+                message=str(fault),
+                remedy=decision.remedy.value,
+                wait_s=decision.wait_s,
+            )
         )
         if decision.remedy is Remedy.STOP:
             raise fault
@@ -138,16 +146,16 @@ class Remedies:
             self.scene_in_doubt = True
 
     def _pause(self, why: str, at_least_s: float) -> None:
-        # Before anybody can see that it is paused: whoever answers at once must be heard.
+        # Before the pause is shown: an operator who responds at once must be heard.
         self._pauses.begin()
         self._machine.step(Trigger.PAUSE)
-        self._note("paused", why=why)
+        self._log_event(RunPaused(why=why))
         ended_by, paused_s = self._pauses.wait(why, at_least_s)
-        self._note("unpaused", why=ended_by, paused_s=paused_s)
+        self._log_event(PauseEnded(why=ended_by, paused_s=paused_s))
         self._machine.step(Trigger.RESUME)
 
-    def _make_sure(self) -> None:
-        """After a pause: the axis' position is proven by homing, the camera is set once more."""
+    def _check_devices(self) -> None:
+        """After a pause: homing proves the axis's position, and the camera is set once more."""
         self.scene_in_doubt = True
         for part, act in (
             (Part.AXIS, self._devices.home),
@@ -157,6 +165,6 @@ class Remedies:
             try:
                 act()
             except DeviceError as fault:
-                self.against(part, fault)
+                self.handle(part, fault)
             else:
                 self._machine.step(Trigger.PREPARE)

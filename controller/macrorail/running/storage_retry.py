@@ -1,7 +1,7 @@
-"""What the run folder refuses is tried again until it takes it; the run stands still meanwhile.
+"""Tries again what the run folder refuses; the run waits meanwhile.
 
-A disk that is full, a network folder that went away for a while: nothing is lost as long as
-nothing goes on without its line in the journal.
+A disk may be full, or a network folder gone for a while: nothing is lost, because the run does not
+continue without its line in the journal.
 """
 
 from __future__ import annotations
@@ -10,23 +10,24 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from macrorail.errors import FrameError, JournalError, StorageError
+from macrorail.run_folder.events import Part, PauseEnded, RunPaused
 from macrorail.run_folder.journal import Journal
-from macrorail.running.pausing import Pauses
-from macrorail.running.policies import Part, policy_for
+from macrorail.running.pauses import Pauses
+from macrorail.running.policies import policy_for
 from macrorail.states import RunStateMachine
 
 Result = TypeVar("Result")
 
 
-class Patience:
-    """Does what needs the run folder.
+class StorageRetry:
+    """Calls what needs the run folder, again while the folder refuses it.
 
     Parameters
     ----------
     journal, machine, pauses
         The run's.
     alarm
-        Told why the run stands still, since the journal cannot take it.
+        Called with the reason why the run waits, since the journal cannot take it.
 
     Attributes
     ----------
@@ -47,10 +48,10 @@ class Patience:
         self._alarm = alarm
         self.over = False
 
-    def with_folder(self, act: Callable[[], Result]) -> Result:
-        """Do something in the run folder, when it can be done.
+    def call(self, act: Callable[[], Result]) -> Result:
+        """Do something in the run folder, as soon as it can be done.
 
-        How often it is tried, and after what waits, the policy table says.
+        The policy table says how often it is tried, and after what waits.
 
         Raises
         ------
@@ -63,7 +64,7 @@ class Patience:
         except (JournalError, StorageError) as refusal:
             fault: FrameError | JournalError = refusal
         if self.over:
-            self._journal.renew()
+            self._journal.reopen()
             return act()
         first = str(fault)
         self._alarm(first)
@@ -73,9 +74,9 @@ class Patience:
             ended_by, waited_s = self._pauses.wait(str(fault), wait_s)
             paused_s += waited_s
             try:
-                self._journal.renew()
-                self._journal.append("paused", why=first)
-                self._journal.append("unpaused", why=ended_by, paused_s=paused_s)
+                self._journal.reopen()
+                self._journal.append(RunPaused(why=first))
+                self._journal.append(PauseEnded(why=ended_by, paused_s=paused_s))
                 return act()
             except (JournalError, StorageError) as again:
                 fault = again
