@@ -17,6 +17,7 @@ from macrorail.errors import (
     CameraSettingRefused,
     ConfigError,
     ConnectError,
+    DeviceLost,
     FrameMissing,
 )
 from macrorail_sims.bodies.exif import with_exif
@@ -177,5 +178,87 @@ def test_it_needs_a_shutter_and_a_folder(cable: CableAndCard, tmp_path: Path) ->
     camera = camera_on(cable)
     with pytest.raises(ConfigError, match="shutter output"):
         camera.use_shutter(object())
-    with pytest.raises(ConnectError, match="no folder"):
+    with pytest.raises(ConnectError, match="not a folder"):
         camera_on(CableAndCard(cable.clock, tmp_path / "nowhere"))
+
+
+def test_files_of_others_are_neither_frames_nor_removed(
+    cable: CableAndCard, tmp_path: Path
+) -> None:
+    camera = camera_on(cable)
+    exposure = camera.expose(tmp_path / "0001")
+    for name in ("notes.txt", "P0001.JPG.xmp", "P0001.xmp", "._P0001.JPG", "list.csv"):
+        (cable.folder / name).write_text("not a photograph")
+    assert camera.collect(exposure).camera_name == "P0001.JPG"
+    assert {path.name for path in cable.folder.iterdir()} == {
+        *("notes.txt", "P0001.JPG.xmp", "P0001.xmp", "._P0001.JPG", "list.csv")
+    }
+
+
+def test_a_frame_that_is_written_in_pieces_is_taken_when_it_is_whole(
+    cable: CableAndCard, tmp_path: Path
+) -> None:
+    camera = camera_on(cable, frame_timeout="20 s")
+    exposure = camera.expose(tmp_path / "0001")
+    _, path, data = cable.due.pop()
+    third = len(data) // 3
+    # The writer pauses for longer than any look takes.
+    cable.due += [
+        (cable.clock.now() + 1, path, data[:third]),
+        (cable.clock.now() + 5, path, data[: 2 * third]),
+        (cable.clock.now() + 9, path, data),
+    ]
+    frame = camera.collect(exposure)
+    assert frame.path.read_bytes() == data
+
+
+def test_a_frame_that_stays_incomplete_is_missed_and_kept(
+    cable: CableAndCard, tmp_path: Path
+) -> None:
+    camera = camera_on(cable)
+    exposure = camera.expose(tmp_path / "0001")
+    due_s, path, data = cable.due.pop()
+    cable.due.append((due_s, path, data[: len(data) // 2]))
+    with pytest.raises(FrameMissing, match=r"0 of 1 .*P0001.JPG was still incomplete"):
+        camera.collect(exposure)
+    assert path.read_bytes() == data[: len(data) // 2], "the only copy stays where it is"
+    assert camera.drain() == ["P0001.JPG"]
+
+
+def test_a_folder_that_is_away_for_a_while_costs_nothing(
+    cable: CableAndCard, tmp_path: Path
+) -> None:
+    camera = camera_on(cable, frame_timeout="20 s")
+    exposure = camera.expose(tmp_path / "0001")
+    away = cable.folder.with_name("away")
+    cable.folder.rename(away)
+    _, path, data = cable.due.pop()
+    returns_s = cable.clock.now() + 6
+
+    def come_back(now_s: float) -> None:
+        if now_s >= returns_s and away.exists():
+            (away / path.name).write_bytes(data)
+            away.rename(cable.folder)
+
+    cable.clock.attach(come_back)
+    assert camera.collect(exposure).path.read_bytes() == data
+
+
+def test_a_folder_that_is_gone_is_a_lost_device_before_anything_is_exposed(
+    cable: CableAndCard, tmp_path: Path
+) -> None:
+    camera = camera_on(cable)
+    cable.folder.rmdir()
+    with pytest.raises(DeviceLost, match="cannot be read"):
+        camera.expose(tmp_path / "0001")
+    assert cable.pressed == []
+
+
+def test_a_kind_that_cannot_be_stacked_is_refused_by_name(
+    cable: CableAndCard, tmp_path: Path
+) -> None:
+    cable.suffixes = (".MOV",)
+    camera = camera_on(cable)
+    with pytest.raises(CameraError, match=r"P0001.MOV is of a kind that cannot be stacked"):
+        camera.collect(camera.expose(tmp_path / "0001"))
+    assert (cable.folder / "P0001.MOV").exists()

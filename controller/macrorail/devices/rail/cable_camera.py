@@ -18,6 +18,7 @@ from macrorail.config.rig import CameraSection
 from macrorail.devices.gphoto.settings import quantity
 from macrorail.devices.interfaces import CameraReport, Context, Exposure
 from macrorail.devices.stale_frame import StaleFrameCheck
+from macrorail.devices.watched_folder import WatchedFolder, is_unreadable_frame
 from macrorail.errors import (
     CameraError,
     CameraSettingRefused,
@@ -26,12 +27,11 @@ from macrorail.errors import (
     FrameMissing,
 )
 from macrorail.exif import settings_in
-from macrorail.frame import Frame, store_frame
+from macrorail.frame import Frame
 from macrorail.quantity import Duration
 
 _POLL_S = 0.1
 _FLASH_LATEST_S = 1.0
-_PARTIAL = (".part", ".tmp", ".crdownload")
 _TOLERANCE = 0.1
 """Relative. Some bodies write 1/64 for 1/60; a third of a stop is 0.26 (0.12 for f-numbers)."""
 
@@ -92,10 +92,10 @@ class RailTriggeredCamera:
     def __init__(self, options: Options, context: Context) -> None:
         self._options = options
         self._clock = context.clock
-        self._folder = Path(str(context.resolve_port(options.port, "camera"))).expanduser()
+        path = Path(str(context.resolve_port(options.port, "camera"))).expanduser()
+        self._folder = WatchedFolder(path)
         self._shutter: Shutter | None = None
         self._wanted: dict[str, str] = {}
-        self._known: set[str] = set()
         self._exposures = 0
         self._flash_ready_s = 0.0
         self._freshness = StaleFrameCheck()
@@ -118,11 +118,10 @@ class RailTriggeredCamera:
 
     def open(self) -> CameraReport:
         """Check the folder; see :class:`Camera`."""
-        if not self._folder.is_dir():
+        if not self._folder.path.is_dir():
             raise ConnectError(
-                f"{self._folder} is not a folder; the rig's camera port must be the folder in "
-                f"which the "
-                f"frames appear"
+                f"{self._folder.path} is not a folder; the rig's camera port names the folder in "
+                f"which the frames appear"
             )
         if self._shutter is None:
             raise ConnectError(
@@ -131,7 +130,7 @@ class RailTriggeredCamera:
         self._freshness = StaleFrameCheck()
         return CameraReport(
             model="camera on the rail's cable",
-            version=f"frames in {self._folder}",
+            version=f"frames in {self._folder.path}",
             serial="unknown",
             battery_percent=None,
             abilities=frozenset({"trigger"}),
@@ -159,7 +158,7 @@ class RailTriggeredCamera:
         """Release the shutter; returns when the exposure is over."""
         shutter = self._shutter_or_raise()
         self._clock.sleep(max(0.0, self._flash_ready_s - self._clock.now()))
-        self._known |= {path.name for path in self._arrived()}
+        self._folder.ignore_present()
         contacts = shutter.shots().contacts
         exposure_s = self._exposure_s()
         press_s = exposure_s if self._options.bulb else self._options.press_s
@@ -183,57 +182,52 @@ class RailTriggeredCamera:
     def collect(self, exposure: Exposure) -> Frame:
         """Wait for the files of the last exposure; see :class:`Camera`."""
         deadline_s = exposure.ended_s + self._options.frame_timeout_s
-        sizes: dict[str, int] = {}
-        while True:
-            files = self._arrived()
-            before, sizes = sizes, {path.name: path.stat().st_size for path in files}
-            # A file that has stopped growing is taken as complete; it is verified later.
-            if len(files) >= self._options.files and sizes == before and all(sizes.values()):
-                break
+        frames: list[Frame] = []
+        while len(frames) < self._options.files:
+            files = self._folder.arrived()
+            self._refuse_unreadable(files)
+            if len(frames) + len(files) > self._options.files:
+                raise FrameMissing(
+                    f"exposure {exposure.number}: {len(frames) + len(files)} photographs appeared "
+                    f"where {self._options.files} should; drain the camera before the next exposure"
+                )
+            whole = [path for path in files if self._folder.is_whole(path)]
+            if len(frames) + len(whole) == self._options.files:
+                stem = exposure.stem
+                taken = (
+                    self._folder.take(path, stem.with_name(stem.name + path.suffix.lower()))
+                    for path in whole
+                )
+                frames += [frame for frame in taken if frame is not None]
+                if len(frames) == self._options.files:
+                    break
             if self._clock.now() > deadline_s:
                 raise FrameMissing(
-                    f"exposure {exposure.number}: {len(files)} of {self._options.files} files "
-                    f"appeared in {self._folder} within {self._options.frame_timeout_s:g} s; drain "
-                    f"the camera before the next exposure"
+                    f"exposure {exposure.number}: {len(whole)} of {self._options.files} "
+                    f"photographs appeared complete in {self._folder.path} within "
+                    f"{self._options.frame_timeout_s:g} s{_unfinished(files, whole)}; drain the "
+                    f"camera before the next exposure"
                 )
             self._clock.sleep(_POLL_S)
-        if len(files) > self._options.files:
-            raise FrameMissing(
-                f"exposure {exposure.number}: {len(files)} files appeared instead of "
-                f"{self._options.files}; drain the camera before the next exposure"
-            )
-        frames = [self._take(path, exposure.stem) for path in files]
         frame = next((f for f in frames if f.path.suffix in (".jpg", ".jpeg")), frames[0])
         self._freshness.check(frame, exposure)
         self._check_settings(frame)
         return frame
 
     def drain(self) -> list[str]:
-        """The names of files that belong to no exposure; they stay in the folder."""
-        names = [path.name for path in self._arrived()]
-        self._known.update(names)
-        return names
+        """Ignore the photographs that are there; they stay in the folder. Returns their names."""
+        return self._folder.ignore_present()
 
     def close(self) -> None:
-        """Nothing to release."""
+        """There is nothing to release."""
 
-    def _arrived(self) -> list[Path]:
-        """New files in the folder, by name."""
-        return sorted(
-            path
-            for path in self._folder.iterdir()
-            if path.is_file()
-            and path.name not in self._known
-            and not path.name.startswith(".")
-            and path.suffix.lower() not in _PARTIAL
-        )
-
-    def _take(self, path: Path, stem: Path) -> Frame:
-        """Store a file as a frame, then remove it from the folder."""
-        data = path.read_bytes()
-        frame = store_frame(stem.with_name(stem.name + path.suffix.lower()), data, path.name)
-        path.unlink()
-        return frame
+    def _refuse_unreadable(self, files: list[Path]) -> None:
+        for path in files:
+            if is_unreadable_frame(path.name):
+                raise CameraError(
+                    f"{path.name} is of a kind that cannot be stacked; set the camera to JPEG or "
+                    f"RAW. The file is still in {self._folder.path}"
+                )
 
     def _check_settings(self, frame: Frame) -> None:
         reported = settings_in(frame.path)
@@ -257,3 +251,8 @@ class RailTriggeredCamera:
                 "no board is set for this camera's cable release; open it together with a rail"
             )
         return self._shutter
+
+
+def _unfinished(files: list[Path], whole: list[Path]) -> str:
+    names = ", ".join(path.name for path in files if path not in whole)
+    return f" ({names} was still incomplete)" if names else ""
