@@ -10,12 +10,15 @@ import pytest
 from macrorail.devices.interfaces import FocusAxis
 from macrorail.errors import DeviceError, LimitError, OperatorStop, PositionInDoubt
 from tests.conformance.axes import AXES, AxisWorld, axis_of_rig
+from tests.conformance.documented import documented_axis
+
+ALL_AXES = {**AXES, "documented": documented_axis}
 
 
-@pytest.fixture(params=[*AXES, "rig"])
+@pytest.fixture(params=[*ALL_AXES, "rig"])
 def world(request: pytest.FixtureRequest) -> Iterator[AxisWorld]:
     if request.param != "rig":
-        with AXES[request.param]() as made:
+        with ALL_AXES[request.param]() as made:
             yield made
         return
     path: Path | None = request.config.getoption("--rig")
