@@ -21,11 +21,12 @@ from macrorail.batch.frames import Source, add_frames, fusion_order, look_ahead
 from macrorail.stacking import blend
 from macrorail.stacking.alignment import Alignment, Lie
 from macrorail.stacking.blend import Blender
-from macrorail.stacking.images import Picture, write_picture
+from macrorail.stacking.images import Picture
 from macrorail.stacking.levels import add_level
 from macrorail.stacking.register import Transform
 from macrorail.stacking.smooth import Method
 from macrorail.stacking.stacker import Stacker
+from macrorail.stacking.writing import write_picture
 from tests.benchmarks.score import corner_errors_px, score
 
 #: What a rig's nominal optics may be off by, to either side: defocus feigns growth too, so that one

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import cv2
 
-from macrorail.batch.job import Settings, find_jobs
+from macrorail.batch.finding import find_stacks
+from macrorail.batch.job import Settings
 from macrorail.batch.work import make_stack
 from macrorail.proof.defocus import ClaimedOptics
 from macrorail.proof.frame_checker import FrameChecker
@@ -43,7 +44,7 @@ def main() -> None:
                 cv2.imwrite(str(work / name / f"{k}.jpg"), large, [cv2.IMWRITE_JPEG_QUALITY, 95])
         used = {}
         for name in ("short", "long"):
-            (job,) = find_jobs([work / name], work / "out", Settings())
+            (job,) = find_stacks([work / name], work / "out", Settings()).jobs
             if name == "short":
                 make_stack(job)  # compiles what is not compiled yet
             began_s = time.process_time()

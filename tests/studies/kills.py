@@ -22,7 +22,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from macrorail.batch.frames import find_frames, look_ahead
+from macrorail.batch.frames import load_frames, look_ahead
 from macrorail.run_folder.events import kind_of, values_of
 from macrorail.run_folder.journal import Entry, read_journal
 from macrorail.stacking.stacker import Stacker
@@ -211,7 +211,7 @@ def _exposure_of(fields: dict[str, object], entries: list[Entry]) -> int | None:
 
 def _pixel_faults(run: Path) -> list[str]:
     stacker = Stacker()
-    frames = find_frames([run])
+    frames = load_frames([run]).frames
     look_ahead(stacker, frames)
     for frame in frames:
         stacker.add(frame.path, frame.index, frame.z_um, scale=frame.scale)

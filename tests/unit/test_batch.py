@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from macrorail.batch.job import Settings, StackJob, find_jobs
+from macrorail.batch.finding import find_stacks
+from macrorail.batch.job import Settings, StackJob
 from macrorail.batch.local import stack_here
 from macrorail.batch.progress import Outcome
 from macrorail.batch.work import is_finished, make_stack, read_stack_record
@@ -33,7 +34,7 @@ def photograph(folder: Path, count: int = 3, seed: int = 1) -> Path:
 
 
 def only(folder: Path, out: Path, **settings: Any) -> StackJob:
-    (job,) = find_jobs([folder], out, Settings(**settings))
+    (job,) = find_stacks([folder], out, Settings(**settings)).jobs
     return job
 
 
@@ -97,7 +98,9 @@ def test_folders_are_found_however_deep_and_results_have_names_of_their_own(
         photograph(tmp_path / "photos" / name, 1)
     out = tmp_path / "photos" / "out"
     photograph(out / "older", 1)
-    jobs = find_jobs([tmp_path / "photos", tmp_path / "photos" / "drawer-1"], out, Settings())
+    jobs = find_stacks(
+        [tmp_path / "photos", tmp_path / "photos" / "drawer-1"], out, Settings()
+    ).jobs
     assert [job.name for job in jobs] == ["drawer-1-left", "drawer-2-left", "right"]
     assert len({job.out for job in jobs}) == 3
 
@@ -165,7 +168,7 @@ def test_a_process_that_dies_costs_only_its_stack_a_second_try(
     monkeypatch.setattr("macrorail.batch.local.Worker", Mortal)
     for name in ("a", "b", "c"):
         photograph(tmp_path / "photos" / name)
-    jobs = find_jobs([tmp_path / "photos"], tmp_path / "out", Settings())
+    jobs = find_stacks([tmp_path / "photos"], tmp_path / "out", Settings()).jobs
     told: list[Outcome] = []
     said: list[str] = []
     stack_here(jobs, told.append, said.append, lambda: None)

@@ -13,13 +13,15 @@ import tifffile
 from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import IFDRational
 
-from macrorail.batch.frames import find_frames, read_ahead
+from macrorail.batch.frame_list import choose_types
+from macrorail.batch.frames import Source, read_ahead
 from macrorail.errors import StackError
-from macrorail.stacking.exif import stack_tags
 from macrorail.stacking.grain import Grain
-from macrorail.stacking.images import colour_profile, read_picture, write_picture
+from macrorail.stacking.images import read_picture
 from macrorail.stacking.light import linear_table
+from macrorail.stacking.metadata import colour_profile, result_metadata
 from macrorail.stacking.stacker import Stacker
+from macrorail.stacking.writing import write_picture
 from tests.made_stack import make_stack
 from tests.score import psnr_db
 
@@ -122,16 +124,15 @@ def test_a_damaged_raw_file_is_named(tmp_path: Path) -> None:
 
 
 def test_beside_pictures_raw_files_are_left_alone(tmp_path: Path) -> None:
-    for name in ("a1.jpg", "a1.nef", "a2.jpg", "a2.nef"):
-        (tmp_path / name).touch()
-    assert [one.path.name for one in find_frames([tmp_path])] == ["a1.jpg", "a2.jpg"]
-    for name in ("a1.jpg", "a2.jpg"):
-        (tmp_path / name).unlink()
-    assert [one.path.name for one in find_frames([tmp_path])] == ["a1.nef", "a2.nef"]
+    names = ("a1.jpg", "a1.nef", "a2.jpg", "a2.nef")
+    chosen, passed_over, doubts = choose_types([tmp_path / name for name in names])
+    assert [path.name for path in chosen] == ["a1.jpg", "a2.jpg"]
+    assert [one.path.name for one in passed_over] == ["a1.nef", "a2.nef"]
+    assert doubts == []
 
 
 def test_the_profile_of_the_frames_goes_into_the_picture(tmp_path: Path) -> None:
-    other = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    other = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes() + bytes(64)
     frame = tmp_path / "frame.jpg"
     Image.new("RGB", (32, 32)).save(frame, icc_profile=other)
     assert colour_profile(frame) == other
@@ -142,7 +143,7 @@ def test_the_profile_of_the_frames_goes_into_the_picture(tmp_path: Path) -> None
     named = ImageCms.ImageCmsProfile(io.BytesIO(assumed))
     assert "sRGB" in ImageCms.getProfileDescription(named)
     out = tmp_path / "out.tif"
-    write_picture(out, np.zeros((32, 32, 3), np.uint16), icc=colour_profile(frame))
+    write_picture(out, np.zeros((32, 32, 3), np.uint16), None, result_metadata(frame, 1))
     assert colour_profile(out) == other
     exif = Image.Exif()
     exif.get_ifd(_EXIF_IFD)[0xA001] = 0xFFFF  # as bodies say that are set to Adobe RGB
@@ -169,11 +170,12 @@ def test_a_picture_says_what_it_was_taken_with_and_of_how_many_frames(
     frame, out = tmp_path / "frame.jpg", tmp_path / f"out{suffix}"
     write_shot(frame, icc)
     pixels = np.random.default_rng(1).integers(0, 65536, (32, 48, 3), np.uint16)
-    write_picture(out, pixels, 2.5, icc, stack_tags(frame, 7))
+    write_picture(out, pixels, 2.5, result_metadata(frame, 7))
     with Image.open(out) as picture:
         exif = picture.getexif()
         assert picture.info["icc_profile"] == icc
-        picture.load()
+        orientation = exif[0x0112]
+        picture.load()  # which turns a TIFF upright
     sub = exif.get_ifd(_EXIF_IFD)
     assert (exif[0x010F], exif[0x0110]) == ("NIKON CORPORATION", "NIKON D850")
     assert exif[0x0131].startswith("macrorail ")
@@ -183,7 +185,7 @@ def test_a_picture_says_what_it_was_taken_with_and_of_how_many_frames(
         "2026:11:22 20:00:00",
     )
     assert (sub[0xA460], sub[0xA461]) == (2, (7, 7)), "a composite, of seven frames"
-    assert 0x0112 not in exif, "frames are stacked as the sensor saw them"
+    assert orientation == 6, "viewers turn the picture as they turn the frames"
     assert 0x927C not in sub, "only the camera can write maker notes"
     assert float(exif[0x011A]) == pytest.approx(4000), "pixels per centimetre of the specimen"
     plain = tmp_path / f"plain{suffix}"
@@ -204,7 +206,7 @@ def test_what_a_frame_does_not_say_is_left_out(tmp_path: Path) -> None:
     spoilt.write_bytes(data[:place] + b"XX" + data[place + 2 :])
     for frame in (raw, strange, spoilt):
         out = tmp_path / f"{frame.stem}.jpg.out.jpg"
-        write_picture(out, np.zeros((8, 8, 3), np.uint8), exif=stack_tags(frame, 2))
+        write_picture(out, np.zeros((8, 8, 3), np.uint8), None, result_metadata(frame, 2))
         with Image.open(out) as picture:
             assert picture.getexif().get_ifd(_EXIF_IFD)[0xA461] == (2, 2)
 
@@ -215,7 +217,7 @@ def test_frames_read_one_in_place_of_another_are_those_of_their_files(tmp_path: 
         picture = make_stack(count=1, seed=k, width=width, height=height).frames[0]
         assert cv2.imwrite(str(tmp_path / f"{k}.jpg"), picture)
     seen = 0
-    for frame, picture in read_ahead(find_frames([tmp_path])):
+    for frame, picture in read_ahead([Source(k, tmp_path / f"{k}.jpg") for k in range(len(sizes))]):
         assert np.array_equal(picture, read_picture(frame.path))
         seen += 1
     assert seen == len(sizes)

@@ -1,21 +1,20 @@
-"""The frames of one stack: which they are, their order of fusion, their pictures."""
+"""The frames of one stack: from a run or from files, their order of fusion, their pictures."""
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from macrorail.batch.frame_list import FrameFiles, Passed, frames_in, frames_named
 from macrorail.errors import ConfigError
 from macrorail.run_folder.events import FrameAligned, FrameLeftOut, values_of
 from macrorail.run_folder.journal import JOURNAL, Entry, read_journal
 from macrorail.run_folder.manifest import build_manifest
 from macrorail.stacking.alignment import Alignment, lies_of
-from macrorail.stacking.images import Picture, is_picture, read_picture
-from macrorail.stacking.raw import RAW_SUFFIXES
+from macrorail.stacking.images import Picture, picture_size, read_picture
 from macrorail.stacking.stacker import AHEAD, FrameReport, Placed, Stacker, rehearse
 
 
@@ -33,39 +32,102 @@ class Source:
         Its position, micrometres, when it is known: that of a run's frame is.
     scale
         By what the optics say that it has to be enlarged to fit any other one, the same for all.
+    page
+        Of a TIFF that holds several pictures, the place from 0.
     """
 
     index: int
     path: Path
     z_um: float | None = None
     scale: float | None = None
+    page: int | None = None
+
+    @property
+    def name(self) -> str:
+        """As messages call it."""
+        return self.path.name if self.page is None else f"{self.path.name}, page {self.page + 1}"
+
+    def read(self, spent: Picture | None = None) -> Picture:
+        """Its picture; see :func:`macrorail.stacking.images.read_picture`."""
+        return read_picture(self.path, spent, self.page)
 
 
-def find_frames(sources: list[Path]) -> list[Source]:
-    """The frames that the arguments name, in the order in which they are to be fused.
+@dataclass(frozen=True)
+class StackFrames:
+    """What is stacked.
+
+    Attributes
+    ----------
+    frames
+        In the order in which they were taken; a run's in its order of fusion.
+    size
+        Width, height and bits per channel of each.
+    passed_over
+        Files that are not taken as frames.
+    doubts
+        One sentence for each thing about the frames that may not be as it should.
+    """
+
+    frames: list[Source]
+    size: tuple[int, int, int]
+    passed_over: tuple[Passed, ...] = ()
+    doubts: tuple[str, ...] = field(default_factory=tuple)
+
+
+def load_frames(sources: list[Path], output: Path | None = None) -> StackFrames:
+    """The frames that the arguments name, each looked at before the first is read.
+
+    Parameters
+    ----------
+    sources
+        A run folder, a folder of photographs, several that a camera filled one after the other, or
+        files.
+    output
+        Where the result goes: never a frame.
 
     Raises
     ------
     ConfigError
-        Nothing there, no pictures in it, or folder and files mixed.
+        Nothing there, no pictures in it, or folders and files mixed.
+    StackError
+        A frame cannot be read or does not fit the others.
     """
     for path in sources:
-        if not path.exists():
+        if not path.exists() and not path.is_symlink():
             raise ConfigError(f"{path} does not exist")
     folders = [path for path in sources if path.is_dir()]
-    if folders and len(sources) > 1:
-        raise ConfigError(f"give one folder, or files; {folders[0]} is a folder among others")
-    if folders and (folders[0] / JOURNAL).exists():
-        return _frames_of_run(folders[0])
-    paths = sources
-    if folders:
-        paths = sorted((path for path in folders[0].iterdir() if is_picture(path)), key=_natural)
-        # Many cameras write both; the pictures they made are the quicker ones to read.
-        developed = [path for path in paths if path.suffix.lower() not in RAW_SUFFIXES]
-        paths = developed or paths
-        if not paths:
-            raise ConfigError(f"{folders[0]} holds no pictures (JPEG, PNG, TIFF or raw)")
-    return [Source(index, path) for index, path in enumerate(paths)]
+    if folders and len(folders) < len(sources):
+        raise ConfigError(f"give one folder, or files; {folders[0]} is a folder among files")
+    runs = [path for path in folders if (path / JOURNAL).exists()]
+    if runs:
+        if len(sources) > 1:
+            raise ConfigError(f"give one run; {runs[0]} is one of {len(sources)} folders")
+        frames = _frames_of_run(runs[0])
+        return StackFrames(frames, picture_size(frames[0].path))
+    found = frames_in(folders, output) if folders else frames_named(sources, output)
+    return of_files(found)
+
+
+def check_not_replaced(frames: list[Source], outputs: list[Path]) -> None:
+    """See that no result takes the place of a frame.
+
+    Raises
+    ------
+    ConfigError
+        It would; names the file.
+    """
+    files = {frame.path.resolve() for frame in frames}
+    for output in outputs:
+        if output.resolve() in files:
+            raise ConfigError(
+                f"{output} is one of the frames and would be replaced; choose another output"
+            )
+
+
+def of_files(found: FrameFiles) -> StackFrames:
+    """Loose files, numbered in their order."""
+    frames = [Source(index, one.path, page=one.page) for index, one in enumerate(found.frames)]
+    return StackFrames(frames, found.size, found.passed_over, found.doubts)
 
 
 def chosen(frames: list[Source], wanted: str) -> list[Source]:
@@ -101,7 +163,7 @@ def look_ahead(stacker: Stacker, order: list[Source]) -> None:
     places = [one.index if one.z_um is None else one.z_um for one in order]
     if places[0] in (min(places), max(places)):
         for frame, picture in read_ahead(order[:AHEAD]):
-            stacker.look_ahead(picture, frame.index, frame.z_um, frame.scale, frame.path.name)
+            stacker.look_ahead(picture, frame.index, frame.z_um, frame.scale, frame.name)
 
 
 def read_ahead(frames: list[Source]) -> Iterator[tuple[Source, Picture]]:
@@ -111,11 +173,11 @@ def read_ahead(frames: list[Source]) -> Iterator[tuple[Source, Picture]]:
     """
     spent: Picture | None = None
     with ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
-        coming = reader.submit(read_picture, frames[0].path)
+        coming = reader.submit(frames[0].read)
         for frame, following in zip(frames, [*frames[1:], None], strict=True):
             picture = coming.result()
             if following is not None:
-                coming = reader.submit(read_picture, following.path, spent)
+                coming = reader.submit(following.read, spent)
             yield frame, picture
             spent = picture
 
@@ -127,9 +189,7 @@ def add_frames(stacker: Stacker, frames: list[Source]) -> Iterator[FrameReport]:
     """
 
     def place(frame: Source, picture: Future[Picture]) -> Placed:
-        return stacker.place(
-            picture.result(), frame.index, frame.z_um, frame.path.name, frame.scale
-        )
+        return stacker.place(picture.result(), frame.index, frame.z_um, frame.name, frame.scale)
 
     with (
         ThreadPoolExecutor(1, thread_name_prefix="reader") as reader,
@@ -139,7 +199,7 @@ def add_frames(stacker: Stacker, frames: list[Source]) -> Iterator[FrameReport]:
         rehearsal.submit(rehearse, stacker.quality)
 
         def coming(frame: Source, spent: Picture | None) -> Future[Placed]:
-            return ahead.submit(place, frame, reader.submit(read_picture, frame.path, spent))
+            return ahead.submit(place, frame, reader.submit(frame.read, spent))
 
         on_the_way = deque(coming(frame, None) for frame in frames[:2])
         for following in [*frames[2:], None, None][: len(frames)]:
@@ -211,9 +271,3 @@ def _fused_numbers(
     order = manifest["fusion_order"]
     unjudged = [one["index"] for one in manifest["slices"] if one["index"] not in order]
     return [n for n in [*order, *unjudged] if not isinstance(reports.get(n), FrameLeftOut)]
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sort key under which frame 9 comes before frame 10."""
-    parts = re.split(r"(\d+)", path.name.casefold())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

@@ -9,33 +9,21 @@ import subprocess
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import tifffile
 from PIL import Image
 
-from macrorail.stacking.images import TIFF_SUFFIXES
-from macrorail.stacking.raw import RAW_SUFFIXES
+from macrorail.exif import Exif, read_exif
+from macrorail.stacking.kinds import RAW, TIFF, kind_of
 
-_EXIF_IFD = 0x8769
+_WIDTH, _HEIGHT, _MAKE, _MODEL = 0x0100, 0x0101, 0x010F, 0x0110
+_BODY, _LENS, _FOCAL_LENGTH, _F_NUMBER = 0xA431, 0xA434, 0x920A, 0x829D
+_SUBJECT_DISTANCE, _INFINITY = 0x9206, 0xFFFFFFFF
 _FOCUS_XMP = "{http://ns.adobe.com/exif/1.0/aux/}ApproximateFocusDistance"
 #: What exiftool calls the distance, by make; read in this order.
 _FOCUS_NAMES = ("FocusDistance", "FocusDistance2", "FocusDistanceUpper", "ApproximateFocusDistance")
 _PATIENCE_S = 120
-#: What tifffile calls the tags that are read here.
-_NAMES = {
-    0x829D: "FNumber",
-    0x9003: "DateTimeOriginal",
-    0x9004: "DateTimeDigitized",
-    0x9206: "SubjectDistance",
-    0x9290: "SubsecTime",
-    0x9291: "SubsecTimeOriginal",
-    0x920A: "FocalLength",
-    0xA431: "BodySerialNumber",
-    0xA434: "LensModel",
-}
 
 
 @dataclass(frozen=True)
@@ -81,86 +69,54 @@ def read_photos(paths: Iterable[Path]) -> list[Photo]:
 
 def _read(path: Path) -> Photo | None:
     try:
-        tags, size, xmp = _tags_of_tiff(path) if _is_tiff(path) else _tags(path)
-    except (OSError, SyntaxError, ValueError, KeyError, tifffile.TiffFileError):
+        kind, exif = kind_of(path), read_exif(path)
+        size = _size(path, exif) if kind in (TIFF, RAW) else _size_by_pillow(path)
+    except (OSError, SyntaxError, ValueError):
         return None
-    # Make, Model, BodySerialNumber, LensModel; FocalLength, FNumber
-    names = (tags.get(0x010F), tags.get(0x0110), tags.get(0xA431), tags.get(0xA434))
-    optics = (_number(tags.get(0x920A)), _number(tags.get(0x829D)))
-    kind = (
-        path.suffix.lower(),
-        size,
-        *(str(name or "").strip("\0 ") for name in names),
-        *("" if value is None else f"{value:g}" for value in optics),
-    )
+    if kind is None or not size:
+        return None
+    names = (exif.text(tag) for tag in (_MAKE, _MODEL, _BODY, _LENS))
+    optics = (exif.number(tag) for tag in (_FOCAL_LENGTH, _F_NUMBER))
+    told = (*names, *("" if value is None else f"{value:g}" for value in optics))
     stem = re.fullmatch(r"(.*?)(\d+)", path.stem)
     series, number = (stem[1], int(stem[2])) if stem else (path.stem, -1)
-    focus_m = _distance(tags.get(0x9206))
+    focus_m = _distance(exif)
     if focus_m is None:
-        focus_m = _focus_in_xmp(xmp)
-    return Photo(path, kind, _taken(tags), _vergence(focus_m), series, number)
+        focus_m = _focus_in_xmp(exif.xmp or b"")
+    taken = exif.taken(or_changed=True)
+    return Photo(
+        path,
+        (path.suffix.lower(), size, *told),
+        None if taken is None else taken[0],
+        _vergence(focus_m),
+        series,
+        number,
+    )
 
 
-def _is_tiff(path: Path) -> bool:
-    """TIFF, and the many raw files that are built like one."""
-    return path.suffix.lower() in TIFF_SUFFIXES | RAW_SUFFIXES
+def _size(path: Path, exif: Exif) -> str:
+    """Of a TIFF's first page; other raw files keep theirs to themselves."""
+    width, height = (exif.first.get(tag) for tag in (_WIDTH, _HEIGHT))
+    if width is None or height is None:
+        return "raw" if path.suffix.lower() in RAW.suffixes and exif.first else ""
+    return f"{int(width.numbers()[0])}x{int(height.numbers()[0])}"
 
 
-def _tags(path: Path) -> tuple[dict[int, Any], str, bytes | str]:
-    """EXIF tags, size and XMP of a JPEG or PNG."""
+def _size_by_pillow(path: Path) -> str:
     with Image.open(path) as picture:
-        exif = picture.getexif()
-        tags = {**dict(exif), **exif.get_ifd(_EXIF_IFD)}
-        return tags, f"{picture.size[0]}x{picture.size[1]}", picture.info.get("xmp", b"")
+        return f"{picture.size[0]}x{picture.size[1]}"
 
 
-def _tags_of_tiff(path: Path) -> tuple[dict[int, Any], str, bytes | str]:
-    with tifffile.TiffFile(path) as file:
-        page = file.pages.first
-        tags = {tag.code: tag.value for tag in page.tags.values()}
-        # tifffile gives the tags of the Exif IFD by their names.
-        details = tags.get(_EXIF_IFD)
-        if isinstance(details, dict):
-            tags |= {code: details[name] for code, name in _NAMES.items() if name in details}
-        return tags, f"{page.shape[1]}x{page.shape[0]}", tags.get(0x02BC, b"")
-
-
-def _number(value: Any) -> float | None:
-    """A rational as Pillow or tifffile gives it."""
-    if isinstance(value, tuple) and len(value) == 2:
-        return value[0] / value[1] if value[1] else None
-    try:
-        return None if value is None else float(value)
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
-
-
-def _taken(tags: dict[int, Any]) -> float | None:
-    text = tags.get(0x9003) or tags.get(0x9004) or tags.get(0x0132)
-    try:
-        when = datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S")
-    except ValueError:
-        return None
-    digits = re.match(r"\d+", str(tags.get(0x9291) or tags.get(0x9290) or ""))
-    parts = float(f"0.{digits[0]}") if digits else 0.0
-    # The zone does not matter: only the time between photographs does.
-    return when.replace(tzinfo=UTC).timestamp() + parts
-
-
-def _distance(value: Any) -> float | None:
+def _distance(exif: Exif) -> float | None:
     """SubjectDistance in metres; 0 stands for unknown, 2**32 - 1 / 1 for infinity."""
-    top = value[0] if isinstance(value, tuple) else getattr(value, "numerator", None)
-    if top == 0xFFFFFFFF:
+    metres = exif.number(_SUBJECT_DISTANCE)
+    if metres is not None and metres >= _INFINITY:
         return float("inf")
-    metres = _number(value)
     return metres if metres is not None and metres > 0 else None
 
 
-def _focus_in_xmp(packet: bytes | str) -> float | None:
+def _focus_in_xmp(data: bytes) -> float | None:
     """What Lightroom writes, as an attribute or an element."""
-    if not packet:
-        return None
-    data = packet.encode() if isinstance(packet, str) else packet
     begin, end = data.find(b"<x:xmpmeta"), data.rfind(b"</x:xmpmeta>")
     if begin < 0 or end < 0:
         return None

@@ -8,15 +8,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from macrorail.batch.frame_list import Passed, choose_types, pick
 from macrorail.batch.frames import Source
 from macrorail.batch.grouping import FEWEST, Group, group
 from macrorail.batch.job import Settings, StackJob
 from macrorail.batch.photo import Photo, read_photos
-from macrorail.errors import ConfigError
-from macrorail.stacking.images import is_picture
-from macrorail.stacking.raw import RAW_SUFFIXES
+from macrorail.errors import ConfigError, StackError
+from macrorail.stacking.kinds import RAW, kind_of
 
 _Stamp = tuple[int, int]
+
+
+class FolderAway(ConfigError):
+    """A watched folder cannot be read now; it may come back."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,15 @@ class Sorted:
         Photographs that belong to no stack, each with the reason.
     unreadable
         Files that are no pictures, or not yet.
+    passed_over
+        Hidden files, results of macrorail and what has no picture's name.
     """
 
     jobs: tuple[StackJob, ...]
     waiting: int
     strays: tuple[tuple[Path, str], ...]
     unreadable: tuple[Path, ...]
+    passed_over: tuple[Passed, ...] = ()
 
 
 @dataclass
@@ -68,32 +75,47 @@ class Folder:
     now: Callable[[], float] = time.monotonic
     _seen: dict[Path, tuple[_Stamp, float]] = field(default_factory=dict)
     _photos: dict[Path, Photo] = field(default_factory=dict)
+    _passed_over: list[Passed] = field(default_factory=list)
 
     def look(self) -> Sorted:
         """Sort what is there now.
 
         Raises
         ------
+        FolderAway
+            The folder cannot be read now: a share that dropped out. What was seen is kept.
         ConfigError
-            The folder is gone, or a reference that a stack has not.
+            A reference that a stack has not.
         """
         changed = self._update()
         for photo in read_photos(changed):
             self._photos[photo.path] = photo
-        found = group(self._photos.values(), self.fewest)
+        found = group(self._representatives(), self.fewest)
         jobs, waiting = [], 0
+        strays = list(found.strays)
         for one in found.stacks:
-            if all(self._rests(photo.path) for photo in one.photos):
-                jobs.append(self._job(one))
-            else:
+            files = [path for photo in one.photos for path in self._files_of(photo.path)]
+            if not all(self._rests(path) for path in files):
                 waiting += 1
-        strays = tuple(
-            (photo.path, reason) for photo, reason in found.strays if self._rests(photo.path)
-        )
+                continue
+            try:
+                jobs.append(self._job(one, files))
+            except StackError as error:
+                strays += [(photo, f"is not stacked: {error}") for photo in one.photos]
         unreadable = sorted(
             path for path in self._seen if path not in self._photos and self._rests(path)
         )
-        return Sorted(tuple(jobs), waiting, strays, tuple(unreadable))
+        return Sorted(
+            tuple(jobs),
+            waiting,
+            tuple((photo.path, reason) for photo, reason in strays if self._rests(photo.path)),
+            tuple(unreadable),
+            tuple(self._passed_over),
+        )
+
+    def is_there(self, job: StackJob) -> bool:
+        """Whether all frames of a stack can be reached."""
+        return all(one.path.exists() for one in job.frames)
 
     def signature(self, job: StackJob) -> object:
         """Changes when one of its files does, or when others make up the stack."""
@@ -103,20 +125,20 @@ class Folder:
 
     def _update(self) -> list[Path]:
         """Note what is new, changed or gone; returns what has to be read."""
-        if not self.folder.is_dir():
-            raise ConfigError(f"{self.folder} is not a folder")
         there = {}
-        pictures = list(_pictures(self.folder, self.out.absolute()))
-        # Many cameras write both; the pictures they made are the quicker ones to read.
-        made = {p.with_suffix("") for p in pictures if p.suffix.lower() not in RAW_SUFFIXES}
-        for path in pictures:
-            if path.suffix.lower() in RAW_SUFFIXES and path.with_suffix("") in made:
-                continue
-            try:
-                status = path.stat()
-            except OSError:  # gone between two looks
-                continue
-            there[path] = (status.st_size, status.st_mtime_ns)
+        try:
+            if not self.folder.is_dir():
+                raise FolderAway(f"{self.folder} is not there")
+            picked = pick(_files(self.folder, self.out.absolute(), set()), are_known=self._seen)
+            for path in picked.files:
+                try:
+                    status = path.stat()
+                except FileNotFoundError:  # gone between two looks
+                    continue
+                there[path] = (status.st_size, status.st_mtime_ns)
+        except OSError as error:
+            raise FolderAway(f"{self.folder} cannot be read: {error.strerror or error}") from error
+        self._passed_over = picked.passed_over
         for path in set(self._seen) - set(there):
             del self._seen[path]
             self._photos.pop(path, None)
@@ -130,23 +152,58 @@ class Folder:
             self._photos.pop(path, None)
         return sorted(changed)
 
+    def _representatives(self) -> list[Photo]:
+        """One photograph for each picture: of RAW and JPEG the raw one, which all frames have.
+
+        Otherwise frames with and without a JPEG would not look alike.
+        """
+        chosen: dict[tuple[Path, str], Photo] = {}
+        for path in sorted(self._photos):
+            photo, key = self._photos[path], (path.parent, path.stem.casefold())
+            is_better = kind_of(path) is RAW and photo.taken_s is not None
+            if key not in chosen or is_better:
+                chosen[key] = photo
+        return list(chosen.values())
+
+    def _files_of(self, path: Path) -> list[Path]:
+        """All files of the picture that a file is of."""
+        stem = path.stem.casefold()
+        return [
+            one for one in self._photos if one.parent == path.parent and one.stem.casefold() == stem
+        ]
+
     def _rests(self, path: Path) -> bool:
         return self.now() - self._seen[path][1] >= self.wait_s
 
-    def _job(self, one: Group) -> StackJob:
+    def _job(self, one: Group, files: list[Path]) -> StackJob:
         first = one.photos[0]
         when = datetime.fromtimestamp(first.taken_s or 0.0, UTC)
         name = f"{when:%Y%m%d-%H%M%S}-{first.path.stem}"
-        frames = [Source(index, photo.path) for index, photo in enumerate(one.photos)]
-        return StackJob.of(name, frames, self.out / name, self.settings, one.missing, self.folder)
+        chosen, passed_over, doubts = choose_types(files)
+        by_picture = {(path.parent, path.stem.casefold()): path for path in chosen}
+        keys = [(photo.path.parent, photo.path.stem.casefold()) for photo in one.photos]
+        frames = [
+            Source(index, by_picture[key]) for index, key in enumerate(keys) if key in by_picture
+        ]
+        return StackJob.of(
+            name,
+            frames,
+            self.out / name,
+            self.settings,
+            (*one.missing, *doubts),
+            self.folder,
+            tuple(passed_over),
+        )
 
 
-def _pictures(folder: Path, out: Path) -> Iterable[Path]:
+def _files(folder: Path, out: Path, seen: set[tuple[int, int]]) -> Iterable[Path]:
+    """All files below a folder, each folder once, whatever links lead to it."""
+    status = folder.stat()
+    if (status.st_dev, status.st_ino) in seen:
+        return
+    seen.add((status.st_dev, status.st_ino))
     for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if path.is_dir():
-            if path.absolute() != out:
-                yield from _pictures(path, out)
-        elif is_picture(path):
+        if not path.is_dir():
             yield path
+        elif path.absolute() != out and not path.name.startswith("."):
+            yield from _files(path, out, seen)

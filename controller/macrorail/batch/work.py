@@ -24,13 +24,15 @@ from macrorail.errors import StackError
 from macrorail.run_folder.journal import JOURNAL, write_whole
 from macrorail.run_folder.record import hash_file
 from macrorail.stacking.alignment import Alignment
-from macrorail.stacking.exif import stack_tags
-from macrorail.stacking.images import colour_profile, write_depth, write_picture
+from macrorail.stacking.images import picture_size
 from macrorail.stacking.register import Motion
 from macrorail.stacking.stacker import Fused, Stacker
 from macrorail.stacking.stream_worker import peak_rss_mb
+from macrorail.stacking.writing import check_place, write_stack
 
 RECORD = "stack.json"
+#: Bytes per pixel of the picture in 16 bits and the depth map.
+_RESULT_BYTES = 10
 PICTURES = ("fused.tif", "fused.jpg", "depth.tif", "depth-confidence.png")
 
 
@@ -47,7 +49,8 @@ def make_stack(job: StackJob) -> dict[str, Any]:
         A frame cannot be read or aligned, or has changed meanwhile; nothing was replaced.
     """
     began_s = time.monotonic()
-    inputs = [_input(one.path) for one in job.frames]
+    _check_place(job)
+    inputs = _inputs(job)
     stacker = Stacker(
         job.settings.quality, Motion(job.settings.motion or Motion.SIMILARITY), _known(job)
     )
@@ -61,8 +64,8 @@ def make_stack(job: StackJob) -> dict[str, Any]:
     aside = job.out.parent / f".{job.out.name}-{uuid4().hex[:12]}"
     try:
         aside.mkdir(parents=True)
-        outputs = _write(job, fused, aside)
-        record = _record(job, fused, inputs, outputs, time.monotonic() - began_s)
+        outputs, left_out = _write(job, fused, aside)
+        record = _record(job, fused, inputs, outputs, left_out, time.monotonic() - began_s)
         job.out.mkdir(exist_ok=True)
         for name in PICTURES:
             (aside / name).replace(job.out / name)
@@ -89,8 +92,7 @@ def is_finished(job: StackJob, thoroughly: bool = False) -> bool:
     told = job.to_dict()
     if record["settings"] != told["settings"] or record["um_per_px"] != job.um_per_px:
         return False
-    places = [(one["index"], one["path"], one["z_um"]) for one in record["inputs"]]
-    if places != [(one["index"], one["path"], one["z_um"]) for one in told["frames"]]:
+    if [_place(one) for one in record["inputs"]] != [_place(one) for one in told["frames"]]:
         return False
     for name, size_bytes in record["outputs"].items():
         path = job.out / name
@@ -100,6 +102,10 @@ def is_finished(job: StackJob, thoroughly: bool = False) -> bool:
         _is_as_recorded(one.path, before, thoroughly)
         for one, before in zip(job.frames, record["inputs"], strict=True)
     )
+
+
+def _place(frame: dict[str, Any]) -> tuple[Any, ...]:
+    return frame["index"], frame["path"], frame["z_um"], frame.get("page")
 
 
 def read_stack_record(folder: Path) -> dict[str, Any] | None:
@@ -117,6 +123,22 @@ _STAMP = ("size_bytes", "mtime_ns")
 def _stamp(path: Path) -> dict[str, Any]:
     status = path.stat()
     return {"size_bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _check_place(job: StackJob) -> None:
+    """See that the results can be written, before the first frame is read."""
+    width, height, _ = picture_size(job.frames[0].path)
+    try:
+        job.out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StackError(f"{job.out} cannot be written: {error.strerror or error}") from error
+    check_place(job.out.parent / RECORD, width * height * _RESULT_BYTES)
+
+
+def _inputs(job: StackJob) -> list[dict[str, Any]]:
+    """Size, time of change and hash of each frame's file."""
+    files = {one.path: _input(one.path) for one in job.frames}
+    return [files[one.path] for one in job.frames]
 
 
 def _input(path: Path) -> dict[str, Any]:
@@ -145,17 +167,16 @@ def _known(job: StackJob) -> Alignment | None:
     return run_alignment(job.origin) if is_run and job.settings.motion is None else None
 
 
-def _write(job: StackJob, fused: Fused, folder: Path) -> dict[str, Any]:
-    picture, jpeg, depth, confidence = (folder / name for name in PICTURES)
-    first = job.frames[0].path
-    icc, tags = colour_profile(first), stack_tags(first, len(job.frames))
-    for path in (picture, jpeg):
-        write_picture(path, fused.image, job.um_per_px, icc, tags)
-    write_depth(depth, fused.depth, fused.confidence, job.um_per_px)
-    return {
-        path.name: {"size_bytes": path.stat().st_size, "sha256": hash_file(path)}
-        for path in (picture, jpeg, depth, confidence)
+def _write(job: StackJob, fused: Fused, folder: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Write the pictures; size and hash of each, and what was left out of them."""
+    left_out = write_stack(
+        fused, folder, PICTURES[:3], job.um_per_px, job.frames[0].path, len(job.frames)
+    )
+    files = {
+        name: {"size_bytes": (folder / name).stat().st_size, "sha256": hash_file(folder / name)}
+        for name in PICTURES
     }
+    return files, left_out
 
 
 def _record(
@@ -163,6 +184,7 @@ def _record(
     fused: Fused,
     inputs: list[dict[str, Any]],
     outputs: dict[str, Any],
+    left_out: tuple[str, ...],
     seconds: float,
 ) -> dict[str, Any]:
     told = job.to_dict()
@@ -175,7 +197,7 @@ def _record(
         "inputs": [{**frame, **known} for frame, known in zip(told["frames"], inputs, strict=True)],
         "outputs": outputs,
         "valid_rect": list(fused.valid_rect),
-        "doubts": [one.doubt for one in fused.reports if one.doubt is not None],
+        "doubts": [*(one.doubt for one in fused.reports if one.doubt is not None), *left_out],
         "transforms": {str(one.index): one.transform.tolist() for one in fused.reports},
         "seconds": round(seconds, 3),
         "peak_rss_mb": peak_rss_mb(),

@@ -10,16 +10,18 @@ import typer
 from rich.console import Console
 
 from macrorail.batch.cluster import check_address, stack_on_cluster
-from macrorail.batch.job import Settings, StackJob, find_jobs
+from macrorail.batch.finding import find_stacks
+from macrorail.batch.frame_list import Passed, listed
+from macrorail.batch.job import Settings, StackJob
 from macrorail.batch.local import stack_here
 from macrorail.batch.progress import Outcome
-from macrorail.batch.watch import Folder, Sorted
+from macrorail.batch.watch import Folder, FolderAway, Sorted
 from macrorail.batch.work import is_finished
 from macrorail.cli.batch_board import Board
 from macrorail.cli.messages import message_console
 from macrorail.cli.stack import QualityChoice
 from macrorail.clock import WorldClock
-from macrorail.errors import ConfigError
+from macrorail.errors import ConfigError, StackError
 from macrorail.quantity import parse_duration
 from macrorail.session.signals import stopped_by_signals
 from macrorail.stacking.register import Motion
@@ -116,10 +118,15 @@ def batch(
             wait_s = parse_duration(wait)
             watch_folders([Folder(one, out, settings, wait_s) for one in folders], making, console)
         if grouped:
+            refused: list[tuple[StackJob, str]] = []
             jobs = sort_once([Folder(one, out, settings, 0.0) for one in folders], console)
         else:
-            jobs = find_jobs(folders, out, settings)
-        with Board(console, jobs) as board:
+            found = find_stacks(folders, out, settings)
+            jobs, refused = found.jobs, found.refused
+            _print_passed(found.passed_over, console)
+        with Board(console, jobs, len(refused)) as board:
+            for job, reason in refused:
+                board.tell(Outcome(job, "failed", reason))
             making.make(jobs, board)
     board.close(as_json)
 
@@ -166,6 +173,11 @@ class Making:
             stack_here(left, board.tell, board.say, check, self.processes, log=log)
 
 
+def _print_passed(passed_over: list[Passed], console: Console) -> None:
+    for line in listed(passed_over):
+        console.print(line, markup=False)
+
+
 def sort_once(folders: list[Folder], console: Console) -> list[StackJob]:
     """The stacks in folders that nothing is added to."""
     jobs: list[StackJob] = []
@@ -189,19 +201,44 @@ def watch_folders(folders: list[Folder], making: Making, console: Console) -> No
     OperatorStop
         By Ctrl-C or a signal.
     """
+    for folder in folders:
+        if not folder.folder.is_dir():
+            raise ConfigError(f"{folder.folder} is not a folder")
     told: set[Path] = set()
     tried: set[Any] = set()
+    failed: set[Any] = set()
+    away: set[Path] = set()
     console.print("Watching; Ctrl-C ends it.", markup=False)
     while True:
         for folder in folders:
-            found = folder.look()
+            try:
+                found = folder.look()
+            except FolderAway as error:
+                if folder.folder not in away:
+                    console.print(f"{error}; waiting for it to come back", markup=False)
+                away.add(folder.folder)
+                continue
+            if folder.folder in away:
+                away.remove(folder.folder)
+                tried -= failed
+                console.print(f"{folder.folder} is back", markup=False)
             _tell_rest(found, told, console)
             new = [job for job in found.jobs if folder.signature(job) not in tried]
             if new:
-                with Board(console, new) as board:
-                    making.make(new, board)
+                try:
+                    with Board(console, new) as board:
+                        making.make(new, board)
+                except (ConfigError, StackError, OSError) as error:
+                    if folder.out not in away:
+                        console.print(f"{error}; waiting until that is possible", markup=False)
+                    away.add(folder.out)
+                    continue
+                away.discard(folder.out)
                 board.print_done()
-                tried |= {folder.signature(job) for job in new}
+                # What failed because the share dropped out meanwhile is tried again.
+                gone = [job for job in board.failed if not folder.is_there(job)]
+                tried |= {folder.signature(job) for job in new if job not in gone}
+                failed |= {folder.signature(job) for job in board.failed}
         making.clock.sleep(_LOOK_EVERY_S)
 
 
@@ -209,6 +246,7 @@ def _tell_rest(found: Sorted, told: set[Path], console: Console) -> None:
     """Name what is not stacked, each once."""
     rest = [(path, reason) for path, reason in found.strays]
     rest += [(path, "cannot be read as a picture") for path in found.unreadable]
+    rest += [(one.path, f"is passed over: {one.reason}") for one in found.passed_over]
     for path, reason in rest:
         if path not in told:
             told.add(path)

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from macrorail.batch.frame_list import listed
 from macrorail.batch.job import StackJob
 from macrorail.batch.progress import Outcome
 from macrorail.errors import StackError
@@ -20,12 +21,12 @@ from macrorail.quantity import format_duration
 class Board:
     """Shows how far a batch is and what became of each stack."""
 
-    def __init__(self, console: Console, jobs: list[StackJob]) -> None:
+    def __init__(self, console: Console, jobs: list[StackJob], refused: int = 0) -> None:
         self._console = console
         self._outcomes: list[Outcome] = []
         self._began_s = time.monotonic()
         self._frames = sum(len(job.frames) for job in jobs)
-        self._count = len(jobs)
+        self._count = len(jobs) + refused
         self._made_frames = self._passed_frames = 0
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -44,6 +45,11 @@ class Board:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
+    @property
+    def failed(self) -> list[StackJob]:
+        """Stacks that could not be made so far."""
+        return [outcome.job for outcome in self._outcomes if outcome.state == "failed"]
+
     def say(self, sentence: str) -> None:
         """Tell people."""
         self._console.print(sentence, markup=False)
@@ -57,7 +63,7 @@ class Board:
             self._made_frames += frames
             said = f"failed: {outcome.reason}" if outcome.state == "failed" else _made(outcome)
             self.say(f"{len(self._outcomes)} of {self._count}  {outcome.job.name}  {said}")
-            for note in outcome.job.notes:
+            for note in (*outcome.job.notes, *listed(outcome.job.passed_over)):
                 self.say(f"    {note}")
             if left := self.time_left():
                 self.say(f"    {left}")
@@ -111,4 +117,5 @@ def _told(outcome: Outcome) -> dict[str, Any]:
         "folder": str(outcome.job.out),
         "frames": [str(frame.path) for frame in outcome.job.frames],
         "notes": list(outcome.job.notes),
+        "passed_over": [one.to_dict() for one in outcome.job.passed_over],
     }

@@ -13,7 +13,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from macrorail.cli.messages import message_console
 from macrorail.errors import ConfigError
-from macrorail.session.stack import Stacked, StackSettings, stack_photographs, write_stacked
+from macrorail.session.stack import (
+    Stacked,
+    StackOutputs,
+    StackSettings,
+    stack_photographs,
+    write_stacked,
+)
 from macrorail.stacking.register import Motion
 from macrorail.stacking.smooth import Method
 from macrorail.stacking.stream_worker import peak_rss_mb
@@ -119,9 +125,11 @@ def stack(
 ) -> None:
     """Align and blend a focus stack into one sharp picture.
 
-    A folder's pictures are taken in natural order. A run folder is stacked again in its own order
-    of fusion, which gives the same pixels as the run did. The result has the size and geometry of
-    the reference frame, unless cropped.
+    Files are put in the order in which they were taken, by the numbers in their names and their
+    capture times. Of RAW and JPEG files of one picture one is taken. Hidden files and macrorail's
+    own results are no frames; what is passed over is listed. A run folder is stacked again in its
+    own order of fusion, which gives the same pixels as the run did. The result has the size and
+    geometry of the reference frame, unless cropped.
 
     Examples:
 
@@ -164,14 +172,18 @@ def stack(
         def show(doing: str, done: int, count: int) -> None:
             progress.update(task, description=doing, completed=done, total=count)
 
-        stacked = stack_photographs(sources, settings, show)
-        write_stacked(stacked, output, depth, crop is Crop.VALID, save_alignment)
-    for doubt in stacked.doubts:
-        console.print(doubt, style="yellow", highlight=False)
-    typer.echo(json.dumps(_figures(stacked)) if as_json else output)
+        def note(line: str) -> None:
+            console.print(line, style="yellow", highlight=False, markup=False)
+
+        outputs = StackOutputs(output, depth, crop is Crop.VALID, save_alignment)
+        stacked = stack_photographs(sources, settings, show, outputs, note)
+        left_out = write_stacked(stacked, outputs)
+    for doubt in (*stacked.doubts[len(stacked.frame_doubts) :], *left_out):
+        note(doubt)
+    typer.echo(json.dumps(_figures(stacked, left_out)) if as_json else output)
 
 
-def _figures(stacked: Stacked) -> dict[str, Any]:
+def _figures(stacked: Stacked, left_out: tuple[str, ...]) -> dict[str, Any]:
     """What ``--json`` prints."""
     reports = stacked.reports
     closings = [report.closing for report in reports]
@@ -183,7 +195,8 @@ def _figures(stacked: Stacked) -> dict[str, Any]:
         "peak_rss_mb": peak_rss_mb(),
         "transforms": [report.transform.tolist() for report in reports],
         "closing_px": [None if one is None else round(one.error_px, 3) for one in closings],
-        "doubts": stacked.doubts,
+        "doubts": [*stacked.doubts, *left_out],
+        "passed_over": [one.to_dict() for one in stacked.passed_over],
         "valid_rect": list(stacked.fused.valid_rect),
     }
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from macrorail.proof.coverage_analysis import COVERED, NOT_PROVABLE, UNCOVERED, CoverageAnalysis
 from macrorail.proof.frame_checker import MeasuredFrame
-from macrorail.stacking.images import write_picture
+from macrorail.stacking.writing import write_picture
 
 _COLOURS = {  # blue, green, red
     NOT_PROVABLE: (120, 120, 120),

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from macrorail.errors import FrameError, StackError
 from macrorail.proof.gradients import add_gradients
-from macrorail.stacking.images import JPEG_SUFFIXES, read_picture, to_8_bit
+from macrorail.stacking.images import read_picture, to_8_bit
+from macrorail.stacking.kinds import JPEG
 
 Floats = NDArray[np.float64]
 
@@ -132,7 +133,7 @@ def tile_size_px(width_px: int) -> int:
 
 def _read_luma(path: Path) -> NDArray[np.uint8]:
     try:
-        if path.suffix.lower() in JPEG_SUFFIXES:
+        if path.suffix.lower() in JPEG.suffixes:
             luma = simplejpeg.decode_jpeg(path.read_bytes(), "GRAY")
             return np.asarray(luma[:, :, 0], np.uint8)
         grey = cv2.cvtColor(to_8_bit(read_picture(path)), cv2.COLOR_BGR2GRAY)

@@ -12,7 +12,12 @@ from macrorail.errors import MacrorailError
 from macrorail.session.background import ANSWERS, REQUEST
 from macrorail.session.observer import RunObserver
 from macrorail.session.run import resume_run, start_run
-from macrorail.session.stack import StackSettings, stack_photographs, write_stacked
+from macrorail.session.stack import (
+    StackOutputs,
+    StackSettings,
+    stack_photographs,
+    write_stacked,
+)
 from macrorail.stacking.register import Motion
 
 
@@ -55,7 +60,9 @@ def _stack(folder: str, output: str, quality: Any, reference: str, motion: str |
         scratch=Path(output).parent,
         depth=False,
     )
-    write_stacked(stack_photographs([Path(folder)], settings), Path(output))
+    outputs = StackOutputs(Path(output))
+    stacked = stack_photographs([Path(folder)], settings, outputs=outputs)
+    write_stacked(stacked, outputs)
 
 
 def main() -> int:

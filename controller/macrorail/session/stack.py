@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from macrorail.batch.frame_list import Passed, listed
 from macrorail.batch.frames import (
     Source,
+    StackFrames,
     add_frames,
+    check_not_replaced,
     chosen,
-    find_frames,
     fusion_order,
+    load_frames,
     look_ahead,
     reference_place,
     run_alignment,
@@ -23,12 +25,19 @@ from macrorail.errors import ConfigError, StackError
 from macrorail.run_folder.journal import JOURNAL
 from macrorail.stacking.alignment import Alignment, load_alignment, save_alignment
 from macrorail.stacking.blend import Quality
-from macrorail.stacking.exif import stack_tags
-from macrorail.stacking.images import Picture, colour_profile, write_depth, write_picture
+from macrorail.stacking.images import Picture
+from macrorail.stacking.metadata import result_metadata
 from macrorail.stacking.register import Motion
 from macrorail.stacking.slices import load_slices
 from macrorail.stacking.smooth import Method
 from macrorail.stacking.stacker import AHEAD, FrameReport, Fused, Stacker
+from macrorail.stacking.writing import (
+    check_depth_output,
+    check_output,
+    check_place,
+    confidence_path,
+    write_beside,
+)
 
 Progress = Callable[[str, int, int], object]
 """Called with what is being done, how many frames are done, and how many there are."""
@@ -79,6 +88,49 @@ class StackSettings:
 
 
 @dataclass(frozen=True)
+class StackOutputs:
+    """Where a stack's results go.
+
+    Attributes
+    ----------
+    picture
+        ``.tif`` (16 bit), ``.png`` or ``.jpg``.
+    depth
+        Depth map (``.tif``); its confidence is written beside it.
+    crop
+        Keep only what all frames cover.
+    alignment
+        JSON file of how the frames are aligned.
+    """
+
+    picture: Path
+    depth: Path | None = None
+    crop: bool = False
+    alignment: Path | None = None
+
+    def check(self, loaded: StackFrames) -> None:
+        """See that all can be written, before any work is done for it.
+
+        Raises
+        ------
+        ConfigError
+            A result would replace a frame.
+        StackError
+            A folder is missing, read-only or full, or a type does not fit.
+        """
+        width, height, _ = loaded.size
+        check_output(self.picture, width, height)
+        outputs = [self.picture]
+        if self.depth is not None:
+            check_depth_output(self.depth, width, height)
+            outputs += [self.depth, confidence_path(self.depth)]
+        if self.alignment is not None:
+            check_place(self.alignment)
+            outputs.append(self.alignment)
+        check_not_replaced(loaded.frames, outputs)
+
+
+@dataclass(frozen=True)
 class Stacked:
     """A finished stack, in memory.
 
@@ -94,6 +146,10 @@ class Stacked:
         How the frames lie.
     seconds, seconds_after_last_frame
         Wall time, of all and since the last frame was blended.
+    passed_over
+        Files that were not taken as frames.
+    frame_doubts
+        What is doubtful about which files the frames are, and their order.
     """
 
     fused: Fused
@@ -102,6 +158,8 @@ class Stacked:
     alignment: Alignment
     seconds: float
     seconds_after_last_frame: float
+    passed_over: tuple[Passed, ...] = ()
+    frame_doubts: tuple[str, ...] = ()
 
     @property
     def reports(self) -> list[FrameReport]:
@@ -112,13 +170,26 @@ class Stacked:
     @property
     def doubts(self) -> list[str]:
         """What is doubtful about frames, in words."""
-        return [one.doubt for one in self.fused.reports if one.doubt is not None]
+        aligned = [one.doubt for one in self.fused.reports if one.doubt is not None]
+        return [*self.frame_doubts, *aligned]
 
 
 def stack_photographs(
-    sources: Sequence[Path], settings: StackSettings, on_progress: Progress = lambda *_: None
+    sources: Sequence[Path],
+    settings: StackSettings,
+    on_progress: Progress = lambda *_: None,
+    outputs: StackOutputs | None = None,
+    on_note: Callable[[str], object] = lambda _: None,
 ) -> Stacked:
     """Align and blend files, a folder of photographs, or a run folder.
+
+    Parameters
+    ----------
+    outputs
+        Where results will go; checked before the first frame is read.
+    on_note
+        Called with what was passed over and what is doubtful about the frames, before the first is
+        read.
 
     Raises
     ------
@@ -131,7 +202,12 @@ def stack_photographs(
         raise ConfigError(
             "give either --align, which computes an alignment, or --alignment, which reuses one"
         )
-    frames = find_frames(list(sources))
+    loaded = load_frames(list(sources), None if outputs is None else outputs.picture)
+    frames = loaded.frames
+    if outputs is not None:
+        outputs.check(loaded)
+    for line in (*listed(loaded.passed_over), *loaded.doubts):
+        on_note(line)
     known = _known_alignment(sources, frames, settings)
     wanted = frames if settings.only is None else chosen(frames, settings.only)
     if settings.slices is not None:
@@ -146,7 +222,8 @@ def stack_photographs(
     on_progress("stacking", 0, len(order))
     for done, _ in enumerate(add_frames(stacker, order), start=1):
         on_progress("stacking", done, len(order))
-    return _finished(stacker, wanted, order, started_s, on_progress)
+    stacked = _finished(stacker, wanted, order, started_s, on_progress)
+    return replace(stacked, passed_over=loaded.passed_over, frame_doubts=loaded.doubts)
 
 
 def stack_arrays(
@@ -189,48 +266,34 @@ def stack_arrays(
     return _finished(stacker, frames, order, started_s, on_progress)
 
 
-def write_stacked(
-    stacked: Stacked,
-    output: Path,
-    depth: Path | None = None,
-    crop: bool = False,
-    alignment: Path | None = None,
-) -> None:
+def write_stacked(stacked: Stacked, outputs: StackOutputs) -> tuple[str, ...]:
     """Write a stack's picture, and what else is asked for; each file whole or not at all.
 
-    Parameters
-    ----------
-    output
-        ``.tif`` (16 bit), ``.png`` or ``.jpg``.
-    depth
-        Depth map (``.tif``); its confidence is written beside it.
-    crop
-        Keep only what all frames cover.
-    alignment
-        JSON file of how the frames lie.
+    Returns
+    -------
+    tuple of str
+        One sentence for each part of the reference frame's metadata that was left out.
 
     Raises
     ------
     StackError
         A file cannot be written, or nothing is left by the crop.
     """
-    fused, first = stacked.fused, stacked.order[0].path
+    fused = stacked.fused
     x, y, width, height = fused.valid_rect
     kept = (slice(None), slice(None))
-    if crop:
+    if outputs.crop:
         if width == 0 or height == 0:
             raise StackError("no pixel is covered by all frames; stack without --crop valid")
         kept = (slice(y, y + height), slice(x, x + width))
-    tags = stack_tags(first, len(stacked.order))
-    with ThreadPoolExecutor(1, thread_name_prefix="depth") as beside:
-        written = None
-        if depth is not None:
-            written = beside.submit(write_depth, depth, fused.depth[kept], fused.confidence[kept])
-        write_picture(output, fused.image[kept], icc=colour_profile(first), exif=tags)
-        if written is not None:
-            written.result()
-    if alignment is not None:
-        save_alignment(alignment, stacked.alignment)
+    metadata = result_metadata(stacked.order[0].path, len(stacked.order))
+    planes = None
+    if outputs.depth is not None:
+        planes = (outputs.depth, fused.depth[kept], fused.confidence[kept])
+    left_out = write_beside((outputs.picture, fused.image[kept], metadata), planes)
+    if outputs.alignment is not None:
+        save_alignment(outputs.alignment, stacked.alignment)
+    return left_out
 
 
 def _stacker(settings: StackSettings, known: Alignment | None) -> Stacker:

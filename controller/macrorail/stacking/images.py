@@ -1,60 +1,52 @@
-"""Pictures on disk: reading them as the sensor saw them, writing them so that they are whole.
+"""Reads the pixels of any picture file as the sensor saw them.
 
-Pixels are BGR, uint8 or uint16, sRGB-encoded. An EXIF orientation is ignored, always: all frames
-of a stack then share one geometry, the sensor's, even when a camera pointing straight down changes
-its mind about which side is up.
+Pixels are BGR, uint8 or uint16. RGB pictures keep their numbers, which are meant in the profile
+that :func:`macrorail.stacking.metadata.colour_profile` gives; all others are converted to sRGB. An
+EXIF orientation is not applied: all frames of a stack then share one geometry, the sensor's, even
+when a camera pointing straight down changes its mind about which side is up.
 """
 
 from __future__ import annotations
 
-import os
-from functools import cache
+import io
+import warnings
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import simplejpeg
-import tifffile
-import tifftools
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image
 
 from macrorail.errors import StackError
-from macrorail.stacking.exif import Tags, exif_block, has_unknown_colours
-from macrorail.stacking.raw import RAW_SUFFIXES, develop
+from macrorail.exif import read_exif
+from macrorail.stacking import kinds
+from macrorail.stacking.colour import Picture, from_cmyk, from_grey, opaque, to_8_bit
+from macrorail.stacking.kinds import JPEG, PNG, RAW, TIFF, is_picture, kind_in
+from macrorail.stacking.raw import develop, raw_size
+from macrorail.stacking.tiff import DAMAGES, read_tiff, size_of
 
-Picture = NDArray[np.uint8] | NDArray[np.uint16]
+__all__ = ["Picture", "is_picture", "picture_size", "read_picture", "to_8_bit"]
 
-JPEG_SUFFIXES = frozenset({".jpg", ".jpeg"})
-TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
-SUFFIXES = JPEG_SUFFIXES | TIFF_SUFFIXES | RAW_SUFFIXES | {".png"}
-
-_JPEG_QUALITY = 95
-_STRIP_ROWS = 256
 # Only what stands in front of the pixels is read with it, so a large picture is no danger.
 Image.MAX_IMAGE_PIXELS = None
-# A segment of a JPEG holds 65535 bytes, with its length and 14 of a profile's own.
-_ICC_PIECE = 65_519
-_QUICK_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
-# For what is smooth: no choice of filters, which takes as long as all the rest.
-_SMOOTH_PNG = [*_QUICK_PNG, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
 _PNG_END = b"IEND\xaeB`\x82"
+_NAMED = {"CMYK", "YCCK"}
+#: Colours by their numbers in ITU-T H.273: BT.709 or not specified; and the curves of HDR.
+_USUAL_PRIMARIES, _HDR_CURVES = {1, 2}, {16: "PQ", 18: "HLG"}
 
 
-def is_picture(path: Path) -> bool:
-    """Whether the suffix is one that :func:`read_picture` knows."""
-    return path.suffix.lower() in SUFFIXES
-
-
-def read_picture(path: Path, spent: Picture | None = None) -> Picture:
-    """Read a JPEG, PNG, TIFF or a camera's raw file.
+def read_picture(path: Path, spent: Picture | None = None, page: int | None = None) -> Picture:
+    """Read a picture of any type in :mod:`~macrorail.stacking.kinds`, known by its first bytes.
 
     Parameters
     ----------
     spent
         A picture that is not needed any more: a JPEG of its size takes its place, since fresh
         memory costs a fifth of the reading.
+    page
+        Of a TIFF that holds several pictures, the place from 0.
 
     Returns
     -------
@@ -64,261 +56,223 @@ def read_picture(path: Path, spent: Picture | None = None) -> Picture:
     Raises
     ------
     StackError
-        Unknown type, unreadable, truncated or of a pixel type that cannot be stacked; names the
-        file.
+        Unknown type, unreadable, truncated, transparent, or of a pixel type that cannot be
+        stacked; names the file.
     """
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise StackError(
-            f"{path}: '{path.suffix}' is not a type that can be stacked; give JPEG, PNG, "
-            f"TIFF or a camera's raw files"
-        )
-    if suffix in RAW_SUFFIXES:
-        return develop(path)
     try:
-        if suffix in TIFF_SUFFIXES:
-            return _as_bgr(_decode_tiff(path), path)
-        data = path.read_bytes()
-        if suffix in JPEG_SUFFIXES:
-            height, width = simplejpeg.decode_jpeg_header(data)[:2]
-            fits = spent is not None and spent.shape == (height, width, 3) and spent.itemsize == 1
-            pixels = simplejpeg.decode_jpeg(data, "BGR", buffer=spent if fits else None)
-        else:
-            pixels = _decode_png(data)
+        kind = kind_in(path)
+        if kind is None:
+            raise StackError(
+                f"'{path.suffix}' is not a type that can be stacked; give JPEG, PNG, TIFF, "
+                f"HEIF, WebP, AVIF, JPEG XL or a camera's raw files"
+            )
+        if (obstacle := kind.obstacle()) is not None:
+            raise StackError(obstacle)
+        if kind is RAW:
+            return develop(path)
+        if kind is TIFF:
+            return read_tiff(path, page)
+        if kind is JPEG:
+            return _read_jpeg(path, spent)
+        if kind is PNG:
+            return _read_png(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return _read_by_plugin(path, kind)
+    except StackError as error:
+        text = str(error)
+        if text.startswith(str(path)):
+            raise
+        raise StackError(f"{path}: {text}") from error
+    except OSError as error:
+        if error.errno is None:  # a decoder's own
+            raise StackError(f"{path} is damaged or cut short: {error}") from error
+        raise StackError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (*DAMAGES, cv2.error, SyntaxError, Warning) as error:
+        if "imagecodecs" in str(error):
+            raise StackError(
+                f"{path} is compressed in a way that needs imagecodecs; install it with "
+                f"pip install imagecodecs"
+            ) from error
+        raise StackError(f"{path} is damaged or cut short: {error}") from error
+
+
+def picture_size(path: Path) -> tuple[int, int, int]:
+    """Width, height and bits per channel (8 or 16) of a picture, from its head.
+
+    Raises
+    ------
+    StackError
+        Unreadable; names the file.
+    """
+    try:
+        kind = kind_in(path)
+        if kind is None:
+            raise StackError(f"{path} is not a picture that can be stacked")
+        if (obstacle := kind.obstacle()) is not None:
+            raise StackError(f"{path}: {obstacle}")
+        if kind is TIFF:
+            return size_of(path)
+        if kind is RAW:
+            return *raw_size(path), 16
+        if kind is kinds.HEIF:
+            import pillow_heif
+
+            opened = pillow_heif.open_heif(path, convert_hdr_to_8bit=False)
+            return *opened.size, 16 if ";16" in opened.mode else 8
+        if kind is kinds.JXL:
+            import pillow_jxl  # noqa: F401  registers with Pillow
+        with Image.open(path) as picture:
+            return *picture.size, 16 if _is_deep(path, kind) else 8
     except OSError as error:
         raise StackError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, RuntimeError, cv2.error, tifffile.TiffFileError) as error:
+    except (*DAMAGES, SyntaxError) as error:
         raise StackError(f"{path} is damaged or cut short: {error}") from error
-    return _as_bgr(pixels, path)
 
 
-def _decode_png(data: bytes) -> NDArray[np.generic]:
-    # libpng hands out the rows it has and only warns, so the end is looked for here.
-    if not data.rstrip(b"\0").endswith(_PNG_END):
-        raise ValueError("the end of the PNG is missing")
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if pixels is None:
-        raise ValueError("not a PNG")
-    return pixels
+def _is_deep(path: Path, kind: kinds.Kind) -> bool:
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if kind is PNG:
+        return head[24] == 16
+    if kind is kinds.AVIF:
+        return _avif_bits(head) > 8
+    return kind is kinds.JXL  # the head of most does not say; the larger one
 
 
-def _decode_tiff(path: Path) -> NDArray[np.generic]:
-    pixels = tifffile.imread(path)
-    if pixels.ndim == 3 and pixels.shape[2] == 4:
-        return np.ascontiguousarray(pixels[:, :, 2::-1])
-    if pixels.ndim == 3 and pixels.shape[2] == 3:
-        # In place: a second copy of a large picture has no room.
-        for y in range(0, len(pixels), _STRIP_ROWS):
-            rows = pixels[y : y + _STRIP_ROWS]
-            rows[:] = rows[:, :, ::-1].copy()
+def _avif_bits(data: bytes) -> int:
+    """8, 10 or 12: high_bitdepth and twelve_bit of av1C (AV1 in ISOBMFF, section 2.3.3)."""
+    flags = data[data.find(b"av1C") + 6]
+    return 8 if not flags & 0x40 else 12 if flags & 0x20 else 10
+
+
+def _read_jpeg(path: Path, spent: Picture | None) -> Picture:
+    data = path.read_bytes()
+    try:
+        height, width, colours = simplejpeg.decode_jpeg_header(data)[:3]
+    except ValueError:
+        # turbojpeg knows only the usual ways to subsample colours.
+        return _read_jpeg_by_pillow(data)
+    if colours.upper() in _NAMED:
+        return _read_jpeg_by_pillow(data)
+    fits = spent is not None and spent.shape == (height, width, 3) and spent.itemsize == 1
+    if colours.lower() == "gray":
+        grey = simplejpeg.decode_jpeg(data, "GRAY")
+        return from_grey(grey.reshape(height, width), read_exif(path).icc)
+    pixels = simplejpeg.decode_jpeg(data, "BGR", buffer=spent if fits else None)
     return np.asarray(pixels)
 
 
-def _as_bgr(pixels: NDArray[np.generic], path: Path) -> Picture:
-    if pixels.ndim == 2:
-        pixels = np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
-    if pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise StackError(f"{path} has the shape {pixels.shape}; a colour or grey picture is needed")
-    if pixels.dtype == np.uint8:
-        return pixels.astype(np.uint8, copy=False)
-    if pixels.dtype == np.uint16:
-        return pixels.astype(np.uint16, copy=False)
-    raise StackError(f"{path} has {pixels.dtype} pixels; 8 or 16 bits per channel are needed")
+def _read_jpeg_by_pillow(data: bytes) -> Picture:
+    frame = data.find(b"\xff\xc1")
+    if frame >= 0 and data[frame + 4 : frame + 5] == b"\x0c":
+        raise StackError("is a JPEG of 12 bits; convert it to a 16-bit TIFF")
+    with Image.open(io.BytesIO(data)) as picture:
+        pixels = np.asarray(picture)
+        mode, icc = picture.mode, picture.info.get("icc_profile")
+    if mode == "CMYK":
+        return from_cmyk(pixels, icc)
+    return _by_mode(pixels, mode, icc)
 
 
-def write_picture(
-    path: Path,
-    pixels: Picture,
-    um_per_px: float | None = None,
-    icc: bytes | None = None,
-    exif: Tags | None = None,
-) -> None:
-    """Write a picture, its format chosen by the suffix: TIFF and PNG as they are, JPEG in 8 bits.
-
-    Written aside and renamed: an older file of that name is replaced by a whole one, or kept.
-
-    Parameters
-    ----------
-    pixels
-        (height, width, 3), BGR, uint8 or uint16.
-    um_per_px
-        Size of a pixel on the specimen, micrometres; goes into a TIFF as its resolution.
-    icc
-        Colour profile; goes into a TIFF or JPEG.
-    exif
-        What :func:`stack_tags` gives; goes into a TIFF or JPEG.
-
-    Raises
-    ------
-    StackError
-        Unknown suffix, or the folder cannot be written.
-    """
-    suffix = path.suffix.lower()
-    aside = path.with_name(f".{path.name}.part{path.suffix}")
-    try:
-        if suffix in TIFF_SUFFIXES:
-            _write_tiff(aside, pixels, um_per_px, icc)
-            if exif is not None:
-                _add_tags(aside, exif)
-        elif suffix == ".png":
-            _encode(aside, pixels, _QUICK_PNG)
-        elif suffix in JPEG_SUFFIXES:
-            _encode(aside, to_8_bit(pixels), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-            height, width = pixels.shape[:2]
-            block = None if exif is None else exif_block(exif, width, height, um_per_px)
-            _add_segments(aside, block, icc)
-        else:
-            raise StackError(f"{path}: the result is written as .tif, .png or .jpg")
-        _replace(aside, path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise StackError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def confidence_path(depth: Path) -> Path:
-    """Of the picture beside a depth map that says how much of it is to be believed."""
-    return depth.with_name(f"{depth.stem}-confidence.png")
-
-
-def write_depth(
-    path: Path,
-    depth: NDArray[np.float32],
-    confidence: NDArray[np.float32],
-    um_per_px: float | None = None,
-) -> None:
-    """Write a depth map as a float32 TIFF and its confidence beside it, aside and renamed.
-
-    Parameters
-    ----------
-    confidence
-        (height, width), 0..1; the picture has it in 8 bits, 255 for 1.
-
-    Raises
-    ------
-    StackError
-        Another suffix than .tif, or the folder cannot be written.
-    """
-    if path.suffix.lower() not in TIFF_SUFFIXES:
-        raise StackError(f"{path}: a depth map keeps its precision only as .tif")
-    aside = path.with_name(f".{path.name}.part{path.suffix}")
-    try:
-        _write_tiff(aside, depth, um_per_px)
-        _replace(aside, path)
-        path = confidence_path(path)
-        aside = path.with_name(f".{path.name}.part.png")
-        _encode(
-            aside, np.asarray(cv2.convertScaleAbs(confidence, alpha=255), np.uint8), _SMOOTH_PNG
-        )
-        _replace(aside, path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise StackError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def colour_profile(path: Path) -> bytes | None:
-    """The ICC profile that a picture's colours are meant in: its own, otherwise sRGB's; ``None``
-    where it says that they are not sRGB, and not what they are.
-
-    Raises
-    ------
-    StackError
-        The picture cannot be read.
-    """
-    suffix = path.suffix.lower()
-    try:
-        if suffix in TIFF_SUFFIXES:
-            with tifffile.TiffFile(path) as file:
-                tag = file.pages.first.tags.get("InterColorProfile")
-                found = None if tag is None else tag.value
-        elif suffix in RAW_SUFFIXES:
-            found = None
-        else:
-            with Image.open(path) as picture:
-                found = picture.info.get("icc_profile")
-    except (OSError, ValueError, tifffile.TiffFileError) as error:
-        raise StackError(f"{path} cannot be read: {error}") from error
-    if found:
-        return bytes(found)
-    return None if suffix not in RAW_SUFFIXES and has_unknown_colours(path) else _srgb_profile()
-
-
-@cache
-def _srgb_profile() -> bytes:
-    made = bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    # Bytes 24 to 35 say when it was made (ICC.1): the same picture is to be the same file.
-    return made[:24] + bytes(12) + made[36:]
-
-
-def to_8_bit(pixels: Picture) -> NDArray[np.uint8]:
-    """The same picture in 8 bits, rounded."""
-    if pixels.dtype == np.uint8:
-        return pixels.astype(np.uint8, copy=False)
-    # 65535 / 257 = 255: both ends of the range stay where they are. (x + 128) // 257 is
-    # (y - y // 256) // 256 of y = x + 128, no larger than 65535: that has room in 16 bits.
-    scaled = np.minimum(pixels, np.uint16(65535 - 128))
-    scaled += 128
-    scaled -= scaled >> 8
-    scaled >>= 8
-    return scaled.astype(np.uint8)
-
-
-def _write_tiff(
-    path: Path, pixels: NDArray[Any], um_per_px: float | None, icc: bytes | None = None
-) -> None:
-    """Write a plane, or a BGR picture, a few rows at a time: a copy of it all has no room."""
-    size: dict[str, Any] = {}
-    if um_per_px is not None:
-        per_cm = 10_000 / um_per_px
-        size = {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
-    tifffile.imwrite(
-        path,
-        (_as_stored(pixels[y : y + _STRIP_ROWS]) for y in range(0, len(pixels), _STRIP_ROWS)),
-        shape=pixels.shape,
-        dtype=pixels.dtype,
-        rowsperstrip=_STRIP_ROWS,
-        photometric="rgb" if pixels.ndim == 3 else "minisblack",
-        iccprofile=icc,
-        **size,
-    )
-
-
-def _as_stored(rows: NDArray[Any]) -> NDArray[Any]:
-    return cv2.cvtColor(rows, cv2.COLOR_BGR2RGB) if rows.ndim == 3 else np.ascontiguousarray(rows)
-
-
-def _add_tags(path: Path, exif: Tags) -> None:
-    """Put tags into a TIFF that tifffile has no way to write; the pixels are copied as they are."""
-    info = tifftools.read_tiff(str(path))
-    info["ifds"][0]["tags"] |= exif
-    tagged = path.with_name(f"{path.stem}.tagged{path.suffix}")
-    tifftools.write_tiff(info, str(tagged), allowExisting=True)
-    tagged.replace(path)
-
-
-def _add_segments(path: Path, exif: bytes | None, icc: bytes | None) -> None:
-    """Put metadata into a JPEG, behind its JFIF header."""
-    segments = [] if exif is None else [(b"\xff\xe1", exif)]
-    if icc is not None:
-        # ICC.1, annex B.4: in pieces, each with its number and how many there are.
-        pieces = [icc[k : k + _ICC_PIECE] for k in range(0, len(icc), _ICC_PIECE)]
-        for number, piece in enumerate(pieces, 1):
-            told = b"ICC_PROFILE\0" + bytes([number, len(pieces)]) + piece
-            segments.append((b"\xff\xe2", told))
+def _read_png(path: Path) -> Picture:
     data = path.read_bytes()
-    header = 4 + int.from_bytes(data[4:6], "big")  # of start and JFIF segment together
-    inserted = b"".join(mark + (len(told) + 2).to_bytes(2, "big") + told for mark, told in segments)
-    path.write_bytes(data[:header] + inserted + data[header:])
+    # libpng hands out the rows it has and only warns, so the end is looked for here.
+    if not data.rstrip(b"\0").endswith(_PNG_END):
+        raise ValueError("the end of the PNG is missing")
+    if b"acTL" in data[:4096]:
+        raise StackError("is an animation; give its pictures as files of their own")
+    pixels: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise ValueError("not a PNG")
+    if pixels.ndim == 2:
+        return from_grey(pixels, read_exif(path).icc)
+    if pixels.shape[2] == 4:
+        pixels = np.ascontiguousarray(opaque(pixels[:, :, :3], pixels[:, :, 3]))
+    # The type of colour stands in the header: bit 1 says colour (PNG, section 11.2.1).
+    if not data[25] & 2:
+        return from_grey(np.ascontiguousarray(pixels[:, :, 0]), read_exif(path).icc)
+    return np.asarray(pixels)
 
 
-def _encode(path: Path, pixels: Picture, parameters: list[int]) -> None:
-    done, data = cv2.imencode(path.suffix, pixels, parameters)
-    if not done:
-        raise StackError(f"{path} cannot be encoded")
-    path.write_bytes(data.tobytes())
+def _read_by_plugin(path: Path, kind: kinds.Kind) -> Picture:
+    """WebP, AVIF, HEIF and JPEG XL."""
+    if kind is kinds.HEIF:
+        return _read_heif(path)
+    data = path.read_bytes()
+    if kind is kinds.AVIF:
+        _refuse_unusual_colours(data)
+        import imagecodecs
+
+        pixels = _spread(imagecodecs.avif_decode(data), _avif_bits(data))
+        return _by_channels(pixels, read_exif(path).icc)
+    if kind is kinds.JXL:
+        import pillow_jxl  # noqa: F401  registers with Pillow
+    with Image.open(io.BytesIO(data)) as picture:
+        if getattr(picture, "n_frames", 1) > 1:
+            raise StackError("is an animation; give its pictures as files of their own")
+        pixels, icc = np.asarray(picture), picture.info.get("icc_profile")
+        mode = picture.mode
+    if kind is kinds.JXL:
+        import imagecodecs
+
+        deep = imagecodecs.jpegxl_decode(data)
+        if deep.dtype == np.uint16:
+            # Pillow's plugin gives 8 bits: the same picture, or the colours are in doubt.
+            shown = pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]
+            rough = deep.reshape(shown.shape).astype(np.int32) / 257 - shown
+            if np.abs(rough).max() > 1.5:
+                raise StackError("has colours that cannot be read in 16 bits; convert it to TIFF")
+            return _by_channels(deep, icc)
+        if deep.dtype != np.uint8:
+            raise StackError(f"has {deep.dtype} pixels; 8 or 16 bits per channel are needed")
+    return _by_mode(pixels, mode, icc)
 
 
-def _replace(aside: Path, path: Path) -> None:
-    with aside.open("rb") as file:
-        os.fsync(file.fileno())
-    aside.replace(path)
+def _read_heif(path: Path) -> Picture:
+    import pillow_heif
+
+    _refuse_unusual_colours(path.read_bytes())
+    opened: Any = pillow_heif.open_heif(path, convert_hdr_to_8bit=False)
+    picture = opened[opened.primary_index]
+    pixels = np.asarray(picture)
+    bits = int(picture.info.get("bit_depth", 8))
+    if pixels.dtype == np.uint16:
+        pixels = _spread(pixels >> (16 - bits), bits)
+    return _by_channels(pixels, picture.info.get("icc_profile"))
+
+
+def _refuse_unusual_colours(data: bytes) -> None:
+    """Refuse colours that are given by numbers only, and are not sRGB's."""
+    at = data.find(b"colrnclx") + 8
+    if at < 8 or b"colrprof" in data or b"colrrICC" in data:
+        return
+    primaries, curve = (int.from_bytes(data[at + k : at + k + 2], "big") for k in (0, 2))
+    if curve in _HDR_CURVES or primaries not in _USUAL_PRIMARIES:
+        what = _HDR_CURVES.get(curve, f"primaries {primaries} of ITU-T H.273")
+        raise StackError(f"has colours that are not sRGB ({what}) and no profile; convert it")
+
+
+def _spread(pixels: NDArray[Any], bits: int) -> NDArray[Any]:
+    """Samples of 10 or 12 bits over the full range of 16."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    top = (1 << bits) - 1
+    return np.asarray(((pixels.astype(np.uint32) * 65535 + top // 2) // top).astype(np.uint16))
+
+
+def _by_mode(pixels: NDArray[Any], mode: str, icc: bytes | None) -> Picture:
+    if mode not in ("L", "LA", "RGB", "RGBA", "RGBX"):
+        raise StackError(f"has pixels of the kind {mode}; convert it to RGB of 8 or 16 bits")
+    return _by_channels(pixels[:, :, :3] if mode == "RGBX" else pixels, icc)
+
+
+def _by_channels(pixels: NDArray[Any], icc: bytes | None) -> Picture:
+    """Grey or RGB, with or without alpha, as BGR."""
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, np.newaxis]
+    if pixels.shape[2] in (2, 4):
+        pixels = opaque(pixels[:, :, :-1], pixels[:, :, -1])
+    if pixels.shape[2] == 1:
+        return from_grey(np.ascontiguousarray(pixels[:, :, 0]), icc)
+    return np.ascontiguousarray(pixels[:, :, ::-1])

@@ -13,9 +13,8 @@ from typing import Any
 
 from macrorail.errors import AlignError, StackError
 from macrorail.stacking.alignment import ALIGNMENT, load_alignment
-from macrorail.stacking.exif import stack_tags
-from macrorail.stacking.images import colour_profile, confidence_path, write_depth, write_picture
 from macrorail.stacking.stacker import AHEAD, FrameReport, Fused, Stacker
+from macrorail.stacking.writing import confidence_path, write_picture, write_stack
 from macrorail.workers import serve
 
 _LESS_URGENT = 10
@@ -139,13 +138,11 @@ def write_results(
 
     The colours are meant as those of the ``reference`` frame, whose EXIF they carry.
     """
-    picture = folder / "fused.tif"
-    icc = None if reference is None else colour_profile(reference)
-    tags = None if reference is None else stack_tags(reference, len(fused.reports))
-    for path in (picture, folder / "fused.jpg"):
-        write_picture(path, fused.image, um_per_px, icc, tags)
-    depth = folder / "depth.tif"
-    write_depth(depth, fused.depth, fused.confidence, um_per_px)
+    picture, depth = folder / "fused.tif", folder / "depth.tif"
+    names = (picture.name, "fused.jpg", depth.name)
+    notes = write_stack(fused, folder, names, um_per_px, reference, len(fused.reports))
+    for note in notes:
+        print(note, file=sys.stderr)
     hashes = {
         name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
         for name in (picture.name, "fused.jpg", depth.name, confidence_path(depth).name)
@@ -158,6 +155,7 @@ def write_results(
         "files": hashes,
         "valid_rect": list(fused.valid_rect),
         "um_per_px": um_per_px,
+        **({"notes": list(notes)} if notes else {}),
         "quality": {
             "least_correlation": round(min(correlations, default=1.0), 4),
             "worst_closing_px": round(max(closings), 3) if closings else None,

@@ -11,8 +11,8 @@ from macrorail.optics.scale_bar import scale_bar
 from macrorail.quantity import format_length
 from macrorail.results.export.source import Source
 from macrorail.results.export.xmp import packet
-from macrorail.stacking.exif import exif_block
 from macrorail.stacking.images import to_8_bit
+from macrorail.stacking.metadata import exif_block
 
 _QUALITY = 95
 _WHITE = (255, 255, 255)

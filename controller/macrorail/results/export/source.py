@@ -17,8 +17,14 @@ from PIL import ImageCms
 from macrorail.errors import ConfigError, StackError
 from macrorail.results.export.metadata import Description, describe
 from macrorail.run_folder.record import Record
-from macrorail.stacking.exif import Composite, Tags, exif_tags, frame_profile, has_unknown_colours
 from macrorail.stacking.images import Picture, read_picture
+from macrorail.stacking.metadata import (
+    Composite,
+    Tags,
+    exif_tags,
+    frame_profile,
+    has_unknown_colours,
+)
 
 Depth = NDArray[np.float32]
 

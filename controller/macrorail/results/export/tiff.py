@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from macrorail.results.export.source import Source
 from macrorail.results.export.xmp import packet
-from macrorail.stacking.exif import resolution_tags
+from macrorail.stacking.metadata import resolution_tags
 
 _XMP_TAG, _ICC_TAG = 700, 34675
 _BYTE, _UNDEFINED = 1, 7

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from macrorail.results.export.source import Source
-from macrorail.stacking.exif import exif_block
 from macrorail.stacking.images import to_8_bit
 from macrorail.stacking.kernels import by_bands, compiled
+from macrorail.stacking.metadata import exif_block
 
 #: Near and far part by a thirtieth of the width: the old rule for stereo that does not strain.
 _STEREO_SHARE = 1 / 30

@@ -1,0 +1,196 @@
+"""Finds the stacks in folders: run folders, and folders of photographs, however deep."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+
+from macrorail.batch.frame_list import Passed, frames_in, pick
+from macrorail.batch.frames import StackFrames, fusion_order, load_frames, of_files
+from macrorail.batch.job import Settings, StackJob
+from macrorail.errors import ConfigError, StackError
+from macrorail.exif import read_exif
+from macrorail.run_folder.journal import JOURNAL
+from macrorail.run_folder.record import read_record
+from macrorail.stacking.kinds import TIFF, kind_of
+
+#: A camera's folders (DCF 2.0, section 3.1.2): three digits and five characters.
+_CAMERA_FOLDER = re.compile(r"(\d{3})\w{5}")
+#: A stack goes on in the next folder within so many intervals between its frames, and this much.
+_INTERVALS, _LATE_S = 4.0, 2.0
+
+
+@dataclass(frozen=True)
+class FoundStacks:
+    """What folders hold.
+
+    Attributes
+    ----------
+    jobs
+        Stacks to be made.
+    refused
+        Stacks that cannot be made and folders that cannot be read, each with the reason.
+    passed_over
+        Pictures and folders that belong to no stack.
+    """
+
+    jobs: list[StackJob]
+    refused: list[tuple[StackJob, str]]
+    passed_over: list[Passed]
+
+
+def find_stacks(folders: Iterable[Path], out: Path, settings: Settings) -> FoundStacks:
+    """One job for every run folder and every folder of photographs, however deep.
+
+    Parameters
+    ----------
+    out
+        Where results go, each into a folder of its own; is not looked into.
+
+    Raises
+    ------
+    ConfigError
+        A folder that is none, that holds no stack, or a reference that a stack has not.
+    """
+    search = _Search(out.absolute())
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigError(f"{folder} is not a folder")
+        before = len(search.found) + len(search.refused)
+        if search.has_seen(folder):
+            continue
+        search.look_into(folder)
+        if before == len(search.found) + len(search.refused):
+            raise ConfigError(
+                f"{folder} holds neither runs nor photographs (JPEG, PNG, TIFF, HEIF, WebP, AVIF, "
+                f"JPEG XL or raw)"
+            )
+    found = {path.absolute(): frames for path, frames in search.found}
+    refused = {path.absolute(): reason for path, reason in search.refused}
+    names = _names([*found, *refused])
+    notes = _continuations(search.found)
+    jobs = []
+    for path, frames in found.items():
+        job = _job(path, frames, out / names[path], settings, notes.get(path, ()))
+        around = [one for one in search.passed_over if one.path.absolute().parent in path.parents]
+        jobs.append(replace(job, passed_over=(*job.passed_over, *around)))
+    return FoundStacks(
+        jobs,
+        [
+            (StackJob(names[path], (), out / names[path], settings, origin=path), reason)
+            for path, reason in refused.items()
+        ],
+        search.passed_over,
+    )
+
+
+@dataclass
+class _Search:
+    """Looks through folders, each once, whatever links lead to it."""
+
+    out: Path
+    found: list[tuple[Path, StackFrames]] = field(default_factory=list)
+    refused: list[tuple[Path, str]] = field(default_factory=list)
+    passed_over: list[Passed] = field(default_factory=list)
+    _seen: set[tuple[int, int]] = field(default_factory=set)
+
+    def has_seen(self, folder: Path) -> bool:
+        """Whether a folder was looked into already."""
+        status = folder.stat()
+        return (status.st_dev, status.st_ino) in self._seen
+
+    def look_into(self, folder: Path) -> None:
+        """Look for stacks in a folder and in those below it."""
+        if folder.absolute() == self.out:
+            return
+        try:
+            status = folder.stat()
+            if (status.st_dev, status.st_ino) in self._seen:
+                if folder.is_symlink():
+                    self.passed_over.append(Passed(folder, "a link to a folder already looked at"))
+                return
+            self._seen.add((status.st_dev, status.st_ino))
+            # A campaign has a journal as well, but its frames are in its runs.
+            if (folder / JOURNAL).exists() and (folder / "frames").is_dir():
+                self.found.append((folder, load_frames([folder])))
+                return
+            inside = sorted(folder.iterdir())
+            files = [path for path in inside if not path.is_dir()]
+        except OSError as error:
+            self.refused.append((folder, f"cannot be read: {error.strerror or error}"))
+            return
+        except StackError as error:
+            self.refused.append((folder, str(error)))
+            return
+        place = len(self.found)
+        for path in inside:
+            if path.is_dir() and not path.name.startswith("."):
+                self.look_into(path)
+        self._take(folder, files, place)
+
+    def _take(self, folder: Path, files: list[Path], place: int) -> None:
+        """The pictures of a folder are a stack; one beside folders of stacks is not."""
+        try:
+            pictures = pick(files).files
+            if not pictures:
+                return
+            if len(pictures) == 1 and len(self.found) > place and kind_of(pictures[0]) is not TIFF:
+                reason = "one picture beside folders of stacks"
+                self.passed_over.append(Passed(pictures[0], reason))
+                return
+            self.found.insert(place, (folder, of_files(frames_in([folder]))))
+        except StackError as error:
+            self.refused.append((folder, str(error)))
+
+
+def _job(
+    folder: Path, frames: StackFrames, out: Path, settings: Settings, notes: tuple[str, ...]
+) -> StackJob:
+    um_per_px = None
+    if (folder / JOURNAL).exists():
+        fused = read_record(folder).manifest["fused"]
+        um_per_px = None if fused is None else float(fused["um_per_px"])
+    order = tuple(fusion_order(frames.frames, settings.reference))
+    said = (*frames.doubts, *notes)
+    return StackJob(out.name, order, out, settings, um_per_px, said, folder, frames.passed_over)
+
+
+def _continuations(found: list[tuple[Path, StackFrames]]) -> dict[Path, tuple[str, ...]]:
+    """A doubt for each stack that seems to go on in the camera's next folder."""
+    notes: dict[Path, tuple[str, ...]] = {}
+    for (one, frames), (two, following) in pairwise(found):
+        numbers = [_CAMERA_FOLDER.fullmatch(path.name) for path in (one, two)]
+        if one.parent != two.parent or not numbers[0] or not numbers[1]:
+            continue
+        if int(numbers[1][1]) != int(numbers[0][1]) + 1:
+            continue
+        ends = (frames.frames[0], frames.frames[-1], following.frames[0])
+        times = [read_exif(frame.path).taken() for frame in ends]
+        if None in times:
+            continue
+        begun_s, ended_s, next_s = (time[0] for time in times if time is not None)
+        interval_s = (ended_s - begun_s) / max(1, len(frames.frames) - 1)
+        if 0 <= next_s - ended_s <= _INTERVALS * interval_s + _LATE_S:
+            sentence = (
+                f"{two.name} may hold the rest of the stack that begins in {one.name}: its first "
+                f"frame was taken {next_s - ended_s:.1f} s after the last one there; to stack them "
+                f"together, use macrorail stack {one} {two}"
+            )
+            for path in (one, two):
+                notes[path.absolute()] = (*notes.get(path.absolute(), ()), sentence)
+    return notes
+
+
+def _names(folders: list[Path]) -> dict[Path, str]:
+    """A name for each folder's result: its own, with as many of its parents as tell it apart."""
+    names: dict[Path, str] = {}
+    for folder in folders:
+        for depth in range(1, len(folder.parts)):
+            tail = folder.parts[-depth:]
+            if not any(o != folder and o.parts[-depth:] == tail for o in folders):
+                break
+        names[folder] = "-".join(tail)
+    return names

@@ -1,0 +1,407 @@
+"""Decides which files are the frames of a stack, for `stack`, `batch` and `batch --watch` alike.
+
+Hidden files and macrorail's own results are never frames. Of several files of one picture (RAW and
+JPEG) one is taken, of the same type throughout the stack. Everything that is not taken is listed
+with its reason; where frames would be lost, the stack is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from macrorail.batch.frame_order import Taken, natural_key, order_of, series_of
+from macrorail.errors import ConfigError, StackError
+from macrorail.exif import read_exif
+from macrorail.stacking.images import picture_size
+from macrorail.stacking.kinds import KINDS, RAW, TIFF, Kind, kind_of
+from macrorail.stacking.metadata import is_own_result
+from macrorail.stacking.tiff import page_count
+
+#: The fewest pixels a side that can be aligned.
+SMALLEST_PX = 16
+_OWN_NAMES = re.compile(
+    r"(fused|depth|preview)\.(tiff?|jpe?g|png)|(.*-)?confidence\.png", re.IGNORECASE
+)
+_APPLE_DOUBLE = b"\x00\x05\x16\x07"
+#: Of all frames, those of another size that are passed over rather than refused.
+_FEW = 0.25
+#: A line for people names so many files.
+_MOST_LISTED = 6
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A file that is not taken as a frame, and why."""
+
+    path: Path
+    reason: str
+
+    def to_dict(self) -> dict[str, str]:
+        """As JSON output has it."""
+        return {"file": str(self.path), "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class FrameFile:
+    """A file of a frame, with the page in it where it holds several."""
+
+    path: Path
+    page: int | None = None
+
+
+@dataclass(frozen=True)
+class FrameFiles:
+    """The frames of one stack in the order in which they were taken.
+
+    Attributes
+    ----------
+    frames
+        At least one.
+    size
+        Width, height and bits per channel of each.
+    passed_over
+        Files that were not taken.
+    doubts
+        One sentence for each thing that may not be as it should.
+    """
+
+    frames: tuple[FrameFile, ...]
+    size: tuple[int, int, int]
+    passed_over: tuple[Passed, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+@dataclass
+class Picked:
+    """Files that may be frames, and those that are not."""
+
+    files: list[Path] = field(default_factory=list)
+    passed_over: list[Passed] = field(default_factory=list)
+
+
+def frames_in(folders: Sequence[Path], output: Path | None = None) -> FrameFiles:
+    """The frames in one folder, or in several that a camera filled one after the other.
+
+    Parameters
+    ----------
+    output
+        Where the result goes: never a frame.
+
+    Raises
+    ------
+    ConfigError
+        No frames there.
+    StackError
+        A folder or frame cannot be read, or frames would be lost; names files and the way out.
+    """
+    inside = [path for folder in folders for path in files_in(folder)]
+    picked = pick(inside, output)
+    if not picked.files:
+        own = [one.path.name for one in picked.passed_over if one.reason == _OWN]
+        only = f", only results of macrorail ({own[0]}); give them as files" if own else ""
+        raise ConfigError(f"{folders[0]} holds no pictures{only or _with_folders(folders[0])}")
+    chosen, passed_over, doubts = choose_types(picked.files)
+    return _checked(chosen, [*picked.passed_over, *passed_over], doubts)
+
+
+def frames_named(files: Sequence[Path], output: Path | None = None) -> FrameFiles:
+    """The frames among files that were named one by one, or by a pattern.
+
+    Files in sorted order, as a shell's pattern gives them, are put in the order in which they were
+    taken; any other order is kept.
+
+    Raises
+    ------
+    ConfigError
+        The result would replace one of the frames, or nothing is left to stack.
+    StackError
+        As :func:`frames_in`.
+    """
+    is_sorted = list(files) in (sorted(files), sorted(files, key=natural_key))
+    picked = pick(files, output, are_named=True)
+    if not picked.files:
+        raise ConfigError(
+            "none of the files is a frame: "
+            + "; ".join(f"{one.path.name}: {one.reason}" for one in picked.passed_over)
+        )
+    if not is_sorted or len(set(picked.files)) < len(picked.files):
+        return _checked(picked.files, picked.passed_over, [], is_ordered=True)
+    return _checked(picked.files, picked.passed_over, [])
+
+
+_OWN = "a result of macrorail"
+
+
+def pick(
+    files: Iterable[Path],
+    output: Path | None = None,
+    are_named: bool = False,
+    are_known: Container[Path] = (),
+) -> Picked:
+    """Sort out hidden files, macrorail's own results and what is no picture.
+
+    Parameters
+    ----------
+    are_named
+        The user named each of them: dot files are taken, and results where nothing else is given,
+        since slabs are stacked again.
+    are_known
+        Files that were looked at before and are no results.
+
+    Raises
+    ------
+    ConfigError
+        ``output`` would replace a file that macrorail did not write.
+    """
+    picked, own = Picked(), []
+    target = None if output is None else output.absolute()
+    for path in files:
+        kind = kind_of(path)
+        if _is_apple_double(path) or (path.name.startswith(".") and not are_named):
+            picked.passed_over.append(Passed(path, "hidden"))
+        elif kind is None and not are_named:
+            picked.passed_over.append(Passed(path, "no picture"))
+        elif path.absolute() == target:
+            if not _OWN_NAMES.fullmatch(path.name) and not is_own_result(path):
+                raise ConfigError(
+                    f"{output} is one of the frames and would be replaced; choose another output"
+                )
+            picked.passed_over.append(Passed(path, "the output itself"))
+        elif _OWN_NAMES.fullmatch(path.name) or (
+            kind is not RAW and path not in are_known and is_own_result(path)
+        ):
+            own.append(path)
+        else:
+            picked.files.append(path)
+    if are_named and not picked.files:
+        picked.files = own
+    else:
+        picked.passed_over += [Passed(path, _OWN) for path in own]
+    return picked
+
+
+def choose_types(files: Sequence[Path]) -> tuple[list[Path], list[Passed], list[str]]:
+    """One file for each picture, all of one type: the one that most pictures have.
+
+    Returns
+    -------
+    tuple
+        The files, those passed over, and doubts.
+
+    Raises
+    ------
+    StackError
+        No type can be read here, or has all frames.
+    """
+    stems: dict[tuple[Path, str], dict[Kind, Path]] = {}
+    passed_over: list[Passed] = []
+    for path in sorted(files, key=natural_key):
+        kind = kind_of(path)
+        types = stems.setdefault((path.parent, path.stem.casefold()), {})
+        if kind is None or kind in types:
+            passed_over.append(Passed(path, "another file of the same name is taken"))
+        else:
+            types[kind] = path
+    counts = Counter(kind for types in stems.values() for kind in types)
+    most = max(counts.values())
+    leading = [kind for kind in KINDS if counts[kind] == most]
+    kind = next((one for one in leading if one.obstacle() is None), leading[0])
+    if (obstacle := kind.obstacle()) is not None:
+        first = next(types[kind] for types in stems.values() if kind in types)
+        raise StackError(f"{first} and {most - 1} more cannot be read: {obstacle}")
+    taken = [types[kind] for types in stems.values() if kind in types]
+    for types in stems.values():
+        if kind in types:
+            passed_over += [
+                Passed(path, f"the {types[kind].suffix} of the same picture is taken")
+                for one, path in types.items()
+                if one is not kind
+            ]
+    rest = [types for types in stems.values() if kind not in types]
+    added = _without_that_type(kind, taken, rest, passed_over)
+    doubts = []
+    if added:
+        doubts.append(
+            f"frames are of several types: {len(taken)} {kind.name}, and {added[0].name}"
+            + (f" and {len(added) - 1} more" if len(added) > 1 else "")
+        )
+    return sorted([*taken, *added], key=natural_key), passed_over, doubts
+
+
+def _without_that_type(
+    kind: Kind, taken: list[Path], rest: list[dict[Kind, Path]], passed_over: list[Passed]
+) -> list[Path]:
+    """What becomes of pictures that have no file of the chosen type; those to take as well."""
+    series = {(path.parent, series_of(path)[0]) for path in taken}
+    added, lost, others = [], [], []
+    for types in rest:
+        path = next(types[one] for one in KINDS if one in types)
+        readable = [one for one in types if one.obstacle() is None]
+        if (path.parent, series_of(path)[0]) not in series:
+            others += list(types.values())
+        elif kind is not RAW and any(one is not RAW for one in readable):
+            added.append(next(types[one] for one in KINDS if one in readable and one is not RAW))
+        else:
+            lost.append(path)
+    if lost or (len(others) * 2 >= len(taken) and others):
+        names = [path.name for path in (lost or others)]
+        raise StackError(
+            f"{taken[0].parent}: {len(taken)} frames are {kind.name} files, and "
+            f"{', '.join(names[:3])}{' ...' if len(names) > 3 else ''} "
+            f"({len(names)} in all) have no {kind.name} beside them; give the frames of one type, "
+            f"or move away what does not belong to the stack"
+        )
+    for path in others:
+        one = kind_of(path)
+        why = None if one is None else one.obstacle()
+        passed_over.append(Passed(path, why or f"no frame: the frames are {kind.name} files"))
+    return added
+
+
+def listed(passed_over: Iterable[Passed]) -> list[str]:
+    """Lines for people: each reason with its files."""
+    by_reason: dict[str, list[str]] = {}
+    for one in passed_over:
+        by_reason.setdefault(one.reason, []).append(one.path.name)
+    return [
+        f"Passed over: {', '.join(names[:_MOST_LISTED])}"
+        + (f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else "")
+        + f" ({reason})"
+        for reason, names in by_reason.items()
+    ]
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files in a folder, in natural order; links that lead nowhere are among them.
+
+    Raises
+    ------
+    StackError
+        The folder cannot be read.
+    """
+    try:
+        inside = sorted(folder.iterdir(), key=natural_key)
+        return [path for path in inside if not path.is_dir()]
+    except OSError as error:
+        raise StackError(f"{folder} cannot be read: {error.strerror or error}") from error
+
+
+def _is_apple_double(path: Path) -> bool:
+    """Whether macOS keeps the metadata of another file in it."""
+    if not path.name.startswith("._"):
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == _APPLE_DOUBLE
+    except OSError:
+        return True
+
+
+def _with_folders(folder: Path) -> str:
+    """Where frames may be instead."""
+    try:
+        inside = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+    except OSError:
+        return ""
+    with_frames = [path for path in inside if not path.name.startswith(".")]
+    if not with_frames:
+        return " (JPEG, PNG, TIFF, HEIF, WebP, AVIF, JPEG XL or raw)"
+    return f"; for the folders in it ({with_frames[0].name} ...) use macrorail batch {folder}"
+
+
+def _checked(
+    files: Sequence[Path],
+    passed_over: Sequence[Passed],
+    doubts: Sequence[str],
+    is_ordered: bool = False,
+) -> FrameFiles:
+    """Put files in order, and see that each can be read and fits the others."""
+    frames = [FrameFile(path) for path in files]
+    passed, said = list(passed_over), list(doubts)
+    pages = {path: page_count(path) for path in set(files) if kind_of(path) is TIFF}
+    several = [path for path in files if pages.get(path, 1) > 1]
+    if several:
+        if len(files) > 1:
+            raise StackError(
+                f"{several[0]} holds {pages[several[0]]} pictures, and there are other files; "
+                f"stack each such file by itself"
+            )
+        frames = [FrameFile(files[0], page) for page in range(pages[files[0]])]
+    else:
+        frames, odd = _of_one_size(frames)
+        passed += odd
+        taken, problems = _times(frames)
+        said += problems
+        if not is_ordered:
+            order, doubtful = order_of(taken)
+            frames = [frames[place] for place in order]
+            said += doubtful
+    size = _size(frames[0].path)
+    if min(size[:2]) < SMALLEST_PX:
+        raise StackError(
+            f"{frames[0].path} is {size[0]} x {size[1]} px; frames need at least {SMALLEST_PX} px "
+            f"a side to be aligned"
+        )
+    if len(frames) == 1:
+        said.append(f"{frames[0].path.name} is the only frame: there is nothing to stack it with")
+    return FrameFiles(tuple(frames), size, tuple(passed), tuple(said))
+
+
+def _size(path: Path) -> tuple[int, int, int]:
+    if path.is_symlink() and not path.exists():
+        raise StackError(f"{path} is a link to a file that does not exist")
+    if path.exists() and path.stat().st_size == 0:
+        raise StackError(f"{path} is empty: the frame was not copied; copy it again")
+    return picture_size(path)
+
+
+def _of_one_size(frames: list[FrameFile]) -> tuple[list[FrameFile], list[Passed]]:
+    """The frames of the usual size; a few others that are named differently are no frames.
+
+    Raises
+    ------
+    StackError
+        A frame cannot be read, or has another size or depth than the others.
+    """
+    sizes = [_size(frame.path) for frame in frames]
+    ((usual, count),) = Counter(sizes).most_common(1)
+    odd = [frame for frame, size in zip(frames, sizes, strict=True) if size != usual]
+    if not odd:
+        return frames, []
+    kept = [frame for frame, size in zip(frames, sizes, strict=True) if size == usual]
+    series = {series_of(frame.path)[0] for frame in kept}
+    first = odd[0].path
+    size = sizes[frames.index(odd[0])]
+    if any(series_of(one.path)[0] in series for one in odd) or len(odd) > _FEW * len(frames):
+        raise StackError(
+            f"{first} is {size[0]} x {size[1]} px of {size[2]} bits, and {count} frames are "
+            f"{usual[0]} x {usual[1]} px of {usual[2]} bits; a stack has frames of one size"
+        )
+    reason = f"no frame: not {usual[0]} x {usual[1]} px of {usual[2]} bits as the frames are"
+    return kept, [Passed(frame.path, reason) for frame in odd]
+
+
+def _times(frames: Sequence[FrameFile]) -> tuple[list[Taken], list[str]]:
+    """When each frame was taken; says where their colours are meant in different profiles."""
+    taken: list[Taken] = []
+    profiles: dict[int, Path] = {}
+    for frame in frames:
+        try:
+            exif = read_exif(frame.path)
+        except OSError as error:
+            raise StackError(f"{frame.path} cannot be read: {error.strerror or error}") from error
+        taken.append(Taken(frame.path, exif.taken()))
+        icc = exif.icc or b""
+        # Not when it was made, nor its checksum (ICC.1, section 7.2).
+        profiles.setdefault(hash((icc[:24], icc[36:84], icc[100:])), frame.path)
+    if len(profiles) < 2:
+        return taken, []
+    one, two = list(profiles.values())[:2]
+    return taken, [
+        f"{two.name} has another colour profile than {one.name}: their colours are mixed as they "
+        f"are, and the result has the profile of the reference frame"
+    ]

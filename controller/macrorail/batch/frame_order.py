@@ -1,0 +1,133 @@
+"""Decides in which order frames were taken: by the numbers in their names and by capture time.
+
+A camera's count starts over after 9999 (999, 99999), or in a new folder; programs rename; clocks
+jump. Where names and times disagree and one of them is clearly right, that order is taken. It is
+said in either case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+#: A count may lose so many frames at its end and at its new beginning.
+_LOST_AT_THE_WRAP = 3
+#: Numbers that stand for a count have at most so many gaps for each frame.
+_SPARSE = 4
+_TICK_S = 1.0
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A frame's file and its time of capture.
+
+    Attributes
+    ----------
+    path
+        Of the file.
+    time
+        Seconds on the camera's clock, and whether fractions are given; ``None`` without a time.
+    """
+
+    path: Path
+    time: tuple[float, bool] | None
+
+
+def order_of(frames: Sequence[Taken]) -> tuple[list[int], list[str]]:
+    """The frames' places in the order in which they were taken, and what is in doubt about it."""
+    by_name = sorted(range(len(frames)), key=lambda place: natural_key(frames[place].path))
+    ordered = [frames[place] for place in by_name]
+    cut = _wrap(ordered)
+    wrapped = None if cut is None else by_name[cut:] + by_name[:cut]
+    if any(frame.time is None for frame in frames):
+        if wrapped is None:
+            return by_name, []
+        return wrapped, [_count_passed(frames, wrapped, by_name)]
+    if wrapped is not None and _agrees(frames, wrapped):
+        return wrapped, [_count_passed(frames, wrapped, by_name)]
+    if _agrees(frames, by_name):
+        return by_name, []
+    by_time = sorted(by_name, key=lambda place: frames[place].time or (0.0, False))
+    before, after = next(
+        (one, two) for one, two in pairwise(by_name) if not _agrees(frames, [one, two])
+    )
+    where = f"{frames[after].path.name} was taken before {frames[before].path.name}"
+    if by_time != by_name[::-1] and _is_time_right(ordered, by_time, by_name):
+        return by_time, [f"names and capture times disagree ({where}): ordered by capture time"]
+    return by_name, [
+        f"names and capture times disagree ({where}): ordered by name; to have another order, give "
+        f"the files one by one"
+    ]
+
+
+def natural_key(path: Path) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+    """Sort key under which frame 9 comes before frame 10, and a folder's frames stay together."""
+    return _natural(str(path.parent)), _natural(path.name)
+
+
+def series_of(path: Path) -> tuple[str, int]:
+    """A name without its last number, and that number: ``IMG_`` and 12; -1 without a number."""
+    found = re.fullmatch(r"(.*?)(\d+)(\D*)", path.stem)
+    return (f"{found[1]}#{found[3]}", int(found[2])) if found else (path.stem, -1)
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    parts = re.split(r"(\d+)", text.casefold())
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
+def _wrap(ordered: Sequence[Taken]) -> int | None:
+    """The place of the first frame where numbers pass the end of the camera's count."""
+    series = {(frame.path.parent, series_of(frame.path)[0]) for frame in ordered}
+    numbers = [series_of(frame.path)[1] for frame in ordered]
+    if len(series) != 1 or numbers[0] < 0 or numbers[-1] < 999 - _LOST_AT_THE_WRAP:
+        return None
+    end = 10 ** len(str(numbers[-1])) - 1
+    if numbers[-1] < end - _LOST_AT_THE_WRAP or numbers[0] > 1 + _LOST_AT_THE_WRAP:
+        return None
+    gaps = [after - before for before, after in pairwise(numbers)]
+    widest = max(gaps)
+    return gaps.index(widest) + 1 if widest > end // 2 else None
+
+
+def _count_passed(frames: Sequence[Taken], wrapped: list[int], by_name: list[int]) -> str:
+    last, first = frames[by_name[-1]].path.name, frames[by_name[0]].path.name
+    begin = frames[wrapped[0]].path.name
+    return (
+        f"the camera's count starts over after {last}: the frames are taken in the order {begin} "
+        f"... {last}, {first} ..."
+    )
+
+
+def _agrees(frames: Sequence[Taken], order: Sequence[int]) -> bool:
+    """Whether capture times never go back along an order."""
+    for before, after in pairwise(order):
+        earlier, later = frames[before].time, frames[after].time
+        if earlier is None or later is None:
+            continue
+        # A clock of whole seconds cuts off up to one, which matters beside one with fractions.
+        slack_s = 0.0 if earlier[1] == later[1] else _TICK_S
+        if later[0] < earlier[0] - slack_s:
+            return False
+    return True
+
+
+def _is_time_right(ordered: Sequence[Taken], by_time: list[int], by_name: list[int]) -> bool:
+    """Whether names say little, so that time decides; ``ordered`` and ``by_name`` are by name."""
+    named = [series_of(frame.path) for frame in ordered]
+    numbers = [number for _, number in named]
+    if len({series for series, _ in named}) > 1 or numbers[0] < 0:
+        return True
+    if numbers[-1] - numbers[0] > _SPARSE * len(numbers):
+        # A count that started over leaves a gap where the first frame by time stands.
+        cut = by_name.index(by_time[0])
+        is_rotation = by_time == by_name[cut:] + by_name[:cut]
+        steps = sorted(after - before for before, after in pairwise(numbers))
+        is_count = steps[len(steps) // 2] <= 1
+        return not is_count or (is_rotation and numbers[cut] - numbers[cut - 1] > 1)
+    cut = by_name.index(by_time[0])
+    is_rotation = by_time == by_name[cut:] + by_name[:cut]
+    return is_rotation and cut > 0 and numbers[cut] - numbers[cut - 1] > 1

@@ -1,0 +1,131 @@
+"""Colours: what a file's samples mean, turned into BGR samples whose meaning is known.
+
+RGB pictures keep their numbers and their profile. Grey pictures with a profile, CMYK and CIELab are
+converted to sRGB by LittleCMS.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ImageCms
+
+from macrorail.errors import StackError
+
+Picture = NDArray[np.uint8] | NDArray[np.uint16]
+
+_PERCEPTUAL = 0
+#: From this share of full opacity on a picture is opaque: rounding in an editor takes a little.
+_OPAQUE = 0.98
+
+
+def profile_space(profile: bytes | None) -> str:
+    """``RGB``, ``GRAY``, ``CMYK``, ...; empty for what is no profile (ICC.1, section 7.2)."""
+    if profile is None or len(profile) < 128 or profile[36:40] != b"acsp":
+        return ""
+    if int.from_bytes(profile[:4], "big") > len(profile):
+        return ""
+    return profile[16:20].decode("ascii", "replace").strip()
+
+
+@cache
+def srgb_profile() -> bytes:
+    """The profile of sRGB (IEC 61966-2-1)."""
+    made = bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    # Bytes 24 to 35 say when it was made (ICC.1): the same picture is to be the same file.
+    return made[:24] + bytes(12) + made[36:]
+
+
+@cache
+def _lab_profile() -> bytes:
+    return bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes())
+
+
+def from_grey(grey: NDArray[Any], profile: bytes | None) -> Picture:
+    """A grey picture (height, width) as BGR; in sRGB where it has a grey profile."""
+    if profile is not None and profile_space(profile) == "GRAY":
+        return _to_srgb(grey[:, :, np.newaxis], profile, "gray")
+    return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
+
+
+def from_cmyk(inks: NDArray[Any], profile: bytes | None) -> Picture:
+    """Cyan, magenta, yellow and black (height, width, 4), full scale for full ink, as BGR sRGB.
+
+    Without a profile each ink takes away its share of light, as Pillow and ImageMagick do.
+    """
+    if profile is not None and profile_space(profile) == "CMYK":
+        return _to_srgb(inks, profile, "cmyk")
+    top = np.iinfo(inks.dtype).max
+    light = (top - inks).astype(np.float64)
+    shown = light[:, :, :3] * light[:, :, 3:] / top
+    return np.asarray(np.rint(shown[:, :, ::-1]).astype(inks.dtype))
+
+
+def from_lab(lab: NDArray[Any]) -> Picture:
+    """CIELab as LittleCMS has it in 8 or 16 bits (height, width, 3), as BGR sRGB."""
+    return _to_srgb(lab, _lab_profile(), "lab")
+
+
+def _to_srgb(
+    samples: NDArray[Any], profile: bytes, space: Literal["gray", "cmyk", "lab"]
+) -> Picture:
+    import imagecodecs
+
+    try:
+        shown = imagecodecs.cms_transform(
+            np.ascontiguousarray(samples),
+            profile,
+            srgb_profile(),
+            colorspace=space,
+            outcolorspace="rgb",
+            outdtype=samples.dtype,
+            intent=_PERCEPTUAL,
+        )
+    except (ValueError, RuntimeError) as error:
+        raise StackError(f"its colour profile cannot be used: {error}") from error
+    return np.ascontiguousarray(shown[:, :, ::-1])
+
+
+def opaque(colour: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
+    """The colours of a picture that is opaque everywhere.
+
+    Raises
+    ------
+    StackError
+        Parts are transparent: what stands there is not picture.
+    """
+    top = np.iinfo(alpha.dtype).max
+    if int(alpha.min()) < _OPAQUE * top:
+        share = float((alpha < _OPAQUE * top).mean())
+        raise StackError(
+            f"{share:.1%} of it is transparent, which is not picture; crop all frames to what is "
+            f"opaque in each, or give the frames from before they were cut out"
+        )
+    return colour
+
+
+def to_8_bit(pixels: Picture) -> NDArray[np.uint8]:
+    """The same picture in 8 bits, rounded."""
+    if pixels.dtype == np.uint8:
+        return pixels.astype(np.uint8, copy=False)
+    # 65535 / 257 = 255: both ends of the range stay where they are. (x + 128) // 257 is
+    # (y - y // 256) // 256 of y = x + 128, no larger than 65535: that has room in 16 bits.
+    scaled = np.minimum(pixels, np.uint16(65535 - 128))
+    scaled += 128
+    scaled -= scaled >> 8
+    scaled >>= 8
+    return scaled.astype(np.uint8)
+
+
+def reversed_in_place(pixels: NDArray[Any]) -> NDArray[Any]:
+    """RGB as BGR or the other way, strip by strip: a second copy of a large picture has no room."""
+    if not pixels.flags.writeable or not pixels.flags.c_contiguous:
+        return cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2BGR)
+    for y in range(0, len(pixels), 256):
+        rows = pixels[y : y + 256]
+        rows[:] = rows[:, :, ::-1].copy()
+    return pixels

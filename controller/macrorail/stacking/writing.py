@@ -1,0 +1,394 @@
+"""Writes results, each whole or not at all: pictures, depth maps, and their metadata.
+
+The one place that writes them, for runs, batches and single stacks. Where a result goes is checked
+before the first frame is read; metadata that cannot be written is named and left out.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import tifffile
+import tifftools
+from numpy.typing import NDArray
+
+from macrorail.errors import StackError
+from macrorail.stacking.colour import Picture, to_8_bit
+from macrorail.stacking.kinds import JPEG, TIFF
+from macrorail.stacking.metadata import Metadata, exif_block, own_software, result_metadata
+
+if TYPE_CHECKING:
+    from macrorail.stacking.stacker import Fused
+
+_JPEG_QUALITY = 95
+#: The longest side that libjpeg writes, pixels.
+JPEG_LIMIT_PX = 65_500
+_STRIP_ROWS = 256
+# A segment of a JPEG holds 65535 bytes with its length; a profile's piece has 14 of its own.
+_SEGMENT, _ICC_PIECE = 65_533, 65_519
+_XMP_SEGMENT = b"http://ns.adobe.com/xap/1.0/\0"
+_IPTC_SEGMENT = b"Photoshop 3.0\x008BIM\x04\x04\0\0"
+_QUICK_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+# For what is smooth: no choice of filters, which takes as long as all the rest.
+_SMOOTH_PNG = [*_QUICK_PNG, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
+_XMP_TAG, _IPTC_TAG = 0x02BC, 0x83BB
+#: Bytes per pixel of an uncompressed 16-bit picture, and of a depth map.
+_PICTURE_BYTES, _DEPTH_BYTES = 6, 4
+
+
+def check_output(path: Path, width: int, height: int) -> None:
+    """See that a picture of this size can be written, before any work is done for it.
+
+    Raises
+    ------
+    StackError
+        Unknown suffix, the folder is missing, read-only or full, or the type has no room for the
+        size.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in TIFF.suffixes | JPEG.suffixes | {".png"}:
+        raise StackError(f"{path}: the result is written as .tif, .png or .jpg")
+    longest = max(width, height)
+    if suffix in JPEG.suffixes and longest > JPEG_LIMIT_PX:
+        raise StackError(
+            f"{path}: a JPEG has at most {JPEG_LIMIT_PX} px a side, and the result has {longest}; "
+            f"write it as .tif"
+        )
+    size = width * height * _PICTURE_BYTES if suffix in TIFF.suffixes else 0
+    check_place(path, size)
+
+
+def check_depth_output(path: Path, width: int, height: int) -> None:
+    """As :func:`check_output`, for a depth map.
+
+    Raises
+    ------
+    StackError
+        As there; a depth map is written as .tif only.
+    """
+    _check_depth_suffix(path)
+    check_place(path, width * height * _DEPTH_BYTES)
+
+
+def check_place(path: Path, size: int = 0) -> None:
+    """See that a file of ``size`` bytes can be written.
+
+    Raises
+    ------
+    StackError
+        Its folder is missing, read-only or has no room.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise StackError(f"{path} cannot be written: the folder {folder} does not exist; make it")
+    if path.is_dir():
+        raise StackError(f"{path} cannot be written: a folder of that name is there")
+    probe = folder / f".{path.name}.{os.getpid()}.part"
+    try:
+        probe.write_bytes(b"")
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise StackError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+    if size > free:
+        raise StackError(
+            f"{path} needs {size / 1e6:.1f} MB, and {folder} has {free / 1e6:.1f} MB left; make "
+            f"room or write elsewhere"
+        )
+
+
+def write_picture(
+    path: Path,
+    pixels: Picture,
+    um_per_px: float | None = None,
+    metadata: Metadata | None = None,
+) -> tuple[str, ...]:
+    """Write a picture, its format chosen by the suffix: TIFF and PNG as they are, JPEG in 8 bits.
+
+    Written aside and renamed: an older file of that name is replaced by a whole one, or kept.
+
+    Parameters
+    ----------
+    pixels
+        (height, width, 3), BGR, uint8 or uint16.
+    um_per_px
+        Size of a pixel on the specimen, micrometres; goes into TIFF and JPEG as the resolution.
+    metadata
+        What :func:`macrorail.stacking.metadata.result_metadata` gives.
+
+    Returns
+    -------
+    tuple of str
+        One sentence for each part of the metadata that had to be left out.
+
+    Raises
+    ------
+    StackError
+        Unknown suffix, or the folder cannot be written.
+    """
+    suffix = path.suffix.lower()
+    metadata = metadata or Metadata()
+    with _written_aside(path) as aside:
+        if suffix in TIFF.suffixes:
+            _write_tiff(aside, pixels, um_per_px, metadata.icc, bool(metadata.tags))
+            return _add_tags(aside, metadata)
+        if suffix == ".png":
+            aside.write_bytes(_png_with(_encoded(".png", pixels, _QUICK_PNG), pixels, metadata))
+            return ()
+        if suffix in JPEG.suffixes:
+            quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+            data = _encoded(".jpg", to_8_bit(pixels), quality)
+            data, left_out = _jpeg_with(data, pixels, um_per_px, metadata)
+            aside.write_bytes(data)
+            return left_out
+        raise StackError(f"{path}: the result is written as .tif, .png or .jpg")
+
+
+def confidence_path(depth: Path) -> Path:
+    """Of the picture beside a depth map that says how much of it is to be believed."""
+    return depth.with_name(f"{depth.stem}-confidence.png")
+
+
+def write_depth(
+    path: Path,
+    depth: NDArray[np.float32],
+    confidence: NDArray[np.float32],
+    um_per_px: float | None = None,
+) -> None:
+    """Write a depth map as a float32 TIFF and its confidence beside it, aside and renamed.
+
+    Parameters
+    ----------
+    confidence
+        (height, width), 0..1; the picture has it in 8 bits, 255 for 1.
+
+    Raises
+    ------
+    StackError
+        Another suffix than .tif, or the folder cannot be written.
+    """
+    _check_depth_suffix(path)
+    with _written_aside(path) as aside:
+        _write_tiff(aside, depth, um_per_px, None, is_result=True)
+    with _written_aside(confidence_path(path)) as aside:
+        shown = np.asarray(cv2.convertScaleAbs(confidence, alpha=255), np.uint8)
+        aside.write_bytes(_encoded(".png", shown, _SMOOTH_PNG))
+
+
+def write_stack(
+    fused: Fused,
+    folder: Path,
+    names: tuple[str, str, str],
+    um_per_px: float | None,
+    reference: Path | None,
+    frames: int,
+) -> tuple[str, ...]:
+    """Write a stack's pictures and its depth: TIFF and JPEG of the picture, depth, confidence.
+
+    Parameters
+    ----------
+    names
+        Of the TIFF, the JPEG and the depth map.
+    reference
+        The frame whose colours and metadata the pictures have; ``None`` for none.
+    frames
+        How many frames were stacked.
+
+    Returns
+    -------
+    tuple of str
+        What was left out or reduced, one sentence each.
+
+    Raises
+    ------
+    StackError
+        The folder cannot be written.
+    """
+    metadata = Metadata() if reference is None else result_metadata(reference, frames)
+    said = [*metadata.left_out]
+    said += write_picture(folder / names[0], fused.image, um_per_px, metadata)
+    image, scale = fused.image, 1.0
+    longest = max(image.shape[:2])
+    if longest > JPEG_LIMIT_PX:
+        scale = JPEG_LIMIT_PX / longest
+        size = [max(1, int(side * scale)) for side in image.shape[1::-1]]
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+        said.append(f"{names[1]} is reduced to {size[0]} x {size[1]} px: JPEG has no room for more")
+    um_per_jpeg_px = None if um_per_px is None else um_per_px / scale
+    said += write_picture(folder / names[1], image, um_per_jpeg_px, metadata)
+    write_depth(folder / names[2], fused.depth, fused.confidence, um_per_px)
+    return tuple(dict.fromkeys(said))
+
+
+def write_beside(
+    picture: tuple[Path, Picture, Metadata],
+    depth: tuple[Path, NDArray[np.float32], NDArray[np.float32]] | None,
+) -> tuple[str, ...]:
+    """Write a picture and, at the same time, its depth map and confidence; what was left out."""
+    path, pixels, metadata = picture
+    with ThreadPoolExecutor(1, thread_name_prefix="depth") as beside:
+        written = None if depth is None else beside.submit(write_depth, *depth)
+        left_out = write_picture(path, pixels, None, metadata)
+        if written is not None:
+            written.result()
+    return tuple(dict.fromkeys((*metadata.left_out, *left_out)))
+
+
+@contextmanager
+def _written_aside(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` that takes its place once it is whole; nothing is left otherwise."""
+    aside = path.with_name(f".{path.name}.part{path.suffix}")
+    try:
+        yield aside
+        with aside.open("rb") as file:
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError as error:
+        raise StackError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+def _check_depth_suffix(path: Path) -> None:
+    if path.suffix.lower() not in TIFF.suffixes:
+        raise StackError(f"{path}: a depth map keeps its precision only as .tif")
+
+
+def _write_tiff(
+    path: Path, pixels: NDArray[Any], um_per_px: float | None, icc: bytes | None, is_result: bool
+) -> None:
+    """Write a plane, or a BGR picture, a few rows at a time: a copy of it all has no room."""
+    size: dict[str, Any] = {}
+    if um_per_px is not None:
+        per_cm = 10_000 / um_per_px
+        size = {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(
+        path,
+        (_as_stored(pixels[y : y + _STRIP_ROWS]) for y in range(0, len(pixels), _STRIP_ROWS)),
+        shape=pixels.shape,
+        dtype=pixels.dtype,
+        rowsperstrip=_STRIP_ROWS,
+        photometric="rgb" if pixels.ndim == 3 else "minisblack",
+        iccprofile=icc,
+        software=own_software() if is_result else False,
+        metadata=None,
+        **size,
+    )
+
+
+def _as_stored(rows: NDArray[Any]) -> NDArray[Any]:
+    return cv2.cvtColor(rows, cv2.COLOR_BGR2RGB) if rows.ndim == 3 else np.ascontiguousarray(rows)
+
+
+def _add_tags(path: Path, metadata: Metadata) -> tuple[str, ...]:
+    """Put tags into a TIFF that tifffile has no way to write; the pixels are copied as they are.
+
+    The file stays as it is where that fails: tags are not worth a picture.
+    """
+    tags = dict(metadata.tags)
+    if metadata.xmp is not None:
+        tags[_XMP_TAG] = {"datatype": int(tifftools.Datatype.BYTE), "data": list(metadata.xmp)}
+    if metadata.iptc is not None:
+        tags[_IPTC_TAG] = {"datatype": int(tifftools.Datatype.UNDEFINED), "data": metadata.iptc}
+    if not tags:
+        return ()
+    tagged = path.with_name(f"{path.stem}.tagged{path.suffix}")
+    try:
+        info = tifftools.read_tiff(str(path))
+        info["ifds"][0]["tags"] |= tags
+        tifftools.write_tiff(info, str(tagged), allowExisting=True)
+        tagged.replace(path)
+    except (OSError, *_WRITING_ERRORS) as error:
+        return (f"metadata left out of the TIFF: {error}",)
+    finally:
+        with suppress(OSError):
+            tagged.unlink(missing_ok=True)
+    return ()
+
+
+_WRITING_ERRORS = (tifftools.TifftoolsError, ValueError, KeyError, TypeError, struct.error)
+
+
+def _exif_block(
+    metadata: Metadata, pixels: Picture, um_per_px: float | None
+) -> tuple[bytes | None, tuple[str, ...]]:
+    if not metadata.tags:
+        return None, ()
+    height, width = pixels.shape[:2]
+    try:
+        return exif_block(metadata.tags, width, height, um_per_px), ()
+    except _WRITING_ERRORS as error:
+        return None, (f"EXIF left out: {error}",)
+
+
+def _jpeg_with(
+    data: bytes, pixels: Picture, um_per_px: float | None, metadata: Metadata
+) -> tuple[bytes, tuple[str, ...]]:
+    """A JPEG with metadata behind its JFIF header, and what has no room in it."""
+    exif, problems = _exif_block(metadata, pixels, um_per_px)
+    xmp = None if metadata.xmp is None else _XMP_SEGMENT + metadata.xmp
+    iptc = None
+    if metadata.iptc is not None:
+        size = len(metadata.iptc).to_bytes(4, "big")
+        iptc = _IPTC_SEGMENT + size + metadata.iptc + b"\0" * (len(metadata.iptc) % 2)
+    segments: list[tuple[bytes, bytes]] = []
+    left_out = list(problems)
+    for mark, name, block in (
+        (b"\xff\xe1", "EXIF", exif),
+        (b"\xff\xe1", "XMP", xmp),
+        (b"\xff\xed", "IPTC", iptc),
+    ):
+        if block is not None and len(block) > _SEGMENT:
+            left_out.append(f"{name} of {len(block)} bytes left out: a JPEG has no room for it")
+        elif block is not None:
+            segments.append((mark, block))
+    icc = metadata.icc or b""
+    # ICC.1, annex B.4: in pieces, each with its number and how many there are.
+    pieces = [icc[k : k + _ICC_PIECE] for k in range(0, len(icc), _ICC_PIECE)]
+    for number, piece in enumerate(pieces, 1):
+        segments.append((b"\xff\xe2", b"ICC_PROFILE\0" + bytes([number, len(pieces)]) + piece))
+    header = 4 + int.from_bytes(data[4:6], "big")  # of start and JFIF segment together
+    inserted = b"".join(
+        mark + (len(block) + 2).to_bytes(2, "big") + block for mark, block in segments
+    )
+    return data[:header] + inserted + data[header:], tuple(left_out)
+
+
+def _png_with(data: bytes, pixels: Picture, metadata: Metadata) -> bytes:
+    """A PNG with profile, EXIF and XMP behind its header (PNG, third edition, section 11.3)."""
+    exif, _ = _exif_block(replace(metadata, iptc=None), pixels, None)
+    chunks = b""
+    if metadata.icc is not None:
+        chunks += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc))
+    if exif is not None:
+        chunks += _chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
+    if metadata.xmp is not None:
+        chunks += _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp)
+    header = 8 + 25  # signature and IHDR
+    return data[:header] + chunks + data[header:]
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    check = zlib.crc32(kind + data).to_bytes(4, "big")
+    return len(data).to_bytes(4, "big") + kind + data + check
+
+
+def _encoded(suffix: str, pixels: NDArray[Any], parameters: list[int]) -> bytes:
+    done, data = cv2.imencode(suffix, pixels, parameters)
+    if not done:
+        raise StackError(f"the picture cannot be encoded as {suffix}")
+    return data.tobytes()
