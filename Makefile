@@ -1,24 +1,38 @@
-# Sets up, demonstrates, tests. `make demo` and `make test` are all a newcomer needs.
+# Sets up, demonstrates, tests. `make demo` and `make test` are all a newcomer needs; `make help`
+# lists the rest.
 PYTHON ?= python3
 BIN    := .venv/bin
 # Root can install what is missing; others are told what to install.
 APT    := $(shell if [ "$$(id -u)" = 0 ]; then echo apt-get; elif command -v sudo >/dev/null; then echo sudo apt-get; fi)
 
-.PHONY: demo test set-up test-set-up firmware avr clean
+.PHONY: help demo test quick docs set-up test-set-up firmware avr clean
 
-demo: set-up
+help:  ## list what make can do
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+demo: set-up  ## set up, and shoot a stack on the simulated instrument
 	$(BIN)/macrorail demo
 
-test: test-set-up
+test: test-set-up  ## set up, and run all checks and tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(MAKE) --no-print-directory docs
 	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-set-up: .venv/.ready firmware
+# The quick unit tests: under two minutes on a quiet machine.
+quick: .venv/.test-ready firmware  ## run the checks and the quick tests only
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest tests/unit -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile
 
-test-set-up: .venv/.test-ready firmware avr-toolchain browser outside-client readers crate-validator
+docs: .venv/.docs-ready  ## build the documentation into build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+set-up: .venv/.ready firmware  ## set up what macrorail needs
+
+test-set-up: .venv/.test-ready firmware avr-toolchain browser outside-client readers crate-validator  ## set up what the tests need
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -36,6 +50,10 @@ test-set-up: .venv/.test-ready firmware avr-toolchain browser outside-client rea
 	$(BIN)/pip install --quiet --editable '.[test,hil]'
 	touch $@
 
+.venv/.docs-ready: .venv/.ready
+	$(BIN)/pip install --quiet --editable '.[docs]'
+	touch $@
+
 # The emulated chip (extra `hil`) comes as source: pip builds it once, in some three minutes, and
 # keeps the wheel in its cache.
 .PHONY: emulator-toolchain
@@ -45,7 +63,7 @@ emulator-toolchain:
 		echo '#include <Python.h>' | g++ -E -x c++ $$($(BIN)/python -c 'import sysconfig; print("-I" + sysconfig.get_path("include"))') - >/dev/null 2>&1; } || \
 		$(MAKE) --no-print-directory apt PACKAGES='g++ libelf-dev python3-dev'
 
-firmware:
+firmware:  ## build the firmware for this computer
 	@command -v cc >/dev/null || $(MAKE) --no-print-directory apt PACKAGES='gcc libc6-dev'
 	$(MAKE) --no-print-directory -C firmware native
 
@@ -90,8 +108,8 @@ apt:
 	$(APT) update -qq
 	DEBIAN_FRONTEND=noninteractive $(APT) install -y -qq --no-install-recommends $(PACKAGES)
 
-avr:
+avr:  ## build the firmware for the Arduino
 	$(MAKE) --no-print-directory -C firmware avr
 
-clean:
-	rm -rf .venv firmware/build
+clean:  ## remove .venv and what was built
+	rm -rf .venv firmware/build build
