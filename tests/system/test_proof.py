@@ -289,3 +289,44 @@ def test_a_dead_judge_costs_no_slice(tmp_path: Path, deaths: int) -> None:
     assert sorted(counted_frames(run)) == list(range(1, len(run.plan.slices) + 1))
     images = run.said("coverage")[0]["images"]
     assert images["proven"] is (True if deaths == 1 else None)
+
+
+class WrongLead:
+    """An axis that moves ``factor`` times as far as it reports, counted from ``pivot_um``."""
+
+    def __init__(self, axis: Any, factor: float, pivot_um: float) -> None:
+        self._axis, self._factor, self._pivot_um = axis, factor, pivot_um
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._axis, name)
+
+    def start_move(self, position_um: float) -> None:
+        away_um = position_um - self._pivot_um
+        self._axis.start_move(self._pivot_um + self._factor * away_um)
+
+    def finish_move(self) -> float:
+        away_um = self._axis.finish_move() - self._pivot_um
+        return float(self._pivot_um + away_um / self._factor)
+
+
+def test_slices_that_overlap_by_the_rig_alone_are_not_proven(tmp_path: Path) -> None:
+    """With a lead twice as long each step is twice the depth of field, though all adds up."""
+    setup = optics.SETUPS["1:1 f/4"]
+    run = optics.run_of(setup, setup, 541, tmp_path / "run")
+    half = run.protocol.replace("far: 11000", "far: 10500").replace(
+        "overlap: 30 %", "overlap: 15 %"
+    )
+    assert half != run.protocol
+    run = VirtualRun(
+        tmp_path / "twice",
+        run.rig_text,
+        half + "proof: {extend: 0 %}\n",
+        wrap_axis=lambda axis: WrongLead(axis, 2.0, 10_000.0),
+        by_images=True,
+    )
+    end = run.run()
+    images = run.said("coverage")[0]["images"]
+    assert images["dof"]["ratio"] == pytest.approx(0.5, abs=0.12)
+    assert end.reason is FinishReason.COVERAGE_NOT_PROVEN, end.message
+    for cause in ("lead", "microsteps", "f-number", "magnification"):
+        assert cause in images["reason"]

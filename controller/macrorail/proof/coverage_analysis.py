@@ -85,6 +85,9 @@ class CoverageAnalysis:
     dof
         ``ratio`` of measured to computed depth of field, and ``warning``; ``None`` when there are
         too few tiles.
+    measured_coverage
+        Coverage with the measured depth of field, where that is clearly smaller than the computed
+        one; ``None`` otherwise.
     """
 
     provable: bool
@@ -101,6 +104,7 @@ class CoverageAnalysis:
     margins_um: tuple[float | None, float | None]
     why: str
     dof: dict[str, Any] | None
+    measured_coverage: Coverage | None = None
 
 
 def analyse_coverage(frames: Sequence[MeasuredFrame], settings: ProofSettings) -> CoverageAnalysis:
@@ -159,6 +163,11 @@ def analyse_coverage(frames: Sequence[MeasuredFrame], settings: ProofSettings) -
         reasons.append(f"{near.sum()} tiles still get sharper at the near end")
     if far.any():
         reasons.append(f"{far.sum()} tiles still get sharper at the far end")
+    dof = check_dof(located.curves, located.u, good, table, settings.optics)
+    measured_coverage = None
+    if dof is not None and dof["warning"] and dof["ratio"] < 1:
+        measured_um = dof["ratio"] * dof_um
+        measured_coverage = _coverage(true_um, measured_um, uncertainty_um, settings)
     return CoverageAnalysis(
         provable=True,
         positions_um={frame.slice: float(um) for frame, um in zip(good, true_um, strict=True)},
@@ -180,7 +189,8 @@ def analyse_coverage(frames: Sequence[MeasuredFrame], settings: ProofSettings) -
         missing_um=missing_um,
         margins_um=_margins(true_um, dof_um, lost_um, extended, settings),
         why=", ".join(reasons),
-        dof=check_dof(located.curves, located.u, good, table, settings.optics),
+        dof=dof,
+        measured_coverage=measured_coverage,
     )
 
 

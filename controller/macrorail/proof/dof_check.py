@@ -125,10 +125,10 @@ def _fall_off(
 
 
 def _likely_causes(ratio: float, optics: ClaimedOptics) -> str:
-    """Which of the rig's numbers could be wrong, and what values would fit.
+    """Which of the rig's numbers could be wrong, what values would fit, and how to tell them apart.
 
-    A wrong f-number and a wrong magnification have the same effect on the fall-off, so the message
-    names both, each with the value that would fit.
+    A wrong f-number, a wrong magnification and an axis that moves a different distance than it
+    reports have the same effect on the fall-off, so the message names all of them.
     """
     m = optics.magnification
     # Depth of field is proportional to the f-number, and nearly to (1 + m) / m**2.
@@ -137,9 +137,10 @@ def _likely_causes(ratio: float, optics: ClaimedOptics) -> str:
     na = m / (2 * optics.effective_f_number)
     return (
         f"the measured depth of field is {ratio:.2f} times the computed one "
-        f"({optics.dof_um:.4g} um): most likely the f-number is wrong ({ratio:.2f} times the "
-        f"given one would fit: effective f/"
-        f"{optics.effective_f_number * ratio:.3g}, NA {na / ratio:.3g}), or the magnification "
-        f"({fitting:.3g} would fit, given is {m:.3g}). Check the aperture ring, and measure the "
-        f"magnification with a ruler"
+        f"({optics.dof_um:.4g} um). One of these is wrong: the f-number (effective f/"
+        f"{optics.effective_f_number * ratio:.3g}, NA {na / ratio:.3g} would fit: check the "
+        f"aperture ring and the EXIF of the frames), the magnification ({fitting:.3g} would fit, "
+        f"given is {m:.3g}: photograph a ruler), or the scale of the axis (it would move "
+        f"{1 / ratio:.3g} times as far as the rig says: check lead, steps_per_revolution and "
+        f"microsteps, and measure a move of 10 mm with a caliper)"
     )

@@ -175,6 +175,14 @@ def _report(found: CoverageAnalysis, settings: ProofSettings, refused: str) -> d
     ]
     if found.coverage is not None and not found.coverage.proven:
         reasons.insert(0, str(found.coverage.error()))
+    measured = found.measured_coverage
+    if not reasons and measured is not None and not measured.proven:
+        assert found.dof is not None, "the measured coverage comes from it"
+        reasons.append(
+            f"by the depth of field that the images show the slices do not overlap enough "
+            f"({measured.error()}); {found.dof['warning']}"
+        )
+        refused = "shoot again once the numbers in the rig are right"
     advice = refused or (
         f"the run may extend from {format_length(settings.lowest_um, 6)} to "
         f"{format_length(settings.highest_um, 6)} and {format_length(settings.extend_um)} beyond "
