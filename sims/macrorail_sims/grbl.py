@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-WELCOME = "\r\nGrbl 1.1h ['$' for help]\r\n"
 LOCKED = "[MSG:'$H'|'$X' to unlock]\r\n"
 _AXES = "XYZA"
 _WORD = re.compile(r"([A-Z])(-?(?:\d+\.?\d*|\.\d+))")
@@ -112,7 +111,11 @@ class GrblMachine:
         Build options that ``$I`` tells.
     lines
         Every line that came whole, as it came.
+    welcome
+        What it says after a reset.
     """
+
+    welcome = "\r\nGrbl 1.1h ['$' for help]\r\n"
 
     def __init__(self, start_mm: float = 20.0, axes: int = 3) -> None:
         self._axes = range(axes)
@@ -200,7 +203,7 @@ class GrblMachine:
         self._shift = [0.0] * len(self._axes)
         self._offset_is_news = True
         self._reports = 0
-        self._out += WELCOME.encode()
+        self._out += self.welcome.encode()
         if self._state == "Alarm":
             self._out += LOCKED.encode()
 
@@ -269,12 +272,12 @@ class GrblMachine:
                 return 8
             self.settings[int(setting[1])] = float(setting[2])
             return 0
-        if line == "$H" or (line[:2] == "$H" and line[2:] in _AXES and "H" in self.options):
+        if line == "$H" or (line[:2] == "$H" and line[2:] in _AXES and self._homes_alone()):
             return self._home(line[2:])
         return 3
 
     def _home(self, only: str) -> int | None:
-        if not self.settings[22]:
+        if not self._homes():
             return 5
         if self._state not in ("Idle", "Alarm"):
             return 8
@@ -354,12 +357,26 @@ class GrblMachine:
         name = "MPos"
         if not int(self.settings[10]) & 1:
             name, shown = "WPos", [m - s for m, s in zip(shown, self._shift, strict=True)]
-        fields = [self._state, f"{name}:{_vector(shown)}", "FS:0,0"]
+        fields = [self._state_text(), f"{name}:{_vector(shown)}", "FS:0,0", *self._extra_fields()]
         self._reports += 1
         if self._offset_is_news or self._reports % 10 == 0:
             fields.append(f"WCO:{_vector(self._shift)}")
             self._offset_is_news = False
         self._say(f"<{'|'.join(fields)}>")
+
+    # ------------------------------------------------------------------- what dialects differ in
+
+    def _homes(self) -> bool:
+        return bool(self.settings[22])
+
+    def _homes_alone(self) -> bool:
+        return "H" in self.options
+
+    def _state_text(self) -> str:
+        return self._state
+
+    def _extra_fields(self) -> list[str]:
+        return []
 
     # ------------------------------------------------------------------------------- small help
 

@@ -227,11 +227,13 @@ def test_a_hold_by_hand_is_told() -> None:
         bench.rail.start_move(6_000.0)
 
 
-def test_work_positions_are_understood_too() -> None:
+def test_work_positions_are_refused_before_anything_moves() -> None:
     bench = Bench()
     bench.machine.settings[10] = 0
-    bench.ready()
-    assert bench.move(7_000.0) == 7_000.0 == pytest.approx(bench.true_um)
+    before_um = bench.true_um
+    with pytest.raises(ConnectError, match=r"\$10=0: it reports work positions; set \$10=1"):
+        bench.rail.open()
+    assert bench.true_um == before_um
 
 
 def test_one_axis_homes_alone_where_grbl_was_built_for_it() -> None:

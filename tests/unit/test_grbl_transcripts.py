@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from macrorail.devices.grbl.wire import is_finished, number_of, report_of, version_of
+from macrorail.devices.grbl.wire import Welcome, is_finished, number_of, report_of, welcome_of
 from macrorail_sims.grbl import GrblMachine
 from tests.conformance.grbl_image import SETTINGS, play
 
@@ -45,7 +45,7 @@ def test_the_driver_understands_every_line() -> None:
     for line in said():
         understood = (
             report_of(line) is not None
-            or version_of(line) == "1.1h"
+            or welcome_of(line) == Welcome("grbl", "1.1h")
             or is_finished(line)
             or number_of(line, "ALARM") is not None
             or re.fullmatch(r"\[(MSG|VER|OPT):.*\]", line) is not None

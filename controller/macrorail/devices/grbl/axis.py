@@ -1,4 +1,4 @@
-"""One axis of a machine that runs grbl 1.1, as focus axis: for the CNC frames that labs own.
+"""One axis of a machine that runs grbl 1.1, grblHAL or FluidNC: for the CNC frames that labs own.
 
 Each move is staged, echoed, and only then begun. ``G92`` names the target as work zero, which moves
 nothing; grbl's own report says what zero it understood; ``$J=G90G21X0F..`` goes there. A character
@@ -14,7 +14,14 @@ from pydantic import Field
 
 from macrorail.config.rig import AxisSection
 from macrorail.devices.grbl.link import GrblLink, GrblRefused
-from macrorail.devices.grbl.wire import AXES, JOG_CANCEL, SOFT_RESET, STUCK, Report, settings_of
+from macrorail.devices.grbl.settings import check_settings, read_settings
+from macrorail.devices.grbl.wire import (
+    AXES,
+    JOG_CANCEL,
+    SOFT_RESET,
+    STUCK,
+    Report,
+)
 from macrorail.devices.interfaces import AxisReport, Context
 from macrorail.devices.rail.link import open_port
 from macrorail.devices.travel import limited_travel, refuse_outside
@@ -33,7 +40,6 @@ _POLL_S = 0.1
 _ATTEMPTS = 6
 #: grbl tells positions to the thousandth of a millimetre.
 _REPORTED_UM = 1.0
-_KEPT_ON = 255
 
 
 class GrblRail:
@@ -95,21 +101,25 @@ class GrblRail:
         name = port if isinstance(port, str) else getattr(port, "name", "the bench")
         link = GrblLink(open_port(port), name, self._clock)
         try:
-            version = link.reset()
+            welcome = link.reset()
             self._link = link
-            if not version.startswith("1.1"):
-                raise ConnectError(f"{name} runs grbl {version}; macrorail needs grbl 1.1")
-            self._settings = settings_of(self._harmless("$$"))
-            self._check_settings()
-            built = "".join(self._harmless("$I"))
-            self._homes_alone = "H" in built.partition("[OPT:")[2].partition(",")[0]
+            if not welcome.is_spoken_here:
+                raise ConnectError(
+                    f"{name} runs {welcome.dialect} {welcome.version}; macrorail needs grbl 1.1, "
+                    f"grblHAL or FluidNC"
+                )
+            found = read_settings(self._harmless, welcome.dialect, self._axis)
+            check_settings(found)
+            self._settings, self._homes_alone = found.values, found.homes_alone
+            self._check_travel()
+            self._check_reports()
         except BaseException:
             self._link = None
             link.close()
             raise
         return AxisReport(
             model=f"grbl, axis {self._letter}",
-            version=f"grbl {version}",
+            version=f"{welcome.dialect} {welcome.version}",
             travel_um=self._travel_um,
             resolution_um=max(1000 / self._setting(100), 2 * _REPORTED_UM),
             position_um=None,
@@ -299,22 +309,7 @@ class GrblRail:
                 raise
         raise AssertionError("unreachable")
 
-    def _check_settings(self) -> None:
-        wanted = {
-            22: (1, "homing is switched off"),
-            20: (1, "soft limits are switched off"),
-            13: (0, "it reports inches"),
-            1: (_KEPT_ON, "it switches its motors off at rest, and a motor forgets its microstep"),
-        }
-        needed = (*wanted, 23, 25, 27, *(of_x + self._axis for of_x in (100, 110, 120, 130)))
-        lacking = [key for key in needed if key not in self._settings]
-        if lacking:
-            raise WireError(f"grbl did not tell its settings {lacking}; open it again")
-        for key, (value, why) in wanted.items():
-            if self._settings[key] != value:
-                raise ConnectError(
-                    f"grbl has ${key}={self._settings[key]:g}: {why}; set ${key}={value}"
-                )
+    def _check_travel(self) -> None:
         fastest_um_s = self._setting(110) * 1000 / 60
         if self._options.speed_um_s > fastest_um_s:
             raise ConnectError(
@@ -328,6 +323,16 @@ class GrblRail:
                 f"the rig's travel does not fit grbl's: less 'backlash' it must start beyond "
                 f"{format_length(pull_off_um / 2)} (half of $27) and end before "
                 f"{format_length(way_um)} (${130 + self._axis})"
+            )
+
+    def _check_reports(self) -> None:
+        """Raise unless reports give what every move needs: better now than on the way."""
+        if self._report().machine_mm is None:
+            raise ConnectError("grbl reports work positions; set $10=1")
+        if self._opened().offset() is None:
+            raise ConnectError(
+                "grbl's reports leave out the work offset (WCO), which each move is checked by; "
+                "set $10=511 on grblHAL"
             )
 
     def _setting(self, of_x: int) -> float:
@@ -355,13 +360,15 @@ class GrblRail:
         return round(self._home_mm + self._direction * steps / per_um / 1000, 3)
 
     def _machine_mm(self, report: Report) -> float:
-        if report.machine_mm is not None:
-            return report.machine_mm[self._axis]
-        assert report.work_mm is not None
-        offset = self._opened().offset()
-        if offset is None:
-            raise WireError("grbl reports work positions without their offset; set $10=1")
-        return round(report.work_mm[self._axis] + offset[self._axis], 3)
+        if report.machine_mm is None:
+            self._forget()
+            raise WireError("grbl began to report work positions; set $10=1, then open it again")
+        if self._axis >= len(report.machine_mm):
+            raise ConnectError(
+                f"the machine has {len(report.machine_mm)} axes, no {self._letter}; change "
+                f"'machine_axis' in the rig file"
+            )
+        return report.machine_mm[self._axis]
 
     def _opened(self) -> GrblLink:
         if self._link is None:

@@ -11,20 +11,24 @@ import serial
 
 from macrorail.clock import Clock
 from macrorail.devices.grbl.wire import (
-    ALARMS,
     ERRORS,
     SOFT_RESET,
     STATUS,
     Report,
+    Welcome,
+    alarm_text,
     is_finished,
     number_of,
     report_of,
-    version_of,
+    welcome_of,
 )
 from macrorail.devices.rail.link import Port
 from macrorail.errors import ConnectError, DeviceLost, DeviceTimeout, RailAlarm
 
-_RESETS = 12
+#: Silences after which a board still starting is asked again: an ESP32 takes some seconds.
+_RESETS = 24
+#: Lines of a board that is starting, at most; an ESP32 tells a page of them.
+_START_LINES = 400
 _QUIET_LINES = 8
 _REPORT_ATTEMPTS = 24
 #: Wall time of silence in which a line's answer is given up, in reads of the port's timeout.
@@ -62,27 +66,36 @@ class GrblLink:
         self._port = port
         self._name = name
         self._clock = clock
+        self._dialect = "grbl"
 
-    def reset(self) -> str:
-        """Have grbl drop whatever it was doing or reading; returns its version.
+    def reset(self) -> Welcome:
+        """Have grbl drop whatever it was doing or reading.
 
-        At rest it keeps its count through this.
+        A board that starts when its port is opened greets twice: for its start and for our reset.
+        Both greetings are waited for, so that none is taken for a reset later. At rest grbl keeps
+        its count through this.
 
         Raises
         ------
         ConnectError
             Nothing like grbl answers.
         """
-        for _ in range(_RESETS):
-            self._port.reset_input_buffer()
+        welcome: Welcome | None = None
+        silences = 0
+        self._port.reset_input_buffer()
+        self._write(SOFT_RESET)
+        for _ in range(_START_LINES):
+            line = self._read()
+            if line is not None:
+                welcome = welcome_of(line) or welcome
+                continue
+            if welcome is not None:
+                self._dialect = welcome.dialect
+                return welcome
+            silences += 1
+            if silences == _RESETS:
+                break
             self._write(SOFT_RESET)
-            for _ in range(_QUIET_LINES):
-                line = self._read()
-                if line is None:
-                    break
-                version = version_of(line)
-                if version is not None:
-                    return version
         raise ConnectError(
             f"nothing on {self._name} answers as grbl; check that it is the machine's port and "
             f"that no other program has it open"
@@ -118,7 +131,7 @@ class GrblLink:
                 silent += 1
                 continue
             silent = 0
-            self._heed(answer)
+            self._check_line(answer)
             if is_finished(answer):
                 code = number_of(answer, "error")
                 if code is not None:
@@ -172,21 +185,21 @@ class GrblLink:
             line = self._read()
             if line is None:
                 return None
-            self._heed(line)
+            self._check_line(line)
             report = report_of(line)
             if report is not None:
                 return report
         return None
 
-    def _heed(self, line: str) -> None:
-        if version_of(line) is not None:
+    def _check_line(self, line: str) -> None:
+        if welcome_of(line) is not None:
             raise DeviceLost(
                 f"grbl on {self._name} was reset; its position is in doubt, open it again and home "
                 f"it"
             )
         alarm = number_of(line, "ALARM")
         if alarm is not None:
-            raise alarm_of(alarm)
+            raise self._alarm(alarm)
 
     def _read(self) -> str | None:
         """The next line that is not empty; ``None`` when it is silent."""
@@ -213,15 +226,12 @@ class GrblLink:
             f"it"
         )
 
-
-def alarm_of(number: int) -> RailAlarm:
-    """An alarm as the error it is."""
-    meaning = ALARMS.get(number, f"alarm {number}")
-    return RailAlarm(
-        f"grbl_{number}",
-        f"grbl stopped with an alarm: {meaning}; its position is in doubt, see what happened, then "
-        f"home it",
-    )
+    def _alarm(self, number: int) -> RailAlarm:
+        return RailAlarm(
+            f"grbl_{number}",
+            f"grbl stopped with an alarm: {alarm_text(number, self._dialect)}; its position is in "
+            f"doubt, see what happened, then home it",
+        )
 
 
 def _agree(before: Report, now: Report) -> bool:
@@ -229,4 +239,4 @@ def _agree(before: Report, now: Report) -> bool:
         return False
     if now.state in ("Jog", "Home", "Run"):
         return True
-    return (before.machine_mm, before.work_mm) == (now.machine_mm, now.work_mm)
+    return before.machine_mm == now.machine_mm

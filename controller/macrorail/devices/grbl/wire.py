@@ -1,6 +1,8 @@
-"""What grbl 1.1 says, and what it means: its lines read, its numbers put into words. No I/O.
+"""What grbl 1.1, grblHAL and FluidNC say: their lines read, their numbers put into words. No I/O.
 
-After grbl's own documentation, https://github.com/gnea/grbl/wiki (Interface, Commands, Settings).
+After their own documentation: https://github.com/gnea/grbl/wiki (Interface, Commands, Settings),
+https://github.com/grblHAL/core/wiki (Report extensions, Additional or extended settings) and
+http://wiki.fluidnc.com (Grbl compatibility, Config file).
 """
 
 from __future__ import annotations
@@ -38,6 +40,15 @@ ERRORS: dict[int, str] = {
     15: "the target lies outside the machine's travel",
 }
 
+#: Alarms that mean something else to grblHAL, or that only it has.
+_GRBLHAL_ALARMS: dict[int, str] = {
+    10: "its emergency stop is pressed",
+    11: "it has to be homed first",
+    12: "a limit switch is pressed",
+    15: "homing did not find the second switch of an axis with two motors",
+    17: "a motor driver reports a fault",
+}
+
 #: States in which nothing goes on until a hand does something.
 STUCK: dict[str, str] = {
     "Hold": "it was put on hold, by a button or another program",
@@ -45,23 +56,50 @@ STUCK: dict[str, str] = {
     "Check": "it only checks G-code and moves nothing; send $C",
     "Sleep": "it sleeps; reset it",
     "Run": "another program's G-code is running",
+    "Tool": "it waits for a tool to be changed",
+    "Starting": "it is starting up",
+    "Critical": "it met an error that only a reset of the board ends",
+    "ConfigAlarm": "its configuration file has an error",
 }
+_STATES = frozenset({"Idle", "Jog", "Home", "Alarm", *STUCK})
 
 _NUMBER = r"-?\d+\.\d{3}"
-_VECTOR = rf"{_NUMBER},{_NUMBER},{_NUMBER}(?:,{_NUMBER})?"
-_REPORT = re.compile(
-    rf"<(Idle|Run|Hold:[01]|Jog|Alarm|Door:[0-3]|Check|Home|Sleep)\|([MW])Pos:({_VECTOR})"
-    rf"((?:\|(?:Bf:\d+,\d+|Ln:\d+|FS?:\d+(?:,\d+)?|Pn:[XYZPDHRSA]+|WCO:{_VECTOR}|"
-    rf"Ov:\d+,\d+,\d+|A:[SCFM]+))*)>"
-)
-_WELCOME = re.compile(r"Grbl (\d\.\d+\w*) \[.*\]")
+_VECTOR = re.compile(rf"{_NUMBER}(?:,{_NUMBER}){{2,8}}")
+_FIELD = re.compile(r"([A-Za-z][A-Za-z0-9]*):([^|<>:]*(?::[^|<>]*)?)")
+#: What one lost character makes of the names that matter; ``F`` is a field of its own.
+_SPOILT_NAMES = {
+    name[:at] + name[at + 1 :] for name in ("MPos", "WPos", "WCO", "FS") for at in range(len(name))
+} - {"F"}
+_PRESSED = re.compile(r"[A-Z]*")
+_WELCOME = re.compile(r"(Grbl|[Gg]rblHAL) (\d\.\d+\w*) \[(FluidNC v\S+)?.*\]")
 _SETTING = re.compile(r"\$(\d+)=(-?\d+(?:\.\d+)?)")
 _FINISHED = re.compile(r"ok|error:\d+")
 
 
 @dataclass(frozen=True)
+class Welcome:
+    """What follows every reset.
+
+    Attributes
+    ----------
+    dialect
+        ``grbl``, ``grblHAL`` or ``FluidNC``.
+    version
+        Of it, such as ``1.1h`` or ``v3.7.17``.
+    """
+
+    dialect: str
+    version: str
+
+    @property
+    def is_spoken_here(self) -> bool:
+        """Whether the driver knows what this version says."""
+        return self.dialect != "grbl" or self.version.startswith("1.1")
+
+
+@dataclass(frozen=True)
 class Report:
-    """A status report.
+    """A status report; fields that are not named here are passed over.
 
     Attributes
     ----------
@@ -69,8 +107,6 @@ class Report:
         Without its sub-state: ``Idle``, ``Jog``, ``Home``, ``Alarm`` ...
     machine_mm
         Machine position by axis; ``None`` when the report gives the work position.
-    work_mm
-        Work position by axis; ``None`` when it gives the machine position.
     offset_mm
         Machine position of the work zero, in the reports that have it.
     pressed
@@ -79,23 +115,33 @@ class Report:
 
     state: str
     machine_mm: tuple[float, ...] | None
-    work_mm: tuple[float, ...] | None
     offset_mm: tuple[float, ...] | None
     pressed: str
 
 
 def report_of(line: str) -> Report | None:
     """A status report; ``None`` for any other line, and for one with characters missing."""
-    match = _REPORT.fullmatch(line)
-    if match is None:
+    if not (line.startswith("<") and line.endswith(">")):
         return None
-    position = _vector(match[3])
-    fields = dict(field.split(":", 1) for field in match[4].split("|") if field)
-    offset = fields.get("WCO")
+    whole_state, *parts = line[1:-1].split("|")
+    state, _, sub_state = whole_state.partition(":")
+    matches = [_FIELD.fullmatch(part) for part in parts]
+    fields = {match[1]: match[2] for match in matches if match is not None}
+    is_whole = len(fields) == len(parts) and (sub_state.isdecimal() or ":" not in whole_state)
+    vectors = [fields[name] for name in ("MPos", "WPos", "WCO") if name in fields]
+    if (
+        not is_whole
+        or state not in _STATES
+        or not _SPOILT_NAMES.isdisjoint(fields)
+        or ("MPos" in fields) == ("WPos" in fields)
+        or not all(_VECTOR.fullmatch(vector) for vector in vectors)
+        or not _PRESSED.fullmatch(fields.get("Pn", ""))
+    ):
+        return None
+    machine, offset = fields.get("MPos"), fields.get("WCO")
     return Report(
-        state=match[1].split(":")[0],
-        machine_mm=position if match[2] == "M" else None,
-        work_mm=position if match[2] == "W" else None,
+        state=state,
+        machine_mm=None if machine is None else _vector(machine),
         offset_mm=None if offset is None else _vector(offset),
         pressed=fields.get("Pn", ""),
     )
@@ -105,10 +151,21 @@ def _vector(text: str) -> tuple[float, ...]:
     return tuple(map(float, text.split(",")))
 
 
-def version_of(line: str) -> str | None:
-    """The version in a welcome, which follows every reset; ``None`` for any other line."""
+def welcome_of(line: str) -> Welcome | None:
+    """The welcome that follows every reset; ``None`` for any other line."""
     match = _WELCOME.fullmatch(line)
-    return None if match is None else match[1]
+    if match is None:
+        return None
+    if match[3] is not None:
+        return Welcome("FluidNC", match[3].removeprefix("FluidNC "))
+    return Welcome("grbl" if match[1] == "Grbl" else "grblHAL", match[2])
+
+
+def alarm_text(number: int, dialect: str) -> str:
+    """What an alarm's number means in a dialect."""
+    if dialect == "grblHAL" and number in _GRBLHAL_ALARMS:
+        return _GRBLHAL_ALARMS[number]
+    return ALARMS.get(number, f"alarm {number}")
 
 
 def is_finished(line: str) -> bool:
