@@ -45,7 +45,7 @@ def test_a_longer_swing_takes_a_longer_wait(tmp_path):
 
 
 def test_without_texture_nothing_is_claimed(tmp_path):
-    with pytest.raises(PlanError, match="nothing sharp"):
+    with pytest.raises(PlanError, match="nothing is in focus"):
         calibrated(tmp_path, "{amplitude: 20 um}", at_um=30_000.0)
 
 

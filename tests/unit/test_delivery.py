@@ -139,7 +139,7 @@ def test_a_delivery_is_never_written_over_and_an_empty_one_is_refused(
     package: Path, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["deliver", str(runs), "-o", str(package)]) == 2
-    assert "never written over" in capsys.readouterr().err
+    assert "never overwritten" in capsys.readouterr().err
     broken = runs / "20261122-220000-broken-off"
     assert main(["deliver", str(broken), "-o", str(tmp_path / "x")]) == 2
     assert "no run to deliver" in capsys.readouterr().err

@@ -23,9 +23,9 @@ import trimesh
 from PIL import Image, ImageCms
 
 from macrorail.cli import main
-from macrorail.results.export import Kind, export, formats, jpeg
+from macrorail.results.export import ExportKind, export, formats, jpeg
 from macrorail.results.export.psd import slice_mask
-from macrorail.results.export.source import Source
+from macrorail.results.export.source import ExportSource
 from macrorail.results.export.views import shifted
 from macrorail.run_folder.record import Record, read_record
 from tests.made_run import STEP_UM, UM_PER_PX, make_run
@@ -57,9 +57,9 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
 @pytest.fixture(scope="module")
 def out(record: Record, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exports")
-    written = export(record, list(Kind), folder)
+    written = export(record, list(ExportKind), folder)
     assert all(path.exists() for path in written)
-    export(record, [Kind.JPEG], folder, scale_bar=True)
+    export(record, [ExportKind.JPEG], folder, scale_bar=True)
     return folder
 
 
@@ -164,7 +164,7 @@ def test_the_jpeg_carries_its_metadata(out: Path, fused: Any) -> None:
 def test_a_resolution_too_fine_for_the_jfif_header_is_in_the_exif(
     tmp_path: Path, record: Record
 ) -> None:
-    source = Source(record)
+    source = ExportSource(record)
     source.um_per_px = 0.2
     jpeg.write_jpeg(source, tmp_path / "fine.jpg")
     seen = _exif(tmp_path / "fine.jpg")
@@ -246,7 +246,7 @@ def test_masks_share_every_pixel_out() -> None:
 def test_large_stacks_become_a_psb(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     from macrorail.results.export import psd
 
-    source = Source(record)
+    source = ExportSource(record)
     assert psd.psd_suffix(source) == ".psd"
     monkeypatch.setattr(psd, "_LARGEST_PSD_BYTES", 1_000_000)
     assert psd.psd_suffix(source) == ".psb"
@@ -254,7 +254,7 @@ def test_large_stacks_become_a_psb(record: Record, monkeypatch: pytest.MonkeyPat
 
 def test_a_psb_opens_too(record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("macrorail.results.export.psd._LARGEST_PSD_BYTES", 1_000_000)
-    (path, *_) = export(record, [Kind.PSD], tmp_path)
+    (path, *_) = export(record, [ExportKind.PSD], tmp_path)
     assert path.suffix == ".psb"
     seen = _run("convert", "-quiet", path, "-format", "%wx%h;", "info:")
     assert seen == "360x240;" * 7, "the merged picture and six layers"
@@ -276,7 +276,7 @@ def test_the_surface_is_as_large_as_the_specimen(out: Path, record: Record) -> N
     assert size_um[0] == pytest.approx(width * UM_PER_PX, rel=0.01)
     assert size_um[1] == pytest.approx(height * UM_PER_PX, rel=0.01)
     assert "Textures (embed.):  1" in report
-    depth = Source(record).depth()
+    depth = ExportSource(record).depth()
     assert size_um[2] == pytest.approx(float(depth.max() - depth.min()), rel=0.15)
 
 
@@ -362,7 +362,7 @@ def test_the_frames_hashes_read_by_sha256sum(out: Path, record: Record, tmp_path
 
 
 def test_a_thousand_frames_do_not_burst_a_jpeg(out: Path, record: Record, tmp_path: Path) -> None:
-    source = Source(record)
+    source = ExportSource(record)
     source.description.frames.extend(source.description.frames * 300)
     jpeg.write_jpeg(source, tmp_path / "many.jpg")
     assert _exif(tmp_path / "many.jpg")["XMP-macrorail:FrameCount"] == 1505
@@ -371,7 +371,7 @@ def test_a_thousand_frames_do_not_burst_a_jpeg(out: Path, record: Record, tmp_pa
 def test_the_frames_own_colours_are_kept(tmp_path: Path) -> None:
     other = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     record = read_record(make_run(tmp_path, count=2, icc=other))
-    assert Source(record).icc == other
+    assert ExportSource(record).icc == other
 
 
 # ---------------------------------------------------------------------------------------- the verb
@@ -416,5 +416,5 @@ def test_a_full_disk_is_noticed_beforehand(
     usage = shutil.disk_usage(tmp_path)._replace(free=1_000_000)
     monkeypatch.setattr(formats.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(formats.PlanError, match="1 MB free, these exports need about"):
-        export(record, [Kind.FRAMES, Kind.PSD], tmp_path)
+        export(record, [ExportKind.FRAMES, ExportKind.PSD], tmp_path)
     assert list(tmp_path.iterdir()) == []

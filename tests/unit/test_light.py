@@ -66,6 +66,6 @@ def test_a_run_does_not_begin_in_the_dark(tmp_path: Path) -> None:
 
 
 def test_a_command_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(light, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(light, "_TIMEOUT_S", 0.2)
     with pytest.raises(ConnectError, match="timed out"):
         Light("exec sleep 60", "true").switch_on()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from macrorail.calibration.ruling import find_sharpest
+from macrorail.calibration.ruling import find_sharpest_column
 from macrorail.errors import CalibrationError
 
 PITCH_UM, PX_PER_UM = 100.0, 0.08
@@ -34,7 +34,7 @@ def ruling(
 def test_place_and_scale_are_found_to_a_fraction_of_a_pixel(
     sharp_px: float, px_per_um: float, growth: float
 ) -> None:
-    found = find_sharpest(ruling(sharp_px, px_per_um, growth), PITCH_UM, PX_PER_UM)
+    found = find_sharpest_column(ruling(sharp_px, px_per_um, growth), PITCH_UM, PX_PER_UM)
     assert found is not None
     assert found.px_per_um == pytest.approx(px_per_um, rel=5e-4)
     assert found.across_um * px_per_um == pytest.approx(sharp_px - (WIDTH - 1) / 2, abs=0.5)
@@ -42,16 +42,16 @@ def test_place_and_scale_are_found_to_a_fraction_of_a_pixel(
 
 @pytest.mark.parametrize("sharp_px", [-50.0, 1.0, WIDTH - 2.0, WIDTH + 40.0])
 def test_a_sharpest_place_outside_or_at_the_edge_is_none(sharp_px: float) -> None:
-    assert find_sharpest(ruling(sharp_px, PX_PER_UM), PITCH_UM, PX_PER_UM) is None
+    assert find_sharpest_column(ruling(sharp_px, PX_PER_UM), PITCH_UM, PX_PER_UM) is None
 
 
 def test_a_picture_without_lines_has_none() -> None:
     grain = np.random.default_rng(2).normal(120, 3, (HEIGHT, WIDTH))
-    assert find_sharpest(grain, PITCH_UM, PX_PER_UM) is None
-    assert find_sharpest(np.zeros((HEIGHT, WIDTH)), PITCH_UM, PX_PER_UM) is None
+    assert find_sharpest_column(grain, PITCH_UM, PX_PER_UM) is None
+    assert find_sharpest_column(np.zeros((HEIGHT, WIDTH)), PITCH_UM, PX_PER_UM) is None
 
 
 @pytest.mark.parametrize("pitch_um", [30.0, 1_000.0])
 def test_lines_too_fine_or_too_coarse_are_refused(pitch_um: float) -> None:
     with pytest.raises(CalibrationError, match="pixels apart"):
-        find_sharpest(ruling(200, PX_PER_UM), pitch_um, PX_PER_UM)
+        find_sharpest_column(ruling(200, PX_PER_UM), pitch_um, PX_PER_UM)

@@ -69,7 +69,7 @@ def test_frames_go_and_the_run_can_still_be_verified(run: Path) -> None:
     assert hashes.items() <= removed.items()
     checks = {check.name: check for check in verify(read_record(run))}
     assert all(check.holds for check in checks.values())
-    assert "3 removed on purpose" in checks["frames"].seen
+    assert "3 removed intentionally" in checks["frames"].seen
     (run / "fused.tif").write_bytes(b"another picture")
     assert not all(check.holds for check in verify(read_record(run)))
 

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 
 from macrorail.cli import main
-from macrorail.results.export import Kind, export
+from macrorail.results.export import ExportKind, export
 from macrorail.results.verify import verify
 from macrorail.run_folder.record import read_record
 from tests.made_run import make_run
@@ -22,7 +22,7 @@ from tests.made_run import make_run
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = make_run(tmp_path_factory.mktemp("runs"), count=4)
-    export(read_record(folder), [Kind.JPEG], folder / "exports")
+    export(read_record(folder), [ExportKind.JPEG], folder / "exports")
     return folder
 
 
@@ -36,7 +36,7 @@ def test_an_untouched_run_holds(folder: Path, capsys: pytest.CaptureFixture[str]
     told = capsys.readouterr().out.splitlines()
     names = [line.split()[0] for line in told]
     assert names == ["journal", "manifest", "frames", "picture", "exports", "restack"]
-    assert "4 frames as the camera sent them" in told[2]
+    assert "4 frames unchanged" in told[2]
 
 
 def test_the_raw_file_beside_a_jpeg_belongs_to_its_slice(folder: Path) -> None:
@@ -78,13 +78,17 @@ def _replace_the_picture(folder: Path) -> None:
     [
         (lambda f: _flip_a_bit(f / "frames/0002.jpg"), {"frames"}, "frames/0002.jpg (slice 2) is"),
         (lambda f: (f / "frames/0003.jpg").unlink(), {"frames"}, "0003.jpg (slice 3) is missing"),
-        (_swap, {"frames"}, "0003.jpg (slice 3) is not what the camera sent"),
+        (_swap, {"frames"}, "0003.jpg (slice 3) is not what the camera delivered"),
         (
             lambda f: shutil.copy(f / "frames/0001.jpg", f / "frames/0009.jpg"),
             {"frames"},
             "frames/0009.jpg belongs to no slice",
         ),
-        (_edit_the_manifest_with_the_frame, {"manifest", "frames"}, "another 'sha256' of slice 1"),
+        (
+            _edit_the_manifest_with_the_frame,
+            {"manifest", "frames"},
+            "'sha256' of slice 1 in manifest",
+        ),
         (_replace_the_picture, {"picture"}, "not the picture that this run fused"),
         (lambda f: (f / "fused.tif").unlink(), {"picture"}, "fused.tif is missing"),
         (lambda f: _flip_a_bit(f / "fused.jpg"), {"picture"}, "fused.jpg is not the picture"),

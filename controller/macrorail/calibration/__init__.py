@@ -1,1 +1,1 @@
-"""Measures what the instrument's files say of it: procedures that move it and look."""
+"""Calibration: measures the values in rig and lens files by moving the instrument and shooting."""

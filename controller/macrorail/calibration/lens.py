@@ -1,13 +1,13 @@
-"""Measures a lens: which plane is in focus after how many motor steps, its breathing, its play.
+"""Calibrates a lens: the plane in focus at each motor step, focus breathing and backlash.
 
-The camera looks at a leaning ruling (``ruling.py``). The line of sharpness wanders over it as the
-motor turns; where it stands, times the slope, is how far the plane in focus has gone, and the
-spacing of the lines there is the scale of the picture. Nothing but the target is trusted: neither
-the rig's magnification nor an earlier lens file.
+The camera photographs a tilted ruling (``ruling.py``). The sharp line moves across the ruling as
+the motor turns. Its position times the slope gives the plane in focus, and the spacing of the
+lines there gives the scale of the picture. The method uses only the target, neither the rig's
+magnification nor an earlier lens file.
 
-A body whose drives come in fixed sizes (a Canon EOS) reports no end stop and does not say what its
-sizes are worth. There the lens is at a stop when a drive leaves the picture as it was, the table
-counts in the smallest drive, and the larger ones are measured against the table.
+A body with fixed drive sizes (a Canon EOS) reports no end stop and not how large its drives are.
+For it the lens is at a stop when a drive does not change the picture, the table counts in the
+smallest drive, and the larger drives are measured against the table.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from macrorail.calibration.ruling import Sharpest
+from macrorail.calibration.ruling import SharpestColumn
 from macrorail.config.lens_file import LensFile
 from macrorail.errors import CalibrationError, FocusLimit
 
 _LONGEST_TRAVEL_STEPS = 200_000
 _FEWEST_POINTS = 4
-_BACKLASH_PLACES = 10
+_SLACK_POSITIONS = 10
 _REPEATS = 2
 _SEARCH_DRIVES = 5
-"""Largest drives from one look to the next on the way to a stop that is not reported."""
+"""Number of largest drives between two pictures when searching for an unreported stop."""
 _LONGEST_SEARCH_DRIVES = 500
-_STANDS_STILL = 0.01
-"""Of the picture's width: the sharp place moved by less, so the lens did not move at all."""
+_NOT_MOVED = 0.01
+"""Fraction of the picture's width: if the sharp line moves less, the lens has not moved."""
 _CUT_SHORT = 0.1
-"""Of the way before: a step of the sweep that is shorter met the far stop."""
+"""Fraction of the previous step: a shorter step has reached the far stop."""
 _MEASURED_SHARE = 0.6
-"""Of the table, over which a size of drive is measured."""
+"""Fraction of the table over which a drive size is measured."""
 
 Floats = npt.NDArray[np.float64]
 
 
-class Drive(Protocol):
-    """The camera's focus motor, as :class:`macrorail.devices.lens.FocusDrive` has it."""
+class FocusMotor(Protocol):
+    """The camera's focus motor; see :class:`macrorail.devices.lens.FocusDrive`."""
 
     def drive_focus(self, steps: int, size: int = 1) -> None:
         """Drive by ``steps`` (never 0), towards far when positive, and wait for the motor."""
@@ -50,27 +50,27 @@ class Drive(Protocol):
 
 
 @dataclass(frozen=True)
-class LensMeasured:
-    """What was found.
+class LensMeasurement:
+    """The result of a lens calibration.
 
     Attributes
     ----------
     steps
-        Motor steps from the near stop, driving towards far, play taken up.
+        Motor steps from the near stop, driving towards far, backlash taken up.
     plane_um
         Plane in focus there, micrometres from that of the near stop.
     scale
         Size of the image there relative to that at the near stop.
     slack_steps, slack_spread_steps
-        Play of the gear: mean over several places, and the standard deviation of that mean.
+        Backlash: mean over several positions, and the standard deviation of that mean.
     repeatability_um
-        Standard deviation of the plane when it is driven to again from the same side.
+        Standard deviation of the plane when approached repeatedly from the same side.
     px_per_um
         Scale at the near stop: pixels per micrometre on the specimen.
     larger_drives
-        What the second size of drive, the third and so on are worth, in the smallest.
+        Sizes of the second, third, ... drive, in units of the smallest.
     ended
-        Why the sweep ended where it did, in words.
+        Why the measurement ended where it did, as text.
     """
 
     steps: tuple[int, ...]
@@ -81,10 +81,10 @@ class LensMeasured:
     repeatability_um: float
     px_per_um: float
     larger_drives: tuple[float, ...]
-    ended: str
+    end_reason: str
 
     def to_lens_file(self, name: str, largest_drive_steps: int) -> LensFile:
-        """As a lens file; planes to a tenth of a micrometre, scales to six digits."""
+        """The result as a lens file; planes to 0.1 um, scales to six digits."""
         rows = zip(self.steps, self.plane_um, self.scale, strict=True)
         return LensFile.model_validate(
             {
@@ -103,210 +103,214 @@ class LensMeasured:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A look at the target with the motor at a count from the near stop."""
+class _Observation:
+    """The sharpest column of the target at a motor position."""
 
     motor: int
-    sharpest: Sharpest
+    sharpest: SharpestColumn
 
 
 class LensCalibration:
-    """One lens in front of one target.
+    """Calibrates one lens with one target.
 
     Parameters
     ----------
     drive
         The focus motor.
     look
-        Takes a picture and finds the sharpest place of the ruling.
+        Takes a picture and finds the sharpest column of the ruling.
     tilt_deg
-        Between the target and a plane in focus, above 0 and below 90.
+        Angle between the target and the plane in focus, above 0 and below 90.
     every_steps
-        Distance between two rows of the table; more than the gear's play.
+        Distance between two rows of the table; more than the backlash.
     largest_drive_steps
-        Longest drive at once.
+        Longest drive in one request.
     sizes
-        How many sizes of drive the body has; 0 when it takes any number of steps at once.
+        Number of drive sizes of the body; 0 when it takes any number of steps at once.
     field_um
         Width of the picture on the specimen, roughly.
     tell
-        Told of the progress, in words.
+        Called with a text about the progress.
     """
 
     def __init__(
         self,
-        drive: Drive,
-        look: Callable[[], Sharpest | None],
+        drive: FocusMotor,
+        take_picture: Callable[[], SharpestColumn | None],
         tilt_deg: float,
         every_steps: int,
         largest_drive_steps: int,
         sizes: int,
         field_um: float,
-        tell: Callable[[str], None],
+        on_progress: Callable[[str], None],
     ) -> None:
         self._drive = drive
-        self._look = look
+        self._take_picture = take_picture
         self._slope = math.tan(math.radians(tilt_deg))
         self._every = every_steps
         self._largest = largest_drive_steps
         self._sizes = sizes
-        self._still_um = _STANDS_STILL * field_um
-        self._tell = tell
+        self._not_moved_um = _NOT_MOVED * field_um
+        self._on_progress = on_progress
         self._motor = 0
 
-    def measure(self, last_steps: int | None = None) -> LensMeasured:
-        """Sweep from the near stop, then measure play and repeatability.
+    def measure(self, last_steps: int | None = None) -> LensMeasurement:
+        """Measure the table from the near stop, then backlash and repeatability.
 
         Parameters
         ----------
         last_steps
-            Where to end the sweep; where the target, the picture or the lens ends when not given.
+            Last motor step of the table; by default where the target, the picture or the lens ends.
 
         Raises
         ------
         CalibrationError
-            The target is not seen at the near stop, or too short a way is seen, or what is seen
-            makes no sense.
+            The target is not sharp at the near stop, too few rows were measured, or the
+            measurements contradict each other.
         """
-        seen, ended = self._sweep(last_steps)
-        if len(seen) < _FEWEST_POINTS:
+        observations, end_reason = self._sweep(last_steps)
+        if len(observations) < _FEWEST_POINTS:
             raise CalibrationError(
-                f"the target was seen sharp at {len(seen)} motor position(s) only, and then "
-                f"{ended}; it takes {_FEWEST_POINTS}. Let the target lean more, or look at it "
-                f"every {max(1, self._every // 4)} steps"
+                f"the target was sharp at {len(observations)} motor position(s) only, then "
+                f"{end_reason}; at least {_FEWEST_POINTS} are needed. Tilt the target more, "
+                f"or take "
+                f"pictures every {max(1, self._every // 4)} steps"
             )
-        across_um = np.array([each.sharpest.across_um for each in seen])
-        # Whichever end of the target is nearer: driving towards far, the plane moves away.
+        across_um = np.array([each.sharpest.across_um for each in observations])
+        # Driving towards far, the plane moves away, whichever end of the target is nearer.
         towards_far = math.copysign(self._slope, across_um[-1] - across_um[0])
-        motor = np.array([float(each.motor) for each in seen])
+        motor = np.array([float(each.motor) for each in observations])
         plane_um = towards_far * across_um
-        play = self._play(motor, plane_um, towards_far)
-        # The first row is the stop, where the play is not taken up yet.
+        slack_result = self._measure_slack(motor, plane_um, towards_far)
+        # The first row is the stop, where the backlash is not taken up yet.
         larger = self._larger_drives(motor[1:], plane_um[1:], towards_far)
-        return self._table(seen, plane_um - plane_um[0], play, larger, ended)
+        return self._table(observations, plane_um - plane_um[0], slack_result, larger, end_reason)
 
-    def _sweep(self, last_steps: int | None) -> tuple[list[_Seen], str]:
+    def _sweep(self, last_steps: int | None) -> tuple[list[_Observation], str]:
         self._home()
         last = _LONGEST_TRAVEL_STEPS if last_steps is None else last_steps
-        at_stop = self._look()
+        at_stop = self._take_picture()
         if at_stop is None:
             raise CalibrationError(
-                "no sharp lines are seen with the lens at its near stop; move the target so that "
+                "no sharp lines are visible with the lens at its near stop; move the target "
+                "so that "
                 "its near end is sharp at one side of the picture, lines running left to right"
             )
-        seen = [_Seen(0, at_stop)]
+        observations = [_Observation(0, at_stop)]
         for motor in range(self._every, last + 1, self._every):
             try:
                 self._drive_to(motor)
             except FocusLimit:
-                return seen, "the lens met its far stop"
-            sharpest = self._look()
+                return observations, "the lens reached its far stop"
+            sharpest = self._take_picture()
             if sharpest is None:
-                return seen, "the sharp lines left the picture"
-            if self._sizes and self._cut_short(seen, sharpest):
-                # The row before may have been cut short as well.
-                return seen[:-1], "the lens met its far stop"
-            seen.append(_Seen(motor, sharpest))
-            self._tell(f"{motor} steps: sharp {sharpest.across_um:.0f} um from the middle")
-        return seen, f"{last} steps were reached"
+                return observations, "the sharp lines left the picture"
+            if self._sizes and self._cut_short(observations, sharpest):
+                # The previous row may have been at the stop as well.
+                return observations[:-1], "the lens reached its far stop"
+            observations.append(_Observation(motor, sharpest))
+            self._on_progress(f"{motor} steps: sharp {sharpest.across_um:.0f} um from the middle")
+        return observations, f"{last} steps were reached"
 
     @staticmethod
-    def _cut_short(seen: list[_Seen], sharpest: Sharpest) -> bool:
-        """Whether the last drive of a sweep moved next to nothing."""
-        if len(seen) < _FEWEST_POINTS:
+    def _cut_short(observations: list[_Observation], sharpest: SharpestColumn) -> bool:
+        """Whether the last drive moved the plane much less than the one before."""
+        if len(observations) < _FEWEST_POINTS:
             return False
-        before, last = seen[-2].sharpest.across_um, seen[-1].sharpest.across_um
+        before, last = observations[-2].sharpest.across_um, observations[-1].sharpest.across_um
         return abs(sharpest.across_um - last) < _CUT_SHORT * abs(last - before)
 
     def _larger_drives(
         self, motor: Floats, plane_um: Floats, towards_far: float
     ) -> tuple[float, ...]:
-        """What each larger size of drive is worth in the smallest: as far as the plane moves."""
+        """Size of each larger drive in units of the smallest, from how far the plane moves."""
 
-        def standing_at() -> float:
-            seen_um = towards_far * self._seen_again(self._motor).across_um
+        def motor_position() -> float:
+            seen_um = towards_far * self._look_again(self._motor).across_um
             return float(np.interp(seen_um, plane_um, motor))
 
         found: list[float] = []
         for size in range(2, self._sizes + 1):
             self._home()
             self._drive_to(int(motor[0]))
-            start = standing_at()
+            start = motor_position()
             self._drive.drive_focus(1, size)
-            worth = standing_at() - start
+            size_steps = motor_position() - start
             smaller = found[-1] if found else 1.0
-            if not worth > smaller:
+            if not size_steps > smaller:
                 raise CalibrationError(
-                    f"a drive of size {size} moved the lens like {worth:.1f} of its smallest, and "
-                    f"the one before like {smaller:.1f}; look at the target at other "
-                    f"distances (--every), and leave it alone while it is measured"
+                    f"a drive of size {size} moved the lens by {size_steps:.1f} of the "
+                    f"smallest drive, and "
+                    f"the next smaller size by {smaller:.1f}; choose other distances "
+                    f"(--every), and do "
+                    f"not touch the target during the calibration"
                 )
-            more = max(1, int(_MEASURED_SHARE * (motor[-1] - start) / worth) - 1)
+            more = max(1, int(_MEASURED_SHARE * (motor[-1] - start) / size_steps) - 1)
             for _ in range(more):
                 self._drive.drive_focus(1, size)
-            found.append((standing_at() - start) / (1 + more))
-            self._tell(f"a drive of size {size} is worth {found[-1]:.2f} of the smallest")
+            found.append((motor_position() - start) / (1 + more))
+            self._on_progress(f"a drive of size {size} is {found[-1]:.2f} of the smallest")
         return tuple(found)
 
-    def _play(
+    def _measure_slack(
         self, motor: Floats, plane_um: Floats, towards_far: float
     ) -> tuple[float, float, float]:
-        """Play in steps, the deviation of that mean, and the repeatability in micrometres.
+        """Backlash in steps, the standard deviation of its mean, and the repeatability in um.
 
-        The same motor count is driven to from near and from far: from far the glass stands
-        further by the play.
+        The same motor position is approached from near and from far; the difference is the
+        backlash.
         """
         self._home()
-        # The first row is the stop, where the play is not taken up yet.
+        # The first row is the stop, where the backlash is not taken up yet.
         way_um = np.gradient(plane_um[1:], motor[1:])
-        plays, strays_um = [], []
-        for index in self._places(len(motor)):
+        slacks, deviations_um = [], []
+        for index in self._spread_rows(len(motor)):
             at = int(motor[index])
             from_near_um, from_far_um = [], []
             for _ in range(_REPEATS):
                 self._drive_to(at - self._every)
                 self._drive_to(at)
-                from_near_um.append(towards_far * self._seen_again(at).across_um)
+                from_near_um.append(towards_far * self._look_again(at).across_um)
                 self._drive_to(at + self._every)
                 self._drive_to(at)
-                from_far_um.append(towards_far * self._seen_again(at).across_um)
-            plays.append((np.mean(from_far_um) - np.mean(from_near_um)) / way_um[index - 1])
-            strays_um += [each - np.mean(from_near_um) for each in from_near_um]
-            self._tell(f"play at {at} steps: {plays[-1]:.1f} steps")
-        slack = float(np.mean(plays))
+                from_far_um.append(towards_far * self._look_again(at).across_um)
+            slacks.append((np.mean(from_far_um) - np.mean(from_near_um)) / way_um[index - 1])
+            deviations_um += [each - np.mean(from_near_um) for each in from_near_um]
+            self._on_progress(f"backlash at {at} steps: {slacks[-1]:.1f} steps")
+        slack = float(np.mean(slacks))
         if not -0.5 <= slack < self._every:
             raise CalibrationError(
-                f"the play of the gear came out as {slack:.1f} steps, which cannot be measured "
-                f"{self._every} steps apart; look at the target at greater distances"
+                f"the measured backlash is {slack:.1f} steps, which cannot be measured in steps of "
+                f"{self._every}; choose larger steps (--every)"
             )
-        freedom = len(strays_um) * (1 - 1 / _REPEATS)
-        spread = float(np.std(plays, ddof=1) / math.sqrt(len(plays)))
-        return max(0.0, slack), spread, math.sqrt(float(np.sum(np.square(strays_um))) / freedom)
+        freedom = len(deviations_um) * (1 - 1 / _REPEATS)
+        spread = float(np.std(slacks, ddof=1) / math.sqrt(len(slacks)))
+        return max(0.0, slack), spread, math.sqrt(float(np.sum(np.square(deviations_um))) / freedom)
 
     @staticmethod
-    def _places(rows: int) -> Iterator[int]:
-        """Rows with a neighbour on either side, spread over the table, each once."""
-        inner = np.linspace(2, rows - 2, min(_BACKLASH_PLACES, rows - 3))
+    def _spread_rows(rows: int) -> Iterator[int]:
+        """Rows with a neighbour on both sides, spread over the table."""
+        inner = np.linspace(2, rows - 2, min(_SLACK_POSITIONS, rows - 3))
         yield from dict.fromkeys(round(each) for each in inner)
 
     def _table(
         self,
-        seen: list[_Seen],
+        observations: list[_Observation],
         plane_um: Floats,
-        play: tuple[float, float, float],
+        slack_result: tuple[float, float, float],
         larger: tuple[float, ...],
-        ended: str,
-    ) -> LensMeasured:
-        slack, spread, repeatability_um = play
-        px_per_um = np.array([each.sharpest.px_per_um for each in seen])
+        end_reason: str,
+    ) -> LensMeasurement:
+        slack, spread, repeatability_um = slack_result
+        px_per_um = np.array([each.sharpest.px_per_um for each in observations])
         if not (np.diff(plane_um) > 0).all():
             raise CalibrationError(
-                "the plane in focus did not move steadily away while the lens was driven towards "
-                "far; check that the lines run left to right, that nothing moves, and that one "
-                "row of the table is further from the next than the lens repeats"
+                "the plane in focus did not move away steadily while the lens was driven towards "
+                "far; check that the lines run left to right, that nothing moves, and that the "
+                "steps between rows (--every) are larger than the repeatability of the lens"
             )
-        return LensMeasured(
-            steps=tuple(max(0, each.motor - round(slack)) for each in seen),
+        return LensMeasurement(
+            steps=tuple(max(0, each.motor - round(slack)) for each in observations),
             plane_um=tuple(float(each) for each in plane_um),
             scale=tuple(float(each) for each in px_per_um / px_per_um[0]),
             slack_steps=slack,
@@ -314,15 +318,15 @@ class LensCalibration:
             repeatability_um=repeatability_um,
             px_per_um=float(px_per_um[0]),
             larger_drives=larger,
-            ended=ended,
+            end_reason=end_reason,
         )
 
-    def _seen_again(self, motor: int) -> Sharpest:
-        sharpest = self._look()
+    def _look_again(self, motor: int) -> SharpestColumn:
+        sharpest = self._take_picture()
         if sharpest is None:
             raise CalibrationError(
-                f"at {motor} steps the target was sharp before and is not any more; leave it "
-                f"alone while it is measured"
+                f"at {motor} steps the target was sharp before and no longer is; do not touch it "
+                f"during the calibration"
             )
         return sharpest
 
@@ -330,7 +334,7 @@ class LensCalibration:
 
     def _home(self) -> None:
         if self._sizes:
-            self._home_by_sight()
+            self._home_by_picture()
             return
         for _ in range(_LONGEST_TRAVEL_STEPS // self._largest + 1):
             try:
@@ -340,22 +344,23 @@ class LensCalibration:
                 return
         raise CalibrationError(
             f"the lens was driven {_LONGEST_TRAVEL_STEPS} steps towards near and never reported "
-            f"its stop; this body cannot be calibrated so"
+            f"its stop; this body cannot be calibrated in this way"
         )
 
-    def _home_by_sight(self) -> None:
-        """To a stop that is not reported: until a drive leaves the picture as it was."""
+    def _home_by_picture(self) -> None:
+        """Find a stop that is not reported: drive until the picture no longer changes."""
         before = None
         for _ in range(_LONGEST_SEARCH_DRIVES // _SEARCH_DRIVES):
             self._drive.drive_focus(-_SEARCH_DRIVES, self._sizes)
-            now = self._look()
-            if now and before and abs(now.across_um - before.across_um) < self._still_um:
+            now = self._take_picture()
+            if now and before and abs(now.across_um - before.across_um) < self._not_moved_um:
                 self._motor = 0
                 return
             before = now
         raise CalibrationError(
-            f"after {_LONGEST_SEARCH_DRIVES} of its largest drives towards near the lens still "
-            f"showed no sharp lines that stand still; move the target so that its near end is "
+            f"after {_LONGEST_SEARCH_DRIVES} of its largest drives towards near no sharp "
+            f"lines stayed "
+            f"in place; move the target so that its near end is "
             f"sharp at one side of the picture with the lens at its near stop, lines running left "
             f"to right"
         )

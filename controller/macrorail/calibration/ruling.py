@@ -1,9 +1,9 @@
-"""Reads a leaning ruling in a photograph: where it is sharpest, and how large it is there.
+"""Measures a tilted ruling in a photograph: where it is sharpest, and the scale there.
 
-The target is a plate with straight parallel lines of known pitch. They run across the picture from
-left to right, and the plate leans so that one end of the lines is nearer than the other. In every
-column the lines then tell two things: their contrast how sharp that depth is, their spacing how
-many pixels a micrometre has there.
+The target is a plate with straight parallel lines of known pitch. The lines run across the picture
+from left to right, and the plate is tilted so that one end of the lines is nearer than the other.
+In every column the contrast of the lines shows how sharp that depth is, and their spacing gives
+the scale in pixels per micrometre.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ import numpy.typing as npt
 from macrorail.errors import CalibrationError
 
 _PADDING = 4
-"""Finer steps of frequency than the picture's height gives by itself, before interpolation."""
+"""Zero padding: how much finer the frequency steps are than those of the picture's height."""
 _PITCH_TOLERANCE = 1.5
-"""How far, as a factor, the lines may be from the pitch that is expected in the picture."""
+"""Accepted factor between the measured and the expected spacing of the lines."""
 _LEAST_CONTRAST = 0.08
-"""Of the sharpest column: modulation over mean, below which there are no lines to be seen."""
+"""Lowest modulation of the sharpest column; below it there are no visible lines."""
 _TOP = 0.75
-"""Share of the highest contrast above which columns count for the place of the maximum."""
+"""Columns above this fraction of the highest contrast determine the position of the maximum."""
 _SMOOTHED_COLUMNS = 5
 
 Grey = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Sharpest:
-    """Where a leaning ruling is sharpest in a picture.
+class SharpestColumn:
+    """Where a tilted ruling is sharpest in a picture.
 
     Attributes
     ----------
     across_um
-        On the specimen, micrometres to the right of the picture's middle.
+        Micrometres on the target, to the right of the middle of the picture.
     px_per_um
-        Scale of the plane in focus: pixels of the picture per micrometre on the specimen.
+        Scale of the plane in focus: pixels of the picture per micrometre on the target.
     contrast
-        Of the lines there, modulation over mean, 0..1.
+        Modulation of the lines there (amplitude over mean), 0..1.
     """
 
     across_um: float
@@ -48,27 +48,29 @@ class Sharpest:
     contrast: float
 
 
-def find_sharpest(grey: Grey, pitch_um: float, expected_px_per_um: float) -> Sharpest | None:
-    """Find the sharpest place of the ruling.
+def find_sharpest_column(
+    grey: Grey, pitch_um: float, expected_px_per_um: float
+) -> SharpestColumn | None:
+    """Find the sharpest column of the ruling.
 
     Parameters
     ----------
     grey
         Float (height, width), one channel of the photograph.
     pitch_um
-        From line to line.
+        Distance from line to line.
     expected_px_per_um
-        Roughly the scale; two thirds to one and a half times of it are searched.
+        Approximate scale; two thirds to one and a half times of it are searched.
 
     Returns
     -------
     Sharpest or None
-        ``None`` when the sharpest place is not in the picture as a whole: no lines, or at an edge.
+        ``None`` when there are no lines, or the sharpest column is at an edge.
 
     Raises
     ------
     CalibrationError
-        The lines would be too fine or too coarse for this picture.
+        The lines are too fine or too coarse for this picture.
     """
     height, width = grey.shape
     expected_px = pitch_um * expected_px_per_um
@@ -77,7 +79,7 @@ def find_sharpest(grey: Grey, pitch_um: float, expected_px_per_um: float) -> Sha
     smooth = np.convolve(contrast, np.full(_SMOOTHED_COLUMNS, 1 / _SMOOTHED_COLUMNS), "same")
     top = int(np.argmax(smooth))
     high = smooth > _TOP * smooth[top]
-    # The run of columns around the maximum that are nearly as sharp.
+    # The range of columns around the maximum that are nearly as sharp.
     first = top - int(np.argmin(high[: top + 1][::-1])) + 1
     last = top + int(np.argmin(high[top:])) - 1
     whole = not high[: top + 1].all() and not high[top:].all()
@@ -92,7 +94,7 @@ def find_sharpest(grey: Grey, pitch_um: float, expected_px_per_um: float) -> Sha
     rate, level = np.polyfit(columns - at, cycles_per_px[first : last + 1], 1)
     del rate
     px_per_um = 1 / (level * pitch_um)
-    return Sharpest(
+    return SharpestColumn(
         across_um=float((at - (width - 1) / 2) / px_per_um),
         px_per_um=float(px_per_um),
         contrast=float(smooth[top]),
@@ -104,7 +106,7 @@ def _check_pitch(expected_px: float, height: int) -> None:
         raise CalibrationError(
             f"the target's lines would be {expected_px:.3g} pixels apart in the picture; this "
             f"needs {3.0 * _PITCH_TOLERANCE:.3g} to {height / 20:.3g}. Check the target's pitch "
-            f"and the rig's magnification, or take another target"
+            f"and the rig's magnification, or use another target"
         )
 
 
@@ -119,7 +121,7 @@ def _lines(grey: Grey, expected_px: float) -> tuple[Grey, Grey]:
     highest = math.ceil(length * _PITCH_TOLERANCE / expected_px)
     peak = lowest + np.argmax(spectrum[lowest : highest + 1], axis=0)
     each = np.arange(grey.shape[1])
-    # A window's spectrum is nearly a Gaussian, and the logarithm of that is a parabola.
+    # The spectrum of the window is nearly a Gaussian, whose logarithm is a parabola.
     before, here, after = (
         np.log(np.maximum(spectrum[peak + shift, each], 1e-12)) for shift in (-1, 0, 1)
     )

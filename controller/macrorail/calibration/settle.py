@@ -1,8 +1,8 @@
-"""How long an axis takes to come to rest: pictures at shorter and shorter waits after a move.
+"""Measures the settle time of an axis: pictures at ever shorter waits after a move.
 
-A picture that is shot too early is smeared by what still swings. The shortest wait whose pictures
-are as sharp as those after a long wait is enough; how much pictures differ after a long wait says
-what "as sharp" means.
+A picture shot too early is blurred by vibration. The settle time is the shortest wait after which
+pictures are as sharp as after a long wait. The spread of pictures after a long wait gives the
+tolerance.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from macrorail.errors import PlanError
 from macrorail.proof.measure import Floats, Measurement
 
 WAITS_S = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 1.6, 2.4)
-"""What is tried, from the longest down."""
+"""Waits to try, beginning with the longest."""
 
 LONG_S = 5.0
-"""After this everything is taken to be at rest."""
+"""After this wait everything is assumed to be at rest."""
 
 _SURE = 3.0
-# A loss below this share of the contrast energy is not seen, whatever the spread.
-_UNSEEN = 0.03
+# A smaller loss of contrast energy counts as none, whatever the spread.
+_SMALLEST_LOSS = 0.03
 _TEXTURED_SHARE = 0.25
 _LEAST_ENERGY = 20.0
 
 
 @dataclass(frozen=True)
-class Wait:
-    """What was seen after one wait.
+class SettleTrial:
+    """The result for one wait.
 
     Attributes
     ----------
     wait_s
         From the end of the move to the shutter, world time.
     loss
-        Share of the contrast energy that is missing, against a long wait; about 0 at rest.
+        Loss of contrast energy (fraction) relative to a long wait; about 0 at rest.
     at_rest
-        Whether it cannot be told from a long wait.
+        Whether the loss is within the tolerance.
     """
 
     wait_s: float
@@ -52,22 +52,22 @@ class Wait:
 
 
 @dataclass(frozen=True)
-class SettleMeasured:
-    """The shortest sufficient wait, and what it follows from.
+class SettleMeasurement:
+    """The shortest sufficient wait, and the measurements it is based on.
 
     Attributes
     ----------
     settle_s
         The wait.
     limit
-        Loss that counted as no difference.
+        Largest loss that counts as none.
     waits
-        All that were tried, from long to short.
+        All waits that were tried, from long to short.
     """
 
     settle_s: float
     limit: float
-    waits: tuple[Wait, ...]
+    waits: tuple[SettleTrial, ...]
 
 
 class SettleCalibration:
@@ -76,100 +76,103 @@ class SettleCalibration:
     Parameters
     ----------
     axis, clock
-        Homed; the world's.
+        The axis, homed; and world time.
     look
         Takes a picture now and measures it.
     at_um
-        Where to look: something with texture must be in focus there.
+        Position of the pictures; something with texture must be in focus there.
     move_um
-        Length of the moves, as they are from slice to slice.
+        Length of the moves, as between slices.
     repeats
         Pictures for each wait, at least 2.
     tell
-        Told of each wait in words.
+        Called with a text about each wait.
     """
 
     def __init__(
         self,
         axis: FocusAxis,
         clock: Clock,
-        look: Callable[[], Measurement],
+        take_picture: Callable[[], Measurement],
         at_um: float,
         move_um: float,
         repeats: int,
-        tell: Callable[[str], None],
+        on_progress: Callable[[str], None],
     ) -> None:
         self._axis = axis
         self._clock = clock
-        self._look = look
+        self._take_picture = take_picture
         self._at_um = at_um
         self._move_um = move_um
         self._repeats = repeats
-        self._tell = tell
+        self._on_progress = on_progress
 
-    def measure(self) -> SettleMeasured:
+    def measure(self) -> SettleMeasurement:
         """Find the shortest wait.
 
         Raises
         ------
         PlanError
-            Nothing sharp to see, or not even the longest wait is enough.
+            Nothing is in focus, or not even the longest wait is enough.
         """
-        rested = [self._look_after(LONG_S) for _ in range(max(3, self._repeats))]
-        reference = np.mean([_level(seen) for seen in rested], axis=0)
+        rested = [self._picture_after(LONG_S) for _ in range(max(3, self._repeats))]
+        reference = np.mean([_level(measurement) for measurement in rested], axis=0)
         textured = _textured(rested)
-        spread = stdev(_loss(seen, reference, textured) for seen in rested)
-        limit = max(_SURE * spread * (1 / self._repeats + 1 / len(rested)) ** 0.5, _UNSEEN)
-        waits: list[Wait] = []
+        spread = stdev(_loss(measurement, reference, textured) for measurement in rested)
+        limit = max(_SURE * spread * (1 / self._repeats + 1 / len(rested)) ** 0.5, _SMALLEST_LOSS)
+        waits: list[SettleTrial] = []
         for wait_s in reversed(WAITS_S):
-            seen = [self._look_after(wait_s) for _ in range(self._repeats)]
-            loss = mean(_loss(each, reference, textured) for each in seen)
-            waits.append(Wait(wait_s, loss, loss <= limit))
+            measurement = [self._picture_after(wait_s) for _ in range(self._repeats)]
+            loss = mean(_loss(each, reference, textured) for each in measurement)
+            waits.append(SettleTrial(wait_s, loss, loss <= limit))
             verdict = "at rest" if waits[-1].at_rest else "not at rest"
-            self._tell(f"after {wait_s:g} s: {100 * loss:+.1f} % of the sharpness lost, {verdict}")
+            self._on_progress(
+                f"after {wait_s:g} s: {100 * loss:+.1f} % of the sharpness lost, {verdict}"
+            )
             if not waits[-1].at_rest:
                 break
         enough = [wait.wait_s for wait in waits if wait.at_rest]
         if not enough:
             raise PlanError(
                 f"not even {WAITS_S[-1]:g} s are enough to come to rest ({100 * waits[0].loss:.0f} "
-                f"% of the sharpness is lost): something else moves. Look at the table, the "
-                f"ventilator, the specimen and the camera's mirror"
+                f"% of the sharpness is lost): something else moves. Check the table, fans, the "
+                f"specimen and the camera's mirror"
             )
-        return SettleMeasured(min(enough), limit, tuple(waits))
+        return SettleMeasurement(min(enough), limit, tuple(waits))
 
-    def _look_after(self, wait_s: float) -> Measurement:
-        """Come from the camera's side, as a sweep does, wait, and look."""
+    def _picture_after(self, wait_s: float) -> Measurement:
+        """Move as between slices, away from the camera, wait, and take a picture."""
         for position_um in (self._at_um - self._move_um, self._at_um):
             self._axis.start_move(position_um)
             self._axis.finish_move()
             if position_um != self._at_um:
                 self._clock.sleep(LONG_S)
         self._clock.sleep(wait_s)
-        return self._look()
+        return self._take_picture()
 
 
-def _level(seen: Measurement) -> Floats:
-    level: Floats = np.log(seen.energy[0] + 1.0)
+def _level(measurement: Measurement) -> Floats:
+    level: Floats = np.log(measurement.energy[0] + 1.0)
     return level
 
 
 def _textured(rested: Sequence[Measurement]) -> NDArray[np.bool_]:
-    energy = np.mean([seen.energy[0] for seen in rested], axis=0)
+    energy = np.mean([measurement.energy[0] for measurement in rested], axis=0)
     textured: NDArray[np.bool_] = energy >= max(
         float(np.quantile(energy, 1 - _TEXTURED_SHARE)), _LEAST_ENERGY
     )
     if textured.sum() < 8:
         raise PlanError(
-            "nothing sharp can be seen there: give a position with --at where something with fine "
-            "texture is in focus, and enough light"
+            "nothing is in focus there: give a position with --at at which fine texture is "
+            "in focus, "
+            "and provide enough light"
         )
     return textured
 
 
 def _loss(
-    seen: Measurement,
+    measurement: Measurement,
     reference: Floats,
     textured: NDArray[np.bool_],
 ) -> float:
-    return 1 - float(np.exp(np.median((_level(seen) - reference)[textured])))
+    return 1 - float(np.exp(np.median((_level(measurement) - reference)[textured])))

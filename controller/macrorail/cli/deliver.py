@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from macrorail.cli.messages import message_console
-from macrorail.results.delivery.gather import gather
 from macrorail.results.delivery.package import write_package
+from macrorail.results.delivery.selection import select_runs
 
 
 def deliver(
@@ -37,7 +37,7 @@ def deliver(
       macrorail deliver runs/20261122-200000-drawer-12 -o drawer-12 --frames --name "Drawer 12"
     """
     console = message_console()
-    gathered = gather(folders)
+    gathered = select_runs(folders)
     write_package(
         gathered,
         out,

@@ -10,12 +10,12 @@ import typer
 
 from macrorail.cli.messages import message_console
 from macrorail.errors import ConfigError
-from macrorail.results.export import Kind
+from macrorail.results.export import ExportKind
 from macrorail.results.export import export as write_exports
 from macrorail.run_folder.record import read_record
 
 _ALL = "all"
-_CHOICES = ", ".join(kind.value for kind in Kind)
+_CHOICES = ", ".join(kind.value for kind in ExportKind)
 
 
 def export(
@@ -65,7 +65,7 @@ def export(
             typer.echo(path)
 
 
-def read_kinds(names: list[str]) -> list[Kind]:
+def read_kinds(names: list[str]) -> list[ExportKind]:
     """The kinds that ``--as`` names, each once, in the order of the list of kinds.
 
     Raises
@@ -73,7 +73,7 @@ def read_kinds(names: list[str]) -> list[Kind]:
     ConfigError
         A name that is none of them.
     """
-    known = {kind.value: kind for kind in Kind}
+    known = {kind.value: kind for kind in ExportKind}
     for name in names:
         if name != _ALL and name not in known:
             raise ConfigError(f"--as {name}: must be one of {_CHOICES} or {_ALL}")

@@ -1,1 +1,1 @@
-"""What a finished run gives: report, exports, deliveries, checks and clearing up."""
+"""Results of finished runs: report, exports, delivery packages, verification, retention."""

@@ -1,7 +1,7 @@
-"""Which frames of old runs may go: only of runs that are done and whole, only what is asked for.
+"""Removes frames of old runs: only of runs that are complete and verified, and only on request.
 
-Nothing is removed before its whole run was verified, and ``frames/removed.json`` names every file
-with its hash before it goes, so that the run can still be verified afterwards.
+Before a file is removed its run is verified, and the file is entered with its hash in
+``frames/removed.json``, so that the run can still be verified afterwards.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from macrorail.states import FinishReason
 
 
 class Removal(Enum):
-    """What goes.
+    """What to remove.
 
-    ``REJECTS`` are frames that are in no picture: rejected ones, and those of checks of the scene.
-    ``FRAMES`` are these and all others; pictures, journal, manifest and report stay.
+    ``REJECTS`` are frames that are in no picture: rejected ones, and those of scene checks.
+    ``FRAMES`` are all frames. Pictures, journal, manifest and report always stay.
     """
 
     REJECTS = "rejects"
@@ -37,19 +37,19 @@ class Removal(Enum):
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What can go of one run.
+class RemovableFiles:
+    """The files of one run that can be removed.
 
     Attributes
     ----------
     folder
         The run folder.
     files
-        That can go.
+        The files.
     size_bytes
-        Of these.
+        Their total size.
     kept_because
-        Why nothing of this run can go; empty when something can.
+        Why nothing can be removed; empty when something can.
     """
 
     folder: Path
@@ -64,7 +64,7 @@ def find_runs(folder: Path) -> list[Path]:
     Raises
     ------
     ConfigError
-        There is none.
+        There are none.
     """
     found = sorted(
         journal.parent
@@ -72,62 +72,68 @@ def find_runs(folder: Path) -> list[Path]:
         if (journal.parent / "frames").is_dir() and (journal.parent / "plan.json").is_file()
     )
     if not found:
-        raise ConfigError(f"{folder} holds no run folders")
+        raise ConfigError(f"{folder} contains no run folders")
     return found
 
 
-def tidy(folder: Path, removal: Removal, days: float, copy: Path | None, remove: bool) -> Finding:
-    """Look what can go of a run, and remove it if wanted.
+def tidy(
+    folder: Path, removal: Removal, days: float, copy: Path | None, remove: bool
+) -> RemovableFiles:
+    """Find the files of a run that can be removed, and remove them if ``remove`` is set.
 
     Parameters
     ----------
     folder
         A run folder.
     removal
-        What is wanted to go.
+        What to remove.
     days
-        Only of runs that ended so long ago.
+        Only of runs that ended at least this many days ago.
     copy
-        Only files that lie in this copy of the run's folder as well, byte for byte.
+        Only files that are also in this copy of the run folder, byte for byte.
     remove
-        False only looks.
+        ``False`` only lists the files.
     """
     try:
-        with _held(folder / JOURNAL):
+        with _locked(folder / JOURNAL):
             record = read_record(folder)
-            finding = _look(record, removal, days, copy)
+            finding = _find_removable(record, removal, days, copy)
             if remove and finding.files:
                 _remove(record, finding)
             return finding
     except (MacrorailError, OSError) as error:
-        return Finding(folder, kept_because=str(error))
+        return RemovableFiles(folder, kept_because=str(error))
 
 
-def _look(record: Record, removal: Removal, days: float, copy: Path | None) -> Finding:
+def _find_removable(
+    record: Record, removal: Removal, days: float, copy: Path | None
+) -> RemovableFiles:
     folder = record.folder
     last = record.entries[-1]
     ended = last.event
     if not isinstance(ended, RunEnded) or ended.reason != FinishReason.COMPLETED.value:
-        return Finding(folder, kept_because="it is not complete: resume it, or remove it by hand")
+        return RemovableFiles(
+            folder, kept_because="it is not complete: resume it, or remove it by hand"
+        )
     age = datetime.now(UTC) - datetime.fromisoformat(last.at)
     if age < timedelta(days=days):
-        return Finding(folder, kept_because=f"it ended {age.days} day(s) ago")
+        return RemovableFiles(folder, kept_because=f"it ended {age.days} day(s) ago")
     files = tuple(_candidates(folder, removal))
     if not files:
-        return Finding(folder, kept_because="there is nothing to remove")
+        return RemovableFiles(folder, kept_because="there is nothing to remove")
     for check in verify(record):
         if not check.holds:
-            return Finding(folder, kept_because=f"{check.name}: {check.troubles[0]}")
+            return RemovableFiles(folder, kept_because=f"{check.name}: {check.troubles[0]}")
     if copy is not None:
         for path in files:
             there = copy / path.relative_to(folder)
             if not there.is_file() or hash_file(there) != hash_file(path):
-                return Finding(folder, kept_because=f"{there} is not there as a faithful copy")
-    return Finding(folder, files, sum(path.stat().st_size for path in files))
+                return RemovableFiles(folder, kept_because=f"{there} is missing or differs")
+    return RemovableFiles(folder, files, sum(path.stat().st_size for path in files))
 
 
 def _candidates(folder: Path, removal: Removal) -> Iterator[Path]:
-    # What a killed controller held, and files that it was writing: of no use to anybody.
+    # Left behind by a killed controller: reserved space and unfinished files.
     yield from folder.glob(RESERVED)
     yield from folder.glob("frames/.*.part")
     yield from sorted(folder.glob("checks/*.*"))
@@ -140,21 +146,24 @@ def _candidates(folder: Path, removal: Removal) -> Iterator[Path]:
                 yield path
 
 
-def _remove(record: Record, finding: Finding) -> None:
+def _remove(record: Record, finding: RemovableFiles) -> None:
     folder = record.folder
     hashes = {str(path.relative_to(folder)): hash_file(path) for path in finding.files}
-    told = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "files": record.removed | hashes}
-    write_whole(folder / REMOVED, json.dumps(told, indent=1))
+    record_of_removal = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "files": record.removed | hashes,
+    }
+    write_whole(folder / REMOVED, json.dumps(record_of_removal, indent=1))
     for path in finding.files:
         path.unlink()
 
 
 @contextmanager
-def _held(journal: Path) -> Iterator[BinaryIO]:
-    """Keep every controller out of a run while the block runs."""
+def _locked(journal: Path) -> Iterator[BinaryIO]:
+    """Lock a run against controllers while the block runs."""
     with journal.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise JournalError("a controller is at work in it") from error
+            raise JournalError("a controller is working in this run") from error
         yield file

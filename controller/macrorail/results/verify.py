@@ -1,9 +1,9 @@
-"""Proves that a run's result belongs to its frames, from what lies in the run folder.
+"""Verifies that the results of a run belong to its frames, from the files in the run folder.
 
-What holds it together: the journal, each line with its checksum, names the hash of every frame as
-it came from the camera and the hash of the picture made from them; the manifest and the exports'
-sidecar repeat them. This finds damage, loss and mix-ups. It is no signature: who rewrites frames
-*and* journal *and* pictures is only found out by stacking again, and not even then if he did.
+Every line of the journal has a checksum. The journal contains the hash of every frame as delivered
+by the camera, and of the fused picture; the manifest and the sidecar of the exports repeat them.
+Verification finds damage, loss and mix-ups. It is not a signature: somebody who consistently
+rewrites frames, journal and pictures is not detected.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from macrorail.stacking.images import read_picture
 from macrorail.stacking.raw import RAW_SUFFIXES
 from macrorail.stacking.stacker import Stacker
 
-#: Where ``macrorail export`` writes when it is not told otherwise.
+#: Default folder of ``macrorail export``.
 EXPORTS = "exports"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes
     ----------
     name
-        What: ``journal``, ``manifest``, ``frames``, ``picture``, ``exports``, ``restack``.
+        ``journal``, ``manifest``, ``frames``, ``picture``, ``exports`` or ``restack``.
     troubles
-        What is wrong with it, one sentence each; none when it holds.
+        Problems found, one sentence each; empty when the check passed.
     seen
-        What was found, in words.
+        What was found, as text.
     """
 
     name: str
@@ -50,23 +50,23 @@ class Check:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether the check passed."""
         return not self.troubles
 
 
 def verify(
-    record: Record, restack: bool = False, tell: Callable[[str], None] | None = None
+    record: Record, restack: bool = False, on_frame: Callable[[str], None] | None = None
 ) -> Iterator[Check]:
-    """Check a run, part by part.
+    """Verify a run, one check after the other.
 
-    The journal's own lines have been checked when ``record`` was read.
+    The checksums of the journal were verified when ``record`` was read.
 
     Parameters
     ----------
     restack
-        Fuse the frames again as well and compare the pixels.
+        Also fuse the frames again and compare the pixels.
     tell
-        Told each frame that is stacked again.
+        Called with the name of each frame that is stacked again.
     """
     yield _check_journal(record)
     yield _check_manifest(record)
@@ -75,34 +75,34 @@ def verify(
     if (record.folder / EXPORTS).is_dir():
         yield _check_exports(record, record.folder / EXPORTS)
     if restack:
-        yield _check_by_stacking(record, tell)
+        yield _check_by_stacking(record, on_frame)
 
 
 def _check_journal(record: Record) -> Check:
     ended = record.all_of(RunEnded)
-    troubles = () if ended else ("it has no end: the run was interrupted, or still goes on",)
-    return Check("journal", troubles, f"{len(record.entries)} entries, every checksum right")
+    troubles = () if ended else ("it has no end: the run was interrupted or is still running",)
+    return Check("journal", troubles, f"{len(record.entries)} entries, all checksums correct")
 
 
 def _check_manifest(record: Record) -> Check:
-    """The manifest says what the journal says; versions of libraries aside."""
-    told = build_manifest(record.entries)
+    """The manifest agrees with the journal, except for versions of libraries."""
+    expected = build_manifest(record.entries)
     troubles = []
     if not (record.folder / MANIFEST).exists():
         troubles.append(f"{MANIFEST} is missing")
     for key in ("run", "specimen", "state", "fusion_order", "fused", "settings"):
-        if record.manifest.get(key) != told[key]:
-            troubles.append(f"{MANIFEST} has another '{key}' than the journal")
-    for name, number in _differing(record.manifest["slices"], told["slices"]):
-        troubles.append(f"{MANIFEST} has another '{name}' of slice {number} than the journal")
-    return Check("manifest", tuple(troubles), "says what the journal says")
+        if record.manifest.get(key) != expected[key]:
+            troubles.append(f"'{key}' in {MANIFEST} differs from the journal")
+    for name, number in _differing(record.manifest["slices"], expected["slices"]):
+        troubles.append(f"'{name}' of slice {number} in {MANIFEST} differs from the journal")
+    return Check("manifest", tuple(troubles), "agrees with the journal")
 
 
 def _differing(
-    written: list[dict[str, Any]], told: list[dict[str, Any]]
+    written: list[dict[str, Any]], expected: list[dict[str, Any]]
 ) -> Iterator[tuple[str, int]]:
     by_index = {one["index"]: one for one in written}
-    for one in told:
+    for one in expected:
         here = by_index.pop(one["index"], {})
         for name in ("frame", "sha256", "achieved_um", "target_um", "transform"):
             if here.get(name) != one[name]:
@@ -112,9 +112,9 @@ def _differing(
 
 
 def _check_frames(record: Record) -> Check:
-    """Every counted frame is there as the camera sent it, and no other frame passes for one."""
+    """Every accepted frame is unchanged, and there are no other frames."""
     troubles = []
-    # From the journal, not from the manifest: the manifest could have been edited with the frame.
+    # From the journal: frame and manifest could have been edited together.
     slices = build_manifest(record.entries)["slices"]
     removed = 0
     for one in slices:
@@ -124,23 +124,23 @@ def _check_frames(record: Record) -> Check:
         elif not path.is_file():
             troubles.append(f"{one['frame']} (slice {one['index']}) is missing")
         elif hash_file(path) != one["sha256"]:
-            made = "was merged" if "exposures" in one else "the camera sent"
-            troubles.append(f"{one['frame']} (slice {one['index']}) is not what {made}")
-        troubles += _troubles_of_bracket(record, one)
+            origin = "was merged" if "exposures" in one else "the camera delivered"
+            troubles.append(f"{one['frame']} (slice {one['index']}) is not what {origin}")
+        troubles += _bracket_problems(record, one)
     known = {Path(one["frame"]).name for one in slices}
     stems = {Path(name).stem for name in known}
     for path in sorted((record.folder / "frames").glob("[0-9]*.*")):
         is_raw_of_a_pair = path.stem in stems and path.suffix.lower() in RAW_SUFFIXES
         if path.name not in known and not is_raw_of_a_pair:
-            troubles.append(f"frames/{path.name} belongs to no slice of the journal")
-    seen = f"{len(slices) - removed} frames as the camera sent them"
+            troubles.append(f"frames/{path.name} belongs to no slice in the journal")
+    seen = f"{len(slices) - removed} frames unchanged"
     if removed:
-        seen += f", {removed} removed on purpose ({REMOVED})"
+        seen += f", {removed} removed intentionally ({REMOVED})"
     return Check("frames", tuple(troubles), seen)
 
 
-def _troubles_of_bracket(record: Record, one: dict[str, Any]) -> list[str]:
-    """What is wrong with the exposures that a slice's frame was merged from."""
+def _bracket_problems(record: Record, one: dict[str, Any]) -> list[str]:
+    """Problems with the exposures that the frame of a slice was merged from."""
     troubles = []
     for exposure in one.get("exposures", []):
         path = record.folder / exposure["frame"]
@@ -149,7 +149,7 @@ def _troubles_of_bracket(record: Record, one: dict[str, Any]) -> list[str]:
                 troubles.append(f"{exposure['frame']} (slice {one['index']}) is missing")
         elif hash_file(path) != exposure["sha256"]:
             troubles.append(
-                f"{exposure['frame']} (slice {one['index']}) is not what the camera sent"
+                f"{exposure['frame']} (slice {one['index']}) is not what the camera delivered"
             )
     return troubles
 
@@ -157,7 +157,7 @@ def _troubles_of_bracket(record: Record, one: dict[str, Any]) -> list[str]:
 def _check_picture(record: Record) -> Check:
     pictures = record.all_of(PictureFused)
     if not pictures:
-        return Check("picture", ("the journal knows of no fused picture",), "")
+        return Check("picture", ("the journal contains no fused picture",), "")
     fused = pictures[-1]
     troubles = []
     for name, sha256 in {fused.path: fused.sha256, **fused.files}.items():
@@ -170,7 +170,7 @@ def _check_picture(record: Record) -> Check:
     return Check(
         "picture",
         tuple(troubles),
-        f"{fused.path} is the one that was fused from {count} frames",
+        f"{fused.path} is unchanged since it was fused from {count} frames",
     )
 
 
@@ -185,18 +185,18 @@ def _check_exports(record: Record, folder: Path) -> Check:
             troubles.append(f"{EXPORTS}/{sidecar.name} cannot be read: {error!r}")
             continue
         if not {origin["hashValue"] for origin in origins} <= frames:
-            troubles.append(f"{EXPORTS}/{sidecar.name} names frames that are not of this run")
+            troubles.append(f"{EXPORTS}/{sidecar.name} names frames that do not belong to this run")
         for one in exports:
             path, count = folder / one["file"], count + 1
             if not path.is_file():
                 troubles.append(f"{EXPORTS}/{one['file']} is missing")
             elif hash_file(path) != one["hashValue"]:
                 troubles.append(f"{EXPORTS}/{one['file']} has been changed since it was exported")
-    return Check("exports", tuple(troubles), f"{count} files as they were exported")
+    return Check("exports", tuple(troubles), f"{count} files unchanged since their export")
 
 
-def _check_by_stacking(record: Record, tell: Callable[[str], None] | None) -> Check:
-    """Fuse the frames again in the run's own order; the pixels have to be the same."""
+def _check_by_stacking(record: Record, on_frame: Callable[[str], None] | None) -> Check:
+    """Fuse the frames again in the order of the run; the pixels must be the same."""
     fused = record.manifest["fused"]
     if fused is None:
         return Check("restack", ("there is no picture to compare with",), "")
@@ -207,13 +207,13 @@ def _check_by_stacking(record: Record, tell: Callable[[str], None] | None) -> Ch
             if number in fused["left_out"]:
                 continue
             one = by_index[number]
-            if tell is not None:
-                tell(one["frame"])
+            if on_frame is not None:
+                on_frame(one["frame"])
             stacker.add(record.folder / one["frame"], number, one["achieved_um"])
         again = stacker.finish()
         troubles = [
-            f"{name}: {np.count_nonzero(there != here)} of {here.size} values differ from what "
-            f"the frames give here"
+            f"{name}: {np.count_nonzero(there != here)} of {here.size} values differ from the "
+            f"result of stacking the frames again"
             for name, there, here in (
                 (fused["path"], read_picture(record.folder / fused["path"]), again.image),
                 ("depth.tif", _read_depth(record.folder / "depth.tif"), again.depth),
@@ -224,14 +224,16 @@ def _check_by_stacking(record: Record, tell: Callable[[str], None] | None) -> Ch
         return Check("restack", (str(error),), "")
     if troubles:
         troubles.append(
-            f"another version than macrorail {record.manifest['versions']['macrorail']}, or other "
-            f"libraries or processors, may do that as well"
+            f"a version of macrorail other than {record.manifest['versions']['macrorail']}, other "
+            f"libraries or another processor can also cause differences"
         )
-    return Check("restack", tuple(troubles), "the frames give the same picture and depth again")
+    return Check(
+        "restack", tuple(troubles), "stacking the frames again gives the same picture and depth"
+    )
 
 
 def _recorded_alignment(record: Record) -> Alignment:
-    """How the run says that its frames lie."""
+    """The alignment that the run recorded."""
     return Alignment(
         {
             one["index"]: Lie(np.array(one["transform"], np.float64), 1.0, False)

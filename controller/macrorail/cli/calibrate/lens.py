@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from macrorail.calibration.lens import LensCalibration, LensMeasured
-from macrorail.calibration.ruling import Sharpest, find_sharpest
+from macrorail.calibration.lens import LensCalibration, LensMeasurement
+from macrorail.calibration.ruling import SharpestColumn, find_sharpest_column
 from macrorail.cli.messages import message_console
 from macrorail.cli.rigs import RIG_HELP
 from macrorail.clock import Clock
@@ -132,7 +132,7 @@ def lens(
 
 def _looking(
     camera: Camera, live_view: bool, rig: Rig, folder: Path, pitch_um: float, clock: Clock
-) -> Callable[[], Sharpest | None]:
+) -> Callable[[], SharpestColumn | None]:
     """How to look at the target: a picture is taken, read and thrown away."""
     expected_px_per_um = rig.optics.magnification / rig.camera.pixel_pitch_um
     taken = 0
@@ -145,7 +145,7 @@ def _looking(
             return path
         return camera.collect(camera.expose(folder / f"{taken:04d}")).path
 
-    def look() -> Sharpest | None:
+    def look() -> SharpestColumn | None:
         nonlocal taken
         taken += 1
         clock.sleep(_REST_S)
@@ -154,14 +154,15 @@ def _looking(
             path.unlink()
         # A frame of live view is smaller than a photograph.
         size = green.shape[1] / rig.camera.image_width
-        return find_sharpest(green, pitch_um, expected_px_per_um * size)
+        return find_sharpest_column(green, pitch_um, expected_px_per_um * size)
 
     return look
 
 
-def _tell(found: LensMeasured, rig: Rig, console: Console) -> None:
+def _tell(found: LensMeasurement, rig: Rig, console: Console) -> None:
     console.print(
-        f"{found.ended}; {len(found.steps)} rows to {format_length(found.plane_um[-1])}, repeats "
+        f"{found.end_reason}; {len(found.steps)} rows to {format_length(found.plane_um[-1])}, "
+        f"repeats "
         f"within {format_length(found.repeatability_um)}, play {found.slack_steps:.1f} steps, "
         f"picture at the far end {found.scale[-1]:.4f} times as large",
         markup=False,

@@ -1,1 +1,1 @@
-"""Finished runs handed over: a checked package with metadata that other systems read."""
+"""Delivery of finished runs: a verified package with metadata in standard formats."""

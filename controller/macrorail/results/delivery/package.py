@@ -1,4 +1,4 @@
-"""The package: an RO-Crate (what is what, made how, by whom) in a BagIt bag (nothing is altered).
+"""Writes a delivery package: an RO-Crate (metadata) in a BagIt bag (checksums).
 
 RO-Crate 1.1 with the Process Run Crate's terms: https://w3id.org/ro/crate/1.1; BagIt: RFC 8493.
 """
@@ -17,14 +17,14 @@ from uuid import uuid4
 
 from macrorail.errors import ConfigError, StorageError
 from macrorail.extras import needs_extra
-from macrorail.results.delivery.gather import Delivered, Gathered
+from macrorail.results.delivery.selection import DeliveredRun, Delivery
 from macrorail.results.delivery.tables import MEDIA, SPECIMENS, media_table, specimens_table
 from macrorail.results.export.xmp import packet
 from macrorail.run_folder.journal import JOURNAL
 from macrorail.run_folder.record import Record, hash_file
 
 _PROCESS_PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
-#: Of a run folder: file, media type, what it is.
+#: Files of a run folder: name, media type, description.
 _PARTS = (
     ("fused.tif", "image/tiff", "Focus-stacked picture, 16 bits per channel"),
     ("fused.jpg", "image/jpeg", "Focus-stacked picture, 8 bits per channel"),
@@ -32,14 +32,18 @@ _PARTS = (
     (
         "depth-confidence.png",
         "image/png",
-        "How much of the depth is to be believed: black not at all, white fully",
+        "Confidence of the depth map: black is none, white is full",
     ),
-    ("coverage.png", "image/png", "Where the images prove that no slice is missing"),
-    ("report.html", "text/html", "The run in words and pictures"),
+    ("coverage.png", "image/png", "Coverage map: where the images prove that no slice is missing"),
+    ("report.html", "text/html", "Report of the run"),
     ("manifest.json", "application/json", "Slices, coverage, devices, settings, versions"),
-    ("journal.jsonl", "application/jsonl", "What was intended and what happened, line by line"),
+    (
+        "journal.jsonl",
+        "application/jsonl",
+        "Journal: everything that was intended and that happened",
+    ),
     ("plan.json", "application/json", "The slices as planned"),
-    ("protocol.yaml", "application/yaml", "What was to be shot"),
+    ("protocol.yaml", "application/yaml", "What to shoot"),
     ("rig.yaml", "application/yaml", "The instrument"),
 )
 _RESULTS = ("fused.tif", "fused.jpg", "depth.tif", "depth-confidence.png")
@@ -48,43 +52,43 @@ _SOFTWARE = "#macrorail"
 
 
 def write_package(
-    gathered: Gathered,
+    delivery: Delivery,
     out: Path,
     name: str,
     with_frames: bool,
-    tell: Callable[[str], None],
+    on_progress: Callable[[str], None],
 ) -> None:
-    """Write the package aside, check it, and put it in place.
+    """Write the package to a temporary folder, verify it, and rename it.
 
     Parameters
     ----------
     out
         Must not exist yet.
     name
-        What the package is called, for people.
+        Title of the package.
     with_frames
-        Also every frame as it came from the camera.
+        Also include every frame as delivered by the camera.
 
     Raises
     ------
     ConfigError
         ``out`` exists, or a library is missing.
     StorageError
-        The disk is full or gone, or what was written is not what was read.
+        The disk is full or gone, or a written file differs from its source.
     """
     with needs_extra("delivery", "a delivery"):
         import bagit
         from rocrate.rocrate import ROCrate
     if out.exists():
-        raise ConfigError(f"{out} exists already; a delivery is never written over")
+        raise ConfigError(f"{out} already exists; a delivery is never overwritten")
     aside = out.parent / f".{out.name}-{uuid4().hex[:8]}"
     try:
         crate_folder = aside / "bag"
         crate_folder.mkdir(parents=True)
         crate = ROCrate(version="1.1")
-        _describe(crate, gathered, name, with_frames, aside, tell)
+        _describe(crate, delivery, name, with_frames, aside, on_progress)
         crate.write(crate_folder)
-        tell("writing checksums")
+        on_progress("writing checksums")
         bag = bagit.make_bag(
             str(crate_folder),
             {
@@ -93,31 +97,31 @@ def write_package(
             },
             checksums=["sha256"],
         )
-        _check_frames(gathered, crate_folder / "data", with_frames)
+        _check_frames(delivery, crate_folder / "data", with_frames)
         bag.validate()
         crate_folder.rename(out)
     except OSError as error:
         raise StorageError(f"{out} cannot be written: {error.strerror or error}") from error
     except bagit.BagError as error:
-        raise StorageError(f"{out}: what was written does not hold: {error}") from error
+        raise StorageError(f"{out}: the package written is not valid: {error}") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
 
 def _describe(
     crate: Any,
-    gathered: Gathered,
+    delivery: Delivery,
     name: str,
     with_frames: bool,
     aside: Path,
-    tell: Callable[[str], None],
+    on_progress: Callable[[str], None],
 ) -> None:
-    runs = gathered.runs
+    runs = delivery.runs
     crate.name = name
     specimens = {run.specimen_id for run in runs}
     crate.description = (
         f"Focus-stacked photographs of {len(specimens)} specimen(s) in {len(runs)} run(s), each "
-        f"with its depth map, journal and the settings that it was made with"
+        f"with its depth map, journal and settings"
     )
     crate.datePublished = datetime.now(UTC)
     crate.root_dataset["conformsTo"] = {"@id": _PROCESS_PROFILE}
@@ -137,37 +141,39 @@ def _describe(
         path = aside / file_name
         path.write_text(text, encoding="utf-8", newline="")
         crate.add_file(path, file_name, properties=_file_facts(path, "text/csv", what))
-    for folder in gathered.campaigns:
+    for folder in delivery.campaigns:
         for path in sorted(folder.glob("*.*")):
             if path.is_file():
                 facts = _file_facts(path, "", f"Of the campaign {folder.name}")
                 crate.add_file(path, f"campaign-{folder.name}/{path.name}", properties=facts)
     actions = []
     for run in runs:
-        tell(f"adding {run.name}")
+        on_progress(f"adding {run.name}")
         actions.append(_add_run(crate, run, with_frames, aside))
-    crate.root_dataset["mentions"] = _one_or_all(actions)
+    crate.root_dataset["mentions"] = _single_or_list(actions)
 
 
-def _licence(crate: Any, runs: tuple[Delivered, ...]) -> None:
+def _licence(crate: Any, runs: tuple[DeliveredRun, ...]) -> None:
     rights = sorted({run.description.rights or "not stated" for run in runs})
     links = [text if "://" in text else f"#rights-{n}" for n, text in enumerate(rights)]
     for link, text in zip(links, rights, strict=True):
         _add(crate, link, "CreativeWork", {"name": text, "description": f"Terms of use: {text}"})
-    crate.root_dataset["license"] = _one_or_all([{"@id": link} for link in links])
+    crate.root_dataset["license"] = _single_or_list([{"@id": link} for link in links])
 
 
-def _people(crate: Any, runs: tuple[Delivered, ...]) -> None:
-    """Who made the pictures, and whose specimens they are, as far as the protocols say."""
+def _people(crate: Any, runs: tuple[DeliveredRun, ...]) -> None:
+    """Operators and institutions, as far as the protocols name them."""
     operators = {name for run in runs if (name := run.description.operator)}
     if operators:
-        crate.root_dataset["author"] = _one_or_all([_operator(crate, o) for o in sorted(operators)])
+        crate.root_dataset["author"] = _single_or_list(
+            [_operator(crate, o) for o in sorted(operators)]
+        )
     terms = [run.description.terms for run in runs]
     institutions = {
         str(one["dwc:institutionCode"]) for one in terms if "dwc:institutionCode" in one
     }
     if institutions:
-        crate.root_dataset["publisher"] = _one_or_all(
+        crate.root_dataset["publisher"] = _single_or_list(
             [
                 _add(crate, f"#institution-{_word(name)}", "Organization", {"name": name})
                 for name in sorted(institutions)
@@ -183,13 +189,13 @@ def _word(text: str) -> str:
     return "-".join(text.split())
 
 
-def _one_or_all(things: list[Any]) -> Any:
-    """RO-Crate wants a list only where there are several."""
+def _single_or_list(things: list[Any]) -> Any:
+    """RO-Crate requires a list only for several entries."""
     return things[0] if len(things) == 1 else things
 
 
-def _add_run(crate: Any, run: Delivered, with_frames: bool, aside: Path) -> Any:
-    """Add a run's files and what made them; returns the action."""
+def _add_run(crate: Any, run: DeliveredRun, with_frames: bool, aside: Path) -> Any:
+    """Add the files of a run and the action that made them; returns the action."""
     folder, terms = run.record.folder, run.description.terms
     sidecars = (
         (f"{run.name}.xmp", packet(run.description, beside=True), "application/rdf+xml"),
@@ -209,7 +215,7 @@ def _add_run(crate: Any, run: Delivered, with_frames: bool, aside: Path) -> Any:
     if with_frames:
         for one in run.record.slices:
             path = folder / str(one["frame"])
-            what = f"Frame at {one['achieved_um'] / 1000:g} mm, as it came from the camera"
+            what = f"Frame at {one['achieved_um'] / 1000:g} mm, as delivered by the camera"
             facts = _file_facts(path, "", what)
             parts[str(one["frame"])] = crate.add_file(
                 path, f"{run.name}/{one['frame']}", properties=facts
@@ -225,14 +231,14 @@ def _add_run(crate: Any, run: Delivered, with_frames: bool, aside: Path) -> Any:
     )
     data["about"] = specimen
     data["hasPart"] = list(parts.values())
-    # Not as the action's instruments: those are programs only, by the profile.
+    # Not as instruments of the action: in this profile those are programs only.
     devices = _devices(crate, run)
     if devices:
-        data["mentions"] = _one_or_all(devices)
+        data["mentions"] = _single_or_list(devices)
     return _add_action(crate, run, parts)
 
 
-def _add_action(crate: Any, run: Delivered, parts: dict[str, Any]) -> Any:
+def _add_action(crate: Any, run: DeliveredRun, parts: dict[str, Any]) -> Any:
     properties: dict[str, Any] = {
         "@type": "CreateAction",
         "name": f"Focus stack of {run.specimen_id}",
@@ -244,8 +250,8 @@ def _add_action(crate: Any, run: Delivered, parts: dict[str, Any]) -> Any:
     action = crate.add_action(
         crate.dereference(_SOFTWARE),
         identifier=f"#shooting-{run.name}",
-        object=_one_or_all([parts[name] for name in _ASKED if name in parts]),
-        result=_one_or_all([parts[name] for name in _RESULTS if name in parts]),
+        object=_single_or_list([parts[name] for name in _ASKED if name in parts]),
+        result=_single_or_list([parts[name] for name in _RESULTS if name in parts]),
         properties=properties,
     )
     if run.description.operator is not None:
@@ -253,8 +259,8 @@ def _add_action(crate: Any, run: Delivered, parts: dict[str, Any]) -> Any:
     return action
 
 
-def _devices(crate: Any, run: Delivered) -> list[Any]:
-    """Camera and axis, as far as the run got to open them."""
+def _devices(crate: Any, run: DeliveredRun) -> list[Any]:
+    """Camera and axis, if the run opened them."""
     devices = run.record.manifest["devices"]
     found = []
     for kind in ("camera", "axis"):
@@ -267,12 +273,12 @@ def _devices(crate: Any, run: Delivered) -> list[Any]:
 
 
 def _ended(record: Record) -> str:
-    """When the run's last line was written, as ``Record.began`` is for its first."""
+    """Time of the last line of the journal."""
     *_, last = (record.folder / JOURNAL).read_bytes().splitlines()
     return str(json.loads(last)["at"])
 
 
-def _add_specimen(crate: Any, run: Delivered) -> Any:
+def _add_specimen(crate: Any, run: DeliveredRun) -> Any:
     terms = run.description.terms
     facts: dict[str, Any] = {
         "name": run.specimen_id,
@@ -289,7 +295,7 @@ def _add_specimen(crate: Any, run: Delivered) -> Any:
 
 
 def _add(crate: Any, link: str, kind: str, facts: dict[str, Any]) -> Any:
-    """A thing that files speak of; the same one when it is there already."""
+    """Add an entity, or return it if it exists already."""
     known = crate.dereference(link)
     if known is not None:
         return known
@@ -309,23 +315,23 @@ def _file_facts(path: Path, media_type: str, what: str) -> dict[str, Any]:
     return facts
 
 
-def _json(run: Delivered) -> bytes:
+def _json(run: DeliveredRun) -> bytes:
     return json.dumps(run.description.to_dict(), indent=2, ensure_ascii=False).encode()
 
 
-def _check_frames(gathered: Gathered, data: Path, with_frames: bool) -> None:
-    """What arrived is what the journal names: a copy can go wrong before its checksum is made.
+def _check_frames(delivery: Delivery, data: Path, with_frames: bool) -> None:
+    """Compare the copies with the journal: a copy can fail before its checksum is computed.
 
     Raises
     ------
     StorageError
-        A picture or frame has another hash than its run's journal says.
+        The hash of a picture or frame differs from the journal.
     """
-    for run in gathered.runs:
+    for run in delivery.runs:
         fused = run.record.manifest["fused"]
         wanted = {str(fused["path"]): fused["sha256"]}
         if with_frames:
             wanted |= {str(one["frame"]): one["sha256"] for one in run.record.slices}
         for name, sha256 in wanted.items():
             if hash_file(data / run.name / name) != sha256:
-                raise StorageError(f"{run.name}/{name} was not copied right; deliver again")
+                raise StorageError(f"{run.name}/{name} was not copied correctly; deliver again")

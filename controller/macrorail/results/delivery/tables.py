@@ -1,7 +1,7 @@
-"""CSV for the collection database: what was shot, and the media, in the terms that it knows.
+"""CSV tables of the specimens and media, for collection databases.
 
 Column names are terms of Darwin Core, Audiovisual Core and Dublin Core without their prefixes, as
-GBIF's templates have them. A term that nobody gave is an empty field.
+in GBIF's templates. A term that was not given is an empty field.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
-from macrorail.results.delivery.gather import Delivered
+from macrorail.results.delivery.selection import DeliveredRun
 
 SPECIMENS = "specimens.csv"
 MEDIA = "multimedia.csv"
@@ -40,8 +40,8 @@ _MEDIA_TERMS = (
 )
 
 
-def specimens_table(runs: Iterable[Delivered]) -> str:
-    """One row for each specimen; ``associatedMedia`` names its pictures, parted by ``|``."""
+def specimens_table(runs: Iterable[DeliveredRun]) -> str:
+    """One row for each specimen; ``associatedMedia`` names its pictures, separated by ``|``."""
     rows: dict[str, dict[str, Any]] = {}
     for run in runs:
         terms = run.description.terms
@@ -52,7 +52,7 @@ def specimens_table(runs: Iterable[Delivered]) -> str:
     return _as_csv([*map(_bare, _SPECIMEN_TERMS), "associatedMedia"], rows.values())
 
 
-def media_table(runs: Iterable[Delivered]) -> str:
+def media_table(runs: Iterable[DeliveredRun]) -> str:
     """One row for each fused picture."""
     rows = []
     for run in runs:
@@ -70,7 +70,7 @@ def media_table(runs: Iterable[Delivered]) -> str:
     return _as_csv([*own, *map(_bare, _MEDIA_TERMS), "umPerPx", "coverageProven"], rows)
 
 
-def picture_of(run: Delivered) -> str:
+def picture_of(run: DeliveredRun) -> str:
     """Path of a run's fused picture in the package."""
     return f"{run.name}/{run.record.manifest['fused']['path']}"
 

@@ -1,7 +1,7 @@
-"""What people take away: a finished run in the formats that other programs read."""
+"""Exports of a finished run to formats of other programs."""
 
 from __future__ import annotations
 
-from macrorail.results.export.formats import Kind, export
+from macrorail.results.export.formats import ExportKind, export
 
-__all__ = ["Kind", "export"]
+__all__ = ["ExportKind", "export"]

@@ -1,4 +1,4 @@
-"""Every kind of export: who writes it, how its files are called, what it needs."""
+"""The export formats: which function writes each, its file names, the disk space it needs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from macrorail.extras import needs_extra
 from macrorail.quantity import format_size
 from macrorail.results.export import jpeg, ome, tiff, views
 from macrorail.results.export.metadata import HASH
-from macrorail.results.export.source import Source
+from macrorail.results.export.source import ExportSource
 from macrorail.results.export.xmp import packet
 from macrorail.run_folder.journal import write_whole
 from macrorail.run_folder.record import Record, hash_file
 
 
-class Kind(Enum):
-    """What can be exported."""
+class ExportKind(Enum):
+    """The export formats."""
 
     TIFF = "tiff"
     JPEG = "jpeg"
@@ -36,10 +36,10 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True)
-class _Order:
-    """One export: from what, into which folder, and what the operator chose."""
+class _ExportTask:
+    """One export: its source, folder and options."""
 
-    source: Source
+    source: ExportSource
     folder: Path
     scale_bar: bool
 
@@ -49,47 +49,50 @@ class _Order:
 
 def export(
     record: Record,
-    kinds: Sequence[Kind],
+    kinds: Sequence[ExportKind],
     folder: Path,
     scale_bar: bool = False,
-    tell: Callable[[Kind], None] | None = None,
+    on_start: Callable[[ExportKind], None] | None = None,
 ) -> list[Path]:
     """Export a run; returns the files and folders written, sidecars last.
 
-    Each is written aside and then put in its place: what lies in ``folder`` is always whole.
+    Each export is written to a temporary folder and then renamed, so ``folder`` never contains
+    incomplete files.
 
     Parameters
     ----------
     tell
-        Told each kind before it is written.
+        Called with each kind before it is written.
 
     Raises
     ------
     ConfigError
         The run has no picture, or a library for a kind is not installed.
     PlanError
-        Not enough room on the disk.
+        There is not enough space on the disk.
     StackError
-        A picture cannot be read, or the folder not be written.
+        A picture cannot be read, or the folder cannot be written.
     """
-    source = Source(record)
+    source = ExportSource(record)
     written: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _check_room(source, kinds, folder)
         for kind in kinds:
-            if tell is not None:
-                tell(kind)
+            if on_start is not None:
+                on_start(kind)
             with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as aside:
-                _WRITERS[kind](_Order(source, Path(aside), scale_bar))
-                written += [_put(path, folder) for path in sorted(Path(aside).iterdir())]
+                _WRITERS[kind](_ExportTask(source, Path(aside), scale_bar))
+                written += [
+                    _move_into_place(path, folder) for path in sorted(Path(aside).iterdir())
+                ]
     except OSError as error:
         raise StackError(f"{folder} cannot be written: {error.strerror or error}") from error
     return [*written, *_write_sidecars(source, folder, written)]
 
 
-def _put(path: Path, folder: Path) -> Path:
-    """Move a finished export to its place, where an older one of its name may lie."""
+def _move_into_place(path: Path, folder: Path) -> Path:
+    """Move a finished export to its folder; an older one of the same name is replaced."""
     target = folder / path.name
     if target.is_dir():
         shutil.rmtree(target)
@@ -97,8 +100,8 @@ def _put(path: Path, folder: Path) -> Path:
     return target
 
 
-def _write_sidecars(source: Source, folder: Path, written: Sequence[Path]) -> list[Path]:
-    """``RUN.xmp`` and ``RUN.json``; the latter keeps the hash of every export beside it."""
+def _write_sidecars(source: ExportSource, folder: Path, written: Sequence[Path]) -> list[Path]:
+    """``RUN.xmp`` and ``RUN.json``; the latter contains the hash of every export in the folder."""
     xmp, sidecar = (folder / f"{source.name}{ending}" for ending in (".xmp", ".json"))
     write_whole(xmp, packet(source.description, beside=True).decode())
     files = {}
@@ -116,7 +119,7 @@ def _write_sidecars(source: Source, folder: Path, written: Sequence[Path]) -> li
     return [xmp, sidecar]
 
 
-def _check_room(source: Source, kinds: Sequence[Kind], folder: Path) -> None:
+def _check_room(source: ExportSource, kinds: Sequence[ExportKind], folder: Path) -> None:
     width, height = source.size
     pixels, frames = width * height, len(source.slices)
     needed = 0.0
@@ -127,67 +130,67 @@ def _check_room(source: Source, kinds: Sequence[Kind], folder: Path) -> None:
     if needed > free:
         raise PlanError(
             f"{folder} has {format_size(free)} free, these exports need about "
-            f"{format_size(needed)}; make room or choose another disk with --out"
+            f"{format_size(needed)}; free some space or choose another disk with --out"
         )
 
 
-def _write_tiff(order: _Order) -> None:
-    tiff.write_tiff(order.source, order.file(".tif"))
+def _write_tiff(task: _ExportTask) -> None:
+    tiff.write_tiff(task.source, task.file(".tif"))
 
 
-def _write_jpeg(order: _Order) -> None:
-    ending = "-scale.jpg" if order.scale_bar else ".jpg"
-    jpeg.write_jpeg(order.source, order.file(ending), order.scale_bar)
+def _write_jpeg(task: _ExportTask) -> None:
+    ending = "-scale.jpg" if task.scale_bar else ".jpg"
+    jpeg.write_jpeg(task.source, task.file(ending), task.scale_bar)
 
 
-def _write_ome(order: _Order) -> None:
-    ome.write_ome(order.source, order.file(".ome.tif"))
+def _write_ome(task: _ExportTask) -> None:
+    ome.write_ome(task.source, task.file(".ome.tif"))
 
 
-def _write_psd(order: _Order) -> None:
+def _write_psd(task: _ExportTask) -> None:
     with needs_extra("export", "exporting as psd"):
         from macrorail.results.export import psd
-    psd.write_psd(order.source, order.file(psd.psd_suffix(order.source)))
+    psd.write_psd(task.source, task.file(psd.psd_suffix(task.source)))
 
 
-def _write_depth(order: _Order) -> None:
-    tiff.write_depth_tiff(order.source, order.file("-depth.tif"))
+def _write_depth(task: _ExportTask) -> None:
+    tiff.write_depth_tiff(task.source, task.file("-depth.tif"))
 
 
-def _write_glb(order: _Order) -> None:
+def _write_glb(task: _ExportTask) -> None:
     with needs_extra("export", "exporting as glb"):
         from macrorail.results.export import mesh
-    mesh.write_mesh(order.source, order.file(".glb"))
+    mesh.write_mesh(task.source, task.file(".glb"))
 
 
-def _write_stereo(order: _Order) -> None:
-    views.write_stereo(order.source, order.file("-left.jpg"), order.file("-right.jpg"))
+def _write_stereo(task: _ExportTask) -> None:
+    views.write_stereo(task.source, task.file("-left.jpg"), task.file("-right.jpg"))
 
 
-def _write_rocking(order: _Order) -> None:
-    views.write_rocking(order.source, order.file("-rocking.gif"), order.file("-rocking.webp"))
+def _write_rocking(task: _ExportTask) -> None:
+    views.write_rocking(task.source, task.file("-rocking.gif"), task.file("-rocking.webp"))
 
 
-def _write_frames(order: _Order) -> None:
-    tiff.write_frames(order.source, order.file("-frames"))
+def _write_frames(task: _ExportTask) -> None:
+    tiff.write_frames(task.source, task.file("-frames"))
 
 
-_WRITERS: dict[Kind, Callable[[_Order], None]] = {
-    Kind.TIFF: _write_tiff,
-    Kind.JPEG: _write_jpeg,
-    Kind.OME_TIFF: _write_ome,
-    Kind.PSD: _write_psd,
-    Kind.DEPTH: _write_depth,
-    Kind.GLB: _write_glb,
-    Kind.STEREO: _write_stereo,
-    Kind.ROCKING: _write_rocking,
-    Kind.FRAMES: _write_frames,
+_WRITERS: dict[ExportKind, Callable[[_ExportTask], None]] = {
+    ExportKind.TIFF: _write_tiff,
+    ExportKind.JPEG: _write_jpeg,
+    ExportKind.OME_TIFF: _write_ome,
+    ExportKind.PSD: _write_psd,
+    ExportKind.DEPTH: _write_depth,
+    ExportKind.GLB: _write_glb,
+    ExportKind.STEREO: _write_stereo,
+    ExportKind.ROCKING: _write_rocking,
+    ExportKind.FRAMES: _write_frames,
 }
-#: Disk needed at most, bytes per pixel: once, and for each frame; 8 and 0 for what is not named.
-#: TIFFs are written twice before they lie in place, the layers of a PSD as well.
-_BYTES_PER_PIXEL: dict[Kind, tuple[float, float]] = {
-    Kind.TIFF: (12, 0),
-    Kind.OME_TIFF: (10, 3),
-    Kind.PSD: (16, 8.2),
-    Kind.FRAMES: (3, 3),
+#: Disk space needed at most, bytes per pixel: once, and for each frame; 8 and 0 if not listed.
+#: TIFFs and the layers of a PSD are written twice.
+_BYTES_PER_PIXEL: dict[ExportKind, tuple[float, float]] = {
+    ExportKind.TIFF: (12, 0),
+    ExportKind.OME_TIFF: (10, 3),
+    ExportKind.PSD: (16, 8.2),
+    ExportKind.FRAMES: (3, 3),
 }

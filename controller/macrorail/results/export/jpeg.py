@@ -1,4 +1,4 @@
-"""JPEG for mail, slides and papers: metadata inside, a scale bar where one is asked for."""
+"""JPEG export, with metadata and an optional scale bar."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from PIL import Image, ImageDraw, ImageFont
 
 from macrorail.optics.scale_bar import scale_bar
 from macrorail.quantity import format_length
-from macrorail.results.export.source import Source
+from macrorail.results.export.source import ExportSource
 from macrorail.results.export.xmp import packet
 from macrorail.stacking.images import to_8_bit
 from macrorail.stacking.metadata import exif_block
 
 _QUALITY = 95
 _WHITE = (255, 255, 255)
-#: An APP1 segment holds 65535 bytes with its length and its signature (XMP part 3, 1.1.3).
+#: An APP1 segment has 65535 bytes including length and signature (XMP part 3, 1.1.3).
 _LARGEST_XMP = 65_502
 _LARGEST_DENSITY = 65_535
 
 
-def write_jpeg(source: Source, path: Path, with_bar: bool = False) -> None:
+def write_jpeg(source: ExportSource, path: Path, with_bar: bool = False) -> None:
     """The fused picture in 8 bits."""
     picture = Image.fromarray(cv2.cvtColor(to_8_bit(source.fused()), cv2.COLOR_BGR2RGB))
     if with_bar:
@@ -33,7 +33,7 @@ def write_jpeg(source: Source, path: Path, with_bar: bool = False) -> None:
     picture.save(
         path,
         "JPEG",
-        # For readers that look at the JFIF header only, which has 16 bits for it.
+        # For programs that read only the JFIF header, which has 16 bits for it.
         dpi=(per_inch, per_inch) if per_inch <= _LARGEST_DENSITY else (0, 0),
         quality=_QUALITY,
         subsampling=0,
@@ -44,7 +44,7 @@ def write_jpeg(source: Source, path: Path, with_bar: bool = False) -> None:
 
 
 def draw_scale_bar(picture: Image.Image, um_per_px: float) -> None:
-    """Draw a bar of a round length, with its length, into the lower right corner."""
+    """Draw a scale bar with its length into the lower right corner."""
     bar = scale_bar(picture.width, um_per_px)
     length_px = round(bar.share * picture.width)
     thick = max(3, round(picture.width / 220))
@@ -65,7 +65,7 @@ def draw_scale_bar(picture: Image.Image, um_per_px: float) -> None:
 def _write_centred(
     draw: ImageDraw.ImageDraw, middle: float, baseline: float, text: str, size_px: int
 ) -> None:
-    """Text in Pillow's own font, which has no µ: that is drawn as a u with a longer stem."""
+    """Text in Pillow's default font. It has no µ, so that is drawn as a u with a longer stem."""
     font = ImageFont.load_default(size_px)
     spelt = text.replace("µ", "u")
     start = round(middle - draw.textlength(spelt, font) / 2)

@@ -14,18 +14,18 @@ from PIL import Image
 from trimesh.visual import TextureVisuals
 from trimesh.visual.material import PBRMaterial
 
-from macrorail.results.export.source import Source
+from macrorail.results.export.source import ExportSource
 from macrorail.stacking.images import to_8_bit
 
-#: What a browser or a phone still turns smoothly.
+#: As many as a browser or phone can rotate smoothly.
 _MOST_VERTICES = 400_000
 _WIDEST_TEXTURE_PX = 4096
-#: Grid steps over which single wrong depths are voted down.
+#: Size of the median filter, in grid steps, which removes single wrong depths.
 _MEDIAN = 5
 _TO_METRES = 1e-6
 
 
-def write_mesh(source: Source, path: Path) -> None:
+def write_mesh(source: ExportSource, path: Path) -> None:
     """Write the surface within the part of the picture that every frame covers."""
     x, y, width, height = source.record.manifest["fused"]["valid_rect"]
     depth = source.depth()[y : y + height, x : x + width]
@@ -75,5 +75,5 @@ def _texture(picture: NDArray[np.uint8]) -> Image.Image:
     image.thumbnail((_WIDEST_TEXTURE_PX, _WIDEST_TEXTURE_PX), Image.Resampling.LANCZOS)
     data = io.BytesIO()
     image.save(data, "JPEG", quality=92)
-    # Opened from JPEG, the picture goes into the file as JPEG.
+    # A picture opened from JPEG is written to the file as JPEG.
     return Image.open(data)

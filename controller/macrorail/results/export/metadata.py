@@ -1,8 +1,7 @@
-"""What a picture is a picture of, in the terms that collections exchange.
+"""The metadata of a run in the standard terms of natural history collections.
 
 Audiovisual Core (http://rs.tdwg.org/ac/terms/), Darwin Core (http://rs.tdwg.org/dwc/terms/) and
-Dublin Core, from the protocol, the journal and the frames; nothing is made up: a term that nobody
-gave is left out.
+Dublin Core, from the protocol, the journal and the frames. Terms that were not given are left out.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ NAMESPACES = {
     "macrorail": "urn:macrorail:terms:1#",
 }
 HASH = "SHA-256"
-#: One frame as the line that ``sha256sum --check`` reads.
+#: One frame, as a line for ``sha256sum --check``.
 Line = str
 
 
@@ -35,9 +34,9 @@ class Description:
     Attributes
     ----------
     terms
-        ``prefix:term`` to a text, number or list of texts.
+        Values by ``prefix:term``: a text, number or list of texts.
     frames
-        Every frame that went into the picture: ``file``, ``hashFunction``, ``hashValue``,
+        Every frame in the picture: ``file``, ``hashFunction``, ``hashValue``,
         ``position_um``.
     operator, rights
         As the protocol names them, or ``None``.
@@ -50,16 +49,16 @@ class Description:
 
     @property
     def frame_lines(self) -> list[Line]:
-        """The frames as ``sha256sum --check`` reads them, from within the run folder."""
+        """The frames as lines for ``sha256sum --check``, relative to the run folder."""
         return [f"{frame['hashValue']}  {frame['file']}" for frame in self.frames]
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON sidecar."""
+        """The contents of the JSON sidecar."""
         return {"@context": NAMESPACES, **self.terms, "ac:derivedFrom": self.frames}
 
 
 def describe(record: Record) -> Description:
-    """Gather a run's metadata.
+    """Collect the metadata of a run.
 
     Raises
     ------

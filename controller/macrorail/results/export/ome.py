@@ -1,4 +1,4 @@
-"""OME-TIFF for microscopists: picture, depth and the aligned frames as a Z stack, with sizes."""
+"""OME-TIFF export: picture, depth map and the aligned frames as a Z stack, with pixel sizes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from macrorail.results.export.source import Source
+from macrorail.results.export.source import ExportSource
 
 
-def write_ome(source: Source, path: Path) -> None:
-    """Three images: ``fused`` (RGB, 16 bits), ``depth`` (float, micrometres) and ``frames``.
+def write_ome(source: ExportSource, path: Path) -> None:
+    """Write three images: ``fused`` (RGB, 16 bits), ``depth`` (float, micrometres) and ``frames``.
 
-    The frames are written as they are read, uncompressed: viewers then open any plane at once.
+    The frames are written one by one and uncompressed, so that viewers open any plane quickly.
     """
     sizes = {
         "PhysicalSizeX": source.um_per_px,
@@ -54,20 +54,20 @@ def write_ome(source: Source, path: Path) -> None:
         )
 
 
-def _planes(source: Source) -> Iterator[NDArray[Any]]:
+def _planes(source: ExportSource) -> Iterator[NDArray[Any]]:
     for frame in source.aligned():
         yield np.ascontiguousarray(frame.pixels[:, :, ::-1])
 
 
 def _spacing(positions_um: list[float]) -> dict[str, Any]:
-    """The mean distance; each plane has its own position besides."""
+    """The mean distance of the planes; each plane also has its own position."""
     if len(positions_um) < 2:
         return {}
     mean_um = (positions_um[-1] - positions_um[0]) / (len(positions_um) - 1)
     return {"PhysicalSizeZ": mean_um, "PhysicalSizeZUnit": "µm"}
 
 
-def _about(source: Source) -> dict[str, str]:
+def _about(source: ExportSource) -> dict[str, str]:
     terms = source.description.terms
     return {
         "Description": f"{terms['dcterms:identifier']}: {terms['ac:resourceCreationTechnique']}",

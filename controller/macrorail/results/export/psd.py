@@ -1,8 +1,8 @@
-"""Layered PSD or PSB for retouching: the fused picture over every aligned slice with its mask.
+"""Layered PSD or PSB for retouching: the fused picture above all aligned slices with masks.
 
-The masks come from the depth map: each pixel shows the slice or the two slices nearest to its
-depth, as Photoshop's auto-blend leaves them. They approximate the picture above them, which was
-blended band by band and is no choice among slices. 8 bits per channel, as the frames are.
+The masks come from the depth map: each pixel shows the one or two slices nearest to its depth, as
+in Photoshop's auto-blend. The masked slices approximate the fused picture, which was blended in
+frequency bands instead. 8 bits per channel, like the frames.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from psd_tools.psd.layer_and_mask import (
 from psd_tools.psd.tagged_blocks import TaggedBlocks
 
 from macrorail.quantity import format_length
-from macrorail.results.export.source import Depth, Source
+from macrorail.results.export.source import Depth, ExportSource
 from macrorail.results.export.xmp import packet
 from macrorail.stacking.images import to_8_bit
 
 _PSD, _PSB = 1, 2
-#: A PSD ends at 2 GB and at 30,000 pixels, a PSB does not.
+#: A PSD is limited to 2 GB and 30,000 pixels, a PSB is not.
 _LARGEST_PSD_BYTES = 1_900_000_000
 _LARGEST_PSD_PX = 30_000
 _COLOURS = (ChannelID.CHANNEL_0, ChannelID.CHANNEL_1, ChannelID.CHANNEL_2)
@@ -46,13 +46,13 @@ _COLOURS = (ChannelID.CHANNEL_0, ChannelID.CHANNEL_1, ChannelID.CHANNEL_2)
 Plane = NDArray[np.uint8]
 
 
-def psd_suffix(source: Source) -> str:
+def psd_suffix(source: ExportSource) -> str:
     """``.psd``, or ``.psb`` where a PSD would be too large."""
     return ".psb" if _version(source) == _PSB else ".psd"
 
 
-def write_psd(source: Source, path: Path) -> None:
-    """Write the layers; they wait on disk, so that memory does not grow with the slices."""
+def write_psd(source: ExportSource, path: Path) -> None:
+    """Write the layers; they are buffered on disk, so that memory does not grow with the slices."""
     version, (width, height) = _version(source), source.size
     header = FileHeader(
         version=version, width=width, height=height, depth=8, channels=3, color_mode=ColorMode.RGB
@@ -77,11 +77,11 @@ def write_psd(source: Source, path: Path) -> None:
             document.write(file)
 
 
-def slice_mask(depth: Depth, places_um: Sequence[float], place: int) -> Plane:
-    """How much of a slice is seen at each pixel, over the slices farther away than it.
+def slice_mask(depth: Depth, positions_um: Sequence[float], index: int) -> Plane:
+    """Opacity of a slice at each pixel, above the slices farther away.
 
-    Between two slices the farther one is opaque and the nearer one fades, so that both together
-    give a linear mix; beyond its neighbours a slice is hidden.
+    Between two slices the farther one is opaque and the nearer one fades, which gives a linear
+    mix. Beyond its neighbours a slice is hidden.
 
     Parameters
     ----------
@@ -90,29 +90,29 @@ def slice_mask(depth: Depth, places_um: Sequence[float], place: int) -> Plane:
     places_um
         Positions of all slices, ascending.
     place
-        Of this slice among them.
+        Index of this slice among them.
     """
-    here_um = places_um[place]
+    here_um = positions_um[index]
     shown = np.ones(depth.shape, np.float32)
-    if place > 0:
-        shown[depth <= places_um[place - 1]] = 0
-    if place + 1 < len(places_um):
-        next_um = places_um[place + 1]
+    if index > 0:
+        shown[depth <= positions_um[index - 1]] = 0
+    if index + 1 < len(positions_um):
+        next_um = positions_um[index + 1]
         np.minimum(shown, np.clip((next_um - depth) / (next_um - here_um), 0, 1), out=shown)
     return np.rint(shown * 255).astype(np.uint8)
 
 
-class _OnDisk:
-    """A compressed channel that lies in a file until it is written into another.
+class _ChannelOnDisk:
+    """A compressed channel that is buffered in a file.
 
-    Stands where psd-tools has its ``ChannelData``, which holds the bytes in memory.
+    Replaces ``ChannelData`` of psd-tools, which holds the bytes in memory.
     """
 
     def __init__(self, spool: IO[bytes], start: int, length: int) -> None:
         self._spool, self._start, self._size = spool, start, length
 
     def write(self, fp: IO[bytes], **_: Any) -> int:
-        """As psd-tools writes one from memory."""
+        """Write the channel, as ``ChannelData`` of psd-tools does."""
         fp.write(Compression.RLE.value.to_bytes(2, "big"))
         self._spool.seek(self._start)
         fp.write(self._spool.read(self._size))
@@ -124,7 +124,7 @@ class _OnDisk:
 
 
 class _Layers:
-    """Layers on their way into the file: their records in memory, their pixels on disk."""
+    """Layers to be written: their records in memory, their pixels on disk."""
 
     def __init__(self, spool: IO[bytes], width: int, height: int, version: int) -> None:
         self._spool = spool
@@ -133,8 +133,8 @@ class _Layers:
         self._lengths: list[list[int]] = []
 
     def add(self, name: str, colours: Sequence[Plane], mask: Plane | None) -> None:
-        """Put a layer over those that are there."""
-        # Whole everywhere, and said so: without this channel some readers leave the mask unused.
+        """Add a layer on top."""
+        # Fully opaque. Without this channel some programs ignore the mask.
         opaque = np.full((self._height, self._width), 255, np.uint8)
         channels = [(ChannelID.TRANSPARENCY_MASK, opaque), *zip(_COLOURS, colours, strict=True)]
         record = LayerRecord(bottom=self._height, right=self._width)
@@ -158,12 +158,12 @@ class _Layers:
         return self._spool.write(data)
 
     def info(self) -> LayerInfo:
-        """The layers as the file has them, their pixels still on disk."""
+        """The layer section of the file; the pixels are still on disk."""
         start, lists = 0, []
         for lengths in self._lengths:
             channels = []
             for length in lengths:
-                channels.append(_OnDisk(self._spool, start, length))
+                channels.append(_ChannelOnDisk(self._spool, start, length))
                 start += length
             lists.append(ChannelDataList(channels))
         return LayerInfo(
@@ -173,17 +173,17 @@ class _Layers:
         )
 
 
-def _add_slices(source: Source, layers: _Layers) -> None:
+def _add_slices(source: ExportSource, layers: _Layers) -> None:
     depth = source.depth()
-    places_um = [float(one["achieved_um"]) for one in source.slices]
-    place = len(places_um)
+    positions_um = [float(one["achieved_um"]) for one in source.slices]
+    index = len(positions_um)
     for frame in source.aligned(far_first=True):
-        place -= 1
+        index -= 1
         name = f"{frame.number:04d}  {format_length(frame.position_um, digits=6)}"
-        layers.add(name, _planes(to_8_bit(frame.pixels)), slice_mask(depth, places_um, place))
+        layers.add(name, _planes(to_8_bit(frame.pixels)), slice_mask(depth, positions_um, index))
 
 
-def _resources(source: Source) -> ImageResources:
+def _resources(source: ExportSource) -> ImageResources:
     resources = ImageResources.new()
     contents = {Resource.XMP_METADATA: packet(source.description, beside=False)}
     if source.icc is not None:
@@ -202,7 +202,7 @@ def _planes(picture: NDArray[np.uint8]) -> list[Plane]:
     return [picture[:, :, channel] for channel in (2, 1, 0)]
 
 
-def _version(source: Source) -> int:
+def _version(source: ExportSource) -> int:
     width, height = source.size
     planes = 3 * (len(source.slices) + 2)
     if planes * width * height > _LARGEST_PSD_BYTES or max(width, height) > _LARGEST_PSD_PX:

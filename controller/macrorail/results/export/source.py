@@ -1,4 +1,4 @@
-"""What exports are made from: a run's picture, depth and frames, one at a time."""
+"""Reads the picture, the depth map and the frames of a run, one at a time, for exports."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ Depth = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class AlignedFrame:
-    """A frame in the fused picture's geometry.
+    """A frame in the geometry of the fused picture.
 
     Attributes
     ----------
     number
-        Of its slice.
+        Number of its slice.
     position_um
-        Where it was taken.
+        Position at which it was taken.
     name
-        Of its file, without folder and suffix.
+        Name of its file, without folder and suffix.
     pixels
-        (height, width, 3), BGR, as deep as the frame. Where the frame does not reach, its edge
-        is mirrored.
+        (height, width, 3), BGR, in the bit depth of the frame. Areas outside the frame are
+        mirrored at its edge.
     """
 
     number: int
@@ -52,8 +52,8 @@ class AlignedFrame:
     pixels: Picture
 
 
-class Source:
-    """A finished run, read piece by piece so that memory does not grow with its frames.
+class ExportSource:
+    """A finished run, read in parts, so that memory does not grow with its frames.
 
     Raises
     ------
@@ -65,8 +65,9 @@ class Source:
         fused = record.manifest["fused"]
         if fused is None:
             raise ConfigError(
-                f"{record.folder} has no fused picture to export; finish it with 'macrorail resume "
-                f"{record.folder}' or stack its frames with 'macrorail stack {record.folder}'"
+                f"{record.folder} has no fused picture to export; finish the run with 'macrorail "
+                f"resume {record.folder}', or stack its frames with 'macrorail stack "
+                f"{record.folder}'"
             )
         self.record = record
         self.name: str = str(record.manifest["run"])
@@ -78,7 +79,7 @@ class Source:
 
     @property
     def reference(self) -> Path:
-        """The frame in whose geometry all lies: the first one fused."""
+        """The reference frame: the first one fused."""
         first = self.record.manifest["fusion_order"][0]
         one = next(one for one in self.record.slices if one["index"] == first)
         return self.record.folder / str(one["frame"])
@@ -100,7 +101,7 @@ class Source:
 
     @cached_property
     def exif(self) -> Tags:
-        """IFD0 tags for every picture that is exported."""
+        """IFD0 tags for every exported picture."""
         return exif_tags(
             self.reference,
             Composite(
@@ -114,7 +115,7 @@ class Source:
 
     @cached_property
     def icc(self) -> bytes | None:
-        """The frames' own profile; sRGB where they have none; none where theirs is unknown."""
+        """The colour profile of the frames; sRGB if they have none; ``None`` if it is unknown."""
         profile = frame_profile(self.reference)
         if profile is None and not has_unknown_colours(self.reference):
             profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -125,12 +126,12 @@ class Source:
         return read_picture(self._fused)
 
     def depth(self) -> Depth:
-        """(height, width) float32: the axis position in micrometres, growing away from the camera.
+        """(height, width) float32: axis position in micrometres, increasing away from the camera.
 
         Raises
         ------
         StackError
-            It cannot be read.
+            The depth map cannot be read.
         """
         path = self.record.folder / "depth.tif"
         try:
@@ -139,7 +140,7 @@ class Source:
             raise StackError(f"{path} cannot be read: {error}") from error
 
     def aligned(self, far_first: bool = False) -> Iterator[AlignedFrame]:
-        """Every fused frame in the picture's geometry, from near to far or the other way.
+        """Every fused frame in the geometry of the picture, from near to far or from far to near.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""16-bit TIFF with everything known about it inside; depth in micrometres; the aligned frames."""
+"""TIFF exports: the fused picture in 16 bits, the depth map, the aligned frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tifffile
 import tifftools
 from numpy.typing import NDArray
 
-from macrorail.results.export.source import Source
+from macrorail.results.export.source import ExportSource
 from macrorail.results.export.xmp import packet
 from macrorail.stacking.metadata import resolution_tags
 
@@ -19,18 +19,18 @@ _XMP_TAG, _ICC_TAG = 700, 34675
 _BYTE, _UNDEFINED = 1, 7
 
 
-def write_tiff(source: Source, path: Path) -> None:
-    """The fused picture, 16 bits per channel, RGB."""
+def write_tiff(source: ExportSource, path: Path) -> None:
+    """Write the fused picture, 16 bits per channel, RGB, with metadata."""
     _write(source, path, source.fused()[:, :, ::-1], "rgb")
 
 
-def write_depth_tiff(source: Source, path: Path) -> None:
-    """The depth map, float32, axis position in micrometres."""
+def write_depth_tiff(source: ExportSource, path: Path) -> None:
+    """Write the depth map, float32, axis position in micrometres."""
     _write(source, path, source.depth(), "minisblack")
 
 
-def write_frames(source: Source, folder: Path) -> None:
-    """Every frame in the picture's geometry, numbered from near to far, and their positions."""
+def write_frames(source: ExportSource, folder: Path) -> None:
+    """Write every aligned frame, numbered from near to far, and a table of their positions."""
     folder.mkdir(exist_ok=True)
     rows = []
     for place, frame in enumerate(source.aligned(), 1):
@@ -44,13 +44,13 @@ def write_frames(source: Source, folder: Path) -> None:
 
 
 def _write(
-    source: Source,
+    source: ExportSource,
     path: Path,
     pixels: NDArray[Any],
     photometric: str,
     with_metadata: bool = True,
 ) -> None:
-    """Pixels by tifffile, then the tags that it has no way to write, by tifftools."""
+    """Write the pixels with tifffile, then the tags it cannot write with tifftools."""
     aside = path.with_name(f".{path.name}.part")
     tifffile.imwrite(aside, np.ascontiguousarray(pixels), photometric=photometric, metadata=None)
     try:
@@ -65,7 +65,7 @@ def _write(
                 "datatype": _BYTE,
                 "data": list(packet(source.description, beside=False)),
             }
-        # Linked, not read: the pixels are copied from file to file.
+        # The pixels are copied from file to file, not read into memory.
         tifftools.write_tiff(info, str(path), allowExisting=True)
     finally:
         aside.unlink(missing_ok=True)

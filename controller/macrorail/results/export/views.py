@@ -1,7 +1,7 @@
-"""Views from the side, made from picture and depth: a stereo pair and a rocking animation.
+"""Side views computed from picture and depth map: a stereo pair and a rocking animation.
 
-Synthetic: what no frame saw behind an edge is stretched over. How far near and far part is chosen
-for the eye, by share of the picture's width, not taken from the specimen's depth.
+The views are synthetic: areas hidden behind an edge are filled by stretching. The parallax is a
+fixed fraction of the picture's width for comfortable viewing, not the true depth of the specimen.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from macrorail.results.export.source import Source
+from macrorail.results.export.source import ExportSource
 from macrorail.stacking.images import to_8_bit
 from macrorail.stacking.kernels import by_bands, compiled
 from macrorail.stacking.metadata import exif_block
 
-#: Near and far part by a thirtieth of the width: the old rule for stereo that does not strain.
+#: Parallax between near and far: 1/30 of the width, the usual rule for comfortable stereo.
 _STEREO_SHARE = 1 / 30
 _ROCKING_SHARE = 1 / 22
 _STEREO_WIDTH_PX = 3000
 _ROCKING_WIDTH_PX = 900
 _ROCKING_VIEWS = 24
 _ROCKING_MS = 70
-#: Single wrong depths would tear the picture.
+#: Median filter against single wrong depths, which would tear the picture.
 _SMOOTHING_PX = 5
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
-def write_stereo(source: Source, left: Path, right: Path) -> None:
-    """One picture for each eye."""
+def write_stereo(source: ExportSource, left: Path, right: Path) -> None:
+    """Write one picture for each eye."""
     picture, nearness = _reduced(source, _STEREO_WIDTH_PX)
     scale = source.size[0] / picture.shape[1]
     height, width = picture.shape[:2]
     exif = exif_block(source.exif, width, height, source.um_per_px * scale)
-    # The left eye sees what is near farther to the right.
+    # For the left eye, near parts are farther to the right.
     for path, side in ((left, 0.5), (right, -0.5)):
         view = shifted(picture, nearness, side * _STEREO_SHARE * picture.shape[1])
         _image(view).save(
@@ -49,8 +49,8 @@ def write_stereo(source: Source, left: Path, right: Path) -> None:
         )
 
 
-def write_rocking(source: Source, gif: Path, webp: Path) -> None:
-    """One swing from side to side and back, to be repeated: GIF for anywhere, WebP for quality."""
+def write_rocking(source: ExportSource, gif: Path, webp: Path) -> None:
+    """Write one swing from side to side and back as a loop: GIF, and WebP in better quality."""
     picture, nearness = _reduced(source, _ROCKING_WIDTH_PX)
     first, *others = [_image(view) for view in _swing(picture, nearness)]
     common: dict[str, Any] = {
@@ -64,9 +64,9 @@ def write_rocking(source: Source, gif: Path, webp: Path) -> None:
 
 
 def shifted(picture: Pixels, nearness: Floats, shift_px: float) -> Pixels:
-    """The picture from the side: the nearest place moves by half of ``shift_px``.
+    """The picture from the side: the nearest parts move by half of ``shift_px``.
 
-    The farthest moves as far the other way, what lies halfway stays.
+    The farthest parts move as far in the opposite direction.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def shifted(picture: Pixels, nearness: Floats, shift_px: float) -> Pixels:
     nearness
         (height, width) float32, 0 (far) to 1 (near).
     shift_px
-        By how much near and far part, to the right.
+        Parallax between near and far, pixels; near moves to the right.
     """
     view = np.empty_like(picture)
     by_bands(_shift_rows, picture.shape[0], picture, nearness, np.float32(shift_px), view)
@@ -86,7 +86,7 @@ def shifted(picture: Pixels, nearness: Floats, shift_px: float) -> Pixels:
 def _shift_rows(
     first: int, last: int, picture: Pixels, nearness: Floats, shift_px: float, view: Pixels
 ) -> None:
-    """Each row as a ribbon drawn to its new place; what is nearer covers what is farther."""
+    """Shift each row, stretched where needed; nearer parts cover farther ones."""
     width = picture.shape[1]
     for y in range(first, last):
         nearest = np.full(width, -1.0, np.float32)
@@ -95,7 +95,7 @@ def _shift_rows(
             near = max(nearness[y, left], nearness[y, right])
             start = left + (nearness[y, left] - 0.5) * shift_px
             end = right + (nearness[y, right] - 0.5) * shift_px
-            # The picture's edges reach as far as needed: nothing is left empty.
+            # The edges of the picture are extended, so that nothing stays empty.
             if x < 0:
                 start, near = min(start, 0.0) - 1, -0.5
             if x == width - 1:
@@ -118,7 +118,7 @@ def _swing(picture: Pixels, nearness: Floats) -> Iterator[Pixels]:
         yield shifted(picture, nearness, side * _ROCKING_SHARE * picture.shape[1])
 
 
-def _reduced(source: Source, widest_px: int) -> tuple[Pixels, Floats]:
+def _reduced(source: ExportSource, widest_px: int) -> tuple[Pixels, Floats]:
     """Picture and nearness (0 far .. 1 near) at no more than ``widest_px``."""
     picture, depth = to_8_bit(source.fused()), source.depth()
     width, height = source.size

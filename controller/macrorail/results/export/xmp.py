@@ -1,4 +1,4 @@
-"""The metadata as an XMP packet (ISO 16684-1), for the inside of a picture and beside it."""
+"""The metadata as an XMP packet (ISO 16684-1), inside a picture or as a sidecar file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RIGHTS = "http://ns.adobe.com/xap/1.0/rights/"
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _BEGIN = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
 _END = b'\n<?xpacket end="w"?>'
-#: Of the file it stands in, which a packet inside that file cannot know.
+#: The hash of a file cannot be inside that file.
 _ONLY_BESIDE = {"ac:hashFunction", "ac:hashValue"}
 
 for _prefix, _uri in {
@@ -33,10 +33,9 @@ def packet(description: Description, beside: bool, with_frames: bool = True) -> 
     Parameters
     ----------
     beside
-        For a file of its own beside ``fused.tif``, whose hash it then names; otherwise for the
-        inside of an export.
+        True for a sidecar of ``fused.tif``, which contains its hash; false for inside an export.
     with_frames
-        Name every frame with its hash. Without, only their number: a JPEG has 64 kB for all.
+        Include every frame with its hash. Otherwise only their number: a JPEG has only 64 kB.
     """
     root = ElementTree.Element(f"{{{_X}}}xmpmeta")
     rdf = ElementTree.SubElement(root, f"{{{_RDF}}}RDF")
@@ -54,7 +53,7 @@ def packet(description: Description, beside: bool, with_frames: bool = True) -> 
 
 
 def _for_photo_software(about: ElementTree.Element, description: Description) -> None:
-    """The same in the older terms that photo software shows."""
+    """The same in the older terms that photo software displays."""
     identifier = description.terms["dcterms:identifier"]
     ElementTree.SubElement(about, f"{{{_DC}}}identifier").text = identifier
     if description.operator is not None:

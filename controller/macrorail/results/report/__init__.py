@@ -1,4 +1,4 @@
-"""``report.html``: one run on one page, complete in one file, to read, to print, to hand over."""
+"""``report.html``: the report of one run, complete in one file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REPORT = "report.html"
 
 
 def write_report(folder: Path) -> Path:
-    """Write a run's ``report.html`` anew from what lies in its folder; returns its path.
+    """Write ``report.html`` from the files in a run folder; returns its path.
 
     Raises
     ------

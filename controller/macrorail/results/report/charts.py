@@ -1,4 +1,4 @@
-"""The report's charts, laid out in numbers: the template draws them as SVG."""
+"""Computes the layout of the report's charts; the template draws them as SVG."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEFT, RIGHT, TOP, BOTTOM = 62, 14, 14, 44
 
 @dataclass(frozen=True)
 class Tick:
-    """A mark on an axis: where on the drawing, and what it says."""
+    """A tick on an axis: its coordinate and label."""
 
     at: float
     text: str
@@ -26,13 +26,13 @@ class Mark:
     Attributes
     ----------
     x, y
-        On the drawing.
+        Coordinates.
     tip
-        What is told about it when pointed at.
+        Text of the tooltip.
     bad
-        Drawn as a warning.
+        Whether it is drawn as a warning.
     x_from, x_to
-        Ends of its depth of field on the drawing, where the chart shows it.
+        Coordinates of the ends of its depth of field, if the chart shows it.
     """
 
     x: float
@@ -45,7 +45,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """One chart on a drawing of ``WIDTH`` x ``HEIGHT``."""
+    """One chart of size ``WIDTH`` x ``HEIGHT``."""
 
     marks: list[Mark]
     x_ticks: list[Tick]
@@ -57,7 +57,7 @@ class Chart:
 
     @property
     def line(self) -> str:
-        """Its marks joined, as SVG ``points``."""
+        """The line through its marks, as SVG ``points``."""
         return " ".join(f"{mark.x:.1f},{mark.y:.1f}" for mark in self.marks)
 
 
@@ -73,7 +73,7 @@ class _Scale:
 
 
 def sharpness_chart(slices: Sequence[dict[str, float]]) -> Chart | None:
-    """Sharpness of each slice against its position; ``None`` where nothing was measured."""
+    """Sharpness of each slice over its position; ``None`` when nothing was measured."""
     known = [one for one in slices if one["sharpness"] is not None]
     if not known:
         return None
@@ -107,7 +107,7 @@ def overlap_chart(
         return None
     x = _positions(slices)
     overlaps = [one["overlap"] for one in known]
-    # A far gap would squeeze all the rest: below -100 % a mark stands at the edge.
+    # A large gap would compress the rest of the chart: below -100 % a mark is drawn at the edge.
     lowest, highest = max(min(0.0, *overlaps), -1.0), max(minimum, *overlaps)
     y = _Scale(lowest, min(1.0, highest * 1.15), HEIGHT - BOTTOM, TOP)
     marks = [

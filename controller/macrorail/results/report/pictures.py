@@ -1,4 +1,4 @@
-"""The pictures in a report: small enough to send, inside the page itself."""
+"""Reduces the pictures of a report and embeds them in the page."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _COLOUR_STOPS = 12
 
 @dataclass(frozen=True)
 class Embedded:
-    """A picture as the page carries it.
+    """A picture embedded in the page.
 
     Attributes
     ----------
     source
         A ``data:`` URI.
     width, height
-        Pixels of the full picture; what is embedded may be smaller.
+        Pixels of the full picture; the embedded one may be smaller.
     """
 
     source: str
@@ -40,17 +40,17 @@ class Embedded:
 
 @dataclass(frozen=True)
 class DepthPicture:
-    """A depth map in colours.
+    """A depth map in false colours.
 
     Attributes
     ----------
     picture
         Near is dark, far is light.
     near_um, far_um
-        What the scale's ends stand for: the 0.5th and 99.5th percentile, so that single
-        pixels do not rule the colours.
+        Ends of the colour scale: the 0.5th and 99.5th percentile, so that single pixels do not
+        determine the colours.
     stops
-        The scale's colours from near to far, as CSS.
+        Colours of the scale from near to far, as CSS.
     """
 
     picture: Embedded
@@ -60,24 +60,24 @@ class DepthPicture:
 
 
 def embed(path: Path) -> Embedded:
-    """A photograph, at most 1600 px wide.
+    """Embed a photograph, at most 1600 px wide.
 
     Raises
     ------
     StackError
-        It cannot be read.
+        The photograph cannot be read.
     """
     pixels = read_picture(path)
     return _as_jpeg(pixels, pixels.shape[1], pixels.shape[0])
 
 
 def embed_depth(path: Path) -> DepthPicture:
-    """A depth map (float TIFF, micrometres) in colours.
+    """Embed a depth map (float TIFF, micrometres) in false colours.
 
     Raises
     ------
     StackError
-        It cannot be read.
+        The depth map cannot be read.
     """
     try:
         depth = tifffile.imread(path)

@@ -1,4 +1,4 @@
-"""Which runs are delivered, and which are not, with the reason."""
+"""Selects the runs to deliver, and gives the reason for each that is left out."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from macrorail.states import State
 
 
 @dataclass(frozen=True)
-class Delivered:
-    """A run that is delivered.
+class DeliveredRun:
+    """A run to deliver.
 
     Attributes
     ----------
     name
-        Of its folder in the package.
+        Name of its folder in the package.
     """
 
     name: str
@@ -31,36 +31,36 @@ class Delivered:
 
     @property
     def specimen_id(self) -> str:
-        """Of the specimen."""
+        """The id of the specimen."""
         return str(self.record.manifest["specimen"]["id"])
 
 
 @dataclass(frozen=True)
-class Gathered:
-    """What was found.
+class Delivery:
+    """The runs of a delivery.
 
     Attributes
     ----------
     runs
-        To be delivered.
+        The runs to deliver.
     left_out
-        Run folders that are not, each with the reason.
+        Run folders that are not delivered, each with the reason.
     campaigns
-        Campaign folders among what was given.
+        Campaign folders among the given folders.
     """
 
-    runs: tuple[Delivered, ...]
+    runs: tuple[DeliveredRun, ...]
     left_out: tuple[tuple[Path, str], ...]
     campaigns: tuple[Path, ...]
 
 
-def gather(folders: Iterable[Path]) -> Gathered:
-    """Find runs, however deep, and check each: only what holds together is delivered.
+def select_runs(folders: Iterable[Path]) -> Delivery:
+    """Find runs in folders and subfolders and verify each; only verified runs are delivered.
 
     Raises
     ------
     ConfigError
-        Nothing there, or nothing fit for delivery.
+        There are no runs, or none that can be delivered.
     """
     found: dict[Path, None] = {}
     campaigns: list[Path] = []
@@ -69,15 +69,15 @@ def gather(folders: Iterable[Path]) -> Gathered:
             raise ConfigError(f"{folder} is not a folder")
         for path in _runs_in(folder, campaigns):
             found[path.absolute()] = None
-    runs: list[Delivered] = []
+    runs: list[DeliveredRun] = []
     left_out: list[tuple[Path, str]] = []
     names: set[str] = set()
     for path in found:
         try:
             record = read_record(path)
-            why_not = _why_not(record)
-            if why_not:
-                left_out.append((path, why_not))
+            reason = _reason_against(record)
+            if reason:
+                left_out.append((path, reason))
                 continue
             description = describe(record)
         except MacrorailError as error:
@@ -85,14 +85,14 @@ def gather(folders: Iterable[Path]) -> Gathered:
             continue
         if path.name in names:
             raise ConfigError(
-                f"two runs are named {path.name}, one of them {path}: deliver them apart"
+                f"two runs are named {path.name}, one of them {path}; deliver them separately"
             )
         names.add(path.name)
-        runs.append(Delivered(path.name, record, description))
+        runs.append(DeliveredRun(path.name, record, description))
     if not runs:
         why = "".join(f"\n  {path}: {reason}" for path, reason in left_out)
         raise ConfigError(f"there is no run to deliver{why}")
-    return Gathered(tuple(runs), tuple(left_out), tuple(campaigns))
+    return Delivery(tuple(runs), tuple(left_out), tuple(campaigns))
 
 
 def _runs_in(folder: Path, campaigns: list[Path]) -> Iterator[Path]:
@@ -106,14 +106,16 @@ def _runs_in(folder: Path, campaigns: list[Path]) -> Iterator[Path]:
             yield from _runs_in(path, campaigns)
 
 
-def _why_not(record: Record) -> str:
-    """Why a run is not fit to be delivered, or nothing."""
+def _reason_against(record: Record) -> str:
+    """Why a run cannot be delivered; empty when it can."""
     manifest = record.manifest
     if manifest["state"] != State.DONE.value:
-        return f"the run is {manifest['state']}; go on with 'macrorail resume {record.folder}'"
+        return (
+            f"the run is {manifest['state']}; continue it with 'macrorail resume {record.folder}'"
+        )
     if manifest["fused"] is None:
         return "it has no fused picture"
     if not manifest["specimen"] or manifest["specimen"].get("id_from") == "none":
-        return "nobody knows which specimen it is (quarantine)"
+        return "the specimen is not identified (quarantine)"
     troubles = [trouble for check in verify(record) for trouble in check.troubles]
     return "; ".join(troubles)
