@@ -1,13 +1,16 @@
-"""Finding how each frame lies on the reference, to a fraction of a pixel, neighbour by neighbour.
+"""Aligns each frame to the reference, to a fraction of a pixel, neighbour by neighbour.
 
 Neighbouring slices look alike, distant ones do not, so each frame is aligned to the nearest frame
-already placed and the transforms are chained. A transform takes a frame's pixel coordinates
-(x, y; the centre of the first pixel is 0, 0) to the reference frame's.
+already placed and the transforms are chained. Detail is followed from where the frames before let
+expect it (``register.py``). What was found is checked tile by tile (``agreement.py``); where the
+check fails, features are matched wherever they are (``features.py``). A frame that passes neither
+way, or that is dark, covered or of something else, is refused. A transform takes a frame's pixel
+coordinates (x, y; the centre of the first pixel is 0, 0) to the reference frame's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -17,25 +20,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from macrorail.errors import AlignError
+from macrorail.stacking.agreement import Agreement, agreement
+from macrorail.stacking.features import fit_similarity, match_features
+from macrorail.stacking.forms import compare_forms
 from macrorail.stacking.look import Look, shrink_factor
-from macrorail.stacking.register import Motion, Transform, enlarge, register
+from macrorail.stacking.register import (
+    Motion,
+    Prior,
+    Registration,
+    Transform,
+    enlarge,
+    register,
+)
 from macrorail.stacking.second_path import Closing, SecondPath
-from macrorail.stacking.trend import Trend
+from macrorail.stacking.trend import Trend, change_about_middle
 
+#: Trust from which on a transform needs no other way to be found, and no doubt.
+TRUSTED = 0.6
 # Large forms, seen in the pictures at their smallest, correlate far above this between slices.
 _LEAST_LIKENESS = 0.6
 # Contrast of those forms, in 8-bit display steps, below which there is nothing to compare.
 _FORMLESS = 1.5
-# What one step of an axis may do to the picture, at most.
-_LARGEST_SCALE_CHANGE = 0.08
-_LARGEST_SHIFT = 0.2
+# Share of the picture that may look different, and of what is well exposed that may turn white.
+_MOST_CHANGED = 0.045
+_MOST_BLOWN = 0.4
+# Stops between a frame and the reference: beyond the first the frame is left out, beyond the second
+# its noise, or what it has lost, is seen in the picture.
+_MOST_STOPS = 3.0
+_MANY_STOPS = 1.5
+# What a step may do to the picture's size at most, and how much of the frame it has to leave.
+_LARGEST_SCALE_CHANGE = 0.3
+_LEAST_COMMON = 0.25
+# How well a frame's place has to be known beforehand, pixels at the corners of the picture that
+# alignment looks at, for a frame to be placed that shows nothing to align it by.
+_KNOWN_BEFOREHAND_PX = 4.0
+# Matching tiles by which a frame can be seen to lie elsewhere; fewer match by chance.
+_FEW_MATCHES = 3
+# Beyond so many standard deviations what was expected is wrong, and is looked past to within this.
+_HARDLY = 3.0
+_FREE_PX = 10.0
+# How well matched features tell a transform, pixels at the corners.
+_FEATURES_PX = 3.0
 # What may change the picture's size; without it, what the optics tell of that is not wanted.
 _GROWS = (Motion.SIMILARITY, Motion.AFFINE)
 
 
 @dataclass(frozen=True)
 class Placement:
-    """How a frame lies on the reference.
+    """How a frame is aligned to the reference.
 
     Attributes
     ----------
@@ -46,10 +78,15 @@ class Placement:
     neighbour
         Index of that neighbour; ``None`` for the reference.
     expected
-        True when the frame shows too little to follow and lies where the axis's steady course
-        puts it.
+        True when the frame shows too little to follow and was placed where the axis's steady
+        course puts it.
     closing
-        How the chain that leads here compares with a second path, where there is one.
+        How the chain that leads here compares with a direct alignment, where there is one.
+    trust
+        How far the transform can be trusted, 0..1; see :class:`Agreement`. ``None`` when it was
+        given and not looked for.
+    doubts
+        What a user should know about the frame, in sentences without their full stop.
     """
 
     transform: Transform
@@ -57,19 +94,32 @@ class Placement:
     neighbour: int | None
     expected: bool
     closing: Closing | None = None
+    trust: float | None = None
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Placed:
     frame: Look
     to_reference: Transform  # (3, 3)
+    stops: float  # brighter than the reference
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One way to align a frame to a frame already placed."""
+
+    onto: _Placed
+    found: Registration
+    agreement: Agreement
+    globally: bool
 
 
 class Aligner:
-    """Places the frames of one stack, in whatever order they come; the first is the reference.
+    """Aligns the frames of one stack, in whatever order they come; the first is the reference.
 
-    Only the frames at both ends of what has been placed, and the last one, are kept (small and
-    grey), so memory does not depend on the number of frames.
+    Only the reference, the frames at both ends of what has been placed, and the last one are kept
+    (small and grey), so memory does not depend on the number of frames.
     """
 
     def __init__(self, motion: Motion = Motion.SIMILARITY) -> None:
@@ -79,16 +129,17 @@ class Aligner:
     def _begin(self) -> None:
         self._kept: list[_Placed] = []
         self._trend: Trend | None = None
+        self._jumps = 0
         self._surveyed: dict[int, Placement] = {}
         self._second_path = SecondPath(self._motion)
 
     def survey(self, frames: Sequence[Look]) -> None:
         """Look at the first frames of a stack before the first is placed.
 
-        An end of the stack shows little that is sharp, and where the reference lies everything
-        depends on it. Therefore these are placed from the last one back to the reference, with
-        what the sharper ones have told; :meth:`surveyed` then gives what was found. A frame that
-        cannot be aligned is passed over, for :meth:`place` to say so.
+        An end of the stack shows little that is sharp, and everything depends on how the reference
+        is aligned. Therefore these are placed from the last one back to the reference, with what
+        the sharper ones have shown; :meth:`surveyed` then gives what was found. A frame that
+        cannot be aligned is passed over, for :meth:`place` to report.
         """
         found: dict[int, tuple[Placement, Transform]] = {}
         for frame in reversed(frames):
@@ -96,11 +147,18 @@ class Aligner:
                 placement = self.place(frame)
                 found[frame.index] = placement, np.vstack([placement.transform, [0, 0, 1]])
         reference = frames[0].index
-        if reference not in found or found[reference][0].neighbour is None:
+        if reference not in found or (len(frames) > 1 and len(found) == 1):
             self._begin()  # nothing fits the reference
             return
+        if found[reference][0].neighbour is None:
+            self._begin()
+            return
         onto = np.linalg.inv(found[reference][1])
-        self._kept = [replace(one, to_reference=onto @ one.to_reference) for one in self._kept]
+        dark = next(one.stops for one in self._kept if one.frame.index == reference)
+        self._kept = [
+            replace(one, to_reference=onto @ one.to_reference, stops=one.stops - dark)
+            for one in self._kept
+        ]
         for frame, following in pairwise(one for one in frames if one.index in found):
             step = found[frame.index][0]  # from the following one to this
             self._surveyed[following.index] = replace(
@@ -108,7 +166,7 @@ class Aligner:
                 transform=(onto @ found[following.index][1])[:2],
                 neighbour=frame.index,
             )
-        self._surveyed[reference] = Placement(np.eye(2, 3), 1.0, None, False)
+        self._surveyed[reference] = Placement(np.eye(2, 3), 1.0, None, False, trust=1.0)
 
     def surveyed(self, index: int) -> Placement | None:
         """What the survey has found for a frame, once; ``None`` for those it did not place."""
@@ -120,85 +178,208 @@ class Aligner:
         Raises
         ------
         AlignError
-            The frame does not look like its neighbour, or only by an impossible transform.
+            The frame cannot be aligned, or is dark, covered, overexposed or of something else.
         """
         height, width = frame.scales[0].even.shape
         if self._trend is None:
             self._trend = Trend(width, height, self._motion)
-            self._kept.append(_Placed(frame, np.eye(3)))
-            return Placement(np.eye(2, 3), 1.0, None, False)
-        nearest = min(self._kept, key=lambda one: abs(one.frame.position - frame.position))
-        neighbour = nearest.frame
-        travel = frame.position - neighbour.position
-        told = None
-        if frame.scale is not None and neighbour.scale is not None and self._motion in _GROWS:
-            told = neighbour.scale / frame.scale
-        if told is None:
-            prior = self._trend.predict(travel)
-        else:
-            prior = self._trend.predict_scaled(travel, told)
-        found = register(neighbour.scales, frame.scales, self._motion, prior)
-        _check_likeness(neighbour.forms, frame.forms, found.warp, (height, width), frame.name)
+            self._kept.append(_Placed(frame, np.eye(3), 0.0))
+            return Placement(np.eye(2, 3), 1.0, None, False, trust=1.0)
+        near = sorted(self._kept, key=lambda one: abs(one.frame.position - frame.position))
+        prior, told = self._expect(near[0].frame, frame)
+        step = self._follow(near[0], frame, prior, globally=False)
+        if step.agreement.trust < TRUSTED:
+            for other in self._search(near, frame, step):
+                if other.agreement.trust > step.agreement.trust:
+                    step = other
+                if step.agreement.trust >= TRUSTED:
+                    break
+        doubts = [*self._check(step, frame, prior)]
+        stops = self._check_forms(step, frame, doubts)
         factor = shrink_factor(frame.shape)
-        to_neighbour = np.linalg.inv(enlarge(found.warp, factor)).astype(np.float64)
-        _check_plausible(to_neighbour, frame.shape, frame.name)
-        self._trend.learn(travel, found.warp, found.spread)
-        if told is not None:
-            self._trend.learn_scaled(told, prior, found.warp, found.spread)
-        to_reference = nearest.to_reference @ to_neighbour
-        self._keep(_Placed(frame, to_reference))
+        to_neighbour = np.linalg.inv(enlarge(step.found.warp, factor)).astype(np.float64)
+        _check_plausible(to_neighbour, frame)
+        self._learn(step, frame, prior, told)
+        to_reference = step.onto.to_reference @ to_neighbour
+        self._keep(_Placed(frame, to_reference, stops))
         return Placement(
             to_reference[:2].copy(),
-            found.correlation,
-            neighbour.index,
-            found.expected,
-            self._second_path.check(neighbour, frame, to_neighbour),
+            step.found.correlation,
+            step.onto.frame.index,
+            step.found.expected,
+            self._second_path.check(step.onto.frame, frame, to_neighbour),
+            round(step.agreement.trust, 3),
+            tuple(doubts),
         )
+
+    def _expect(self, neighbour: Look, frame: Look) -> tuple[Prior, float | None]:
+        """What the frames before let expect of a step, and the scale that the optics tell."""
+        assert self._trend is not None
+        travel = frame.position - neighbour.position
+        if frame.scale is None or neighbour.scale is None or self._motion not in _GROWS:
+            return self._trend.predict(travel), None
+        told = neighbour.scale / frame.scale
+        return self._trend.predict_scaled(travel, told), told
+
+    def _follow(self, onto: _Placed, frame: Look, prior: Prior, globally: bool) -> _Step:
+        """Follow detail from where it is expected."""
+        try:
+            found = register(onto.frame.scales, frame.scales, self._motion, prior)
+        except np.linalg.LinAlgError:  # nothing to follow in any direction
+            found = Registration(prior.warp, 0.0, prior.spread, True)
+        else:
+            if not found.expected and _contradicts(found, prior, frame):
+                # What was expected has held back what the pictures show.
+                height, width = frame.scales[0].even.shape
+                free = np.maximum(prior.spread, _free_spread(width, height))
+                freed = register(
+                    onto.frame.scales, frame.scales, self._motion, Prior(found.warp, free)
+                )
+                if freed.correlation >= found.correlation:
+                    found = replace(freed, expected=False)
+        if globally:
+            found = replace(found, expected=False)
+        agree = agreement(onto.frame.scales, frame.scales, found.warp)
+        return _Step(onto, found, agree, globally)
+
+    def _search(self, near: list[_Placed], frame: Look, local: _Step) -> Iterator[_Step]:
+        """Other ways to align a frame than from where it is expected, the cheapest first."""
+        if self._motion is Motion.NONE:
+            return
+        height, width = frame.scales[0].even.shape
+        corner = _FEATURES_PX / (float(np.hypot(width, height)) / 2)
+        shift = _FEATURES_PX
+        spread = np.array([corner, corner, shift, corner, corner, shift])
+        points = local.agreement.points
+        fitted = fit_similarity(points[:, :2], points[:, 2:], _FEATURES_PX, _FEW_MATCHES + 1)
+        if fitted is not None:
+            warp = self._limited(fitted, width, height)
+            yield self._follow(local.onto, frame, Prior(warp, spread), globally=True)
+        for onto in near:
+            matched = match_features(onto.frame.features, frame.features)
+            if matched is not None:
+                warp = self._limited(matched, width, height)
+                yield self._follow(onto, frame, Prior(warp, spread), globally=True)
+
+    def _limited(self, warp: Transform, width: int, height: int) -> Transform:
+        """A transform with no more freedom than the motion has."""
+        if self._motion is not Motion.SHIFT:
+            return warp
+        change = change_about_middle(warp, width, height)
+        return np.array([[1, 0, change[2]], [0, 1, change[5]], [0, 0, 1.0]])
+
+    def _check(self, step: _Step, frame: Look, prior: Prior) -> Iterator[str]:
+        """Refuse a step that the pictures contradict, or that nothing tells; yields doubts."""
+        agree, name, neighbour = step.agreement, frame.name, step.onto.frame.name
+        if agree.trust >= TRUSTED:
+            return
+        if self._motion is Motion.NONE:
+            if agree.matching > _FEW_MATCHES:
+                yield (
+                    f"{name} does not match {neighbour} as it is: {agree.agreeing} of "
+                    f"{agree.matching} places compared agree; stack without '--align none'"
+                )
+            return
+        formless = max(float(one.forms.std()) for one in (frame, step.onto.frame)) < _FORMLESS
+        height, width = frame.scales[0].even.shape
+        known_px = _corner_spread(prior.spread, width, height)
+        if agree.matching > _FEW_MATCHES or not (formless or known_px < _KNOWN_BEFOREHAND_PX):
+            raise AlignError(
+                f"{name} cannot be aligned to {neighbour}: {agree.agreeing} of {agree.matching} "
+                f"places that match agree with any one transform; leave the frame out or check "
+                f"that it belongs to this stack"
+            )
+        yield (
+            f"{name} shows too little detail to check its alignment: it was placed where the "
+            f"frames before it lead"
+        )
+
+    def _check_forms(self, step: _Step, frame: Look, doubts: list[str]) -> float:
+        """Refuse a frame that is dark, covered or of something else; stops brighter than the
+        reference."""
+        neighbour = step.onto.frame
+        size = frame.scales[0].even.shape
+        seen = compare_forms(neighbour.forms, frame.forms, step.found.warp, size)
+        stops = step.onto.stops + seen.stops
+        formless = max(float(neighbour.forms.std()), float(frame.forms.std())) < _FORMLESS
+        advice = "leave the frame out or check that it belongs to this stack"
+        if abs(stops) > _MOST_STOPS or seen.blown > _MOST_BLOWN:
+            how = f"{abs(stops):.1f} stops {'darker' if stops < 0 else 'brighter'}"
+            if seen.blown > _MOST_BLOWN:
+                how = f"overexposed: {seen.blown:.0%} of what {neighbour.name} shows is white in it"
+            else:
+                how += " than the reference"
+            raise AlignError(f"{frame.name} is {how}; a flash or lamp may have failed; {advice}")
+        if formless:
+            return stops
+        if seen.changed > _MOST_CHANGED:
+            raise AlignError(
+                f"{frame.name} differs from {neighbour.name} over {seen.changed:.0%} of the "
+                f"picture, as if something covered one of them; {advice}"
+            )
+        if seen.likeness < _LEAST_LIKENESS:
+            raise AlignError(
+                f"{frame.name} cannot be aligned to {neighbour.name}: their large forms correlate "
+                f"by {seen.likeness:.2f}, at least {_LEAST_LIKENESS} is needed; {advice}"
+            )
+        if abs(stops) > _MANY_STOPS:
+            doubts.append(
+                f"{frame.name} is {abs(stops):.1f} stops {'darker' if stops < 0 else 'brighter'} "
+                f"than the reference: its noise, or what it shows as white, is in the picture"
+            )
+        return stops
+
+    def _learn(self, step: _Step, frame: Look, prior: Prior, told: float | None) -> None:
+        """Teach the trend, unless the frame was knocked out of its course."""
+        assert self._trend is not None
+        self._jumps = self._jumps + 1 if step.globally else 0
+        travel = frame.position - step.onto.frame.position
+        if self._jumps > 1:
+            # Two in a row: the course is another one than was thought.
+            height, width = frame.scales[0].even.shape
+            self._trend = Trend(width, height, self._motion)
+        if not step.globally or self._jumps > 1:
+            self._trend.learn(travel, step.found.warp, step.found.spread)
+        if told is not None and not step.globally:
+            self._trend.learn_scaled(told, prior, step.found.warp, step.found.spread)
 
     def _keep(self, placed: _Placed) -> None:
         known = [*self._kept, placed]
         lowest = min(known, key=lambda one: one.frame.position)
         highest = max(known, key=lambda one: one.frame.position)
-        self._kept = [one for one in known if one is lowest or one is highest or one is placed]
+        kept = (known[0], lowest, highest, placed)
+        self._kept = [one for one in known if any(one is each for each in kept)]
 
 
-def _check_likeness(
-    fixed: NDArray[np.float32],
-    moving: NDArray[np.float32],
-    warp: Transform,
-    size: tuple[int, ...],
-    name: str,
-) -> None:
-    """Refuse a frame whose large forms are not its neighbour's."""
-    if max(float(fixed.std()), float(moving.std())) < _FORMLESS:
-        return
-    to_form = np.diag([fixed.shape[1] / size[1], fixed.shape[0] / size[0], 1.0])
-    warp = to_form @ warp @ np.linalg.inv(to_form)
-    height, width = fixed.shape
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    laid = cv2.warpAffine(
-        moving, warp[:2], (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
-    )
-    deviations = fixed - fixed.mean(), laid - laid.mean()
-    energy = float((deviations[0] ** 2).sum()) * float((deviations[1] ** 2).sum())
-    likeness = float((deviations[0] * deviations[1]).sum()) / max(energy, 1e-12) ** 0.5
-    if likeness < _LEAST_LIKENESS:
-        raise AlignError(
-            f"{name} cannot be aligned to its neighbour: their large forms correlate by "
-            f"{likeness:.2f}, at least {_LEAST_LIKENESS} is needed; leave the frame out or check "
-            f"that it belongs to this stack"
-        )
+def _contradicts(found: Registration, prior: Prior, frame: Look) -> bool:
+    """Whether what was found is hardly possible by what was expected."""
+    height, width = frame.scales[0].even.shape
+    off = change_about_middle(np.linalg.inv(prior.warp) @ found.warp, width, height)
+    return bool((np.abs(off) > _HARDLY * prior.spread).any())
 
 
-def _check_plausible(transform: Transform, shape: tuple[int, ...], name: str) -> None:
-    height, width = shape[:2]
-    middle = np.array([(width - 1) / 2, (height - 1) / 2, 1])
-    shift = float(np.linalg.norm((transform @ middle - middle)[:2]))
+def _free_spread(width: int, height: int) -> NDArray[np.float64]:
+    corner = _FREE_PX / (float(np.hypot(width, height)) / 2)
+    return np.array([corner, corner, _FREE_PX, corner, corner, _FREE_PX])
+
+
+def _corner_spread(spread: NDArray[np.float64], width: int, height: int) -> float:
+    """Standard deviation at the corners, pixels, of a transform known to within ``spread``."""
+    reach = np.array([width / 2, height / 2, 1, width / 2, height / 2, 1])
+    return float(np.linalg.norm(spread * reach))
+
+
+def _check_plausible(transform: Transform, frame: Look) -> None:
+    height, width = frame.shape[:2]
     stretch = np.linalg.svd(transform[:2, :2], compute_uv=False)
     change = float(np.abs(stretch - 1).max())
-    if change > _LARGEST_SCALE_CHANGE or shift > _LARGEST_SHIFT * max(height, width):
+    corners = np.array([[x, y, 1] for x, y in ((0, 0), (width, 0), (width, height), (0, height))])
+    laid = (corners @ transform[:2].T).astype(np.float32)
+    whole = corners[:, :2].astype(np.float32)
+    common = float(cv2.intersectConvexConvex(laid, whole)[0]) / (width * height)
+    if change > _LARGEST_SCALE_CHANGE or common < _LEAST_COMMON:
         raise AlignError(
-            f"{name} would have to be scaled by {change:.1%} and shifted by {shift:.0f} px to lie "
-            f"on its neighbour, more than a step of an axis does; leave the frame out or check "
-            f"that it belongs to this stack"
+            f"{frame.name} would have to be scaled by {change:.1%} and would then cover "
+            f"{common:.0%} of its neighbour, more than happens between two frames of a stack; "
+            f"leave the frame out or check that it belongs to this stack"
         )

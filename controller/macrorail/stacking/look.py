@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from macrorail.stacking.features import Features, find_features
+from macrorail.stacking.forms import Forms, forms_of
 from macrorail.stacking.images import Picture
 from macrorail.stacking.kernels import Floats, Pixels, by_bands, compiled
 from macrorail.stacking.register import Scale, prepare
@@ -15,8 +17,6 @@ from macrorail.stacking.register import Scale, prepare
 # Long side of the picture in which the last refinement is made, and of the one that starts it.
 _FINE_PX = 1500
 _COARSE_PX = 200
-# Long side of the picture by which it is judged whether a frame belongs to the stack.
-_FORMS_PX = 60
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,9 @@ class Look:
         What errors call the frame.
     shape
         Of the picture.
-    scales, forms
-        The picture, small and grey, and as defocus leaves it alone.
+    scales, forms, grey
+        The picture, small and grey: ready to be registered, so small that defocus does not change
+        it, and as 8-bit display values.
     """
 
     index: int
@@ -46,7 +47,13 @@ class Look:
     name: str
     shape: tuple[int, ...]
     scales: list[Scale]
-    forms: NDArray[np.float32]
+    forms: Forms
+    grey: NDArray[np.uint8]
+
+    @cached_property
+    def features(self) -> Features:
+        """Where the global step looks for this frame in others; found when first asked for."""
+        return find_features(self.grey)
 
 
 def look(
@@ -54,9 +61,9 @@ def look(
 ) -> Look:
     """Look at one frame: ``picture`` is (height, width, 3) BGR, the rest is :class:`Look`'s."""
     small = _shrunk(picture)
-    return Look(
-        index, position, scale, name, picture.shape, prepare(small, _COARSE_PX), _forms(small)
-    )
+    grey = np.clip(np.rint(small), 0, 255).astype(np.uint8)
+    scales = prepare(small, _COARSE_PX)
+    return Look(index, position, scale, name, picture.shape, scales, forms_of(small), grey)
 
 
 def shrink_factor(shape: tuple[int, ...]) -> int:
@@ -99,10 +106,3 @@ def _shrink(
             for one in range(factor * x, factor * (x + 1)):
                 total += grey[one]
             small[y, x] = share * total
-
-
-def _forms(small: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The picture with its long side at ``_FORMS_PX``: what defocus leaves alone."""
-    factor = max(small.shape) / _FORMS_PX
-    size = (max(1, round(small.shape[1] / factor)), max(1, round(small.shape[0] / factor)))
-    return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.float32)

@@ -33,6 +33,12 @@ _DARKEST_STEP = 0.08
 # A picture needs no more points than this to be placed to a hundredth of a pixel.
 _MOST_POINTS = 150_000
 _MOST_STEPS = 20
+# Display value from which on a pixel is clipped white, the width about it that is not followed, and
+# the share of what is strong that has to remain for this.
+_WHITE = 250.0
+_BESIDE_WHITE_PX = 25
+_HIGHLIGHT_PX = 5
+_ENOUGH_UNBIASED = 0.1
 # Neighbouring points tell the same story, blurred alike: so many count as one.
 _POINTS_ALIKE = 60.0
 # By so much must what is found against expectations lay the pictures on each other better.
@@ -119,10 +125,13 @@ def _scale(grey: Floats) -> Scale:
     even -= background
     window = (_CONTRAST_WINDOW_PX, _CONTRAST_WINDOW_PX)
     cv2.blur(np.multiply(even, even, out=light), window, dst=contrast)
+    # A box filter keeps a running sum, which rounding can leave below zero where all is black.
+    np.maximum(contrast, 0, out=contrast)
     cv2.sqrt(contrast, dst=contrast)
     # What a display step is in light, at this brightness: noise is about even in display steps.
     step = light
     cv2.blur(background, window, dst=step)
+    np.maximum(step, 0, out=step)
     step /= 255
     cv2.pow(step, 1 - 1 / _GAMMA, dst=step)
     step *= _GAMMA
@@ -136,13 +145,31 @@ def _scale(grey: Floats) -> Scale:
     np.multiply(across, across, out=strength)
     strength += down * down
     strength[:2] = strength[-2:] = strength[:, :2] = strength[:, -2:] = 0
-    places = np.flatnonzero(strength > strength.mean() / 4)
+    places = _places(strength, grey)
     places = places[:: max(1, -(-len(places) // _MOST_POINTS))]
     points = np.empty((5, len(places)), np.float32)
     points[1], points[0] = np.divmod(places, even.shape[1])
     for row, values in zip(points[2:], (across, down, even), strict=True):
         np.take(values, places, out=row)
     return Scale(even, points)
+
+
+def _places(strength: Floats, grey: Floats) -> NDArray[np.int64]:
+    """Flat indices of the pixels with something to follow.
+
+    Beside clipped white a defocused edge is displaced, because the light beyond white that it
+    spreads is not recorded: such edges are followed only where there is little else.
+    """
+    strong = strength > strength.mean() / 4
+    white = np.asarray(grey > _WHITE, np.uint8)
+    # Small highlights grow alike to all sides, and may stay.
+    white = np.asarray(cv2.erode(white, np.ones((_HIGHLIGHT_PX, _HIGHLIGHT_PX), np.uint8)))
+    if white.any():
+        beside = cv2.dilate(white, np.ones((_BESIDE_WHITE_PX, _BESIDE_WHITE_PX), np.uint8))
+        unbiased = strong & (beside == 0)
+        if np.count_nonzero(unbiased) > _ENOUGH_UNBIASED * np.count_nonzero(strong):
+            strong = unbiased
+    return np.flatnonzero(strong)
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,11 @@ class FrameReport:
     scale
         What the optics told of its size; ``None`` when nothing was told.
     closing
-        How the chain of neighbours compares with a second path, for every third frame.
+        How the chain of neighbours compares with a direct alignment, for every third frame.
+    trust
+        How far the transform can be trusted, 0..1; ``None`` when it was given.
+    doubts
+        What a user should know about the frame.
     """
 
     index: int
@@ -71,17 +75,20 @@ class FrameReport:
     gains: Gains = (1.0, 1.0, 1.0)
     scale: float | None = None
     closing: Closing | None = None
+    trust: float | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def doubt(self) -> str | None:
-        """Why the frame may lie astray, in words; ``None`` when nothing says so."""
-        if self.closing is None or self.closing.error_px <= self.closing.bound_px:
-            return None
-        return (
-            f"{self.name} may lie astray: laid on {self.closing.onto} directly, past its "
-            f"neighbours, it lies {self.closing.error_px:.1f} px off, and {self.closing.bound_px} "
-            f"px is the most that should be; look at the edges there, or leave the frame out"
-        )
+        """What should be looked at in this frame; ``None`` when nothing is known against it."""
+        doubts = list(self.doubts)
+        if self.closing is not None and self.closing.error_px > self.closing.bound_px:
+            doubts.append(
+                f"{self.name} may be misaligned: direct alignment to {self.closing.onto} differs "
+                f"by {self.closing.error_px:.1f} px, at most {self.closing.bound_px} px are "
+                f"expected; look at the edges there, or leave the frame out"
+            )
+        return "; ".join(doubts) or None
 
 
 @dataclass(frozen=True)
@@ -341,6 +348,8 @@ class Stacker:
             gains,
             placed.scale,
             placed.placement.closing,
+            placed.placement.trust,
+            placed.placement.doubts,
         )
         self._reports.append(report)
         return report
