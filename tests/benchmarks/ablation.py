@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from macrorail.batch.frames import Source, add_frames, fusion_order, look_ahead
 from macrorail.stacking import blend
-from macrorail.stacking.alignment import Alignment, Lie
+from macrorail.stacking.alignment import Alignment, FrameTransform
 from macrorail.stacking.blend import Blender
 from macrorail.stacking.images import Picture
 from macrorail.stacking.levels import add_level
@@ -100,7 +100,10 @@ def _sources(folder: Path) -> list[Source]:
 def _truth(folder: Path) -> Alignment:
     facts = json.loads((folder / "truth.json").read_text())
     return Alignment(
-        {k: Lie(np.array(one), 1.0, False) for k, one in enumerate(facts["frame_to_middle"])}
+        {
+            k: FrameTransform(np.array(one), 1.0, False)
+            for k, one in enumerate(facts["frame_to_middle"])
+        }
     )
 
 

@@ -201,15 +201,35 @@ def test_frames_of_two_sizes_are_refused_by_name(made: MadeStack, tmp_path: Path
     assert "b.png is 360 x 230 px" in " ".join(done.stderr.split())
 
 
-def test_a_frame_that_does_not_belong_stops_the_stack_and_is_named(
+def test_a_frame_that_does_not_belong_is_left_out_and_named(photos: Path, tmp_path: Path) -> None:
+    stranger = tmp_path / "stranger.jpg"
+    cv2.imwrite(str(stranger), make_stack(count=1, seed=99).frames[0])
+    files = [photos / "shot7.jpg", photos / "shot8.jpg"]
+    without = stack_json(*files, "-o", tmp_path / "without.png")
+    done = stack(*files, stranger, "-o", tmp_path / "with.png", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "left out: stranger.jpg cannot be aligned" in " ".join(done.stderr.split())
+    figures = json.loads(done.stdout)
+    assert figures["transforms"] == [*without["transforms"], None]
+    assert figures["trust"][2] == 0
+    assert min(figures["trust"][:2]) > 0.6
+    assert [one["frame"] for one in figures["left_out"]] == [str(stranger)]
+    assert "stranger.jpg" in figures["doubts"][0]
+    pictures = [(tmp_path / f"{name}.png").read_bytes() for name in ("without", "with")]
+    assert pictures[0] == pictures[1]
+
+
+def test_where_nothing_fits_the_reference_the_stack_is_refused(
     photos: Path, tmp_path: Path
 ) -> None:
     stranger = tmp_path / "stranger.jpg"
     cv2.imwrite(str(stranger), make_stack(count=1, seed=99).frames[0])
-    files = [photos / "shot7.jpg", photos / "shot8.jpg", stranger]
-    done = stack(*files, "-o", tmp_path / "out.tif")
+    done = stack(stranger, photos / "shot7.jpg", photos / "shot8.jpg", "-o", tmp_path / "out.tif")
     assert done.returncode == 6
-    assert "stranger.jpg cannot be aligned" in " ".join(done.stderr.split())
+    told = " ".join(done.stderr.split())
+    assert "none of the other 2 frame(s) can be stacked with stranger.jpg" in told
+    assert "--reference" in told
+    assert not (tmp_path / "out.tif").exists()
 
 
 def test_a_terminal_shows_progress_and_standard_output_stays_clean(

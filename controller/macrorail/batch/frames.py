@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from macrorail.batch.frame_list import FrameFiles, Passed, frames_in, frames_named
-from macrorail.errors import ConfigError
+from macrorail.errors import AlignError, ConfigError
 from macrorail.run_folder.events import FrameAligned, FrameLeftOut, values_of
 from macrorail.run_folder.journal import JOURNAL, Entry, read_journal
 from macrorail.run_folder.manifest import build_manifest
-from macrorail.stacking.alignment import Alignment, lies_of
+from macrorail.stacking.alignment import Alignment, frame_transforms
 from macrorail.stacking.images import Picture, picture_size, read_picture
 from macrorail.stacking.stacker import AHEAD, FrameReport, Placed, Stacker, rehearse
 
@@ -182,10 +182,16 @@ def read_ahead(frames: list[Source]) -> Iterator[tuple[Source, Picture]]:
             spent = picture
 
 
-def add_frames(stacker: Stacker, frames: list[Source]) -> Iterator[FrameReport]:
+def add_frames(stacker: Stacker, frames: list[Source]) -> Iterator[FrameReport | None]:
     """Add the frames in their order; while one is blended the next is aligned, and one more read.
 
-    Three pictures are held, and no more.
+    Three pictures are held, and no more. Yields ``None`` for a frame that cannot be aligned: it is
+    left out, see ``Stacker.left_out``.
+
+    Raises
+    ------
+    AlignError
+        Nothing but the reference is left.
     """
 
     def place(frame: Source, picture: Future[Picture]) -> Placed:
@@ -203,11 +209,34 @@ def add_frames(stacker: Stacker, frames: list[Source]) -> Iterator[FrameReport]:
 
         on_the_way = deque(coming(frame, None) for frame in frames[:2])
         for following in [*frames[2:], None, None][: len(frames)]:
-            placed = on_the_way.popleft().result()
+            try:
+                placed = on_the_way.popleft().result()
+            except AlignError:
+                if following is not None:
+                    on_the_way.append(coming(following, None))
+                yield None
+                continue
             stacker.lay(placed)
             if following is not None:
                 on_the_way.append(coming(following, placed.picture))
             yield stacker.blend(placed)
+    check_company(stacker, frames)
+
+
+def check_company(stacker: Stacker, frames: list[Source]) -> None:
+    """Refuse a stack of which nothing but the reference is left.
+
+    Raises
+    ------
+    AlignError
+        With the reason of the first frame that was left out.
+    """
+    if len(frames) > 1 and len(stacker.reports) == 1:
+        raise AlignError(
+            f"none of the other {len(frames) - 1} frame(s) can be stacked with "
+            f"{frames[0].path.name}: {stacker.left_out[0].reason}; if {frames[0].path.name} is the "
+            f"odd one, choose another with --reference"
+        )
 
 
 def reference_place(reference: str, count: int) -> int:
@@ -236,7 +265,7 @@ def run_alignment(folder: Path) -> Alignment | None:
     order = _fused_numbers(entries, reports)
     if not all(isinstance(reports.get(number), FrameAligned) for number in order):
         return None
-    return Alignment(lies_of((values_of(reports[number]) for number in order), "number"))
+    return Alignment(frame_transforms((values_of(reports[number]) for number in order), "number"))
 
 
 def _frames_of_run(folder: Path) -> list[Source]:

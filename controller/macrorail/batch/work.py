@@ -197,8 +197,10 @@ def _record(
         "inputs": [{**frame, **known} for frame, known in zip(told["frames"], inputs, strict=True)],
         "outputs": outputs,
         "valid_rect": list(fused.valid_rect),
-        "doubts": [*(one.doubt for one in fused.reports if one.doubt is not None), *left_out],
+        "doubts": [*fused.doubts, *left_out],
+        "left_out": {str(one.index): one.reason for one in fused.left_out},
         "transforms": {str(one.index): one.transform.tolist() for one in fused.reports},
+        "trust": {str(one.index): one.trust for one in fused.reports},
         "seconds": round(seconds, 3),
         "peak_rss_mb": peak_rss_mb(),
         "made_by": {

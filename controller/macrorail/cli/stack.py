@@ -186,17 +186,24 @@ def stack(
 def _figures(stacked: Stacked, left_out: tuple[str, ...]) -> dict[str, Any]:
     """What ``--json`` prints."""
     reports = stacked.reports
-    closings = [report.closing for report in reports]
+    reasons = {one.index: one.reason for one in stacked.fused.left_out}
+    closings = [None if report is None else report.closing for report in reports]
     return {
         "frames": [str(frame.path) for frame in stacked.frames],
         "reference": str(stacked.order[0].path),
         "seconds": round(stacked.seconds, 3),
         "seconds_after_last_frame": round(stacked.seconds_after_last_frame, 3),
         "peak_rss_mb": peak_rss_mb(),
-        "transforms": [report.transform.tolist() for report in reports],
+        "transforms": [None if one is None else one.transform.tolist() for one in reports],
+        "trust": [0.0 if one is None else one.trust for one in reports],
         "closing_px": [None if one is None else round(one.error_px, 3) for one in closings],
         "doubts": [*stacked.doubts, *left_out],
         "passed_over": [one.to_dict() for one in stacked.passed_over],
+        "left_out": [
+            {"frame": str(frame.path), "reason": reasons[frame.index]}
+            for frame in stacked.frames
+            if frame.index in reasons
+        ],
         "valid_rect": list(stacked.fused.valid_rect),
     }
 

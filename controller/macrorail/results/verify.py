@@ -21,7 +21,7 @@ from macrorail.errors import MacrorailError, StackError
 from macrorail.run_folder.events import PictureFused, RunEnded
 from macrorail.run_folder.manifest import build_manifest
 from macrorail.run_folder.record import MANIFEST, REMOVED, Record, hash_file
-from macrorail.stacking.alignment import Alignment, Lie
+from macrorail.stacking.alignment import Alignment, FrameTransform
 from macrorail.stacking.images import read_picture
 from macrorail.stacking.raw import RAW_SUFFIXES
 from macrorail.stacking.stacker import Stacker
@@ -236,7 +236,7 @@ def _recorded_alignment(record: Record) -> Alignment:
     """The alignment that the run recorded."""
     return Alignment(
         {
-            one["index"]: Lie(np.array(one["transform"], np.float64), 1.0, False)
+            one["index"]: FrameTransform(np.array(one["transform"], np.float64), 1.0, False)
             for one in record.manifest["slices"]
             if one["transform"] is not None
         }

@@ -85,11 +85,12 @@ def build_manifest(entries: Iterable[Entry]) -> dict[str, Any]:
             case FrameAligned() as aligned:
                 slices[aligned.slice] |= {
                     "transform": aligned.transform,
+                    "trust": aligned.trust,
                     "sharpness": aligned.sharpness,
                     "scale": aligned.scale,
                 }
             case FrameLeftOut(slice=number):
-                slices[number] |= {"transform": None, "sharpness": None, "scale": None}
+                slices[number] |= dict.fromkeys(("transform", "trust", "sharpness", "scale"))
     coverage = _last(entries, CoverageAssessed)
     for pair in coverage.get("overlaps", []):
         for each in slices.values():
@@ -151,6 +152,7 @@ def _slice(counted: SliceCounted) -> dict[str, Any]:
         "overlap": None,
         "sharpness": None,
         "transform": None,
+        "trust": None,
         "scale": None,
         "position_checked": False,
         "faults": [],

@@ -115,7 +115,8 @@ class StackResult:
     confidence
         (height, width) float32, 0..1; ``None`` with ``depth``.
     transforms
-        (frames, 2, 3) float64: pixel coordinates (x, y) of each frame to the reference's.
+        (frames, 2, 3) float64: pixel coordinates (x, y) of each frame to the reference's; not a
+        number where the frame was left out.
     valid_rect
         (x, y, width, height) of what every frame covers.
     doubts
@@ -138,7 +139,12 @@ class StackResult:
             np.ascontiguousarray(fused.image[..., ::-1]),
             None if mapped is None else fused.depth,
             None if mapped is None else fused.confidence,
-            np.array([report.transform for report in stacked.reports]),
+            np.array(
+                [
+                    np.full((2, 3), np.nan) if report is None else report.transform
+                    for report in stacked.reports
+                ]
+            ),
             fused.valid_rect,
             stacked.doubts,
         )

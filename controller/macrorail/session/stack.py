@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from macrorail.batch.frames import (
     Source,
     StackFrames,
     add_frames,
+    check_company,
     check_not_replaced,
     chosen,
     fusion_order,
@@ -21,7 +23,7 @@ from macrorail.batch.frames import (
     reference_place,
     run_alignment,
 )
-from macrorail.errors import ConfigError, StackError
+from macrorail.errors import AlignError, ConfigError, StackError
 from macrorail.run_folder.journal import JOURNAL
 from macrorail.stacking.alignment import Alignment, load_alignment, save_alignment
 from macrorail.stacking.blend import Quality
@@ -162,16 +164,15 @@ class Stacked:
     frame_doubts: tuple[str, ...] = ()
 
     @property
-    def reports(self) -> list[FrameReport]:
-        """One for each frame, in the order of :attr:`frames`."""
+    def reports(self) -> list[FrameReport | None]:
+        """One for each frame, in the order of :attr:`frames`; ``None`` where it was left out."""
         known = {report.index: report for report in self.fused.reports}
-        return [known[frame.index] for frame in self.frames]
+        return [known.get(frame.index) for frame in self.frames]
 
     @property
     def doubts(self) -> list[str]:
-        """What is doubtful about frames, in words."""
-        aligned = [one.doubt for one in self.fused.reports if one.doubt is not None]
-        return [*self.frame_doubts, *aligned]
+        """What is doubtful about frames, and why some were left out."""
+        return [*self.frame_doubts, *self.fused.doubts]
 
 
 def stack_photographs(
@@ -261,8 +262,10 @@ def stack_arrays(
             picture = pictures[frame.index]
             stacker.look_ahead(picture, frame.index, frame.z_um, None, frame.path.name)
     for done, frame in enumerate(order, start=1):
-        stacker.add(pictures[frame.index], frame.index, frame.z_um, frame.path.name)
+        with suppress(AlignError):  # left out, and reported so
+            stacker.add(pictures[frame.index], frame.index, frame.z_um, frame.path.name)
         on_progress("stacking", done, len(order))
+    check_company(stacker, order)
     return _finished(stacker, frames, order, started_s, on_progress)
 
 

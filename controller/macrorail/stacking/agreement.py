@@ -34,6 +34,8 @@ _MATCH = 0.55
 _TIE = 0.05
 # So many tiles that match are enough to judge by.
 _ENOUGH = 6
+# Tiles that are taken to disagree before any was compared.
+_PRIOR_TILES = 2
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Agreement:
     @property
     def trust(self) -> float:
         """0..1: the share of matching tiles that agree, less where there are few of them."""
-        return self.agreeing / (self.matching + 1)
+        return self.agreeing / (self.matching + _PRIOR_TILES)
 
 
 def agreement(fixed: Sequence[Scale], moving: Sequence[Scale], warp: Transform) -> Agreement:

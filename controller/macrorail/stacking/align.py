@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from macrorail.errors import AlignError
 from macrorail.stacking.agreement import Agreement, agreement
 from macrorail.stacking.features import fit_similarity, match_features
-from macrorail.stacking.forms import compare_forms
+from macrorail.stacking.forms import Comparison, compare_forms
 from macrorail.stacking.look import Look, shrink_factor
+from macrorail.stacking.loop_closure import ClosureError, LoopClosure
 from macrorail.stacking.register import (
     Motion,
     Prior,
@@ -32,13 +33,17 @@ from macrorail.stacking.register import (
     enlarge,
     register,
 )
-from macrorail.stacking.second_path import Closing, SecondPath
 from macrorail.stacking.trend import Trend, change_about_middle
 
 #: Trust from which on a transform needs no other way to be found, and no doubt.
 TRUSTED = 0.6
+# Trust below which a transform is refused where there was enough to find it by: in frames that are
+# much defocused fewer tiles agree than elsewhere, but far more than by chance.
+_LEAST_TRUST = 0.35
 # Large forms, seen in the pictures at their smallest, correlate far above this between slices.
 _LEAST_LIKENESS = 0.6
+# Frames without any detail are as alike as this where they are not far off.
+_ALIKE = 0.9
 # Contrast of those forms, in 8-bit display steps, below which there is nothing to compare.
 _FORMLESS = 1.5
 # Share of the picture that may look different, and of what is well exposed that may turn white.
@@ -93,7 +98,7 @@ class Placement:
     correlation: float
     neighbour: int | None
     expected: bool
-    closing: Closing | None = None
+    closing: ClosureError | None = None
     trust: float | None = None
     doubts: tuple[str, ...] = ()
 
@@ -131,7 +136,7 @@ class Aligner:
         self._trend: Trend | None = None
         self._jumps = 0
         self._surveyed: dict[int, Placement] = {}
-        self._second_path = SecondPath(self._motion)
+        self._loop_closure = LoopClosure(self._motion)
 
     def survey(self, frames: Sequence[Look]) -> None:
         """Look at the first frames of a stack before the first is placed.
@@ -141,17 +146,16 @@ class Aligner:
         the sharper ones have shown; :meth:`surveyed` then gives what was found. A frame that
         cannot be aligned is passed over, for :meth:`place` to report.
         """
-        found: dict[int, tuple[Placement, Transform]] = {}
-        for frame in reversed(frames):
-            with suppress(AlignError):
-                placement = self.place(frame)
-                found[frame.index] = placement, np.vstack([placement.transform, [0, 0, 1]])
         reference = frames[0].index
-        if reference not in found or (len(frames) > 1 and len(found) == 1):
-            self._begin()  # nothing fits the reference
-            return
-        if found[reference][0].neighbour is None:
+        found: dict[int, tuple[Placement, Transform]] = {}
+        while len(frames) > 1:
+            found = self._place_backwards(frames)
+            # A spoilt frame at the end, to which few others fit, must not lead them.
+            if reference in found and 2 * len(found) > len(frames):
+                break
+            frames = frames[:-1]
             self._begin()
+        else:
             return
         onto = np.linalg.inv(found[reference][1])
         dark = next(one.stops for one in self._kept if one.frame.index == reference)
@@ -167,6 +171,14 @@ class Aligner:
                 neighbour=frame.index,
             )
         self._surveyed[reference] = Placement(np.eye(2, 3), 1.0, None, False, trust=1.0)
+
+    def _place_backwards(self, frames: Sequence[Look]) -> dict[int, tuple[Placement, Transform]]:
+        found = {}
+        for frame in reversed(frames):
+            with suppress(AlignError):
+                placement = self.place(frame)
+                found[frame.index] = placement, np.vstack([placement.transform, [0, 0, 1]])
+        return found
 
     def surveyed(self, index: int) -> Placement | None:
         """What the survey has found for a frame, once; ``None`` for those it did not place."""
@@ -190,12 +202,14 @@ class Aligner:
         step = self._follow(near[0], frame, prior, globally=False)
         if step.agreement.trust < TRUSTED:
             for other in self._search(near, frame, step):
-                if other.agreement.trust > step.agreement.trust:
+                enough = other.agreement.agreeing > _FEW_MATCHES
+                if enough and other.agreement.trust > step.agreement.trust:
                     step = other
                 if step.agreement.trust >= TRUSTED:
                     break
-        doubts = [*self._check(step, frame, prior)]
-        stops = self._check_forms(step, frame, doubts)
+        seen = compare_forms(step.onto.frame.forms, frame.forms, step.found.warp, (height, width))
+        doubts = [*self._check(step, frame, prior, seen)]
+        stops = self._check_forms(step, frame, seen, doubts)
         factor = shrink_factor(frame.shape)
         to_neighbour = np.linalg.inv(enlarge(step.found.warp, factor)).astype(np.float64)
         _check_plausible(to_neighbour, frame)
@@ -207,7 +221,7 @@ class Aligner:
             step.found.correlation,
             step.onto.frame.index,
             step.found.expected,
-            self._second_path.check(step.onto.frame, frame, to_neighbour),
+            self._loop_closure.check(step.onto.frame, frame, to_neighbour),
             round(step.agreement.trust, 3),
             tuple(doubts),
         )
@@ -268,7 +282,7 @@ class Aligner:
         change = change_about_middle(warp, width, height)
         return np.array([[1, 0, change[2]], [0, 1, change[5]], [0, 0, 1.0]])
 
-    def _check(self, step: _Step, frame: Look, prior: Prior) -> Iterator[str]:
+    def _check(self, step: _Step, frame: Look, prior: Prior, seen: Comparison) -> Iterator[str]:
         """Refuse a step that the pictures contradict, or that nothing tells; yields doubts."""
         agree, name, neighbour = step.agreement, frame.name, step.onto.frame.name
         if agree.trust >= TRUSTED:
@@ -283,7 +297,15 @@ class Aligner:
         formless = max(float(one.forms.std()) for one in (frame, step.onto.frame)) < _FORMLESS
         height, width = frame.scales[0].even.shape
         known_px = _corner_spread(prior.spread, width, height)
-        if agree.matching > _FEW_MATCHES or not (formless or known_px < _KNOWN_BEFOREHAND_PX):
+        harmless = formless or known_px < _KNOWN_BEFOREHAND_PX or seen.likeness > _ALIKE
+        if agree.matching > _FEW_MATCHES and agree.trust >= _LEAST_TRUST:
+            if _contradicts(step.found, prior, frame):
+                yield (
+                    f"{name} may be misaligned: only {agree.agreeing} of {agree.matching} places "
+                    f"compared with {neighbour} agree"
+                )
+            return
+        if agree.matching > _FEW_MATCHES or not harmless:
             raise AlignError(
                 f"{name} cannot be aligned to {neighbour}: {agree.agreeing} of {agree.matching} "
                 f"places that match agree with any one transform; leave the frame out or check "
@@ -294,12 +316,10 @@ class Aligner:
             f"frames before it lead"
         )
 
-    def _check_forms(self, step: _Step, frame: Look, doubts: list[str]) -> float:
+    def _check_forms(self, step: _Step, frame: Look, seen: Comparison, doubts: list[str]) -> float:
         """Refuse a frame that is dark, covered or of something else; stops brighter than the
         reference."""
         neighbour = step.onto.frame
-        size = frame.scales[0].even.shape
-        seen = compare_forms(neighbour.forms, frame.forms, step.found.warp, size)
         stops = step.onto.stops + seen.stops
         formless = max(float(neighbour.forms.std()), float(frame.forms.std())) < _FORMLESS
         advice = "leave the frame out or check that it belongs to this stack"

@@ -1,13 +1,13 @@
-"""One alignment, kept: to stack other frames of the same slices, or some of them, alike.
+"""A saved alignment: stacks other frames of the same slices, or some of them, the same way.
 
-Frames of the same slices under another light show other edges, but they lie as the first set does.
+Frames of the same slices under another light show other edges, but their transforms are the same.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from macrorail.errors import StackError
 
 Transform = NDArray[np.float64]
-#: In the folder of a run whose frames are to be laid as another run's were.
+#: In the folder of a run whose frames take another run's alignment.
 ALIGNMENT = "alignment.json"
 
 
 @dataclass(frozen=True)
-class Lie:
-    """How one frame lies.
+class FrameTransform:
+    """How one frame is aligned to the reference.
 
     Attributes
     ----------
@@ -32,26 +32,29 @@ class Lie:
         Of fine detail with the neighbour it was aligned to, -1..1.
     expected
         True when the axis's steady course decided.
+    trust
+        How far the transform can be trusted, 0..1; ``None`` when it is not known.
     """
 
     transform: Transform
     correlation: float
     expected: bool
+    trust: float | None = None
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """How the frames of a stack lie on its reference.
+    """How the frames of a stack are aligned to its reference.
 
     Attributes
     ----------
-    lies
+    frames
         By slice index, in the order of fusion.
     size
         (width, height) of the frames, pixels; ``None`` when it is not known.
     """
 
-    lies: Mapping[int, Lie]
+    frames: Mapping[int, FrameTransform]
     size: tuple[int, int] | None = None
 
     def of_slices(self, indices: Sequence[int]) -> Alignment:
@@ -63,37 +66,40 @@ class Alignment:
         StackError
             Neither fits.
         """
-        if all(index in self.lies for index in indices):
-            return Alignment({index: self.lies[index] for index in indices}, self.size)
-        if len(indices) != len(self.lies):
+        if all(index in self.frames for index in indices):
+            return Alignment({index: self.frames[index] for index in indices}, self.size)
+        if len(indices) != len(self.frames):
             raise StackError(
-                f"the alignment has {len(self.lies)} frames and there are {len(indices)} to stack; "
+                f"the alignment has {len(self.frames)} frames and there are {len(indices)} to "
+                f"stack; "
                 f"give one frame for each, in the same order"
             )
-        pairs = zip(sorted(indices), sorted(self.lies), strict=True)
-        return Alignment({index: self.lies[known] for index, known in pairs}, self.size)
+        pairs = zip(sorted(indices), sorted(self.frames), strict=True)
+        return Alignment({index: self.frames[known] for index, known in pairs}, self.size)
 
-    def on(self, index: int, reference: int, name: str) -> Lie:
-        """How frame ``index`` lies on frame ``reference``; ``name`` is what errors call it.
+    def on(self, index: int, reference: int, name: str) -> FrameTransform:
+        """The transform of frame ``index`` to frame ``reference``; errors call it ``name``.
 
         Raises
         ------
         StackError
             The alignment has no such frame.
         """
-        lie, onto = self.lies.get(index), self.lies.get(reference)
-        if lie is None or onto is None:
-            raise StackError(f"{name}: the alignment has no slice {index}; align this stack anew")
+        known, onto = self.frames.get(index), self.frames.get(reference)
+        if known is None or onto is None:
+            raise StackError(
+                f"{name}: the alignment has no slice {index}; align this stack by itself"
+            )
         if index == reference:
-            return Lie(np.eye(2, 3), 1.0, lie.expected)
+            return replace(known, transform=np.eye(2, 3), correlation=1.0)
         if np.array_equal(onto.transform, np.eye(2, 3)):
-            return lie
-        square = [np.vstack([one.transform, [0, 0, 1]]) for one in (onto, lie)]
-        return Lie(np.linalg.solve(*square)[:2], lie.correlation, lie.expected)
+            return known
+        square = [np.vstack([one.transform, [0, 0, 1]]) for one in (onto, known)]
+        return replace(known, transform=np.linalg.solve(*square)[:2])
 
 
 def save_alignment(path: Path, alignment: Alignment) -> None:
-    """Write an alignment as JSON; :func:`load_alignment` gives the same numbers back.
+    """Write an alignment as JSON, which :func:`load_alignment` reads back exactly.
 
     Raises
     ------
@@ -103,11 +109,12 @@ def save_alignment(path: Path, alignment: Alignment) -> None:
     frames = [
         {
             "slice": index,
-            "transform": lie.transform.tolist(),
-            "correlation": lie.correlation,
-            "expected": lie.expected,
+            "transform": one.transform.tolist(),
+            "correlation": one.correlation,
+            "expected": one.expected,
+            "trust": one.trust,
         }
-        for index, lie in alignment.lies.items()
+        for index, one in alignment.frames.items()
     ]
     size = None if alignment.size is None else list(alignment.size)
     try:
@@ -127,8 +134,8 @@ def load_alignment(path: Path) -> Alignment:
     try:
         facts = json.loads(path.read_text())
         size = facts["size_px"]
-        lies = lies_of(facts["frames"], "slice")
-        return Alignment(lies, None if size is None else (int(size[0]), int(size[1])))
+        frames = frame_transforms(facts["frames"], "slice")
+        return Alignment(frames, None if size is None else (int(size[0]), int(size[1])))
     except OSError as error:
         raise StackError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -137,15 +144,17 @@ def load_alignment(path: Path) -> Alignment:
         ) from error
 
 
-def lies_of(records: Iterable[Mapping[str, object]], index_key: str) -> dict[int, Lie]:
-    """Lies from records with ``transform``, ``correlation`` and ``expected``.
+def frame_transforms(
+    records: Iterable[Mapping[str, object]], index_key: str
+) -> dict[int, FrameTransform]:
+    """From records with ``transform``, ``correlation``, ``expected`` and perhaps ``trust``.
 
     Raises
     ------
     ValueError, KeyError, TypeError
         A record lacks one, or its transform is not (2, 3).
     """
-    lies = {}
+    found = {}
     for record in records:
         transform = np.asarray(record["transform"], np.float64)
         if transform.shape != (2, 3) or not np.isfinite(transform).all():
@@ -153,5 +162,10 @@ def lies_of(records: Iterable[Mapping[str, object]], index_key: str) -> dict[int
         index, correlation = record[index_key], record["correlation"]
         if not isinstance(index, int) or not isinstance(correlation, int | float):
             raise TypeError(f"slice {index!r}, correlation {correlation!r}")
-        lies[index] = Lie(transform, float(correlation), bool(record["expected"]))
-    return lies
+        trust = record.get("trust")
+        if trust is not None and not isinstance(trust, int | float):
+            raise TypeError(f"slice {index!r}, trust {trust!r}")
+        found[index] = FrameTransform(
+            transform, float(correlation), bool(record["expected"]), trust
+        )
+    return found

@@ -51,7 +51,7 @@ def find_features(grey: NDArray[np.uint8]) -> Features:
     if factor > 1:
         size = (round(grey.shape[1] / factor), round(grey.shape[0] / factor))
         grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
-    sift = cv2.SIFT_create(_MOST_FEATURES, contrastThreshold=_LEAST_CONTRAST)
+    sift = cv2.SIFT.create(_MOST_FEATURES, contrastThreshold=_LEAST_CONTRAST)
     points, descriptors = sift.detectAndCompute(grey, None)
     if descriptors is None:
         return Features(np.empty((0, 2)), np.empty((0, 128), np.float32))

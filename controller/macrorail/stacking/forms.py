@@ -44,7 +44,7 @@ class Comparison:
     changed
         Share of the common ground, 0..1, that looks different once both are as bright.
     likeness
-        Correlation, -1..1; 1 where neither has forms.
+        Correlation, -1..1; 0 where one of them has no forms.
     """
 
     stops: float
@@ -74,13 +74,15 @@ def compare_forms(
     warp = to_form @ warp @ np.linalg.inv(to_form)
     height, width = fixed.shape
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    laid = cv2.warpAffine(
-        moving, warp[:2], (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
+    border = cv2.BORDER_REPLICATE
+    laid: Forms = np.asarray(
+        cv2.warpAffine(moving, warp[:2], (width, height), flags=flags, borderMode=border),
+        np.float32,
     )
     common = cv2.warpAffine(np.ones_like(moving), warp[:2], (width, height), flags=flags) > 0.99
     if not common.any():
         return Comparison(0.0, 0.0, 1.0, 0.0)
-    light, other = (np.power(each / 255, _GAMMA) for each in (fixed, laid))
+    light, other = (np.asarray(np.power(each / 255, _GAMMA), np.float32) for each in (fixed, laid))
     stops = _stops(fixed, light, laid, other, common)
     # The brighter one is brought down, so that both are clipped alike.
     shown = [
@@ -93,7 +95,7 @@ def compare_forms(
     changed = max(_blobs((two - one > _CHANGED) & judged), _blobs((one - two > _CHANGED) & judged))
     deviations = [each[common] - each[common].mean() for each in shown]
     energy = float((deviations[0] ** 2).sum()) * float((deviations[1] ** 2).sum())
-    likeness = float((deviations[0] * deviations[1]).sum()) / energy**0.5 if energy > 0 else 1.0
+    likeness = float((deviations[0] * deviations[1]).sum()) / max(energy, 1e-12) ** 0.5
     return Comparison(stops, _blown(fixed, laid, common), changed / int(common.sum()), likeness)
 
 

@@ -14,24 +14,26 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from macrorail.errors import StackError
+from macrorail.errors import AlignError, StackError
 from macrorail.stacking.align import Aligner, Placement
-from macrorail.stacking.alignment import Alignment, Lie
+from macrorail.stacking.alignment import Alignment, FrameTransform
 from macrorail.stacking.blend import Blender, Quality
 from macrorail.stacking.depth import DepthMap, DepthTracker
 from macrorail.stacking.exposure import Equaliser, Gains, apply_gains
 from macrorail.stacking.images import Picture, read_picture
 from macrorail.stacking.look import Look, look
+from macrorail.stacking.loop_closure import ClosureError
 from macrorail.stacking.memory import fits
 from macrorail.stacking.reach import reached_spans, valid_rect
 from macrorail.stacking.register import Motion, Transform
 from macrorail.stacking.resample import lay
-from macrorail.stacking.second_path import Closing
 from macrorail.stacking.smooth import Method, SmoothBlender, mix
 from macrorail.stacking.store import Store
 
 #: So many frames at the beginning are worth a look before the first is laid.
 AHEAD = 6
+#: Frames that are smaller either way cannot be stacked.
+SMALLEST_PX = 16
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class FrameReport:
     correlation
         Of fine detail with the neighbour it was aligned to, -1..1; 1 for the reference.
     expected
-        True when the frame shows too little to follow and lies where the axis's steady course
-        puts it.
+        True when the frame shows too little to follow and was placed where the axis's steady
+        course puts it.
     sharpness
         Mean over the frame of the sharpness that its weights come from, 8-bit display steps, >= 0.
     gains
@@ -74,7 +76,7 @@ class FrameReport:
     sharpness: float
     gains: Gains = (1.0, 1.0, 1.0)
     scale: float | None = None
-    closing: Closing | None = None
+    closing: ClosureError | None = None
     trust: float | None = None
     doubts: tuple[str, ...] = ()
 
@@ -82,13 +84,32 @@ class FrameReport:
     def doubt(self) -> str | None:
         """What should be looked at in this frame; ``None`` when nothing is known against it."""
         doubts = list(self.doubts)
-        if self.closing is not None and self.closing.error_px > self.closing.bound_px:
+        if self.closing is not None and self.closing.is_doubtful:
             doubts.append(
                 f"{self.name} may be misaligned: direct alignment to {self.closing.onto} differs "
                 f"by {self.closing.error_px:.1f} px, at most {self.closing.bound_px} px are "
                 f"expected; look at the edges there, or leave the frame out"
             )
         return "; ".join(doubts) or None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A frame that is not in the picture.
+
+    Attributes
+    ----------
+    index
+        Of its slice.
+    name
+        What messages call it.
+    reason
+        Why it could not be used, in a sentence without its full stop; it names the frame.
+    """
+
+    index: int
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -106,12 +127,21 @@ class Fused:
         (x, y, width, height): the part of the picture that every frame covers.
     reports
         In the order of fusion.
+    left_out
+        Frames that could not be aligned or are spoilt.
     """
 
     image: NDArray[np.uint16]
     depth_map: DepthMap | None
     valid_rect: tuple[int, int, int, int]
     reports: tuple[FrameReport, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def doubts(self) -> list[str]:
+        """What a user should know about single frames, those left out first."""
+        kept = [report.doubt for report in self.reports if report.doubt is not None]
+        return [f"left out: {one.reason}" for one in self.left_out] + kept
 
     @property
     def depth(self) -> NDArray[np.float32]:
@@ -131,7 +161,7 @@ class Fused:
 
 @dataclass(frozen=True)
 class Placed:
-    """A frame, and how it lies on the reference: see :meth:`Stacker.place`."""
+    """A frame, and how it is aligned to the reference: see :meth:`Stacker.place`."""
 
     picture: Picture
     index: int
@@ -156,7 +186,7 @@ class Stacker:
     motion
         What may differ between two frames besides their focus.
     alignment
-        Lay the frames as this says, instead of looking for it; frames go by their index.
+        Use these transforms instead of computing any; frames go by their index.
     equalise
         Make all frames as bright, and of the same white, as the reference.
     method
@@ -198,6 +228,7 @@ class Stacker:
         self._type: np.dtype[np.generic] | None = None
         self._placed: list[int] = []
         self._reports: list[FrameReport] = []
+        self._left_out: list[LeftOut] = []
         self._positions: list[float] = []
         self._knows_um: bool | None = None
         self._read: Picture | None = None
@@ -209,13 +240,20 @@ class Stacker:
         return tuple(self._reports)
 
     @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Frames that :meth:`place` has refused so far; later results do not depend on them."""
+        return tuple(self._left_out)
+
+    @property
     def alignment(self) -> Alignment:
-        """How the frames added so far lie, for another set of the same slices."""
-        lies = {
-            report.index: Lie(report.transform, report.correlation, report.expected)
+        """The transforms of the frames added so far, for another set of the same slices."""
+        frames = {
+            report.index: FrameTransform(
+                report.transform, report.correlation, report.expected, report.trust
+            )
             for report in self._reports
         }
-        return Alignment(lies, (self._shape[1], self._shape[0]) if self._shape else None)
+        return Alignment(frames, (self._shape[1], self._shape[0]) if self._shape else None)
 
     def look_ahead(
         self,
@@ -227,7 +265,7 @@ class Stacker:
     ) -> None:
         """See one of the first frames before any is added: :data:`AHEAD` of them, in their order.
 
-        It lets the sharper ones say how the blurred first one lies; add them all afterwards. The
+        The blurred first one is then aligned by the sharper ones; add them all afterwards. The
         parameters are those of :meth:`add`.
 
         Raises
@@ -238,6 +276,8 @@ class Stacker:
         if self._given is not None:
             return
         picture = self._picture(frame)
+        if min(picture.shape[:2]) < SMALLEST_PX:
+            return  # for ``place`` to refuse
         if not self._ahead:
             self._fits(picture)
         if not self._ahead or picture.shape == self._ahead[0].shape:
@@ -289,7 +329,7 @@ class Stacker:
         name: str | None = None,
         scale: float | None = None,
     ) -> Placed:
-        """The first part of :meth:`add`, with its parameters and errors: find how a frame lies.
+        """The first part of :meth:`add`, with its parameters and errors: align a frame.
 
         Another thread may do it while frames placed before are laid and blended.
         """
@@ -299,11 +339,15 @@ class Stacker:
         if index in self._placed:
             raise StackError(f"{name}: slice {index} is in this stack already")
         picture = self._picture(frame)
+        self._check(picture, z_um, name)
         if not self._placed:
             self._fits(picture)
-        self._check(picture, z_um, name)
         position = float(index) if z_um is None else z_um
-        placement = self._place(index, position, picture, name, scale)
+        try:
+            placement = self._place(index, position, picture, name, scale)
+        except AlignError as error:
+            self._left_out.append(LeftOut(index, name, str(error)))
+            raise
         self._shape, self._type, self._knows_um = picture.shape, picture.dtype, z_um is not None
         self._placed.append(index)
         return Placed(picture, index, z_um, name, scale, placement)
@@ -363,6 +407,12 @@ class Stacker:
         return self._read
 
     def _check(self, picture: Picture, z_um: float | None, name: str) -> None:
+        height, width = picture.shape[:2]
+        if min(height, width) < SMALLEST_PX:
+            raise StackError(
+                f"{name} is {width} x {height} px; a stack needs frames of at least "
+                f"{SMALLEST_PX} px each way"
+            )
         if not self._placed:
             return
         if picture.shape != self._shape:
@@ -391,12 +441,14 @@ class Stacker:
         if self._given.size is not None and self._given.size != (width, height):
             raise StackError(
                 f"{name} is {width} x {height} px, the alignment is of frames of "
-                f"{self._given.size[0]} x {self._given.size[1]} px; align this stack anew"
+                f"{self._given.size[0]} x {self._given.size[1]} px; align this stack by itself"
             )
         reference = self._placed[0] if self._placed else index
-        lie = self._given.on(index, reference, name)
+        given = self._given.on(index, reference, name)
         onto = None if index == reference else reference
-        return Placement(lie.transform, lie.correlation, onto, lie.expected)
+        return Placement(
+            given.transform, given.correlation, onto, given.expected, trust=given.trust
+        )
 
     def _fits(self, picture: Picture) -> bool:
         """Whether the sums have room in memory; raises where not even the frames have."""
@@ -460,7 +512,7 @@ class Stacker:
             elif len(gaps) and found is not None:
                 mix(smooth, image, found.depth, float(np.median(gaps)), self._store)
         rect = valid_rect([report.transform for report in self._reports], image.shape[:2])
-        return Fused(image, found, rect, self.reports)
+        return Fused(image, found, rect, self.reports, self.left_out)
 
 
 def rehearse(quality: Quality) -> None:

@@ -123,6 +123,7 @@ def report_to_dict(report: FrameReport) -> dict[str, Any]:
         "transform": report.transform.tolist(),
         "correlation": report.correlation,
         "expected": report.expected,
+        "trust": report.trust,
         "sharpness": report.sharpness,
         "gains": list(report.gains),
         "scale": report.scale,

@@ -180,6 +180,8 @@ class FrameAligned(Event, kind="aligned"):
         Expected size of the picture relative to the reference's.
     closing_px
         Difference between two ways of aligning it, pixels; ``None`` when not checked.
+    trust
+        How far the transform can be trusted, 0..1; ``None`` when it was given.
     doubt
         Why the alignment may be wrong; ``None`` when nothing suggests it.
     """
@@ -192,6 +194,7 @@ class FrameAligned(Event, kind="aligned"):
     gains: Sequence[float]
     scale: float | None = None
     closing_px: float | None = None
+    trust: float | None = None
     doubt: str | None = None
 
 
