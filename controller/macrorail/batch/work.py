@@ -170,7 +170,7 @@ def _known(job: StackJob) -> Alignment | None:
 def _write(job: StackJob, fused: Fused, folder: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Write the pictures; size and hash of each, and what was left out of them."""
     left_out = write_stack(
-        fused, folder, PICTURES[:3], job.um_per_px, job.frames[0].path, len(job.frames)
+        fused, folder, PICTURES[:3], job.um_per_px, job.frames[0].path, len(fused.reports)
     )
     files = {
         name: {"size_bytes": (folder / name).stat().st_size, "sha256": hash_file(folder / name)}

@@ -289,7 +289,7 @@ def write_stacked(stacked: Stacked, outputs: StackOutputs) -> tuple[str, ...]:
         if width == 0 or height == 0:
             raise StackError("no pixel is covered by all frames; stack without --crop valid")
         kept = (slice(y, y + height), slice(x, x + width))
-    metadata = result_metadata(stacked.order[0].path, len(stacked.order))
+    metadata = result_metadata(stacked.order[0].path, len(stacked.fused.reports))
     planes = None
     if outputs.depth is not None:
         planes = (outputs.depth, fused.depth[kept], fused.confidence[kept])
