@@ -119,7 +119,7 @@ class Journal:
         world_s = round(self._now() - self._start_s, 6)
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         entry = Entry(self._length + 1, world_s, event, at)
-        line, kind = _encode(entry), kind_of(event)
+        line, kind = encode(entry), kind_of(event)
         if self._file.closed:
             raise JournalError(f"{self.path}: the journal is closed, so ({kind}) is not written")
         try:
@@ -188,7 +188,8 @@ class Journal:
         self._file.close()
 
 
-def _encode(entry: Entry) -> bytes:
+def encode(entry: Entry) -> bytes:
+    """An entry as a line of the journal, newline included."""
     body = json.dumps(
         {
             "n": entry.number,

@@ -215,23 +215,23 @@ class RunView:
             case events.RunPaused():
                 self.message = event.why
                 self._counted_s = None
-                self._note("note", _sentence(event.why))
+                self._remark("note", _sentence(event.why))
             case events.PauseEnded():
                 self.message = ""
-                self._note("note", _sentence(event.why))
+                self._remark("note", _sentence(event.why))
             case events.CoverageAssessed():
                 self.coverage = events.values_of(event)
                 del self.coverage["overlaps"]
                 doubt = optics_doubt(event)
                 if doubt:
-                    self._note("note", _sentence(doubt))
+                    self._remark("note", _sentence(doubt))
             case events.PictureFused():
                 self.fused = events.values_of(event)
             case events.RunEnded():
                 self.state, self.reason = event.state, event.reason
                 self.message = event.message
                 for trouble in event.troubles:
-                    self._note("fault", trouble)
+                    self._remark("fault", trouble)
 
     def _take_instrument(self, event: Event) -> None:
         match event:
@@ -249,7 +249,9 @@ class RunView:
             case events.SlicesRelocated():
                 for number, achieved_um in zip(event.slices, event.achieved_um, strict=True):
                     self._set(self.slices[number], position_um=achieved_um)
-                self._note("note", "The axis had lost steps; the images show where its slices were")
+                self._remark(
+                    "note", "The axis had lost steps; the images show where its slices were"
+                )
 
     def _take_slice(self, event: Event) -> None:
         match event:
@@ -268,7 +270,7 @@ class RunView:
                 self._set(self.slices[event.slice], state="planned")
             case events.SliceLeftOut():
                 self._set(self.slices[event.slice], state="left_out")
-                self._note("fault", f"Slice {event.slice} is left out for now", event.slice)
+                self._remark("fault", f"Slice {event.slice} is left out for now", event.slice)
             case events.SliceCounted():
                 self._count(event)
             case events.FrameJudged():
@@ -276,7 +278,7 @@ class RunView:
             case events.FrameAligned():
                 self._set(self.slices[event.slice], sharpness=event.sharpness)
             case events.FrameLeftOut():
-                self._note("fault", event.error, event.slice)
+                self._remark("fault", event.error, event.slice)
                 self._set(self.slices[event.slice], sharpness=None)
 
     def _begin(self, event: events.RunStarted | events.RunResumed) -> None:
@@ -290,7 +292,7 @@ class RunView:
             for piece in self.slices.values():
                 if piece.state in {"shot", "left_out"}:
                     self._set(piece, state="planned")
-            self._note("note", "Resumed")
+            self._remark("note", "Resumed")
 
     def _plan(self, event: events.SlicesPlanned) -> None:
         """A range that was searched for has become slices."""
@@ -306,7 +308,7 @@ class RunView:
             self.slices[number] = SliceView(
                 number, position_um, nearest.dof_um, inserted=True, changed=self.entries
             )
-        self._note("note", f"{len(event.slices)} slice(s) inserted: {event.why}")
+        self._remark("note", f"{len(event.slices)} slice(s) inserted: {event.why}")
 
     def _count(self, event: events.SliceCounted) -> None:
         self._set(
@@ -323,26 +325,26 @@ class RunView:
         self._counted_s = self.last_s
 
     def _fault(self, event: events.FaultOccurred) -> None:
-        self._note("fault", event.message, event.slice)
+        self._remark("fault", event.message, event.slice)
         piece = None if event.slice is None else self.slices.get(event.slice)
         if piece is not None and piece.state == "shot":
             self._set(piece, state="planned")
-        self._note("remedy", REMEDIES.get(event.remedy, event.remedy), event.slice)
+        self._remark("remedy", REMEDIES.get(event.remedy, event.remedy), event.slice)
 
     def _judge(self, event: events.FrameJudged) -> None:
         if not event.faults:
             return
-        self._note("fault", event.why, event.slice)
+        self._remark("fault", event.why, event.slice)
         if event.action == Verdict.RESHOOT:
             self._set(self.slices[event.slice], state="planned")
-        self._note("remedy", VERDICTS.get(event.action, event.action), event.slice)
+        self._remark("remedy", VERDICTS.get(event.action, event.action), event.slice)
 
     def _set(self, piece: SliceView, **changes: Any) -> None:
         for name, value in changes.items():
             setattr(piece, name, value)
         piece.changed = self.entries
 
-    def _note(self, kind: str, text: str, number: int | None = None) -> None:
+    def _remark(self, kind: str, text: str, number: int | None = None) -> None:
         self.notes.append({"kind": kind, "text": text, "at_s": self.last_s, "slice": number})
 
 
