@@ -39,6 +39,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_page_content(html: str, **_: object) -> str:
+    """Docstrings name other code as reStructuredText does; drop the marks."""
+    return re.sub(r":\w+:<code>~?", "<code>", html)
+
+
 def _tree(section: type[Section], path: str, level: int = 2) -> str:
     """A section and those within it, each below a heading with its path in the file."""
     seen: set[type[Section]] = set()
@@ -125,7 +130,7 @@ def _policies() -> str:
         "# Fault policies\n",
         "What a run does about each fault, tried from left to right while no slice comes through; "
         "`macrorail policies` prints it with an explanation of each step.\n",
-        "| part | fault | steps | then |\n|---|---|---|---|",
+        "| part | fault | while | steps | then |\n|---|---|---|---|---|",
     ]
     for policy in TABLE:
         codes = f" ({', '.join(sorted(policy.codes))})" if policy.codes else ""
@@ -134,8 +139,9 @@ def _policies() -> str:
             + (f" after {step.back_off_s:g} s" if step.back_off_s else "")
             for step in policy.steps
         )
+        states = ", ".join(sorted(state.value for state in policy.states)) or "any state"
         rows.append(
-            f"| {policy.part.value} | `{policy.fault.__name__}`{codes} | {steps or '-'} "
+            f"| {policy.part.value} | `{policy.fault.__name__}`{codes} | {states} | {steps or '-'} "
             f"| {policy.last.value} |"
         )
     faults = {policy.fault for policy in TABLE}

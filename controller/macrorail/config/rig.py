@@ -256,7 +256,7 @@ class BenchSection(Section):
 
 
 class Rig(Section):
-    """A rig file: what the instrument is; each section is an instance of its driver's ``Options``.
+    """A rig file: what the instrument is; a section with a ``driver`` has the keys of that driver.
 
     Attributes
     ----------
