@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from macrorail.errors import MacrorailError
     from macrorail.planning.plan import Plan
+    from macrorail.run_folder import events
     from macrorail.session.api import plan, resume, run, stack
     from macrorail.session.instrument import ConnectedInstrument, connect
     from macrorail.session.results import RunResult, StackResult
@@ -30,6 +31,7 @@ _LOCATIONS = {
     "RunResult": "macrorail.session.results",
     "StackResult": "macrorail.session.results",
     "connect": "macrorail.session.instrument",
+    "events": "macrorail.session.api",
     "plan": "macrorail.session.api",
     "resume": "macrorail.session.api",
     "run": "macrorail.session.api",
@@ -44,6 +46,7 @@ __all__ = [
     "RunResult",
     "StackResult",
     "connect",
+    "events",
     "plan",
     "resume",
     "run",

@@ -212,7 +212,7 @@ def test_a_pause_that_nobody_ends_ends_the_run(tmp_path: Path) -> None:
     lamp.run = run
     end = run.run()
     assert (end.state, end.reason) == (State.FAILED, FinishReason.PAUSED_TOO_LONG)
-    assert end.message == "paused for 1 h 00 min, and nobody came: the lamp is out"
+    assert end.message == "paused for 1 h 00 min, and no operator responded: the lamp is out"
     assert run.said("parked")
     lamp.lasts_s = 0.0
     assert run.run().reason is FinishReason.COMPLETED

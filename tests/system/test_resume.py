@@ -277,7 +277,7 @@ def test_a_run_that_another_controller_holds_is_refused(
         assert main(["resume", str(finished.folder)]) == 2
     finally:
         holder.close()
-    assert "another macrorail is at work" in capsys.readouterr().err
+    assert "another macrorail is using this run folder" in capsys.readouterr().err
     assert (finished.folder / JOURNAL).read_bytes() == b"".join(lines[:-1])
 
 

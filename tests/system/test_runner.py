@@ -295,7 +295,7 @@ def test_a_full_disk_ends_the_run_with_finished_slices_kept(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("rig", [RAIL, LENS], ids=["rail", "lens"])
 def test_an_old_frame_after_a_reconnection_is_not_counted_again(tmp_path: Path, rig: str) -> None:
-    """The driver that was opened anew knows nothing of earlier frames; the run does."""
+    """The driver that was opened again knows nothing of earlier frames; the run does."""
     run = VirtualRun(
         tmp_path / "run",
         rig,

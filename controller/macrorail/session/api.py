@@ -18,6 +18,7 @@ from macrorail.errors import ConfigError, MacrorailError
 from macrorail.planning.plan import Plan
 from macrorail.planning.plan import make_plan as _make_plan
 from macrorail.quantity import parse_size
+from macrorail.run_folder import events as events
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.record import read_record
 from macrorail.session.observer import RunObserver
@@ -76,8 +77,9 @@ def run(
     specimen
         Its id, instead of what the protocol says.
     on_event
-        Called with each event of the run's journal, in the run's own thread. What it raises is
-        logged and kept in ``RunResult.callback_errors``; the run goes on.
+        Called with each entry of the run's journal, in the run's own thread; its ``event`` is a
+        type of ``macrorail.events``. What it raises is logged and kept in
+        ``RunResult.callback_errors``; the run goes on.
 
     Raises
     ------
