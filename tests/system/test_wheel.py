@@ -1,24 +1,30 @@
 """The wheel as its user has it: installed in an environment of its own, far from any checkout.
 
+Every command runs in a folder whose files are named as modules are and end whoever imports them.
 Built through the source distribution. Libraries are those of the environment that the tests run
 in, so that nothing is downloaded. Run by root, the commands are an ordinary user's.
 """
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import sysconfig
 import tarfile
 import tempfile
+import time
+import urllib.request
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 
@@ -27,20 +33,27 @@ pytest.importorskip("hatchling", reason="needs the test extra: pip install -e '.
 ROOT = Path(__file__).parents[2]
 LIBRARIES = sysconfig.get_path("purelib")
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+#: A Python file of such a name in the folder at work must not be imported in the module's place.
+HOSTILE = {
+    *sys.stdlib_module_names,
+    *("macrorail", "macrorail_sims", "controller", "sims", "cv2", "distributed", "fastapi"),
+    *("gphoto2", "jinja2", "numba", "numpy", "PIL", "pydantic", "rich", "serial", "simplejpeg"),
+    *("tifffile", "tifftools", "transitions", "typer", "uvicorn", "yaml"),
+}
 #: An ordinary user on every system: "nobody".
 NOBODY = 65534
 
 
 @dataclass(frozen=True)
 class Installed:
-    """macrorail in an environment of its own, and a home to work in.
+    """macrorail in an environment of its own, and a home to work in, full of hostile files.
 
     Attributes
     ----------
     scripts
         Folder of the environment's commands.
     home
-        An ordinary user's, empty at first.
+        An ordinary user's.
     user
         Who runs the commands; ``None``: whoever runs the tests.
     """
@@ -52,17 +65,26 @@ class Installed:
     def run(
         self, *arguments: str | Path, command: str = "macrorail", **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        with self.start(*arguments, command=command, **environment) as process:
+            try:
+                out, said = process.communicate(timeout=280)
+            finally:
+                process.kill()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, said)
+
+    def start(
+        self, *arguments: str | Path, command: str = "macrorail", **environment: str
+    ) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             [self.scripts / command, *arguments],
             cwd=self.home,
             env={"HOME": str(self.home), "PATH": SYSTEM_PATH, **environment},
             user=self.user,
             group=self.user,
             extra_groups=None if self.user is None else [],
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=280,
-            check=False,
         )
 
 
@@ -100,6 +122,8 @@ def installed(wheel: Path) -> Iterator[Installed]:
     options = ["--no-deps", "--no-index", "--disable-pip-version-check"]
     subprocess.run([*pip, *options, str(wheel)], check=True, timeout=120)
     home.mkdir()
+    for name in HOSTILE:
+        (home / f"{name}.py").write_text("raise SystemExit('hijacked')\n")
     if user is not None:
         os.chown(home, user, user)
     yield Installed(scripts, home, user)
@@ -137,7 +161,7 @@ def test_it_is_run_by_an_ordinary_user(installed: Installed) -> None:
     if os.geteuid() == 0 and installed.user is None:
         pytest.skip("run by root: an ordinary user can start no Python with these libraries")
     listing = "import os, macrorail; print(os.geteuid(), macrorail.__file__)"
-    done = installed.run("-c", listing, command="python")
+    done = installed.run("-P", "-c", listing, command="python")
     user, _, file = done.stdout.strip().partition(" ")
     assert int(user) != 0
     assert Path(file).is_relative_to(installed.scripts.parent)
@@ -165,7 +189,7 @@ def test_the_wheel_has_every_file_of_the_packages(wheel: Path) -> None:
         assert not wanted - set(archive.namelist())
 
 
-def test_the_demo_runs_from_an_empty_folder(installed: Installed) -> None:
+def test_the_demo_and_what_is_made_of_it(installed: Installed) -> None:
     if shutil.which("cc", path=SYSTEM_PATH) is None:
         pytest.skip("there is no C compiler: apt install gcc libc6-dev make")
     done = installed.run("demo", "--json")
@@ -185,19 +209,40 @@ def test_the_demo_runs_from_an_empty_folder(installed: Installed) -> None:
     # A service's user may have no home: nothing is kept, everything works.
     done = installed.run("stack", *frames, "-o", "again.tif", HOME="/nonexistent")
     assert done.returncode == 0, done.stderr
+    done = installed.run("batch", "runs", "-o", "fused", "--jobs", "2")
+    assert done.returncode == 0, done.stderr
     again, stacked = ((installed.home / name).read_bytes() for name in ("again.tif", "stacked.tif"))
     assert again == stacked
 
 
-def test_plan_and_dof_work_from_an_empty_folder(installed: Installed) -> None:
+def test_plan_and_dof(installed: Installed) -> None:
     where = "from macrorail.shipped import CONFIGS; print(CONFIGS)"
-    configs = Path(installed.run("-c", where, command="python").stdout.strip())
+    configs = Path(installed.run("-P", "-c", where, command="python").stdout.strip())
     done = installed.run("plan", configs / "protocols" / "demo-rail.yaml", "--json")
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)["slices"]) > 10
     done = installed.run("dof", "-m", "2", "-N", "5.6", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["limiting_um"] > 0
+
+
+def test_the_page_is_served(installed: Installed) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = installed.start("serve", "--port", str(port))
+    try:
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
+                    assert b"<title>macrorail</title>" in answer.read()
+                    break
+            except (ConnectionError, URLError):
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.1)
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_the_demo_says_what_it_lacks_before_it_begins(installed: Installed) -> None:
@@ -210,6 +255,14 @@ def test_the_demo_says_what_it_lacks_before_it_begins(installed: Installed) -> N
     assert done.returncode == 2
     assert "set XDG_CACHE_HOME" in done.stderr and "Traceback" not in done.stderr
     assert not runs.exists()
+
+
+def test_no_process_of_ours_looks_for_modules_in_the_folder_at_work() -> None:
+    for path in (*ROOT.glob("controller/**/*.py"), *ROOT.glob("sims/**/*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.List):
+                words = [ast.unparse(word) for word in node.elts]
+                assert words[:1] != ["sys.executable"] or words[1] == "'-P'", (path, node.lineno)
 
 
 def test_the_metadata_names_what_each_system_needs(wheel: Path) -> None:
