@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from macrorail.cli.display import RunDisplay
@@ -98,18 +99,29 @@ def test_narrow_terminals_and_those_without_fine_characters() -> None:
     assert all(line.isascii() for line in lines)
 
 
-def test_a_terminal_is_drawn_in_place_and_a_file_gets_plain_lines() -> None:
-    for terminal in (True, False):
-        said = io.StringIO()
-        console = Console(file=said, width=80, force_terminal=terminal, color_system=None)
-        with RunDisplay(console, RunView(PLAN)) as display:
-            display.entered(State.MOVING)
-            everything = [event for number in range(1, 12) for event in counted(number)]
-            for number, (event, fields) in enumerate(everything, 1):
-                display.heard(Entry(number, 0.0, made(event, **fields)))
-            display.entered(State.DONE)
-        text = said.getvalue()
-        assert ("\x1b[" in text) == terminal
-        assert ("slice 11 of 11 at 21 mm" in text) != terminal
-        if terminal:
-            assert "Done" in text and "A 20 mm" in text
+@pytest.mark.parametrize(
+    ("is_terminal", "term", "redrawn"),
+    [(True, "xterm", True), (True, "dumb", False), (False, "xterm", False)],
+)
+def test_a_terminal_is_redrawn_and_a_file_or_a_dumb_terminal_gets_plain_lines(
+    is_terminal: bool, term: str, redrawn: bool
+) -> None:
+    said = io.StringIO()
+    console = Console(
+        file=said,
+        width=80,
+        force_terminal=is_terminal,
+        color_system=None,
+        _environ={"TERM": term},
+    )
+    with RunDisplay(console, RunView(PLAN)) as display:
+        display.entered(State.MOVING)
+        everything = [event for number in range(1, 12) for event in counted(number)]
+        for number, (event, fields) in enumerate(everything, 1):
+            display.heard(Entry(number, 0.0, made(event, **fields)))
+        display.entered(State.DONE)
+    text = said.getvalue()
+    assert ("\x1b[" in text) == redrawn
+    assert ("slice 11 of 11 at 21 mm" in text) != redrawn
+    if redrawn:
+        assert "Done" in text and "A 20 mm" in text

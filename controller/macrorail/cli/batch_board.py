@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from macrorail.batch.frame_list import listed
 from macrorail.batch.job import StackJob
 from macrorail.batch.progress import Outcome
+from macrorail.cli.messages import can_redraw
 from macrorail.errors import StackError
 from macrorail.quantity import format_duration
 
@@ -34,7 +35,7 @@ class Board:
             TextColumn("{task.completed:.0f} of {task.total:.0f} frames"),
             TimeRemainingColumn(compact=True),
             console=console,
-            disable=not console.is_terminal,
+            disable=not can_redraw(console),
         )
         self._task = self._progress.add_task("stacking", total=self._frames)
 

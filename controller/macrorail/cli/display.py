@@ -15,6 +15,7 @@ from rich.text import Text
 
 from macrorail.cli.face import FINE, PLAIN, face
 from macrorail.cli.keyboard import KEYS
+from macrorail.cli.messages import can_redraw
 from macrorail.quantity import format_duration, format_length
 from macrorail.run_folder import events
 from macrorail.run_folder.journal import Entry
@@ -46,7 +47,7 @@ class RunDisplay:
         # The terminal is drawn by a thread of its own.
         self._lock = threading.Lock()
         self._live: Live | None = None
-        if console.is_terminal:
+        if can_redraw(console):
             self._live = Live(
                 console=console, get_renderable=self._face, refresh_per_second=_DRAWN_PER_S
             )

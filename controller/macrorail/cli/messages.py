@@ -8,3 +8,11 @@ from rich.console import Console
 def message_console() -> Console:
     """A console on standard error that leaves the breaking of long lines to the terminal."""
     return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def can_redraw(console: Console) -> bool:
+    """Whether the console is a terminal that lets what is drawn be replaced.
+
+    A dumb terminal (``TERM=dumb``: an editor's shell, some CI) gets plain lines, as a file does.
+    """
+    return console.is_terminal and not console.is_dumb_terminal

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from macrorail.cli.messages import message_console
+from macrorail.cli.messages import can_redraw, message_console
 from macrorail.errors import ConfigError
 from macrorail.session.stack import (
     Stacked,
@@ -165,7 +165,7 @@ def stack(
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True),
         console=console,
-        disable=not console.is_terminal,
+        disable=not can_redraw(console),
     ) as progress:
         task = progress.add_task("looking", total=None)
 

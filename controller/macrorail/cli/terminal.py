@@ -12,6 +12,7 @@ from rich.text import Text
 
 from macrorail.cli.display import RunDisplay
 from macrorail.cli.keyboard import KEYS, keyboard_of
+from macrorail.cli.messages import can_redraw
 from macrorail.run_folder.events import SearchSampled
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.view import RunView
@@ -71,7 +72,7 @@ class TerminalObserver(RunObserver):
             keyboard = keyboard_of(commands)
             if keyboard is not None:
                 closings.enter_context(closing(keyboard))
-                if not self._console.is_terminal:  # there the display shows them all the time
+                if not can_redraw(self._console):  # there the display shows them all the time
                     self.message(f"Keys: {KEYS}")
             try:
                 yield
@@ -86,7 +87,7 @@ class TerminalObserver(RunObserver):
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=not can_redraw(self._console),
         )
         with bar:
             bar.add_task("searching", total=None)
