@@ -4,25 +4,29 @@
 #include "hal.h"
 #include "protocol.h"
 
-/* A record: marker, sequence (2 bytes), position (4), check (2). The marker is written last and
- * spoiled first, so that a power cut at any instant leaves a true record or none. The check covers
- * the marker that is meant, so that a marker cut short never makes a doubted count a clean one. */
+/* A record: marker, sequence (2 bytes), position (4), check (2). The marker is blanked first and
+ * written last, so that a save that was cut short leaves the record before it as the newest; and it is
+ * spoiled before a motion, so that a power cut at any instant leaves a true record or none. The check
+ * covers the marker that is meant, so that a marker cut short never makes a doubted count a clean one. */
 #define RECORD 9u
 #define RECORDS (HAL_EEPROM_SIZE / RECORD)
 #define CLEAN 0xA5u
 #define DOUBTED 0x5Au
 #define SPOILED 0x00u
+#define BLANK 0xFFu
 
-enum phase { RESTING, SAVING, SPOILING };
+#define NO_SLOT 0xFFu
 
-static enum phase phase;
 static uint8_t record[RECORD];
-static uint8_t next_byte; /* 1..RECORD-1, then 0: the marker */
-static uint8_t slot;
+static bool saving;
+static uint8_t target;    /* slot of the record being saved */
+static uint8_t next_byte; /* 0 blanks the marker, RECORD writes it */
+static bool spoiling;     /* the newest record has to be spoiled */
+static uint8_t slot;      /* of the newest whole record */
+static uint8_t marked;    /* its marker on the chip or on its way there; SPOILED for none */
+static uint8_t stale;     /* slot of an older record whose marker has to be spoiled, or NO_SLOT */
 static uint16_t sequence;
-static uint8_t marked;  /* the slot's marker on the chip or on its way there; SPOILED for none */
-static uint8_t pending; /* the marker of a record to be saved once the last one is spoiled */
-static uint8_t kept;    /* the marker of what is kept */
+static uint8_t kept; /* the marker of what is kept */
 static int32_t position;
 
 static uint16_t address_of(uint8_t of_slot) {
@@ -43,7 +47,7 @@ static void compose(uint8_t marker, uint16_t number, int32_t place) {
     record[8] = (uint8_t)(crc >> 8);
 }
 
-/* Reads a record; false when it is not whole. *marker is SPOILED unless it is the one meant. */
+/* Reads a record; false when it is not whole, or its save was not finished. */
 static bool read_record(uint8_t of_slot, uint8_t *marker, uint16_t *number, int32_t *place) {
     uint8_t bytes[RECORD];
     for (uint8_t i = 0; i < RECORD; i++) {
@@ -56,8 +60,8 @@ static bool read_record(uint8_t of_slot, uint8_t *marker, uint16_t *number, int3
     for (uint8_t meant = CLEAN;; meant = DOUBTED) {
         compose(meant, *number, *place);
         if (bytes[7] == record[7] && bytes[8] == record[8]) {
-            *marker = bytes[0] == meant ? meant : SPOILED;
-            return true;
+            *marker = bytes[0];
+            return bytes[0] == meant || bytes[0] == SPOILED;
         }
         if (meant == DOUBTED) return false;
     }
@@ -65,17 +69,22 @@ static bool read_record(uint8_t of_slot, uint8_t *marker, uint16_t *number, int3
 
 void store_init(void) {
     bool any = false;
-    phase = RESTING;
+    saving = spoiling = false;
     slot = RECORDS - 1u;
+    stale = NO_SLOT;
     sequence = 0;
-    marked = pending = SPOILED;
+    marked = SPOILED;
     position = 0;
     for (uint8_t i = 0; i < RECORDS; i++) {
         uint8_t marker;
         uint16_t number;
         int32_t place;
         if (!read_record(i, &marker, &number, &place)) continue;
-        if (any && (int16_t)(number - sequence) <= 0) continue;
+        if (any && (int16_t)(number - sequence) <= 0) {
+            if (marker != SPOILED) stale = i;
+            continue;
+        }
+        if (marked != SPOILED) stale = slot;
         any = true;
         slot = i;
         sequence = number;
@@ -98,64 +107,58 @@ int32_t store_position(void) {
 }
 
 void store_spoil(void) {
-    kept = pending = SPOILED;
-    /* A save that has not come to its marker is simply given up. */
-    phase = marked == SPOILED ? RESTING : SPOILING;
+    kept = SPOILED;
+    saving = false; /* a save that has not come to its marker is simply given up */
+    spoiling = marked != SPOILED || stale != NO_SLOT;
 }
 
 bool store_is_spoiled(void) {
-    return phase == RESTING && marked == SPOILED;
-}
-
-static void begin_save(void) {
-    sequence++;
-    slot = (uint8_t)(slot + 1u < RECORDS ? slot + 1u : 0u);
-    compose(pending, sequence, position);
-    pending = SPOILED;
-    next_byte = 1;
-    phase = SAVING;
+    return !saving && !spoiling;
 }
 
 void store_save(int32_t place, bool is_known) {
     uint8_t marker = is_known ? CLEAN : DOUBTED;
     bool is_same = marked == marker && position == place;
     position = place;
+    kept = SPOILED;
+    spoiling = false;
     if (is_same) { /* the motion was called off before the record was spoiled: it is true still */
         kept = marker;
-        pending = SPOILED;
-        phase = RESTING;
         return;
     }
-    kept = SPOILED;
-    pending = marker;
-    if (marked == SPOILED) begin_save();
-    else phase = SPOILING;
+    /* An older record stands until the new one does, so that some count is always kept. */
+    target = (uint8_t)(slot + 1u < RECORDS ? slot + 1u : 0u);
+    compose(marker, ++sequence, place);
+    next_byte = 0;
+    saving = true;
 }
 
 static void save_byte(void) {
-    if (next_byte == RECORD) {
-        next_byte = 0;
-        marked = record[0];
+    uint8_t at = next_byte++;
+    uint8_t byte = record[at < RECORD ? at : 0];
+    if (at == 0) {
+        byte = BLANK;
+    } else if (at == RECORD) {
+        at = 0;
+        saving = false;
+        if (marked != SPOILED) stale = slot;
+        slot = target;
+        kept = marked = byte;
     }
-    hal_eeprom_write((uint16_t)(address_of(slot) + next_byte), record[next_byte]);
-    if (next_byte == 0) {
-        kept = marked;
-        phase = RESTING;
-    } else {
-        next_byte++;
-    }
+    hal_eeprom_write((uint16_t)(address_of(target) + at), byte);
 }
 
 void store_poll(void) {
-    if (phase == RESTING || !hal_eeprom_is_ready()) return;
-    if (phase == SAVING) {
+    if (!hal_eeprom_is_ready()) return;
+    if (saving) {
         save_byte();
-    } else if (marked != SPOILED) {
-        marked = SPOILED;
+    } else if (stale != NO_SLOT) {
+        hal_eeprom_write(address_of(stale), SPOILED);
+        stale = NO_SLOT;
+    } else if (spoiling && marked != SPOILED) {
         hal_eeprom_write(address_of(slot), SPOILED);
-    } else if (pending != SPOILED) {
-        begin_save();
+        marked = SPOILED;
     } else {
-        phase = RESTING; /* the marker has been written */
+        spoiling = false; /* the marker has been written */
     }
 }

@@ -23,7 +23,7 @@ from macrorail.errors import (
     RailAlarm,
     WireError,
 )
-from macrorail_sims.carriage import Carriage
+from macrorail_sims.carriage import Carriage, WireFault
 from macrorail_sims.clock import VirtualClock
 from macrorail_sims.firmware_native import NativeBoard
 from macrorail_sims.virtual_port import VirtualPort
@@ -154,6 +154,40 @@ def test_the_emergency_stop_raises_an_alarm() -> None:
         bench.rail.home()
     bench.carriage.press_estop(False)
     recovers(bench)
+
+
+def test_an_emergency_stop_at_rest_is_told_at_the_next_move() -> None:
+    bench = Bench().ready()
+    bench.carriage.press_estop(True)
+    bench.clock.sleep(0.1)
+    bench.carriage.press_estop(False)
+    edges = bench.board.state.edges
+    with pytest.raises(PositionInDoubt, match=r"the emergency stop was pressed.*home the rail"):
+        bench.rail.start_move(6_000.0)
+    assert bench.board.state.edges == edges
+    recovers(bench)
+
+
+def test_a_broken_wire_of_the_home_switch_moves_nothing_and_is_named() -> None:
+    bench = Bench().ready()
+    bench.move(44_900.0)
+    bench.board.state.min_wire = WireFault.PRESSED
+    edges = bench.board.state.edges
+    for _ in range(3):
+        with pytest.raises(RailAlarm, match=r"switch.*cannot be at it.*check the wires") as alarm:
+            bench.rail.home()
+        assert alarm.value.code == "switch_fault"
+        bench.rail.open()
+    assert bench.board.state.edges == edges
+    bench.board.state.min_wire = WireFault.WHOLE
+    recovers(bench)
+
+
+def test_firmware_that_is_too_old_is_refused_and_says_how_to_flash() -> None:
+    bench = Bench()
+    bench.port.answer = answering("ok {said} 0.1.0 power lost 0")
+    with pytest.raises(ConnectError, match=r"firmware 0\.1\.0.*0\.2\.0.*macrorail firmware flash"):
+        bench.rail.open()
 
 
 def test_a_limit_switch_raises_an_alarm() -> None:

@@ -6,7 +6,7 @@ import itertools
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from macrorail.devices.rail import wire
@@ -102,6 +102,32 @@ def test_a_move_keeps_to_its_speed_and_acceleration(speed: int, acceleration: in
     counting_error = 1 / window_s**2
     for before, after in itertools.pairwise(speeds):
         assert abs(after - before) / window_s <= 1.1 * acceleration + counting_error
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(50, 20_000), st.integers(100, 200_000))
+@example(400, 50_000)
+@example(20_000, 200_000)
+@example(19_950, 200_000)
+@example(50, 200_000)
+@example(223, 50_000)
+@example(224, 50_000)
+@example(449, 200_000)
+def test_a_move_cruises_at_the_speed_asked_for(speed: int, acceleration: int) -> None:
+    host = Host(NativeBoard(start_place=700, length=10**9, bootloader_s=0.0))
+    host.greet(silence_ms=600_000)
+    assert host.home().stop == "done"
+    assert host.ask("PACE", speed, acceleration).error is None
+    ramp = speed * speed // (2 * acceleration) + 1
+    assert host.ask("LIMITS", 0, 10**9 - 1).error is None
+    assert host.ask("GO", 320 + 4 * ramp + 2 * speed).error is None
+    state = host.board.state
+    host.run_ms(1.3 * speed / acceleration * 1000 + 100)
+    # From one step to another, so that no part of a step counts.
+    first_tick, first_edges = state.last_edge, state.edges
+    host.run_ms(400)
+    measured = (state.edges - first_edges) * TICKS_PER_S / (state.last_edge - first_tick)
+    assert measured == pytest.approx(speed, rel=0.01)
 
 
 def test_a_stop_ramps_down_and_keeps_the_position() -> None:

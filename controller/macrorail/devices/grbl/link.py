@@ -29,6 +29,8 @@ from macrorail.errors import ConnectError, DeviceLost, DeviceTimeout, RailAlarm
 _RESETS = 24
 #: Lines of a board that is starting, at most; an ESP32 tells a page of them.
 _START_LINES = 400
+#: Lines without a silence after a greeting, from a board that reports by itself.
+_GREETED_LINES = 40
 _QUIET_LINES = 8
 _REPORT_ATTEMPTS = 24
 #: Wall time of silence in which a line's answer is given up, in reads of the port's timeout.
@@ -81,14 +83,16 @@ class GrblLink:
             Nothing like grbl answers.
         """
         welcome: Welcome | None = None
-        silences = 0
+        silences = greeted = 0
         self._port.reset_input_buffer()
         self._write(SOFT_RESET)
         for _ in range(_START_LINES):
             line = self._read()
             if line is not None:
                 welcome = welcome_of(line) or welcome
-                continue
+                greeted += welcome is not None
+                if greeted <= _GREETED_LINES:
+                    continue
             if welcome is not None:
                 self._dialect = welcome.dialect
                 return welcome
