@@ -19,6 +19,7 @@ from macrorail.run_folder import events
 from macrorail.run_folder.events import UnknownEvent, event_of, kind_of, known_kinds, values_of
 from macrorail.run_folder.events.codec import KEYS
 from macrorail.run_folder.journal import Journal, encode, read_journal
+from tests.made_events import made
 
 JOURNALS = sorted((Path(__file__).parents[1] / "data/journals").glob("*.jsonl"))
 SOURCES = sorted(Path(macrorail.__file__).parent.rglob("*.py"))
@@ -54,6 +55,15 @@ def test_a_key_of_a_later_version_is_kept() -> None:
     values = {"slice": 2, "attempt": 1, "lamp": "ring"}
     event = event_of("rejected", values)
     assert isinstance(event, events.FrameRejected) and event.extra == {"lamp": "ring"}
+    assert values_of(event) == values
+
+
+def test_a_line_of_an_earlier_version_stays_as_it_was() -> None:
+    values = values_of(made("aligned", number=1))
+    for key in ("scale", "closing_px", "trust", "doubt"):
+        values.pop(key, None)
+    event = event_of("aligned", values)
+    assert isinstance(event, events.FrameAligned) and event.trust is None
     assert values_of(event) == values
 
 

@@ -39,10 +39,13 @@ class Event:
     ----------
     extra
         Keys of the line that this version of macrorail does not know.
+    lacking
+        Fields whose keys the line does not have, because an earlier version wrote it.
     """
 
     kind: ClassVar[str] = ""
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    lacking: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
 
     def __init_subclass__(cls, kind: str = "") -> None:
         cls.kind = kind
@@ -68,6 +71,7 @@ class UnknownEvent(Event):
 
 #: The classes of each kind; two share one where its lines have two shapes.
 _CLASSES: dict[str, list[type[Event]]] = {}
+_OF_ALL = {"extra", "lacking"}
 _LAYOUTS: dict[type[Event], tuple[tuple[Field[Any], str], ...]] = {}
 
 
@@ -98,6 +102,8 @@ def values_of(event: Event) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for one, key in _layout(type(event)):
         value = getattr(event, one.name)
+        if one.name in event.lacking:
+            continue
         if one.metadata.get("spread"):
             values |= value
         elif value is not None or not one.metadata.get("absent"):
@@ -131,20 +137,23 @@ def event_of(kind: str, values: Mapping[str, Any]) -> Event:
 
 def _build(cls: type[Event], values: dict[str, Any]) -> Event:
     arguments: dict[str, Any] = {}
+    lacking: set[str] = set()
     rest = "extra"
     for one, key in _layout(cls):
         if one.metadata.get("spread"):
             rest = one.name
         elif key in values:
             arguments[one.name] = values.pop(key)
-    return cls(**arguments, **{rest: values})
+        else:
+            lacking.add(one.name)
+    return cls(**arguments, lacking=frozenset(lacking), **{rest: values})
 
 
 def _layout(cls: type[Event]) -> tuple[tuple[Field[Any], str], ...]:
     """A class's own fields in their order, with their keys on disk."""
     if cls not in _LAYOUTS:
         keys = KEYS.get(cls.kind, {})
-        own = (one for one in fields(cls) if one.name != "extra")
+        own = (one for one in fields(cls) if one.name not in _OF_ALL)
         _LAYOUTS[cls] = tuple((one, keys.get(one.name, one.name)) for one in own)
     return _LAYOUTS[cls]
 
