@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from macrorail.errors import MacrorailError
     from macrorail.planning.plan import Plan
+    from macrorail.planning.range_search.finder import FoundRange
     from macrorail.run_folder import events
-    from macrorail.session.api import plan, resume, run, stack
+    from macrorail.session.api import check, plan, resume, run, search, stack
+    from macrorail.session.check import CheckReport
     from macrorail.session.instrument import ConnectedInstrument, connect
     from macrorail.session.results import RunResult, StackResult
     from macrorail.shipped import CONFIGS
@@ -25,31 +27,39 @@ if TYPE_CHECKING:
 # Importing the whole of it takes a second, which workers and short commands need not pay.
 _LOCATIONS = {
     "CONFIGS": "macrorail.shipped",
+    "CheckReport": "macrorail.session.check",
     "ConnectedInstrument": "macrorail.session.instrument",
+    "FoundRange": "macrorail.planning.range_search.finder",
     "MacrorailError": "macrorail.errors",
     "Plan": "macrorail.planning.plan",
     "RunResult": "macrorail.session.results",
     "StackResult": "macrorail.session.results",
+    "check": "macrorail.session.api",
     "connect": "macrorail.session.instrument",
     "events": "macrorail.session.api",
     "plan": "macrorail.session.api",
     "resume": "macrorail.session.api",
     "run": "macrorail.session.api",
+    "search": "macrorail.session.api",
     "stack": "macrorail.session.api",
 }
 
 __all__ = [
     "CONFIGS",
+    "CheckReport",
     "ConnectedInstrument",
+    "FoundRange",
     "MacrorailError",
     "Plan",
     "RunResult",
     "StackResult",
+    "check",
     "connect",
     "events",
     "plan",
     "resume",
     "run",
+    "search",
     "stack",
 ]
 

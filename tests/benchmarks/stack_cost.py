@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 
 from macrorail.batch.finding import find_stacks
-from macrorail.batch.job import Settings
+from macrorail.batch.job import BatchSettings
 from macrorail.batch.work import make_stack
 from macrorail.proof.defocus import ClaimedOptics
 from macrorail.proof.frame_checker import FrameChecker
@@ -44,7 +44,7 @@ def main() -> None:
                 cv2.imwrite(str(work / name / f"{k}.jpg"), large, [cv2.IMWRITE_JPEG_QUALITY, 95])
         used = {}
         for name in ("short", "long"):
-            (job,) = find_stacks([work / name], work / "out", Settings()).jobs
+            (job,) = find_stacks([work / name], work / "out", BatchSettings()).jobs
             if name == "short":
                 make_stack(job)  # compiles what is not compiled yet
             began_s = time.process_time()

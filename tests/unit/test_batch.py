@@ -14,9 +14,9 @@ import pytest
 import tifffile
 
 from macrorail.batch.finding import find_stacks
-from macrorail.batch.job import Settings, StackJob
+from macrorail.batch.job import BatchSettings, StackJob
 from macrorail.batch.local import stack_here
-from macrorail.batch.progress import Outcome
+from macrorail.batch.progress import StackOutcome
 from macrorail.batch.work import is_finished, make_stack, read_stack_record
 from macrorail.cli import main
 from macrorail.errors import StackError
@@ -34,7 +34,7 @@ def photograph(folder: Path, count: int = 3, seed: int = 1) -> Path:
 
 
 def only(folder: Path, out: Path, **settings: Any) -> StackJob:
-    (job,) = find_stacks([folder], out, Settings(**settings)).jobs
+    (job,) = find_stacks([folder], out, BatchSettings(**settings)).jobs
     return job
 
 
@@ -99,7 +99,7 @@ def test_folders_are_found_however_deep_and_results_have_names_of_their_own(
     out = tmp_path / "photos" / "out"
     photograph(out / "older", 1)
     jobs = find_stacks(
-        [tmp_path / "photos", tmp_path / "photos" / "drawer-1"], out, Settings()
+        [tmp_path / "photos", tmp_path / "photos" / "drawer-1"], out, BatchSettings()
     ).jobs
     assert [job.name for job in jobs] == ["drawer-1-left", "drawer-2-left", "right"]
     assert len({job.out for job in jobs}) == 3
@@ -145,7 +145,7 @@ def test_a_job_survives_the_way_to_a_worker(tmp_path: Path) -> None:
 def test_a_stack_beyond_the_memory_is_named_and_no_process_is_started(tmp_path: Path) -> None:
     job = only(photograph(tmp_path / "one"), tmp_path / "out")
     assert job.needed_bytes() > 100e6
-    told: list[Outcome] = []
+    told: list[StackOutcome] = []
     stack_here([job], told.append, print, lambda: None, memory_bytes=100e6)
     assert [outcome.state for outcome in told] == ["failed"]
     assert "GB of memory, this machine gives 0.1 GB" in told[0].reason
@@ -168,8 +168,8 @@ def test_a_process_that_dies_costs_only_its_stack_a_second_try(
     monkeypatch.setattr("macrorail.batch.local.Worker", Mortal)
     for name in ("a", "b", "c"):
         photograph(tmp_path / "photos" / name)
-    jobs = find_stacks([tmp_path / "photos"], tmp_path / "out", Settings()).jobs
-    told: list[Outcome] = []
+    jobs = find_stacks([tmp_path / "photos"], tmp_path / "out", BatchSettings()).jobs
+    told: list[StackOutcome] = []
     said: list[str] = []
     stack_here(jobs, told.append, said.append, lambda: None)
     assert [(one.job.name, one.state) for one in told] == [

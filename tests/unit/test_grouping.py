@@ -16,7 +16,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
 from macrorail.batch.grouping import group
-from macrorail.batch.job import Settings
+from macrorail.batch.job import BatchSettings
 from macrorail.batch.photo import read_photos
 from macrorail.batch.watch import Folder
 from macrorail.batch.work import make_stack
@@ -139,7 +139,7 @@ def test_a_watched_folder_gives_a_stack_once_it_is_complete(mixed: Path, tmp_pat
     hidden = mixed / "DSC_0016.jpg"
     data = hidden.read_bytes()
     hidden.write_bytes(data[: len(data) // 8])  # still being copied
-    folder = Folder(mixed, tmp_path / "out", Settings(), 30, now=lambda: now)
+    folder = Folder(mixed, tmp_path / "out", BatchSettings(), 30, now=lambda: now)
     assert (folder.look().jobs, folder.look().waiting) == ((), 2)
     now = 20.0
     hidden.write_bytes(data)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from macrorail.batch.job import StackJob
 from macrorail.batch.local import free_memory_bytes, too_large
-from macrorail.batch.progress import CheckStop, Outcome, Say, Tell
+from macrorail.batch.progress import CheckStop, OnMessage, OnOutcome, StackOutcome
 from macrorail.batch.work import is_finished, make_stack
 from macrorail.errors import ConfigError, MacrorailError, StackError
 from macrorail.extras import needs_extra
@@ -57,8 +57,8 @@ def check_address(scheduler: str) -> None:
 def stack_on_cluster(
     jobs: Iterable[StackJob],
     scheduler: str,
-    tell: Tell,
-    say: Say,
+    on_outcome: OnOutcome,
+    on_message: OnMessage,
     check: CheckStop,
     patience_s: float = 600.0,
 ) -> None:
@@ -88,7 +88,7 @@ def stack_on_cluster(
     for name in ("distributed", "distributed.client"):
         # It logs lost connections with tracebacks; what there is to say is said below.
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    work = _Work(deque(jobs), tell, say, check)
+    work = _Work(deque(jobs), on_outcome, on_message, check)
     connected = False
     while work.left:
         check()
@@ -167,14 +167,16 @@ class _SchedulerGone(Exception):
 class _Work:
     """What is left to do, across connections."""
 
-    def __init__(self, jobs: deque[StackJob], tell: Tell, say: Say, check: CheckStop) -> None:
+    def __init__(
+        self, jobs: deque[StackJob], on_outcome: OnOutcome, on_message: OnMessage, check: CheckStop
+    ) -> None:
         self.waiting = jobs
         self.suspects: deque[StackJob] = deque()
         self.under_way: dict[Any, StackJob] = {}
         self.alone = False
         self.check = check
         self.heard_s = time.monotonic()
-        self._tell, self._say = tell, say
+        self._on_outcome, self._on_message = on_outcome, on_message
         self._said = ""
 
     @property
@@ -184,17 +186,17 @@ class _Work:
     def say_once(self, sentence: str) -> None:
         if sentence != self._said:
             self._said = sentence
-            self._say(sentence)
+            self._on_message(sentence)
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: StackOutcome) -> None:
         self.heard_s, self._said = time.monotonic(), ""
-        self._tell(outcome)
+        self._on_outcome(outcome)
 
     def take_back(self) -> None:
         """After a lost connection: what was under way comes first again, unless it is done."""
         for job in reversed(self.under_way.values()):
             if is_finished(job):
-                self.finished(Outcome(job, "done"))
+                self.finished(StackOutcome(job, "done"))
             elif self.alone:
                 self.suspects.appendleft(job)
             else:
@@ -280,9 +282,9 @@ def _take(future: Future, job: StackJob, work: _Work) -> None:
     if future.status == "finished":
         record = future.result()
         if "failed" in record:
-            work.finished(Outcome(job, "failed", record["failed"]))
+            work.finished(StackOutcome(job, "failed", record["failed"]))
         else:
-            work.finished(Outcome(job, "done", record=record))
+            work.finished(StackOutcome(job, "done", record=record))
         return
     error = future.exception()
     if isinstance(error, KilledWorker) and not work.alone:
@@ -290,7 +292,7 @@ def _take(future: Future, job: StackJob, work: _Work) -> None:
         work.suspects.append(job)
     elif isinstance(error, KilledWorker):
         work.finished(
-            Outcome(job, "failed", "every worker that tried it died; see the workers' logs")
+            StackOutcome(job, "failed", "every worker that tried it died; see the workers' logs")
         )
     else:
-        work.finished(Outcome(job, "failed", f"{type(error).__name__}: {error}"))
+        work.finished(StackOutcome(job, "failed", f"{type(error).__name__}: {error}"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from macrorail.batch.frame_list import Passed, frames_in, pick
 from macrorail.batch.frames import StackFrames, fusion_order, load_frames, of_files
-from macrorail.batch.job import Settings, StackJob
+from macrorail.batch.job import BatchSettings, StackJob
 from macrorail.errors import ConfigError, StackError
 from macrorail.exif import read_exif
 from macrorail.run_folder.journal import JOURNAL
@@ -42,7 +42,7 @@ class FoundStacks:
     passed_over: list[Passed]
 
 
-def find_stacks(folders: Iterable[Path], out: Path, settings: Settings) -> FoundStacks:
+def find_stacks(folders: Iterable[Path], out: Path, settings: BatchSettings) -> FoundStacks:
     """One job for every run folder and every folder of photographs, however deep.
 
     Parameters
@@ -147,7 +147,7 @@ class _Search:
 
 
 def _job(
-    folder: Path, frames: StackFrames, out: Path, settings: Settings, notes: tuple[str, ...]
+    folder: Path, frames: StackFrames, out: Path, settings: BatchSettings, notes: tuple[str, ...]
 ) -> StackJob:
     um_per_px = None
     if (folder / JOURNAL).exists():

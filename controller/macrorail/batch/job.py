@@ -16,7 +16,7 @@ _PROGRAM_BYTES = 300e6
 
 
 @dataclass(frozen=True)
-class Settings:
+class BatchSettings:
     """How stacks are made; as ``macrorail stack`` has them.
 
     Attributes
@@ -60,7 +60,7 @@ class StackJob:
     name: str
     frames: tuple[Source, ...]
     out: Path
-    settings: Settings = Settings()
+    settings: BatchSettings = BatchSettings()
     um_per_px: float | None = None
     notes: tuple[str, ...] = ()
     origin: Path = field(default_factory=Path)
@@ -71,7 +71,7 @@ class StackJob:
         name: str,
         frames: list[Source],
         out: Path,
-        settings: Settings,
+        settings: BatchSettings,
         notes: tuple[str, ...],
         origin: Path,
         passed_over: tuple[Passed, ...] = (),
@@ -114,7 +114,7 @@ class StackJob:
             told["name"],
             tuple(frames),
             Path(told["out"]),
-            Settings(**told["settings"]),
+            BatchSettings(**told["settings"]),
             told["um_per_px"],
             tuple(told["notes"]),
             Path(told["origin"]),

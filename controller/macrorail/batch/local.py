@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from macrorail.batch.job import StackJob
-from macrorail.batch.progress import CheckStop, Outcome, Say, Tell
+from macrorail.batch.progress import CheckStop, OnMessage, OnOutcome, StackOutcome
 from macrorail.errors import MacrorailError, WorkerCrashed
 from macrorail.workers import Worker
 
@@ -39,7 +39,7 @@ class _Slot:
             self.renew()
             self._request = self._worker.send("stack", job=job.to_dict())
 
-    def outcome(self, job: StackJob) -> Outcome | None:
+    def outcome(self, job: StackJob) -> StackOutcome | None:
         """What became of the stack, or ``None`` while it goes on.
 
         Raises
@@ -54,9 +54,9 @@ class _Slot:
         except WorkerCrashed:
             raise
         except MacrorailError as error:
-            return Outcome(job, "failed", str(error))
+            return StackOutcome(job, "failed", str(error))
         record.pop("id")
-        return Outcome(job, "done", record=record)
+        return StackOutcome(job, "done", record=record)
 
     def renew(self) -> None:
         """A new process in place of a dead one."""
@@ -72,8 +72,8 @@ class _Slot:
 
 def stack_here(
     jobs: Iterable[StackJob],
-    tell: Tell,
-    say: Say,
+    on_outcome: OnOutcome,
+    on_message: OnMessage,
     check: CheckStop,
     processes: int = 1,
     memory_bytes: float | None = None,
@@ -96,9 +96,9 @@ def stack_here(
         slots: list[_Slot] = []
         while waiting or any(slot.job for slot in slots):
             check()
-            _fill(slots, waiting, budget, processes, tell, log, closers)
+            _fill(slots, waiting, budget, processes, on_outcome, log, closers)
             for slot in slots:
-                _collect(slot, waiting, tell, say)
+                _collect(slot, waiting, on_outcome, on_message)
             time.sleep(_POLL_S)
 
 
@@ -117,7 +117,7 @@ def _fill(
     waiting: deque[tuple[StackJob, int]],
     budget: float,
     processes: int,
-    tell: Tell,
+    on_outcome: OnOutcome,
     log: Path | None,
     closers: ExitStack,
 ) -> None:
@@ -128,14 +128,14 @@ def _fill(
             needed = job.needed_bytes()
         except MacrorailError as error:
             waiting.popleft()
-            tell(Outcome(job, "failed", str(error)))
+            on_outcome(StackOutcome(job, "failed", str(error)))
             continue
         under_way = sum(slot.needed_bytes for slot in slots if slot.job)
         if under_way and under_way + needed > budget:
             return
         if needed > budget:
             waiting.popleft()
-            tell(Outcome(job, "failed", too_large(needed, budget, "this machine")))
+            on_outcome(StackOutcome(job, "failed", too_large(needed, budget, "this machine")))
             continue
         slot = next((slot for slot in slots if slot.job is None), None)
         if slot is None:
@@ -147,7 +147,9 @@ def _fill(
         slot.begin(job, needed, tries + 1)
 
 
-def _collect(slot: _Slot, waiting: deque[tuple[StackJob, int]], tell: Tell, say: Say) -> None:
+def _collect(
+    slot: _Slot, waiting: deque[tuple[StackJob, int]], on_outcome: OnOutcome, on_message: OnMessage
+) -> None:
     job = slot.job
     if job is None:
         return
@@ -157,13 +159,13 @@ def _collect(slot: _Slot, waiting: deque[tuple[StackJob, int]], tell: Tell, say:
         slot.job = None
         slot.renew()
         if slot.tries < _TRIES:
-            say(f"{job.name}: {death}; it is stacked once more")
+            on_message(f"{job.name}: {death}; it is stacked once more")
             waiting.appendleft((job, slot.tries))
             return
-        outcome = Outcome(job, "failed", f"its process died {slot.tries} times: {death}")
+        outcome = StackOutcome(job, "failed", f"its process died {slot.tries} times: {death}")
     if outcome is not None:
         slot.job = None
-        tell(outcome)
+        on_outcome(outcome)
 
 
 def too_large(needed: float, there: float, where: str) -> str:

@@ -1,4 +1,4 @@
-"""What became of each stack, told while a batch goes on."""
+"""The outcome of each stack of a batch, and who is told of it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from macrorail.batch.job import StackJob
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one stack.
+class StackOutcome:
+    """The outcome of one stack.
 
     Attributes
     ----------
+    job
+        The stack.
     state
-        ``done``; ``skipped``: it was finished already; ``failed``.
+        ``done``; ``skipped``: it was finished before; ``failed``.
     reason
         Why it failed, in words.
     record
-        Its ``stack.json``, when it was made just now.
+        Its ``stack.json`` when it has just been made.
     """
 
     job: StackJob
@@ -29,9 +31,9 @@ class Outcome:
     record: dict[str, Any] | None = None
 
 
-#: Told each outcome as it comes.
-Tell = Callable[[Outcome], None]
-#: Told a sentence for people.
-Say = Callable[[str], None]
-#: Raises when the operator wants to stop.
+#: Takes each outcome as it comes.
+OnOutcome = Callable[[StackOutcome], None]
+#: Takes a sentence for the person who looks on.
+OnMessage = Callable[[str], None]
+#: Raises ``OperatorStop`` when the operator wants to stop.
 CheckStop = Callable[[], None]

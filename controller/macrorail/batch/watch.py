@@ -11,7 +11,7 @@ from pathlib import Path
 from macrorail.batch.frame_list import Passed, choose_types, pick
 from macrorail.batch.frames import Source
 from macrorail.batch.grouping import FEWEST, Group, group
-from macrorail.batch.job import Settings, StackJob
+from macrorail.batch.job import BatchSettings, StackJob
 from macrorail.batch.photo import Photo, read_photos
 from macrorail.errors import ConfigError, StackError
 from macrorail.stacking.kinds import RAW, kind_of
@@ -69,7 +69,7 @@ class Folder:
 
     folder: Path
     out: Path
-    settings: Settings
+    settings: BatchSettings
     wait_s: float
     fewest: int = FEWEST
     now: Callable[[], float] = time.monotonic

@@ -1,4 +1,4 @@
-"""``macrorail home``: find the axis's reference, away from the specimen."""
+"""``macrorail home``: home the axis, away from the specimen."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from macrorail.cli.messages import message_console
-from macrorail.cli.moving import YES_HELP, ask_first, opened_axis
+from macrorail.cli.permission import YES_HELP, asking, axis_of
 from macrorail.cli.rigs import RIG_HELP
 from macrorail.quantity import format_length
+from macrorail.session.axis import reach_of
 
 
 def home(
@@ -19,9 +20,9 @@ def home(
     yes: Annotated[bool, typer.Option("--yes", help=YES_HELP)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the position as JSON")] = False,
 ) -> None:
-    """Find the axis's reference: a rail's home switch, a lens's near stop.
+    """Home the axis: a rail at its home switch, a lens at its near stop.
 
-    Goes away from the specimen; prints where the axis rests then. Asks first.
+    The axis moves away from the specimen. Asks first; prints the position at which it rests.
 
     Examples:
 
@@ -29,8 +30,8 @@ def home(
 
       macrorail home --rig lab.yaml --yes --json
     """
-    with opened_axis(rig, message_console()) as (axis, report):
-        ask_first("This homes the axis, away from the specimen.", report, yes)
+    with axis_of(rig, message_console()) as (axis, report):
+        asking(yes)(f"This homes the axis, away from the specimen. {reach_of(report)}")
         position_um = axis.home()
     typer.echo(
         json.dumps({"position_um": position_um}) if as_json else format_length(position_um, 6)

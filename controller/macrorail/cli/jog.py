@@ -12,11 +12,12 @@ import typer
 from rich.console import Console
 
 from macrorail.cli.messages import message_console
-from macrorail.cli.moving import YES_HELP, ask_first, opened_axis
+from macrorail.cli.permission import YES_HELP, asking, axis_of
 from macrorail.cli.rigs import RIG_HELP
 from macrorail.devices.interfaces import FocusAxis
 from macrorail.errors import ConfigError, LimitError
 from macrorail.quantity import format_length, parse_length
+from macrorail.session.axis import reach_of
 
 _INVITATION = "Where to? 12mm, +100um, -0.5mm, home; an empty line ends."
 
@@ -29,13 +30,13 @@ def jog(
     rig: Annotated[Path | None, typer.Option(help=RIG_HELP)] = None,
     yes: Annotated[bool, typer.Option("--yes", help=YES_HELP)] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="print where each move came to rest as JSON")
+        bool, typer.Option("--json", help="print the position after each move as JSON")
     ] = False,
 ) -> None:
-    """Move the axis to positions, or by distances; asks for them when none are given.
+    """Move the axis to positions, or by distances; asks for them when none is given.
 
-    Positions grow towards the specimen. An axis that does not know where it is homes first, away
-    from the specimen. Limits and closest approach hold as in a run. Asks before anything moves.
+    Positions grow towards the specimen. An axis whose position is not known is homed first, away
+    from the specimen. Limits and closest approach apply as in a run. Asks before anything moves.
 
     Examples:
 
@@ -49,10 +50,10 @@ def jog(
     for move in moves or []:
         _parsed(move)
     rests_um: list[float] = []
-    with opened_axis(rig, console) as (axis, report):
+    with axis_of(rig, console) as (axis, report):
         homes = "" if report.position_um is not None else "homes the axis first, then "
         where = ", ".join(moves) if moves else "where you say"
-        ask_first(f"This {homes}moves it: {where}.", report, yes)
+        asking(yes)(f"This {homes}moves it: {where}. {reach_of(report)}")
         here_um = axis.home() if report.position_um is None else report.position_um
         console.print(f"at {format_length(here_um, 6)}", markup=False)
         for move in moves or _typed_moves(console):
@@ -77,12 +78,12 @@ def _move(axis: FocusAxis, here_um: float, move: str) -> float:
 
 
 def _parsed(move: str) -> tuple[float, bool]:
-    """A length, and whether it is a distance from where the axis is.
+    """A length, and whether it is a distance from the present position.
 
     Raises
     ------
     ConfigError
-        It is neither a position nor a distance.
+        Neither a position nor a distance.
     """
     if move == "home":
         return 0.0, False

@@ -17,11 +17,14 @@ from macrorail.config.rig import load_rig
 from macrorail.errors import ConfigError, MacrorailError
 from macrorail.planning.plan import Plan
 from macrorail.planning.plan import make_plan as _make_plan
+from macrorail.planning.range_search.finder import FoundRange
 from macrorail.quantity import parse_size
 from macrorail.run_folder import events as events
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.record import read_record
+from macrorail.session.check import CheckReport, check_instrument
 from macrorail.session.observer import RunObserver
+from macrorail.session.range_search import find_range
 from macrorail.session.results import RunResult, StackResult
 from macrorail.session.run import RunOutcome, resume_run, start_run
 from macrorail.session.stack import StackSettings, stack_arrays, stack_photographs
@@ -53,6 +56,56 @@ def plan(protocol: str | Path, *, rig: str | Path) -> Plan:
     ConfigError, PlanError, OverlapError
     """
     return _make_plan(load_protocol(Path(protocol)), load_rig(Path(rig)))
+
+
+def search(
+    protocol: str | Path,
+    *,
+    rig: str | Path,
+    on_event: Callable[..., object] | None = None,
+) -> FoundRange:
+    """Search for the specimen: home, take pictures along the axis, and return the range to shoot.
+
+    Makes no run folder; the pictures are deleted.
+
+    Parameters
+    ----------
+    protocol, rig
+        YAML files; the protocol has ``range: auto`` or ``range: {search: …}``.
+    on_event
+        Called with the name and the fields of each event, such as
+        ``on_event("looked", position_um=…)``.
+
+    Returns
+    -------
+    FoundRange
+        ``near_um`` and ``far_um``, the ends of the specimen in ``ends``, and the number of
+        pictures in ``looks``.
+
+    Raises
+    ------
+    ConfigError, PlanError, DeviceError, OperatorStop
+    """
+    wanted, loaded = load_protocol(Path(protocol)), load_rig(Path(rig))
+    return find_range(wanted, loaded, on_event or (lambda *_, **__: None))
+
+
+def check(rig: str | Path) -> CheckReport:
+    """Check an instrument: connect, read versions, home the axis, and take one test frame.
+
+    Moves the axis, away from the specimen, and then the stage.
+
+    Parameters
+    ----------
+    rig
+        YAML file of the instrument.
+
+    Raises
+    ------
+    ConfigError, DeviceError, FrameError
+        The instrument is not fit to run.
+    """
+    return check_instrument(load_rig(Path(rig)), lambda _: None, RunObserver())
 
 
 def run(

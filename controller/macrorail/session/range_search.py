@@ -1,18 +1,20 @@
-"""The first part of a run whose range is searched for: look, then plan what was found."""
+"""Searches for the specimen: as the first part of a run, which then plans its slices, or alone."""
 
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from macrorail.config.protocol import Protocol
 from macrorail.config.rig import Rig
-from macrorail.devices.connect import Instrument
-from macrorail.errors import MacrorailError
+from macrorail.devices.connect import Instrument, connect
+from macrorail.errors import ConfigError, MacrorailError
 from macrorail.planning.plan import Plan, make_plan, plan_before_search
 from macrorail.planning.range_search.finder import FoundRange, RangeFinder
-from macrorail.planning.range_search.search import describe_search, make_search
+from macrorail.planning.range_search.search import RangeSearch, describe_search, make_search
 from macrorail.quantity import format_length
 from macrorail.run_folder.events import (
     RangeFound,
@@ -29,12 +31,12 @@ from macrorail.states import State, Trigger
 
 
 def plan_run(wanted: Protocol, rig: Rig, entries: list[Entry] | None = None) -> Plan:
-    """The plan of a run, or one without slices while its range is still to be searched for.
+    """The plan of a run; without slices while its range is still to be searched for.
 
     Parameters
     ----------
     entries
-        The run's journal so far: a range that was found stays.
+        The run's journal so far: a range that has been found is kept.
     """
     if wanted.range.search is None:
         return make_plan(wanted, rig)
@@ -53,12 +55,12 @@ def search_range(
     Parameters
     ----------
     folder
-        The run folder; its journal is begun, or continued.
+        The run folder; its journal is started or continued.
 
     Returns
     -------
     Plan or RunEnd
-        The slices; or how the run has ended already.
+        The slices, or how the run ended in the search.
     """
     path = folder / JOURNAL
     continued = path.exists()
@@ -80,17 +82,7 @@ def search_range(
                 bench=instrument.bench_address,
             )
         )
-        finder = RangeFinder(
-            search,
-            instrument.axis,
-            instrument.camera,
-            instrument.clock,
-            wanted.camera_settings,
-            wanted.settle_s(rig.axis.settle_s),
-            wanted.closest_approach_um,
-            folder / "looks",
-            journal.append,
-        )
+        finder = _finder(search, wanted, rig, instrument, folder / "looks", journal.append)
         try:
             found = finder.find()
             plan = make_plan(wanted.with_range(found.near_um, found.far_um), rig)
@@ -107,6 +99,60 @@ def search_range(
     for line in _findings(found, plan):
         observer.message(line)
     return plan
+
+
+def find_range(
+    wanted: Protocol,
+    rig: Rig,
+    on_event: Callable[..., object] = lambda *_, **__: None,
+) -> FoundRange:
+    """Search for the specimen without shooting a stack; no run folder is made.
+
+    Parameters
+    ----------
+    wanted
+        A protocol with ``range: {search: …}`` or ``range: auto``.
+    on_event
+        Called with the name and the fields of each event, such as ``looked``.
+
+    Raises
+    ------
+    ConfigError
+        The protocol gives its range.
+    PlanError
+        No texture was found.
+    DeviceError, FrameError, OperatorStop
+    """
+    if wanted.range.search is None:
+        raise ConfigError("the protocol gives its range; write 'range: auto' to have it searched")
+    search = make_search(wanted, rig)
+    with (
+        connect(rig) as instrument,
+        stopped_by_signals(instrument.clock),
+        tempfile.TemporaryDirectory(prefix="macrorail-search-") as folder,
+    ):
+        return _finder(search, wanted, rig, instrument, Path(folder), on_event).find()
+
+
+def _finder(
+    search: RangeSearch,
+    wanted: Protocol,
+    rig: Rig,
+    instrument: Instrument,
+    folder: Path,
+    on_event: Callable[..., object],
+) -> RangeFinder:
+    return RangeFinder(
+        search,
+        instrument.axis,
+        instrument.camera,
+        instrument.clock,
+        wanted.camera_settings,
+        wanted.settle_s(rig.axis.settle_s),
+        wanted.closest_approach_um,
+        folder,
+        on_event,
+    )
 
 
 def write_plan(folder: Path, plan: Plan) -> None:

@@ -1,4 +1,4 @@
-"""``macrorail calibrate``: measures what the instrument's files say of it, one kind a file."""
+"""``macrorail calibrate``: measure the instrument, for its rig file and lens file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``macrorail firmware``: the program on the rail's board, one thing to do with it a file."""
+"""``macrorail firmware``: build, flash and test the program on the rail's board."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from macrorail.cli.firmware.info import info
 from macrorail.cli.firmware.shutter import shutter
 
 firmware = typer.Typer(
-    name="firmware", help="Build, flash and question the program on the rail's board.",
+    name="firmware", help="Build, flash and test the program on the rail's board.",
     no_args_is_help=True,
 )  # fmt: skip
 for verb in (build, flash, info, shutter):

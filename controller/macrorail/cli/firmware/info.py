@@ -1,4 +1,4 @@
-"""``macrorail firmware info``: what the rail's board says of itself; nothing moves."""
+"""``macrorail firmware info``: version, last reset and inputs of the rail's board."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Annotated
 import typer
 
 from macrorail.cli.messages import message_console
-from macrorail.cli.moving import opened_axis, our_rail
+from macrorail.cli.permission import axis_of
 from macrorail.cli.rigs import RIG_HELP
 from macrorail.devices.rail.codes import CAUSES
 from macrorail.devices.rail.wire import WIRE_VERSION
 from macrorail.quantity import format_length
+from macrorail.session.axis import serial_rail
 
 _INPUTS = ("home switch", "far switch", "emergency stop")
 
@@ -23,9 +24,9 @@ def info(
     rig: Annotated[Path | None, typer.Option(help=RIG_HELP)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
 ) -> None:
-    """Ask the rail's board for its version, why it was reset, and what its inputs read.
+    """Show the version of the rail's board, why it was reset, and its inputs.
 
-    Press a switch and ask again: that is how to test the wiring. Nothing moves.
+    To test the wiring, press a switch and run this again. Nothing moves.
 
     Examples:
 
@@ -33,8 +34,8 @@ def info(
 
       macrorail firmware info --rig lab.yaml --json
     """
-    with opened_axis(rig, message_console()) as (axis, report):
-        rail = our_rail(axis, "firmware info")
+    with axis_of(rig, message_console()) as (axis, report):
+        rail = serial_rail(axis, "firmware info")
         greeting, status = rail.inspect()
         shots = rail.shots()
     pressed = [name for bit, name in enumerate(_INPUTS) if status.inputs & 1 << bit]

@@ -1,4 +1,4 @@
-"""``macrorail firmware shutter``: one press of the camera's cable, and whether the flash saw it."""
+"""``macrorail firmware shutter``: press the camera's cable once; did the flash fire?"""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 
 from macrorail.cli.messages import message_console
-from macrorail.cli.moving import opened_axis, our_rail
+from macrorail.cli.permission import asking, axis_of
 from macrorail.cli.rigs import RIG_HELP
-from macrorail.errors import ConfigError, OperatorStop
+from macrorail.errors import ConfigError
 from macrorail.quantity import format_duration, parse_duration
+from macrorail.session.axis import serial_rail
 
 _FOCUS_S = 0.3
 _FLASH_LATEST_S = 1.0
@@ -25,7 +26,7 @@ def shutter(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask; for scripts")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
 ) -> None:
-    """Press the camera's cable once: tests its wiring, and that of the hot shoe. Nothing moves.
+    """Press the camera's cable once, to test its wiring and that of the hot shoe. Nothing moves.
 
     Examples:
 
@@ -37,10 +38,9 @@ def shutter(
         press_s = parse_duration(press)
     except ValueError as error:
         raise ConfigError(f"--press {error}") from error
-    if not yes and not typer.confirm("This takes a picture. Press now?", err=True):
-        raise OperatorStop("no picture was taken")
-    with opened_axis(rig, message_console()) as (axis, _):
-        rail = our_rail(axis, "firmware shutter")
+    asking(yes, "Press now?", "no picture was taken")("This takes a picture.")
+    with axis_of(rig, message_console()) as (axis, _):
+        rail = serial_rail(axis, "firmware shutter")
         before = rail.shots()
         shots = rail.expose(_FOCUS_S, press_s, _FLASH_LATEST_S)
     seen = (shots.contacts - before.contacts) % 65536
@@ -49,5 +49,5 @@ def shutter(
         return
     delay_s = (shots.contact_us - shots.closed_us) % 2**31 / 1e6
     typer.echo(f"pressed for {format_duration(shots.lasted_us / 1e6)}")
-    told = f"closed {format_duration(delay_s)} after the press" if seen else "did not close"
-    typer.echo(f"the hot shoe {told}")
+    contact = f"closed {format_duration(delay_s)} after the press" if seen else "did not close"
+    typer.echo(f"the hot shoe {contact}")

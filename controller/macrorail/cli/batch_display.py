@@ -1,4 +1,4 @@
-"""What people see of a batch: each stack as it is done, the time left, and what became of all."""
+"""Shows a batch on the terminal: each outcome, the time left, and the result at the end."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from macrorail.batch.frame_list import listed
 from macrorail.batch.job import StackJob
-from macrorail.batch.progress import Outcome
+from macrorail.batch.progress import StackOutcome
 from macrorail.cli.messages import can_redraw
 from macrorail.errors import StackError
 from macrorail.quantity import format_duration
 
 
-class Board:
-    """Shows how far a batch is and what became of each stack."""
+class BatchDisplay:
+    """Shows the progress of a batch; see ``BatchObserver``."""
 
     def __init__(self, console: Console, jobs: list[StackJob], refused: int = 0) -> None:
         self._console = console
-        self._outcomes: list[Outcome] = []
+        self._outcomes: list[StackOutcome] = []
         self._began_s = time.monotonic()
         self._frames = sum(len(job.frames) for job in jobs)
         self._count = len(jobs) + refused
-        self._made_frames = self._passed_frames = 0
+        self._stacked_frames = self._passed_frames = 0
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -39,7 +39,7 @@ class Board:
         )
         self._task = self._progress.add_task("stacking", total=self._frames)
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> BatchDisplay:
         self._progress.start()
         return self
 
@@ -48,69 +48,69 @@ class Board:
 
     @property
     def failed(self) -> list[StackJob]:
-        """Stacks that could not be made so far."""
+        """Stacks that have failed so far."""
         return [outcome.job for outcome in self._outcomes if outcome.state == "failed"]
 
-    def say(self, sentence: str) -> None:
-        """Tell people."""
-        self._console.print(sentence, markup=False)
+    def message(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(text, markup=False)
 
-    def tell(self, outcome: Outcome) -> None:
-        """Note what became of a stack."""
+    def on_outcome(self, outcome: StackOutcome) -> None:
+        """Show the outcome of a stack."""
         self._outcomes.append(outcome)
         frames = len(outcome.job.frames)
         self._passed_frames += frames
         if outcome.state != "skipped":
-            self._made_frames += frames
-            said = f"failed: {outcome.reason}" if outcome.state == "failed" else _made(outcome)
-            self.say(f"{len(self._outcomes)} of {self._count}  {outcome.job.name}  {said}")
+            self._stacked_frames += frames
+            ended = f"failed: {outcome.reason}" if outcome.state == "failed" else _done(outcome)
+            self.message(f"{len(self._outcomes)} of {self._count}  {outcome.job.name}  {ended}")
             for note in (*outcome.job.notes, *listed(outcome.job.passed_over)):
-                self.say(f"    {note}")
-            if left := self.time_left():
-                self.say(f"    {left}")
+                self.message(f"    {note}")
+            if left := self._time_left():
+                self.message(f"    {left}")
         self._progress.update(self._task, completed=self._passed_frames)
 
-    def time_left(self) -> str:
-        """From the frames that were stacked so far, or nothing yet to say."""
+    def _time_left(self) -> str:
+        """From the frames stacked so far; empty before the first and after the last."""
         left = self._frames - self._passed_frames
-        if not left or not self._made_frames:
+        if not left or not self._stacked_frames:
             return ""
-        per_frame_s = (time.monotonic() - self._began_s) / self._made_frames
+        per_frame_s = (time.monotonic() - self._began_s) / self._stacked_frames
         return f"about {format_duration(left * per_frame_s)} left"
 
-    def print_done(self) -> None:
-        """Print the folders of what is there."""
+    def print_folders(self) -> None:
+        """Print the folders of the stacks that are done."""
         for outcome in self._outcomes:
             if outcome.state != "failed":
                 typer.echo(outcome.job.out)
 
-    def close(self, as_json: bool) -> None:
-        """Print the result.
+    def print_result(self, as_json: bool) -> None:
+        """Print the result of the whole batch.
 
         Raises
         ------
         StackError
-            Stacks failed; names them.
+            Stacks failed; the message names them.
         """
         counted = Counter(outcome.state for outcome in self._outcomes)
-        self.say(", ".join(f"{number} {state}" for state, number in sorted(counted.items())))
+        self.message(", ".join(f"{number} {state}" for state, number in sorted(counted.items())))
         if as_json:
-            typer.echo(json.dumps([_told(outcome) for outcome in self._outcomes]))
+            typer.echo(json.dumps([_as_dict(outcome) for outcome in self._outcomes]))
         else:
-            self.print_done()
+            self.print_folders()
         failed = [outcome for outcome in self._outcomes if outcome.state == "failed"]
         if failed:
             lines = "\n".join(f"  {one.job.name}: {one.reason}" for one in failed)
             raise StackError(f"{len(failed)} of {self._count} stack(s) failed:\n{lines}")
 
 
-def _made(outcome: Outcome) -> str:
+def _done(outcome: StackOutcome) -> str:
     if outcome.record is None:
         return "done"
     return f"done in {format_duration(outcome.record['seconds'])}"
 
 
-def _told(outcome: Outcome) -> dict[str, Any]:
+def _as_dict(outcome: StackOutcome) -> dict[str, Any]:
     return {
         "name": outcome.job.name,
         "state": outcome.state,

@@ -1,0 +1,117 @@
+"""Finds the stacks in mixed folders, once or again and again while photographs arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from macrorail.batch.job import StackJob
+from macrorail.batch.watch import Folder, FolderAway, Sorted
+from macrorail.clock import Clock
+from macrorail.errors import ConfigError, StackError
+
+#: How often a watched folder is looked at.
+_LOOK_EVERY_S = 2.0
+
+Message = Callable[[str], object]
+
+
+def sort_once(folders: Sequence[Folder], message: Message) -> list[StackJob]:
+    """The stacks in folders to which nothing is added any more.
+
+    Parameters
+    ----------
+    message
+        Takes a line for each photograph that belongs to no stack.
+
+    Raises
+    ------
+    ConfigError
+        There is no stack.
+    """
+    jobs: list[StackJob] = []
+    for folder in folders:
+        found = folder.look()
+        _report_rest(found, set(), message)
+        jobs += found.jobs
+    if not jobs:
+        raise ConfigError(
+            f"no stack was found in {', '.join(str(one.folder) for one in folders)}; photographs "
+            f"without a time of exposure are not sorted: give each stack a folder, without --group"
+        )
+    return jobs
+
+
+def watch_folders(
+    folders: Sequence[Folder],
+    clock: Clock,
+    make: Callable[[list[StackJob]], list[StackJob]],
+    message: Message,
+) -> NoReturn:
+    """Make each stack once it is complete, until the operator stops.
+
+    A folder or a disk that is gone is waited for. What failed is tried again once it is back.
+
+    Parameters
+    ----------
+    make
+        Makes new stacks; returns those that failed.
+    message
+        As for :func:`sort_once`; each photograph is named once.
+
+    Raises
+    ------
+    ConfigError
+        Not a folder.
+    OperatorStop
+        Ctrl-C or a signal.
+    """
+    for folder in folders:
+        if not folder.folder.is_dir():
+            raise ConfigError(f"{folder.folder} is not a folder")
+    message("Watching; Ctrl-C ends it.")
+    reported: set[Path] = set()
+    tried: set[object] = set()
+    failed: set[object] = set()
+    away: set[Path] = set()
+    while True:
+        for folder in folders:
+            try:
+                found = folder.look()
+            except FolderAway as error:
+                if folder.folder not in away:
+                    message(f"{error}; waiting for it to come back")
+                away.add(folder.folder)
+                continue
+            if folder.folder in away:
+                away.remove(folder.folder)
+                tried -= failed
+                message(f"{folder.folder} is back")
+            _report_rest(found, reported, message)
+            new = [job for job in found.jobs if folder.signature(job) not in tried]
+            if new:
+                try:
+                    not_made = make(new)
+                except (ConfigError, StackError, OSError) as error:
+                    if folder.out not in away:
+                        message(f"{error}; waiting until that is possible")
+                    away.add(folder.out)
+                    continue
+                away.discard(folder.out)
+                # What failed because the share dropped out meanwhile is tried again.
+                gone = [job for job in not_made if not folder.is_there(job)]
+                tried |= {folder.signature(job) for job in new if job not in gone}
+                failed |= {folder.signature(job) for job in not_made}
+        clock.sleep(_LOOK_EVERY_S)
+
+
+def _report_rest(found: Sorted, reported: set[Path], message: Message) -> None:
+    """Name what is not stacked, each once."""
+    rest = list(found.strays)
+    rest += [(path, "cannot be read as a picture") for path in found.unreadable]
+    rest += [(one.path, f"is passed over: {one.reason}") for one in found.passed_over]
+    for path, reason in rest:
+        if path not in reported:
+            reported.add(path)
+            message(f"Left alone: {path} {reason}")

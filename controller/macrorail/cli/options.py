@@ -1,0 +1,27 @@
+"""Reads the values of options: lengths, angles and camera settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from macrorail.errors import ConfigError
+
+
+def parse_option(option: str, written: str, parse: Callable[[str], float]) -> float:
+    """The value of an option, such as ``--at 21.5mm``.
+
+    Raises
+    ------
+    ConfigError
+        It cannot be read; the message names the option.
+    """
+    try:
+        return parse(written)
+    except ValueError as error:
+        raise ConfigError(f"{option} {error}") from error
+
+
+def camera_settings(aperture: str | None, shutter: str | None, iso: str | None) -> dict[str, str]:
+    """The settings that were given, by canonical name."""
+    given = {"aperture": aperture, "shutter": shutter, "iso": iso}
+    return {name: value for name, value in given.items() if value is not None}

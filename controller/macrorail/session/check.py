@@ -1,0 +1,132 @@
+"""Checks an instrument before it is used: versions, home, limits and one test frame."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from macrorail.config.rig import Rig
+from macrorail.devices.connect import Instrument, connect
+from macrorail.devices.interfaces import AxisReport, CameraReport
+from macrorail.frame import verify_frame
+from macrorail.quantity import format_length, format_size
+from macrorail.session.axis import Permit
+from macrorail.session.observer import RunObserver
+from macrorail.session.signals import stopped_by_signals
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """An instrument that passed its check.
+
+    Attributes
+    ----------
+    axis, camera
+        As they report themselves.
+    stage
+        Model and version of the stage; ``None`` where a hand moves the specimen.
+    home_um
+        Where the axis rests after homing, micrometres.
+    frame_name, frame_bytes
+        Of the test frame, which was deleted.
+    travel_um
+        Lowest and highest position the rig allows, micrometres.
+    """
+
+    axis: AxisReport
+    camera: CameraReport
+    stage: str | None
+    home_um: float
+    frame_name: str
+    frame_bytes: int
+    travel_um: tuple[float, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For ``macrorail check --json``."""
+        axis, camera = self.axis, self.camera
+        return {
+            "axis": {
+                "model": axis.model,
+                "version": axis.version,
+                "resolution_um": axis.resolution_um,
+                "estimated": axis.estimated,
+                "home_um": self.home_um,
+            },
+            "stage": self.stage,
+            "camera": {
+                "model": camera.model,
+                "version": camera.version,
+                "serial": camera.serial,
+                "battery_percent": camera.battery_percent,
+                "abilities": sorted(camera.abilities),
+                "warnings": list(camera.warnings),
+            },
+            "frame": {"name": self.frame_name, "size_bytes": self.frame_bytes},
+            "travel_um": list(self.travel_um),
+        }
+
+
+def check_instrument(rig: Rig, permit: Permit, observer: RunObserver) -> CheckReport:
+    """Connect, read versions, home, and take one test frame.
+
+    Parameters
+    ----------
+    permit
+        Asked before anything moves.
+    observer
+        Takes a line for each device.
+
+    Raises
+    ------
+    DeviceError, FrameError
+        The instrument is not fit to run.
+    """
+    low_um, high_um = rig.axis.allowed_um
+    stage = "" if rig.stage is None else "then the stage, "
+    what = (
+        f"This homes the axis, away from the specimen, {stage}and takes one picture. It never "
+        f"goes beyond {format_length(high_um)}."
+    )
+    with connect(rig) as instrument, stopped_by_signals(instrument.clock):
+        return _check(instrument, what, permit, observer, (low_um, high_um))
+
+
+def _check(
+    instrument: Instrument,
+    what: str,
+    permit: Permit,
+    observer: RunObserver,
+    allowed_um: tuple[float, float],
+) -> CheckReport:
+    axis = instrument.axis.open()
+    low_um, high_um = axis.travel_um
+    positions = "estimated" if axis.estimated else "proven by the device"
+    observer.message(
+        f"axis    {axis.model}, {axis.version}; {format_length(low_um)} to "
+        f"{format_length(high_um)} in steps of {format_length(axis.resolution_um)}, positions "
+        f"{positions}"
+    )
+    camera = instrument.camera.open()
+    battery = "" if camera.battery_percent is None else f", battery {camera.battery_percent} %"
+    observer.message(f"camera  {camera.model} {camera.version}, serial {camera.serial}{battery}")
+    for warning in camera.warnings:
+        observer.message(f"        {warning}", "warning")
+    stage = None if instrument.stage is None else instrument.stage.open()
+    if stage is not None:
+        observer.message(f"stage   {stage}")
+    permit(what)
+    home_um = instrument.axis.home()
+    observer.message(f"home    found at {format_length(home_um)}")
+    if instrument.stage is not None:
+        # Only now: the focus axis is out of its way.
+        instrument.stage.home()
+        observer.message("stage   home found on all its axes")
+    with tempfile.TemporaryDirectory(prefix="macrorail-check-") as folder:
+        frame = instrument.camera.collect(instrument.camera.expose(Path(folder) / "test"))
+        verify_frame(frame)
+    observer.message(f"frame   {frame.camera_name}, {format_size(frame.size_bytes)}, whole")
+    return CheckReport(
+        axis, camera, stage, home_um, frame.camera_name, frame.size_bytes, allowed_um
+    )
