@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import macrorail
 from macrorail.cli import main
 from macrorail.errors import ConfigError, LimitError, OperatorStop
-from macrorail.run_folder.events import SliceCounted
+from macrorail.run_folder.events import SearchSampled, SliceCounted
 from macrorail.run_folder.journal import Entry
 from macrorail.states import FinishReason, State
 from tests.virtual import RAIL, protocol_text
@@ -81,6 +82,25 @@ def test_a_run_in_a_thread_gives_pictures_and_survives_its_callback(
     assert main(["stack", str(again.folder), "-o", str(tmp_path / "cli.tif")]) == 0
     by_command = cv2.imread(str(tmp_path / "cli.tif"), cv2.IMREAD_UNCHANGED)
     assert (by_command[..., ::-1] == again.picture).all()
+
+
+def test_a_range_is_found_and_an_instrument_checked(rig: Path, tmp_path: Path) -> None:
+    wanted = tmp_path / "search.yaml"
+    given = protocol_text(far="10.6 mm")
+    wanted.write_text(re.sub(r"range: .*", "range: {search: {near: 9 mm, far: 12 mm}}", given))
+    events: list[object] = []
+    found = macrorail.search(wanted, rig=rig, on_event=events.append)
+    assert 9_000 < found.near_um < 10_700 < found.far_um < 12_000
+    assert sum(isinstance(event, SearchSampled) for event in events) == found.looks
+    (tmp_path / "given.yaml").write_text(given)
+    with pytest.raises(ConfigError, match="gives its range"):
+        macrorail.search(tmp_path / "given.yaml", rig=rig)
+
+    report = macrorail.check(rig)
+    assert report.travel_um == report.axis.travel_um
+    assert report.to_dict()["axis"]["home_um"] == report.home_um
+    assert report.frame_bytes > 1000
+    assert [path.name for path in tmp_path.glob("*.jpg")] == []
 
 
 def test_ctrl_c_stops_a_run_that_can_be_resumed(rig: Path, protocol: Path, tmp_path: Path) -> None:

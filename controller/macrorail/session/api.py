@@ -20,6 +20,7 @@ from macrorail.planning.plan import make_plan as _make_plan
 from macrorail.planning.range_search.finder import FoundRange
 from macrorail.quantity import parse_size
 from macrorail.run_folder import events as events
+from macrorail.run_folder.events import Event
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.record import read_record
 from macrorail.session.check import CheckReport, check_instrument
@@ -62,7 +63,7 @@ def search(
     protocol: str | Path,
     *,
     rig: str | Path,
-    on_event: Callable[..., object] | None = None,
+    on_event: Callable[[Event], object] | None = None,
 ) -> FoundRange:
     """Search for the specimen: home, take pictures along the axis, and return the range to shoot.
 
@@ -73,8 +74,7 @@ def search(
     protocol, rig
         YAML files; the protocol has ``range: auto`` or ``range: {search: …}``.
     on_event
-        Called with the name and the fields of each event, such as
-        ``on_event("looked", position_um=…)``.
+        Called with each event of the search, such as ``SearchSampled``.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def search(
     ConfigError, PlanError, DeviceError, OperatorStop
     """
     wanted, loaded = load_protocol(Path(protocol)), load_rig(Path(rig))
-    return find_range(wanted, loaded, on_event or (lambda *_, **__: None))
+    return find_range(wanted, loaded, on_event or (lambda _: None))
 
 
 def check(rig: str | Path) -> CheckReport:

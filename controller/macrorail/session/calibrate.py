@@ -143,10 +143,10 @@ def calibrate_lens(
             observer.message,
         ).measure(target.last)
     observer.message(
-        f"{measured.end_reason}; {len(measured.steps)} rows to {format_length(measured.plane_um[-1])}, "
-        f"repeats within {format_length(measured.repeatability_um)}, play "
-        f"{measured.slack_steps:.1f} steps, picture at the far end {measured.scale[-1]:.4f} times "
-        f"as large"
+        f"{measured.end_reason}; {len(measured.steps)} rows to "
+        f"{format_length(measured.plane_um[-1])}, repeats within "
+        f"{format_length(measured.repeatability_um)}, play {measured.slack_steps:.1f} steps, "
+        f"picture at the far end {measured.scale[-1]:.4f} times as large"
     )
     magnification = measured.px_per_um * rig.camera.pixel_pitch_um
     observer.message(

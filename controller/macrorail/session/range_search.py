@@ -17,6 +17,7 @@ from macrorail.planning.range_search.finder import FoundRange, RangeFinder
 from macrorail.planning.range_search.search import RangeSearch, describe_search, make_search
 from macrorail.quantity import format_length
 from macrorail.run_folder.events import (
+    Event,
     RangeFound,
     RunEnded,
     RunResumed,
@@ -104,7 +105,7 @@ def search_range(
 def find_range(
     wanted: Protocol,
     rig: Rig,
-    on_event: Callable[..., object] = lambda *_, **__: None,
+    on_event: Callable[[Event], object] = lambda _: None,
 ) -> FoundRange:
     """Search for the specimen without shooting a stack; no run folder is made.
 
@@ -113,7 +114,7 @@ def find_range(
     wanted
         A protocol with ``range: {search: …}`` or ``range: auto``.
     on_event
-        Called with the name and the fields of each event, such as ``looked``.
+        Called with each event, such as ``SearchSampled``.
 
     Raises
     ------
@@ -140,7 +141,7 @@ def _finder(
     rig: Rig,
     instrument: Instrument,
     folder: Path,
-    on_event: Callable[..., object],
+    on_event: Callable[[Event], object],
 ) -> RangeFinder:
     return RangeFinder(
         search,
