@@ -72,7 +72,7 @@ def test_from_a_and_b_to_the_finished_picture(page: Any, server: Server) -> None
     page.get_by_role("button", name="Go on").click()
     counted(page, held + 1)
     wait_for(lambda: picture(page) != first, "the picture to grow", 60)
-    state(page, "Done")
+    state(page, "Done, coverage proven")
     assert number(page, "#run-done") == planned
     manifest = json.loads(wait_for(lambda: read(run / "manifest.json"), "the manifest", 30))
     assert manifest["finish_reason"] == "completed"
@@ -92,7 +92,7 @@ def test_from_a_and_b_to_the_finished_picture(page: Any, server: Server) -> None
     page.locator("#no-runs").wait_for()
     page.get_by_label("Find a specimen").fill("BEET")
     page.get_by_role("link", name="Open").click()
-    state(page, "Done")
+    state(page, "Done, coverage proven")
 
 
 def stack_again(page: Any, run: Path) -> None:
@@ -111,7 +111,7 @@ def stack_again(page: Any, run: Path) -> None:
     over = page.locator(".views img").nth(1)
     assert over.evaluate("(seen) => seen.style.clipPath") == "inset(0px 0px 0px 100%)"
     page.get_by_role("link", name="Back").click()
-    state(page, "Done")
+    state(page, "Done, coverage proven")
 
 
 def read(path: Path) -> str:
@@ -133,7 +133,7 @@ def test_a_run_outlives_the_page_and_the_server(page: Any, server: Server) -> No
     wait_for(lambda: len(list((run / "frames").iterdir())) > held + 1, "slices without a page", 90)
     server.start()
     page.goto(f"{server.url}/#run/{run.name}")
-    state(page, "Done")
+    state(page, "Done, coverage proven")
     manifest = wait_for(lambda: read(run / "manifest.json"), "the manifest", 90)
     fused = json.loads(manifest)["fused"]
     assert hashlib.sha256((run / "fused.tif").read_bytes()).hexdigest() == fused["sha256"]
@@ -146,7 +146,7 @@ def test_a_page_that_stays_open_finds_the_server_again(page: Any, server: Server
     page.locator("#banner", has_text="goes on by itself").wait_for()
     server.start()
     page.locator("#banner").wait_for(state="hidden", timeout=90_000)
-    state(page, "Done")
+    state(page, "Done, coverage proven")
     assert server.at_work(run) is None or number(page, "#run-done") > 0
 
 
@@ -171,13 +171,13 @@ def test_stop_is_one_press_on_every_page_also_for_those_who_watch(
         assert watching.locator("#stop").is_visible()
     wait_for(lambda: watching.locator("#stop").is_enabled(), "the stop to be armed", 90)
     page.get_by_role("button", name="Go on").click()
-    state(page, "Shooting|Getting ready")
+    state(page, "Shooting|Preparing")
     watching.click("#stop")
-    state(page, "Stopped")
+    state(page, "Stopped by the operator")
     wait_for(lambda: server.at_work(run) is None, "the run to end", 90)
     # What was stopped goes on from the page, to its end, with no slice shot twice.
     page.get_by_role("button", name="Resume").click()
-    state(page, "Done")
+    state(page, "Done, coverage proven")
     frames = [path.name for path in (run / "frames").iterdir()]
     assert len(frames) == len(json.loads((run / "plan.json").read_text())["slices"])
     watching.context.close()
@@ -224,12 +224,12 @@ def test_everything_can_be_done_with_the_keyboard(page: Any, server: Server) -> 
     page.keyboard.press("p")
     state(page, "Paused")
     page.keyboard.press("p")
-    state(page, "Done")
+    state(page, "Done, coverage proven")
     tab_to("Pictures")
     page.keyboard.press("Enter")
     tab_to("Open")
     page.keyboard.press("Enter")
-    state(page, "Done")
+    state(page, "Done, coverage proven")
 
 
 def test_a_tab_in_the_background_holds_no_connection(page: Any, server: Server) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from macrorail.proof.proof_process import ProofProcess
 from macrorail.results.report import write_report
-from macrorail.results.report.words import tell
+from macrorail.results.report.account import run_account
 from macrorail.run_folder.events import kind_of, values_of
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.manifest import build_manifest
@@ -108,7 +108,7 @@ def test_wrong_optics_are_named_in_all_that_a_run_tells(tmp_path: Path) -> None:
     run.run()
     warning = build_manifest(run.entries)["coverage"]["images"]["dof"]["warning"]
     assert "f-number" in warning and "magnification" in warning
-    assert warning in tell(read_record(run.folder))
+    assert warning in run_account(read_record(run.folder))
     assert warning in write_report(run.folder).read_text(encoding="utf-8")
 
 

@@ -85,9 +85,9 @@ def test_the_rail_is_drawn_to_scale_and_a_gap_shows_as_one() -> None:
 def test_faults_and_what_is_done_about_them() -> None:
     fault = {"slice": 2, "message": "the frame is shaken " * 9, "remedy": "retry"}
     lines = shown(run_of(*counted(1), ("fault", fault)), "recovering")
-    assert lines[0].startswith("Putting it right")
+    assert lines[0].startswith("Recovering")
     assert any(line.startswith("one fault: slice 2: the frame is shaken") for line in lines)
-    assert "what is done about it: trying the slice again" in lines
+    assert "what is done about it: shooting the slice again" in lines
     assert len(lines) < 20
 
 

@@ -36,7 +36,7 @@ def test_a_rough_night_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert f"Exposures: {planned + 1}; retries: 1; faults: 1 (1 x FrameMissing of the" in words
     assert "paused for 30 min" in words
     assert "The run paused: the lamp is out." in words
-    assert "while collecting" in words and "drained and the slice tried again" in words
+    assert "while collecting" in words and "drained and the slice was shot again" in words
     assert "The run ended as done (completed)." in words
     assert "resume" not in words
 
@@ -49,14 +49,14 @@ def test_a_run_that_failed_says_how_to_go_on(
     run.run()
     words = told(run.folder, capsys)
     assert "The run ended as failed (device_fault): " in words
-    assert f"then go on with: macrorail resume {run.folder}" in words
+    assert f"then continue with: macrorail resume {run.folder}" in words
 
 
 def test_a_run_that_was_cut_off_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = make_run(tmp_path, finished=False)
     words = told(folder, capsys)
     assert "still running or interrupted" in words
-    assert f"Go on with: macrorail resume {folder}" in words
+    assert f"Continue with: macrorail resume {folder}" in words
 
 
 def test_a_run_without_faults_is_short(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

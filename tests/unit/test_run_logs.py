@@ -40,7 +40,7 @@ def test_a_run_is_told_in_plain_words_and_for_programs(tmp_path: Path) -> None:
     told = (folder / "run.log").read_text()
     assert "! Fault of the camera at slice 3 while collecting: " in told
     assert "Slice 3 is done at " in told
-    assert "at the attempt 2." in told
+    assert "at attempt 2." in told
     assert told.rstrip().endswith("The run ended as done (completed).")
 
 

@@ -78,7 +78,7 @@ def test_faults_pauses_and_insertions_are_told_in_words() -> None:
     hear(view, ("fault", fault))
     assert view.slices[1].state == "planned"
     assert [note["kind"] for note in view.notes] == ["fault", "remedy"]
-    assert view.notes[-1]["text"] == "opening the device again"
+    assert view.notes[-1]["text"] == "reopening the device"
     hear(view, ("paused", {"why": "paused by hand"}))
     assert (view.state, view.message, view.left_s) == ("paused", "paused by hand", None)
     hear(view, ("unpaused", {"why": "resumed by hand", "paused_s": 3.0}))

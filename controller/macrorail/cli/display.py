@@ -19,7 +19,8 @@ from macrorail.cli.messages import can_redraw
 from macrorail.quantity import format_duration, format_length
 from macrorail.run_folder import events
 from macrorail.run_folder.journal import Entry
-from macrorail.run_folder.view import REMEDIES, VERDICTS, RunView
+from macrorail.run_folder.view import RunView
+from macrorail.run_folder.wording import VERDICTS, remedy_now
 from macrorail.states import State
 
 #: Without a terminal a line is printed at most this often.
@@ -81,7 +82,7 @@ class RunDisplay:
             case events.SlicesInserted(slices=slices, why=why):
                 self._say(f"{len(slices)} slice(s) inserted: {why}")
             case events.FaultOccurred(message=message, remedy=remedy):
-                self._say(f"{message} ({REMEDIES.get(remedy, remedy)})")
+                self._say(f"{message} ({remedy_now(remedy)})")
             case events.FrameJudged(slice=number, why=why, action=action) if entry.event.faults:
                 self._say(f"slice {number}: {why} ({VERDICTS.get(action, action)})")
             case events.SliceLeftOut(slice=number):

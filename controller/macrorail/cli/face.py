@@ -10,22 +10,16 @@ from rich.text import Text
 
 from macrorail.quantity import format_duration, format_length
 from macrorail.run_folder.view import RunView, SliceView
+from macrorail.run_folder.wording import STATES
 from macrorail.states import State
 
-_WORDS = {
-    "starting": ("Starting", "yellow"),
-    State.PREPARING.value: ("Getting ready", "yellow"),
-    State.MOVING.value: ("Moving", "yellow"),
-    State.SETTLING.value: ("Settling", "yellow"),
-    State.EXPOSING.value: ("Exposing", "bold yellow"),
-    State.COLLECTING.value: ("Bringing the frame in", "yellow"),
-    State.VERIFYING.value: ("Checking the frame", "yellow"),
-    State.FINISHING.value: ("Finishing the picture", "yellow"),
-    State.PAUSED.value: ("PAUSED", "bold magenta"),
-    State.RECOVERING.value: ("Putting it right", "bold red"),
-    State.DONE.value: ("Done", "bold green"),
-    State.ABORTED.value: ("Stopped", "bold magenta"),
-    State.FAILED.value: ("Failed", "bold red"),
+_STATE_STYLES = {
+    State.EXPOSING.value: "bold yellow",
+    State.PAUSED.value: "bold magenta",
+    State.RECOVERING.value: "bold red",
+    State.DONE.value: "bold green",
+    State.ABORTED.value: "bold magenta",
+    State.FAILED.value: "bold red",
 }
 #: Cells of the drawing, worst first: where slices share a cell the one that is missing shows.
 _ORDER = ("left_out", "planned", "shot", "counted")
@@ -85,7 +79,7 @@ def face(
 
 
 def _head(view: RunView, state: str, width: int, waited_s: float, glyphs: Glyphs) -> list[Text]:
-    words, style = _WORDS.get(state, (state, ""))
+    words, style = STATES.get(state, state), _STATE_STYLES.get(state, "yellow")
     count = Text.assemble(
         "slice ", (str(view.done), "bold"), " of ", (str(len(view.slices)), "bold")
     )

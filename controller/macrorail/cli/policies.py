@@ -10,16 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from macrorail.quantity import format_duration
-from macrorail.run_folder.events import Remedy
+from macrorail.run_folder.wording import REMEDIES
 from macrorail.running.policies import LONGEST_ROW_LEFT_OUT, LONGEST_SERIES, TABLE, Policy, Step
-
-_WORDS = {
-    Remedy.RETRY: "retry: drain the camera, shoot the slice again",
-    Remedy.RECOVER: "recover: open the device again (and home the axis), then shoot it again",
-    Remedy.PAUSE: "pause: wait, at least so long and until all is well, then recover",
-    Remedy.FINISH: "finish: leave the slice out for now and finish the others",
-    Remedy.STOP: "stop: end the run safely; 'macrorail resume' goes on with it",
-}
 
 
 def policies(
@@ -50,8 +42,8 @@ def policies(
         )
     console = Console(highlight=False)
     console.print(table)
-    for words in _WORDS.values():
-        console.print(words)
+    for remedy, words in REMEDIES.items():
+        console.print(f"{remedy}: {words.meaning}")
     console.print(
         f"{LONGEST_SERIES} faults without a slice in between stop a run. Where "
         f"{LONGEST_ROW_LEFT_OUT} slices would be left out one after the other it pauses instead, "

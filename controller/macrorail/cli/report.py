@@ -12,7 +12,7 @@ from macrorail.campaign.account import account_for
 from macrorail.campaign.report import in_words, write_campaign_report
 from macrorail.cli.messages import message_console
 from macrorail.results.report import write_report
-from macrorail.results.report.words import tell
+from macrorail.results.report.account import run_account
 from macrorail.run_folder.campaign_folder import is_campaign_folder
 from macrorail.run_folder.record import read_record
 
@@ -56,7 +56,7 @@ def report(
     if as_json:
         typer.echo(json.dumps(record.manifest))
     else:
-        typer.echo(tell(record), nl=False)
+        typer.echo(run_account(record), nl=False)
 
 
 def _report_campaign(folder: Path, page_only: bool, as_json: bool) -> None:

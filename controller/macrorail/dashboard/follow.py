@@ -14,6 +14,7 @@ from macrorail.dashboard.runs import catch_up, holder
 from macrorail.errors import JournalError
 from macrorail.run_folder.journal import JOURNAL
 from macrorail.run_folder.view import RunView
+from macrorail.run_folder.wording import state_label
 
 _POLL_S = 0.2
 #: Who is at work in a folder is looked up less often than whether the journal has grown.
@@ -63,6 +64,7 @@ class Followed:
         elif not self._live and not self._view.ended:
             head["state"] = "interrupted"
             head["message"] = self._error(self._folder)
+        head["label"] = state_label(head["state"], head["reason"])
         head["run"], head["live"] = self._folder.name, self._live
         head["picture"] = self._picture and {"name": self._picture[0], "version": self._picture[1]}
         head["report"] = (self._folder / "report.html").is_file()

@@ -13,6 +13,7 @@ from typing import Any
 from macrorail.errors import JournalError
 from macrorail.run_folder.journal import JOURNAL, new_entries
 from macrorail.run_folder.view import RunView
+from macrorail.run_folder.wording import state_label
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _LOCKS = Path("/proc/locks")
@@ -83,7 +84,16 @@ class Runs:
         if known is None or known[0] != stamp:
             known = (stamp, summarise(folder))
             self._known[name] = known
-        return {**known[1], "live": holder(folder, held) is not None}
+        live = holder(folder, held) is not None
+        return {**known[1], "live": live, "label": _label(known[1], live)}
+
+
+def _label(summary: Mapping[str, Any], live: bool) -> str:
+    if live:
+        return "Running"
+    reason = summary.get("reason")
+    cut_off = reason is None and summary.get("began_s") is not None
+    return state_label("interrupted" if cut_off else summary["state"], reason)
 
 
 def is_run(folder: Path) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from macrorail.quantity import format_duration, format_length
 from macrorail.run_folder.events import (
     AxisHomed,
@@ -23,7 +21,6 @@ from macrorail.run_folder.events import (
     FrameRejected,
     PauseEnded,
     RangeFound,
-    Remedy,
     RunEnded,
     RunPaused,
     RunResumed,
@@ -37,14 +34,7 @@ from macrorail.run_folder.events import (
     StepsChecked,
     Verdict,
 )
-
-_REMEDIES: Mapping[str, str] = {
-    Remedy.RETRY: "the camera was drained and the slice tried again",
-    Remedy.RECOVER: "the device was opened again",
-    Remedy.PAUSE: "the run paused",
-    Remedy.FINISH: "the slice was left out for now and the others finished",
-    Remedy.STOP: "the run was ended",
-}
+from macrorail.run_folder.wording import REMEDIES
 
 
 def sentence(event: Event) -> str | None:
@@ -61,14 +51,14 @@ def optics_doubt(coverage: CoverageAssessed) -> str:
 def _of_the_run(event: Event) -> str | None:
     match event:
         case RunStarted(slice_count=count):
-            planned = f"{count} slices were planned" if count else "no slice yet"
-            return f"Run {event.run} began; {planned}."
+            planned = f"{count} slices were planned" if count else "the slices follow from a search"
+            return f"Run {event.run} started; {planned}."
         case RunResumed(slice_count=count):
             return f"Run {event.run} was resumed; {count} slices are planned in all."
         case RunPaused():
             return f"The run paused: {event.why}."
         case PauseEnded():
-            return f"It went on after {format_duration(event.paused_s)}: {event.why}."
+            return f"The run continued after {format_duration(event.paused_s)}: {event.why}."
         case FaultOccurred():
             return _fault(event)
         case CoverageAssessed():
@@ -77,7 +67,7 @@ def _of_the_run(event: Event) -> str | None:
             return f"{proven} But {doubt}." if doubt else proven
         case RunEnded():
             why = f": {event.message}" if event.message else ""
-            troubles = "".join(f" Not all could be put back: {each}." for each in event.troubles)
+            troubles = "".join(f" Clean-up failed: {each}." for each in event.troubles)
             return f"The run ended as {event.state} ({event.reason}){why}.{troubles}"
         case CleanupFailed():
             return f"Not kept: {event.message}."
@@ -106,7 +96,7 @@ def _of_the_instrument(event: Event) -> str | None:
             files = ", ".join(event.files)
             return f"Left in the camera from before: {files}." if files else None
         case CameraRestored():
-            return "The camera's settings were put back as they were found."
+            return "The camera's settings were restored."
         case SceneChecked():
             return _scene(event)
         case SearchStarted():
@@ -125,12 +115,12 @@ def _of_a_slice(event: Event) -> str | None:
         case SliceLeftOut():
             return f"Slice {event.slice} was left out for now."
         case ExposureDiscarded():
-            return f"The exposure of slice {event.slice} that was under way is discarded."
+            return f"The interrupted exposure of slice {event.slice} was discarded."
         case SlicesRelocated():
             count = len(event.slices)
             return f"The images show where {count} slice(s) truly were; they are kept."
         case FrameRejected():
-            return f"Slice {event.slice} is no good and is shot again."
+            return f"The frame of slice {event.slice} was rejected; the slice is shot again."
         case SlicesInserted():
             return f"{len(event.slices)} slice(s) were inserted: {event.why}."
         case FrameJudged():
@@ -147,7 +137,8 @@ def _of_a_slice(event: Event) -> str | None:
 
 def _fault(fault: FaultOccurred) -> str:
     which = "" if fault.slice is None else f" at slice {fault.slice}"
-    remedy = _REMEDIES.get(fault.remedy, fault.remedy).capitalize()
+    known = REMEDIES.get(fault.remedy)
+    remedy = (fault.remedy if known is None else known.past).capitalize()
     return f"Fault of the {fault.part}{which} while {fault.state}: {fault.message}. {remedy}."
 
 
@@ -170,7 +161,7 @@ def _range_found(found: RangeFound) -> str:
 
 
 def _counted(counted: SliceCounted) -> str:
-    tries = "" if counted.attempt == 1 else f", at the attempt {counted.attempt}"
-    adopted = ", adopted: it was on its way when the controller died" if counted.adopted else ""
+    tries = "" if counted.attempt == 1 else f", at attempt {counted.attempt}"
+    adopted = ", recovered: it was downloading when the controller died" if counted.adopted else ""
     where = format_length(counted.achieved_um, digits=6)
     return f"Slice {counted.slice} is done at {where}{tries}{adopted}."

@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from macrorail.run_folder import events
-from macrorail.run_folder.events import Event, Remedy, Verdict
+from macrorail.run_folder.events import Event, Verdict
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.sentences import optics_doubt
+from macrorail.run_folder.wording import VERDICTS, remedy_now
 
 #: What a run is busy with after each event, in the words of ``states.State``.
 _STATE_AFTER: Mapping[type[Event], str] = {
@@ -31,21 +32,6 @@ _STATE_AFTER: Mapping[type[Event], str] = {
     events.RunPaused: "paused",
     events.PauseEnded: "preparing",
     events.CoverageAssessed: "finishing",
-}
-#: What is done about a fault, by its remedy.
-REMEDIES: Mapping[str, str] = {
-    Remedy.RETRY: "trying the slice again",
-    Remedy.RECOVER: "opening the device again",
-    Remedy.PAUSE: "pausing",
-    Remedy.FINISH: "finishing the other slices first",
-    Remedy.STOP: "the run ends here",
-}
-#: What happens to a frame that shows a fault, by its verdict.
-VERDICTS: Mapping[str, str] = {
-    Verdict.FUSE: "kept all the same",
-    Verdict.RESHOOT: "shooting the slice again",
-    Verdict.PAUSE: "pausing before the slice is shot again",
-    Verdict.STOP: "the run ends here",
 }
 #: The time left is estimated from this many slices: steady enough, and still quick to follow.
 _RECENT = 12
@@ -329,7 +315,7 @@ class RunView:
         piece = None if event.slice is None else self.slices.get(event.slice)
         if piece is not None and piece.state == "shot":
             self._set(piece, state="planned")
-        self._remark("remedy", REMEDIES.get(event.remedy, event.remedy), event.slice)
+        self._remark("remedy", remedy_now(event.remedy), event.slice)
 
     def _judge(self, event: events.FrameJudged) -> None:
         if not event.faults:

@@ -17,21 +17,9 @@ from macrorail.run_folder import events
 from macrorail.run_folder.events import Event, Verdict
 from macrorail.run_folder.record import Record
 from macrorail.run_folder.sentences import optics_doubt
+from macrorail.run_folder.wording import ENDS
 
 _COMPLETED = "completed"
-_WORDS = {
-    "completed": "Coverage proven",
-    "coverage_not_proven": "Coverage not proven",
-    "stacking_failed": "Picture incomplete",
-    "stopped_by_operator": "Stopped by the operator",
-    "paused_too_long": "Paused for too long",
-    "scene_moved": "The scene moved",
-    "device_fault": "Ended by a device fault",
-    "storage_fault": "Ended by a storage fault",
-    "refused": "Refused before it began",
-    "bug": "Ended by an error of macrorail",
-    None: "Interrupted",
-}
 
 
 def render(record: Record) -> str:
@@ -58,7 +46,7 @@ def render(record: Record) -> str:
     return template.render(
         manifest=record.manifest,
         slices=record.slices,
-        verdict=_WORDS.get(record.manifest["finish_reason"], "Ended"),
+        verdict=ENDS.get(record.manifest["finish_reason"], "Ended"),
         well=record.manifest["finish_reason"] == _COMPLETED,
         began=f"{datetime.fromisoformat(record.began):%-d %B %Y, %H:%M} UTC",
         facts=_facts(record),

@@ -52,7 +52,7 @@ function showChip() {
     chip.dataset.mood = mood;
     document.title = `${words} ${head.done}/${head.slices} · macrorail`;
   } else {
-    chip.textContent = desk.live.length ? "At work" : desk.simulated ? "Ready · simulated instrument" : "Ready";
+    chip.textContent = desk.live.length ? "Running" : desk.simulated ? "Ready · simulated instrument" : "Ready";
     chip.dataset.mood = desk.live.length ? "work" : "";
     document.title = "macrorail";
   }

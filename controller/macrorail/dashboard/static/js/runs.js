@@ -31,7 +31,7 @@ export class RunsPage {
   }
 
   card(run) {
-    const [words, mood] = run.live ? ["At work", "good"] : state(run.reason ? run : { ...run, state: run.began_s ? "interrupted" : run.state });
+    const [words, mood] = run.live ? [run.label, "good"] : state(run.reason || !run.began_s ? run : { ...run, state: "interrupted" });
     const name = encodeURIComponent(run.run);
     const open = `#run/${name}`;
     const thumb = run.picture

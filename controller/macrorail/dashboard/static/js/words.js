@@ -1,4 +1,4 @@
-// Numbers and states in a photographer's words.
+// Formats numbers, times and states, and makes elements.
 
 export function length(um, digits = 4) {
   if (um === null || um === undefined) return "";
@@ -35,36 +35,14 @@ export function day(at_s) {
 }
 
 const SHOOTING = new Set(["moving", "settling", "exposing", "collecting", "verifying"]);
+const WORKING = new Set(["starting", "preparing", "searching", "finishing", ...SHOOTING]);
+const WAITING = new Set(["paused", "stopped_by_operator"]);
 
-const ENDS = {
-  completed: ["Done", "good"],
-  coverage_not_proven: ["Done, with a gap", "bad"],
-  stacking_failed: ["Picture incomplete", "bad"],
-  stopped_by_operator: ["Stopped", "wait"],
-  paused_too_long: ["Paused too long", "bad"],
-  scene_moved: ["The specimen has moved", "bad"],
-  device_fault: ["The instrument failed", "bad"],
-  storage_fault: ["The disk failed", "bad"],
-  refused: ["Refused", "bad"],
-  bug: ["Failed", "bad"],
-};
-
-const BUSY = {
-  starting: ["Starting", "work"],
-  preparing: ["Getting ready", "work"],
-  searching: ["Looking for the specimen", "work"],
-  finishing: ["Finishing the picture", "work"],
-  paused: ["Paused", "wait"],
-  recovering: ["Putting it right", "bad"],
-  interrupted: ["Interrupted", "bad"],
-  unreadable: ["Cannot be read", "bad"],
-};
-
-// [words, mood]: mood is work, wait, good or bad.
+// [label, mood]: the server names the state; mood is work, wait, good or bad.
 export function state(head) {
-  if (head.reason) return ENDS[head.reason] || [head.state, "bad"];
-  if (SHOOTING.has(head.state)) return ["Shooting", "work"];
-  return BUSY[head.state] || [head.state, "wait"];
+  const what = head.reason || head.state;
+  const mood = what === "completed" ? "good" : WAITING.has(what) ? "wait" : WORKING.has(what) ? "work" : "bad";
+  return [head.label, mood];
 }
 
 export function isShooting(head) { return !head.reason && SHOOTING.has(head.state); }

@@ -1,4 +1,4 @@
-"""A run in plain words: how it ended, where its time went, its problems, and what to do next."""
+"""The account of a run as text: how it ended, times, problems, and what to do next."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _RECOVERED = (
 )
 
 
-def tell(record: Record) -> str:
-    """The account of a run, some ten lines and one for each problem."""
+def run_account(record: Record) -> str:
+    """The account of a run: about ten lines, and one for each problem."""
     parts = [_head(record), _slices(record), _times(record), _problems(record), _what_next(record)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -45,7 +45,7 @@ def _head(record: Record) -> str:
     manifest = record.manifest
     specimen = (manifest["specimen"] or {}).get("id", "unknown")
     head = f"{manifest['run'] or record.folder.name}: specimen {specimen}.\n"
-    head += f"Began {_time(first, with_date=True)}"
+    head += f"Started {_time(first, with_date=True)}"
     times = len(record.all_of(events.RunResumed))
     if times:
         head += f", was resumed {'once' if times == 1 else f'{times} times'}"
@@ -81,7 +81,7 @@ def _slices(record: Record) -> str:
 def _times(record: Record) -> str:
     timing = record.manifest["timing"]
     paused_s = sum(pause.paused_s for pause in record.all_of(events.PauseEnded))
-    text = f"Time of the instrument: {format_duration(timing['total_s'])}"
+    text = f"Instrument time: {format_duration(timing['total_s'])}"
     if timing["median_cycle_s"]:
         text += f", {format_duration(timing['median_cycle_s'])} from slice to slice (median)"
     if paused_s:
@@ -141,11 +141,11 @@ def _what_next(record: Record) -> str:
         picture = record.folder / "fused.jpg"
         return f"Picture: {picture}" if picture.is_file() else ""
     stopped = any(fault.remedy == Remedy.STOP for fault in record.all_of(events.FaultOccurred))
-    mend = "Mend what the last fault names, then go on" if stopped else "Go on"
-    return f"{mend} with: macrorail resume {record.folder}"
+    step = "Correct the cause of the last fault, then continue" if stopped else "Continue"
+    return f"{step} with: macrorail resume {record.folder}"
 
 
 def _time(entry: Entry, with_date: bool = False) -> str:
-    """By the clock on the wall here."""
+    """Local time of an entry."""
     at = datetime.fromisoformat(entry.at).astimezone()
     return f"{at:%-d %B %Y at %H:%M:%S}" if with_date else f"{at:%H:%M:%S}"
