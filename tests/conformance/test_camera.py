@@ -100,7 +100,7 @@ def test_values_may_be_written_as_people_write_them(camera: Any) -> None:
         ("iso", "401", "it offers 64, 80, 100"),
         ("aperture", "f/1.2", "f/2.8"),
         ("shutter", "soon", "1/4000"),
-        ("flux_capacitor", "on", "there are aperture, capture_target"),
+        ("flux_capacitor", "on", "the settings are aperture, capture_target"),
     ],
 )
 def test_a_setting_that_is_not_offered_is_refused(
@@ -305,7 +305,7 @@ def test_a_camera_that_wants_to_focus_is_called_so(make_world: MakeWorld, tmp_pa
 def test_a_stale_frame_is_refused(world: CameraWorld, camera: Any, tmp_path: Path) -> None:
     shoot(camera, tmp_path / "0001")
     world.add_fault(Fault("release", Action.STALE))
-    with pytest.raises(FrameMissing, match="the frame before"):
+    with pytest.raises(FrameMissing, match="identical to the previous frame"):
         shoot(camera, tmp_path / "0002")
     assert shoot(camera, tmp_path / "0003").camera_name == "DSC_0003.JPG"
 

@@ -112,7 +112,7 @@ def test_a_frame_that_comes_too_late_is_drained_and_not_taken_for_the_next(
 def test_a_stale_frame_is_refused(rig: VirtualRun) -> None:
     shoot(rig, 1)
     rig.bench.body.faults.add(Fault("release", Action.STALE))
-    with pytest.raises(FrameMissing, match="the frame before"):
+    with pytest.raises(FrameMissing, match="identical to the previous frame"):
         shoot(rig, 2)
 
 

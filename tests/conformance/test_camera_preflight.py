@@ -97,7 +97,7 @@ def test_a_body_that_switches_itself_off_is_warned_of(body_process: BodyProcess)
     with over_ptpip(body_process, maker="canon", auto_power_off_s=60) as world:
         camera = world.make()
         (warning,) = camera.open().warnings
-        assert "after 60 s" in warning
+        assert "idle for 60 s" in warning
         camera.close()
     with over_ptpip(body_process, maker="canon") as world:
         camera = world.make()

@@ -42,7 +42,7 @@ def test_the_same_bytes_twice_are_refused(tmp_path: Path) -> None:
     fresh = StaleFrameCheck()
     frame = photograph(tmp_path / "1.jpg", 0.0)
     fresh.check(frame, exposure(0.0, 0.1))
-    with pytest.raises(FrameMissing, match="to the last byte"):
+    with pytest.raises(FrameMissing, match="identical to the previous frame"):
         fresh.check(frame, exposure(3.0, 3.1))
 
 
