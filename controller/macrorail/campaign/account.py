@@ -28,7 +28,7 @@ from macrorail.run_folder.events import (
 from macrorail.run_folder.journal import JOURNAL, Entry
 from macrorail.run_folder.record import Record, read_record
 
-#: Parts of a campaign's time beside the stacks: bringing a specimen, asking somebody.
+#: Parts of a campaign's time beside the stacks: bringing a specimen, asking the operator.
 BETWEEN = ("stage and retracting", "asking")
 
 
@@ -204,11 +204,11 @@ def _with_run(one: StackAccount, record: Record) -> StackAccount:
 def _add_time(record: Record, account: Account) -> None:
     wanted = load_document(record.folder / "protocol.yaml", Protocol)
     settle_s = wanted.settle_s(load_rig(record.folder / "rig.yaml").axis.settle_s)
-    told = time_of(record.entries, settle_s)
-    for part, seconds in told.parts.items():
+    time = time_of(record.entries, settle_s)
+    for part, seconds in time.parts.items():
         account.parts[part] += seconds
-    account.cycles += told.cycles
-    account.serial |= told.serial
+    account.cycles += time.cycles
+    account.serial |= time.serial
 
 
 def _around_the_stacks(entries: list[Entry], account: Account) -> None:

@@ -200,17 +200,17 @@ def what_if(cycles: Sequence[Cycle], serial: bool) -> list[WhatIf]:
     """What faster parts would gain; empty without an undisturbed cycle.
 
     A download that nothing waited for is taken to fill move and settling just so: what a shorter
-    settle gains is then told too small rather than too large.
+    settle gains is then rather underestimated.
     """
     if not cycles:
         return []
     before_s = median(cycle.total for cycle in cycles)
     hidden = not serial and not median(cycle.waits for cycle in cycles)
-    told = []
+    gains = []
     for change, factors in _CHANGES:
         after_s = median(_cycle_s(cycle, factors, serial) for cycle in cycles)
-        told.append(WhatIf(change, after_s, 1 - after_s / before_s if before_s else 0.0, hidden))
-    return told
+        gains.append(WhatIf(change, after_s, 1 - after_s / before_s if before_s else 0.0, hidden))
+    return gains
 
 
 def _cycle_s(cycle: Cycle, factors: Mapping[str, float], serial: bool) -> float:

@@ -134,7 +134,7 @@ class Journal:
                 self._cut()
             raise JournalError(
                 f"{self.path}: cannot write entry {entry.number} ({kind}): {error.strerror}; "
-                f"every slice counted so far is on disk"
+                f"every counted slice is on disk"
             ) from error
         self._end += len(line)
         self._length += 1
@@ -200,7 +200,7 @@ def encode(entry: Entry) -> bytes:
         },
         ensure_ascii=False,
     )
-    # The checksum stands last, over everything before it, so that the line stays plain JSON.
+    # The checksum comes last, over everything before it, so that the line stays plain JSON.
     return f'{body[:-1]}, "crc": "{zlib.crc32(body.encode()):08x}"}}\n'.encode()
 
 
@@ -214,7 +214,7 @@ def _read_line(line: bytes) -> dict[str, Any]:
 
 
 def _decode(path: Path, number: int, line: bytes) -> Entry:
-    """The entry that stands in line ``number``."""
+    """The entry in line ``number``."""
     try:
         values = _read_line(line)
         n, world_s, kind, at = (values.pop(key) for key in ("n", "t", "event", "at"))

@@ -1,6 +1,6 @@
-"""The manifest: a run's journal folded into one page that scripts and people read.
+"""The manifest: a run's journal summarised for scripts.
 
-Nothing stands here that the journal does not say; a manifest can be made again at any time.
+Everything in it comes from the journal; it can be made again at any time.
 """
 
 from __future__ import annotations

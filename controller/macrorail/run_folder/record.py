@@ -22,7 +22,7 @@ REMOVED = "frames/removed.json"
 
 @dataclass(frozen=True)
 class Record:
-    """A run as it stands on disk.
+    """A run as it is on disk.
 
     Attributes
     ----------

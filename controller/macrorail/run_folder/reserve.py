@@ -1,4 +1,4 @@
-"""Room on the disk that is held for a run, so that no other program takes it in the night."""
+"""Disk space that is reserved for a run, so that no other program takes it in the night."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _NOT_HERE = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
 class Reserve:
-    """Holds room for a run's frames, its results and what is to be kept free, and gives it back.
+    """Reserves space for a run's frames, its results and what is to be kept free, and releases it.
 
-    Where the file system cannot hold room (most network folders) nothing is held, and the run
-    rests on what its watch sees.
+    Where the file system cannot reserve space (most network folders) nothing is reserved, and the
+    run relies on its disk watch.
 
     Parameters
     ----------
@@ -32,12 +32,12 @@ class Reserve:
     frames
         Still to be shot.
     frame_bytes, results_bytes, keep_free_bytes
-        For each of them, for the pictures in the end, and beyond all that.
+        For each frame, for the pictures at the end, and in addition.
 
     Raises
     ------
     PlanError
-        The disk has not so much room.
+        The disk has less space.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class Reserve:
             self.close()
 
     def held_bytes(self) -> int:
-        """What is held now."""
+        """What is reserved now."""
         return self._held
 
     def on_entry(self, entry: Entry) -> None:
-        """Make room for what the journal announces: a frame, or the pictures in the end."""
+        """Release space for what the journal announces: a frame, or the pictures at the end."""
         match entry.event:
             case ExposureIntended():
                 self._shrink(max(self._keep_free_bytes, self._held - self._frame_bytes))
@@ -78,21 +78,21 @@ class Reserve:
                 self._shrink(self._keep_free_bytes)
 
     def close(self) -> None:
-        """Give everything back. Safe to call twice."""
+        """Release everything. Safe to call twice."""
         self._held = 0
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
 
     def _shrink(self, size_bytes: int) -> None:
         if size_bytes < self._held:
-            # A folder that is gone for a while gives nothing back, and holds nothing either.
+            # A folder that is gone for a while cannot release space, and holds none either.
             with suppress(OSError):
                 os.truncate(self._path, size_bytes)
             self._held = size_bytes
 
 
 def _hold(path: Path, size_bytes: int) -> bool:
-    """Make a file that has its blocks; False where that cannot be had.
+    """Make a file whose blocks are allocated; False where the file system cannot do that.
 
     Not ``os.posix_fallocate``: where the file system cannot, that writes every single block.
     """

@@ -34,7 +34,7 @@ def ask_run(
     Raises
     ------
     OSError
-        Nobody is at work there, or whoever is gives no answer that can be understood.
+        No controller is running there, or its answer cannot be understood.
     """
     with socket.socket(socket.AF_UNIX) as connection, short_address(folder / SOCKET) as address:
         connection.settimeout(timeout_s)

@@ -1,4 +1,4 @@
-"""A run in plain words: one sentence for each event that a reader wants to know of."""
+"""A run in plain words: one sentence for each event of interest."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def sentence(event: Event) -> str | None:
 
 
 def optics_doubt(coverage: CoverageAssessed) -> str:
-    """Why the images contradict the rig's optics; empty when they do not, or cannot tell."""
+    """Why the images contradict the rig's optics; empty when they do not, or show too little."""
     dof = (coverage.images or {}).get("dof") or {}
     return str(dof.get("warning", ""))
 

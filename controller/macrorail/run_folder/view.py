@@ -41,7 +41,7 @@ _MOST_NOTES = 200
 
 @dataclass
 class SliceView:
-    """One slice: where it stands in the sweep and how far it has come.
+    """One slice: its position and its state.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class RunView:
     position_um
         Where the axis was last; ``None`` before it is known.
     notes
-        Faults and other things an operator wants to know, oldest first: ``kind`` (``fault``,
+        Faults and remarks for the operator, oldest first: ``kind`` (``fault``,
         ``remedy`` or ``note``), ``text``, ``at_s`` (seconds since the epoch), ``slice``.
     """
 

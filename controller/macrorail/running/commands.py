@@ -1,4 +1,4 @@
-"""What an operator wants of a run that is under way, from whatever thread or signal it comes."""
+"""The operator's commands to a running run, from any thread, key, socket or signal."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from macrorail.clock import Clock
 
 
 class Commands:
-    """Wishes that the runner looks at between slices; those that cannot wait go to the clock.
+    """Commands that the runner checks between slices; those that cannot wait go to the clock.
 
-    Safe to use from any thread and from signal handlers: each wish is one assignment.
+    Safe to use from any thread and from signal handlers: each command is one assignment.
 
     Parameters
     ----------
     clock
-        The run's; an abort interrupts whatever is waited for on it.
+        The run's; an abort interrupts every wait on it.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -28,7 +28,7 @@ class Commands:
         self._pause = f"paused by {by}"
 
     def resume(self, by: str) -> None:
-        """Go on, whoever paused; a pause that has not begun yet is forgotten."""
+        """Continue; a pause that was requested and has not begun is cancelled."""
         self._pause = None
         self._go_on = f"resumed by {by}"
 
@@ -47,21 +47,21 @@ class Commands:
 
     @property
     def wants_pause(self) -> str | None:
-        """Who wants a pause, in words."""
+        """Who asked for a pause, in words; ``None`` when nobody did."""
         return self._pause
 
     def forget_resume(self) -> None:
-        """A pause begins: only what is said from now on ends it."""
+        """A pause begins: only a resume that is given from now on ends it."""
         self._go_on = None
 
     @property
     def wants_to_go_on(self) -> str | None:
-        """Who wants a pause to end, in words."""
+        """Who asked to continue, in words; ``None`` when nobody did."""
         return self._go_on
 
     @property
     def wants_stop(self) -> str | None:
-        """Who wants a stop after this slice, in words."""
+        """Who asked for a stop after this slice, in words; ``None`` when nobody did."""
         return self._stop
 
     @property

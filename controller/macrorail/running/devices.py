@@ -145,7 +145,7 @@ class Devices:
         for planned in self._plan.slices:
             if not low_um <= planned.target_um <= high_um:
                 raise LimitError(
-                    f"slice {planned.index} at {planned.target_um:.1f} um lies outside the "
+                    f"slice {planned.index} at {planned.target_um:.1f} um is outside the "
                     f"{low_um:.1f}..{high_um:.1f} um that the axis allows; nothing has moved"
                 )
 

@@ -1,4 +1,4 @@
-"""How a run ended, and what error ends it how."""
+"""How a run ended, and which error leads to which end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from macrorail.errors import (
 )
 from macrorail.states import FinishReason, State, Trigger
 
-#: What cuts a run short, how it ends then, and why.
+#: Errors that end a run early, the end that they lead to, and its reason.
 _ENDS: tuple[tuple[type[MacrorailError], Trigger, FinishReason], ...] = (
     (OperatorStop, Trigger.ABORT, FinishReason.STOPPED_BY_OPERATOR),
     (PausedTooLong, Trigger.FAIL, FinishReason.PAUSED_TOO_LONG),

@@ -1,4 +1,4 @@
-"""What a run needs beside its devices, as typing protocols: where frames go, and who looks on."""
+"""What a run needs beside its devices, as typing protocols: where frames go, and its watches."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class FrameStream(Protocol):
     """
 
     def add(self, number: int, frame: Path, position_um: float) -> None:
-        """Hand over slice ``number``; returns at once, whatever state the stream is in."""
+        """Hand over slice ``number``; returns at once."""
         ...
 
     def withdraw(self, numbers: Set[int]) -> None:
@@ -26,7 +26,7 @@ class FrameStream(Protocol):
         ...
 
     def reports(self) -> list[dict[str, Any]]:
-        """What it has said since the last call: one dict per slice, with ``number`` and either
+        """What was reported since the last call: one dict per slice, with ``number`` and either
         ``transform`` (2x3, frame to reference pixels) and ``sharpness``, or ``error`` for a frame
         that could not be aligned and was left out."""
         ...
@@ -74,14 +74,14 @@ class FrameProof(Protocol):
     def relocate(
         self, numbers: list[int], error_um: float, check: Callable[[], None]
     ) -> dict[str, Any]:
-        """Say where slices truly were, the newest handed over, in whose course the axis fell
-        behind its own count by ``error_um``; all have their verdicts.
+        """Determine where the newest slices truly were, after the axis lost steps among them and
+        was off by ``error_um``; all of them have their verdicts.
 
         Returns
         -------
         dict
             ``numbers`` and ``positions_um``, which hold from now on; both empty, and nothing
-            changed, when the images cannot tell.
+            changed, when the images do not show it.
         """
         ...
 
@@ -97,10 +97,10 @@ class FrameProof(Protocol):
 
 
 class Watch(Protocol):
-    """Something beside the instrument that a run depends on: a disk, a battery, a lamp."""
+    """Something besides the instrument that a run depends on: a disk, a battery, a lamp."""
 
     def trouble(self) -> str | None:
-        """What is not well, in words; ``None`` when all is. It returns at once, and never raises.
+        """What is wrong, in words; ``None`` when nothing is. It returns at once, and never raises.
 
         Asked between slices and while a run is paused.
         """
@@ -108,7 +108,7 @@ class Watch(Protocol):
 
 
 class SceneCheck(Protocol):
-    """Tells whether the camera still sees what it saw."""
+    """Checks whether the camera still sees the same scene."""
 
     def compare(self, before: Path, now: Path, check: Callable[[], None]) -> dict[str, Any]:
         """Compare two frames shot from the same position; ``check`` is called while waiting.

@@ -62,7 +62,7 @@ class Pauses:
         why
             What made the run pause.
         at_least_s
-            World time to wait even when all is well, unless the operator ends the pause.
+            World time to wait even without a reason to pause, unless the operator ends the pause.
 
         Returns
         -------

@@ -1,8 +1,8 @@
 """What is done about each fault, as one table: whose fault, which class, in which state.
 
 A row lists remedies in the order in which they are tried while no slice comes through; each has a
-limit and a pause before it that doubles every time. Behind the last of them stands an end that
-needs no trying. ``macrorail policies`` prints this table, the runner obeys it.
+limit and a pause before it that doubles every time. After the last of them comes an
+end: leave the slice out, or stop. ``macrorail policies`` prints this table, the runner obeys it.
 """
 
 from __future__ import annotations

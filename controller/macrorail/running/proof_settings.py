@@ -1,4 +1,4 @@
-"""What of a plan has to be proven from the images, and how far a run may go for it."""
+"""What has to be proven from the images of a run, and how many slices may be added for it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _policy(wanted: Protocol) -> dict[str, str]:
 
 
 def _claimed_optics(plan: Plan, rig: Rig, middle_um: float) -> ClaimedOptics:
-    """The optics as they blur what lies beside the plane in focus, along the axis's positions."""
+    """The optics that blur what is beside the plane in focus, along the axis's positions."""
     dof, m = plan.optics.at(middle_um), plan.optics.magnification_at(middle_um)
     effective = dof.effective_f_number
     if rig.axis.far_focus is not None:

@@ -111,14 +111,14 @@ class RunProgress:
         The slice whose exposure was under way and gave no usable frame; it is among ``targets``
         again. ``None`` when there is none.
     found_settings
-        The camera's before the run first set it; ``None`` when the run never came so far.
+        The camera's settings before the run first changed them; ``None`` before that.
     in_doubt
         Slices that a lost-step check had put in doubt when the run was interrupted; they are among
         ``targets`` again.
     targets
         Still to be shot, from near to far.
     numbers
-        Slice numbers given so far.
+        How many slice numbers are in use.
     """
 
     counted: tuple[CountedSlice, ...]

@@ -177,7 +177,7 @@ class Runner:
     # ------------------------------------------------------------------ the run, top to bottom
 
     def run(self) -> RunEnd:
-        """Shoot every slice, fuse, and leave the instrument safe whatever happens."""
+        """Shoot every slice, fuse, and leave the instrument safe, also after an error."""
         try:
             self._take_over()
             if self._work or self._work.missing_um() or self._images_want_more():
@@ -259,7 +259,7 @@ class Runner:
         if self._fill_gap_before(target, achieved_um):
             return
         self._settle()
-        # It stands in the queue meanwhile: behind the slice before, should that be lost.
+        # In the queue meanwhile: should the slice before be lost, that one comes first.
         self._work.put_first(target)
         if self._collect_frame():
             self._work.remove(target)
@@ -336,14 +336,14 @@ class Runner:
             self._reject(target)
 
     def _reject(self, target: Target) -> None:
-        """Set the frame of a counted slice aside; its slice stands first in the queue again."""
+        """Set the frame of a counted slice aside; its slice is first in the queue again."""
         self._log_event(FrameRejected(slice=target.number, attempt=target.attempt))
         self._work.not_shot(target.number)
         self._set_aside(target)
         self._work.put_first_again(target)
 
     def _move(self, target: Target) -> float | None:
-        """Move there; ``None`` when the axis failed, and the slice stands in the queue again."""
+        """Move there; ``None`` when the axis failed, and the slice is in the queue again."""
         self._machine.step(Trigger.MOVE)
         try:
             self._axis.start_move(target.position_um)
@@ -407,7 +407,7 @@ class Runner:
         Returns
         -------
         bool
-            False when the frame is no good; its slice stands first in the queue again.
+            False when the frame is no good; its slice is first in the queue again.
         """
         if self._pending is None:
             return True
@@ -499,7 +499,7 @@ class Runner:
     # ------------------------------------------------------------------------------ when it fails
 
     def _recover_picture(self, fault: MacrorailError, target: Target) -> None:
-        """Handle a picture's fault; its slice stands first in the queue, or is left out for now.
+        """Handle a picture's fault; its slice is first in the queue, or is left out for now.
 
         A capture is never repeated blindly: the camera is drained or opened again first, and what
         it still held is in the journal.

@@ -1,4 +1,4 @@
-"""The run's end of the scene check: two frames are compared in a process of their own."""
+"""Compares two frames of one scene, in a process of its own."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class FrameComparison:
     Parameters
     ----------
     log
-        Takes what the process has to complain of.
+        Log file of the process.
     """
 
     def __init__(self, log: Path) -> None:
         self._log = log
 
     def compare(self, before: Path, now: Path, check: Callable[[], None]) -> dict[str, Any]:
-        """See ``SceneCheck``; a pair that shows too little to tell counts as the same.
+        """See ``SceneCheck``; a pair that shows too little to compare counts as the same.
 
         Raises
         ------
         SceneMoved
-            Displaced, or another picture; says by how much and what to do.
+            Displaced, or another picture; with the amount and what to do.
         """
         with closing(
             Worker("macrorail.running.scene_worker", "scene check", log=self._log)
@@ -45,13 +45,13 @@ class FrameComparison:
                     "compare", _PATIENCE_S, check, before=str(before), now=str(now)
                 )
             except (WorkerCrashed, DeviceTimeout) as error:
-                # No proof is no reason to end a night's run; the journal tells.
+                # A missing check does not end a night's run; the journal has the reason.
                 return {"shift_px": None, "correlation": None, "why": str(error)}
         found.pop("id")
         if found["correlation"] is None:
             return found
         what = f"compared with {before.name}, the picture is"
-        then = "look at specimen, lamp and camera; go on all the same with resume --accept-scene"
+        then = "look at specimen, lamp and camera; to continue anyway: resume --accept-scene"
         if found["correlation"] < LEAST_CORRELATION:
             raise SceneMoved(
                 f"{what} another one (correlation {found['correlation']:.2f}, at least "

@@ -34,25 +34,26 @@ def compare(before: Path, now: Path) -> dict[str, Any]:
     if pictures[0].shape != pictures[1].shape:
         return {"shift_px": 0.0, "correlation": 0.0, "width_px": pictures[0].shape[1]}
     small = [_small(pixels) for pixels in pictures]
-    told = {
+    sizes = {
         "width_px": int(pictures[0].shape[1]),
         "brightness": round(float(small[1].mean() / max(small[0].mean(), 1e-6)), 3),
     }
     first, second = (_detail(picture) for picture in small)
     if min(first.std(), second.std()) < _LEAST_CONTRAST:
         why = "there is too little to see in them"
-        return {"shift_px": None, "correlation": None, "why": why, **told}
+        return {"shift_px": None, "correlation": None, "why": why, **sizes}
     window = cv2.createHanningWindow((first.shape[1], first.shape[0]), cv2.CV_32F)
     (x, y), _ = cv2.phaseCorrelate(first, second, window)
-    # A displacement that makes things no better is none: little detail leads astray.
+    # A displacement that does not improve the correlation is none: with little detail, phase
+    # correlation finds false ones.
     correlation, shift = max(
         (_correlation(first, second, shift), shift) for shift in ((0.0, 0.0), (x, y))
     )
-    scale = told["width_px"] / first.shape[1]
+    scale = sizes["width_px"] / first.shape[1]
     return {
         "shift_px": round(float(np.hypot(*shift)) * scale, 2),
         "correlation": round(correlation, 4),
-        **told,
+        **sizes,
     }
 
 

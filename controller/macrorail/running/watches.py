@@ -17,14 +17,14 @@ from macrorail.quantity import format_duration, format_fraction, format_size
 
 _POWER_SUPPLIES = Path("/sys/class/power_supply")
 _LONGEST_ANSWER_S = 30.0
-#: Below the limit, so that a run does not pause and go on with every slice.
+#: Below the limit, so that a run does not pause and continue with every slice.
 _COOLED_DOWN_C = 5.0
 #: The two clocks are read one after the other; a sleep is longer than that takes.
 _SHORTEST_SLEEP_S = 2.0
 
 
 class DiskWatch:
-    """Sees to it that a folder can be reached and has room.
+    """Checks that a folder can be reached and has room.
 
     Parameters
     ----------
@@ -60,14 +60,14 @@ class DiskWatch:
 
 
 class BatteryWatch:
-    """Sees to it that a computer that runs on its battery does not run empty.
+    """Checks that the battery of a computer without mains does not run empty.
 
     Parameters
     ----------
     least
         Share of the charge.
     supplies
-        Where the kernel tells of power supplies.
+        Where the kernel lists power supplies.
     """
 
     def __init__(self, least: float, supplies: Path = _POWER_SUPPLIES) -> None:
@@ -75,7 +75,7 @@ class BatteryWatch:
         self._supplies = supplies
 
     def trouble(self) -> str | None:
-        """See ``Watch``; a computer that says nothing of a battery is well."""
+        """See ``Watch``; a computer without a battery has no trouble."""
         for battery in sorted(self._supplies.glob("BAT*")):
             try:
                 charge = int((battery / "capacity").read_text()) / 100
@@ -88,7 +88,7 @@ class BatteryWatch:
 
 
 class TemperatureWatch:
-    """Sees to it that nothing gets too hot, and waits until it has cooled down.
+    """Checks that nothing gets too hot, and waits until it has cooled down.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class TemperatureWatch:
         self._is_hot = False
 
     def trouble(self) -> str | None:
-        """See ``Watch``; a sensor that cannot be read tells nothing."""
+        """See ``Watch``; a sensor that cannot be read is ignored."""
         limit_c = self._hottest_c - (_COOLED_DOWN_C if self._is_hot else 0.0)
         readings = [(_degrees(path), path) for path in self._paths()]
         hottest = max(((c, path) for c, path in readings if c is not None), default=None)
@@ -150,7 +150,7 @@ class QuestionWatch:
     Parameters
     ----------
     command
-        Ends with 0 when all is well.
+        Exits with 0 when there is no trouble.
     every_s
         Wall time between two questions.
     """

@@ -1,4 +1,4 @@
-"""What of a sweep is still to be shot, and what the slices shot so far cover."""
+"""Which slices are still to be shot, and what range the shot ones cover."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Worklist:
     targets
         To be shot, in this order.
     numbers
-        Slice numbers given so far.
+        How many slice numbers are in use.
     log_event
         Writes to the journal.
     """
@@ -93,7 +93,7 @@ class Worklist:
         del self._shot[number]
 
     def coverage(self) -> Coverage:
-        """What the slices shot so far prove, from their achieved positions."""
+        """The coverage that the shot slices prove, from their achieved positions."""
         return prove_coverage(
             list(self._shot.values()),
             self._plan.near_um,

@@ -2,7 +2,7 @@
 
 Lengths are micrometres, times seconds of world time since the journal began. A ``slice`` is its
 number, counted from 1 in the order in which slices were first wanted; an ``attempt`` is the number
-of an exposure of one slice, from 1. Fields stand in the order of the keys on disk.
+of an exposure of one slice, from 1. Fields are in the order of the keys on disk.
 """
 
 from __future__ import annotations

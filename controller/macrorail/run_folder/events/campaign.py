@@ -67,7 +67,7 @@ class OperatorAnswered(Event, kind="answered"):
 
 @dataclass(frozen=True, kw_only=True)
 class SpecimenIdentified(Event, kind="identified"):
-    """Which specimen lies at a place.
+    """Which specimen is at a place.
 
     Attributes
     ----------
@@ -154,7 +154,7 @@ class AlignmentShared(Event, kind="aligned_as"):
 
 @dataclass(frozen=True, kw_only=True)
 class AxisRetracted(Event, kind="retracted"):
-    """The focus axis stands far from the specimens, so that the stage can move."""
+    """The focus axis is far from the specimens, so that the stage can move."""
 
     position_um: float
 

@@ -81,7 +81,7 @@ def absent() -> Any:
 
 
 def spread() -> Any:
-    """A mapping whose keys stand in the line itself."""
+    """A mapping whose keys are keys of the line itself."""
     return field(metadata={"spread": True})
 
 
@@ -112,7 +112,7 @@ def values_of(event: Event) -> dict[str, Any]:
 
 
 def event_of(kind: str, values: Mapping[str, Any]) -> Event:
-    """The event that a line tells.
+    """The event of a line.
 
     Parameters
     ----------

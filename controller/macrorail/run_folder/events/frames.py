@@ -205,7 +205,7 @@ class CoverageAssessed(Event, kind="coverage"):
     Attributes
     ----------
     near_covered, far_covered
-        Whether both ends lie within a slice's depth of field.
+        Whether both ends are within a slice's depth of field.
     minimum_overlap
         Required, 0..1.
     gaps

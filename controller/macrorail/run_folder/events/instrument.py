@@ -21,7 +21,7 @@ class AxisOpened(Event, kind="axis_opened"):
 
 @dataclass(frozen=True, kw_only=True)
 class AxisHomed(Event, kind="homed"):
-    """The axis has found its reference and stands at ``position_um``."""
+    """The axis has found its reference and is at ``position_um``."""
 
     position_um: float
 
@@ -37,7 +37,7 @@ class AxisMoved(Event, kind="moved"):
 
 @dataclass(frozen=True, kw_only=True)
 class AxisParked(Event, kind="parked"):
-    """The axis stands far from the specimen, at ``position_um``."""
+    """The axis is far from the specimen, at ``position_um``."""
 
     position_um: float
 
