@@ -104,9 +104,20 @@ def test_what_is_known_of_loose_frames_is_read_from_a_table_or_a_plan(tmp_path: 
     assert load_slices(table) == [Known(1000, 1), Known(1050.5, 0.998), Known(1100, None)]
     plan.write_text('{"slices": [{"target_um": 20.0, "scale": 0.99}, {"target_um": 40}]}')
     assert load_slices(plan) == [Known(20, 0.99), Known(40, None)]
+    for text in (
+        "\ufeffposition_um,scale\n1000,1\n1050.5,0.998\n",
+        "\ufeffposition_um;scale\n1000;1\n1050,5;0,998\n",
+        "Position_um\tScale\n1000\t1\n1050,5\t0,998\n\t\n",
+    ):
+        for encoding in ("utf-8", "utf-16"):
+            table.write_text(
+                text.removeprefix("\ufeff") if encoding == "utf-16" else text, encoding
+            )
+            assert load_slices(table) == [Known(1000, 1), Known(1050.5, 0.998)]
     for text, message in (
-        ("position,scale\n1,2\n", "neither a plan"),
-        ("position_um\nnan\n", "neither a plan"),
+        ("position,scale\n1,2\n", "no column is called position_um; the columns are position"),
+        ("position_um\nnan\n", "slices.csv:2: position nan"),
+        ("position_um;scale\n1,5;1.0\n", "decimal points and decimal commas"),
         ("position_um\n", "has no slices"),
     ):
         table.write_text(text)

@@ -19,10 +19,9 @@ from macrorail.exif import read_exif
 from macrorail.stacking.images import picture_size
 from macrorail.stacking.kinds import KINDS, RAW, TIFF, Kind, kind_of
 from macrorail.stacking.metadata import is_own_result
+from macrorail.stacking.stacker import SMALLEST_PX
 from macrorail.stacking.tiff import page_count
 
-#: The fewest pixels a side that can be aligned.
-SMALLEST_PX = 16
 _OWN_NAMES = re.compile(
     r"(fused|depth|preview)\.(tiff?|jpe?g|png)|(.*-)?confidence\.png", re.IGNORECASE
 )
@@ -130,7 +129,8 @@ def frames_named(files: Sequence[Path], output: Path | None = None) -> FrameFile
         )
     if not is_sorted or len(set(picked.files)) < len(picked.files):
         return _checked(picked.files, picked.passed_over, [], is_ordered=True)
-    return _checked(picked.files, picked.passed_over, [])
+    chosen, passed_over, doubts = choose_types(picked.files, are_named=True)
+    return _checked(chosen, [*picked.passed_over, *passed_over], doubts)
 
 
 _OWN = "a result of macrorail"
@@ -184,8 +184,15 @@ def pick(
     return picked
 
 
-def choose_types(files: Sequence[Path]) -> tuple[list[Path], list[Passed], list[str]]:
+def choose_types(
+    files: Sequence[Path], are_named: bool = False
+) -> tuple[list[Path], list[Passed], list[str]]:
     """One file for each picture, all of one type: the one that most pictures have.
+
+    Parameters
+    ----------
+    are_named
+        The user named each of them: files of another type are frames as well.
 
     Returns
     -------
@@ -201,12 +208,20 @@ def choose_types(files: Sequence[Path]) -> tuple[list[Path], list[Passed], list[
     passed_over: list[Passed] = []
     for path in sorted(files, key=natural_key):
         kind = kind_of(path)
+        if kind is None and any(kind_of(one) is not None for one in files):
+            passed_over.append(Passed(path, "no picture"))
+            continue
+        if kind is None:
+            raise StackError(
+                f"{path}: '{path.suffix}' is not a type that can be stacked; give JPEG, PNG, TIFF, "
+                f"HEIF, WebP, AVIF, JPEG XL or a camera's raw files"
+            )
         types = stems.setdefault((path.parent, path.stem.casefold()), {})
-        if kind is None or kind in types:
+        if kind in types:
             passed_over.append(Passed(path, "another file of the same name is taken"))
         else:
             types[kind] = path
-    counts = Counter(kind for types in stems.values() for kind in types)
+    counts = _counts(stems)
     most = max(counts.values())
     leading = [kind for kind in KINDS if counts[kind] == most]
     kind = next((one for one in leading if one.obstacle() is None), leading[0])
@@ -222,7 +237,7 @@ def choose_types(files: Sequence[Path]) -> tuple[list[Path], list[Passed], list[
                 if one is not kind
             ]
     rest = [types for types in stems.values() if kind not in types]
-    added = _without_that_type(kind, taken, rest, passed_over)
+    added = _without_that_type(kind, taken, rest, passed_over, are_named)
     doubts = []
     if added:
         doubts.append(
@@ -232,34 +247,56 @@ def choose_types(files: Sequence[Path]) -> tuple[list[Path], list[Passed], list[
     return sorted([*taken, *added], key=natural_key), passed_over, doubts
 
 
+def _counts(stems: dict[tuple[Path, str], dict[Kind, Path]]) -> Counter[Kind]:
+    """How many pictures have a file of each type, among those that are named like most."""
+    named = {
+        key: (key[0], series_of(next(iter(types.values())))[0]) for key, types in stems.items()
+    }
+    ((main, count),) = Counter(named.values()).most_common(1)
+    return Counter(
+        kind for key, types in stems.items() for kind in types if count == 1 or named[key] == main
+    )
+
+
 def _without_that_type(
-    kind: Kind, taken: list[Path], rest: list[dict[Kind, Path]], passed_over: list[Passed]
+    kind: Kind,
+    taken: list[Path],
+    rest: list[dict[Kind, Path]],
+    passed_over: list[Passed],
+    are_named: bool,
 ) -> list[Path]:
     """What becomes of pictures that have no file of the chosen type; those to take as well."""
     series = {(path.parent, series_of(path)[0]) for path in taken}
-    added, lost, others = [], [], []
+    lost: list[dict[Kind, Path]] = []
+    others: list[dict[Kind, Path]] = []
     for types in rest:
         path = next(types[one] for one in KINDS if one in types)
-        readable = [one for one in types if one.obstacle() is None]
-        if (path.parent, series_of(path)[0]) not in series:
-            others += list(types.values())
-        elif kind is not RAW and any(one is not RAW for one in readable):
-            added.append(next(types[one] for one in KINDS if one in readable and one is not RAW))
-        else:
-            lost.append(path)
-    if lost or (len(others) * 2 >= len(taken) and others):
-        names = [path.name for path in (lost or others)]
-        raise StackError(
-            f"{taken[0].parent}: {len(taken)} frames are {kind.name} files, and "
-            f"{', '.join(names[:3])}{' ...' if len(names) > 3 else ''} "
-            f"({len(names)} in all) have no {kind.name} beside them; give the frames of one type, "
-            f"or move away what does not belong to the stack"
-        )
-    for path in others:
+        (lost if (path.parent, series_of(path)[0]) in series else others).append(types)
+    if len(others) * 2 >= len(taken):  # too many for strangers
+        lost, others = [*lost, *others], []
+        if not are_named:
+            raise _mixed(kind, taken, lost)
+    added = []
+    for types in lost:
+        fits = [one for one in KINDS if one in types and one is not RAW and one.obstacle() is None]
+        if kind is RAW or not fits:
+            raise _mixed(kind, taken, lost)
+        added.append(types[fits[0]])
+    for path in (path for types in others for path in types.values()):
         one = kind_of(path)
         why = None if one is None else one.obstacle()
         passed_over.append(Passed(path, why or f"no frame: the frames are {kind.name} files"))
     return added
+
+
+def _mixed(kind: Kind, taken: list[Path], lost: list[dict[Kind, Path]]) -> StackError:
+    names = [path.name for types in lost for path in types.values()]
+    return StackError(
+        f"{taken[0].parent}: {len(taken)} frames are {kind.name} files, and "
+        f"{', '.join(names[:3])}{' ...' if len(names) > 3 else ''} ({len(lost)} in all) have no "
+        f"{kind.name} beside them; give the frames of one type, or move away what does not belong "
+        f"to the stack"
+    )
 
 
 def listed(passed_over: Iterable[Passed]) -> list[str]:
@@ -394,7 +431,8 @@ def _times(frames: Sequence[FrameFile]) -> tuple[list[Taken], list[str]]:
             exif = read_exif(frame.path)
         except OSError as error:
             raise StackError(f"{frame.path} cannot be read: {error.strerror or error}") from error
-        taken.append(Taken(frame.path, exif.taken()))
+        # A raw file's last change is when the camera wrote it.
+        taken.append(Taken(frame.path, exif.taken(or_changed=kind_of(frame.path) is RAW)))
         icc = exif.icc or b""
         # Not when it was made, nor its checksum (ICC.1, section 7.2).
         profiles.setdefault(hash((icc[:24], icc[36:84], icc[100:])), frame.path)

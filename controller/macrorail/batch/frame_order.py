@@ -12,11 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from statistics import median_low
 
 #: A count may lose so many frames at its end and at its new beginning.
 _LOST_AT_THE_WRAP = 3
-#: Numbers that stand for a count have at most so many gaps for each frame.
+#: Numbers further apart than this do not count frames.
 _SPARSE = 4
+#: A gap of so many steps is no lost frame, but where a count started over.
+_WIDE_GAP = 10
 _TICK_S = 1.0
 
 
@@ -49,13 +52,19 @@ def order_of(frames: Sequence[Taken]) -> tuple[list[int], list[str]]:
     if wrapped is not None and _agrees(frames, wrapped):
         return wrapped, [_count_passed(frames, wrapped, by_name)]
     if _agrees(frames, by_name):
-        return by_name, []
+        times = {frame.time for frame in frames}
+        if len(times) in (1, len(frames)) or not _are_random(ordered):
+            return by_name, []
+        return by_name, [
+            "several frames have the same capture time, and their names do not count: their order "
+            "is uncertain"
+        ]
     by_time = sorted(by_name, key=lambda place: frames[place].time or (0.0, False))
     before, after = next(
         (one, two) for one, two in pairwise(by_name) if not _agrees(frames, [one, two])
     )
     where = f"{frames[after].path.name} was taken before {frames[before].path.name}"
-    if by_time != by_name[::-1] and _is_time_right(ordered, by_time, by_name):
+    if _is_time_right(ordered, by_time, by_name):
         return by_time, [f"names and capture times disagree ({where}): ordered by capture time"]
     return by_name, [
         f"names and capture times disagree ({where}): ordered by name; to have another order, give "
@@ -115,19 +124,23 @@ def _agrees(frames: Sequence[Taken], order: Sequence[int]) -> bool:
     return True
 
 
+def _are_random(ordered: Sequence[Taken]) -> bool:
+    """Whether names are no count at all, as a telephone's or a program's."""
+    series = {series_of(frame.path)[0] for frame in ordered}
+    return len(series) > len(ordered) // 2 and len(series) > 2
+
+
 def _is_time_right(ordered: Sequence[Taken], by_time: list[int], by_name: list[int]) -> bool:
     """Whether names say little, so that time decides; ``ordered`` and ``by_name`` are by name."""
     named = [series_of(frame.path) for frame in ordered]
     numbers = [number for _, number in named]
     if len({series for series, _ in named}) > 1 or numbers[0] < 0:
         return True
-    if numbers[-1] - numbers[0] > _SPARSE * len(numbers):
-        # A count that started over leaves a gap where the first frame by time stands.
-        cut = by_name.index(by_time[0])
-        is_rotation = by_time == by_name[cut:] + by_name[:cut]
-        steps = sorted(after - before for before, after in pairwise(numbers))
-        is_count = steps[len(steps) // 2] <= 1
-        return not is_count or (is_rotation and numbers[cut] - numbers[cut - 1] > 1)
+    gaps = [after - before for before, after in pairwise(numbers)]
+    usual = max(1, median_low(gaps))
+    if usual > _SPARSE:  # no count
+        return True
+    # A count that started over leaves a gap in front of the first frame by time.
     cut = by_name.index(by_time[0])
-    is_rotation = by_time == by_name[cut:] + by_name[:cut]
-    return is_rotation and cut > 0 and numbers[cut] - numbers[cut - 1] > 1
+    is_rotation = cut > 0 and by_time == by_name[cut:] + by_name[:cut]
+    return is_rotation and gaps[cut - 1] > _WIDE_GAP * usual

@@ -48,7 +48,7 @@ def _lab_profile() -> bytes:
 def from_grey(grey: NDArray[Any], profile: bytes | None) -> Picture:
     """A grey picture (height, width) as BGR; in sRGB where it has a grey profile."""
     if profile is not None and profile_space(profile) == "GRAY":
-        return _to_srgb(grey[:, :, np.newaxis], profile, "gray")
+        return _to_srgb(grey, profile, "gray")
     return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
 
 

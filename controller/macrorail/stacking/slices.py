@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,30 +33,67 @@ def load_slices(path: Path) -> list[Known]:
         Unreadable or not of that form; names file and row.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
-    rows: list[Mapping[str, object]]
-    try:
-        rows = (
-            json.loads(text)["slices"]
-            if path.suffix.lower() == ".json"
-            else list(csv.DictReader(text.splitlines()))
-        )
-        known = [_known(row) for row in rows]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"{path} is neither a plan.json nor a table with 'position_um' and 'scale': {error!r}"
-        ) from error
+        data = path.read_bytes()
+        # Excel's "Unicode text" is UTF-16, its "CSV UTF-8" begins with a byte-order mark.
+        utf_16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+        text = data.decode("utf-16" if utf_16 else "utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not text in UTF-8: {error}") from error
+    known = _of_plan(path, text) if path.suffix.lower() == ".json" else _of_table(path, text)
     if not known:
         raise ConfigError(f"{path} has no slices")
     return known
 
 
-def _known(row: Mapping[str, object]) -> Known:
-    position_um = float(str(row["position_um" if "position_um" in row else "target_um"]))
-    told = row.get("scale")
-    scale = None if told in (None, "") else float(str(told))
+def _of_plan(path: Path, text: str) -> list[Known]:
+    try:
+        rows = json.loads(text)["slices"]
+        return [_known(str(row["target_um"]), row.get("scale")) for row in rows]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path} is not the plan.json of a run: {error!r}") from error
+
+
+def _of_table(path: Path, text: str) -> list[Known]:
+    """A table with commas, semicolons or tabs between its columns, and decimal points or commas."""
+    lines = text.splitlines()
+    head = lines[0] if lines else ""
+    separator = max(",;\t", key=head.count)
+    names = [name.strip().casefold() for name in next(csv.reader([head], delimiter=separator), [])]
+    position = next((name for name in ("position_um", "target_um") if name in names), None)
+    if position is None:
+        raise ConfigError(
+            f"{path}:1: no column is called position_um; the columns are {', '.join(names) or '-'}"
+        )
+    rows = list(csv.reader(lines[1:], delimiter=separator))
+    known = []
+    for number, one in enumerate(rows, start=2):
+        row = dict(zip(names, (cell.strip() for cell in one), strict=False))
+        if not any(row.values()):
+            continue
+        try:
+            known.append(_known(row.get(position, ""), row.get("scale")))
+        except ValueError as error:
+            raise ConfigError(f"{path}:{number}: {error}") from error
+    cells = " ".join(cell for row in rows for cell in row)
+    if "," in cells and "." in cells:
+        raise ConfigError(
+            f"{path} has decimal points and decimal commas; write all numbers in one way"
+        )
+    return known
+
+
+def _known(position: str, told: object) -> Known:
+    position_um = _number(position)
+    scale = None if told in (None, "") else _number(str(told))
     if not math.isfinite(position_um) or (scale is not None and not 0 < scale < math.inf):
         raise ValueError(f"position {position_um}, scale {scale}")
     return Known(position_um, scale)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        raise ValueError(f"'{text}' is not a number") from None
