@@ -179,6 +179,12 @@ class CalibrationError(MacrorailError):
     exit_code = 3
 
 
+class NotVerified(MacrorailError):
+    """All slices are shot and overlap by their positions, but the images could not confirm it."""
+
+    exit_code = 7
+
+
 class StackError(MacrorailError):
     """Align/blend cannot produce a picture."""
 

@@ -58,6 +58,7 @@ class FinishReason(Enum):
 
     COMPLETED = "completed"
     COVERAGE_NOT_PROVEN = "coverage_not_proven"
+    NOT_VERIFIED = "not_verified"
     STACKING_FAILED = "stacking_failed"
     STOPPED_BY_OPERATOR = "stopped_by_operator"
     PAUSED_TOO_LONG = "paused_too_long"

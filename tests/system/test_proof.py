@@ -285,7 +285,12 @@ def test_a_dead_judge_costs_no_slice(tmp_path: Path, deaths: int) -> None:
         end = run.run()
     finally:
         proof.close()
-    assert end.reason is FinishReason.COMPLETED, end.message
+    if deaths == 1:
+        assert end.reason is FinishReason.COMPLETED, end.message
+    else:
+        assert end.reason is FinishReason.NOT_VERIFIED
+        assert end.error is not None and end.error.exit_code == 7
+        assert "did not confirm it: the image proof crashed" in end.message
     assert sorted(counted_frames(run)) == list(range(1, len(run.plan.slices) + 1))
     images = run.said("coverage")[0]["images"]
     assert images["proven"] is (True if deaths == 1 else None)

@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
     -------
     int
         0 done; 2 configuration or usage; 3 device; 4 coverage not proven; 5 stopped by the
-        operator; 6 stacking; 70 a bug.
+        operator; 6 stacking; 7 overlap not verified by the images; 70 a bug.
     """
     console = message_console()
     try:
@@ -127,6 +127,11 @@ def _name(error: MacrorailError) -> str:
 
     if isinstance(error, UnfinishedCampaign):
         return "Unfinished"
-    return {2: "Refused", 3: "Device", 4: "Coverage", 5: "Stopped", 6: "Stacking"}.get(
-        error.exit_code, "Error"
-    )
+    return {
+        2: "Refused",
+        3: "Device",
+        4: "Coverage",
+        5: "Stopped",
+        6: "Stacking",
+        7: "Not verified",
+    }.get(error.exit_code, "Error")

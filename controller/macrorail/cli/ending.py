@@ -23,6 +23,8 @@ def finish_run(outcome: RunOutcome, console: Console, as_json: bool) -> None:
     folder, manifest = outcome.folder, outcome.manifest
     if outcome.reason is FinishReason.COMPLETED:
         console.print("[bold green]Done:[/] every slice overlaps its neighbours.")
+    elif outcome.reason is FinishReason.NOT_VERIFIED:
+        console.print("[bold yellow]All slices are shot; the images did not verify the overlap.[/]")
     elif outcome.state is State.DONE:
         console.print("[bold yellow]All slices are shot, but not all is well:[/] see below.")
     else:

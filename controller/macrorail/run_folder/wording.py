@@ -42,6 +42,7 @@ SHOOTING = frozenset(
 ENDS: Mapping[str | None, str] = {
     FinishReason.COMPLETED.value: "Done, coverage proven",
     FinishReason.COVERAGE_NOT_PROVEN.value: "Done, coverage not proven",
+    FinishReason.NOT_VERIFIED.value: "Done, coverage not verified by the images",
     FinishReason.STACKING_FAILED.value: "Done, picture incomplete",
     FinishReason.STOPPED_BY_OPERATOR.value: "Stopped by the operator",
     FinishReason.PAUSED_TOO_LONG.value: "Stopped after a long pause",

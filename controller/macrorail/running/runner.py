@@ -21,6 +21,7 @@ from macrorail.errors import (
     FrameMissing,
     JournalError,
     MacrorailError,
+    NotVerified,
     OverlapError,
     SceneMoved,
 )
@@ -494,6 +495,13 @@ class Runner:
                 f"aligned (the journal says why). Their frames are on disk"
             )
             return RunEnd(State.DONE, FinishReason.STACKING_FAILED, str(misfit), misfit)
+        if images and images.get("proven") is None:
+            unverified = NotVerified(
+                f"the slices overlap by the positions that the axis reports, but the images did "
+                f"not confirm it: {images.get('reason') or 'they show too little texture'}. Look "
+                f"at the picture, or write 'proof: {{images: off}}' where positions are enough"
+            )
+            return RunEnd(State.DONE, FinishReason.NOT_VERIFIED, str(unverified), unverified)
         return RunEnd(State.DONE, FinishReason.COMPLETED)
 
     # ------------------------------------------------------------------------------ when it fails
