@@ -67,7 +67,7 @@ class Installed:
     ) -> subprocess.CompletedProcess[str]:
         with self.start(*arguments, command=command, **environment) as process:
             try:
-                out, said = process.communicate(timeout=280)
+                out, said = process.communicate(timeout=800)
             finally:
                 process.kill()
         return subprocess.CompletedProcess(process.args, process.returncode, out, said)
@@ -189,6 +189,7 @@ def test_the_wheel_has_every_file_of_the_packages(wheel: Path) -> None:
         assert not wanted - set(archive.namelist())
 
 
+@pytest.mark.timeout(900)
 def test_the_demo_and_what_is_made_of_it(installed: Installed) -> None:
     if shutil.which("cc", path=SYSTEM_PATH) is None:
         pytest.skip("there is no C compiler: apt install gcc libc6-dev make")
