@@ -300,7 +300,7 @@ class CanonResponder(Responder):
         return Answer()
 
     def _preview(self) -> Answer:
-        picture = self.body.live_view_frame()
+        picture = self.live_view_frame()
         record = struct.pack("<II", 8 + len(picture), _PREVIEW_PICTURE) + picture
         return Answer(data=record + struct.pack("<II", 8, 0))
 

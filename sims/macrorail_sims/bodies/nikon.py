@@ -207,7 +207,7 @@ class NikonResponder(Responder):
 
     def _preview(self) -> Answer:
         # What precedes the picture tells of focus areas; nobody here reads it.
-        return Answer(data=bytes(_PREVIEW_HEADER_BYTES) + self.body.live_view_frame())
+        return Answer(data=bytes(_PREVIEW_HEADER_BYTES) + self.live_view_frame())
 
     def _drive(self, parameters: tuple[int, ...], _data: bytes) -> Answer:
         direction, steps = parameters[:2]

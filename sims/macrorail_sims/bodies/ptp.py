@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
@@ -33,6 +34,9 @@ _RAW = 0x3000
 _THUMBNAIL = 0x3808
 _DCIM, _PICTURES = 0x0001, 0x0002
 _WHOLE_STORE = 0xFFFFFFFF
+
+#: Wall time. libgphoto2 waits 2.5 s for a packet over PTP/IP, then the connection is of no use.
+_DRAWN_WITHIN_S = 0.3
 
 
 def pack(kind: int, value: int | str) -> bytes:
@@ -143,6 +147,8 @@ class Responder:
         self.body = body
         self.clock = body.world.clock
         self._developing: list[threading.Thread] = []
+        self._renderer = ThreadPoolExecutor(1)
+        self._drawing: Future[bytes] | None = None
         self.properties: dict[int, Property] = {}
         # Operation and the name that fault scripts know it by.
         self.operations: dict[int, tuple[str, Operation]] = {
@@ -189,8 +195,23 @@ class Responder:
         """What carries an operation out, and the name that fault scripts know it by."""
         return self.operations.get(code)
 
+    def live_view_frame(self) -> bytes:
+        """A frame of live view; refused as busy while it takes too long to draw.
+
+        The frame that was late is not sent: what it has prepared makes the next one quick, and no
+        client gets a picture of earlier.
+        """
+        if self._drawing is not None and not self._drawing.done():
+            raise Refusal(Reason.BUSY)
+        self._drawing = self._renderer.submit(self.body.live_view_frame)
+        try:
+            return self._drawing.result(_DRAWN_WITHIN_S)
+        except TimeoutError:
+            raise Refusal(Reason.BUSY) from None
+
     def join(self) -> None:
         """Wait for the exposures under way to be developed."""
+        self._renderer.shutdown()
         for thread in self._developing:
             thread.join()
 

@@ -299,7 +299,7 @@ class SonyResponder(Responder):
 
     def _preview(self) -> Answer:
         try:
-            picture = self.body.live_view_frame()
+            picture = self.live_view_frame()
         except Refusal:
             return Answer(ACCESS_DENIED)  # asked again too soon
         header = struct.pack("<I", _PREVIEW_HEADER_BYTES).ljust(_PREVIEW_HEADER_BYTES, b"\0")

@@ -24,6 +24,9 @@ from macrorail.errors import (
     FocusLimit,
 )
 
+_FRAME_TAKES_S = 10.0
+"""So long a camera may have no frame ready, after live view was switched on for example."""
+
 
 class LiveViewAndFocus(GphotoLibrary):
     """The part of the camera worker for live view and focusing."""
@@ -44,8 +47,16 @@ class LiveViewAndFocus(GphotoLibrary):
             self._open_camera().capture_preview(file, self._context)
             return bytes(memoryview(file.get_data_and_size()))
 
-        Path(path).write_bytes(self._retry_while_busy(capture, "reading live view"))
-        return {}
+        deadline = time.monotonic() + _FRAME_TAKES_S
+        while True:
+            try:
+                picture = self._retry_while_busy(capture, "reading live view")
+            except CameraBusy:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                Path(path).write_bytes(picture)
+                return {}
 
     def end_live_view(self) -> dict[str, Any]:
         """Switch live view off, if it is on."""
