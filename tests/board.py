@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from macrorail.devices.rail import wire
-from macrorail_sims.board import Board
+from macrorail_sims.board import RailBoard
 from macrorail_sims.carriage import TICKS_PER_S
 from macrorail_sims.firmware_native import NativeBoard
 
@@ -49,8 +49,8 @@ class Noise:
 class Host:
     """Asks and waits; repeats a command until an undamaged answer arrives."""
 
-    def __init__(self, board: Board | None = None, distort: Distort = clean) -> None:
-        self.board: Board = NativeBoard(bootloader_s=0.0) if board is None else board
+    def __init__(self, board: RailBoard | None = None, distort: Distort = clean) -> None:
+        self.board: RailBoard = NativeBoard(bootloader_s=0.0) if board is None else board
         self.distort = distort
         self.sequence = 0
         self.repeats = 0
@@ -130,7 +130,7 @@ class Host:
         return self.wait()
 
 
-def homed_host(distort: Distort = clean, board: Board | None = None) -> Host:
+def homed_host(distort: Distort = clean, board: RailBoard | None = None) -> Host:
     """A host with a homed board; the noise begins afterwards."""
     host = Host(board)
     host.greet()

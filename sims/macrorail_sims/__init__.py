@@ -1,1 +1,1 @@
-"""The simulated bench: rail, camera and specimen, good enough for hardware-in-the-loop tests."""
+"""Simulators of rail, stage, camera and specimen, for demos and hardware-in-the-loop tests."""

@@ -1,8 +1,8 @@
-"""A simulated instrument that a rig names as its bench: a world in a session of its own.
+"""The controller's side of a simulated instrument, which runs in a process of its own.
 
-The world (``bench_process.py``) outlives whoever started it: a controller killed with -9
-takes neither the carriage nor the camera's memory nor an exposure in flight with it. A world that
-nobody holds a connection to ends by itself after ``linger``.
+The simulated world (``bench_process.py``) outlives the controller that started it: killing the
+controller does not affect the carriage, the camera's memory or an exposure in progress. A world
+without a connection ends by itself after ``linger``.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _END_TIMEOUT_S = 60.0
 
 
 class SimulatedBench:
-    """The controller's end of a simulated world.
+    """The controller's side of a simulated world.
 
     Parameters
     ----------
     options
         The rig's bench section.
     rig
-        The whole rig: what the camera, axis and optics are said to be is what the world builds.
+        The whole rig; the world simulates its camera, axis and optics.
     """
 
     class Options(WorldSection):
@@ -76,7 +76,7 @@ class SimulatedBench:
 
     @property
     def clock(self) -> WorldClock:
-        """The world's clock, once started."""
+        """World time; available once started."""
         assert self._clock is not None, "the bench is not started"
         return self._clock
 
@@ -88,7 +88,7 @@ class SimulatedBench:
 
     @property
     def address(self) -> str | None:
-        """The folder in which a later process finds this world."""
+        """The folder through which another process can connect to this world."""
         return None if self._folder is None else str(self._folder)
 
     @staticmethod
@@ -104,12 +104,12 @@ class SimulatedBench:
             build_library()
 
     def start(self) -> None:
-        """Start the world, or find the one at ``address``, and hold a connection to it.
+        """Start the world, or connect to the one at ``address``, and keep the connection.
 
         Raises
         ------
         ConnectError
-            The world did not come up, or is gone.
+            The world did not start, or has ended.
         ConfigError
             As :meth:`prepare`.
         """
@@ -124,13 +124,13 @@ class SimulatedBench:
             self._control.connect(str(self._folder / CONTROL_SOCKET))
         except OSError as error:
             raise ConnectError(
-                f"no simulated bench answers at {self._folder}: {error.strerror}; it ends by "
-                f"itself when nobody uses it for {self._options.linger_s:g} s. Start a new run"
+                f"no simulated bench responds at {self._folder}: {error.strerror}; it ends by "
+                f"itself when it is not used for {self._options.linger_s:g} s. Start a new run"
             ) from error
         self._clock = WorldClock(self._facts["time_scale"], self._facts["epoch_s"])
 
     def ask(self, verb: str, **arguments: Any) -> dict[str, Any]:
-        """Ask the world something that no real instrument could answer (truth, faults).
+        """Send a request that no real instrument could answer (ground truth, faults).
 
         Parameters
         ----------
@@ -142,7 +142,7 @@ class SimulatedBench:
         Raises
         ------
         ConnectError
-            The world refused or is gone; the message says which.
+            The world refused the request, or has ended.
         """
         assert self._control is not None, "the bench is not started"
         try:
@@ -154,20 +154,20 @@ class SimulatedBench:
                     raise ConnectionResetError(0, "it ended")
                 line += data
         except OSError as error:
-            raise ConnectError(f"the simulated bench is gone: {error.strerror}") from error
+            raise ConnectError(f"the simulated bench has ended: {error.strerror}") from error
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise ConnectError(f"the simulated bench refuses {verb}: {answer['error']}")
         return answer
 
     def close(self) -> None:
-        """End the world: whoever closes it properly was its last owner. Safe to call twice."""
+        """End the world. Safe to call twice."""
         if self._control is None:
             return
         try:
             self.ask("end")
         except ConnectError:
-            return  # it ended before we could ask it to, which is what was wanted
+            return  # it has ended already
         finally:
             self._control.close()
             self._control = None
@@ -192,7 +192,6 @@ class SimulatedBench:
                 process.wait()
                 last = (folder / "bench.log").read_text().strip().splitlines()[-1:] or ["nothing"]
                 raise ConnectError(
-                    f"the simulated bench did not come up; its last words in {folder}/bench.log: "
-                    f"{last[0]}"
+                    f"the simulated bench did not start; last line of {folder}/bench.log: {last[0]}"
                 )
             time.sleep(0.02)

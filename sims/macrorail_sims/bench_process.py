@@ -1,8 +1,8 @@
-"""The simulated world as a process: firmware behind a PTY, camera behind PTP/IP, one scene.
+"""The process of a simulated world: firmware behind a PTY, camera behind PTP/IP, one scene.
 
-Started by ``bench.py`` with the folder that is its address. It serves a control socket there;
-whoever holds a connection to it owns the world. With no owner for ``linger`` it ends, and takes
-everything it started and the folder with it.
+``bench.py`` starts it with a folder as its address. It serves a control socket there. When no
+process has been connected to that socket for ``linger``, it ends everything it started and removes
+the folder.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from macrorail.devices.rail.cable_camera import RailTriggeredCamera
 from macrorail_sims.bench import ADDRESS_FILE, CONTROL_SOCKET, SimulatedBench
 from macrorail_sims.bodies.faults import Action, Fault, Reason
 from macrorail_sims.bodies.makers import make_responder
-from macrorail_sims.cable import Cable
+from macrorail_sims.cable_release import CableRelease
 from macrorail_sims.firmware_process import FirmwareProcess
 from macrorail_sims.ptpip import PtpIpServer
 from macrorail_sims.stage import StageThread
 from macrorail_sims.tray import Tray
 from macrorail_sims.world import World, build_body, build_scene, build_tray_scene
 
-#: A press is latched by the board, so that one between two looks is not missed.
-_LOOK_AT_CABLE_S = 0.002
+#: The board latches a press, so none is missed between two polls.
+_POLL_CABLE_S = 0.002
 
 
 class WorldProcess:
-    """Everything that lives in one simulated world, and the requests it answers.
+    """All simulated devices of one world, and the requests that the world answers.
 
     Parameters
     ----------
     rig
-        What the instrument is said to be.
+        The instrument to simulate.
     folder
-        Of the control socket and of the firmware's shared state.
+        For the control socket and the shared state of the firmware.
     """
 
     def __init__(self, rig: Rig, folder: Path) -> None:
@@ -59,7 +59,7 @@ class WorldProcess:
             self._rail = FirmwareProcess(folder, self._clock, um_per_microstep=rig.axis.um_per_step)
         carriage = self._rail.carriage if self._rail else None
         scene = build_scene(rig, rig.bench)
-        # Drawn now, or the first exposure would wait for it while the world's time runs on.
+        # Drawn now, or the first exposure would wait for it while world time passes.
         scene.truth(rig.bench.specimen.near_um)
         world = World(scene, self._clock, rig.bench.vibration, carriage, rig.bench.diary)
         self._body = build_body(rig, rig.bench, world)
@@ -69,12 +69,12 @@ class WorldProcess:
         self._body.world = self._world = world
         self._camera = PtpIpServer(make_responder(self._body)).start()
         self._card: Path | None = None
-        self._cable: Cable | None = None
+        self._cable: CableRelease | None = None
         if isinstance(rig.camera, RailTriggeredCamera.Options):
             assert carriage is not None, "a camera on the rail's cable needs a rail"
             self._card = folder / "card"
             self._card.mkdir()
-            self._cable = Cable(self._body, carriage, self._card)
+            self._cable = CableRelease(self._body, carriage, self._card)
         self._owners = 0
         self._left_at_s = time.monotonic()
         self._ended = threading.Event()
@@ -91,7 +91,7 @@ class WorldProcess:
         stage = self._stage = StageThread(self._clock, options.tray, lambda: tray.arrive())
         tray = Tray(
             options.tray,
-            stage.place_um,
+            stage.position_um,
             lambda number: build_tray_scene(rig, options, number),
             self._body.faults,
         )
@@ -105,10 +105,10 @@ class WorldProcess:
         listener.listen()
         listener.settimeout(0.2)
         self._announce()
-        cable = threading.Thread(target=self._carry_presses, name="cable")
+        cable = threading.Thread(target=self._poll_cable, name="cable")
         cable.start()
         try:
-            while not self._ended.is_set() and not self._forsaken():
+            while not self._ended.is_set() and not self._is_abandoned():
                 try:
                     owner, _ = listener.accept()
                 except TimeoutError:
@@ -125,9 +125,9 @@ class WorldProcess:
                 self._rail.close()
             shutil.rmtree(self._folder)
 
-    def _carry_presses(self) -> None:
-        while self._cable is not None and not self._ended.wait(_LOOK_AT_CABLE_S):
-            self._cable.live_until(self._clock.now())
+    def _poll_cable(self) -> None:
+        while self._cable is not None and not self._ended.wait(_POLL_CABLE_S):
+            self._cable.run_until(self._clock.now())
 
     def _announce(self) -> None:
         camera = self._camera.address if self._card is None else str(self._card)
@@ -145,7 +145,7 @@ class WorldProcess:
         aside.write_text(json.dumps(facts))
         aside.rename(self._folder / ADDRESS_FILE)
 
-    def _forsaken(self) -> bool:
+    def _is_abandoned(self) -> bool:
         return self._owners == 0 and time.monotonic() - self._left_at_s > self._linger_s
 
     def _answer(self, owner: socket.socket) -> None:
@@ -161,27 +161,27 @@ class WorldProcess:
                     lines.write(json.dumps(answer).encode() + b"\n")
                     lines.flush()
         except OSError:
-            return  # the owner was killed in the middle of a sentence; another may come
+            return  # the controller was killed; another may connect
         finally:
             self._owners -= 1
             self._left_at_s = time.monotonic()
 
-    # What no real instrument could answer.
+    # Requests that no real instrument could answer.
 
     def _truth(self, folder: str, position_um: float) -> dict[str, Any]:
-        """Write the all-in-focus picture and the true depth, as seen from a position."""
+        """Write the all-in-focus picture and the true depth map, as seen from a position."""
         self._world.scene.write_truth(Path(folder), position_um)
         return {}
 
     def _state(self) -> dict[str, Any]:
-        """Where things really are."""
+        """The true positions of all devices."""
         state: dict[str, Any] = {"world_s": self._clock.now(), "files": len(self._body.files)}
         if self._rail is not None:
             state["carriage_um"] = self._rail.carriage.position_um(self._clock.now())
         if self._body.lens is not None:
             state["plane_um"] = self._body.lens.state.plane_um
         if self._stage is not None:
-            state["stage_um"] = self._stage.place_um()
+            state["stage_um"] = self._stage.position_um()
         return state
 
     def _camera_fault(self, action: str, reason: str = "GENERAL", **fault: Any) -> dict[str, Any]:
@@ -190,7 +190,7 @@ class WorldProcess:
         return {}
 
     def _unplug_camera(self) -> dict[str, Any]:
-        """Cut the camera's connections; it can be reached again at once."""
+        """Cut the camera's connections; it accepts new ones at once."""
         self._camera.unplug()
         return {}
 
@@ -217,7 +217,7 @@ def _load(path: Path) -> Rig:
 def main() -> None:
     """Run the world whose folder is the first argument."""
     folder = Path(sys.argv[1])
-    # Ctrl-C in the operator's terminal is for the controller; the world is no part of it.
+    # Ctrl-C in the operator's terminal is meant for the controller only.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     WorldProcess(_load(folder / "rig.json"), folder).serve()

@@ -1,4 +1,4 @@
-"""What the simulated boards of the rail offer, compiled for this computer or emulated."""
+"""The interfaces of simulated boards, whether compiled for this computer or emulated."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from macrorail_sims.carriage import CarriageState
 
 
 class SerialBoard(Protocol):
-    """Anything at the other end of a serial line, living in world time."""
+    """A device at the other end of a serial line, simulated in world time."""
 
     def run_until(self, world_s: float) -> None:
-        """Live up to an instant of world time, seconds."""
+        """Simulate up to a world time, seconds."""
         ...
 
     def rx(self, data: bytes) -> None:
-        """Put bytes on the line to the board."""
+        """Send bytes to the board."""
         ...
 
     def tx(self) -> bytes:
-        """Take the bytes that have arrived from the board."""
+        """Receive the bytes that the board has sent."""
         ...
 
     def reset(self, cause: str = "pin") -> None:
@@ -27,18 +27,18 @@ class SerialBoard(Protocol):
         ...
 
 
-class Board(SerialBoard, Protocol):
-    """A board with our firmware and its carriage."""
+class RailBoard(SerialBoard, Protocol):
+    """A board with the rail firmware and its carriage."""
 
     @property
     def state(self) -> CarriageState:
-        """The carriage's memory."""
+        """The state of the carriage."""
         ...
 
     def run_us(self, duration_us: float) -> None:
-        """Live for so many microseconds of world time."""
+        """Simulate for a number of microseconds of world time."""
         ...
 
     def is_quiet(self) -> bool:
-        """True when nothing will happen until the host speaks."""
+        """True when nothing will happen until the host sends something."""
         ...

@@ -1,4 +1,4 @@
-"""Bristles: thin hairs that rise from a body towards the camera, pale ones and dark ones."""
+"""Draws bristles: thin light and dark hairs that rise from the specimen towards the camera."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DARK = np.array((0.010, 0.012, 0.016), np.float32)
 
 @dataclass(frozen=True)
 class _Bristle:
-    """A curve from root to tip: places in pixels, depth in micrometres, width in pixels."""
+    """A curve from root to tip: coordinates and width in pixels, depth in micrometres."""
 
     x: npt.NDArray[np.float64]
     y: npt.NDArray[np.float64]
@@ -33,27 +33,27 @@ class _Bristle:
 def bristle_sheets(
     rng: np.random.Generator, body: Sheet, frame_px: int, near_um: float, depth_um: float
 ) -> tuple[Sheet, ...]:
-    """Draw bristles on a body; those on one sheet do not cross.
+    """Draw bristles on a body; bristles on the same sheet do not cross.
 
     Parameters
     ----------
     rng
-        Decides everything random.
+        Source of everything random.
     body
-        What they grow from.
+        The surface they grow on.
     frame_px
-        Width of the frame, to which lengths refer.
+        Width of the frame; lengths are relative to it.
     near_um
-        The nearest position that a tip may have; one reaches it.
+        Nearest position of a tip; one bristle reaches it.
     depth_um
-        Depth of the whole specimen, to which their rise refers.
+        Depth of the whole specimen; heights are relative to it.
     """
     drawings = [_Drawing(body.coverage.shape) for _ in range(_SHEETS)]
     wanted = [_grow(rng, body, frame_px, near_um, depth_um) for _ in range(_BRISTLES)]
     nearest = min(wanted, key=lambda bristle: float(bristle.depth_um[-1]))
     nearest.depth_um[:] += np.linspace(0, 1, _POINTS) ** 2 * (near_um - nearest.depth_um[-1])
     for bristle in wanted:
-        # One that finds no sheet free of crossings is left out.
+        # A bristle that would cross others on every sheet is left out.
         any(drawing.add(bristle) for drawing in drawings)
     return tuple(drawing.sheet() for drawing in drawings)
 
@@ -67,7 +67,7 @@ def _grow(
         if body.coverage[int(y), int(x)] > 0.9:
             break
     root_um = float(body.depth_um[int(y), int(x)])
-    # They lean outwards, more so the nearer to the rim they stand.
+    # They lean outwards, more so near the edge.
     out = np.arctan2(y - height / 2, x - width / 2)
     heading = out + rng.normal(0, 0.5) + np.linspace(0, rng.normal(0, 0.7), _POINTS)
     length = frame_px * rng.uniform(0.035, 0.115)
@@ -84,7 +84,7 @@ def _grow(
 
 
 class _Drawing:
-    """A sheet in the making."""
+    """A sheet while it is being drawn."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._colour = np.zeros((*shape, 3), np.float32)
@@ -96,7 +96,7 @@ class _Drawing:
         return Sheet(self._colour, self._coverage, self._depth_um, solid=False)
 
     def add(self, bristle: _Bristle) -> bool:
-        """Draw a bristle unless it would cross another; says whether it did."""
+        """Draw a bristle unless it would cross another; returns whether it was drawn."""
         left, right = int(bristle.x.min()) - 10, int(bristle.x.max()) + 11
         top, bottom = int(bristle.y.min()) - 10, int(bristle.y.max()) + 11
         height, width = self._taken.shape
@@ -122,7 +122,7 @@ class _Drawing:
             _line(part, points, index, width_px + 5.0, 1)
             depth_um[part > 0] = bristle.depth_um[index]
             _line(coverage, points, index, width_px, 255)
-            # A round hair shines along a line on the lamp's side.
+            # A round hair has a highlight along the side towards the lamp.
             lit = points - 0.18 * width_px
             _line(shade, lit, index, max(0.8, 0.35 * width_px), 255)
         wide = around > 0
@@ -141,7 +141,7 @@ def _line(
     width_px: float,
     value: int,
 ) -> None:
-    """Draw the piece between two points; finer than a pixel, it is drawn fainter instead."""
+    """Draw the segment between two points; below one pixel of width it is drawn fainter."""
     one = 1 << _SUBPIXEL_BITS
     start, end = ((points[i] * one).round().astype(int) for i in (index, index + 1))
     faint = value if value == 1 else max(1, round(value * min(1.0, width_px)))

@@ -1,7 +1,7 @@
-"""A camera driver that works a simulated body inside this process, without PTP and libgphoto2.
+"""A camera driver for a simulated body in the same process, without PTP and libgphoto2.
 
-The same body model and the same error classes as the real driver against the PTP/IP responder,
-but every wait is on the world's clock: in virtual time thousands of runs take minutes.
+It uses the same body model and error classes as the real driver with the PTP/IP simulator, but
+waits in world time only: in virtual time thousands of runs take minutes.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from macrorail.errors import (
 )
 from macrorail.frame import Frame, store_frame
 from macrorail.quantity import Duration
-from macrorail_sims.bodies.base import Body, Kind, Shot, StoredFile
+from macrorail_sims.bodies.base import BodyEventKind, CameraBody, Shot, StoredFile
 from macrorail_sims.bodies.faults import Action, Fault, Reason, Refusal
 
 _BULB = "bulb"
 _CARD, _MEMORY = "Memory card", "Internal RAM"
-_PATIENCE_S = 2.5
+_LIBRARY_TIMEOUT_S = 2.5
 _BUSY_RETRIES = 5
 _BACK_OFF_S = 0.2
 
@@ -49,7 +49,7 @@ Answer = TypeVar("Answer")
 
 _REFUSED: dict[Reason, tuple[type[CameraError], str]] = {
     Reason.BUSY: (CameraBusy, "drain the camera and wait a moment"),
-    Reason.STORE_FULL: (CameraStorageFull, "it is full; empty the card or put in another"),
+    Reason.STORE_FULL: (CameraStorageFull, "it is full; empty or replace the card"),
     Reason.NOT_LIVE_VIEW: (NotInLiveView, "switch live view on before driving the lens"),
     Reason.LIVE_VIEW_PROHIBITED: (CameraError, "live view cannot start"),
     Reason.END_STOP: (FocusLimit, "the lens is at its end stop; home the axis"),
@@ -63,7 +63,7 @@ _REFUSED: dict[Reason, tuple[type[CameraError], str]] = {
 
 @dataclass
 class _PendingFrame:
-    """An exposure whose frame is still to come: what has been announced and what is on disk."""
+    """An exposure whose frame is pending: the files announced and the frames on disk."""
 
     shot: Shot
     announced: list[StoredFile] = field(default_factory=list)
@@ -78,7 +78,7 @@ class InProcessCamera:
     options
         ``port`` is ``bench``.
     context
-        Its bench port ``camera`` is a :class:`macrorail_sims.bodies.base.Body`.
+        Its bench port ``camera`` is a :class:`macrorail_sims.bodies.base.CameraBody`.
     """
 
     class Options(CameraSection):
@@ -96,7 +96,7 @@ class InProcessCamera:
         self._options = options
         self._context = context
         self._clock = context.clock
-        self._opened: Body | None = None
+        self._opened: CameraBody | None = None
         self._target = _CARD
         self._bulb_s: float | None = None
         self._exposures = 0
@@ -104,20 +104,20 @@ class InProcessCamera:
         self._pending_frame: _PendingFrame | None = None
         self._known: set[int] | None = None
         self._left_behind: list[str] = []
-        self._freshness = StaleFrameCheck()
+        self._stale_check = StaleFrameCheck()
 
     def open(self) -> CameraReport:
         """See :class:`Camera`."""
         body = self._context.resolve_port(self._options.port, "camera")
-        if not isinstance(body, Body):
+        if not isinstance(body, CameraBody):
             raise ConnectError(
-                f"'{body}' is no simulated body; this driver works only on a bench in this process"
+                f"'{body}' is not a simulated body; this driver needs a bench in the same process"
             )
-        self._check_fit(body)
+        self._check_ready(body)
         self._opened = body
         self._target = _CARD
-        self._freshness = StaleFrameCheck()
-        self._note_left_behind(body)
+        self._stale_check = StaleFrameCheck()
+        self._compare_card(body)
         abilities = {"bulb", "capture", "live_view", "trigger"}
         if body.lens is not None:
             abilities.add("focus_drive")
@@ -147,11 +147,11 @@ class InProcessCamera:
                 f"camera first"
             )
         self._clock.sleep(max(0.0, self._flash_ready_s - self._clock.now()))
-        self._check_fit(body)
+        self._check_ready(body)
         body.take_notices()
-        fault = self._meet("release")
+        fault = self._apply_fault("release")
         started_s = self._clock.now()
-        shot = self._asked(lambda: self._release(body, fault), "release")
+        shot = self._call(lambda: self._release(body, fault), "release")
         self._exposures += 1
         self._pending_frame = _PendingFrame(shot)
         self._sleep_until(shot.light.end_s)
@@ -159,7 +159,7 @@ class InProcessCamera:
         self._flash_ready_s = ended_s + self._options.flash_recycle_s
         return Exposure(stem, self._exposures, started_s, ended_s)
 
-    def _release(self, body: Body, fault: Fault | None) -> Shot:
+    def _release(self, body: CameraBody, fault: Fault | None) -> Shot:
         if not body.is_bulb:
             return body.release(self._target == _CARD, fault)
         if self._bulb_s is None:
@@ -177,21 +177,21 @@ class InProcessCamera:
         pending = self._pending_frame
         if pending is None or exposure.number != self._exposures:
             raise FrameMissing(
-                f"exposure {exposure.number} is not on its way; drain the camera and repeat it"
+                f"exposure {exposure.number} has no pending frame; drain the camera and repeat it"
             )
         try:
             self._await_announcements(pending)
             for file in pending.announced[len(pending.frames) :]:
                 pending.frames.append(self._fetch(file, exposure.stem))
         except OperatorStop:
-            raise  # the frame is still on its way and can be collected later
+            raise  # the frame is still pending and can be collected later
         except MacrorailError:
             self._pending_frame = None
             raise
         self._pending_frame = None
         jpegs = (frame for frame in pending.frames if frame.path.suffix == ".jpg")
         frame = next(jpegs, pending.frames[0])
-        self._freshness.check(frame, exposure)
+        self._stale_check.check(frame, exposure)
         return frame
 
     def drain(self) -> list[str]:
@@ -201,7 +201,9 @@ class InProcessCamera:
         for shot in list(body.under_way):
             self._finish(shot)
         names, self._left_behind = self._left_behind, []
-        added = [each.handle for each in body.take_notices() if each.kind is Kind.FILE_ADDED]
+        added = [
+            each.handle for each in body.take_notices() if each.kind is BodyEventKind.FILE_ADDED
+        ]
         for handle in added:
             file = body.file(handle)
             names.append(file.name)
@@ -209,7 +211,7 @@ class InProcessCamera:
                 body.delete(handle)
         return list(dict.fromkeys(names))
 
-    #: Any number of steps at once, whoever made the body: its smallest is a motor step.
+    #: Any number of motor steps at once, for every maker.
     drive_sizes = 0
 
     def drive_focus(self, steps: int, size: int = 1) -> None:
@@ -218,7 +220,7 @@ class InProcessCamera:
         Raises
         ------
         FocusLimit
-            The lens has run into its end stop.
+            The lens reached its end stop.
         """
         body = self._body()
         if body.lens is None:
@@ -226,29 +228,29 @@ class InProcessCamera:
         if size != 1:
             raise CameraUnsupported(f"this camera has no drives of size {size}; calibrate the lens")
         if steps == 0:
-            raise CameraSettingRefused("a focus drive of zero steps was asked for; leave it out")
+            raise CameraSettingRefused("a focus drive of zero steps was requested; leave it out")
         if not body.live_view:
-            self._patiently("live_view", lambda: body.set_live_view(True))
+            self._retry_while_busy("live_view", lambda: body.set_live_view(True))
             self._clock.sleep(body.busy_s)
-        self._patiently("drive", lambda: body.drive_focus(steps))
+        self._retry_while_busy("drive", lambda: body.drive_focus(steps))
         self._clock.sleep(body.busy_s)
         stopped = body.drive_end()
         if stopped is not None:
             raise _refused(stopped, f"driving the lens by {steps} steps")
 
     def preview(self, path: Path) -> None:
-        """Write what the lens sees now as a JPEG, without an exposure."""
+        """Write the current live-view frame as a JPEG."""
         body = self._body()
         if not body.live_view:
-            self._patiently("live_view", lambda: body.set_live_view(True))
+            self._retry_while_busy("live_view", lambda: body.set_live_view(True))
             self._clock.sleep(body.busy_s)
-        path.write_bytes(self._asked(body.live_view_frame, "preview"))
+        path.write_bytes(self._call(body.live_view_frame, "preview"))
 
     def end_live_view(self) -> None:
         """See :class:`macrorail.devices.interfaces.LiveView`."""
         body = self._body()
         if body.live_view:
-            self._patiently("live_view", lambda: body.set_live_view(False))
+            self._retry_while_busy("live_view", lambda: body.set_live_view(False))
 
     def choices(self) -> dict[str, list[str]]:
         """See :class:`macrorail.devices.interfaces.OffersChoices`."""
@@ -259,31 +261,31 @@ class InProcessCamera:
         }
 
     def close(self) -> None:
-        """See :class:`Camera`; an exposure under way stays with the body."""
+        """See :class:`Camera`; an exposure in progress continues in the body."""
         body, self._opened = self._opened, None
         self._pending_frame = None
         if body is None:
             return
-        with suppress(Refusal):  # a body in the middle of an exposure keeps its live view
+        with suppress(Refusal):  # a body that is exposing keeps its live view
             body.set_live_view(False)
 
-    def _check_fit(self, body: Body) -> None:
+    def _check_ready(self, body: CameraBody) -> None:
         if body.battery_percent < 100 * self._options.battery_floor:
             raise BatteryExhausted(
-                f"the camera's battery is at {body.battery_percent} %; charge or exchange it"
+                f"the camera's battery is at {body.battery_percent} %; charge or replace it"
             )
         if body.autofocus or not body.manual_exposure:
             raise CameraSettingRefused(
-                "the camera is not fit to shoot: set it to manual focus and manual exposure"
+                "the camera is not ready to shoot: set it to manual focus and manual exposure"
             )
 
-    def _body(self) -> Body:
+    def _body(self) -> CameraBody:
         if self._opened is None:
             raise ConnectError("the camera is not open; open it first")
         return self._opened
 
-    def _note_left_behind(self, body: Body) -> None:
-        """Compare the card with what it held at first: the rest was exposed and never fetched."""
+    def _compare_card(self, body: CameraBody) -> None:
+        """Compare the card with its first contents: new files were exposed and never fetched."""
         on_card = {file.handle: file.name for file in body.files.values() if file.on_card}
         if self._known is not None:
             self._left_behind += [
@@ -293,10 +295,10 @@ class InProcessCamera:
         else:
             self._known = set(on_card)
 
-    # What the body does with time and faults.
+    # Time and faults.
 
     def _finish(self, shot: Shot) -> None:
-        """Let an exposure come to its end and wait for its frame, as long as is agreed."""
+        """Finish an exposure and wait for its frame, at most for the time-out."""
         body = self._body()
         self._sleep_until(shot.light.end_s)
         if shot in body.under_way:
@@ -308,7 +310,7 @@ class InProcessCamera:
         self._finish(pending.shot)
         body = self._body()
         for notice in body.take_notices():
-            if notice.kind is Kind.FILE_ADDED:
+            if notice.kind is BodyEventKind.FILE_ADDED:
                 pending.announced.append(body.file(notice.handle))
         missing = len(pending.shot.formats) - len(pending.announced)
         if missing:
@@ -323,14 +325,14 @@ class InProcessCamera:
 
     def _fetch(self, file: StoredFile, stem: Path) -> Frame:
         body = self._body()
-        self._meet("read")
+        self._apply_fault("read")
         self._clock.sleep(body.transfer_s(len(file.data)))
         path = stem.with_name(stem.name + PurePath(file.name).suffix.lower())
         frame = store_frame(path, file.data, file.name)
         try:
-            self._meet("delete")
+            self._apply_fault("delete")
         except CameraError:
-            return frame  # it is safe on disk; that it also stays on the card costs only room
+            return frame  # it is safe on disk; leaving it on the card costs only space
         body.delete(file.handle)
         return frame
 
@@ -346,43 +348,45 @@ class InProcessCamera:
             if exceeds(value, list(setting.choices)):
                 value, self._bulb_s = _BULB, quantity(value)
         chosen = choose(name, value, list(setting.choices))
-        self._patiently("set", lambda: body.set(name, setting.choices[chosen]))
+        self._retry_while_busy("set", lambda: body.set(name, setting.choices[chosen]))
         kept = setting.label
         if kept != chosen:
             raise CameraSettingRefused(f"{name} was set to '{chosen}' but the camera kept '{kept}'")
         return chosen
 
-    def _patiently(self, operation: str, act: Callable[[], None]) -> None:
-        """Do what a busy body refuses untouched, backing off in between, as the worker does."""
+    def _retry_while_busy(self, operation: str, act: Callable[[], None]) -> None:
+        """Call ``act``; while the body is busy, wait and call it again."""
         for _ in range(_BUSY_RETRIES):
             try:
-                self._meet(operation)
-                return self._asked(act, operation)
+                self._apply_fault(operation)
+                return self._call(act, operation)
             except CameraBusy:
                 self._clock.sleep(_BACK_OFF_S)
-        self._meet(operation)
-        return self._asked(act, operation)
+        self._apply_fault(operation)
+        return self._call(act, operation)
 
-    def _asked(self, act: Callable[[], Answer], operation: str) -> Answer:
+    def _call(self, act: Callable[[], Answer], operation: str) -> Answer:
         try:
             return act()
         except Refusal as refusal:
             raise _refused(refusal.reason, operation) from refusal
 
-    def _meet(self, operation: str) -> Fault | None:
-        """Let the fault that the script has for this operation strike, if there is one."""
+    def _apply_fault(self, operation: str) -> Fault | None:
+        """Apply the scripted fault for this operation, if there is one."""
         fault = self._body().faults.take(operation)
         if fault is None:
             return None
         if fault.action is Action.REFUSE:
             raise _refused(fault.reason, operation)
-        waits_s = {Action.STALL: fault.delay_s, Action.SWALLOW: _PATIENCE_S}
-        self._clock.sleep(min(waits_s.get(fault.action, 0.0), _PATIENCE_S))
-        stalled = fault.action is Action.STALL and fault.delay_s > _PATIENCE_S
+        waits_s = {Action.STALL: fault.delay_s, Action.SWALLOW: _LIBRARY_TIMEOUT_S}
+        self._clock.sleep(min(waits_s.get(fault.action, 0.0), _LIBRARY_TIMEOUT_S))
+        stalled = fault.action is Action.STALL and fault.delay_s > _LIBRARY_TIMEOUT_S
         if stalled or fault.action in (Action.DROP, Action.SWALLOW):
             self._opened = None
             raise DeviceLost(
-                f"{operation}: the camera is gone; check cable and power, then open it again"
+                f"{operation}: the connection to the camera is lost; check cable and power, "
+                f"then open it "
+                f"again"
             )
         return fault
 

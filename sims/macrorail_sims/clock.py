@@ -1,4 +1,4 @@
-"""World time without waiting: it passes only when somebody waits, and every device lives in it."""
+"""Virtual world time: it passes only while something waits, and drives all devices."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Callable
 
 from macrorail.errors import OperatorStop
 
-_LONGEST_STRIDE_S = 0.05
+_LONGEST_STEP_S = 0.05
 
 
 class VirtualClock:
-    """A ``macrorail.clock.Clock`` whose time passes only while somebody waits on it.
+    """A ``macrorail.clock.Clock`` whose time passes only during waits.
 
-    Devices that live in the same world are attached and carried along. One thread waits; a stop
-    may be asked for from any.
+    Attached devices are simulated along with it. One thread waits; any thread may request a stop.
     """
 
     def __init__(self) -> None:
@@ -25,26 +24,26 @@ class VirtualClock:
         self._reason = ""
 
     def attach(self, advance: Callable[[float], None]) -> None:
-        """Carry a device along: ``advance(world_s)`` is called with the time to live up to."""
+        """Attach a device: ``advance(world_s)`` is called with the time to simulate up to."""
         self._devices.append(advance)
 
     def now(self) -> float:
         return self._now_s
 
     def advance(self, duration_s: float) -> None:
-        """Let world time pass without heeding an operator's stop, for devices that answer.
+        """Let world time pass; an operator's stop does not interrupt it.
 
         Raises
         ------
         ValueError
-            A duration below 0.
+            The duration is negative.
         RuntimeError
-            Called by a device while it is being carried along.
+            A device calls this while it is being simulated.
         """
         if duration_s < 0:
             raise ValueError(f"cannot wait for {duration_s} s")
         if self._advancing:
-            raise RuntimeError("a device that is carried along must not wait itself")
+            raise RuntimeError("an attached device must not wait itself")
         self._advancing = True
         try:
             self._now_s += duration_s
@@ -59,10 +58,10 @@ class VirtualClock:
         end_s = self._now_s + duration_s
         self.check()
         while self._now_s < end_s:
-            # Strides keep devices in step with each other and let a stop from inside act soon.
+            # Short steps keep the devices in step and let a stop requested by a device act soon.
             left_s = end_s - self._now_s
-            if left_s > _LONGEST_STRIDE_S:
-                self.advance(_LONGEST_STRIDE_S)
+            if left_s > _LONGEST_STEP_S:
+                self.advance(_LONGEST_STEP_S)
             else:
                 self.advance(left_s)
                 self._now_s = end_s

@@ -1,10 +1,10 @@
-"""The spot that a defocused point makes on the sensor, by wave optics: a kernel of pixels.
+"""The point spread function of a defocused lens, by wave optics, as a kernel of pixels.
 
-The spot is the squared Fourier transform of the pupil with the phase that defocus gives it
-(J. W. Goodman, Introduction to Fourier Optics, 3rd ed., 6.4), the mean over three wavelengths of
-white light. Its shape depends on the wavefront error in waves alone, its size on the wavelength
-times the f-number at the sensor; so one table of radial profiles serves every lens. Beyond
-``_MAX_WAVES`` the spot is as good as the geometric disc.
+The spot is the squared Fourier transform of the pupil with the phase due to defocus (J. W. Goodman,
+Introduction to Fourier Optics, 3rd ed., 6.4), averaged over three wavelengths of white light. Its
+shape depends only on the wavefront error in waves, and its size on the wavelength times the
+f-number at the sensor. So one table of radial profiles is enough for every lens. Beyond
+``_MAX_WAVES`` the spot is practically the geometric disc.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 WAVELENGTH_UM = 0.55
-"""The middle of white light, to which wavefront errors and sizes refer."""
+"""Middle of white light; reference for wavefront errors and sizes."""
 
 _WHITE_UM = (0.47, 0.55, 0.61)
 _MAX_WAVES = 3.0
@@ -41,19 +41,19 @@ def spot(
     pixel_um: float,
     widened_px2: float = 0.0,
 ) -> Floats:
-    """The spot's energy in each pixel around its centre.
+    """The energy of the spot in each pixel around its centre.
 
     Parameters
     ----------
     wavefront_error_um
-        At the pupil's edge, >= 0.
+        At the edge of the pupil, >= 0.
     sensor_f_number
-        Of the cone of light that falls on the sensor.
+        F-number of the cone of light at the sensor.
     pixel_um
         Pixel pitch at the sensor.
     widened_px2
-        Variance (along x, in square pixels) that resampling adds later on; the spot is made
-        narrower by as much, as far as its defocus goes.
+        Variance (along x, in square pixels) that later resampling adds; the defocus of the spot
+        is reduced accordingly.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def spot(
         radii_px = np.arange(len(profile)) * (unit_px / _RADII_PER_UNIT)
         fine = np.interp(radius_px, radii_px, profile, right=0.0)
     else:
-        # The disc's edge is as soft as diffraction makes it.
+        # Diffraction softens the edge of the disc.
         fine = np.clip((disc_px - radius_px) / max(unit_px, 0.25) + 0.5, 0.0, 1.0)
     size = 2 * reach_px + 1
     kernel = fine.reshape(size, _SUBSAMPLES, size, _SUBSAMPLES).sum(axis=(1, 3))
@@ -85,7 +85,7 @@ def spot(
 
 
 def _profile(waves: float) -> npt.NDArray[np.float64]:
-    """White light's intensity over the radius, ``_RADII_PER_UNIT`` samples a unit."""
+    """Intensity of white light over the radius, ``_RADII_PER_UNIT`` samples per unit."""
     table = _profiles()
     at = min(waves / _WAVES_STEP, len(table) - 1.0)
     low = min(int(at), len(table) - 2)
@@ -102,7 +102,7 @@ def _profiles() -> npt.NDArray[np.float64]:
         for wavelength_um in _WHITE_UM:
             stretch = WAVELENGTH_UM / wavelength_um
             colour = _spot_of_one_colour(row * _WAVES_STEP * stretch, radii * stretch)
-            # The same energy in every colour: intensity goes as one over the area.
+            # The same energy in every colour: the intensity is inversely proportional to the area.
             rows[row] += colour * stretch**2
     return rows
 
@@ -111,14 +111,14 @@ def _spot_of_one_colour(waves: float, radii: npt.NDArray[np.float64]) -> npt.NDA
     """Intensity at radii in units of wavelength times f-number, from the pupil's FFT."""
     axis = (np.arange(_PUPIL_SAMPLES) + 0.5) / (_PUPIL_SAMPLES / 2) - 1
     squared = axis[:, None] ** 2 + axis[None, :] ** 2
-    # The pupil's edge falls within samples; half-covered ones count half.
+    # Samples at the edge of the pupil count in proportion to their coverage.
     inside = np.clip((1 - np.sqrt(squared)) * _PUPIL_SAMPLES / 2 + 0.5, 0, 1)
     pupil = inside * np.exp(2j * np.pi * waves * squared)
     field = np.fft.fft2(pupil, (_FFT_SAMPLES, _FFT_SAMPLES))
     intensity = np.fft.fftshift(np.abs(field) ** 2).astype(np.float32)
     middle = _FFT_SAMPLES // 2
     at = (radii * (_FFT_SAMPLES / _PUPIL_SAMPLES)).astype(np.float32)
-    # The mean of four directions, because the grid is square and the pupil is round.
+    # Averaged over four directions, because the grid is square and the pupil round.
     rows = []
     for angle in np.radians((0.0, 30.0, 60.0, 90.0)):
         x = (middle + at * np.cos(angle)).astype(np.float32)

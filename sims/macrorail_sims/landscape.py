@@ -1,9 +1,8 @@
-"""A landscape before a lens that focuses up to infinity: ground that begins near, and mountains.
+"""A simulated landscape for a lens that focuses up to infinity: ground and mountains.
 
-The lower half of the picture is level ground: down from the horizon the reciprocal distance grows
-evenly with every row. The upper half lies at infinity. Everything is worked in reciprocal
-distances, in which infinity is 0: a point's blur disc is the entrance pupil seen from there,
-against the plane in focus.
+The lower half of the picture is level ground: below the horizon the reciprocal distance increases
+linearly from row to row. The upper half is at infinity. All computations use reciprocal distances,
+in which infinity is 0.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ _WAVELENGTHS_OF_SKY = (0.62, 0.50, 0.36)
 
 @dataclass(frozen=True)
 class LandscapeOptions:
-    """A lens before a landscape.
+    """A lens in front of a landscape.
 
     Attributes
     ----------
     seed
-        Of everything random in the picture.
+        Seed of everything random in the picture.
     width_px, height_px, pixel_pitch_um
         The sensor.
     focal_length_um, pupil_ratio
@@ -57,7 +56,7 @@ class LandscapeOptions:
 
 
 class Landscape:
-    """Renders the landscape as :class:`macrorail_sims.scene.Scene` does its specimen.
+    """Renders the landscape, like :class:`macrorail_sims.scene.Scene` its specimen.
 
     ``position_um`` is the distance of the plane in focus from the entrance pupil, up to
     ``math.inf``.
@@ -67,7 +66,7 @@ class Landscape:
     options
         Lens and sensor.
     drawn
-        What to show, with its margin, instead of drawing it.
+        A landscape, with its margin, to use instead of drawing one.
     """
 
     def __init__(self, options: LandscapeOptions, drawn: Floats | None = None) -> None:
@@ -86,7 +85,7 @@ class Landscape:
         breathing: float = 1.0,
         quality: int = 92,
     ) -> bytes:
-        """The JPEG of one exposure; the camera stands still, so offsets mean nothing here."""
+        """The JPEG of one exposure; the camera does not move, so the offsets have no effect."""
         del offsets_um, breathing
         light = self.render_linear(position_um, f_number)
         rng = np.random.default_rng([self.options.seed, 2, exposure_number])
@@ -97,10 +96,12 @@ class Landscape:
         """Light on the sensor, float32 (height, width, 3); 1 is white paper."""
         sharp, vergence = self._at_scale(position_um)
         pupil_um = self.options.focal_length_um / f_number
-        lengthened = self._lengthened(position_um)
-        # The exit pupil's distance over its diameter, and what an angle spans on the sensor.
-        sensor_f_number = f_number * lengthened
-        px_per_tangent = self.options.focal_length_um * lengthened / self.options.pixel_pitch_um
+        image_distance_ratio = self._image_distance_ratio(position_um)
+        # Distance of the exit pupil over its diameter, and pixels per tangent of the angle.
+        sensor_f_number = f_number * image_distance_ratio
+        px_per_tangent = (
+            self.options.focal_length_um * image_distance_ratio / self.options.pixel_pitch_um
+        )
         focus = 1 / position_um
         steps = px_per_tangent * pupil_um * float(np.ptp(vergence)) / _BLUR_STEP_PX
         layers = np.linspace(0.0, float(vergence.max()), 2 + int(steps))
@@ -127,7 +128,7 @@ class Landscape:
     def truth(
         self, position_um: float, f_number: float = 5.6, breathing: float = 1.0
     ) -> tuple[npt.NDArray[np.uint8], Floats]:
-        """What a stack should become in the geometry of the frame focused at a distance.
+        """The ideal result of a stack, in the geometry of the frame focused at a distance.
 
         Returns
         -------
@@ -138,7 +139,7 @@ class Landscape:
         """
         del breathing
         sharp, vergence = self._at_scale(position_um)
-        f_number_there = f_number * self._lengthened(position_um)
+        f_number_there = f_number * self._image_distance_ratio(position_um)
         kernel = spot(0.0, f_number_there, self.options.pixel_pitch_um)
         light = cv2.filter2D(sharp, -1, kernel, borderType=cv2.BORDER_REPLICATE)
         depth: Floats = np.repeat(vergence[:, None], sharp.shape[1], axis=1).astype(np.float32)
@@ -155,10 +156,10 @@ class Landscape:
         np.save(paths[1], vergence)
         return paths
 
-    def _lengthened(self, position_um: float) -> float:
-        """How much longer than at infinity the way from lens to sensor is: ``1 + m / P``.
+    def _image_distance_ratio(self, position_um: float) -> float:
+        """Image distance relative to that at infinity: ``1 + m / P``.
 
-        The plane in focus lies ``f / m + f / P`` before the entrance pupil (Newton's equation).
+        The plane in focus is ``f / m + f / P`` in front of the entrance pupil (Newton's equation).
         """
         if math.isinf(position_um):
             return 1.0
@@ -167,11 +168,11 @@ class Landscape:
         return 1 + magnification / ratio
 
     def _at_scale(self, position_um: float) -> tuple[Floats, npt.NDArray[np.float64]]:
-        """The sharp landscape as large as it is at a focus, and each row's reciprocal distance."""
+        """The sharp landscape as focused at a distance, and the reciprocal distance of each row."""
         options = self.options
         height, width = options.height_px, options.width_px
         drawn = self.drawn
-        zoom = self._lengthened(position_um)
+        zoom = self._image_distance_ratio(position_um)
         matrix = np.array(
             [
                 [1 / zoom, 0, (drawn.shape[1] - 1) / 2 - (width - 1) / 2 / zoom],
@@ -188,7 +189,7 @@ class Landscape:
 
     @property
     def drawn(self) -> Floats:
-        """Sky, mountains and ground with a margin all around; drawn when first asked for."""
+        """Sky, mountains and ground with a margin all around; drawn on first use."""
         with self._drawing:
             if self._sharp is None:
                 self._sharp = _draw(self.options)
@@ -196,7 +197,7 @@ class Landscape:
 
 
 def _draw(options: LandscapeOptions) -> Floats:
-    """Sky, mountains, ground: linear light with detail down to the pixel, margin all around."""
+    """Draw sky, mountains and ground: linear light, detail down to the pixel, margin all around."""
     rng = np.random.default_rng([options.seed, 1])
     height = round(options.height_px * (1 + 2 * _MARGIN))
     width = round(options.width_px * (1 + 2 * _MARGIN))
@@ -220,7 +221,7 @@ def _draw(options: LandscapeOptions) -> Floats:
 
 
 def _grain(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
-    """Noise over every octave down to two pixels, mean 0, deviation 1."""
+    """Noise in every octave down to two pixels, mean 0, standard deviation 1."""
     total = np.zeros(shape, np.float32)
     cell_px = 2.0
     while cell_px < shape[0] / 3:

@@ -1,7 +1,7 @@
-"""Cuts surfaces into layers of equal depth and keeps each at several sizes.
+"""Cuts surfaces into layers of equal depth, and stores each layer at several sizes.
 
-A point between the depths of two layers lies on both, in shares that add up to it: there are no
-seams, and its sharpness peaks where it lies, not at a layer.
+A point between two layers is divided between both, so that there are no seams and its sharpness
+peaks at its true depth, not at a layer.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import numpy.typing as npt
 from macrorail_sims.sheet import Floats, Sheet, Specimen
 
 SIZES = 6
-"""Layers are kept at 1, 1/2, ... 1/32 of their size."""
+"""Layers are stored at 1, 1/2, ... 1/32 of their size."""
 
 Raster = npt.NDArray[np.float32] | npt.NDArray[np.int16]
 
 _RASTER_MULTIPLE = 1 << (SIZES - 1)
-# With room below and above for what interpolation overshoots.
+# With headroom for overshoots of the interpolation.
 _FULL_SCALE = 24_000.0
-# Layers of full size that are kept: the few around the plane in focus, or all when they are small.
+# Number of full-size layers in memory: the few around the plane in focus, or all if small.
 _KEPT = 8
 _KEPT_BYTES = 150_000_000
 
@@ -40,14 +40,14 @@ def full_scale(size: int) -> float:
 
 
 class Layers:
-    """Layers from near to far, and what fills the rest.
+    """Layers from near to far, and the background.
 
     Parameters
     ----------
     specimen
-        What to cut.
+        The specimen to cut.
     count
-        Number of layers, >= 2; the first lies at the specimen's near end, the last at the ground.
+        Number of layers, >= 2, from the near end of the specimen to the ground.
 
     Attributes
     ----------
@@ -56,9 +56,8 @@ class Layers:
     depths_um
         Depth of each layer, float64 (count,).
     ground, core
-        Rasters at every size, as :meth:`raster` gives them: the ground, opaque, at the last
-        layer's depth; and what the inside of a solid sheet looks like, at ``core_um`` (``None``
-        when there is no such sheet).
+        Rasters at every size, as from :meth:`raster`: the opaque ground, at the depth of the last
+        layer; and the inside of a solid sheet, at ``core_um`` (``None`` without such a sheet).
     """
 
     def __init__(self, specimen: Specimen, count: int) -> None:
@@ -84,15 +83,15 @@ class Layers:
         return self._full(index) if size == 0 else self._small[index][size - 1]
 
     def is_empty(self, index: int) -> bool:
-        """Whether nothing lies on a layer."""
+        """Whether a layer is empty."""
         return not self._small[index]
 
     def occupies(self, index: int, rows: Sequence[float], columns: Sequence[float]) -> bool:
-        """Whether anything may lie on a layer between two rows and two columns of its raster."""
+        """Whether a layer may have content between two rows and two columns of its raster."""
         coarsest = self._small[index][-1][..., 3]
         spans = []
         for (start, stop), length in zip((rows, columns), coarsest.shape, strict=True):
-            # Beyond the raster its edge goes on.
+            # Beyond the raster its edge is repeated.
             first = min(max(math.floor(start / _RASTER_MULTIPLE), 0), length - 1)
             last = min(max(math.ceil(stop / _RASTER_MULTIPLE), 1), length)
             spans.append(slice(first, max(last, first + 1)))
@@ -137,7 +136,7 @@ class _Points:
         flat[pixels] = flat[pixels] * (1 - coverage) + self._colour[part] * coverage
 
     def _part(self, at_um: float) -> tuple[slice, Floats]:
-        """The pixels that share in a layer, and their coverage on it."""
+        """The pixels that belong to a layer, and their coverage on it."""
         ends_um = (at_um - self._spacing_um, at_um + self._spacing_um)
         first, last = np.searchsorted(self._depth_um, ends_um)
         part = slice(int(first), int(last))
@@ -146,7 +145,7 @@ class _Points:
 
 
 def _core(solid: Sheet) -> Floats:
-    """What shows where a blurred edge lets one look behind a solid: its colours, smoothed."""
+    """The smoothed colours of a solid, visible behind its blurred edges."""
     coverage = solid.coverage[..., None]
     opaque = np.dstack([solid.colour, np.ones_like(solid.coverage)])
     box = solid.coverage.shape[1] // 32 * 2 + 1

@@ -1,7 +1,7 @@
-"""Serves a simulated body over PTP/IP on the loopback, for any PTP/IP client to drive.
+"""Serves a simulated body over PTP/IP on the loopback interface, for any PTP/IP client.
 
 Packets after CIPA DC-005 (PTP/IP): an initiator opens a command and an event connection to the
-same port. Nobody but this machine can reach it.
+same port. It is reachable only from this computer.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import struct
 import threading
 import uuid
 
-from macrorail_sims.bodies.ptp import OK, Answer, Dropped, Responder, Swallowed
+from macrorail_sims.bodies.ptp import OK, Dropped, PtpAnswer, Responder, Swallowed
 
 _HOST = "127.0.0.1"
 _INIT_COMMAND, _INIT_COMMAND_ACK, _INIT_EVENT, _INIT_EVENT_ACK = 1, 2, 3, 4
@@ -46,18 +46,18 @@ class PtpIpServer:
 
     @property
     def address(self) -> str:
-        """How libgphoto2 reaches it. The port stands there twice: command and event channel."""
+        """The address for libgphoto2. The port is given twice: for command and event channel."""
         return f"ptpip:{_HOST}:{self.port}:{self.port}"
 
     def start(self) -> PtpIpServer:
-        """Begin to listen; returns itself."""
+        """Start to listen; returns itself."""
         self._spawn(self._accept, "accept")
         return self
 
     def stop(self) -> None:
-        """Close every connection and end every thread; an exposure under way is finished."""
+        """Close every connection and end every thread; an exposure in progress is finished."""
         self._stopped = True
-        # A plain close would leave accept() waiting for one more visitor.
+        # close() alone would leave accept() waiting for one more connection.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -67,7 +67,7 @@ class PtpIpServer:
         self.responder.join()
 
     def unplug(self) -> None:
-        """Cut every connection; a client may connect anew."""
+        """Cut every connection; a client may connect again."""
         with self._lock:
             for connection in self._connections:
                 with contextlib.suppress(OSError):
@@ -116,7 +116,7 @@ class PtpIpServer:
                     if kind == _PROBE:
                         _send(connection, _PROBE_ACK, b"")
         except (OSError, Dropped):
-            pass  # the visitor hung up, or a fault cut the line: either way this one is over
+            pass  # the client disconnected, or a fault cut the connection
         finally:
             with self._lock:
                 self._connections.discard(connection)
@@ -136,7 +136,7 @@ class PtpIpServer:
                 continue
             self._reply(connection, transaction, answer)
 
-    def _reply(self, connection: socket.socket, transaction: int, answer: Answer) -> None:
+    def _reply(self, connection: socket.socket, transaction: int, answer: PtpAnswer) -> None:
         if answer.data is not None and answer.code == OK:
             self._send_data(connection, transaction, answer.data, answer.pace_s)
         response = struct.pack("<HI", answer.code, transaction)
@@ -182,7 +182,7 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         part = connection.recv(count - len(data))
         if not part:
-            raise ConnectionResetError("the visitor hung up")
+            raise ConnectionResetError("the client disconnected")
         data += part
     return bytes(data)
 

@@ -1,4 +1,4 @@
-"""A lens as its pupils see it: where it looks from, how large things appear, how they defocus.
+"""A lens model based on its pupils: perspective, scale and defocus.
 
 Everything follows from two facts. Newton's equation puts the plane in focus ``f / m`` in front of
 the front focal point and the sensor ``f m`` behind the rear one. The pupils are images of each
@@ -44,28 +44,29 @@ class Lens:
 
     @property
     def sensor_f_number(self) -> float:
-        """Distance of the exit pupil from the sensor over its diameter: the cone that makes the
+        """Distance from the exit pupil to the sensor over its diameter; it determines the
         diffraction pattern."""
         distance_um = self.focal_length_um * (self.magnification + self.pupil_ratio)
         return distance_um / (self.pupil_ratio * self.entrance_pupil_um)
 
     def scale(self, distance_um: float) -> float:
-        """Size on the sensor over size in the world, for what lies ``distance_um`` (> 0) before
-        the entrance pupil.
+        """Size on the sensor over size of the object, at ``distance_um`` (> 0) from the entrance
+        pupil.
 
-        The chief ray goes through the centres of both pupils, so everything along it falls on the
-        same spot: the scale is that of the plane in focus, times the ratio of the distances.
+        The chief ray goes through the centres of both pupils, and all points along it are imaged
+        to the same place. So the scale is that of the plane in focus, times the ratio of the
+        distances.
         """
         return self.magnification * self.working_distance_um / distance_um
 
     def blur_disc_um(self, distance_um: float) -> float:
-        """Diameter on the sensor of the geometric image of a point ``distance_um`` before the
-        entrance pupil: its cone of light cut by the plane in focus, magnified."""
+        """Diameter on the sensor of the geometric image of a point ``distance_um`` from the
+        entrance pupil: the section of its cone of light in the plane of focus, magnified."""
         beyond_um = abs(distance_um - self.working_distance_um)
         return self.magnification * self.entrance_pupil_um * beyond_um / distance_um
 
     def wavefront_error_um(self, distance_um: float) -> float:
-        """Path difference at the edge of the pupil between light of a point ``distance_um`` before
-        it and of a point in focus: the difference of two spheres' sagittas."""
+        """Wavefront error at the edge of the pupil for a point ``distance_um`` from it: the
+        difference of the sagittas of two spheres, that of the point and that of the focus."""
         curvature = abs(1 / distance_um - 1 / self.working_distance_um)
         return self.entrance_pupil_um**2 / 8 * curvature

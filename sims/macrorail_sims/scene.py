@@ -1,7 +1,7 @@
-"""The simulated world's picture: a specimen, the lens in front of it and the sensor behind.
+"""Renders photographs of a simulated specimen: specimen, lens and sensor.
 
-Nothing here knows the controller's formulas: what is blurred how much comes from the lens's pupils
-(``pupil.py``) and from diffraction (``diffraction.py``).
+The blur is computed from the pupils of the lens (``pupil.py``) and from diffraction
+(``diffraction.py``), independently of the controller's formulas.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from macrorail_sims.view import View
 
 Offset = tuple[float, float, float]
 
-# From one layer to the next at most an eighth of a wave, or half a pixel more of blur, whichever is
-# coarser; twice as far apart they show in where the frames' sharpness peaks, by a sixth of a depth
-# of field. And at most so much of a pixel of perspective in the frame's corners.
+# Largest step from layer to layer: an eighth of a wave or half a pixel of blur, whichever is
+# coarser, and this much perspective in the corners of the frame. Twice that would shift the
+# sharpness peaks by a sixth of a depth of field.
 _WAVEFRONT_STEP_UM = WAVELENGTH_UM / 8
 _BLUR_STEP_PX = 0.5
 _PERSPECTIVE_STEP_PX = 0.6
@@ -39,13 +39,13 @@ _VIEW_MARGIN = 0.05
 class SceneOptions:
     """A simulated specimen and the optics in front of it.
 
-    The defaults are a 65 mm macro lens at twice life size on a specimen 3 mm wide and 2.8 mm deep:
-    at f/5.6 a slice is sharp over about a tenth of a millimetre, and some forty make a stack.
+    The defaults are a 65 mm macro lens at 2:1 on a specimen 3 mm wide and 2.8 mm deep: at f/5.6 the
+    depth of field is about 0.1 mm, and a stack has about forty slices.
 
     Attributes
     ----------
     seed
-        Of everything random in the picture.
+        Seed of everything random in the picture.
     width_px, height_px, pixel_pitch_um
         The sensor.
     magnification
@@ -53,8 +53,8 @@ class SceneOptions:
     pupil_ratio
         Exit over entrance pupil diameter.
     focal_length_um
-        Of the lens; with the magnification it says how far the entrance pupil is, and hence how
-        fast perspective changes.
+        Of the lens; with the magnification it determines the distance of the entrance pupil and
+        so the perspective.
     specimen_near_um, specimen_far_um
         Position of the nearest bristle's tip, and of the dark ground behind everything.
     sensor
@@ -91,14 +91,14 @@ class SceneOptions:
 
 
 class Scene:
-    """Renders what the camera sees; drawn when first looked at, and safe to use from threads.
+    """Renders what the camera sees; the specimen is drawn on first use. Thread-safe.
 
     Parameters
     ----------
     options
         Specimen, lens and sensor.
     specimen
-        What to show instead of the beetle; its rasters have ``raster_shape`` rows and columns.
+        Replaces the beetle; its rasters have ``raster_shape`` rows and columns.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Scene:
 
     @property
     def object_pixel_um(self) -> float:
-        """What a pixel spans in the plane in focus."""
+        """Size of a pixel in the plane in focus, micrometres."""
         return self.options.pixel_pitch_um / self.options.magnification
 
     @property
@@ -140,7 +140,7 @@ class Scene:
         iso, shutter_s
             As set on the camera.
         exposure_number
-            With the seed it decides the noise.
+            Determines the noise, together with the seed.
         quality
             Of the JPEG, 1..100.
         """
@@ -163,11 +163,11 @@ class Scene:
         position_um
             Position of the plane in focus.
         f_number
-            Focal length over entrance pupil diameter. Another one than the last cuts the specimen
-            anew, which takes a second.
+            Focal length over entrance pupil diameter. When it changes, the specimen is cut into
+            layers again, which takes a second.
         offsets_um
-            Where the lens was relative to that, at equal intervals while the shutter was open:
-            right, down, away from the camera. None means at rest.
+            Offsets of the lens at equal intervals while the shutter was open: right, down, away
+            from the camera. Empty means at rest.
         breathing
             Magnification of the plane in focus over ``options.magnification``: 1 on a rail, where
             the whole lens moves; a lens that focuses by itself changes it.
@@ -180,7 +180,7 @@ class Scene:
         Raises
         ------
         ValueError
-            A specimen behind the lens.
+            The specimen is behind the entrance pupil.
         """
         path = np.array(offsets_um or [(0.0, 0.0, 0.0)], np.float64)
         depths_um = self._layers_for(f_number).depths_um
@@ -197,7 +197,7 @@ class Scene:
     def truth(
         self, position_um: float, f_number: float = 5.6, breathing: float = 1.0
     ) -> tuple[npt.NDArray[np.uint8], Floats]:
-        """What a stack should become in the geometry of the frame at a position.
+        """The ideal result of a stack, in the geometry of the frame at a position.
 
         Every depth is as sharp as diffraction allows at that f-number, exposed as metered and
         without noise.
@@ -224,7 +224,7 @@ class Scene:
         return paths
 
     def lens(self, f_number: float, breathing: float = 1.0) -> Lens:
-        """The lens at a stop."""
+        """The lens at an f-number."""
         return Lens(
             focal_length_um=self.options.focal_length_um,
             magnification=self.options.magnification * breathing,
@@ -238,11 +238,13 @@ class Scene:
         right_um, down_um, away_um = path.mean(axis=0)
         aside_um = (float(right_um), float(down_um))
         light = self._view(position_um + float(away_um), f_number, breathing, aside_um).light()
-        # The picture moves against the lens.
+        # The picture moves opposite to the lens.
         moves_px = -(path[:, :2] - (right_um, down_um)) * (breathing / self.object_pixel_um)
         if np.abs(moves_px).max() < _STILL_PX:
             return light
-        smeared = cv2.filter2D(light, -1, _smear(moves_px), borderType=cv2.BORDER_REPLICATE)
+        smeared = cv2.filter2D(
+            light, -1, _motion_blur_kernel(moves_px), borderType=cv2.BORDER_REPLICATE
+        )
         return smeared.astype(np.float32, copy=False)
 
     def _view(
@@ -258,7 +260,7 @@ class Scene:
         if gap_um <= 0:
             raise ValueError(
                 f"with the focus at {position_um:g} um the specimen at "
-                f"{options.specimen_near_um:g} um lies behind the entrance pupil"
+                f"{options.specimen_near_um:g} um is behind the entrance pupil"
             )
         return View(
             layers=self._layers_for(f_number),
@@ -273,7 +275,7 @@ class Scene:
 
     @property
     def specimen(self) -> Specimen:
-        """What stands before the lens; drawn when first asked for."""
+        """The specimen; drawn on first use."""
         with self._cutting:
             return self._drawn()
 
@@ -294,7 +296,7 @@ class Scene:
             specimen = self._drawn()
             count = self._layer_count(f_number, specimen)
             if self._layers is None or len(self._layers.depths_um) != count:
-                self._layers = None  # two at once would be much memory
+                self._layers = None  # freed first: two at once need too much memory
                 self._layers = Layers(specimen, count)
             return self._layers
 
@@ -312,8 +314,8 @@ class Scene:
         return 2 + int((specimen.far_um - specimen.near_um) / spacing_um)
 
 
-def _smear(moves_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """The track of a point over the pixels, sum 1."""
+def _motion_blur_kernel(moves_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """The kernel of motion blur: the track of a point over the pixels, sum 1."""
     reach = int(np.ceil(np.abs(moves_px).max())) + 1
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
     for x, y in moves_px:
@@ -321,7 +323,7 @@ def _smear(moves_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
         for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
             share = (1 - abs(x - column - right)) * (1 - abs(y - row - down))
             kernel[reach + row + down, reach + column + right] += share / len(moves_px)
-    # filter2D correlates; a smear is a convolution.
+    # filter2D correlates; motion blur is a convolution.
     return np.ascontiguousarray(kernel[::-1, ::-1])
 
 

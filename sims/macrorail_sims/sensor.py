@@ -1,4 +1,4 @@
-"""From light on the sensor to an 8-bit picture: exposure, noise, saturation, sRGB."""
+"""Converts light on the sensor to an 8-bit picture: exposure, noise, saturation, sRGB."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Sensor:
     def expose(
         self, light: Floats, f_number: float, shutter_s: float, iso: int, rng: np.random.Generator
     ) -> npt.NDArray[np.uint8]:
-        """The picture that one exposure gives.
+        """The picture of one exposure.
 
         Parameters
         ----------
@@ -50,12 +50,12 @@ class Sensor:
         f_number, shutter_s, iso
             As set on the camera.
         rng
-            Decides the noise.
+            Source of the noise.
 
         Returns
         -------
         ndarray
-            uint8, same shape, sRGB-encoded; what exceeds saturation is saturated, as on a sensor.
+            uint8, same shape, sRGB-encoded, with saturation.
         """
         gain = _WHITE_READS * shutter_s / self.metered_shutter_s * iso / self.metered_iso
         gain *= (self.metered_f_number / f_number) ** 2
@@ -68,14 +68,14 @@ class Sensor:
         return encode_srgb(signal)
 
     def picture(self, light: Floats) -> npt.NDArray[np.uint8]:
-        """The picture of a perfect, noiseless exposure as metered; as :meth:`expose`."""
+        """The picture of a noiseless exposure as metered; array as from :meth:`expose`."""
         return encode_srgb(light * np.float32(_WHITE_READS))
 
 
 def _roughly_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-    """Numbers of mean 0 and deviation 1, in a third of the time that exactly normal ones take.
+    """Random numbers with mean 0 and standard deviation 1, three times faster than normal ones.
 
-    Each is the sum of four even bytes (Irwin-Hall's distribution), and ends at 3.4 deviations.
+    Each is the sum of four uniform bytes (Irwin-Hall distribution), limited to 3.4 deviations.
     """
     count = math.prod(shape)
     four = rng.integers(0, 1 << 32, size=count, dtype=np.uint32).view(np.uint8).reshape(4, count)

@@ -14,7 +14,7 @@ import tty
 from pathlib import Path
 
 from macrorail.clock import WorldClock
-from macrorail_sims.board import Board
+from macrorail_sims.board import RailBoard
 from macrorail_sims.carriage import CarriageState
 from macrorail_sims.firmware_avr import AvrBoard
 from macrorail_sims.firmware_native import NativeBoard
@@ -35,7 +35,7 @@ class SerialBridge:
         The world's clock.
     """
 
-    def __init__(self, board: Board, clock: WorldClock) -> None:
+    def __init__(self, board: RailBoard, clock: WorldClock) -> None:
         self.board = board
         self.clock = clock
         self._master, slave = pty.openpty()

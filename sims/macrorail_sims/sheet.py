@@ -1,4 +1,4 @@
-"""Coloured surfaces at varying depth: what the simulated world is made of."""
+"""Coloured surfaces at varying depth, of which simulated specimens consist."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Sheet:
     coverage
         float32 (height, width), 0..1: how much of the pixel the surface covers.
     depth_um
-        float32 (height, width), position, growing away from the camera.
+        float32 (height, width), position, increasing away from the camera.
     solid
-        True when one cannot look through behind its steps, as with a body.
+        True when nothing is visible behind its steps, as with a solid body.
     """
 
     colour: Floats
@@ -39,8 +39,8 @@ class Specimen:
     Attributes
     ----------
     sheets
-        Surfaces between ``near_um`` and ``far_um``; where two have the same depth, the one named
-        earlier is in front. At most one is solid.
+        Surfaces between ``near_um`` and ``far_um``; of two at the same depth, the earlier one is
+        in front. At most one is solid.
     ground
         Colour of the flat ground behind them, as in a sheet.
     near_um, far_um
@@ -64,6 +64,6 @@ class Specimen:
                 self.near_um <= depth_um.min() and depth_um.max() <= self.far_um
             ):
                 raise ValueError(
-                    f"a sheet from {depth_um.min():g} to {depth_um.max():g} um does not lie "
+                    f"a sheet from {depth_um.min():g} to {depth_um.max():g} um is not "
                     f"between {self.near_um:g} and {self.far_um:g} um"
                 )

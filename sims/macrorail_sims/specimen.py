@@ -1,8 +1,8 @@
-"""A beetle of no species in front of a dark ground: colour and height, drawn from a seed.
+"""Draws a beetle in front of a dark ground: colour and height, from a seed.
 
-The body is a dome with a raised wing case, ribs and knobs with vertical walls, pits, and a skin of
-small iridescent scales whose texture goes down to single pixels. Sizes are fractions of the
-frame's width and of the depth, so that the specimen fills every frame alike.
+The body is a dome with raised wing cases, ribs and knobs with vertical walls, pits, and small
+iridescent scales with texture down to single pixels. Sizes are fractions of the width of the frame
+and of the depth, so that the specimen always fills the frame.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _GROUND = np.array((0.016, 0.012, 0.010), np.float32)
 
 @dataclass(frozen=True)
 class _Grid:
-    """Places in widths of the frame, from its middle, along the picture's and the body's axes."""
+    """Coordinates from the middle in frame widths, along the axes of picture and body."""
 
     x: Floats
     y: Floats
@@ -62,13 +62,13 @@ def make_specimen(
     Parameters
     ----------
     seed
-        Of everything random in it.
+        Seed of everything random in it.
     shape
         Rows and columns of the rasters, a margin around the frame included.
     frame_width_px
-        Width of the frame on the raster, to which all sizes refer.
+        Width of the frame on the raster; sizes are relative to it.
     object_pixel_um
-        What a pixel of the raster spans.
+        Size of a pixel of the raster.
     near_um, far_um
         Positions of the nearest bristle's tip and of the ground.
     """
@@ -182,7 +182,7 @@ def _skin(grid: _Grid, height_px: Floats, bare: Floats, rng: np.random.Generator
     smooth = cv2.GaussianBlur(height_px, (0, 0), max(0.8, grid.frame_px / 900))
     slope_x = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8)
     slope_y = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
-    # Steeper than life would be all shadow: the lamp is large and wraps around.
+    # Slopes are reduced, because the large lamp lights them from the side, too.
     normal = np.dstack([-0.45 * slope_x, -0.45 * slope_y, np.ones_like(slope_x)])
     normal /= np.linalg.norm(normal, axis=2, keepdims=True)
     lamp = _LAMP / np.linalg.norm(_LAMP)

@@ -1,4 +1,4 @@
-"""The simulated stage: a grbl machine behind a pseudo terminal, in a thread of the world's."""
+"""The simulated stage: a grbl machine behind a pseudo-terminal, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -11,35 +11,37 @@ from collections.abc import Callable
 
 from macrorail.clock import Clock
 from macrorail_sims.grbl import GrblMachine
-from macrorail_sims.tray import Lying
+from macrorail_sims.tray import TraySpecimen
 
-_LOOK_MS = 2
-_CLOSED_LOOK_S = 0.005
-#: So near to a specimen an alarm that waits for the stage there strikes.
-_STRIKES_WITHIN_UM = 5_000.0
+_POLL_MS = 2
+_CLOSED_POLL_S = 0.005
+#: Within this distance of a specimen its stage alarms occur.
+_ALARM_WITHIN_UM = 5_000.0
 
 
 class StageThread:
-    """A machine of X, Y, Z and A, whose first two axes carry the tray.
+    """A machine with axes X, Y, Z and A; X and Y move the tray.
 
     Parameters
     ----------
     clock
-        The world's.
+        World time.
     lying
-        What lies on the tray.
+        The specimens on the tray.
     at_rest
         Called whenever the stage has come to rest.
 
     Attributes
     ----------
     port
-        Path of the terminal to open as the stage's serial port.
+        Path of the pseudo-terminal to open as the serial port of the stage.
     machine
-        The truth.
+        The true state of the machine.
     """
 
-    def __init__(self, clock: Clock, lying: tuple[Lying, ...], at_rest: Callable[[], None]) -> None:
+    def __init__(
+        self, clock: Clock, lying: tuple[TraySpecimen, ...], at_rest: Callable[[], None]
+    ) -> None:
         self.machine = GrblMachine(axes=4)
         self.machine.options = "VH"
         self.machine.settings[133] = 400.0
@@ -50,32 +52,32 @@ class StageThread:
         self._master, slave = pty.openpty()
         tty.setraw(slave)
         self.port = os.ttyname(slave)
-        # Closed here, so that the terminal hangs up exactly while no host has it open.
+        # Closed here, so that the terminal is hung up exactly while no host has it open.
         os.close(slave)
         os.set_blocking(self._master, False)
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._live, name="stage", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="stage", daemon=True)
 
     def start(self) -> None:
-        """Let it live."""
+        """Start the simulation."""
         self._thread.start()
 
-    def place_um(self) -> tuple[float, float]:
-        """Where the tray truly is: X and Y from their home switches."""
+    def position_um(self) -> tuple[float, float]:
+        """True position of the tray: X and Y from their home switches."""
         return self.machine.from_switch_mm(0) * 1e3, self.machine.from_switch_mm(1) * 1e3
 
     def close(self) -> None:
-        """End it. Safe to call twice."""
+        """End the simulation. Safe to call twice."""
         self._ended.set()
         self._thread.join()
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         is_open, moving, unsent = False, True, b""
         line = select.poll()
         line.register(self._master, select.POLLIN)
         try:
             while not self._ended.is_set():
-                events = dict(line.poll(_LOOK_MS)).get(self._master, 0)
+                events = dict(line.poll(_POLL_MS)).get(self._master, 0)
                 self.machine.run_until(self._clock.now())
                 was_open, is_open = is_open, not events & select.POLLHUP
                 if is_open and not was_open:
@@ -88,12 +90,12 @@ class StageThread:
                     unsent = self._sent(unsent)
                 was_moving, moving = moving, self.machine.is_moving
                 if moving:
-                    self._strike()
+                    self._raise_alarms()
                 elif was_moving:
                     self._at_rest()
                 if not is_open:
                     self.machine.tx()
-                    self._ended.wait(_CLOSED_LOOK_S)
+                    self._ended.wait(_CLOSED_POLL_S)
         finally:
             os.close(self._master)
 
@@ -101,13 +103,13 @@ class StageThread:
         try:
             return data[os.write(self._master, data) :]
         except BlockingIOError:
-            return data  # the host does not read; its terminal is full
+            return data  # the host does not read, and the buffer of the terminal is full
 
-    def _strike(self) -> None:
-        x_um, y_um = self.place_um()
+    def _raise_alarms(self) -> None:
+        x_um, y_um = self.position_um()
         for number, one in enumerate(self._lying):
             away_um = max(abs(one.x_um - x_um), abs(one.y_um - y_um))
-            if self._alarms[number] and away_um < _STRIKES_WITHIN_UM:
+            if self._alarms[number] and away_um < _ALARM_WITHIN_UM:
                 self._alarms[number] -= 1
                 self.machine.alarm(1)
                 return

@@ -1,4 +1,4 @@
-"""A tray of simulated specimens, and which of them lies under the lens."""
+"""A tray of simulated specimens, and which of them is under the lens."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from macrorail.quantity import Duration, Length
 from macrorail_sims.bodies.faults import Action, Fault, FaultScript, Reason
 from macrorail_sims.scene import Scene
 
-#: What is farther from the optical axis than this is not in the picture.
+#: Specimens farther from the optical axis than this are not in the picture.
 _IN_VIEW_UM = 2_000.0
-#: Scenes kept at a time; a drawn one is large.
+#: Number of scenes in memory; a drawn one is large.
 _KEPT = 2
 
 
@@ -47,7 +47,7 @@ class CameraFault(Section):
     times: int = 1
 
     def to_fault(self) -> Fault:
-        """For the body's script."""
+        """The fault for the fault script of the body."""
         return Fault(
             self.operation,
             Action[self.action],
@@ -58,7 +58,7 @@ class CameraFault(Section):
         )
 
 
-class Lying(Section):
+class TraySpecimen(Section):
     """A specimen on the tray.
 
     Attributes
@@ -90,23 +90,23 @@ class Lying(Section):
 
 
 class Tray:
-    """What lies on the stage.
+    """The tray on the stage.
 
     Parameters
     ----------
     lying
         The specimens.
     stage_um
-        Where the stage truly is, X and Y.
+        True position of the stage, X and Y.
     draw
-        Gives the scene of a specimen by its number.
+        Makes the scene of a specimen from its number.
     faults
-        Takes the camera's faults.
+        The fault script of the camera.
     """
 
     def __init__(
         self,
-        lying: tuple[Lying, ...],
+        lying: tuple[TraySpecimen, ...],
         stage_um: Callable[[], tuple[float, float]],
         draw: Callable[[int], Scene],
         faults: FaultScript,
@@ -129,7 +129,7 @@ class Tray:
         return None
 
     def scene(self) -> tuple[int, Scene | None]:
-        """The specimen in the picture and what it looks like; -1 and ``None`` beside them all."""
+        """Number and scene of the specimen in the picture; -1 and ``None`` without one."""
         number = self.under_lens
         if number is None:
             return -1, None
@@ -137,7 +137,7 @@ class Tray:
             return number, self._draw(number)
 
     def arrive(self) -> None:
-        """The stage has come to rest: faults begin, and what lies there is drawn beforehand."""
+        """The stage has come to rest: arm the faults of the specimen there, and draw its scene."""
         number = self.under_lens
         if number is None or number == self._last:
             return
@@ -147,7 +147,7 @@ class Tray:
         if self._visits[number] <= self._lying[number].visits:
             for fault in self._lying[number].faults:
                 self._faults.add(fault.to_fault())
-        # Beside the stage, which has to go on answering.
+        # In a thread, because the stage must continue to answer.
         threading.Thread(target=self._prepare, args=(number,), daemon=True).start()
 
     def _prepare(self, number: int) -> None:

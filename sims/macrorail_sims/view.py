@@ -1,10 +1,10 @@
-"""What a lens makes of layers: each projected, blurred by its distance, the near before the far.
+"""Projects layers through a lens: each is blurred by its defocus and composited from near to far.
 
-Every ray ends once. So the light of one layer after the other, from near to far, fills what is
-still free of a pixel, in linear light: a blurred foreground spreads over what lies behind it and
-lets it shine through, and along a slope the layers' shares add up to a whole. A layer much out of
-focus is blurred at a fraction of its size: layers in front are gathered from coarse to fine
-towards the focus, those behind it likewise, and the two meet there.
+Compositing is in linear light. Each layer, from near to far, fills the part of a pixel that is
+still free: a blurred foreground spreads over what is behind it and is partly transparent, and
+along a slope the shares of the layers add up to one. A strongly defocused layer is blurred at a
+reduced size. The layers in front of the focus are composited from coarse to fine, those behind it
+likewise, and both groups are joined at the focus.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from macrorail_sims.layers import SIZES, Layers, Raster, full_scale
 from macrorail_sims.pupil import Lens
 from macrorail_sims.sheet import Floats
 
-# Around a canvas, so that enlarging it has neighbours to go by.
+# Margin around a canvas for the interpolation when it is enlarged.
 _MARGIN_PX = 2
 _LARGEST_SPOT_PX = 5.0
 _TILE_PX = 128
@@ -39,17 +39,17 @@ class View:
     Attributes
     ----------
     layers
-        What it looks at.
+        The layers of the specimen.
     lens
-        What looks.
+        The lens.
     plane_um
         Position of the plane in focus.
     aside_um
-        How far the lens stands to the right of and below the raster's middle, in the world.
+        Offset of the lens to the right of and below the middle of the raster.
     width_px, height_px, pixel_pitch_um
         The sensor.
     object_pixel_um
-        What a pixel of the layers' rasters spans.
+        Size of a pixel of the rasters.
     """
 
     layers: Layers
@@ -64,32 +64,32 @@ class View:
     def light(self, defocused: bool = True) -> Floats:
         """Linear light on the sensor, float32 (height, width, 3); 1 is white paper.
 
-        With ``defocused`` false every layer is in focus: what no lens can do.
+        With ``defocused`` false every layer is in focus.
         """
         layers = self.layers
-        ground = self._seen(layers.ground, float(layers.depths_um[-1]), defocused)
+        ground = self._projected(layers.ground, float(layers.depths_um[-1]), defocused)
         core = None
         if layers.core is not None and layers.core_um is not None:
-            core = self._seen(layers.core, layers.core_um, defocused)
-        seen = [
-            self._seen_layer(index, defocused)
+            core = self._projected(layers.core, layers.core_um, defocused)
+        projected = [
+            self._projected_layer(index, defocused)
             for index in range(len(layers.depths_um))
             if not layers.is_empty(index)
         ]
-        finest = min(each.size for each in (*seen, core, ground) if each)
-        # The sharpest layers end the group in front; what follows is gathered from behind.
-        sharpest = [at for at, each in enumerate(seen) if each.size == finest]
-        split = sharpest[-1] + 1 if sharpest else len(seen)
-        front = _Gathered(self, seen[0].size if seen[:split] else finest)
-        for each in seen[:split]:
+        finest = min(each.size for each in (*projected, core, ground) if each)
+        # The sharpest layers end the group in front; the others are composited from behind.
+        sharpest = [at for at, each in enumerate(projected) if each.size == finest]
+        split = sharpest[-1] + 1 if sharpest else len(projected)
+        front = _Composite(self, projected[0].size if projected[:split] else finest)
+        for each in projected[:split]:
             front.resize(each.size)
             self._add(front.light, each, in_front=False)
-        back = _Gathered(self, seen[-1].size if seen[split:] else finest)
-        for each in reversed(seen[split:]):
+        back = _Composite(self, projected[-1].size if projected[split:] else finest)
+        for each in reversed(projected[split:]):
             back.resize(each.size)
             self._add(back.light, each, in_front=True)
-        for gathered in (front, back):
-            gathered.resize(finest)
+        for composite in (front, back):
+            composite.resize(finest)
         core_light = self._backdrop(core, finest) if core else None
         ground_light = self._backdrop(ground, finest)
         for window in _tiles(front.light):
@@ -101,11 +101,11 @@ class View:
                 _fill(there, ground_light[window])
         front.resize(0)
         inside = slice(_MARGIN_PX, -_MARGIN_PX)
-        # Cubics undershoot beside hard edges; there is no light below none.
+        # Cubic interpolation undershoots at hard edges; light cannot be negative.
         return np.maximum(front.light[inside, inside, :3], np.float32(0))
 
     def depth_um(self) -> Floats:
-        """Depth of what is seen at each pixel, float32 (height, width), micrometres."""
+        """Depth of the visible surface at each pixel, float32 (height, width), micrometres."""
         size = (self.width_px, self.height_px)
         depth_um = np.full(size[::-1], self.layers.depths_um[-1], np.float32)
         covered = np.zeros(size[::-1], np.float32)
@@ -117,7 +117,7 @@ class View:
                 before = covered
                 covered = before + _warp(coverage, to_raster, size)
                 here = _warp(sheet_um, to_raster, size, cv2.INTER_NEAREST)
-                # The surface that brings the pixel to its half decides.
+                # The surface at which half of the pixel is covered counts.
                 depth_um = np.where((before < 0.5) & (covered >= 0.5), here, depth_um)
         return depth_um
 
@@ -127,26 +127,28 @@ class View:
         height = -(-self.height_px // 2**size) + 2 * _MARGIN_PX
         return width, height
 
-    def _seen_layer(self, index: int, defocused: bool) -> _Seen:
+    def _projected_layer(self, index: int, defocused: bool) -> _ProjectedLayer:
         at_um = float(self.layers.depths_um[index])
         size, kernel = self._blur(at_um, defocused)
         raster = partial(self.layers.raster, index, size)
-        return _Seen(raster, size, kernel, self._to_raster(at_um, size, _MARGIN_PX), index)
+        return _ProjectedLayer(
+            raster, size, kernel, self._to_raster(at_um, size, _MARGIN_PX), index
+        )
 
-    def _seen(self, rasters: list[Raster], at_um: float, defocused: bool) -> _Seen:
+    def _projected(self, rasters: list[Raster], at_um: float, defocused: bool) -> _ProjectedLayer:
         size, kernel = self._blur(at_um, defocused)
         to_raster = self._to_raster(at_um, size, _MARGIN_PX)
-        return _Seen(lambda: rasters[size], size, kernel, to_raster, None)
+        return _ProjectedLayer(lambda: rasters[size], size, kernel, to_raster, None)
 
     def _distance_um(self, at_um: float) -> float:
         return self.lens.working_distance_um + at_um - self.plane_um
 
     def _blur(self, at_um: float, defocused: bool) -> tuple[int, Floats]:
-        """At which size to blur what lies at a depth, and its spot there."""
+        """The size at which a depth is blurred, and its point spread function at that size."""
         distance_um = self._distance_um(at_um) if defocused else self.lens.working_distance_um
         f_number = self.lens.sensor_f_number
         disc_um = self.lens.blur_disc_um(distance_um)
-        # What diffraction spreads stays sharp in the middle: half of it counts.
+        # The diffraction spot has a sharp centre, so only half of it counts.
         spot_um = np.hypot(disc_um, first_dark_ring_um(f_number) / 2)
         spot_px = spot_um / self.pixel_pitch_um
         size = 0
@@ -159,7 +161,7 @@ class View:
         return size, kernel / np.float32(full_scale(size))
 
     def _to_raster(self, at_um: float, size: int, margin_px: int) -> npt.NDArray[np.float64]:
-        """From pixels of the canvas at a size to those of the raster at that size, 2 x 3."""
+        """2 x 3 transform from pixels of the canvas to pixels of the raster, at a size."""
         per_px = self.pixel_pitch_um / self.lens.scale(self._distance_um(at_um))
         zoom = per_px / self.object_pixel_um
         rows, columns = self.layers.shape
@@ -168,14 +170,14 @@ class View:
             ((self.width_px, columns), (self.height_px, rows))
         ):
             middle = raster_px / 2 + self.aside_um[axis] / self.object_pixel_um
-            # A pixel's middle lies half a pixel from its corner, at every size.
+            # The middle of a pixel is half a pixel from its corner, at every size.
             corner = middle - zoom * sensor_px / 2
             matrix[axis, axis] = zoom
             matrix[axis, 2] = zoom * (0.5 - margin_px) + corner / 2**size - 0.5
         return matrix
 
-    def _add(self, light: Floats, layer: _Seen, in_front: bool) -> None:
-        """Add a layer in front of or behind what is there, tile by tile: most stay as they are."""
+    def _add(self, light: Floats, layer: _ProjectedLayer, in_front: bool) -> None:
+        """Add a layer in front or behind, tile by tile; tiles that do not change are skipped."""
         for window in _tiles(light):
             there = light[window]
             hidden = not in_front and there[..., 3].min() >= _OPAQUE
@@ -188,8 +190,8 @@ class View:
             else:
                 _fill(there, blurred)
 
-    def _reaches(self, layer: _Seen, window: _Window) -> bool:
-        """Whether any of a layer's light can fall into a window of its canvas."""
+    def _reaches(self, layer: _ProjectedLayer, window: _Window) -> bool:
+        """Whether light of a layer can fall into a window of its canvas."""
         assert layer.index is not None
         reach = layer.kernel.shape[0] // 2 + 2
         bounds = []
@@ -199,20 +201,20 @@ class View:
             bounds.append([(zoom * end + start) * 2**layer.size for end in ends])
         return self.layers.occupies(layer.index, *bounds)
 
-    def _backdrop(self, layer: _Seen, size: int) -> Floats:
-        """What lies behind everything, at a finer size than the one it is blurred at."""
-        gathered = _Gathered(self, layer.size)
-        height, width = gathered.light.shape[:2]
-        gathered.light = layer.blurred((slice(0, height), slice(0, width)))
-        gathered.resize(size)
-        return gathered.light
+    def _backdrop(self, layer: _ProjectedLayer, size: int) -> Floats:
+        """The background, enlarged from the size at which it is blurred."""
+        composite = _Composite(self, layer.size)
+        height, width = composite.light.shape[:2]
+        composite.light = layer.blurred((slice(0, height), slice(0, width)))
+        composite.resize(size)
+        return composite.light
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A layer's raster at the size at which it is blurred, its spot, and where its canvas lies.
+class _ProjectedLayer:
+    """A layer: its raster at the size at which it is blurred, its kernel and its transform.
 
-    The raster is asked for when it is needed: all of them at once are much memory.
+    The raster is loaded when needed, because all at once need too much memory.
     """
 
     raster: Callable[[], Raster]
@@ -222,13 +224,13 @@ class _Seen:
     index: int | None
 
     def blurred(self, window: _Window) -> Floats:
-        """The layer as it falls on a window of its canvas."""
+        """The blurred layer in a window of its canvas."""
         reach = self.kernel.shape[0] // 2
         rows, columns = window
         to_raster = self.to_raster.copy()
         to_raster[:, 2] += to_raster[:, :2] @ (columns.start - reach, rows.start - reach)
         size = columns.stop - columns.start + 2 * reach, rows.stop - rows.start + 2 * reach
-        # Coarse pixels need cubics to stay where they are; at full size they would cost too much.
+        # Reduced sizes need cubic interpolation for accuracy; at full size it would be too slow.
         interpolation = cv2.INTER_CUBIC if self.size else cv2.INTER_LINEAR
         sharp = _warp(self.raster(), to_raster, size, interpolation)
         blurred = cv2.filter2D(sharp, cv2.CV_32F, self.kernel)
@@ -236,8 +238,8 @@ class _Seen:
         return inside.astype(np.float32)
 
 
-class _Gathered:
-    """Layers gathered so far: premultiplied light and coverage, float32 (rows, columns, 4)."""
+class _Composite:
+    """Layers composited so far: premultiplied light and coverage, float32 (rows, columns, 4)."""
 
     def __init__(self, view: View, size: int) -> None:
         self._view = view
@@ -246,7 +248,7 @@ class _Gathered:
         self.light: Floats = np.zeros((height, width, 4), np.float32)
 
     def resize(self, size: int) -> None:
-        """Go on at a finer (or the same) size."""
+        """Change to a finer (or the same) size."""
         while self._size > size:
             self._size -= 1
             width, height = self._view.canvas(self._size)
@@ -267,12 +269,12 @@ def _tiles(light: Floats) -> Iterator[_Window]:
 
 
 def _fill(light: Floats, behind: Floats) -> None:
-    """Fill what is free of each pixel with what lies behind, as far as that goes."""
+    """Fill the free part of each pixel with the layer behind."""
     _add_share(light, behind, 1.0)
 
 
 def _fill_up_to(light: Floats, behind: Floats) -> None:
-    """Fill each pixel until it is covered as far as what lies behind would cover it alone."""
+    """Fill each pixel up to the coverage that the layer behind would have alone."""
     _add_share(light, behind, behind[..., 3])
 
 
@@ -283,11 +285,11 @@ def _add_share(light: Floats, behind: Floats, until: Floats | float) -> None:
 
 
 def _widened_px2(size: int) -> float:
-    """Variance that working at a fraction of the size adds, in pixels of that size.
+    """Variance added by working at a reduced size, in pixels of that size.
 
-    A box of one pixel (1/12) twice, for shrinking and for the spot's own pixels; for the
-    projection OpenCV's cubics (a = -0.75), which sharpen by 1/15 on average; and going back up
-    between two pixels at quarters (3/16, then a fourth of it at each finer size).
+    A box of one pixel (1/12) twice, for reducing and for the pixels of the kernel; minus 1/15 for
+    OpenCV's cubic interpolation (a = -0.75), which sharpens; plus 3/16 for enlarging, and a fourth
+    of that at each finer size.
     """
     if size == 0:
         return 0.0

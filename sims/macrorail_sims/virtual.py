@@ -1,7 +1,8 @@
-"""A whole simulated instrument inside this process, in virtual time: for thousands of runs.
+"""A simulated instrument in the same process and in virtual time, for thousands of test runs.
 
-The same firmware, carriage, scene and body model as the bench in a session of its own, without
-serial line, libgphoto2 and waiting. It dies with its process, so it is no bench for resuming.
+It uses the same firmware, carriage, scene and body model as the bench in its own process, without
+serial line, libgphoto2 and waiting. It ends with its process, so runs on it cannot be resumed
+later.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from macrorail.config.rig import Rig
 from macrorail.devices.rail.axis import SerialRail
 from macrorail.devices.rail.cable_camera import RailTriggeredCamera
-from macrorail_sims.cable import Cable
+from macrorail_sims.cable_release import CableRelease
 from macrorail_sims.carriage import Carriage
 from macrorail_sims.clock import VirtualClock
 from macrorail_sims.firmware_native import NativeBoard
@@ -27,7 +28,8 @@ class VirtualBench:
     Attributes
     ----------
     body, board, carriage, world
-        The truth, for tests; ``board`` and ``carriage`` are ``None`` when the lens is the axis.
+        The simulated parts, for tests; ``board`` and ``carriage`` are ``None`` when the lens is
+        the axis.
     """
 
     class Options(WorldSection):
@@ -53,19 +55,19 @@ class VirtualBench:
             assert self.carriage is not None, "a camera on the rail's cable needs a rail"
             self._card = tempfile.TemporaryDirectory(prefix="macrorail-card-")
             self.ports["camera"] = self._card.name
-            cable = Cable(self.body, self.carriage, Path(self._card.name))
-            self.clock.attach(cable.live_until)
+            cable = CableRelease(self.body, self.carriage, Path(self._card.name))
+            self.clock.attach(cable.run_until)
 
     @property
     def address(self) -> str | None:
-        """Nobody else can find this world."""
+        """``None``: no other process can connect to this world."""
         return None
 
     def start(self) -> None:
-        """It lives as soon as it is built."""
+        """Nothing to start."""
 
     def close(self) -> None:
-        """It ends with its last reference, and its card with it."""
+        """Remove the simulated memory card."""
         if self._card is not None:
             self._card.cleanup()
             self._card = None

@@ -1,4 +1,4 @@
-"""A serial port to a board in this process: waiting on it lets world time pass, nothing else."""
+"""A serial port to a board in the same process; waiting on it advances virtual world time."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Callable
 from macrorail_sims.board import SerialBoard
 from macrorail_sims.clock import VirtualClock
 
-_STRIDE_S = 0.0005
+_STEP_S = 0.0005
 
 
 class VirtualPort:
-    """Shaped like ``serial.Serial``; opening it resets the board, as it does an Uno.
+    """Has the interface of ``serial.Serial``; opening it resets the board, as with an Uno.
 
     Parameters
     ----------
     board
         The board at the other end.
     clock
-        The world's clock, which carries the board along.
+        World time, which drives the board.
     """
 
     def __init__(self, board: SerialBoard, clock: VirtualClock) -> None:
@@ -63,7 +63,7 @@ class VirtualPort:
         end_s = float("inf") if self.timeout is None else self.clock.now() + self.timeout
         self._unread += self.board.tx()
         while not enough() and self.clock.now() < end_s:
-            self.clock.advance(_STRIDE_S)
+            self.clock.advance(_STEP_S)
             self._unread += self.board.tx()
 
     def _take(self, count: int) -> bytes:

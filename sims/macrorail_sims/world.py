@@ -1,4 +1,4 @@
-"""One world: a clock, a specimen, and where the lens truly looks at any instant."""
+"""One simulated world: a clock, a scene, and the true position of the lens at any time."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from macrorail.clock import Clock
 from macrorail.config.document import Section, key_error
 from macrorail.config.rig import BenchSection, Rig
 from macrorail.quantity import Angle, Duration, Length
-from macrorail_sims.bodies.base import Body
+from macrorail_sims.bodies.base import CameraBody
 from macrorail_sims.bodies.exposure import LIVE_VIEW, SimulatedExposure
 from macrorail_sims.bodies.lens import SimulatedFarLens, SimulatedLens
 from macrorail_sims.bodies.makers import Maker, make_body
 from macrorail_sims.carriage import Carriage
 from macrorail_sims.landscape import Landscape, LandscapeOptions
+from macrorail_sims.live_view import LiveViewScene
+from macrorail_sims.ruling import tilted_ruling
 from macrorail_sims.scene import Scene, SceneOptions
-from macrorail_sims.screen import Screen
-from macrorail_sims.target import leaning_ruling
-from macrorail_sims.tray import Lying, Tray
+from macrorail_sims.tray import Tray, TraySpecimen
 
-#: How often an exposure looks at where the carriage is; enough for motion blur, cheap to render.
-_LOOKS = 5
+#: Positions of the carriage sampled during an exposure: enough for motion blur, fast to render.
+_SAMPLES = 5
 #: Focal lengths of the macro lens on the rail, and of the camera's own lens in the lens rig.
 _RAIL_LENS_UM, _OWN_LENS_UM = 65_000.0, 105_000.0
-#: What the ring of a lens says that the body cannot read.
+#: F-number of a lens whose aperture the body cannot read.
 _UNREAD_F_NUMBER = 8.0
 
 
@@ -72,7 +72,7 @@ class VibrationSection(Section):
     frequency_hz: float = Field(alias="frequency", default=22.0, gt=0)
 
     def offset_um(self, since_rest_s: float) -> float:
-        """How far off the axis stands so long after it came to rest."""
+        """Displacement at a time after the axis came to rest, micrometres."""
         swing = math.sin(2 * math.pi * self.frequency_hz * since_rest_s)
         return self.amplitude_um * math.exp(-since_rest_s / self.decay_s) * swing
 
@@ -121,13 +121,13 @@ class WorldSection(BenchSection):
     landscape: bool = False
     vibration: VibrationSection = VibrationSection()
     body: Maker = "nikon"
-    tray: tuple[Lying, ...] = ()
+    tray: tuple[TraySpecimen, ...] = ()
     set_by_hand: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class World:
-    """What the camera looks at.
+    """The surroundings of the camera.
 
     Attributes
     ----------
@@ -136,14 +136,14 @@ class World:
     clock
         The world's clock.
     vibration
-        After each move of the carriage.
+        Vibration after each move of the carriage.
     carriage
-        What the camera stands on; ``None`` when it stands still and its lens moves the plane.
+        The carriage of the camera; ``None`` when the camera is fixed and its lens focuses.
     diary
-        Takes a line for each exposure: its number and the true position of the plane in focus;
-        with a tray the number of the specimen too, from 0.
+        File with a line for each exposure: its number and the true position of the plane in
+        focus; with a tray also the number of the specimen, from 0.
     tray
-        What the scene changes with; ``None`` where one specimen stays.
+        A tray with several specimens; ``None`` for a single one.
     """
 
     scene: Scene | Landscape
@@ -154,21 +154,21 @@ class World:
     tray: Tray | None = None
 
     @cached_property
-    def _screens(self) -> dict[str, Screen]:
-        """What live view shows the scene on: that of the specimen looked at last."""
+    def _screens(self) -> dict[str, LiveViewScene]:
+        """The live-view scene of the specimen shown last."""
         return {}
 
     def render(self, light: SimulatedExposure) -> bytes:
-        """The JPEG of what the lens saw while the shutter was open."""
+        """Render an exposure; returns a JPEG."""
         shutter_s = light.end_s - light.start_s
-        times_s = [light.start_s + shutter_s * look / (_LOOKS - 1) for look in range(_LOOKS)]
+        times_s = [light.start_s + shutter_s * look / (_SAMPLES - 1) for look in range(_SAMPLES)]
         breathing = 1.0
         if light.lens is not None:
             position_um, offsets_um = light.lens.plane_um, [(0.0, 0.0, 0.0)]
             breathing = light.lens.scale
         else:
             assert self.carriage is not None, "a camera without a lens of its own needs a carriage"
-            position_um = self.carriage.position_um(times_s[_LOOKS // 2])
+            position_um = self.carriage.position_um(times_s[_SAMPLES // 2])
             offsets_um = [self._offset_um(at_s, position_um) for at_s in times_s]
         scene, specimen = self.scene, ""
         if self.tray is not None:
@@ -180,7 +180,7 @@ class World:
         if light.number == LIVE_VIEW:
             if specimen not in self._screens:
                 self._screens.clear()
-                self._screens[specimen] = Screen(scene)
+                self._screens[specimen] = LiveViewScene(scene)
             return self._screens[specimen].render(
                 position_um,
                 f_number=light.f_number or _UNREAD_F_NUMBER,
@@ -209,7 +209,7 @@ class World:
 
 
 def build_scene(rig: Rig, world: WorldSection) -> Scene | Landscape:
-    """The scene that a rig's camera and optics look at, if they are what the rig says."""
+    """The scene for the camera and optics of a rig."""
     if world.landscape:
         return Landscape(
             LandscapeOptions(
@@ -237,7 +237,7 @@ def build_scene(rig: Rig, world: WorldSection) -> Scene | Landscape:
     )
     if world.target is None:
         return scene
-    plate = leaning_ruling(
+    plate = tilted_ruling(
         scene.raster_shape,
         scene.object_pixel_um,
         world.target.pitch_um,
@@ -263,7 +263,7 @@ def build_tray_scene(rig: Rig, world: WorldSection, number: int) -> Scene:
 
 
 def write_truth(rig: Rig, position_um: float, f_number: float, folder: Path) -> None:
-    """Write what a stack shot with ``rig`` should become, in the geometry of the frame at
+    """Write the ideal result of a stack shot with ``rig``, in the geometry of the frame at
     ``position_um``: ``truth.png`` and ``truth_depth.npy`` (see :meth:`Scene.write_truth`).
 
     Parameters
@@ -277,13 +277,13 @@ def write_truth(rig: Rig, position_um: float, f_number: float, folder: Path) -> 
     scene.write_truth(folder, position_um, f_number, breathing)
 
 
-def build_body(rig: Rig, options: WorldSection, world: World) -> Body:
-    """The camera's body with what lens a rig gives it, set as its bench section says."""
+def build_body(rig: Rig, options: WorldSection, world: World) -> CameraBody:
+    """The simulated camera body of a rig, with its lens and the settings of the bench section."""
     return make_body(options.body, world, build_lens(rig), options.set_by_hand)
 
 
 def build_lens(rig: Rig) -> SimulatedLens | None:
-    """The camera's own lens, when it is what moves the plane in focus."""
+    """The focusing lens of the camera; ``None`` on a rail."""
     if not rig.axis.shares_camera:
         return None
     landscape = isinstance(rig.bench, WorldSection) and rig.bench.landscape

@@ -18,7 +18,7 @@ from macrorail.devices.connect import connect
 from macrorail.devices.grbl.axis import GrblRail
 from macrorail.devices.interfaces import Context, FocusAxis
 from macrorail.devices.rail.axis import SerialRail
-from macrorail_sims.board import Board
+from macrorail_sims.board import RailBoard
 from macrorail_sims.carriage import Carriage
 from macrorail_sims.clock import VirtualClock
 from macrorail_sims.firmware_avr import AvrBoard
@@ -91,7 +91,7 @@ def rail_options(**changes: Any) -> SerialRail.Options:
 
 
 @contextmanager
-def virtual_rail(make_board: Callable[[], Board] = NativeBoard) -> Iterator[AxisWorld]:
+def virtual_rail(make_board: Callable[[], RailBoard] = NativeBoard) -> Iterator[AxisWorld]:
     """The native firmware in this process, in virtual time."""
     clock = VirtualClock()
     board = make_board()
@@ -194,7 +194,7 @@ def emulated_rail() -> AbstractContextManager[AxisWorld]:
     return virtual_rail(emulated_board)
 
 
-def emulated_board() -> Board:
+def emulated_board() -> RailBoard:
     """An emulated chip with our image; skips the test where there can be none."""
     pytest.importorskip("yasimavr", reason="needs the hil extra: pip install -e '.[hil]'")
     if shutil.which("avr-gcc") is None:

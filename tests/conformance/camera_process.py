@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from macrorail.clock import Clock, WorldClock
-from macrorail_sims.bodies.base import Body
+from macrorail_sims.bodies.base import CameraBody
 from macrorail_sims.bodies.exposure import SimulatedExposure
 from macrorail_sims.bodies.faults import Action, Fault, Reason
 from macrorail_sims.bodies.lens import SimulatedLens
@@ -32,13 +32,15 @@ class NumberedWorld:
         return bytes(cv2.imencode(".jpg", picture)[1])
 
 
-def make_body(clock: Clock, maker: Maker = "nikon", with_lens: bool = True, **body: Any) -> Body:
+def make_body(
+    clock: Clock, maker: Maker = "nikon", with_lens: bool = True, **body: Any
+) -> CameraBody:
     """A body with its own lens, or with another optic."""
     lens = SimulatedLens() if with_lens else None
     return BODIES[maker](NumberedWorld(clock), lens=lens, **body)
 
 
-def facts(body: Body) -> dict[str, Any]:
+def facts(body: CameraBody) -> dict[str, Any]:
     """What is true of a body."""
     files = list(body.files.values())
     return {
@@ -54,7 +56,7 @@ def facts(body: Body) -> dict[str, Any]:
 
 def main() -> None:
     """Answer JSON lines until standard input ends."""
-    body: Body | None = None
+    body: CameraBody | None = None
     server: PtpIpServer | None = None
     for line in sys.stdin:
         request = json.loads(line)

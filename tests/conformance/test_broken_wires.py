@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from macrorail.devices.rail import wire
-from macrorail_sims.board import Board
+from macrorail_sims.board import RailBoard
 from macrorail_sims.carriage import TICKS_PER_S, WireFault
 from macrorail_sims.firmware_native import NativeBoard
 from tests.board import Host
@@ -74,7 +74,7 @@ def _steps_of(word: str) -> int:
 class Trial:
     """A rail brought into a row's state, the fault, and what moves from then on."""
 
-    def __init__(self, row: Row, board: Board) -> None:
+    def __init__(self, row: Row, board: RailBoard) -> None:
         self.row = row
         self.host = Host(board)
         self.state = board.state

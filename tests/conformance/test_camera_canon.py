@@ -52,7 +52,7 @@ def test_the_lens_moves_by_each_size_of_drive(world: CameraWorld, camera: Gphoto
         before = world.facts()["glass_steps"]
         camera.drive_focus(4, size)
         assert world.facts()["glass_steps"] == before + 4 * steps
-    with pytest.raises(CameraUnsupported, match="3 sizes"):
+    with pytest.raises(CameraUnsupported, match="3 drive sizes"):
         camera.drive_focus(1, 4)
 
 

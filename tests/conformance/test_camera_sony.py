@@ -118,7 +118,7 @@ def test_the_lens_moves_by_each_size_of_drive(world: CameraWorld, camera: Gphoto
         before = world.facts()["glass_steps"]
         camera.drive_focus(2, size)
         assert world.facts()["glass_steps"] == before + 2 * steps
-    with pytest.raises(CameraUnsupported, match="7 sizes"):
+    with pytest.raises(CameraUnsupported, match="7 drive sizes"):
         camera.drive_focus(1, 8)
 
 

@@ -11,7 +11,7 @@ import random
 from collections import Counter
 
 from macrorail.devices.rail import wire
-from macrorail_sims.board import Board
+from macrorail_sims.board import RailBoard
 from macrorail_sims.firmware_avr import AvrBoard
 from macrorail_sims.firmware_native import NativeBoard
 from tests.board import Host, Noise, clean
@@ -38,7 +38,7 @@ class NoisyCommands:
         How often each thing happened.
     """
 
-    def __init__(self, board: Board, seed: int, chance: float = 0.05) -> None:
+    def __init__(self, board: RailBoard, seed: int, chance: float = 0.05) -> None:
         self._random = random.Random(seed)
         self._noise = Noise(seed, chance)
         self._host = Host(board)
@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--chance", type=float, default=0.05, help="that a byte is damaged")
     parser.add_argument("--emulated", action="store_true", help="on the emulated chip")
     asked = parser.parse_args()
-    board: Board = (
+    board: RailBoard = (
         AvrBoard(length=_LENGTH)
         if asked.emulated
         else NativeBoard(length=_LENGTH, bootloader_s=0.0)

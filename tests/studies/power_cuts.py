@@ -11,7 +11,7 @@ import random
 from collections import Counter
 
 from macrorail.devices.rail import wire
-from macrorail_sims.board import Board
+from macrorail_sims.board import RailBoard
 from macrorail_sims.firmware_avr import AvrBoard
 from macrorail_sims.firmware_native import NativeBoard
 from tests.board import Host
@@ -33,7 +33,7 @@ class PowerCuts:
         How often a position was kept (``clean``) and not (``lost``).
     """
 
-    def __init__(self, board: Board, seed: int) -> None:
+    def __init__(self, board: RailBoard, seed: int) -> None:
         self._random = random.Random(seed)
         self._host = Host(board)
         self.counts: Counter[str] = Counter()
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--emulated", action="store_true", help="on the emulated chip")
     asked = parser.parse_args()
-    board: Board = AvrBoard() if asked.emulated else NativeBoard(bootloader_s=0.0)
+    board: RailBoard = AvrBoard() if asked.emulated else NativeBoard(bootloader_s=0.0)
     campaign = PowerCuts(board, asked.seed)
     campaign.run(asked.count)
     print(f"{asked.count} power cuts: {dict(campaign.counts)}, none of them wrong")

@@ -77,7 +77,7 @@ def test_a_world_outlives_its_killed_owner_and_is_found_again(
 
 def test_a_world_that_nobody_owns_ends_by_itself(abandoned: Path, rig_file: Path) -> None:
     wait_until_gone(abandoned)
-    with pytest.raises(ConnectError, match="no simulated bench answers"):
+    with pytest.raises(ConnectError, match="no simulated bench responds"):
         at(abandoned, rig_file).start()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from macrorail.devices.rail import wire
-from macrorail_sims.board import Board
+from macrorail_sims.board import RailBoard
 from macrorail_sims.firmware_native import NativeBoard
 from tests.board import Host, homed_host
 
@@ -14,7 +14,7 @@ def shots(host: Host) -> wire.Shots:
     return wire.shots_of(host.ask("SHOTS"))
 
 
-def fire(board: Board) -> wire.Shots:
+def fire(board: RailBoard) -> wire.Shots:
     """Press the shutter for a quarter of a second, with a camera that flashes 60 ms later."""
     host = homed_host(board=board)
     state = board.state

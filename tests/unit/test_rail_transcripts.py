@@ -9,7 +9,7 @@ import pytest
 
 from macrorail.devices.rail import wire
 from macrorail.devices.rail.codes import VERBS
-from macrorail_sims.board import Board
+from macrorail_sims.board import RailBoard
 from macrorail_sims.firmware_native import NativeBoard
 from tests.board import Host
 
@@ -29,7 +29,7 @@ def to_bytes(mark: str, text: str) -> bytes:
     return b"\n%s*%08X\n" % (text.encode(), zlib.crc32(text.encode()))
 
 
-def follow(path: Path, board: Board) -> None:
+def follow(path: Path, board: RailBoard) -> None:
     """Play the host's part of a transcript and insist on the board's."""
     host = Host(board)
     answers = host.send(b"")

@@ -1,4 +1,4 @@
-"""Reading a leaning ruling: place and scale to a fraction of a pixel, and what is no ruling."""
+"""Reading a tilted ruling: place and scale to a fraction of a pixel, and what is no ruling."""
 
 from __future__ import annotations
 

@@ -428,7 +428,7 @@ def test_what_cannot_be_seen_is_refused() -> None:
     with pytest.raises(ValueError, match="grow away from the camera"):
         SceneOptions(specimen_near_um=5000.0)
     colour = black(SMALL) + np.float32(0.5)
-    with pytest.raises(ValueError, match="does not lie between"):
+    with pytest.raises(ValueError, match="is not between"):
         flat(SMALL, colour, 1000.0)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from macrorail_sims.live_view import LiveViewScene, live_view_scene
 from macrorail_sims.scene import Scene, SceneOptions
-from macrorail_sims.screen import Screen, on_screen
 from tests.score import psnr_db
 
 WIDE = SceneOptions(width_px=960, height_px=192, pixel_pitch_um=4.0)
@@ -18,7 +18,7 @@ def picture(jpeg: bytes) -> np.ndarray:
 
 def test_live_view_is_the_photograph_made_smaller() -> None:
     scene = Scene(WIDE)
-    screen = Screen(scene)
+    screen = LiveViewScene(scene)
     for position_um in (3000.0, 4200.0):
         photograph = picture(scene.render(position_um, 5.6, 100, 0.1, 1))
         seen = picture(screen.render(position_um, 5.6, 100, 0.1))
@@ -33,11 +33,11 @@ def test_live_view_is_the_photograph_made_smaller() -> None:
 
 def test_what_is_small_enough_stays_as_it_is() -> None:
     scene = Scene(SceneOptions(width_px=300, height_px=200))
-    assert on_screen(scene) is scene
+    assert live_view_scene(scene) is scene
 
 
 def test_each_look_has_its_own_noise_and_sees_what_moves() -> None:
-    screen = Screen(Scene(SceneOptions(width_px=160, height_px=120)))
+    screen = LiveViewScene(Scene(SceneOptions(width_px=160, height_px=120)))
     first = screen.render(3000.0, 5.6, 100, 0.1)
     assert screen.render(3000.0, 5.6, 100, 0.1) != first
     moved = picture(screen.render(4000.0, 5.6, 100, 0.1))

@@ -1,1 +1,1 @@
-"""Simulated camera bodies: one model each, served over PTP/IP or used in process."""
+"""Simulated camera bodies, served over PTP/IP or used in the same process."""

@@ -1,7 +1,7 @@
-"""What every simulated body does, whatever language it speaks: settings, exposures, files, lens.
+"""The model of a simulated camera body, independent of its protocol: settings, exposures, files.
 
-All times are world seconds. A body outlives its visitors: its memory, its card and an exposure
-under way stay when the controller is killed.
+All times are world seconds. A body outlives its clients: its memory, its card and an exposure in
+progress stay when the controller is killed.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _LONGEST_LIVE_VIEW_S = 1.0
 _STRAY_NUMBER = 9999
 
 
-class World(Protocol):
-    """What a body needs of the simulated world around it."""
+class BodyWorld(Protocol):
+    """What a body needs from the simulated world."""
 
     @property
     def clock(self) -> Clock:
-        """The world's clock."""
+        """World time."""
         ...
 
     def render(self, light: SimulatedExposure) -> bytes:
-        """The JPEG of what the lens saw during an exposure that is over."""
+        """Render a finished exposure; returns a JPEG."""
         ...
 
 
@@ -45,9 +45,9 @@ class Setting:
     Attributes
     ----------
     choices
-        PTP values by the label that libgphoto2 gives them.
+        PTP values by libgphoto2's label for them.
     value
-        The current PTP value; one that no label stands for is what a body says of a manual lens.
+        The current PTP value; without a label when the lens is manual.
     """
 
     choices: Mapping[str, int]
@@ -59,25 +59,25 @@ class Setting:
         return next((label for label, value in self.choices.items() if value == self.value), None)
 
 
-class Kind(Enum):
-    """What a body announces."""
+class BodyEventKind(Enum):
+    """The kinds of events."""
 
     FILE_ADDED = auto()
     EXPOSURE_COMPLETE = auto()
 
 
 @dataclass(frozen=True)
-class Notice:
-    """Something the body announces at ``due_s``; ``handle`` names the file."""
+class BodyEvent:
+    """An event that the body announces at ``due_s``; ``handle`` is that of the file."""
 
     due_s: float
-    kind: Kind
+    kind: BodyEventKind
     handle: int = 0
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file in the body's memory or on its card; ``taken_s`` is when its exposure began."""
+    """A file in the body's memory or on its card; ``taken_s`` is the start of its exposure."""
 
     handle: int
     name: str
@@ -88,11 +88,10 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class Shot:
-    """An exposure under way; ``ready_s`` is when its files can be read.
+    """An exposure in progress; ``ready_s`` is when its files can be read.
 
-    ``announced`` is false for a frame that a fault makes the body forget, ``stale`` true for one
-    in whose place the picture before is handed out, ``stray`` true when that comes as well, under
-    another name.
+    Faults: ``announced`` is false when the frame is lost, ``stale`` is true when the previous
+    picture is delivered instead, ``stray`` when it is delivered additionally, under another name.
     """
 
     light: SimulatedExposure
@@ -111,13 +110,13 @@ class Timing:
     Attributes
     ----------
     shutter_lag_s
-        From the command to the shutter's opening.
+        From the command to the opening of the shutter.
     readout_s
-        From the shutter's closing to the file's announcement.
+        From the closing of the shutter to the announcement of the file.
     bytes_per_s
         Download rate.
     live_view_s
-        Mirror up and sensor on.
+        To raise the mirror and switch the sensor on.
     """
 
     shutter_lag_s: float = 0.04
@@ -127,8 +126,8 @@ class Timing:
 
 
 @dataclass
-class Body:
-    """A camera body's state and physics; subclasses add the maker's settings and names.
+class CameraBody:
+    """State and behaviour of a camera body; subclasses add the settings and names of a maker.
 
     Parameters
     ----------
@@ -139,26 +138,26 @@ class Body:
     timing
         How fast it is.
     memory_frames
-        Room in the body's own memory, in frames not yet read.
+        Capacity of the internal memory, in frames not yet read.
     card_bytes
-        Room on the card.
+        Capacity of the card.
     manual_aperture
         True for a lens or bellows whose aperture the body can neither read nor set.
     autofocus
-        True when the body insists on focusing by itself, which it cannot so near.
+        True when autofocus is on, which fails at this distance.
     manual_exposure, auto_iso
-        Whether its dial stands at M (at A otherwise), and whether it sets its ISO by itself.
+        Whether the mode dial is at M (otherwise at A), and whether automatic ISO is on.
     mirror_delay
-        Whether the shutter waits until the mirror is still (a Nikon's exposure delay mode).
+        Whether exposure delay mode is on (Nikon).
     mirror_lock
-        Whether its menu has the mirror lock on (an EOS).
+        Whether mirror lock-up is on (Canon EOS).
     settings_take_s
-        A new value of a setting is taken over so long after it was set.
+        Delay until a new value of a setting takes effect.
     auto_power_off_s
-        After so long it switches itself off; 0 for never.
+        Idle time after which it switches itself off; 0 for never.
     """
 
-    world: World
+    world: BodyWorld
     lens: SimulatedLens | None = None
     timing: Timing = field(default_factory=Timing)
     memory_frames: int = 4
@@ -184,7 +183,7 @@ class Body:
         self.files: dict[int, StoredFile] = {}
         self.settings = self._settings()
         self._lock = threading.RLock()
-        self._notices: list[Notice] = []
+        self._notices: list[BodyEvent] = []
         self._shots = 0
         self._handles = 0x1000
         self._last_picture = b""
@@ -195,7 +194,7 @@ class Body:
         # When a bulb exposure that is under way began, and whether it goes to the card.
         self._bulb: tuple[float, bool] | None = None
 
-    # What a maker's body says.
+    # Overridden for each maker.
 
     def _settings(self) -> dict[str, Setting]:
         """Settings by canonical name, as they are when the body is switched on."""
@@ -227,24 +226,24 @@ class Body:
         raise NotImplementedError
 
     def file_name(self, number: int, kind: str) -> str:
-        """What the body calls the file of exposure ``number``."""
+        """The name of the file of exposure ``number``."""
         raise NotImplementedError
 
-    # What every body does.
+    # Common to all bodies.
 
     @property
     def exposures(self) -> int:
-        """How often the shutter has opened."""
+        """Number of exposures so far."""
         return self._shots
 
     @property
     def busy(self) -> bool:
-        """Whether the body exposes, drives or changes its mode at this moment."""
+        """Whether the body is exposing, driving its lens or changing its mode."""
         return self.world.clock.now() < self._busy_until_s
 
     @property
     def busy_s(self) -> float:
-        """For how much longer it will be busy, world seconds, >= 0."""
+        """How much longer it will be busy, world seconds, >= 0."""
         return max(0.0, self._busy_until_s - self.world.clock.now())
 
     def set(self, name: str, value: int) -> None:
@@ -258,14 +257,14 @@ class Body:
             setting.value = value
 
     def settle_settings(self) -> None:
-        """Take over the settings whose time has come."""
+        """Apply the delayed settings that are due."""
         now_s = self.world.clock.now()
         for due in [late for late in self._late_settings if late[0] <= now_s]:
             self._late_settings.remove(due)
             self.settings[due[1]].value = due[2]
 
     def release(self, to_card: bool, fault: Fault | None = None, at_s: float | None = None) -> Shot:
-        """Open the shutter; the caller has :meth:`develop` called once the exposure is over.
+        """Open the shutter; the caller must call :meth:`develop` once the exposure is over.
 
         ``at_s`` is when the release was pressed, world seconds; now when not given.
         """
@@ -277,12 +276,12 @@ class Body:
 
     @property
     def is_bulb(self) -> bool:
-        """Whether the shutter stays open for as long as it is held."""
+        """Whether the shutter is set to bulb."""
         return math.isinf(self.shutter_s)
 
     @property
     def holds_open(self) -> bool:
-        """Whether a bulb exposure is under way."""
+        """Whether a bulb exposure is in progress."""
         return self._bulb is not None
 
     def open_bulb(self, at_s: float, to_card: bool) -> None:
@@ -330,10 +329,10 @@ class Body:
         return shot
 
     def develop(self, shot: Shot) -> None:
-        """Turn an exposure that is over into files and announce them.
+        """Make the files of a finished exposure and announce them.
 
-        Rendering takes real time; the files are ready at ``shot.ready_s`` or when it is done,
-        whichever is later.
+        Rendering takes wall time; the files are ready at ``shot.ready_s`` or when rendering is
+        done, whichever is later.
         """
         picture = with_exif(self.world.render(shot.light), self.model, self.serial, shot.light)
         with self._lock:
@@ -347,20 +346,20 @@ class Body:
                 name = self.file_name(shot.light.number, kind)
                 data = as_raw(picture) if kind == "raw" else picture
                 self._store(shot, name, data, due_s)
-            self._notices.append(Notice(due_s, Kind.EXPOSURE_COMPLETE))
+            self._notices.append(BodyEvent(due_s, BodyEventKind.EXPOSURE_COMPLETE))
             self.under_way.remove(shot)
 
     def _store(self, shot: Shot, name: str, data: bytes, due_s: float) -> None:
         if not (shot.announced or shot.to_card):
-            return  # what memory holds and nobody is told of is lost
+            return  # a frame in memory that is not announced is lost
         handle = self._handles
         self._handles += 1
         self.files[handle] = StoredFile(handle, name, data, shot.to_card, shot.light.start_s)
         if shot.announced:
-            self._notices.append(Notice(due_s, Kind.FILE_ADDED, handle))
+            self._notices.append(BodyEvent(due_s, BodyEventKind.FILE_ADDED, handle))
 
-    def take_notices(self) -> list[Notice]:
-        """What is due by now, each told once."""
+    def take_notices(self) -> list[BodyEvent]:
+        """The events that are due, each returned once."""
         with self._lock:
             now_s = self.world.clock.now()
             due = [notice for notice in self._notices if notice.due_s <= now_s]
@@ -375,17 +374,17 @@ class Body:
             return self.files[handle]
 
     def delete(self, handle: int) -> None:
-        """Forget a file."""
+        """Delete a file."""
         with self._lock:
             self.file(handle)
             del self.files[handle]
 
     def transfer_s(self, size_bytes: int) -> float:
-        """Time to send that many bytes, world seconds."""
+        """Time to transfer a number of bytes, world seconds."""
         return size_bytes / self.timing.bytes_per_s
 
     def set_live_view(self, on: bool) -> None:
-        """Mirror up and sensor on, or back."""
+        """Switch live view on or off."""
         with self._lock:
             if self.busy:
                 raise Refusal(Reason.BUSY)
@@ -394,7 +393,7 @@ class Body:
             self.live_view = on
 
     def live_view_frame(self) -> bytes:
-        """The JPEG of what the sensor sees at this moment, as live view shows it."""
+        """The current live-view frame, a JPEG."""
         with self._lock:
             if not self.live_view:
                 raise Refusal(Reason.NOT_LIVE_VIEW)
@@ -413,7 +412,7 @@ class Body:
         return self.world.render(light)
 
     def drive_focus(self, steps: int) -> None:
-        """Start the focus motor, towards far when positive; how it went says :meth:`drive_end`."""
+        """Start the focus motor, towards far when positive; :meth:`drive_end` gives the result."""
         with self._lock:
             if self.lens is None:
                 raise Refusal(Reason.GENERAL)
@@ -426,7 +425,7 @@ class Body:
             self._busy_until_s = self.world.clock.now() + abs(turned) * self.lens.step_s
 
     def drive_end(self) -> Reason | None:
-        """What stopped the last drive early; told once, while not busy."""
+        """What stopped the last drive early; returned once, while not busy."""
         with self._lock:
             result, self._drive_result = self._drive_result, None
             return result

@@ -1,8 +1,8 @@
-"""A Canon EOS body: its settings with the labels that libgphoto2 shows, and its dialect of PTP.
+"""A Canon EOS body: its settings with libgphoto2's labels, and its variant of PTP.
 
-An EOS tells everything through one queue of records that the host polls (operation 0x9116): values
-of settings, what may be set, new files. It says neither when an exposure is over nor when its lens
-has met an end stop.
+An EOS reports everything through one queue of records that the host polls (operation 0x9116):
+values and choices of settings, new files. It reports neither the end of an exposure nor the end
+stop of its lens.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import struct
 from collections.abc import Mapping
 from typing import ClassVar
 
-from macrorail_sims.bodies.base import Body, Kind, Setting
+from macrorail_sims.bodies.base import BodyEventKind, CameraBody, Setting
 from macrorail_sims.bodies.faults import Reason, Refusal
-from macrorail_sims.bodies.ptp import NO_SUCH_PROPERTY, VALUE_REFUSED, Answer, Responder, array32
+from macrorail_sims.bodies.ptp import NO_SUCH_PROPERTY, VALUE_REFUSED, PtpAnswer, Responder, array32
 
 _BULB = "bulb"
 _SHUTTERS = {
@@ -56,7 +56,7 @@ _NAMES = {
 _AUTO_POWER_OFF, _MIRROR_LOCK, _APERTURE_PRIORITY = 0xD114, 0xD13A, 2
 _MANUAL_MODE, _MANUAL_FOCUS, _SINGLE_AUTOFOCUS = 3, 3, 0
 _BATTERY_STEPS = ((88, 2), (63, 4), (38, 1), (13, 5), (0, 0))
-"""Full, three quarters, half, a quarter, low; each from so many per cent up."""
+"""Full, three quarters, half, a quarter, low; each with its lowest percentage."""
 _TO_CARD, _TO_HOST = 2, 4
 _LIVE_VIEW_TO_HOST = 2
 
@@ -66,19 +66,19 @@ _STORE, _PICTURES, _JPEG, _CR2 = 0x00010001, 0x0002, 0x3801, 0xB103
 _FULL_PRESS = 2
 _PREVIEW_PICTURE = 1
 _ACCEPTED = (0x9114, 0x911A, 0x911B, 0x911C, 0x911D, 0x9127, 0x9130, 0x913D, 0x9154, 0x9160)
-"""Remote mode, keep-alive and the like: taken without effect."""
+"""Remote mode, keep-alive and similar: accepted without effect."""
 
 _TOWARDS_FAR = 0x8000
 
 
-class CanonBody(Body):
+class CanonBody(CameraBody):
     """A Canon EOS as it answers over PTP/IP."""
 
     maker = "Canon Inc."
     model = "Canon EOS 80D"
     version = "3-1.0.2"
 
-    #: Motor steps that the three sizes of drive are worth; lenses differ, and no body tells.
+    #: Motor steps of the three drive sizes; lenses differ, and bodies do not report them.
     drive_steps: ClassVar[Mapping[int, int]] = {1: 7, 2: 30, 3: 208}
 
     def _settings(self) -> dict[str, Setting]:
@@ -145,14 +145,14 @@ class CanonResponder(Responder):
         self._records: list[bytes] = []
         self.operations.update(
             {
-                0x9101: ("store", lambda _p, _d: Answer(data=array32([_STORE]))),
-                0x9102: ("store", lambda _p, _d: Answer(data=bytes(64))),
+                0x9101: ("store", lambda _p, _d: PtpAnswer(data=array32([_STORE]))),
+                0x9102: ("store", lambda _p, _d: PtpAnswer(data=bytes(64))),
                 0x101B: ("read", self._read_part),
                 0x9107: ("read", self._read_part),
-                0x9108: ("info", lambda _p, _d: Answer(data=self._about())),
+                0x9108: ("info", lambda _p, _d: PtpAnswer(data=self._about())),
                 0x9110: ("set", self._set_value),
                 0x9115: ("mode", self._event_mode),
-                0x9116: ("events", lambda _p, _d: Answer(data=self._take_records())),
+                0x9116: ("events", lambda _p, _d: PtpAnswer(data=self._take_records())),
                 0x9117: ("delete", self._transferred),
                 0x9125: ("release", lambda _p, _d: self._start_bulb()),
                 0x9126: ("end_bulb", lambda _p, _d: self._stop_bulb()),
@@ -171,7 +171,7 @@ class CanonResponder(Responder):
     # The queue.
 
     def _values(self) -> dict[int, bytes]:
-        """Every setting as it stands, packed."""
+        """The current values of all settings, encoded."""
         body = self.canon
         numbers = {code: body.settings[name].value for code, name in _NAMES.items()}
         numbers |= {
@@ -191,7 +191,7 @@ class CanonResponder(Responder):
         return values
 
     def _battery(self) -> int:
-        """The charge in the steps that an EOS tells."""
+        """The charge in the steps that an EOS reports."""
         return next(step for above, step in _BATTERY_STEPS if self.canon.battery_percent >= above)
 
     def _tell(self, code: int) -> None:
@@ -200,8 +200,8 @@ class CanonResponder(Responder):
     def _record(self, kind: int, payload: bytes) -> None:
         self._records.append(struct.pack("<II", 8 + len(payload), kind) + payload)
 
-    def _event_mode(self, parameters: tuple[int, ...], _data: bytes) -> Answer:
-        """A host that switches the queue on is told everything first."""
+    def _event_mode(self, parameters: tuple[int, ...], _data: bytes) -> PtpAnswer:
+        """When the host enables the queue, all values are reported first."""
         if parameters[0]:
             self._records.clear()
             for code in self._values():
@@ -222,11 +222,11 @@ class CanonResponder(Responder):
                 struct.pack("<III", _IMAGE_FORMAT, 3, len(_FORMATS))
                 + b"".join(_pack_format(kinds) for kinds in _FORMATS.values()),
             )
-        return Answer()
+        return PtpAnswer()
 
     def _take_records(self) -> bytes:
         for notice in self.body.take_notices():
-            if notice.kind is Kind.FILE_ADDED:
+            if notice.kind is BodyEventKind.FILE_ADDED:
                 self._announce(notice.handle)
         records, self._records = self._records, []
         return b"".join(records) + struct.pack("<II", 8, 0)
@@ -251,13 +251,13 @@ class CanonResponder(Responder):
             + array32([])
         )
 
-    def _set_value(self, _parameters: tuple[int, ...], data: bytes) -> Answer:
+    def _set_value(self, _parameters: tuple[int, ...], data: bytes) -> PtpAnswer:
         code, value = struct.unpack_from("<II", data, 4)
         if code == _IMAGE_FORMAT:
             wanted = data[8:]
             known = {_pack_format(kinds): index for index, kinds in _FORMATS.items()}
             if wanted not in known:
-                return Answer(VALUE_REFUSED)
+                return PtpAnswer(VALUE_REFUSED)
             self.canon.set("image_format", known[wanted])
         elif code in _NAMES:
             self.canon.set(_NAMES[code], value)
@@ -266,57 +266,57 @@ class CanonResponder(Responder):
         elif code == _LIVE_VIEW:
             self.body.set_live_view(bool(value & _LIVE_VIEW_TO_HOST))
         else:
-            return Answer(NO_SUCH_PROPERTY)
+            return PtpAnswer(NO_SUCH_PROPERTY)
         self._tell(code)
-        return Answer()
+        return PtpAnswer()
 
-    def _live_view(self, on: bool) -> Answer:
+    def _live_view(self, on: bool) -> PtpAnswer:
         self.body.set_live_view(on)
         self._tell(_LIVE_VIEW)
-        return Answer()
+        return PtpAnswer()
 
-    def _press(self, parameters: tuple[int, ...], _data: bytes) -> Answer:
+    def _press(self, parameters: tuple[int, ...], _data: bytes) -> PtpAnswer:
         if parameters[0] & _FULL_PRESS:
             self.release(to_card=self._destination == _TO_CARD)
-        return Answer(parameters=(0,))
+        return PtpAnswer(parameters=(0,))
 
-    def _start_bulb(self) -> Answer:
+    def _start_bulb(self) -> PtpAnswer:
         if not self.body.is_bulb:
             raise Refusal(Reason.GENERAL)
         self.body.open_bulb(self.clock.now(), to_card=self._destination == _TO_CARD)
-        return Answer()
+        return PtpAnswer()
 
-    def _stop_bulb(self) -> Answer:
+    def _stop_bulb(self) -> PtpAnswer:
         self.end_bulb()
-        return Answer()
+        return PtpAnswer()
 
-    def _read_part(self, parameters: tuple[int, ...], _data: bytes) -> Answer:
+    def _read_part(self, parameters: tuple[int, ...], _data: bytes) -> PtpAnswer:
         handle, start, length = parameters[:3]
         part = self.body.file(handle).data[start : start + length]
-        return Answer(data=part, pace_s=self.body.transfer_s(len(part)))
+        return PtpAnswer(data=part, pace_s=self.body.transfer_s(len(part)))
 
-    def _transferred(self, parameters: tuple[int, ...], _data: bytes) -> Answer:
+    def _transferred(self, parameters: tuple[int, ...], _data: bytes) -> PtpAnswer:
         self.body.delete(parameters[0])
-        return Answer()
+        return PtpAnswer()
 
-    def _preview(self) -> Answer:
+    def _preview(self) -> PtpAnswer:
         picture = self.live_view_frame()
         record = struct.pack("<II", 8 + len(picture), _PREVIEW_PICTURE) + picture
-        return Answer(data=record + struct.pack("<II", 8, 0))
+        return PtpAnswer(data=record + struct.pack("<II", 8, 0))
 
-    def _drive(self, parameters: tuple[int, ...], _data: bytes) -> Answer:
+    def _drive(self, parameters: tuple[int, ...], _data: bytes) -> PtpAnswer:
         size, far = parameters[0] & 0x7FFF, parameters[0] & _TOWARDS_FAR
         if size not in self.canon.drive_steps:
             raise Refusal(Reason.STEP_TOO_SMALL)
         steps = self.canon.drive_steps[size]
         self.body.drive_focus(steps if far else -steps)
-        self.body.drive_end()  # an EOS says nothing of its end stop
-        return Answer()
+        self.body.drive_end()  # an EOS does not report its end stop
+        return PtpAnswer()
 
 
-def _taken(_parameters: tuple[int, ...], _data: bytes) -> Answer:
+def _taken(_parameters: tuple[int, ...], _data: bytes) -> PtpAnswer:
     """Taken without effect."""
-    return Answer()
+    return PtpAnswer()
 
 
 def _pack_format(kinds: tuple[tuple[int, int, int], ...]) -> bytes:

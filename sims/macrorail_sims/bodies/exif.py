@@ -1,4 +1,4 @@
-"""Writes the EXIF block that a body puts into its JPEGs: camera, time and exposure.
+"""Writes the EXIF data of a body into its JPEGs: camera, time and exposure.
 
 Layout after TIFF 6.0 and EXIF 2.3 (CIPA DC-008): an APP1 segment with IFD0 and the EXIF IFD.
 """
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from macrorail_sims.bodies.exposure import SimulatedExposure
 
 CLOCK_ZERO = datetime(2026, 1, 1)
-"""What a body's own clock shows at world time 0."""
+"""Time on the clock of a body at world time 0."""
 
 _ASCII, _SHORT, _LONG, _RATIONAL = 2, 3, 4, 5
 
@@ -27,7 +27,7 @@ def with_exif(jpeg: bytes, model: str, serial: str, light: SimulatedExposure) ->
         Not a JPEG.
     """
     if jpeg[:2] != b"\xff\xd8":
-        raise ValueError("the world rendered something that is no JPEG")
+        raise ValueError("the rendered picture is not a JPEG")
     taken = CLOCK_ZERO + timedelta(seconds=light.start_s)
     exposure = [
         (0x829A, *_rational(light.end_s - light.start_s)),  # ExposureTime
@@ -57,7 +57,7 @@ def _rational(number: float) -> tuple[int, int, bytes]:
 
 
 def _directory(entries: list[_Entry], start: int) -> bytes:
-    """An IFD that lies ``start`` bytes into the TIFF, with the values too long for it behind."""
+    """An IFD at offset ``start`` of the TIFF, followed by the values that do not fit into it."""
     table, values = b"", b""
     behind = start + 2 + 12 * len(entries) + 4
     for tag, kind, count, value in entries:

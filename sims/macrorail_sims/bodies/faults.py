@@ -1,4 +1,4 @@
-"""What a simulated body can refuse, and faults by script that make it misbehave on demand."""
+"""Scripted faults of a simulated body, and the reasons for which it can refuse."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Reason(Enum):
 
 
 class Refusal(Exception):
-    """A body's answer that it will not do what was asked."""
+    """A body refuses an operation."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason.name)
@@ -31,12 +31,12 @@ class Refusal(Exception):
 
 
 class Action(Enum):
-    """What a fault does to the operation that it meets.
+    """What a fault does to an operation.
 
     ``REFUSE`` answers with a reason, ``DROP`` cuts the connection, ``STALL`` answers late,
     ``SWALLOW`` never answers, ``LOSE`` exposes but never announces the frame, ``LATE`` announces
-    it late, ``STALE`` hands out the picture before under the new name, ``STRAY`` announces a file
-    of another name first, with the picture before in it.
+    it late, ``STALE`` delivers the previous picture under the new name, ``STRAY`` first announces
+    a file of another name with the previous picture.
     """
 
     REFUSE = auto()
@@ -56,18 +56,18 @@ class Fault:
     Attributes
     ----------
     operation
-        What it meets: ``release``, ``drive``, ``read``, ``delete``, ``set``, ``live_view``,
-        ``events``, ``ready``.
+        The operation that fails: ``release``, ``drive``, ``read``, ``delete``, ``set``,
+        ``live_view``, ``events``, ``ready``.
     action
-        What it does.
+        What happens.
     reason
-        Of a ``REFUSE``.
+        Reason of a ``REFUSE``.
     delay_s
-        Of a ``STALL`` or ``LATE``, world seconds.
+        Delay of a ``STALL`` or ``LATE``, world seconds.
     after
-        How many such operations pass unharmed before it strikes.
+        Number of operations that succeed first.
     times
-        How often it strikes.
+        Number of operations that fail.
     """
 
     operation: str
@@ -79,7 +79,7 @@ class Fault:
 
 
 class FaultScript:
-    """The faults that a body still has before it; safe to use from several threads."""
+    """The pending faults of a body. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -97,7 +97,7 @@ class FaultScript:
             self._waiting.clear()
 
     def take(self, operation: str) -> Fault | None:
-        """The fault that strikes this operation, if any; counts the operation."""
+        """The fault for this operation, if any; counts the operation."""
         with self._lock:
             for fault, counts in zip(self._faults, self._waiting, strict=True):
                 if fault.operation != operation:

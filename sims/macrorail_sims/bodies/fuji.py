@@ -1,4 +1,4 @@
-"""A Fujifilm X body: what differs from the others, over PTP.
+"""A Fujifilm X body: its settings, and its variant of PTP.
 
 It has no choice of where frames go, announces no file (libgphoto2 looks for new ones itself), takes
 some time to take a setting over, and its lens goes to a position, not by a number of steps. Values
@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from macrorail_sims.bodies.base import Kind, Setting
+from macrorail_sims.bodies.base import BodyEventKind, Setting
 from macrorail_sims.bodies.faults import Reason, Refusal
 from macrorail_sims.bodies.plain import PlainBody
 from macrorail_sims.bodies.ptp import (
@@ -20,8 +20,8 @@ from macrorail_sims.bodies.ptp import (
     UINT8,
     UINT16,
     UINT32,
-    Answer,
     Property,
+    PtpAnswer,
     Responder,
 )
 
@@ -51,7 +51,7 @@ _MANUAL_FOCUS, _SINGLE_AUTOFOCUS = 1, 0x8001
 
 
 class FujiBody(PlainBody):
-    """A Fujifilm X as it answers over PTP."""
+    """A Fujifilm X body with libgphoto2's labels."""
 
     maker = "FUJIFILM"
     model = "X-T3"
@@ -155,7 +155,7 @@ class FujiResponder(Responder):
             self.body.live_view = before
         self.body.drive_end()
 
-    def _button(self) -> Answer:
+    def _button(self) -> PtpAnswer:
         button = self._held[_SHUTTER_BUTTON]
         if button == _FULL_PRESS:
             self.release(to_card=True)
@@ -165,12 +165,12 @@ class FujiResponder(Responder):
             self.body.open_bulb(self.clock.now(), to_card=True)
         elif button == _LET_GO:
             self.end_bulb()
-        return Answer()
+        return PtpAnswer()
 
     def _list(self, parameters: tuple[int, ...]) -> list[int]:
-        """What is there; nothing announces it."""
+        """The files that exist; they are not announced."""
         for notice in self.body.take_notices():
-            if notice.kind is Kind.FILE_ADDED:
+            if notice.kind is BodyEventKind.FILE_ADDED:
                 self._there.append(notice.handle)
         self._there = [handle for handle in self._there if handle in self.body.files]
         return [

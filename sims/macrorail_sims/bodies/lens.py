@@ -1,4 +1,4 @@
-"""A simulated autofocus lens driven in motor steps: end stops, slack, plane in focus, breathing."""
+"""A simulated lens driven in motor steps: end stops, backlash, plane in focus, breathing."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LensState:
-    """What the lens does to the picture.
+    """The optical state of the lens.
 
     Attributes
     ----------
     plane_um
-        Plane in focus, micrometres from the plane of the near stop, growing away from the camera;
-        of a lens that focuses up to infinity from its entrance pupil, up to ``math.inf``.
+        Plane in focus, micrometres from that of the near stop, increasing away from the camera.
+        For a lens that focuses up to infinity: distance from its entrance pupil, up to
+        ``math.inf``.
     scale
         Size of the image relative to that at the near stop (focus breathing), > 0.
     """
@@ -24,23 +25,24 @@ class LensState:
 
 
 class SimulatedLens:
-    """A 105 mm macro lens of no maker, the truth behind ``configs/lenses/simulated-105mm.yaml``.
+    """A generic 105 mm macro lens, described by ``configs/lenses/simulated-105mm.yaml``.
 
-    The motor drives the glass through a gear with play: after a reversal the first ``slack_steps``
-    move nothing. The plane in focus follows the glass as ``linear s + square s**2``; the image
-    shrinks as the plane moves away, ``1 / (1 + plane / breathing_distance)``.
+    The motor drives the glass through a gear with backlash: after a reversal the first
+    ``slack_steps`` move nothing. The plane in focus is ``linear s + square s**2`` of the glass
+    position ``s``; the image shrinks as the plane moves away, by ``1 / (1 + plane /
+    breathing_distance)``.
 
     Attributes
     ----------
     travel_steps
-        Glass travel between the end stops.
+        Travel of the glass between the end stops.
     slack_steps
-        Play between motor and glass.
+        Backlash between motor and glass.
     step_s
         Time of one motor step, world seconds.
     stuck
-        How many of the next drives turn the motor and move no glass: a clutch that slips, a switch
-        on the barrel that has cut the gear off.
+        Number of drives to come that turn the motor without moving the glass (a slipping clutch, a
+        focus switch at manual).
     """
 
     name = "Simulated 105 mm f/2.8 Macro"
@@ -63,22 +65,22 @@ class SimulatedLens:
 
     @property
     def motor_steps(self) -> int:
-        """Where the motor stands, play included."""
+        """Position of the motor, including backlash."""
         return self._motor
 
     @property
     def state(self) -> LensState:
-        """What the glass's true position does to the picture."""
+        """The optical state at the true position of the glass."""
         plane_um = self.linear_um * self._glass + self.square_um * self._glass**2
         return LensState(plane_um, 1.0 / (1.0 + plane_um / self.breathing_distance_um))
 
     def drive(self, steps: int) -> int:
         """Turn the motor, towards far when positive; returns the steps it turned.
 
-        Fewer than asked for when an end stop was in the way.
+        They are fewer than requested when an end stop is reached.
         """
         wanted = self._motor + steps
-        # The glass lies between motor - slack (pushed towards far) and motor (pulled to near).
+        # The glass is between motor - slack (pushed towards far) and motor (pulled to near).
         reached = max(0, min(self.travel_steps + self.slack_steps, wanted))
         turned = reached - self._motor
         if self.stuck > 0:
@@ -91,11 +93,11 @@ class SimulatedLens:
 
 
 class SimulatedFarLens(SimulatedLens):
-    """A 50 mm lens of no maker, the truth behind ``configs/lenses/simulated-50mm.yaml``.
+    """A generic 50 mm lens, described by ``configs/lenses/simulated-50mm.yaml``.
 
-    Its image comes in by ``linear s + square s**2`` from where that of ``nearest_um`` lies
-    (Newton's equation); a little way past infinity its travel ends. How the picture's size changes
-    with focus is the scene's affair: :mod:`macrorail_sims.landscape`.
+    Its position in image space is ``linear s + square s**2``, 0 at ``nearest_um`` (Newton's
+    equation). Its travel ends slightly beyond infinity. The scene computes how the size of the
+    picture changes with focus: :mod:`macrorail_sims.landscape`.
     """
 
     name = "Simulated 50 mm f/1.8"

@@ -1,11 +1,11 @@
-"""The bodies by their makers' names, and what speaks PTP for each."""
+"""The simulated bodies by maker, and the PTP responder for each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Literal
 
-from macrorail_sims.bodies.base import Body, World
+from macrorail_sims.bodies.base import BodyWorld, CameraBody
 from macrorail_sims.bodies.canon import CanonBody, CanonResponder
 from macrorail_sims.bodies.fuji import FujiBody, FujiResponder
 from macrorail_sims.bodies.lens import SimulatedLens
@@ -15,7 +15,7 @@ from macrorail_sims.bodies.sony import SonyBody, SonyResponder
 
 Maker = Literal["nikon", "canon", "fuji", "sony"]
 
-BODIES: Mapping[Maker, type[Body]] = {
+BODIES: Mapping[Maker, type[CameraBody]] = {
     "nikon": NikonBody,
     "canon": CanonBody,
     "fuji": FujiBody,
@@ -25,16 +25,16 @@ BODIES: Mapping[Maker, type[Body]] = {
 
 def make_body(
     maker: Maker,
-    world: World,
+    world: BodyWorld,
     lens: SimulatedLens | None = None,
     set_by_hand: Mapping[str, str] | None = None,
-) -> Body:
-    """A body, set as somebody has set it at its dials: labels by canonical name.
+) -> CameraBody:
+    """A body of a maker, with settings made by hand: labels by canonical name.
 
     Raises
     ------
     KeyError
-        It has no such setting, or no such value for it.
+        The body has no such setting or value.
     """
     body = BODIES[maker](world, lens=lens)
     for name, label in (set_by_hand or {}).items():
@@ -43,13 +43,13 @@ def make_body(
     return body
 
 
-def make_responder(body: Body) -> Responder:
-    """What speaks PTP for a body."""
+def make_responder(body: CameraBody) -> Responder:
+    """The PTP responder for a body."""
     if isinstance(body, NikonBody):
         return NikonResponder(body)
     if isinstance(body, FujiBody):
         return FujiResponder(body)
     if isinstance(body, SonyBody):
         return SonyResponder(body)
-    assert isinstance(body, CanonBody), f"nothing speaks for a {type(body).__name__}"
+    assert isinstance(body, CanonBody), f"there is no responder for a {type(body).__name__}"
     return CanonResponder(body)

@@ -1,7 +1,7 @@
-"""A Nikon body: its settings with the labels that libgphoto2 shows, and what it answers over PTP.
+"""A Nikon body: its settings with libgphoto2's labels, and its variant of PTP.
 
-Values after ISO 15740 (PTP) and libgphoto2's names for them over PTP/IP, where it knows the maker
-but not the model.
+Values after ISO 15740 (PTP), with libgphoto2's labels for PTP/IP, where it knows the maker but not
+the model.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import struct
 from collections.abc import Mapping
 from typing import ClassVar
 
-from macrorail_sims.bodies.base import Kind, Setting
+from macrorail_sims.bodies.base import BodyEventKind, Setting
 from macrorail_sims.bodies.exif import CLOCK_ZERO
 from macrorail_sims.bodies.faults import Reason, Refusal
 from macrorail_sims.bodies.plain import PlainBody
@@ -20,8 +20,8 @@ from macrorail_sims.bodies.ptp import (
     UINT8,
     UINT16,
     UINT32,
-    Answer,
     Property,
+    PtpAnswer,
     Responder,
     array16,
 )
@@ -120,10 +120,10 @@ class NikonResponder(Responder):
         self.properties.update(self._nikon_properties())
         self.operations.update(
             {
-                0x90C2: ("mode", lambda _p, _d: Answer()),
-                0x90C7: ("events", lambda _p, _d: Answer(data=self._events())),
-                0x90C8: ("ready", lambda _p, _d: Answer(self._ready())),
-                0x90CA: ("info", lambda _p, _d: Answer(data=self._vendor_properties())),
+                0x90C2: ("mode", lambda _p, _d: PtpAnswer()),
+                0x90C7: ("events", lambda _p, _d: PtpAnswer(data=self._events())),
+                0x90C8: ("ready", lambda _p, _d: PtpAnswer(self._ready())),
+                0x90CA: ("info", lambda _p, _d: PtpAnswer(data=self._vendor_properties())),
                 0x9201: ("live_view", lambda _p, _d: self._live_view(True)),
                 0x9202: ("live_view", lambda _p, _d: self._live_view(False)),
                 0x9203: ("preview", lambda _p, _d: self._preview()),
@@ -188,7 +188,7 @@ class NikonResponder(Responder):
     def _events(self) -> bytes:
         events: list[tuple[int, int]] = []
         for notice in self.body.take_notices():
-            if notice.kind is Kind.FILE_ADDED:
+            if notice.kind is BodyEventKind.FILE_ADDED:
                 on_card = self.body.file(notice.handle).on_card
                 events.append((_OBJECT_ADDED if on_card else _ADDED_IN_MEMORY, notice.handle))
             else:
@@ -201,32 +201,32 @@ class NikonResponder(Responder):
         stopped = self.body.drive_end()
         return self.reasons[stopped] if stopped else OK
 
-    def _live_view(self, on: bool) -> Answer:
+    def _live_view(self, on: bool) -> PtpAnswer:
         self.body.set_live_view(on)
-        return Answer()
+        return PtpAnswer()
 
-    def _preview(self) -> Answer:
+    def _preview(self) -> PtpAnswer:
         # What precedes the picture tells of focus areas; nobody here reads it.
-        return Answer(data=bytes(_PREVIEW_HEADER_BYTES) + self.live_view_frame())
+        return PtpAnswer(data=bytes(_PREVIEW_HEADER_BYTES) + self.live_view_frame())
 
-    def _drive(self, parameters: tuple[int, ...], _data: bytes) -> Answer:
+    def _drive(self, parameters: tuple[int, ...], _data: bytes) -> PtpAnswer:
         direction, steps = parameters[:2]
         if not 1 <= steps <= 32767:
             raise Refusal(Reason.STEP_TOO_SMALL)
         self.body.drive_focus(-steps if direction == _TOWARDS_NEAR else steps)
-        return Answer()
+        return PtpAnswer()
 
-    def _release(self, parameters: tuple[int, ...], _data: bytes) -> Answer:
+    def _release(self, parameters: tuple[int, ...], _data: bytes) -> PtpAnswer:
         to_memory = len(parameters) > 1 and parameters[1] == _TO_MEMORY
         if self.body.is_bulb:
             self.body.open_bulb(self.clock.now(), to_card=not to_memory)
         else:
             self.release(to_card=not to_memory)
-        return Answer()
+        return PtpAnswer()
 
-    def _end_bulb(self) -> Answer:
+    def _end_bulb(self) -> PtpAnswer:
         self.end_bulb()
-        return Answer()
+        return PtpAnswer()
 
 
 def _tenth_ms(fraction: int) -> int:

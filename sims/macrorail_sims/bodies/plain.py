@@ -1,4 +1,4 @@
-"""A body whose values PTP holds plainly: aperture in hundredths, ISO as it is, files by a table."""
+"""Common parts of Nikon, Sony and Fujifilm bodies, whose PTP values are plain numbers."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
-from macrorail_sims.bodies.base import Body, Setting
+from macrorail_sims.bodies.base import CameraBody, Setting
 
 _MANUAL_LENS = 0
 
 
-class PlainBody(Body):
-    """What Nikon, Sony and Fujifilm have in common; a shutter time is a fraction, 16 bit each."""
+class PlainBody(CameraBody):
+    """A body with plain PTP values: aperture in 1/100, ISO, shutter time as a 16-bit fraction."""
 
-    #: What an exposure gives by PTP value: label, kinds of file, JPEG quality.
+    #: Image formats by PTP value: label, kinds of file, JPEG quality.
     file_formats: ClassVar[Mapping[int, tuple[str, tuple[str, ...], int]]] = {}
     bulb_value: ClassVar[int]
 
@@ -53,6 +53,6 @@ class PlainBody(Body):
 
 
 def as_fraction(label: str) -> int:
-    """A shutter time as PTP holds it: numerator in the upper, denominator in the lower 16 bit."""
+    """A shutter time as a PTP value: numerator in the upper, denominator in the lower 16 bits."""
     numerator, _, denominator = label.partition("/")
     return int(numerator) << 16 | int(denominator or 1)

@@ -1,6 +1,6 @@
-"""PTP as a body speaks it: data types, property descriptions and the standard operations.
+"""The camera side of PTP: data types, property descriptions and the standard operations.
 
-After ISO 15740 (PTP); vendor numbers carry the names that libgphoto2 gives them.
+After ISO 15740 (PTP); vendor codes have the names that libgphoto2 uses.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
-from macrorail_sims.bodies.base import Body, Shot, StoredFile
+from macrorail_sims.bodies.base import CameraBody, Shot, StoredFile
 from macrorail_sims.bodies.exif import CLOCK_ZERO
 from macrorail_sims.bodies.faults import Action, Fault, Reason, Refusal
 
@@ -35,12 +35,12 @@ _THUMBNAIL = 0x3808
 _DCIM, _PICTURES = 0x0001, 0x0002
 _WHOLE_STORE = 0xFFFFFFFF
 
-#: Wall time. libgphoto2 waits 2.5 s for a packet over PTP/IP, then the connection is of no use.
-_DRAWN_WITHIN_S = 0.3
+#: Wall time. libgphoto2 waits 2.5 s for a packet over PTP/IP; then the connection is unusable.
+_RENDER_TIMEOUT_S = 0.3
 
 
 def pack(kind: int, value: int | str) -> bytes:
-    """A value as PTP sends it."""
+    """A value encoded for PTP."""
     if isinstance(value, str):
         if not value:
             return b"\0"
@@ -49,7 +49,7 @@ def pack(kind: int, value: int | str) -> bytes:
 
 
 def unpack(kind: int, data: bytes) -> int | str:
-    """The value that :func:`pack` made."""
+    """Decode a value; the inverse of :func:`pack`."""
     if kind == TEXT:
         return data[1 : 1 + 2 * (data[0] - 1)].decode("utf-16-le") if data and data[0] else ""
     value: int = struct.unpack_from(_PACKING[kind], data)[0]
@@ -73,9 +73,9 @@ class Property:
     kind
         One of the PTP data types.
     read
-        Gives the current value.
+        Returns the current value.
     write
-        Takes a new one; ``None`` when it cannot be set.
+        Sets a new value; ``None`` when it cannot be set.
     choices
         Values offered, or empty.
     limits
@@ -92,7 +92,7 @@ class Property:
         """The DevicePropDesc dataset."""
         value = self.read()
         data = struct.pack("<HHB", code, self.kind, self.write is not None)
-        data += pack(self.kind, value) * 2  # as it left the factory, and now
+        data += pack(self.kind, value) * 2  # factory default, and current value
         if self.choices:
             form = b"".join(pack(self.kind, choice) for choice in self.choices)
             return data + struct.pack("<BH", 2, len(self.choices)) + form
@@ -102,8 +102,8 @@ class Property:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a body answers: response code, parameters, data; ``pace_s`` to send the data in."""
+class PtpAnswer:
+    """An answer: response code, parameters and data, which is sent over ``pace_s`` seconds."""
 
     code: int = OK
     parameters: tuple[int, ...] = ()
@@ -112,7 +112,7 @@ class Answer:
     sent: Callable[[], None] | None = None
 
 
-Operation = Callable[[tuple[int, ...], bytes], Answer]
+Operation = Callable[[tuple[int, ...], bytes], PtpAnswer]
 
 
 class Dropped(Exception):
@@ -124,7 +124,7 @@ class Swallowed(Exception):
 
 
 class Responder:
-    """Answers PTP operations for a body; a maker's dialect adds its own.
+    """Answers PTP operations for a body; subclasses add the operations of a maker.
 
     Parameters
     ----------
@@ -143,23 +143,23 @@ class Responder:
         Reason.GENERAL: 0x2002,
     }
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: CameraBody) -> None:
         self.body = body
         self.clock = body.world.clock
         self._developing: list[threading.Thread] = []
         self._renderer = ThreadPoolExecutor(1)
         self._drawing: Future[bytes] | None = None
         self.properties: dict[int, Property] = {}
-        # Operation and the name that fault scripts know it by.
+        # Operation, and its name in fault scripts.
         self.operations: dict[int, tuple[str, Operation]] = {
-            0x1001: ("info", lambda _p, _d: Answer(data=self._device_info())),
-            0x1002: ("session", lambda _p, _d: Answer()),
-            0x1003: ("session", lambda _p, _d: Answer()),
-            0x1004: ("store", lambda _p, _d: Answer(data=array32([_STORE]))),
-            0x1005: ("store", lambda _p, _d: Answer(data=self._store_info())),
-            0x1006: ("list", lambda p, _d: Answer(parameters=(len(self._list(p)),))),
-            0x1007: ("list", lambda p, _d: Answer(data=array32(self._list(p)))),
-            0x1008: ("list", lambda p, _d: Answer(data=self._object_info(p[0]))),
+            0x1001: ("info", lambda _p, _d: PtpAnswer(data=self._device_info())),
+            0x1002: ("session", lambda _p, _d: PtpAnswer()),
+            0x1003: ("session", lambda _p, _d: PtpAnswer()),
+            0x1004: ("store", lambda _p, _d: PtpAnswer(data=array32([_STORE]))),
+            0x1005: ("store", lambda _p, _d: PtpAnswer(data=self._store_info())),
+            0x1006: ("list", lambda p, _d: PtpAnswer(parameters=(len(self._list(p)),))),
+            0x1007: ("list", lambda p, _d: PtpAnswer(data=array32(self._list(p)))),
+            0x1008: ("list", lambda p, _d: PtpAnswer(data=self._object_info(p[0]))),
             0x1009: ("read", lambda p, _d: self._read(p[0])),
             0x100B: ("delete", self._delete),
             0x1014: ("get", lambda p, _d: self._describe(p[0])),
@@ -167,17 +167,17 @@ class Responder:
             0x1016: ("set", self._set),
         }
 
-    def answer(self, code: int, parameters: tuple[int, ...], data: bytes) -> Answer:
-        """Carry out one operation.
+    def answer(self, code: int, parameters: tuple[int, ...], data: bytes) -> PtpAnswer:
+        """Perform one operation.
 
         Raises
         ------
         Dropped, Swallowed
-            When a fault says so.
+            By a scripted fault.
         """
         known = self._operation(code, parameters)
         if known is None:
-            return Answer(NOT_SUPPORTED)
+            return PtpAnswer(NOT_SUPPORTED)
         self.body.settle_settings()
         name, operation = known
         fault = self.body.faults.take(name)
@@ -185,42 +185,42 @@ class Responder:
             if fault is not None:
                 self._strike(fault)
             if name == "release" and fault is not None:
-                # Many bodies take the button half pressed first: it strikes the exposure after.
+                # Many bodies get a half press first; the fault applies to the exposure after it.
                 self._fault = fault
             return operation(parameters, data)
         except Refusal as refusal:
-            return Answer(self.reasons[refusal.reason])
+            return PtpAnswer(self.reasons[refusal.reason])
 
     def _operation(self, code: int, _parameters: tuple[int, ...]) -> tuple[str, Operation] | None:
-        """What carries an operation out, and the name that fault scripts know it by."""
+        """The function of an operation, and its name in fault scripts."""
         return self.operations.get(code)
 
     def live_view_frame(self) -> bytes:
-        """A frame of live view; refused as busy while it takes too long to draw.
+        """A live-view frame; refused as busy when rendering it takes too long.
 
-        The frame that was late is not sent: what it has prepared makes the next one quick, and no
-        client gets a picture of earlier.
+        A late frame is not sent, so no client gets an outdated picture; the cached scene makes the
+        next one fast.
         """
         if self._drawing is not None and not self._drawing.done():
             raise Refusal(Reason.BUSY)
         self._drawing = self._renderer.submit(self.body.live_view_frame)
         try:
-            return self._drawing.result(_DRAWN_WITHIN_S)
+            return self._drawing.result(_RENDER_TIMEOUT_S)
         except TimeoutError:
             raise Refusal(Reason.BUSY) from None
 
     def join(self) -> None:
-        """Wait for the exposures under way to be developed."""
+        """Wait until the exposures in progress are rendered."""
         self._renderer.shutdown()
         for thread in self._developing:
             thread.join()
 
     def release(self, to_card: bool) -> None:
-        """Open the shutter, and have the frame rendered while the body reads it out."""
+        """Open the shutter; the frame is rendered while the body reads it out."""
         self._develop(self.body.release(to_card, self._take_fault()))
 
     def end_bulb(self) -> None:
-        """Close the shutter that a bulb exposure holds open."""
+        """End a bulb exposure."""
         self._develop(self.body.close_bulb(self.clock.now(), self._take_fault()))
 
     def _take_fault(self) -> Fault | None:
@@ -266,11 +266,11 @@ class Responder:
         )
 
     def _listed(self) -> list[int]:
-        """The properties that the body tells everybody of."""
+        """The properties listed in the device info."""
         return sorted(self.properties)
 
     def _setting(self, name: str, kind: int) -> Property:
-        """The property of a setting that takes any of its choices."""
+        """The property of a setting with a menu."""
         setting = self.body.settings[name]
 
         def write(value: int) -> None:
@@ -321,43 +321,43 @@ class Responder:
             + pack(TEXT, "")
         )
 
-    def _read(self, handle: int) -> Answer:
+    def _read(self, handle: int) -> PtpAnswer:
         file = self.body.file(handle)
 
         def sent() -> None:
-            # Memory is not a card: a frame that has been fetched from it is gone.
+            # A frame in memory, unlike one on the card, is removed once it has been fetched.
             if not file.on_card:
                 self.body.delete(handle)
 
         pace_s = self.body.transfer_s(len(file.data))
-        return Answer(data=file.data, pace_s=pace_s, sent=sent)
+        return PtpAnswer(data=file.data, pace_s=pace_s, sent=sent)
 
-    def _delete(self, parameters: tuple[int, ...], _data: bytes) -> Answer:
+    def _delete(self, parameters: tuple[int, ...], _data: bytes) -> PtpAnswer:
         self.body.delete(parameters[0])
-        return Answer()
+        return PtpAnswer()
 
-    def _describe(self, code: int) -> Answer:
+    def _describe(self, code: int) -> PtpAnswer:
         if code not in self.properties:
-            return Answer(NO_SUCH_PROPERTY)
-        return Answer(data=self.properties[code].describe(code))
+            return PtpAnswer(NO_SUCH_PROPERTY)
+        return PtpAnswer(data=self.properties[code].describe(code))
 
-    def _value(self, code: int) -> Answer:
+    def _value(self, code: int) -> PtpAnswer:
         if code not in self.properties:
-            return Answer(NO_SUCH_PROPERTY)
+            return PtpAnswer(NO_SUCH_PROPERTY)
         known = self.properties[code]
-        return Answer(data=pack(known.kind, known.read()))
+        return PtpAnswer(data=pack(known.kind, known.read()))
 
-    def _set(self, parameters: tuple[int, ...], data: bytes) -> Answer:
+    def _set(self, parameters: tuple[int, ...], data: bytes) -> PtpAnswer:
         known = self.properties.get(parameters[0])
         if known is None:
-            return Answer(NO_SUCH_PROPERTY)
+            return PtpAnswer(NO_SUCH_PROPERTY)
         if known.write is None:
-            return Answer(ACCESS_DENIED)
+            return PtpAnswer(ACCESS_DENIED)
         value = unpack(known.kind, data)
         if not isinstance(value, int) or (known.choices and value not in known.choices):
-            return Answer(VALUE_REFUSED)
+            return PtpAnswer(VALUE_REFUSED)
         known.write(value)
-        return Answer()
+        return PtpAnswer()
 
 
 def _file_format(file: StoredFile) -> int:

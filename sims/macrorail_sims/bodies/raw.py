@@ -1,7 +1,7 @@
-"""Makes a raw file of what a body saw: a DNG, whatever the maker calls its own.
+"""Makes raw files: a DNG, whatever the maker's own format.
 
-Layout after Adobe's DNG specification 1.4: one 16-bit RGGB mosaic, linear, of a camera whose
-colours are those of sRGB and whose white is even.
+Layout after Adobe's DNG specification 1.4: a linear 16-bit RGGB mosaic with sRGB
+primaries and neutral white.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _XYZ_TO_SRGB = (32406, -15372, -4986, -9689, 18758, 415, 557, -2040, 10570)
 def as_raw(jpeg: bytes) -> bytes:
     """A raw file with the picture of ``jpeg``."""
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    assert picture is not None, "the world rendered something that is no JPEG"
+    assert picture is not None, "the rendered picture is not a JPEG"
     blue, green, red = cv2.split(picture)
     mosaic = green.copy()
     mosaic[::2, ::2], mosaic[1::2, 1::2] = red[::2, ::2], blue[1::2, 1::2]

@@ -1,4 +1,4 @@
-"""A Sony Alpha body in PC remote mode: what differs from the others, over PTP.
+"""A Sony Alpha body in PC remote mode: its settings, and its variant of PTP.
 
 Its properties come all at once behind a handshake (version 0xC8); ISO, aperture and shutter time
 are turned click by click and take their time; the shutter is a button, pressed half, pressed and
@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
-from macrorail_sims.bodies.base import Kind, Setting
+from macrorail_sims.bodies.base import BodyEventKind, Setting
 from macrorail_sims.bodies.faults import Reason, Refusal
 from macrorail_sims.bodies.plain import PlainBody
 from macrorail_sims.bodies.ptp import (
@@ -27,9 +27,9 @@ from macrorail_sims.bodies.ptp import (
     UINT16,
     UINT32,
     VALUE_REFUSED,
-    Answer,
     Operation,
     Property,
+    PtpAnswer,
     Responder,
     array16,
     array32,
@@ -62,7 +62,7 @@ _ISO, _DESTINATION = 0xD21E, 0xD222
 _HALF_PRESS, _PRESS, _ONE_SHOT, _DRIVE = 0xD2C1, 0xD2C2, 0xD2C7, 0xD2D1
 _PRIORITY = 0xD25A
 _TURNED = {_APERTURE: "aperture", _SHUTTER: "shutter", _ISO: "iso"}
-"""Settings that are turned click by click."""
+"""Settings that are changed one step at a time."""
 _READY = 0x8000
 _DOWN = 2
 _TO_HOST, _TO_BOTH = 0x01, 0x11
@@ -76,7 +76,7 @@ _READ, _CONTROL = 0x1009, 0x9207
 
 
 class SonyBody(PlainBody):
-    """A Sony Alpha as it answers over PTP/IP."""
+    """A Sony Alpha body with libgphoto2's labels for PTP/IP."""
 
     maker = "Sony Corporation"
     model = "ILCE-7M3"
@@ -89,7 +89,7 @@ class SonyBody(PlainBody):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.live_view = True  # a body without a mirror always sees
+        self.live_view = True  # a mirrorless body is always in live view
 
     def _settings(self) -> dict[str, Setting]:
         return {
@@ -128,7 +128,7 @@ class SonyResponder(Responder):
         self._priority = 0
         self._waiting: list[int] = []
         self.properties.update(self._sony_properties())
-        # What its buttons and wheels do, by property, and the names that fault scripts know.
+        # Buttons and wheels by property, with their names in fault scripts.
         self._controls: dict[int, tuple[str, Operation]] = {
             _HALF_PRESS: ("release", self._half_press),
             _PRESS: ("release", self._press),
@@ -141,12 +141,12 @@ class SonyResponder(Responder):
             del self.operations[plain]
         self.operations.update(
             {
-                0x1004: ("store", lambda _p, _d: Answer(data=array32([]))),
-                0x9201: ("session", lambda _p, _d: Answer(data=bytes(8))),
-                0x9202: ("info", lambda _p, _d: Answer(data=self._about())),
+                0x1004: ("store", lambda _p, _d: PtpAnswer(data=array32([]))),
+                0x9201: ("session", lambda _p, _d: PtpAnswer(data=bytes(8))),
+                0x9202: ("info", lambda _p, _d: PtpAnswer(data=self._about())),
                 0x9205: ("set", self._set),
-                0x9207: ("set", lambda _p, _d: Answer(NO_SUCH_PROPERTY)),
-                0x9209: ("events", lambda _p, _d: Answer(data=self._everything())),
+                0x9207: ("set", lambda _p, _d: PtpAnswer(NO_SUCH_PROPERTY)),
+                0x9209: ("events", lambda _p, _d: PtpAnswer(data=self._everything())),
             }
         )
 
@@ -190,10 +190,10 @@ class SonyResponder(Responder):
     def _set_priority(self, value: int) -> None:
         self._priority = value
 
-    # What it tells.
+    # Reports.
 
     def _listed(self) -> list[int]:
-        return []  # it tells of none before the handshake
+        return []  # none before the handshake
 
     def _about(self) -> bytes:
         return (
@@ -203,7 +203,7 @@ class SonyResponder(Responder):
         )
 
     def _everything(self) -> bytes:
-        """Every property as it stands, described as PTP does but with whether it is in force."""
+        """Descriptions of all properties, as in PTP with a flag whether each is enabled."""
         told = [
             self._describe_sony(code, known, known.write is not None or code in _TURNED)
             for code, known in self.properties.items()
@@ -219,17 +219,17 @@ class SonyResponder(Responder):
         return plain[:4] + bytes([0, _ENABLED if in_force else _DISPLAY_ONLY]) + plain[5:]
 
     def _memory(self) -> int:
-        """How many frames wait; from 0x8000 up once the first can be read."""
+        """Number of waiting frames, plus 0x8000 once the first can be read."""
         for notice in self.body.take_notices():
-            if notice.kind is Kind.FILE_ADDED:
+            if notice.kind is BodyEventKind.FILE_ADDED:
                 self._waiting.append(notice.handle)
         return len(self._waiting) | _READY if self._waiting else len(self.body.under_way)
 
     # Operations.
 
-    def _set(self, parameters: tuple[int, ...], data: bytes) -> Answer:
+    def _set(self, parameters: tuple[int, ...], data: bytes) -> PtpAnswer:
         # libgphoto2 2.5.34 sends nothing at all for 0xD222 where the frames go.
-        return super()._set(parameters, data) if data else Answer(VALUE_REFUSED)
+        return super()._set(parameters, data) if data else PtpAnswer(VALUE_REFUSED)
 
     def _operation(self, code: int, parameters: tuple[int, ...]) -> tuple[str, Operation] | None:
         if code == _CONTROL and parameters[0] in self._controls:
@@ -238,12 +238,12 @@ class SonyResponder(Responder):
             return "preview", lambda _p, _d: self._preview()
         return super()._operation(code, parameters)
 
-    def _half_press(self, _parameters: tuple[int, ...], data: bytes) -> Answer:
+    def _half_press(self, _parameters: tuple[int, ...], data: bytes) -> PtpAnswer:
         if unpack(UINT16, data) == _DOWN and self.body.busy:
             raise Refusal(Reason.BUSY)
-        return Answer()
+        return PtpAnswer()
 
-    def _press(self, _parameters: tuple[int, ...], data: bytes) -> Answer:
+    def _press(self, _parameters: tuple[int, ...], data: bytes) -> PtpAnswer:
         to_card = self._destination == _TO_BOTH
         if unpack(UINT16, data) != _DOWN:
             if self.body.holds_open:
@@ -252,10 +252,10 @@ class SonyResponder(Responder):
             self.body.open_bulb(self.clock.now(), to_card)
         else:
             self.release(to_card)
-        return Answer()
+        return PtpAnswer()
 
-    def _turn(self, name: str, _parameters: tuple[int, ...], data: bytes) -> Answer:
-        """Turn a wheel by so many clicks; past its end it stays there."""
+    def _turn(self, name: str, _parameters: tuple[int, ...], data: bytes) -> PtpAnswer:
+        """Turn a wheel by a number of clicks; it stops at its ends."""
         setting = self.sony.settings[name]
         values = list(setting.choices.values())
         if setting.value not in values:
@@ -264,17 +264,17 @@ class SonyResponder(Responder):
         assert isinstance(clicks, int)
         at = min(max(values.index(setting.value) + clicks, 0), len(values) - 1)
         self.sony.set(name, values[at])
-        return Answer()
+        return PtpAnswer()
 
-    def _drive(self, _parameters: tuple[int, ...], data: bytes) -> Answer:
+    def _drive(self, _parameters: tuple[int, ...], data: bytes) -> PtpAnswer:
         drive = unpack(INT16, data)
         assert isinstance(drive, int)
         if abs(drive) not in self.sony.drive_steps:
             raise Refusal(Reason.STEP_TOO_SMALL)
         steps = self.sony.drive_steps[abs(drive)]
         self.body.drive_focus(steps if drive > 0 else -steps)
-        self.body.drive_end()  # it says nothing of its end stop
-        return Answer()
+        self.body.drive_end()  # it does not report its end stop
+        return PtpAnswer()
 
     def _frame_handle(self, handle: int) -> int:
         if handle != _FRAME or not self._waiting:
@@ -286,7 +286,7 @@ class SonyResponder(Responder):
             return self._info(0, 0x3801, 0, 0, "", 0.0)
         return super()._object_info(self._frame_handle(handle))
 
-    def _read(self, handle: int) -> Answer:
+    def _read(self, handle: int) -> PtpAnswer:
         waiting = self._frame_handle(handle)
         answer = super()._read(waiting)
 
@@ -297,10 +297,10 @@ class SonyResponder(Responder):
 
         return replace(answer, sent=sent)
 
-    def _preview(self) -> Answer:
+    def _preview(self) -> PtpAnswer:
         try:
             picture = self.live_view_frame()
         except Refusal:
-            return Answer(ACCESS_DENIED)  # asked again too soon
+            return PtpAnswer(ACCESS_DENIED)  # asked again too soon
         header = struct.pack("<I", _PREVIEW_HEADER_BYTES).ljust(_PREVIEW_HEADER_BYTES, b"\0")
-        return Answer(data=header + picture)
+        return PtpAnswer(data=header + picture)

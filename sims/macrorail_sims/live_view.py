@@ -1,6 +1,6 @@
-"""Live view: what the scene looks like at the size of a camera's screen, many times a second.
+"""Renders live view: the scene in a few pixels, many times a second.
 
-Real bodies send frames of some 640 pixels across, whatever their sensor has.
+Real bodies send frames of about 640 pixels across, whatever their sensor.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from macrorail_sims.landscape import Landscape
 from macrorail_sims.scene import Offset, Scene
 from macrorail_sims.sheet import Floats, Sheet
 
-#: Wider frames than this are halved until they are not.
+#: Wider frames are halved until they are no wider than this.
 WIDEST_PX = 800
-#: An instrument that moves less than this between two frames is at rest, micrometres.
+#: An instrument that moves less than this between two frames counts as at rest, micrometres.
 _STILL_UM = 0.05
 
 
-class Screen:
-    """Shows a scene through live view.
+class LiveViewScene:
+    """A scene rendered for live view.
 
     Parameters
     ----------
     scene
-        What the photographs are rendered from; both show the same specimen.
+        The scene from which photographs are rendered; both show the same specimen.
     """
 
     def __init__(self, scene: Scene | Landscape) -> None:
-        self._scene = on_screen(scene)
-        self._looks = 0
+        self._scene = live_view_scene(scene)
+        self._frames = 0
         self._still: tuple[tuple[object, ...], Floats] | None = None
 
     def render(
@@ -45,17 +45,17 @@ class Screen:
         breathing: float = 1.0,
         quality: int = 70,
     ) -> bytes:
-        """The JPEG of one look; parameters as in :meth:`Scene.render`.
+        """The JPEG of one live-view frame; parameters as in :meth:`Scene.render`.
 
-        Each look has its own noise; an instrument at rest costs little more than that.
+        Each frame has its own noise. While the instrument is at rest only the noise is computed.
         """
         steps = np.round(np.array([position_um, *np.ravel(offsets_um)]) / _STILL_UM)
         seen = (f_number, breathing, *steps)
         if self._still is None or self._still[0] != seen:
             self._still = seen, self._light(position_um, f_number, offsets_um, breathing)
-        self._looks += 1
+        self._frames += 1
         options = self._scene.options
-        rng = np.random.default_rng([options.seed, 3, self._looks])
+        rng = np.random.default_rng([options.seed, 3, self._frames])
         picture = options.sensor.expose(self._still[1], f_number, shutter_s, iso, rng)
         return bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
 
@@ -67,8 +67,8 @@ class Screen:
         return self._scene.render_linear(position_um, f_number, offsets_um, breathing)
 
 
-def on_screen(scene: Scene | Landscape) -> Scene | Landscape:
-    """The same specimen in front of a sensor of fewer, larger pixels."""
+def live_view_scene(scene: Scene | Landscape) -> Scene | Landscape:
+    """The same specimen in front of a sensor with fewer, larger pixels."""
     options, factor = scene.options, 1
     while options.width_px / factor > WIDEST_PX:
         factor *= 2
@@ -92,7 +92,7 @@ def on_screen(scene: Scene | Landscape) -> Scene | Landscape:
 
 
 def _smaller_sheet(sheet: Sheet, factor: int, shape: tuple[int, int]) -> Sheet:
-    # A depth between two surfaces would be one that nothing has: it is taken, not averaged.
+    # Depths are sampled, not averaged: an average of two surfaces would lie on neither.
     half = factor // 2
     depth_um, there = (
         raster[half::factor, half::factor] for raster in (sheet.depth_um, sheet.coverage)
@@ -113,7 +113,7 @@ def _averaged(raster: Floats, factor: int) -> Floats:
 
 
 def _centred(raster: Floats, shape: tuple[int, int]) -> Floats:
-    """Its middle, in ``shape`` rows and columns; what is beyond its edge repeats the edge."""
+    """The middle of a raster, in ``shape`` rows and columns; its edge is repeated."""
     for axis, wanted in enumerate(shape):
         first = (raster.shape[axis] - wanted) // 2
         places = np.clip(np.arange(first, first + wanted), 0, raster.shape[axis] - 1)

@@ -1,4 +1,4 @@
-"""A leaning target to calibrate a lens on: straight lines of known pitch, down its slope."""
+"""A tilted ruling to calibrate a lens: straight lines of known pitch along its slope."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from macrorail_sims.sheet import Floats, Sheet, Specimen
 _MEAN, _SWING = 0.45, 0.35
 
 
-def leaning_ruling(
+def tilted_ruling(
     shape: tuple[int, int],
     object_pixel_um: float,
     pitch_um: float,
@@ -19,20 +19,20 @@ def leaning_ruling(
     near_um: float,
     far_um: float,
 ) -> Specimen:
-    """A plate with lines across the picture, whose left end is nearer than its right one.
+    """A plate with lines across the picture; its left end is nearer than its right end.
 
     Parameters
     ----------
     shape
         Rows and columns of the rasters.
     object_pixel_um
-        What a pixel of the raster spans.
+        Size of a pixel of the raster.
     pitch_um
-        From line to line.
+        Distance from line to line.
     tilt_deg
-        Between the plate and a plane in focus, above 0 and below 90.
+        Angle between the plate and the plane in focus, above 0 and below 90.
     near_um, far_um
-        Positions between which there is a plate; it passes their middle in the picture's middle.
+        Positions of its ends; the middle of the picture is halfway between them.
     """
     rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float64)
     across_um = (columns - (shape[1] - 1) / 2) * object_pixel_um

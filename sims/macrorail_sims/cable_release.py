@@ -1,33 +1,33 @@
-"""A camera on the rail's cable: the board's contacts press its shutter, its files reach a folder.
+"""A camera on the rail's cable release: the board's pins release it, its files go to a folder.
 
-The body is the one that PTP/IP serves elsewhere; here nobody speaks to it. It was set by hand, its
-shutter follows the release line as the board's pins drove it, and what it has stored is carried
-into a folder, as a card reader or a Wi-Fi card would.
+The body is the same as behind PTP/IP, but without a data connection. It is set by hand, its
+shutter follows the release line as driven by the board's pins, and its files are moved to a
+folder, as by a card reader or a Wi-Fi card.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from macrorail_sims.bodies.base import Body, Kind, Shot
+from macrorail_sims.bodies.base import BodyEventKind, CameraBody, Shot
 from macrorail_sims.bodies.faults import Action, Fault, Refusal
 from macrorail_sims.carriage import TICKS_PER_S, Carriage
 
 
-class Cable:
-    """Carries presses to a body and its files to a folder.
+class CableRelease:
+    """Passes releases to a body and its files to a folder.
 
     Parameters
     ----------
     body
         The camera at the end of the cable.
     carriage
-        Whose board's pins press it.
+        The carriage whose board has the release pins.
     folder
         Where its files appear.
     """
 
-    def __init__(self, body: Body, carriage: Carriage, folder: Path) -> None:
+    def __init__(self, body: CameraBody, carriage: Carriage, folder: Path) -> None:
         self._body = body
         self._state = carriage.state
         self._folder = folder
@@ -36,8 +36,8 @@ class Cable:
         self._holding = False
         self._shots: list[Shot] = []
 
-    def live_until(self, world_s: float) -> None:
-        """Let everything happen that was due by now; to be called often."""
+    def run_until(self, world_s: float) -> None:
+        """Simulate up to a world time, seconds; to be called often."""
         if self._state.presses != self._presses:
             self._presses = int(self._state.presses)
             self._press(self._state.pressed_at / TICKS_PER_S)
@@ -50,7 +50,7 @@ class Cable:
         open_now = any(shot.light.start_s <= world_s for shot in self._shots)
         self._state.shoe = int(open_now or self._holding)
         for shot in [shot for shot in self._shots if shot.light.end_s <= world_s]:
-            # The board has to see the contact closed once, however short the exposure was.
+            # The board must see the contact closed at least once, however short the exposure.
             if shoe_was_closed:
                 self._shots.remove(shot)
                 self._body.develop(shot)
@@ -59,7 +59,7 @@ class Cable:
     def _press(self, at_s: float) -> None:
         fault = self._body.faults.take("release")
         if fault is not None and fault.action is Action.REFUSE:
-            return  # asleep, or its plug half out: it does nothing, and says nothing
+            return  # asleep or not plugged in: nothing happens
         try:
             if self._body.is_bulb:
                 self._body.open_bulb(at_s, to_card=True)
@@ -67,11 +67,11 @@ class Cable:
             else:
                 self._shots.append(self._body.release(to_card=True, fault=fault, at_s=at_s))
         except Refusal:
-            return  # busy, full or trying to focus: the same
+            return  # busy, full or unable to focus: nothing happens
 
     def _carry_files(self) -> None:
         for notice in self._body.take_notices():
-            if notice.kind is not Kind.FILE_ADDED:
+            if notice.kind is not BodyEventKind.FILE_ADDED:
                 continue
             file = self._body.file(notice.handle)
             aside = self._folder / f".{file.name}"
