@@ -20,7 +20,7 @@ from PIL import Image
 
 from macrorail.batch.finding import find_stacks
 from macrorail.batch.frame_list import FrameFiles, frames_in, frames_named
-from macrorail.batch.job import Settings
+from macrorail.batch.job import BatchSettings
 from macrorail.errors import ConfigError, StackError
 from macrorail.stacking.metadata import result_metadata
 from macrorail.stacking.writing import write_picture
@@ -281,7 +281,7 @@ def _batch_trouble(
         return ""
     _jpeg(folder / "overview.jpg", None, False)
     (folder / "loop").symlink_to(folder)
-    jobs = find_stacks([folder], folder / "out", Settings())
+    jobs = find_stacks([folder], folder / "out", BatchSettings())
     names = [[one.path.name for one in job.frames] for job in jobs.jobs]
     if names != [[frame.path.name for frame in found.frames]] or jobs.refused:
         return f"{what}: batch found {names}, refused {jobs.refused}"

@@ -28,6 +28,8 @@ _OWN_NAMES = re.compile(
 _APPLE_DOUBLE = b"\x00\x05\x16\x07"
 #: Of all frames, those of another size that are passed over rather than refused.
 _FEW = 0.25
+#: So many frames that count up show that others do not belong to them.
+_MAIN_SERIES = 3
 #: A line for people names so many files.
 _MOST_LISTED = 6
 
@@ -371,6 +373,7 @@ def _checked(
     else:
         frames, odd = _of_one_size(frames)
         passed += odd
+        said += _named_otherwise(frames)
         taken, problems = _times(frames)
         said += problems
         if not is_ordered:
@@ -420,6 +423,19 @@ def _of_one_size(frames: list[FrameFile]) -> tuple[list[FrameFile], list[Passed]
         )
     reason = f"no frame: not {usual[0]} x {usual[1]} px of {usual[2]} bits as the frames are"
     return kept, [Passed(frame.path, reason) for frame in odd]
+
+
+def _named_otherwise(frames: Sequence[FrameFile]) -> list[str]:
+    """A doubt about a few frames that do not belong to the others' count."""
+    series = Counter(series_of(frame.path)[0] for frame in frames)
+    ((main, count),) = series.most_common(1)
+    others = [frame.path.name for frame in frames if series_of(frame.path)[0] != main]
+    if count < _MAIN_SERIES or not others or len(others) > _FEW * len(frames):
+        return []
+    return [
+        f"{', '.join(others)}: taken as a frame, though not named like the other {count}; move it "
+        f"away if it does not belong to the stack"
+    ]
 
 
 def _times(frames: Sequence[FrameFile]) -> tuple[list[Taken], list[str]]:

@@ -125,6 +125,8 @@ def picture_size(path: Path) -> tuple[int, int, int]:
         with Image.open(path) as picture:
             return *picture.size, 16 if _is_deep(path, kind) else 8
     except OSError as error:
+        if error.errno is None:  # a decoder's own
+            raise StackError(f"{path} is damaged or cut short: {error}") from error
         raise StackError(f"{path} cannot be read: {error.strerror or error}") from error
     except (*DAMAGES, SyntaxError) as error:
         raise StackError(f"{path} is damaged or cut short: {error}") from error
