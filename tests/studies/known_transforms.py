@@ -202,10 +202,10 @@ def _see(
 def _spoil(rng: np.random.Generator, light: Floats, how: str) -> Floats:
     height, width = light.shape[:2]
     if how == "covered":
-        # Something dark and out of focus reaches in from a side.
+        # Something dark and out of focus reaches in from a side, as far as the specimen.
         cover = np.zeros((height, width), np.float32)
-        reach = rng.uniform(0.2, 0.45)
-        centre = (int(rng.uniform(0.2, 0.8) * width), int(rng.choice([0, height - 1])))
+        reach = rng.uniform(0.3, 0.45)
+        centre = (int(rng.uniform(0.3, 0.7) * width), int(rng.choice([0, height - 1])))
         axes = (int(reach * width), int(reach * height * 1.4))
         cv2.ellipse(cover, centre, axes, 0, 0, 360, 1.0, -1)
         cover = cv2.GaussianBlur(cover, (0, 0), rng.uniform(3, 10))[:, :, np.newaxis]

@@ -49,6 +49,10 @@ _FORMLESS = 1.5
 # Share of the picture that may look different, and of what is well exposed that may turn white.
 _MOST_CHANGED = 0.045
 _MOST_BLOWN = 0.4
+# Share of that where detail is hidden as if by something in front of it; and the share of the
+# picture from which on a change without that is a doubt.
+_MOST_HIDDEN = 0.15
+_MUCH_CHANGED = 0.09
 # Stops between a frame and the reference: beyond the first the frame is left out, beyond the second
 # its noise, or what it has lost, is seen in the picture.
 _MOST_STOPS = 3.0
@@ -294,7 +298,7 @@ class Aligner:
                     f"{agree.matching} places compared agree; stack without '--align none'"
                 )
             return
-        formless = max(float(one.forms.std()) for one in (frame, step.onto.frame)) < _FORMLESS
+        formless = max(_contrast(frame), _contrast(step.onto.frame)) < _FORMLESS
         height, width = frame.scales[0].even.shape
         known_px = _corner_spread(prior.spread, width, height)
         harmless = formless or known_px < _KNOWN_BEFOREHAND_PX or seen.likeness > _ALIKE
@@ -321,7 +325,7 @@ class Aligner:
         reference."""
         neighbour = step.onto.frame
         stops = step.onto.stops + seen.stops
-        formless = max(float(neighbour.forms.std()), float(frame.forms.std())) < _FORMLESS
+        formless = max(_contrast(neighbour), _contrast(frame)) < _FORMLESS
         advice = "leave the frame out or check that it belongs to this stack"
         if abs(stops) > _MOST_STOPS or seen.blown > _MOST_BLOWN:
             how = f"{abs(stops):.1f} stops {'darker' if stops < 0 else 'brighter'}"
@@ -332,11 +336,13 @@ class Aligner:
             raise AlignError(f"{frame.name} is {how}; a flash or lamp may have failed; {advice}")
         if formless:
             return stops
-        if seen.changed > _MOST_CHANGED:
-            raise AlignError(
-                f"{frame.name} differs from {neighbour.name} over {seen.changed:.0%} of the "
-                f"picture, as if something covered one of them; {advice}"
-            )
+        differs = (
+            f"{frame.name} differs from {neighbour.name} over {seen.changed:.0%} of the picture"
+        )
+        if seen.changed > _MOST_CHANGED and seen.hidden > _MOST_HIDDEN:
+            raise AlignError(f"{differs}, as if something covered one of them; {advice}")
+        if seen.changed > _MUCH_CHANGED:
+            doubts.append(f"{differs}: something moved, or was seen from elsewhere; look there")
         if seen.likeness < _LEAST_LIKENESS:
             raise AlignError(
                 f"{frame.name} cannot be aligned to {neighbour.name}: their large forms correlate "
@@ -369,6 +375,10 @@ class Aligner:
         highest = max(known, key=lambda one: one.frame.position)
         kept = (known[0], lowest, highest, placed)
         self._kept = [one for one in known if any(one is each for each in kept)]
+
+
+def _contrast(frame: Look) -> float:
+    return float(frame.forms.grey.std())
 
 
 def _contradicts(found: Registration, prior: Prior, frame: Look) -> bool:

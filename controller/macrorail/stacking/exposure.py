@@ -1,11 +1,14 @@
-"""Frames equally bright and of one white: a flickering lamp must leave no seams in the picture.
+"""Gives all frames the reference's brightness and white: a flickering lamp leaves no seams.
 
 Defocus spreads light and loses none, so that large parts of a scene are as bright in every slice:
-their ratios to the reference tell each frame's gain. The median of them is not moved by a
-reflection that comes and goes.
+the ratios of such parts to the reference's give each frame's gain. Only parts that are well exposed
+in all colours tell; their median is not moved by a reflection that comes and goes. All colours get
+one gain, unless the white balance differs in all parts alike.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -18,17 +21,48 @@ from macrorail.stacking.light import display_table, linear_table
 # Every so many pixels are looked at, either way.
 _STRIDE_PX = 8
 _PARTS = (12, 8)
-# Parts darker than this (of 1) are noise; with fewer lighter ones nothing can be said.
-_DARKEST = 0.003
+# Light, of 1, that a part has at least in each colour, and in the three together where too few
+# parts have as much; and from which on a pixel is clipped.
+_DARKEST = 0.012
+_DARKEST_MEAN = 0.006
+_CLIPPED = 0.96
+# Share of a part that may be clipped, and how many parts are needed.
+_MOST_CLIPPED = 0.02
 _FEWEST = 8
+# A gain counts where it is larger than what the parts differ by, their standard deviation.
+_DISAGREE = 1.0
+# A white balance differs where a colour is off by more than this, as a logarithm, to one side in
+# most parts, and by nearly as much in all: the deviation is a small share of it.
+_OTHER_WHITE = 0.04
+_ALIKE = 0.5
+_MOST_PARTS = 0.75
 # What is less than this is not worth the rounding of 8-bit values.
 _NEGLIGIBLE = 0.01
+# Light up to which a gain applies fully; above it the curve bends so that white stays white.
+_KNEE = 0.8
 
 Gains = tuple[float, float, float]
+NO_GAINS: Gains = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Equalisation:
+    """What a frame's light has to be multiplied by.
+
+    Attributes
+    ----------
+    gains
+        Of blue, green and red; all alike unless the white balance differs.
+    other_white
+        Whether it does.
+    """
+
+    gains: Gains
+    other_white: bool
 
 
 class Equaliser:
-    """Compares frames, once they lie on the reference, with it.
+    """Compares aligned frames with the reference.
 
     Parameters
     ----------
@@ -39,9 +73,8 @@ class Equaliser:
     def __init__(self, reference: Picture) -> None:
         self._reference = _look(reference)
 
-    def gains(self, picture: Picture, reached: tuple[int, int, int, int]) -> Gains:
-        """By what blue, green and red light of a frame have to be multiplied; 1 where there is too
-        little light to tell.
+    def compare(self, picture: Picture, reached: tuple[int, int, int, int]) -> Equalisation:
+        """The gains of a frame; 1 where too little of it is well exposed to tell.
 
         Parameters
         ----------
@@ -54,15 +87,47 @@ class Equaliser:
         window = (slice(y, y + height - 1), slice(x, x + width - 1))
         ours, theirs = _look(picture)[window], self._reference[window]
         if min(ours.shape[:2]) < max(_PARTS):
-            return 1.0, 1.0, 1.0
-        parts = [cv2.resize(each, _PARTS, interpolation=cv2.INTER_AREA) for each in (ours, theirs)]
-        found = []
-        for channel in range(3):
-            mine, wanted = parts[0][:, :, channel], parts[1][:, :, channel]
-            lit = np.minimum(mine, wanted) > _DARKEST
-            ratios = wanted[lit] / mine[lit]
-            found.append(float(np.median(ratios)) if lit.sum() >= _FEWEST else 1.0)
-        return found[0], found[1], found[2]
+            return Equalisation(NO_GAINS, False)
+        clipped = (np.maximum(ours, theirs).max(axis=2) > _CLIPPED).astype(np.float32)
+        mine, wanted, lost = (
+            cv2.resize(each, _PARTS, interpolation=cv2.INTER_AREA)
+            for each in (ours, theirs, clipped)
+        )
+        whole = lost < _MOST_CLIPPED
+        least = np.minimum(mine, wanted)
+        telling = whole & (least.min(axis=2) > _DARKEST)
+        logs = np.log(np.maximum(wanted, 1e-6) / np.maximum(mine, 1e-6))
+        if telling.sum() >= _FEWEST:
+            colours = logs[telling]
+            common = colours.mean(axis=1)
+            off = colours - common[:, np.newaxis]
+            if _is_other_white(off):
+                gains = np.exp(np.median(colours, axis=0))
+                return Equalisation((float(gains[0]), float(gains[1]), float(gains[2])), True)
+        else:
+            telling = whole & (least.mean(axis=2) > _DARKEST_MEAN)
+            if telling.sum() < _FEWEST:
+                return Equalisation(NO_GAINS, False)
+            common = np.log(wanted.mean(axis=2)[telling] / mine.mean(axis=2)[telling])
+        middle = float(np.median(common))
+        if _deviation(common) > _DISAGREE * abs(middle):
+            return Equalisation(NO_GAINS, False)
+        gain = float(np.exp(middle))
+        return Equalisation((gain, gain, gain), False)
+
+
+def _is_other_white(off: NDArray[np.float32]) -> bool:
+    """Whether colours, (parts, 3) as logarithms against their mean, are off everywhere alike."""
+    middle = np.median(off, axis=0)
+    worst = int(np.abs(middle).argmax())
+    same_side = float((np.sign(off[:, worst]) == np.sign(middle[worst])).mean())
+    alike = _deviation(off[:, worst]) < _ALIKE * abs(middle[worst])
+    return bool(abs(middle[worst]) > _OTHER_WHITE and same_side > _MOST_PARTS and alike)
+
+
+def _deviation(values: NDArray[np.float32]) -> float:
+    """Standard deviation, by the median deviation from the median."""
+    return 1.4826 * float(np.median(np.abs(values - np.median(values))))
 
 
 def _look(picture: Picture) -> Floats:
@@ -73,7 +138,7 @@ def _look(picture: Picture) -> Floats:
 def apply_gains(picture: Picture, gains: Gains, result: Picture) -> bool:
     """Write a picture with its light multiplied, unless that would change next to nothing.
 
-    Light beyond white stays white. Returns whether ``result`` was written.
+    Black stays black and white stays white. Returns whether ``result`` was written.
     """
     if max(abs(gain - 1) for gain in gains) < _NEGLIGIBLE:
         return False
@@ -85,8 +150,9 @@ def apply_gains(picture: Picture, gains: Gains, result: Picture) -> bool:
 
 
 def _curve(bits: int, gain: float) -> NDArray[np.float32]:
-    """Display value for display value, of light times ``gain``."""
+    """Display value for display value, of light times ``gain`` up to the knee."""
     table = display_table()
-    light = np.clip(linear_table(bits) * gain, 0, 1) * (len(table) - 2)
+    knee = min(_KNEE, _KNEE / gain)
+    light = np.interp(linear_table(bits), [0, knee, 1], [0, knee * gain, 1]) * (len(table) - 2)
     display = np.interp(light, np.arange(len(table)), table) * (((1 << bits) - 1) / 65535)
     return np.asarray(np.rint(display), np.float32)

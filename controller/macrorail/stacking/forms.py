@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from macrorail.stacking.register import Transform
 
-Forms = NDArray[np.float32]
+Plane = NDArray[np.float32]
 
 # Long side of the forms, pixels.
 _LONG_SIDE_PX = 60
@@ -29,6 +29,27 @@ _WHITE = 250.0
 _LEAST_LIGHT = 1e-6
 # Edges move a little from frame to frame; what covers a part of one is wider than this.
 _BLOB_PX = 6
+# Detail that counts, and by how many times less of it there is where something is hidden.
+_DETAIL = 0.02
+_LESS_DETAIL = 4.0
+# How much of a pixel has to be covered.
+_REACHED = 0.99
+
+
+@dataclass(frozen=True)
+class Forms:
+    """A frame's large forms.
+
+    Attributes
+    ----------
+    grey
+        (height, width), 8-bit display steps.
+    detail
+        (height, width), how much fine detail there is: mean square of the evened-out picture.
+    """
+
+    grey: Plane
+    detail: Plane
 
 
 @dataclass(frozen=True)
@@ -43,6 +64,8 @@ class Comparison:
         Share, 0..1, of what the fixed frame shows well exposed and the moving one white.
     changed
         Share of the common ground, 0..1, that looks different once both are as bright.
+    hidden
+        Share of what has changed, 0..1, where one frame shows detail and the other none.
     likeness
         Correlation, -1..1; 0 where one of them has no forms.
     """
@@ -50,14 +73,19 @@ class Comparison:
     stops: float
     blown: float
     changed: float
+    hidden: float
     likeness: float
 
 
-def forms_of(small: NDArray[np.float32]) -> Forms:
-    """A grey picture (height, width), 8-bit display steps, at the size of its large forms."""
+def forms_of(small: Plane, even: Plane) -> Forms:
+    """The large forms of a picture: grey (height, width), 8-bit display steps, and evened out."""
     factor = max(small.shape) / _LONG_SIDE_PX
     size = (max(1, round(small.shape[1] / factor)), max(1, round(small.shape[0] / factor)))
-    return np.asarray(cv2.resize(small, size, interpolation=cv2.INTER_AREA), np.float32)
+    grey, detail = (
+        np.asarray(cv2.resize(each, size, interpolation=cv2.INTER_AREA), np.float32)
+        for each in (small, even * even)
+    )
+    return Forms(grey, detail)
 
 
 def compare_forms(
@@ -70,43 +98,57 @@ def compare_forms(
     warp
         (3, 3), fixed to moving, in pixels of pictures of ``size`` (height, width).
     """
-    to_form = np.diag([fixed.shape[1] / size[1], fixed.shape[0] / size[0], 1.0])
+    height, width = fixed.grey.shape
+    to_form = np.diag([width / size[1], height / size[0], 1.0])
     warp = to_form @ warp @ np.linalg.inv(to_form)
-    height, width = fixed.shape
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    border = cv2.BORDER_REPLICATE
-    laid: Forms = np.asarray(
-        cv2.warpAffine(moving, warp[:2], (width, height), flags=flags, borderMode=border),
-        np.float32,
+    flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REPLICATE
+    laid, detail = (
+        np.asarray(
+            cv2.warpAffine(each, warp[:2], (width, height), flags=flags, borderMode=border),
+            np.float32,
+        )
+        for each in (moving.grey, moving.detail)
     )
-    common = cv2.warpAffine(np.ones_like(moving), warp[:2], (width, height), flags=flags) > 0.99
+    reached = cv2.warpAffine(np.ones_like(moving.grey), warp[:2], (width, height), flags=flags)
+    common = reached > _REACHED
     if not common.any():
-        return Comparison(0.0, 0.0, 1.0, 0.0)
-    light, other = (np.asarray(np.power(each / 255, _GAMMA), np.float32) for each in (fixed, laid))
-    stops = _stops(fixed, light, laid, other, common)
+        return Comparison(0.0, 0.0, 1.0, 0.0, 0.0)
+    here = fixed.grey
+    light, other = (np.asarray(np.power(each / 255, _GAMMA), np.float32) for each in (here, laid))
+    stops = _stops(here, light, laid, other, common)
     # The brighter one is brought down, so that both are clipped alike.
     shown = [
         255 * np.power(np.clip(each, 0, 1), 1 / _GAMMA)
         for each in (light / 2 ** max(-stops, 0), other / 2 ** max(stops, 0))
     ]
-    clipped = (np.maximum(fixed, laid) > _BRIGHTEST) & (abs(stops) > 0.5)
+    clipped = (np.maximum(here, laid) > _BRIGHTEST) & (abs(stops) > 0.5)
     one, two = (cv2.GaussianBlur(each, (0, 0), _SPREAD_PX) for each in shown)
     judged = common & ~clipped
-    changed = max(_blobs((two - one > _CHANGED) & judged), _blobs((one - two > _CHANGED) & judged))
+    brighter, darker = (_blobs((each > _CHANGED) & judged) for each in (two - one, one - two))
+    changed = max(brighter, darker, key=np.count_nonzero)
+    most, least = np.maximum(fixed.detail, detail), np.minimum(fixed.detail, detail)
+    hidden = (most > _DETAIL) & (least < most / _LESS_DETAIL)
     deviations = [each[common] - each[common].mean() for each in shown]
     energy = float((deviations[0] ** 2).sum()) * float((deviations[1] ** 2).sum())
     likeness = float((deviations[0] * deviations[1]).sum()) / max(energy, 1e-12) ** 0.5
-    return Comparison(stops, _blown(fixed, laid, common), changed / int(common.sum()), likeness)
+    return Comparison(
+        stops,
+        _blown(here, laid, common),
+        float(changed.sum() / common.sum()),
+        float(hidden[changed].mean()) if changed.any() else 0.0,
+        likeness,
+    )
 
 
-def _blobs(mask: NDArray[np.bool_]) -> int:
-    """Pixels of a mask that belong to something wide."""
+def _blobs(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What of a mask belongs to something wide."""
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_BLOB_PX, _BLOB_PX))
-    return int(cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, brush).sum())
+    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, brush)
+    return np.asarray(opened) > 0
 
 
 def _stops(
-    fixed: Forms, light: Forms, laid: Forms, other: Forms, common: NDArray[np.bool_]
+    fixed: Plane, light: Plane, laid: Plane, other: Plane, common: NDArray[np.bool_]
 ) -> float:
     """By how many stops ``laid`` is brighter than ``fixed``."""
     found = []
@@ -119,7 +161,7 @@ def _stops(
     return min(found, key=abs, default=0.0)
 
 
-def _blown(fixed: Forms, laid: Forms, common: NDArray[np.bool_]) -> float:
+def _blown(fixed: Plane, laid: Plane, common: NDArray[np.bool_]) -> float:
     """Share of what is well exposed in ``fixed`` and white in ``laid``."""
     exposed = common & (fixed > _DARKEST) & (fixed < _BRIGHTEST)
     return float((laid[exposed] > _WHITE).mean()) if exposed.any() else 0.0

@@ -63,7 +63,9 @@ def look(
     small = _shrunk(picture)
     grey = np.clip(np.rint(small), 0, 255).astype(np.uint8)
     scales = prepare(small, _COARSE_PX)
-    return Look(index, position, scale, name, picture.shape, scales, forms_of(small), grey)
+    return Look(
+        index, position, scale, name, picture.shape, scales, forms_of(small, scales[0].even), grey
+    )
 
 
 def shrink_factor(shape: tuple[int, ...]) -> int:

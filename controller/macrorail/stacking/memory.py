@@ -8,9 +8,9 @@ from macrorail.stacking.blend import Quality
 # Python and its libraries, bytes.
 _PROGRAM = 380e6
 # Bytes per pixel of the running sums, pyramids and depth, and of 8-bit frames: read, read ahead,
-# laid on the reference, and the bounds of what was seen. Measured, rounded up.
+# aligned, the reference, and the bounds of what was seen. Measured, rounded up.
 _SUMS = {"best": 22, "fast": 16}
-_FRAMES = 21
+_FRAMES = 24
 # Of the other methods' own sums.
 _SMOOTH = 20
 # Of all that stays in memory where the sums lie in files, by the frames' bits: of 8 bits most is

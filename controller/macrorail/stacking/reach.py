@@ -28,11 +28,10 @@ def valid_rect(
     left, top, right, bottom = 0.0, 0.0, float(width - 1), float(height - 1)
     corners = np.array([[x, y, 1] for y in (0, height - 1) for x in (0, width - 1)])
     for transform in transforms:
-        top_left, top_right, bottom_left, bottom_right = corners @ transform.T
-        left = max(left, top_left[0], bottom_left[0])
-        right = min(right, top_right[0], bottom_right[0])
-        top = max(top, top_left[1], top_right[1])
-        bottom = min(bottom, bottom_left[1], bottom_right[1])
+        # By their place, not their name: a frame may be upside down.
+        across, down = np.sort((corners @ transform.T).T)
+        left, right = max(left, across[1]), min(right, across[2])
+        top, bottom = max(top, down[1]), min(bottom, down[2])
     x, y = math.ceil(left), math.ceil(top)
     return x, y, max(0, math.floor(right) - x + 1), max(0, math.floor(bottom) - y + 1)
 

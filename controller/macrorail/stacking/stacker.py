@@ -19,7 +19,8 @@ from macrorail.stacking.align import Aligner, Placement
 from macrorail.stacking.alignment import Alignment, FrameTransform
 from macrorail.stacking.blend import Blender, Quality
 from macrorail.stacking.depth import DepthMap, DepthTracker
-from macrorail.stacking.exposure import Equaliser, Gains, apply_gains
+from macrorail.stacking.exposure import NO_GAINS, Equalisation, Equaliser, Gains, apply_gains
+from macrorail.stacking.feather import feather
 from macrorail.stacking.images import Picture, read_picture
 from macrorail.stacking.look import Look, look
 from macrorail.stacking.loop_closure import ClosureError
@@ -74,7 +75,7 @@ class FrameReport:
     correlation: float
     expected: bool
     sharpness: float
-    gains: Gains = (1.0, 1.0, 1.0)
+    gains: Gains = NO_GAINS
     scale: float | None = None
     closing: ClosureError | None = None
     trust: float | None = None
@@ -233,6 +234,7 @@ class Stacker:
         self._knows_um: bool | None = None
         self._read: Picture | None = None
         self._laid: Picture | None = None
+        self._reference: Picture | None = None
 
     @property
     def reports(self) -> tuple[FrameReport, ...]:
@@ -370,9 +372,18 @@ class Stacker:
             self._begin(laid)
             assert self._blender is not None
         to_frame = _inverse(transform)
-        gains: Gains = (1.0, 1.0, 1.0)
+        light = Equalisation(NO_GAINS, False)
         if placed.placement.neighbour is not None:
-            gains = self._equalise(laid, transform)
+            light = self._equalise(laid, transform)
+            assert self._reference is not None
+            feather(laid, self._reference, to_frame, self._store)
+        doubts = list(placed.placement.doubts)
+        if light.other_white:
+            blue, green, red = light.gains
+            doubts.append(
+                f"{placed.name} has another white balance than the reference: its red was "
+                f"multiplied by {red:.2f}, green by {green:.2f}, blue by {blue:.2f}"
+            )
         sharpness = self._blender.add(laid, to_frame)
         if self._smooth is not None:
             height, width = laid.shape[:2]
@@ -389,11 +400,11 @@ class Stacker:
             placed.placement.correlation,
             placed.placement.expected,
             float(sharpness.mean()),
-            gains,
+            light.gains,
             placed.scale,
             placed.placement.closing,
             placed.placement.trust,
-            placed.placement.doubts,
+            tuple(doubts),
         )
         self._reports.append(report)
         return report
@@ -465,16 +476,18 @@ class Stacker:
             self._depth = DepthTracker(height, width, self._blender.halvings_of_sharpness)
         if self._method is not Method.PYRAMID:
             self._smooth = SmoothBlender(height, width, self._store)
+        self._reference = self._store.empty(picture.shape, picture.dtype.type)
+        self._reference[:] = picture
         if self._equalises:
             self._equaliser = Equaliser(picture)
 
-    def _equalise(self, aligned: Picture, transform: Transform) -> Gains:
-        """Make a frame as bright as the reference, in place; returns its gains."""
+    def _equalise(self, aligned: Picture, transform: Transform) -> Equalisation:
+        """Give a frame the reference's brightness and white, in place."""
         if self._equaliser is None:
-            return 1.0, 1.0, 1.0
-        gains = self._equaliser.gains(aligned, valid_rect([transform], aligned.shape[:2]))
-        apply_gains(aligned, gains, aligned)
-        return gains
+            return Equalisation(NO_GAINS, False)
+        light = self._equaliser.compare(aligned, valid_rect([transform], aligned.shape[:2]))
+        apply_gains(aligned, light.gains, aligned)
+        return light
 
     def preview(self, widest_px: int) -> Picture:
         """The picture so far, (height, width, 3) BGR uint16, at most ``widest_px`` wide.
@@ -499,7 +512,7 @@ class Stacker:
         if self._blender is None:
             raise StackError("there is no frame to stack")
         # Each part is let go before the next needs room: the end is where memory peaks.
-        self._read = self._laid = None
+        self._read = self._laid = self._reference = None
         image = self._blender.finish()
         self._blender = None
         found = None if self._depth is None else self._depth.finish(self._store)
