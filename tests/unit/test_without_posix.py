@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from tests.made_run import make_run
 
 ROOT = Path(__file__).parents[2]
 PROTOCOL = CONFIGS / "protocols" / "demo-rail.yaml"
+RIG = CONFIGS / "rigs" / "simulated-rail.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +34,13 @@ def photographs(tmp_path: Path) -> Path:
 
 
 def macrorail(site: Path, folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return python(site, folder, "-m", "macrorail.cli", *arguments)
+
+
+def python(site: Path, folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join(map(str, (site, ROOT / "controller", ROOT / "sims")))
     return subprocess.run(
-        [sys.executable, "-m", "macrorail.cli", *map(str, arguments)],
+        [sys.executable, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": path, "MACRORAIL_TEST_WITHOUT_POSIX": "1"},
         cwd=folder,
         capture_output=True,
@@ -70,6 +76,36 @@ def test_what_needs_no_instrument(site: Path, arguments: tuple[str, ...], tmp_pa
     done = macrorail(site, tmp_path, *arguments)
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+def test_from_python(site: Path, photographs: Path, tmp_path: Path) -> None:
+    script = (
+        f"import macrorail\n"
+        f"print(macrorail.stack({str(photographs)!r}).picture.shape)\n"
+        f"print(len(macrorail.plan({str(PROTOCOL)!r}, rig={str(RIG)!r}).slices))"
+    )
+    done = python(site, tmp_path, "-c", script)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[0] == "(80, 120, 3)"
+
+
+def test_importing_macrorail_loads_next_to_nothing(tmp_path: Path) -> None:
+    script = (
+        "import sys; before = set(sys.modules); import macrorail; print(set(sys.modules) - before)"
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-I",
+            "-c",
+            f"import sys; sys.path.insert(0, {str(ROOT / 'controller')!r}); {script}",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert not {"numpy", "cv2", "numba", "pydantic", "typer"} & {*ast.literal_eval(done.stdout)}
 
 
 def test_help_lists_what_works(site: Path, tmp_path: Path) -> None:

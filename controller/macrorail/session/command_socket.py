@@ -48,7 +48,10 @@ class LineServer:
         with suppress(FileNotFoundError):
             self._path.unlink()  # of a controller that was killed: the journal's lock is ours
         with short_address(self._path) as address:
-            self._server = _Server(address, _handler(answer))
+            self._server = socketserver.ThreadingUnixStreamServer(address, _handler(answer))
+        self._server.daemon_threads = True
+        # A connection that nobody closes must not keep a finished run from ending.
+        self._server.block_on_close = False
         # Only who may write the run's files may command it.
         self._path.chmod(0o600)
         self._thread = threading.Thread(
@@ -125,12 +128,6 @@ class CommandServer:
             return f"the run is {self._status.state.value}, not paused"
         self._commands.resume(by)
         return None
-
-
-class _Server(socketserver.ThreadingUnixStreamServer):
-    daemon_threads = True
-    # A connection that nobody closes must not keep a finished run from ending.
-    block_on_close = False
 
 
 def _handler(answer: Callable[[bytes], dict[str, Any]]) -> type[socketserver.StreamRequestHandler]:
