@@ -16,11 +16,14 @@ from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
 from macrorail.batch.grouping import group
-from macrorail.batch.job import BatchSettings
+from macrorail.batch.job import BatchSettings, StackJob
 from macrorail.batch.photo import read_photos
 from macrorail.batch.watch import Folder
+from macrorail.batch.watching import watch_folders
 from macrorail.batch.work import make_stack
 from macrorail.cli import main
+from macrorail.errors import OperatorStop
+from tests.made_raw import write_raw
 from tests.made_stack import make_stack as make_frames
 from tests.studies.grouping import make_folder, trouble
 
@@ -175,3 +178,57 @@ def test_group_stacks_a_mixed_folder_and_leaves_the_rest_alone(
     assert "1 frame is missing between DSC_0019.jpg and DSC_0021.jpg" in said.err
     assert "phone.jpg belongs to no stack" in said.err
     assert (out / "20261122-200000-DSC_0011" / "fused.tif").is_file()
+
+
+def test_a_watched_share_that_drops_out_is_waited_for(mixed: Path, tmp_path: Path) -> None:
+    now, said, made = 0.0, [], []
+    folder = Folder(mixed, tmp_path / "out", BatchSettings(), 30, now=lambda: now)
+    gone = tmp_path / "gone"
+
+    class Steps:
+        """Each look is followed by one of these."""
+
+        def __init__(self) -> None:
+            self.left = ["wait", "stay away", "come back", "wait", "end"]
+
+        def sleep(self, seconds: float) -> None:
+            nonlocal now
+            step = self.left.pop(0)
+            if step == "come back":
+                gone.rename(mixed)
+            elif step == "end":
+                raise OperatorStop("end")
+            now += 31.0
+
+    def make(jobs: list[StackJob]) -> list[StackJob]:
+        made.append([job.name for job in jobs])
+        # The share drops out while the first stack is made: it fails, and is tried again.
+        if len(made) == 1:
+            mixed.rename(gone)
+            return jobs[:1]
+        return []
+
+    with pytest.raises(OperatorStop):
+        watch_folders([folder], Steps(), make, said.append)  # type: ignore[arg-type]
+    first, second = made[0]
+    assert made == [[first, second], [first]]
+    assert said.count(f"{mixed} is not there; waiting for it to come back") == 1
+    assert said.count(f"{mixed} is back") == 1
+
+
+def test_pairs_in_a_mixed_folder_give_one_stack_of_one_type(tmp_path: Path) -> None:
+    folder = tmp_path / "card"
+    folder.mkdir()
+    for k, frame in enumerate(make_frames(4, 96, 64).frames):
+        name = f"DSC_{k + 1:04d}"
+        photograph(folder / f"{name}.JPG", frame, 1.0 + 2 * k)
+        write_raw(folder / f"{name}.DNG", frame, taken=f"2026:11:22 20:00:{1 + 2 * k:02d}")
+    (folder / "._DSC_0001.JPG").write_bytes(b"\0\5\x16\7")
+    watched = Folder(folder, tmp_path / "out", BatchSettings(), 0.0)
+    (job,) = watched.look().jobs
+    assert [one.path.suffix for one in job.frames] == [".JPG"] * 4
+    assert len(job.passed_over) == 4
+    for name in ("DSC_0002.JPG", "DSC_0003.JPG"):
+        (folder / name).unlink()
+    (job,) = watched.look().jobs
+    assert [one.path.name for one in job.frames] == [f"DSC_{k:04d}.DNG" for k in (1, 2, 3, 4)]
