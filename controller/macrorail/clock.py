@@ -19,7 +19,7 @@ _HEARTBEAT_S = 1.0
 
 
 class Clock(Protocol):
-    """Tells and waits for world time, in seconds."""
+    """Gives world time and waits for it, in seconds."""
 
     def now(self) -> float:
         """World time since its start, seconds, >= 0; never decreases."""

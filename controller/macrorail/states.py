@@ -72,8 +72,8 @@ class FinishReason(Enum):
 FINAL = frozenset({State.DONE, State.ABORTED, State.FAILED})
 
 _S, _T = State, Trigger
-_UNDER_WAY = [s for s in State if s not in FINAL]
-_AT_WORK = [
+_NOT_ENDED = [s for s in State if s not in FINAL]
+_WORKING = [
     _S.PREPARING,
     _S.MOVING,
     _S.SETTLING,
@@ -99,9 +99,9 @@ TABLE: tuple[tuple[Trigger, list[State], State], ...] = (
     (_T.COMPLETE, [_S.FINISHING], _S.DONE),
     (_T.PAUSE, [_S.PREPARING, _S.SETTLING, _S.VERIFYING, _S.RECOVERING], _S.PAUSED),
     (_T.RESUME, [_S.PAUSED], _S.PREPARING),
-    (_T.RECOVER, _AT_WORK, _S.RECOVERING),
-    (_T.ABORT, _UNDER_WAY, _S.ABORTED),
-    (_T.FAIL, _UNDER_WAY, _S.FAILED),
+    (_T.RECOVER, _WORKING, _S.RECOVERING),
+    (_T.ABORT, _NOT_ENDED, _S.ABORTED),
+    (_T.FAIL, _NOT_ENDED, _S.FAILED),
 )
 
 
@@ -180,8 +180,8 @@ def diagram() -> str:
         if trigger in everywhere:
             continue
         lines += [f"    {s.name} --> {destination.name}: {trigger.value}" for s in sources]
-    lines.append("    note right of RECOVERING: recover, from every state at work")
-    lines.append("    note right of ABORTED: abort, from every state under way")
-    lines.append("    note right of FAILED: fail, from every state under way")
+    lines.append("    note right of RECOVERING: recover, from every working state")
+    lines.append("    note right of ABORTED: abort, from every state before the end")
+    lines.append("    note right of FAILED: fail, from every state before the end")
     lines += [f"    {s.name} --> [*]" for s in State if s in FINAL]
     return "\n".join(lines) + "\n"

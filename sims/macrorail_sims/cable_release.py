@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from macrorail_sims.bodies.base import BodyEventKind, CameraBody, Shot
+from macrorail_sims.bodies.base import BodyEventKind, BodyExposure, CameraBody
 from macrorail_sims.bodies.faults import Action, Fault, Refusal
 from macrorail_sims.carriage import TICKS_PER_S, Carriage
 
@@ -34,7 +34,7 @@ class CableRelease:
         self._presses = int(carriage.state.presses)
         self._held: Fault | None = None
         self._holding = False
-        self._shots: list[Shot] = []
+        self._shots: list[BodyExposure] = []
 
     def run_until(self, world_s: float) -> None:
         """Simulate up to a world time, seconds; to be called often."""

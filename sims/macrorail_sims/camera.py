@@ -36,7 +36,7 @@ from macrorail.errors import (
 )
 from macrorail.frame import Frame, store_frame
 from macrorail.quantity import Duration
-from macrorail_sims.bodies.base import BodyEventKind, CameraBody, Shot, StoredFile
+from macrorail_sims.bodies.base import BodyEventKind, BodyExposure, CameraBody, StoredFile
 from macrorail_sims.bodies.faults import Action, Fault, Reason, Refusal
 
 _BULB = "bulb"
@@ -65,7 +65,7 @@ _REFUSED: dict[Reason, tuple[type[CameraError], str]] = {
 class _PendingFrame:
     """An exposure whose frame is pending: the files announced and the frames on disk."""
 
-    shot: Shot
+    shot: BodyExposure
     announced: list[StoredFile] = field(default_factory=list)
     frames: list[Frame] = field(default_factory=list)
 
@@ -159,7 +159,7 @@ class InProcessCamera:
         self._flash_ready_s = ended_s + self._options.flash_recycle_s
         return Exposure(stem, self._exposures, started_s, ended_s)
 
-    def _release(self, body: CameraBody, fault: Fault | None) -> Shot:
+    def _release(self, body: CameraBody, fault: Fault | None) -> BodyExposure:
         if not body.is_bulb:
             return body.release(self._target == _CARD, fault)
         if self._bulb_s is None:
@@ -297,7 +297,7 @@ class InProcessCamera:
 
     # Time and faults.
 
-    def _finish(self, shot: Shot) -> None:
+    def _finish(self, shot: BodyExposure) -> None:
         """Finish an exposure and wait for its frame, at most for the time-out."""
         body = self._body()
         self._sleep_until(shot.light.end_s)

@@ -12,7 +12,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Sheet:
-    """One surface, as seen straight from the front.
+    """One surface, seen from the front.
 
     Attributes
     ----------

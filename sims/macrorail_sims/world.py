@@ -33,7 +33,7 @@ _RAIL_LENS_UM, _OWN_LENS_UM = 65_000.0, 105_000.0
 _UNREAD_F_NUMBER = 8.0
 
 
-class SpecimenSection(Section):
+class SimulatedSpecimenSection(Section):
     """Where the simulated specimen stands: positions along the axis.
 
     Attributes
@@ -116,7 +116,7 @@ class WorldSection(BenchSection):
         program can set. Example: ``{aperture: f/5.6, shutter: 1/10, iso: "100"}``
     """
 
-    specimen: SpecimenSection
+    specimen: SimulatedSpecimenSection
     target: TargetSection | None = None
     landscape: bool = False
     vibration: VibrationSection = VibrationSection()
@@ -254,7 +254,7 @@ def build_tray_scene(rig: Rig, world: WorldSection, number: int) -> Scene:
     one = world.model_copy(
         update={
             "seed": world.seed + number,
-            "specimen": SpecimenSection(near=lying.near_um, far=lying.far_um),
+            "specimen": SimulatedSpecimenSection(near=lying.near_um, far=lying.far_um),
         }
     )
     scene = build_scene(rig, one)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import tomllib
 from pathlib import Path
 
@@ -62,3 +63,15 @@ def test_there_is_no_import_cycle(package: str) -> None:
         }
     )
     assert not cycles, "\n".join(cycles)
+
+
+def test_no_two_modules_share_the_name_of_a_public_class() -> None:
+    """One name for one concept: an importer need not know which module it comes from."""
+    found: dict[str, list[str]] = {}
+    for folder in PACKAGES.values():
+        for path in sorted(folder.rglob("*.py")):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    found.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
+    shared = {name: paths for name, paths in found.items() if len(paths) > 1}
+    assert not shared, shared

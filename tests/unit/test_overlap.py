@@ -180,7 +180,7 @@ def test_no_slice_proves_nothing():
 
 
 def test_impossible_questions_are_refused():
-    with pytest.raises(ValueError, match="lies beyond far end"):
+    with pytest.raises(ValueError, match="is beyond far end"):
         prove_coverage([], 10, 0, 0.1)
     with pytest.raises(ValueError, match="minimum_overlap"):
         prove_coverage([], 0, 10, 1.0)

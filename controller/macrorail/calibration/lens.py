@@ -69,7 +69,7 @@ class LensMeasurement:
         Scale at the near stop: pixels per micrometre on the specimen.
     larger_drives
         Sizes of the second, third, ... drive, in units of the smallest.
-    ended
+    end_reason
         Why the measurement ended where it did, as text.
     """
 
@@ -117,7 +117,7 @@ class LensCalibration:
     ----------
     drive
         The focus motor.
-    look
+    take_picture
         Takes a picture and finds the sharpest column of the ruling.
     tilt_deg
         Angle between the target and the plane in focus, above 0 and below 90.
@@ -129,7 +129,7 @@ class LensCalibration:
         Number of drive sizes of the body; 0 when it takes any number of steps at once.
     field_um
         Width of the picture on the specimen, roughly.
-    tell
+    on_progress
         Called with a text about the progress.
     """
 

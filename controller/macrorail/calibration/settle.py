@@ -77,7 +77,7 @@ class SettleCalibration:
     ----------
     axis, clock
         The axis, homed; and world time.
-    look
+    take_picture
         Takes a picture now and measures it.
     at_um
         Position of the pictures; something with texture must be in focus there.
@@ -85,7 +85,7 @@ class SettleCalibration:
         Length of the moves, as between slices.
     repeats
         Pictures for each wait, at least 2.
-    tell
+    on_progress
         Called with a text about each wait.
     """
 

@@ -58,7 +58,7 @@ class CampaignExecutor:
         The campaign's.
     work, progress, rig, instrument
         What to do, how far it is, with what.
-    desk
+    prompts
         Where the operator answers.
     log_event
         Writes to the campaign's journal.

@@ -102,7 +102,7 @@ def _rail(view: RunView, width: int, glyphs: Glyphs) -> list[Text]:
     slices, position_um = list(view.slices.values()), view.position_um
     width -= _LABELS
     margin_um = max((piece.dof_um for piece in slices), default=0.0) / 2
-    scale = Scale(near_um - margin_um, far_um + margin_um, width)
+    scale = PositionScale(near_um - margin_um, far_um + margin_um, width)
     marker = [" "] * width
     if position_um is not None and scale.low_um <= position_um <= scale.high_um:
         marker[scale.cell(position_um)] = glyphs.carriage
@@ -141,7 +141,7 @@ def _facts(view: RunView, width: int) -> list[Text]:
 
 
 @dataclass(frozen=True)
-class Scale:
+class PositionScale:
     """Positions on a line of ``width`` cells."""
 
     low_um: float
@@ -158,7 +158,7 @@ class Scale:
         return self.low_um + (cell + 0.5) * (self.high_um - self.low_um) / self.width
 
 
-def _bands(slices: Sequence[SliceView], scale: Scale, glyphs: Glyphs) -> Text:
+def _bands(slices: Sequence[SliceView], scale: PositionScale, glyphs: Glyphs) -> Text:
     """Each cell as the best slice that is sharp in its middle; empty where none is."""
     best = [-1] * scale.width
     for piece in slices:
@@ -177,7 +177,7 @@ def _bands(slices: Sequence[SliceView], scale: Scale, glyphs: Glyphs) -> Text:
     return drawn
 
 
-def _sharpness(slices: Sequence[SliceView], scale: Scale, glyphs: Glyphs) -> Text:
+def _sharpness(slices: Sequence[SliceView], scale: PositionScale, glyphs: Glyphs) -> Text:
     heights = [0.0] * scale.width
     for piece in slices:
         cell = scale.cell(piece.position_um)
@@ -194,7 +194,7 @@ def _travel(view: RunView, width: int, glyphs: Glyphs) -> Text:
     """The whole travel: where the range lies in it, and where nothing ever goes."""
     assert view.travel_um is not None
     low_um, high_um = view.travel_um
-    scale = Scale(low_um, high_um, width)
+    scale = PositionScale(low_um, high_um, width)
     first, last = (scale.cell(view.plan[end]) for end in ("near_um", "far_um"))
     closest_um = view.plan["closest_approach_um"]
     drawn = Text()

@@ -32,7 +32,7 @@ class QualityChoice(Enum):
     BEST = "best"
 
 
-class Exposure(Enum):
+class BrightnessMatching(Enum):
     """What is done about frames that differ in brightness or white."""
 
     EQUAL = "equal"
@@ -107,8 +107,9 @@ def stack(
         ),
     ] = None,
     exposure: Annotated[
-        Exposure, typer.Option(help="equal: all frames as bright, and as white, as the reference")
-    ] = Exposure.EQUAL,
+        BrightnessMatching,
+        typer.Option(help="equal: all frames as bright, and as white, as the reference"),
+    ] = BrightnessMatching.EQUAL,
     memory: Annotated[
         str | None,
         typer.Option(
@@ -153,7 +154,7 @@ def stack(
         alignment=alignment,
         slices=slices,
         only=only,
-        equalise=exposure is Exposure.EQUAL,
+        equalise=exposure is BrightnessMatching.EQUAL,
         method=method,
         memory_bytes=math.inf if memory is None else _bytes(memory),
         scratch=output.parent,

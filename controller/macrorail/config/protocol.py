@@ -336,8 +336,8 @@ class OpticsSettings(Section):
 
 
 FrameFaultAction = Literal["reshoot", "fuse", "pause", "stop"]
-"""What to do about a faulty frame: shoot it again, use it all the same, pause until somebody has
-looked and then shoot it again, or end the run."""
+"""What to do about a faulty frame: shoot the slice again, use the frame anyway, pause for the
+operator and then shoot it again, or end the run."""
 
 
 class FrameFaultSection(Section):

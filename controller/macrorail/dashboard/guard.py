@@ -66,7 +66,7 @@ class Access:
         return hashlib.sha256(b"macrorail viewer " + self.token.encode()).digest()
 
 
-class Refused(Exception):
+class AccessRefused(Exception):
     """A request that does not pass, with its HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -155,12 +155,12 @@ class Guard:
                     await _respond(answer, 200, {"viewer": viewer})
                     return
                 elif path != "/" and not path.startswith(_OPEN_PATHS):
-                    raise Refused(401, "this needs the token; open the page and enter it")
+                    raise AccessRefused(401, "this needs the token; open the page and enter it")
             scope["viewer"] = viewer or ""
             if scope["method"] not in _READING:
                 self._check_rate(scope, viewer or _address(scope))
                 receive = _again(await self._body(receive, headers))
-        except Refused as refusal:
+        except AccessRefused as refusal:
             await _respond(answer, refusal.status, {"error": str(refusal)})
             return
         await self._app(scope, receive, answer)
@@ -175,7 +175,7 @@ class Guard:
         try:
             ipaddress.ip_address(name)
         except ValueError as error:
-            raise Refused(
+            raise AccessRefused(
                 421, "this server is not called that; start it with --name if it should be"
             ) from error
 
@@ -184,34 +184,36 @@ class Guard:
         own = f"{'https' if self._access.tls else 'http'}://{headers.get('host', '')}"
         origin = headers.get("origin")
         if origin is not None and origin != own:
-            raise Refused(403, "this request comes from another page")
+            raise AccessRefused(403, "this request comes from another page")
         if scope["method"] in _READING:
             foreign = headers.get("sec-fetch-site") in {"cross-site", "same-site"}
             if foreign and headers.get("sec-fetch-mode") != "navigate":
-                raise Refused(403, "this request comes from another page")
+                raise AccessRefused(403, "this request comes from another page")
         elif origin is None:
-            raise Refused(403, "commands come from the page; scripts use the macrorail command")
+            raise AccessRefused(
+                403, "commands come from the page; scripts use the macrorail command"
+            )
         elif headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            raise Refused(415, "commands are JSON")
+            raise AccessRefused(415, "commands are JSON")
 
     def _check_rate(self, scope: Scope, caller: str) -> None:
         buckets = self._stops if scope["path"].endswith("/stop") else self._commands
         if not buckets.take(caller):
-            raise Refused(429, "that is too many commands at once; wait a second")
+            raise AccessRefused(429, "that is too many commands at once; wait a second")
 
     def _check_token(self, body: bytes, token: str, address: str) -> None:
         if not self._logins.take(address):
-            raise Refused(429, "too many tries; wait a minute")
+            raise AccessRefused(429, "too many tries; wait a minute")
         try:
             shown = json.loads(body)["token"]
             right = hmac.compare_digest(shown.encode(), token.encode())
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Refused(400, "the token is missing") from error
+            raise AccessRefused(400, "the token is missing") from error
         if not right:
-            raise Refused(401, "that is not the token")
+            raise AccessRefused(401, "that is not the token")
 
     async def _body(self, receive: Receive, headers: dict[str, str]) -> bytes:
-        too_large = Refused(413, f"a request has at most {LARGEST_BODY_BYTES // 1000} kB")
+        too_large = AccessRefused(413, f"a request has at most {LARGEST_BODY_BYTES // 1000} kB")
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > LARGEST_BODY_BYTES:
             raise too_large
@@ -219,7 +221,7 @@ class Guard:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise Refused(400, "the request ended early")
+                raise AccessRefused(400, "the request ended early")
             body += message.get("body", b"")
             if len(body) > LARGEST_BODY_BYTES:
                 raise too_large

@@ -56,7 +56,7 @@ def split_into_drives(distance_steps: float, sizes: Sequence[float]) -> list[tup
 
     Parameters
     ----------
-    way_steps
+    distance_steps
         Distance in units of the smallest drive, >= 0.
     sizes
         Distance of each size, ascending; the first is 1.

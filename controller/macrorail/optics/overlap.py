@@ -176,10 +176,10 @@ def prove_coverage(
     Raises
     ------
     ValueError
-        The near end lies beyond the far end, or the overlap is out of bounds.
+        The near end is beyond the far end, or the overlap is out of bounds.
     """
     if near_um > far_um:
-        raise ValueError(f"near end {near_um} um lies beyond far end {far_um} um")
+        raise ValueError(f"near end {near_um} um is beyond far end {far_um} um")
     if not 0 <= minimum_overlap < 1:
         raise ValueError(f"minimum_overlap must be from 0 to below 1, got {minimum_overlap}")
     ordered = tuple(sorted(bands, key=lambda band: (band.position_um, band.dof_um)))
@@ -216,7 +216,7 @@ def missing_positions(coverage: Coverage) -> list[float]:
         positions += _between(gap.near.position_um, gap.far.position_um, reach * thinner_um)
     if not coverage.far_covered:
         positions += [*_between(last.position_um, far_um, reach * last.dof_um), far_um]
-    # A slice may lie just outside the range and still reach into it; new ones stay inside.
+    # A slice just outside the range can still reach into it; new slices stay inside.
     return sorted({min(max(position, near_um), far_um) for position in positions})
 
 

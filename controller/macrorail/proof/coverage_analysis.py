@@ -112,7 +112,7 @@ def analyse_coverage(frames: Sequence[MeasuredFrame], settings: ProofSettings) -
 
     Parameters
     ----------
-    looks
+    frames
         In the order of shooting.
     """
     good = [frame for frame in frames if not _unusable(frame)]
@@ -235,7 +235,7 @@ def _rising(
 
     Parameters
     ----------
-    followed
+    extended
         Whether the near and the far end have been extended already.
     """
     near = _rising_outwards(curves.peak, u, table, -1, extended[0])

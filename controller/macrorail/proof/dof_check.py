@@ -50,7 +50,7 @@ def check_dof(
         Of the textured tiles.
     u
         (slices,) true positions in depths of field.
-    looks
+    frames
         Of the same slices.
 
     Returns

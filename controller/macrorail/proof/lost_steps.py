@@ -73,7 +73,7 @@ def true_positions(
 
     Parameters
     ----------
-    looks
+    frames
         In the order of shooting, those in doubt last.
     doubtful
         Numbers of the slices shot since the position of the axis was last known to be right.
@@ -117,7 +117,7 @@ class _LossSearch:
 
     Parameters
     ----------
-    told
+    reported
         (slices,) positions that the axis reported, in depths of field, in the order of shooting.
     begin
         The first slice that can be displaced.

@@ -71,7 +71,7 @@ class LocatedSlices:
     ----------
     u
         (slices,) true positions in depths of field, in the order of shooting.
-    departures
+    short_moves
         Why they differ from the reported positions.
     curves
         Fitted with the slices at ``u``.
@@ -106,7 +106,7 @@ class _Explanation:
     ----------
     chosen
         Indices of the short moves among the candidates.
-    lags
+    shortfalls
         How much each of these moves fell short, depths of field.
     curves
         Fitted with the slices at these positions, with their noise.
@@ -125,7 +125,7 @@ def locate(samples: SharpnessSamples, reported: Floats) -> LocatedSlices:
 
     Parameters
     ----------
-    told
+    reported
         (slices,) in depths of field, in the order of shooting.
     """
     candidates = _candidates(reported)

@@ -65,7 +65,7 @@ def verify(
     ----------
     restack
         Also fuse the frames again and compare the pixels.
-    tell
+    on_frame
         Called with the name of each frame that is stacked again.
     """
     yield _check_journal(record)

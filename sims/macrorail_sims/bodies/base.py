@@ -87,7 +87,7 @@ class StoredFile:
 
 
 @dataclass(frozen=True)
-class Shot:
+class BodyExposure:
     """An exposure in progress; ``ready_s`` is when its files can be read.
 
     Faults: ``announced`` is false when the frame is lost, ``stale`` is true when the previous
@@ -187,11 +187,11 @@ class CameraBody:
         self._shots = 0
         self._handles = 0x1000
         self._last_picture = b""
-        self.under_way: list[Shot] = []
+        self.under_way: list[BodyExposure] = []
         self._busy_until_s = 0.0
         self._late_settings: list[tuple[float, str, int]] = []
         self._drive_result: Reason | None = None
-        # When a bulb exposure that is under way began, and whether it goes to the card.
+        # Start of the bulb exposure in progress, and whether it is stored on the card.
         self._bulb: tuple[float, bool] | None = None
 
     # Overridden for each maker.
@@ -263,7 +263,9 @@ class CameraBody:
             self._late_settings.remove(due)
             self.settings[due[1]].value = due[2]
 
-    def release(self, to_card: bool, fault: Fault | None = None, at_s: float | None = None) -> Shot:
+    def release(
+        self, to_card: bool, fault: Fault | None = None, at_s: float | None = None
+    ) -> BodyExposure:
         """Open the shutter; the caller must call :meth:`develop` once the exposure is over.
 
         ``at_s`` is when the release was pressed, world seconds; now when not given.
@@ -291,7 +293,7 @@ class CameraBody:
             self._bulb = at_s + self.timing.shutter_lag_s, to_card
             self._busy_until_s = math.inf
 
-    def close_bulb(self, at_s: float, fault: Fault | None = None) -> Shot:
+    def close_bulb(self, at_s: float, fault: Fault | None = None) -> BodyExposure:
         """End the exposure that :meth:`open_bulb` began; then as after :meth:`release`."""
         with self._lock:
             if self._bulb is None:
@@ -307,7 +309,9 @@ class CameraBody:
         if not self._has_room(to_card):
             raise Refusal(Reason.STORE_FULL)
 
-    def _expose(self, start_s: float, end_s: float, to_card: bool, fault: Fault | None) -> Shot:
+    def _expose(
+        self, start_s: float, end_s: float, to_card: bool, fault: Fault | None
+    ) -> BodyExposure:
         self._shots += 1
         late_s = fault.delay_s if fault and fault.action is Action.LATE else 0.0
         light = SimulatedExposure(
@@ -323,12 +327,12 @@ class CameraBody:
         ready_s = end_s + self.timing.readout_s + late_s
         stale = fault is not None and fault.action is Action.STALE
         stray = fault is not None and fault.action is Action.STRAY
-        shot = Shot(light, self.formats, to_card, ready_s, announced, stale, stray)
+        shot = BodyExposure(light, self.formats, to_card, ready_s, announced, stale, stray)
         self.under_way.append(shot)
         self._busy_until_s = end_s
         return shot
 
-    def develop(self, shot: Shot) -> None:
+    def develop(self, shot: BodyExposure) -> None:
         """Make the files of a finished exposure and announce them.
 
         Rendering takes wall time; the files are ready at ``shot.ready_s`` or when rendering is
@@ -349,7 +353,7 @@ class CameraBody:
             self._notices.append(BodyEvent(due_s, BodyEventKind.EXPOSURE_COMPLETE))
             self.under_way.remove(shot)
 
-    def _store(self, shot: Shot, name: str, data: bytes, due_s: float) -> None:
+    def _store(self, shot: BodyExposure, name: str, data: bytes, due_s: float) -> None:
         if not (shot.announced or shot.to_card):
             return  # a frame in memory that is not announced is lost
         handle = self._handles

@@ -1,8 +1,8 @@
 """A Fujifilm X body: its settings, and its variant of PTP.
 
-It has no choice of where frames go, announces no file (libgphoto2 looks for new ones itself), takes
-some time to take a setting over, and its lens goes to a position, not by a number of steps. Values
-after libgphoto2's names for them.
+It has no setting for where frames are stored, announces no file (libgphoto2 looks for new ones
+itself) and applies settings with a delay. Its lens is driven to a position, not by steps. Names of
+values follow libgphoto2.
 """
 
 from __future__ import annotations

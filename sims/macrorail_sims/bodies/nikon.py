@@ -206,7 +206,7 @@ class NikonResponder(Responder):
         return PtpAnswer()
 
     def _preview(self) -> PtpAnswer:
-        # What precedes the picture tells of focus areas; nobody here reads it.
+        # The header before the picture describes focus areas; it is left empty.
         return PtpAnswer(data=bytes(_PREVIEW_HEADER_BYTES) + self.live_view_frame())
 
     def _drive(self, parameters: tuple[int, ...], _data: bytes) -> PtpAnswer:

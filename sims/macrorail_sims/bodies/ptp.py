@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
-from macrorail_sims.bodies.base import CameraBody, Shot, StoredFile
+from macrorail_sims.bodies.base import BodyExposure, CameraBody, StoredFile
 from macrorail_sims.bodies.exif import CLOCK_ZERO
 from macrorail_sims.bodies.faults import Action, Fault, Reason, Refusal
 
@@ -227,7 +227,7 @@ class Responder:
         fault, self._fault = self._fault, None
         return fault
 
-    def _develop(self, shot: Shot) -> None:
+    def _develop(self, shot: BodyExposure) -> None:
         def develop() -> None:
             self.clock.sleep(max(0.0, shot.light.end_s - self.clock.now()))
             self.body.develop(shot)

@@ -1,10 +1,9 @@
 """A Sony Alpha body in PC remote mode: its settings, and its variant of PTP.
 
-Its properties come all at once behind a handshake (version 0xC8); ISO, aperture and shutter time
-are turned click by click and take their time; the shutter is a button, pressed half, pressed and
-let go. A frame waits in the body's memory, always under the same handle, until it has been read;
-nobody sees the card. Its lens is driven by seven sizes of drive. Values after libgphoto2's names
-for them.
+After a handshake (version 0xC8) it sends all properties at once. ISO, aperture and shutter time are
+changed one step at a time, with a delay. The shutter is a button: half press, press, release. A
+frame waits in the body's memory, always under the same handle, until it is read; the card is not
+accessible. The lens has seven drive sizes. Names of values follow libgphoto2.
 """
 
 from __future__ import annotations
@@ -84,7 +83,7 @@ class SonyBody(PlainBody):
     file_formats = _FORMATS
     bulb_value = 0
 
-    #: Motor steps that the seven sizes of drive are worth; lenses differ, and no body tells.
+    #: Motor steps of the seven drive sizes; lenses differ, and bodies do not report them.
     drive_steps: ClassVar[Mapping[int, int]] = {1: 2, 2: 7, 3: 18, 4: 45, 5: 112, 6: 280, 7: 700}
 
     def __post_init__(self) -> None:

@@ -221,7 +221,7 @@ class GphotoCamera:
         try:
             answer = self._receive(pending.request, pending.timeout_s)
         except OperatorStop:
-            raise  # the frame is still on its way and can be collected later
+            raise  # the frame is still pending and can be collected later
         except MacrorailError:
             self._pending_frame = None
             raise

@@ -71,7 +71,7 @@ class LiveViewAndFocus(GphotoLibrary):
         """
         if steps == 0:
             # A Nikon makes one step out of zero.
-            raise CameraSettingRefused("a focus drive of zero steps was requested; leave it out")
+            raise CameraSettingRefused("a focus drive of zero steps was requested; do not call it")
         if self._drives_to_position:
             self._drive_to_position(steps)
             return {}

@@ -41,7 +41,7 @@ def refusals(reported: Mapping[str, str], wanted: Modes) -> list[str]:
 
     Parameters
     ----------
-    told
+    reported
         Values by widget, without those that the camera does not have.
     """
     found = []

@@ -61,7 +61,7 @@ def export(
 
     Parameters
     ----------
-    tell
+    on_start
         Called with each kind before it is written.
 
     Raises

@@ -87,9 +87,9 @@ def slice_mask(depth: Depth, positions_um: Sequence[float], index: int) -> Plane
     ----------
     depth
         (height, width) float32, micrometres.
-    places_um
+    positions_um
         Positions of all slices, ascending.
-    place
+    index
         Index of this slice among them.
     """
     here_um = positions_um[index]

@@ -24,7 +24,7 @@ _ROUTINE = (
     events.PictureFused,
     events.RunEnded,
 )
-#: The events that end the recovery from a fault: the next slice is on its way.
+#: The events that end the recovery from a fault: the next slice has started.
 _RECOVERED = (
     events.AxisMoved,
     events.ExposureIntended,

@@ -1,4 +1,4 @@
-"""What the report says, in the order in which it says it; ``page.html.j2`` says how it looks."""
+"""The contents of the report, in order; the layout is in ``page.html.j2``."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
 
 
 def _specimen(record: Record) -> list[tuple[str, str]]:
-    """What the protocol said of the specimen beyond its identifier."""
+    """Further entries of the protocol's specimen section."""
     said = record.manifest["specimen"] or {}
     return [
         (name.replace("_", " "), str(value)) for name, value in said.items() if value is not None
