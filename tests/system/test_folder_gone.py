@@ -117,11 +117,11 @@ def test_what_the_folder_refuses_is_tried_as_often_as_the_table_says(
     run.supervision = RunSupervision(alarm=alarms.append)
     tried: list[float] = []
 
-    def renew(journal: Journal) -> None:
+    def reopen(journal: Journal) -> None:
         tried.append(run.clock.now())
         raise JournalError("made to fail")
 
-    monkeypatch.setattr(Journal, "renew", renew)
+    monkeypatch.setattr(Journal, "reopen", reopen)
     end = run.run()
     assert (end.state, end.reason) == (State.FAILED, FinishReason.STORAGE_FAULT)
     [policy] = [policy for policy in TABLE if policy.fault is JournalError]
@@ -160,7 +160,7 @@ def test_a_folder_that_came_back_without_its_entries_is_not_written(
     after(run, network, 90.0, come_back_older)
     end = run.run()
     assert end.reason is FinishReason.STORAGE_FAULT
-    assert "no longer there" in end.message
+    assert "are missing now" in end.message
     assert (run.folder / JOURNAL).read_bytes() == before
 
 
