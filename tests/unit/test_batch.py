@@ -38,6 +38,7 @@ def only(folder: Path, out: Path, **settings: Any) -> StackJob:
     return job
 
 
+@pytest.mark.slow
 def test_what_is_finished_stays_so_until_a_frame_or_a_setting_changes(tmp_path: Path) -> None:
     folder, out = photograph(tmp_path / "one"), tmp_path / "out"
     job = only(folder, out)
@@ -151,6 +152,7 @@ def test_a_stack_beyond_the_memory_is_named_and_no_process_is_started(tmp_path: 
     assert "GB of memory, this machine gives 0.1 GB" in told[0].reason
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_costs_only_its_stack_a_second_try(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

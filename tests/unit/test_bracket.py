@@ -87,6 +87,7 @@ def loaded(text: str, folder: Path) -> Protocol:
     return load_document(folder / "protocol.yaml", Protocol)
 
 
+@pytest.mark.slow
 def test_a_protocol_says_exposure_values_and_the_plan_counts_them(tmp_path: Path) -> None:
     run = VirtualRun(tmp_path, RAIL, protocol_with())
     exposure = run.wanted.exposure
@@ -117,6 +118,7 @@ def test_what_is_no_bracket_is_refused(tmp_path: Path, bracket: str, told: str) 
 # How it is shot.
 
 
+@pytest.mark.slow
 def test_every_slice_has_one_frame_and_its_exposures_beside_it(opened: Bracketed) -> None:
     frame = shoot(opened, 1)
     verify_frame(frame)
@@ -130,6 +132,7 @@ def test_every_slice_has_one_frame_and_its_exposures_beside_it(opened: Bracketed
     assert opened.run.bench.body.exposures == 3
 
 
+@pytest.mark.slow
 def test_a_bracket_that_fails_is_shot_again_as_a_whole(opened: Bracketed) -> None:
     opened.run.bench.body.faults.add(Fault("release", Action.LOSE, after=1))
     with pytest.raises(FrameMissing):
@@ -172,6 +175,7 @@ def test_a_spoilt_file_is_told_when_the_frame_is_asked_for(opened: Bracketed) ->
 # A run of it.
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_in_a_bracket_is_resumed_without_losing_a_slice(
     tmp_path: Path,
 ) -> None:

@@ -36,6 +36,7 @@ def calibrated(folder: Path, vibration: str, at_um: float = 10_700.0) -> float:
     return found.settle_s
 
 
+@pytest.mark.slow
 def test_a_longer_swing_takes_a_longer_wait(tmp_path):
     # By the decay the swing is below a third of a pixel after ln(20 um / 1.5 um) decay times.
     brief = calibrated(tmp_path, "{amplitude: 20 um, decay: 0.03 s}")
@@ -44,6 +45,7 @@ def test_a_longer_swing_takes_a_longer_wait(tmp_path):
     assert 0.3 <= lasting <= 0.8
 
 
+@pytest.mark.slow
 def test_without_texture_nothing_is_claimed(tmp_path):
     with pytest.raises(PlanError, match="nothing is in focus"):
         calibrated(tmp_path, "{amplitude: 20 um}", at_um=30_000.0)

@@ -138,5 +138,5 @@ def test_stage_and_focus_axis_cannot_share_a_board(tmp_path: Path) -> None:
             "port: bench\n  x:", "port: /dev/ttyUSB0\n  x:"
         )
     )
-    with pytest.raises(ConfigError, match="stage: is on the focus axis' port"):
+    with pytest.raises(ConfigError, match="stage: uses the port of the focus axis"):
         load_rig(path)

@@ -146,6 +146,7 @@ def test_a_delivery_is_never_written_over_and_an_empty_one_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not VALIDATOR.is_file(), reason="no RO-Crate validator: make crate-validator")
 def test_another_tool_finds_nothing_that_an_ro_crate_must_have_missing(package: Path) -> None:
     context = Path(str(rocrate.__file__)).parent / "data" / "ro-crate.jsonld"

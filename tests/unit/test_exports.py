@@ -94,6 +94,7 @@ def _exif(path: Path) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------ TIFF
 
 
+@pytest.mark.slow
 def test_the_tiff_has_the_runs_pixels_and_the_frames_camera(out: Path, fused: Any) -> None:
     path = out / f"{NAME}.tif"
     again = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)

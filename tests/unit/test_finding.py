@@ -85,6 +85,7 @@ def textured_um(bench: Bench) -> Any:
     return depth_um[np.hypot(*np.gradient(luma)) > 8]
 
 
+@pytest.mark.slow
 def test_the_whole_way_is_searched_and_the_specimen_found_within_a_step(tmp_path):
     bench = Bench(tmp_path)
     found = bench.find()

@@ -132,6 +132,7 @@ def test_a_target_that_lost_a_character_is_noticed_before_anything_moves(at: int
     assert all(5_000 - 1e-6 <= place <= 9_000 + 1e-6 for place in places)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_moves_come_out_right_or_are_not_claimed_on_a_line_that_loses_characters(seed: int) -> None:
     bench = Bench().ready()

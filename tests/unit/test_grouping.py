@@ -165,6 +165,7 @@ def test_a_watched_folder_gives_a_stack_once_it_is_complete(mixed: Path, tmp_pat
     assert next(folder.signature(job) for job in folder.look().jobs) != before[0]
 
 
+@pytest.mark.slow
 def test_group_stacks_a_mixed_folder_and_leaves_the_rest_alone(
     mixed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,6 +56,7 @@ def test_a_torn_last_line_is_left_out_wherever_it_was_torn(tmp_path: Path) -> No
     assert len(read_journal(path)) == 3
 
 
+@pytest.mark.slow
 def test_no_flipped_bit_goes_unnoticed(tmp_path: Path) -> None:
     path = journal_with(tmp_path)
     entries = read_journal(path)
@@ -158,6 +159,7 @@ def test_a_journal_that_is_reopened_goes_on_and_stays_locked(tmp_path: Path) -> 
     other.close()
 
 
+@pytest.mark.slow
 def test_a_journal_torn_at_any_byte_of_its_last_line_goes_on(tmp_path: Path) -> None:
     path = journal_with(tmp_path)
     whole = path.read_bytes()

@@ -21,6 +21,7 @@ def lamp(folder: Path) -> tuple[Light, Path]:
     return Light(f"touch {burning}", f"rm {burning}"), burning
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["done", "stopped", "failed", "a bug"])
 def test_it_is_off_at_every_end(tmp_path: Path, end: str) -> None:
     switched, burning = lamp(tmp_path)

@@ -59,6 +59,7 @@ def judged(frames: list[Path]) -> dict[int, list[str]]:
     return {verdict["slice"]: verdict["faults"] for verdict in verdicts}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", [1, 2, 4])
 @pytest.mark.parametrize(("kind", "spoilt"), [("shift", {"shift_um": 60}), ("exposure", {"ev": 1})])
 def test_the_faulty_frame_is_blamed_and_no_other(
@@ -70,6 +71,7 @@ def test_the_faulty_frame_is_blamed_and_no_other(
     assert not any(faults.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("angle", [0.0, 0.6, 2.4])
 @pytest.mark.parametrize("bad", [2, 9])
 def test_a_smear_of_four_pixels_is_found_where_all_texture_comes_into_focus(

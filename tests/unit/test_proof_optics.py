@@ -68,6 +68,7 @@ def settings(f_number: float, magnification: float) -> ProofSettings:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("f_number", "magnification", "wrong"),
     [(4.0, 5.0, False), (2.8, 5.0, True), (4.0, 4.0, True)],
@@ -89,6 +90,7 @@ def test_optics_that_resolve_less_than_the_pixels_have_a_ratio_as_well() -> None
     assert np.isfinite(depth_ratio(optics(5.6, 5.0), away, energy))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("f_number", "magnification"), [(4.0, 1.0), (5.6, 2.0), (4.0, 5.0)])
 @pytest.mark.parametrize("coarser", [0.7, 1.0, 1.5])
 def test_flat_texture_of_any_coarseness_shows_its_depth_of_field(

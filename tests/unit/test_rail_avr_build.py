@@ -30,6 +30,7 @@ def build(folder: Path) -> tuple[bytes, str]:
     return (folder / "firmware" / "build" / "macrorail.hex").read_bytes(), made.stdout
 
 
+@pytest.mark.slow
 def test_the_image_fits_and_does_not_depend_on_where_it_was_built(tmp_path: Path) -> None:
     first, printed = build(tmp_path / "here")
     second, _ = build(tmp_path / "somewhere_else_entirely")

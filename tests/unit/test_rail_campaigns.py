@@ -15,6 +15,7 @@ from tests.studies.power_cuts import PowerCuts
 FIRMWARE = Path(__file__).resolve().parents[2] / "firmware"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 4))
 def test_random_commands_on_a_bad_line_are_all_accounted_for(seed: int) -> None:
     campaign = NoisyCommands(NativeBoard(length=20_000, bootloader_s=0.0), seed)

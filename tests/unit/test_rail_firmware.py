@@ -60,6 +60,7 @@ def test_what_the_board_cannot_do_is_refused(
 # Moves
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(50, 20_000),

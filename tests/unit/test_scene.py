@@ -378,6 +378,7 @@ def test_exposure_follows_shutter_iso_and_stop() -> None:
 # The specimen and its truth.
 
 
+@pytest.mark.slow
 def test_a_stack_of_the_beetle_wins_by_far_over_its_best_frame() -> None:
     options = SceneOptions(width_px=450, height_px=300)
     scene = Scene(options)

@@ -133,6 +133,7 @@ def test_one_frame_comes_back_as_it_is(made: MadeStack) -> None:
     assert fused.valid_rect == (0, 0, 360, 240)
 
 
+@pytest.mark.slow
 def test_sixteen_bits_stay_sixteen_bits() -> None:
     made = make_stack(count=3, bits=16, noise=0)
     one = Stacker()
@@ -274,6 +275,7 @@ def test_a_stack_without_frames_is_refused() -> None:
         Stacker().finish()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_frames(tmp_path: Path) -> None:
     made = make_stack(count=4, width=900, height=600)
     stacker = Stacker()

@@ -137,6 +137,7 @@ def test_a_scale_that_the_optics_tell_leads_where_pictures_cannot(made: MadeStac
         assert np.linalg.det(report.transform[:, :2]) ** 0.5 == pytest.approx(true, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_optics_that_are_wrong_are_found_out() -> None:
     """A nominal focal length, a pupil that nobody has measured: the pictures know better."""
     made, wrong_by = make_stack(9, 720, 480), 0.7

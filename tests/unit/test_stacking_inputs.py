@@ -27,6 +27,7 @@ from tests.score import psnr_db
 _EXIF_IFD = 0x8769
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [8, 16])
 def test_a_lamp_that_flickers_and_changes_colour_leaves_no_trace(
     bits: int, monkeypatch: pytest.MonkeyPatch

@@ -21,6 +21,7 @@ from macrorail.stacking.store import Store
 from tests.made_stack import make_stack
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("quality", "method"),
     [

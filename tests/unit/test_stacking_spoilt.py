@@ -131,6 +131,7 @@ def test_frames_below_sixteen_pixels_are_refused_plainly() -> None:
         stacker.add(frame)
 
 
+@pytest.mark.slow
 def test_generated_stacks_have_no_wrong_frame_unreported() -> None:
     tally = Tally()
     for seed in range(500, 508):

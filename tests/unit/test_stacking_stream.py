@@ -78,6 +78,7 @@ def process_of(stream: RunStream) -> int:
     return stream._worker.pid
 
 
+@pytest.mark.slow
 def test_streamed_is_offline_to_the_pixel(
     stream: RunStream, frames: list[Path], offline: np.ndarray, tmp_path: Path
 ) -> None:
@@ -99,6 +100,7 @@ def test_streamed_is_offline_to_the_pixel(
     assert not list(tmp_path.glob("*.part*"))
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_it_is_built_again_to_the_same_pixels(
     stream: RunStream, frames: list[Path], offline: np.ndarray, tmp_path: Path
 ) -> None:
@@ -113,6 +115,7 @@ def test_killed_in_the_middle_it_is_built_again_to_the_same_pixels(
     assert np.array_equal(fused_in(tmp_path), offline)
 
 
+@pytest.mark.slow
 def test_a_frame_that_was_away_for_a_while_is_in_the_picture(
     stream: RunStream, frames: list[Path], offline: np.ndarray, tmp_path: Path
 ) -> None:
@@ -130,6 +133,7 @@ def test_a_frame_that_was_away_for_a_while_is_in_the_picture(
     assert np.array_equal(fused_in(tmp_path), offline)
 
 
+@pytest.mark.slow
 def test_a_frame_taken_back_leaves_no_trace(
     stream: RunStream, frames: list[Path], offline: np.ndarray, tmp_path: Path
 ) -> None:
@@ -144,6 +148,7 @@ def test_a_frame_taken_back_leaves_no_trace(
     assert stream.finish(never)["left_out"] == []
 
 
+@pytest.mark.slow
 def test_frames_that_were_elsewhere_are_stacked_as_if_that_had_been_known(
     stream: RunStream, frames: list[Path], offline: np.ndarray, tmp_path: Path
 ) -> None:
@@ -157,6 +162,7 @@ def test_frames_that_were_elsewhere_are_stacked_as_if_that_had_been_known(
     assert depth_um.max() == pytest.approx(_FRAMES * _STEP_UM, abs=1.0)
 
 
+@pytest.mark.slow
 def test_a_frame_that_does_not_belong_is_left_out_and_named(
     stream: RunStream, frames: list[Path], offline: np.ndarray, tmp_path: Path
 ) -> None:
@@ -171,6 +177,7 @@ def test_a_frame_that_does_not_belong_is_left_out_and_named(
     assert np.array_equal(fused_in(tmp_path), offline)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [3, _FRAMES])
 def test_a_stranger_among_the_first_frames_is_left_out_too(
     stream: RunStream, frames: list[Path], tmp_path: Path, count: int
@@ -191,6 +198,7 @@ def test_a_stranger_among_the_first_frames_is_left_out_too(
         assert np.abs(report["transform"] - true[number - 1])[:, 2].max() < 0.8
 
 
+@pytest.mark.slow
 def test_a_stop_while_waiting_for_the_picture_comes_through(
     stream: RunStream, frames: list[Path]
 ) -> None:

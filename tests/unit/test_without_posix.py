@@ -50,6 +50,7 @@ def python(site: Path, folder: Path, *arguments: str | Path) -> subprocess.Compl
     )
 
 
+@pytest.mark.slow
 def test_stack(site: Path, photographs: Path, tmp_path: Path) -> None:
     done = macrorail(site, tmp_path, "stack", photographs, "-o", "out.tif", "--json")
     assert done.returncode == 0, done.stderr
@@ -63,12 +64,14 @@ def test_stack_within_little_memory(site: Path, photographs: Path, tmp_path: Pat
     assert done.returncode in (0, 6) and "bug" not in done.stderr, done.stderr
 
 
+@pytest.mark.slow
 def test_batch_with_its_workers(site: Path, photographs: Path, tmp_path: Path) -> None:
     done = macrorail(site, tmp_path, "batch", photographs, "-o", "out", "--jobs", "2")
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "out").rglob("fused.tif"))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [("plan", PROTOCOL), ("dof", "-m", "2", "-N", "5.6")], ids=lambda given: given[0]
 )
@@ -108,6 +111,7 @@ def test_importing_macrorail_loads_next_to_nothing(tmp_path: Path) -> None:
     assert not {"numpy", "cv2", "numba", "pydantic", "typer"} & {*ast.literal_eval(done.stdout)}
 
 
+@pytest.mark.slow
 def test_help_lists_what_works(site: Path, tmp_path: Path) -> None:
     done = macrorail(site, tmp_path, "--help")
     assert done.returncode == 0, done.stderr
