@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -113,6 +114,10 @@ class SimulatedBench:
         ConfigError
             As :meth:`prepare`.
         """
+        if self._folder is not None and not self._is_alive(self._folder):
+            # A world that was killed leaves its folder behind; a run that goes on gets a new one.
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
         if self._folder is None:
             self.prepare(self._rig)
             self._folder = Path(tempfile.mkdtemp(prefix="macrorail-bench-"))
@@ -128,6 +133,21 @@ class SimulatedBench:
                 f"itself when it is not used for {self._options.linger_s:g} s. Start a new run"
             ) from error
         self._clock = WorldClock(self._facts["time_scale"], self._facts["epoch_s"])
+
+    @staticmethod
+    def _is_alive(folder: Path) -> bool:
+        """Whether a world answers in a folder; one that does not, and is not a world's, is kept."""
+        if not (folder / ADDRESS_FILE).is_file():
+            return True  # connecting will say what is wrong
+        with socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(_ANSWER_TIMEOUT_S)
+            try:
+                control.connect(str(folder / CONTROL_SOCKET))
+            except (ConnectionRefusedError, FileNotFoundError):
+                return False
+            except OSError:
+                return True
+        return True
 
     def ask(self, verb: str, **arguments: Any) -> dict[str, Any]:
         """Send a request that no real instrument could answer (ground truth, faults).

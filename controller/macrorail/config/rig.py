@@ -349,3 +349,30 @@ def _options(document: Document, name: str, base: type[Section]) -> type[Section
             f"'{driver}' is not a driver for '{name}': its Options are not a {base.__name__}",
         )
     return options
+
+
+# Keys of an axis that may change between the slices of one run: they move no slice.
+_WITHOUT_EFFECT_ON_POSITIONS = {
+    *("driver", "port", "travel", "closest_approach", "speed", "acceleration", "settle"),
+    *("host_silence", "motor_off_after", "check_every", "check_tolerance", "home_clearance"),
+}
+
+
+def geometry(rig: Rig) -> dict[str, Any]:
+    """The keys of a rig on which the positions and the scale of slices depend.
+
+    Returns
+    -------
+    dict
+        Values as JSON has them, by path: ``axis.lead``, ``optics.magnification``...
+    """
+    sections = {
+        "axis": rig.axis.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "optics": rig.optics.model_dump(mode="json", by_alias=True, exclude_none=True),
+    }
+    return {
+        f"{name}.{key}": value
+        for name, section in sections.items()
+        for key, value in section.items()
+        if key not in _WITHOUT_EFFECT_ON_POSITIONS
+    }

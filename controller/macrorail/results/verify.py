@@ -18,7 +18,13 @@ import numpy as np
 import tifffile
 
 from macrorail.errors import MacrorailError, StackError
-from macrorail.run_folder.events import PictureFused, RunEnded
+from macrorail.run_folder.events import (
+    ExposureDiscarded,
+    ExposureIntended,
+    PictureFused,
+    RunEnded,
+    SliceCounted,
+)
 from macrorail.run_folder.manifest import build_manifest
 from macrorail.run_folder.record import MANIFEST, REMOVED, Record, hash_file
 from macrorail.stacking.alignment import Alignment, FrameTransform
@@ -128,15 +134,30 @@ def _check_frames(record: Record) -> Check:
             troubles.append(f"{one['frame']} (slice {one['index']}) is not what {origin}")
         troubles += _bracket_problems(record, one)
     known = {Path(one["frame"]).name for one in slices}
+    in_flight = _in_flight(record)
     stems = {Path(name).stem for name in known}
     for path in sorted((record.folder / "frames").glob("[0-9]*.*")):
         is_raw_of_a_pair = path.stem in stems and path.suffix.lower() in RAW_SUFFIXES
+        if path.stem.isdecimal() and int(path.stem) == in_flight:
+            continue  # whole, but not counted yet; resume adopts it or shoots the slice again
         if path.name not in known and not is_raw_of_a_pair:
             troubles.append(f"frames/{path.name} belongs to no slice in the journal")
     seen = f"{len(slices) - removed} frames unchanged"
     if removed:
         seen += f", {removed} removed intentionally ({REMOVED})"
     return Check("frames", tuple(troubles), seen)
+
+
+def _in_flight(record: Record) -> int | None:
+    """The slice whose frame was being downloaded when the run ended; ``None`` when none was."""
+    number = None
+    for entry in record.entries:
+        match entry.event:
+            case ExposureIntended(slice=intended):
+                number = intended
+            case SliceCounted() | ExposureDiscarded():
+                number = None
+    return number
 
 
 def _bracket_problems(record: Record, one: dict[str, Any]) -> list[str]:

@@ -84,7 +84,8 @@ class Pauses:
             rested = resumed is not None or paused_s >= at_least_s
             now = self.reason()
             if rested and now is None:
-                return resumed or "all is well again", paused_s
+                after_fault = "trying again" if at_least_s > 0 else "all is well again"
+                return resumed or after_fault, paused_s
             if paused_s > self._at_most_s:
                 raise PausedTooLong(
                     f"paused for {format_duration(paused_s)}, and no operator responded: "

@@ -10,7 +10,7 @@ from typing import Any
 
 from macrorail.clock import WorldClock
 from macrorail.config.protocol import Protocol
-from macrorail.config.rig import Rig
+from macrorail.config.rig import Rig, geometry
 from macrorail.devices.bracket.camera import BracketingCamera
 from macrorail.devices.connect import Instrument, connect
 from macrorail.devices.interfaces import Camera
@@ -145,15 +145,17 @@ def _shoot_slices(
         if isinstance(instrument.clock, WorldClock):
             instrument.clock.on_wait = systemd.beat
         if not job.searched:
-            begin = RunResumed if before else RunStarted
+            about: dict[str, Any] = {
+                "run": job.folder.name,
+                "specimen": job.wanted.specimen.model_dump(mode="json"),
+                "slice_count": slices,
+                "asked": dict(job.wanted.camera_settings),
+                "bench": instrument.bench_address,
+            }
             journal.append(
-                begin(
-                    run=job.folder.name,
-                    specimen=job.wanted.specimen.model_dump(mode="json"),
-                    slice_count=slices,
-                    asked=dict(job.wanted.camera_settings),
-                    bench=instrument.bench_address,
-                )
+                RunResumed(**about)
+                if before
+                else RunStarted(**about, geometry=run_geometry(job.rig, job.plan))
             )
         task = RunTask(
             job.plan,
@@ -173,6 +175,11 @@ def _shoot_slices(
             replace(supervision, on_state=entered),
         )
         return runner.run()
+
+
+def run_geometry(rig: Rig, plan: Plan) -> dict[str, Any]:
+    """What must not change between the slices of one run, as the journal has it."""
+    return {**geometry(rig), "protocol.minimum_overlap": plan.minimum_overlap}
 
 
 def _reserve(job: RunJob) -> Reserve:

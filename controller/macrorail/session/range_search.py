@@ -7,9 +7,10 @@ import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from macrorail.config.protocol import Protocol
-from macrorail.config.rig import Rig
+from macrorail.config.rig import Rig, geometry
 from macrorail.devices.connect import Instrument, connect
 from macrorail.errors import ConfigError, MacrorailError
 from macrorail.planning.plan import Plan, make_plan, plan_before_search
@@ -74,15 +75,14 @@ def search_range(
         observer.searching(),
     ):
         journal.listen(observer.on_event)
-        begin = RunResumed if begun else RunStarted
-        journal.append(
-            begin(
-                run=folder.name,
-                specimen=wanted.specimen.model_dump(mode="json"),
-                slice_count=0,
-                bench=instrument.bench_address,
-            )
-        )
+        about: dict[str, Any] = {
+            "run": folder.name,
+            "specimen": wanted.specimen.model_dump(mode="json"),
+            "slice_count": 0,
+            "bench": instrument.bench_address,
+        }
+        started = RunResumed(**about) if begun else RunStarted(**about, geometry=geometry(rig))
+        journal.append(started)
         finder = _finder(search, wanted, rig, instrument, folder / "looks", journal.append)
         try:
             found = finder.find()

@@ -11,14 +11,19 @@ from typing import Any
 
 from macrorail.config.document import load_document
 from macrorail.config.protocol import Protocol
-from macrorail.config.rig import load_rig
+from macrorail.config.rig import Rig, load_rig
 from macrorail.errors import JournalError
 from macrorail.planning.plan import Plan
 from macrorail.quantity import format_fraction, format_length
-from macrorail.run_folder.events import RunResumed, RunStarted
+from macrorail.run_folder.events import (
+    ExposureIntended,
+    RunResumed,
+    RunStarted,
+    SlicesInserted,
+)
 from macrorail.run_folder.journal import JOURNAL, Entry, read_journal
 from macrorail.running.resume import read_progress
-from macrorail.session.job import RunJob
+from macrorail.session.job import RunJob, run_geometry
 from macrorail.session.observer import RunObserver
 from macrorail.session.range_search import plan_run, write_plan
 
@@ -36,28 +41,97 @@ def load_interrupted(run: Path) -> tuple[RunJob, list[Entry]]:
     JournalError
         Not a run folder, a damaged one, or not the one that was begun.
     """
-    for name in ("protocol.yaml", "rig.yaml", "plan.json"):
+    for name in ("protocol.yaml", "rig.yaml"):
         if not (run / name).is_file():
-            raise JournalError(f"{run} is no run folder: it has no {name}")
+            raise JournalError(
+                f"{run} is not a run folder, or is incomplete: it has no {name}. Copy the file "
+                f"that the run was started with there, then resume; or stack the frames it has "
+                f"with 'macrorail stack {run / 'frames'}'"
+            )
     wanted = load_document(run / "protocol.yaml", Protocol)
     rig = load_rig(run / "rig.yaml")
     entries = read_journal(run / JOURNAL) if (run / JOURNAL).exists() else []
+    _refuse_lost_journal(run, entries)
     plan = plan_run(wanted, rig, entries)
-    written = json.loads((run / "plan.json").read_text())
-    if plan.slices and not written["slices"]:
-        write_plan(run, plan)  # interrupted between finding the range and writing it down
-    else:
-        changed = [*_changed_plan(written, plan), *_changed_settings(entries, wanted)]
-        if changed:
-            raise JournalError(
-                f"{run} was started with different settings: {'; '.join(changed)}. Put "
-                f"protocol.yaml, rig.yaml and lens file back as they were, or resume with the "
-                f"version of macrorail that started it, or stack the frames it has with "
-                f"'macrorail stack {run}'"
-            )
-        if written != json.loads(json.dumps(plan.to_dict())):
-            write_plan(run, plan)  # as this version reads it
+    written = _read_plan(run / "plan.json")
+    changed = [*_changed_slices(entries, plan), *_changed_settings(entries, wanted)]
+    changed += _changed_geometry(entries, rig, plan)
+    if written is not None and (written["slices"] or not plan.slices):
+        changed = [*_changed_plan(written, plan), *changed]
+    if changed:
+        raise JournalError(
+            f"{run} was started with different settings: {'; '.join(changed)}. Put "
+            f"protocol.yaml, rig.yaml and lens file back as they were (remove plan.json if that is "
+            f"of another run: it is made again), or resume with the version of macrorail that "
+            f"started it, or stack the frames it has with 'macrorail stack {run}'"
+        )
+    if written != json.loads(json.dumps(plan.to_dict())):
+        # Interrupted before it was written, damaged, or as another version reads it.
+        write_plan(run, plan)
     return RunJob(run, wanted, rig, plan), entries
+
+
+def _refuse_lost_journal(run: Path, entries: list[Entry]) -> None:
+    """Without its journal a run would shoot again what lies in ``frames`` already.
+
+    Raises
+    ------
+    JournalError
+    """
+    intended = {one.event.slice for one in entries if isinstance(one.event, ExposureIntended)}
+    frames = (path for path in (run / "frames").glob("[0-9]*.*") if path.stem.isdecimal())
+    unknown = sorted(path.name for path in frames if int(path.stem) not in intended)
+    if unknown:
+        raise JournalError(
+            f"{run / JOURNAL} is missing, empty or cut: it does not know {len(unknown)} frame(s) "
+            f"in frames/, the first is {unknown[0]}. Restore {JOURNAL} from a copy; or stack the "
+            f"frames with 'macrorail stack {run / 'frames'}' and start a new run"
+        )
+
+
+def _read_plan(path: Path) -> dict[str, Any] | None:
+    """The plan as it was written; ``None`` when it is missing or damaged: it can be made again."""
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+        slices, limits = written["slices"], (written["near_um"], written["far_um"])
+        usable = all(isinstance(each["target_um"], float) for each in slices)
+        usable &= all(isinstance(each, float | int) for each in limits)
+        usable &= isinstance(written["minimum_overlap"], float | int)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return written if usable else None
+
+
+def _changed_slices(entries: list[Entry], plan: Plan) -> Iterator[str]:
+    """What the journal says of planned slices that the plan places elsewhere."""
+    inserted: set[int] = set()
+    for entry in entries:
+        match entry.event:
+            case SlicesInserted(slices=slices):
+                inserted.update(slices)
+            case ExposureIntended(slice=number, target_um=target_um) if number not in inserted:
+                if number > len(plan.slices):
+                    yield f"slice {number} was shot, and now {len(plan.slices)} are planned"
+                elif abs(plan.slices[number - 1].target_um - target_um) > _SAME_PLACE_UM:
+                    now = format_length(plan.slices[number - 1].target_um, digits=6)
+                    was = format_length(target_um, digits=6)
+                    yield f"slice {number} was planned at {was}, now it is at {now}"
+                else:
+                    continue
+                return
+
+
+def _changed_geometry(entries: list[Entry], rig: Rig, plan: Plan) -> list[str]:
+    """Keys that would place, scale or prove the slices otherwise."""
+    before = next((e.event.geometry for e in entries if isinstance(e.event, RunStarted)), None)
+    if before is None:
+        return []  # of an earlier version, or nothing has been shot
+    now = json.loads(json.dumps(run_geometry(rig, plan)))
+    return [
+        f"'{key}' was {before.get(key, 'not given')}, now it is {now.get(key, 'not given')}"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key)
+    ]
 
 
 def _changed_plan(written: dict[str, Any], plan: Plan) -> Iterator[str]:

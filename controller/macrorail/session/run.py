@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +14,11 @@ from macrorail.config.rig import Rig, load_rig
 from macrorail.errors import MacrorailError, PlanError
 from macrorail.planning.plan import Plan
 from macrorail.quantity import format_duration, format_size
+from macrorail.results.report import REPORT, write_report
 from macrorail.run_folder.events import RunEnded, RunResumed, RunStarted
 from macrorail.run_folder.journal import Entry, create_run_folder, write_whole
+from macrorail.run_folder.manifest import build_manifest
+from macrorail.run_folder.record import MANIFEST
 from macrorail.session.job import RunJob, carry_out
 from macrorail.session.observer import RunObserver
 from macrorail.session.range_search import plan_run, write_plan
@@ -111,11 +115,37 @@ def resume_run(
     interrupted, entries = load_interrupted(folder)
     last = entries[-1].event if entries else None
     if isinstance(last, RunEnded) and last.reason == FinishReason.COMPLETED.value:
+        restore_results(folder, entries, observer)
         return None
     job = prepare_resume(interrupted, entries, accept_scene)
     report_progress(job, observer)
     observer.on_folder(folder)
     return _outcome(replace(job, rig=_same_world(job.rig, entries)), observer)
+
+
+def restore_results(folder: Path, entries: list[Entry], observer: RunObserver) -> None:
+    """Write a complete run's manifest and report again where they do not agree with its journal.
+
+    A run that was killed after its last journal entry lacks them.
+    """
+    path = folder / MANIFEST
+    manifest = build_manifest(entries)
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        written = None
+    about = ("run", "state", "finish_reason", "slices", "fusion_order", "fused")
+    if isinstance(written, dict) and all(written.get(key) == manifest[key] for key in about):
+        if not (folder / REPORT).is_file():
+            observer.message(f"{REPORT} was missing; it is written again: {write_report(folder)}")
+        return
+    write_whole(path, json.dumps(manifest, indent=2, ensure_ascii=False))
+    observer.message(
+        f"{MANIFEST} was missing or did not agree with the journal; it and {REPORT} are written "
+        f"again from the journal",
+        "warning",
+    )
+    write_report(folder)
 
 
 def _outcome(job: RunJob, observer: RunObserver) -> RunOutcome:

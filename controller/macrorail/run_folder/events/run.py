@@ -26,6 +26,9 @@ class RunStarted(Event, kind="started"):
         Camera settings of the protocol; ``None`` for a search.
     bench
         Address of the simulated bench; ``None`` for real devices.
+    geometry
+        Keys of the rig on which positions and scale depend, by their path (``axis.lead``);
+        ``None`` in journals of earlier versions.
     """
 
     run: str
@@ -33,6 +36,7 @@ class RunStarted(Event, kind="started"):
     slice_count: int
     asked: Mapping[str, str] | None = absent()
     bench: str | None
+    geometry: Mapping[str, Any] | None = absent()
 
 
 @dataclass(frozen=True, kw_only=True)
