@@ -155,9 +155,8 @@ class SimulatedBench:
         Parameters
         ----------
         verb
-            ``truth``, ``state``, ``camera_fault``, ``camera_battery``, ``unplug_camera``,
-            ``end``: see
-            ``bench_process.py``.
+            ``truth``, ``state``, ``camera_fault``, ``camera_battery``, ``unplug_camera`` or
+            ``end``; see ``bench_process.py``.
 
         Raises
         ------

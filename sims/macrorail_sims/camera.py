@@ -384,9 +384,8 @@ class InProcessCamera:
         if stalled or fault.action in (Action.DROP, Action.SWALLOW):
             self._opened = None
             raise DeviceLost(
-                f"{operation}: the connection to the camera is lost; check cable and power, "
-                f"then open it "
-                f"again"
+                f"{operation}: the connection to the camera is lost; check cable and power, then "
+                f"open it again"
             )
         return fault
 

@@ -172,9 +172,8 @@ class LensCalibration:
         if len(observations) < _FEWEST_POINTS:
             raise CalibrationError(
                 f"the target was sharp at {len(observations)} motor position(s) only, then "
-                f"{end_reason}; at least {_FEWEST_POINTS} are needed. Tilt the target more, "
-                f"or take "
-                f"pictures every {max(1, self._every // 4)} steps"
+                f"{end_reason}; at least {_FEWEST_POINTS} are needed. Tilt the target more, or "
+                f"take pictures every {max(1, self._every // 4)} steps"
             )
         across_um = np.array([each.sharpest.across_um for each in observations])
         # Driving towards far, the plane moves away, whichever end of the target is nearer.
@@ -192,9 +191,8 @@ class LensCalibration:
         at_stop = self._take_picture()
         if at_stop is None:
             raise CalibrationError(
-                "no sharp lines are visible with the lens at its near stop; move the target "
-                "so that "
-                "its near end is sharp at one side of the picture, lines running left to right"
+                "no sharp lines are visible with the lens at its near stop; move the target so "
+                "that its near end is sharp at one side of the picture, lines running left to right"
             )
         observations = [_Observation(0, at_stop)]
         for motor in range(self._every, last + 1, self._every):
@@ -239,11 +237,9 @@ class LensCalibration:
             smaller = found[-1] if found else 1.0
             if not size_steps > smaller:
                 raise CalibrationError(
-                    f"a drive of size {size} moved the lens by {size_steps:.1f} of the "
-                    f"smallest drive, and "
-                    f"the next smaller size by {smaller:.1f}; choose other distances "
-                    f"(--every), and do "
-                    f"not touch the target during the calibration"
+                    f"a drive of size {size} moved the lens by {size_steps:.1f} of the smallest "
+                    f"drive, and the next smaller size by {smaller:.1f}; choose other distances "
+                    f"(--every), and do not touch the target during the calibration"
                 )
             more = max(1, int(_MEASURED_SHARE * (motor[-1] - start) / size_steps) - 1)
             for _ in range(more):
@@ -358,11 +354,9 @@ class LensCalibration:
                 return
             before = now
         raise CalibrationError(
-            f"after {_LONGEST_SEARCH_DRIVES} of its largest drives towards near no sharp "
-            f"lines stayed "
-            f"in place; move the target so that its near end is "
-            f"sharp at one side of the picture with the lens at its near stop, lines running left "
-            f"to right"
+            f"after {_LONGEST_SEARCH_DRIVES} of its largest drives towards near no sharp lines "
+            f"stayed in place; move the target so that its near end is sharp at one side of the "
+            f"picture with the lens at its near stop, lines running left to right"
         )
 
     def _drive_to(self, motor: int) -> None:

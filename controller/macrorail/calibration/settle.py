@@ -163,9 +163,8 @@ def _textured(rested: Sequence[Measurement]) -> NDArray[np.bool_]:
     )
     if textured.sum() < 8:
         raise PlanError(
-            "nothing is in focus there: give a position with --at at which fine texture is "
-            "in focus, "
-            "and provide enough light"
+            "nothing is in focus there: give a position with --at at which fine texture is in "
+            "focus, and provide enough light"
         )
     return textured
 

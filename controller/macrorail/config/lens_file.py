@@ -93,10 +93,9 @@ class LensFile(Section):
             if given != wanted:
                 raise key_error(
                     "table",
-                    f"the row at {row.at_steps} steps must give "
-                    f"{' and '.join(sorted(wanted))} and nothing "
-                    f"else: a lens with a focal_length has distances, one without has planes and "
-                    f"scales",
+                    f"the row at {row.at_steps} steps must give {' and '.join(sorted(wanted))} and "
+                    f"nothing else: a lens with a focal_length has distances, one without has "
+                    f"planes and scales",
                 )
         first = self.table[0]
         if first.at_steps != 0 or first.plane_um not in (0, None):
@@ -105,9 +104,8 @@ class LensFile(Section):
         if focal_um and nearest_um and not nearest_um > 2 * focal_um:
             raise key_error(
                 "focal_length",
-                "is too long: the nearest distance must be more than twice the focal length "
-                "(a macro "
-                "lens has planes and scales instead)",
+                "is too long: the nearest distance must be more than twice the focal length (a "
+                "macro lens has planes and scales instead)",
             )
         planes_um = self._planes_um()
         if not all(smaller < larger for smaller, larger in pairwise(self.drive_sizes)):
@@ -196,9 +194,8 @@ def find_lens_file(name: str) -> Path:
     if not path.is_file():
         shipped = ", ".join(sorted(each.stem for each in _SHIPPED.glob("*.yaml"))) or "none"
         raise ConfigError(
-            f"there is no lens file '{name}'; macrorail ships: {shipped}. Write one of these "
-            f"names or "
-            f"a path"
+            f"there is no lens file '{name}'; macrorail ships: {shipped}. Write one of these names "
+            f"or a path"
         )
     return path
 

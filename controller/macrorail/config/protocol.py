@@ -50,8 +50,8 @@ _RANGE_FORMS = (
 def _check_overlap(overlap: float) -> float:
     if not 0 <= overlap <= LARGEST_OVERLAP:
         raise ValueError(
-            f"must be from 0 % to {format_fraction(LARGEST_OVERLAP)}, "
-            f"got {format_fraction(overlap)}"
+            f"must be from 0 % to {format_fraction(LARGEST_OVERLAP)}, got "
+            f"{format_fraction(overlap)}"
         )
     return overlap
 

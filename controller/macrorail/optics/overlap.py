@@ -132,9 +132,9 @@ class Coverage:
         return OverlapError(
             abs(edge_um - at_um),
             band.dof_um,
-            f"coverage is not proven: the {end} end at {_place(at_um)} is not covered; the "
-            f"nearest slice is sharp only to {_place(edge_um)} "
-            f"({format_length(abs(edge_um - at_um))} short). Check that the axis can reach it.",
+            f"coverage is not proven: the {end} end at {_place(at_um)} is not covered; the nearest "
+            f"slice is sharp only to {_place(edge_um)} ({format_length(abs(edge_um - at_um))} "
+            f"short). Check that the axis can reach it.",
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -276,8 +276,8 @@ def _ends_um(wanted: Range, rig: Rig) -> tuple[float, float]:
     if wanted.from_um is None or wanted.to_um is None:
         if far is not None and not wanted.nearest_um < far.infinity_um:
             raise PlanError(
-                f"range: must begin nearer than infinity, which is at "
-                f"{_place(far.infinity_um)} on this axis"
+                f"range: must begin nearer than infinity, which is at {_place(far.infinity_um)} on "
+                f"this axis"
             )
         return wanted.nearest_um, wanted.farthest_um
     if far is None:
@@ -315,9 +315,8 @@ def _axis_optics(protocol: Protocol, rig: Rig) -> AxisOptics:
     f_number, na = protocol.exposure.aperture, rig.optics.na
     if na is not None and f_number is not None:
         raise PlanError(
-            f"exposure.aperture: the rig's optics have a fixed numerical aperture (na: "
-            f"{na:g}) and no "
-            f"f-number to set; remove the aperture"
+            f"exposure.aperture: the rig's optics have a fixed numerical aperture (na: {na:g}) and "
+            f"no f-number to set; remove the aperture"
         )
     if na is None and f_number is None:
         raise PlanError(

@@ -34,7 +34,7 @@ _HALF_DOF = 0.5
 _PAST_END = 0.35
 _END_TILES = 3
 _END_SHARE = 0.005
-# An end that was extended is extended until not a single tile gets sharper.
+# Once an end has been extended, more slices follow until not a single tile gets sharper.
 _PAST_EXTENDED = 0.0
 # Slices nearer to each other than this, in depths of field, differ by little more than noise.
 _SMALLEST_DISTANCE = 0.4

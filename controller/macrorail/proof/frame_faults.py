@@ -167,9 +167,8 @@ def blur_fault(
     if loss > MOTION_BLUR and not _neighbour_is_blurred(frame, neighbours, unjudged, along):
         return FrameFault(
             "blur",
-            f"motion blur at {np.degrees(_DIRECTIONS[along]):.0f} degrees: fine detail along "
-            f"it lost "
-            f"{100 * (1 - np.exp(-loss)):.0f} % of its contrast, not counting defocus",
+            f"motion blur at {np.degrees(_DIRECTIONS[along]):.0f} degrees: fine detail along it "
+            f"lost {100 * (1 - np.exp(-loss)):.0f} % of its contrast, not counting defocus",
         )
     loss = detail_loss(frame, neighbours)
     if loss > DETAIL_LOSS:

@@ -174,7 +174,7 @@ def _findings(found: FoundRange, plan: Plan) -> list[str]:
     ends = found.ends
     lines = [
         f"Found: sharp from {format_length(ends.near_um, 5)} to {format_length(ends.far_um, 5)} "
-        f"({ends.tiles} of {ends.of_tiles} tiles have texture, {found.looks} looks); with a "
+        f"({ends.tiles} of {ends.of_tiles} tiles have texture, {found.looks} pictures); with a "
         f"margin of {format_length(found.margin_um, 3)} the range is "
         f"{format_length(plan.near_um, 5)} to {format_length(plan.far_um, 5)}, "
         f"{len(plan.slices)} slices."

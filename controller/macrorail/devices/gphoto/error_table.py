@@ -108,6 +108,5 @@ def explain_connect(code: int, text: str, port: str) -> DeviceError:
         return error
     return ConnectError(
         f"no camera responds at {port} ({text or f'error {code}'}); check the rig's port, the "
-        f"cable "
-        f"and that the camera is switched on"
+        f"cable and that the camera is switched on"
     )

@@ -65,10 +65,9 @@ def refusals(reported: Mapping[str, str], wanted: Modes) -> list[str]:
     delay = reported.get("exposuredelaymode", "").lower()
     if wanted.mirror_delayed and delay != "on":
         found.append(
-            "the rig has 'mirror: delayed', but the exposure delay mode of the camera is "
-            "off; switch "
-            "it on in the camera's menu, or remove 'mirror' from the rig and use a longer settle "
-            "time"
+            "the rig has 'mirror: delayed', but the exposure delay mode of the camera is off; "
+            "switch it on in the camera's menu, or remove 'mirror' from the rig and use a longer "
+            "settle time"
         )
     return found
 
@@ -79,9 +78,8 @@ def warnings(reported: Mapping[str, str]) -> list[str]:
     off = reported.get("autopoweroff", "0")
     if off.isdigit() and int(off) > 0:
         found.append(
-            f"the camera switches itself off when idle for {off} s; disable that in its menu "
-            f"for runs "
-            f"with long pauses"
+            f"the camera switches itself off when idle for {off} s; disable that in its menu for "
+            f"runs with long pauses"
         )
     if reported.get("mirrorlock", "0") not in ("0", "Off"):
         found.append(

@@ -323,9 +323,8 @@ class CameraWorker(LiveViewAndFocus):
             return
         if by_hand:
             raise CameraSettingRefused(
-                f"capture_target is '{text_of(widget)}' and cannot be set to '{chosen}' by "
-                f"remote control; "
-                f"set in the camera's menu where still images are saved"
+                f"capture_target is '{text_of(widget)}' and cannot be set to '{chosen}' by remote "
+                f"control; set in the camera's menu where still images are saved"
             )
 
         def put() -> None:

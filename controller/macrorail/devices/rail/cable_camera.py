@@ -110,9 +110,8 @@ class RailTriggeredCamera:
         """
         if not isinstance(axis, Shutter):
             raise ConfigError(
-                "a camera on a cable release needs a rail whose board has a shutter output; "
-                "this rig's "
-                "axis has none"
+                "a camera on a cable release needs a rail whose board has a shutter output; this "
+                "rig's axis has none"
             )
         self._shutter = axis
 
@@ -147,9 +146,8 @@ class RailTriggeredCamera:
         unreadable = sorted(set(settings) - {"shutter", "aperture", "iso"})
         if unreadable:
             raise CameraSettingRefused(
-                f"{', '.join(unreadable)}: a camera on a cable release is set by hand, and "
-                f"its frames "
-                f"do not contain this setting; remove it from the protocol"
+                f"{', '.join(unreadable)}: a camera on a cable release is set by hand, and its "
+                f"frames do not contain this setting; remove it from the protocol"
             )
         self._wanted = dict(settings)
         return dict(settings)
@@ -171,9 +169,9 @@ class RailTriggeredCamera:
         self._clock.sleep(max(0.0, over_s - self._clock.now()))
         if self._options.hot_shoe and shots.contacts == contacts:
             raise CameraError(
-                "the shutter was released and the hot shoe did not close: nothing was "
-                "exposed; check "
-                "that the camera is awake and in manual focus, and that the cable is plugged in"
+                "the shutter was released and the hot shoe did not close: nothing was exposed; "
+                "check that the camera is awake and in manual focus, and that the cable is plugged "
+                "in"
             )
         ended_s = self._clock.now()
         self._flash_ready_s = ended_s + self._options.flash_recycle_s
@@ -237,9 +235,8 @@ class RailTriggeredCamera:
                 continue
             if abs(kept - wanted) > _TOLERANCE * wanted:
                 raise CameraSettingRefused(
-                    f"{frame.camera_name} was exposed with {name} {kept:.4g}, but the "
-                    f"protocol says "
-                    f"{value}; set it on the camera"
+                    f"{frame.camera_name} was exposed with {name} {kept:.4g}, but the protocol "
+                    f"says {value}; set it on the camera"
                 )
 
     def _exposure_s(self) -> float:

@@ -129,8 +129,8 @@ def make_search(protocol: Protocol, rig: Rig) -> RangeSearch:
         raise PlanError(
             f"range: searching for the specimen from {format_length(near_um, 6)} to "
             f"{format_length(far_um, 6)} would take {pictures:.0f} pictures, more than "
-            f"{_MOST_PICTURES}; "
-            f"say roughly where it is: 'range: {{search: {{near: ..., far: ...}}}}'"
+            f"{_MOST_PICTURES}; say roughly where it is: 'range: "
+            f"{{search: {{near: ..., far: ...}}}}'"
         )
     return search
 

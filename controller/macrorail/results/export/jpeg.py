@@ -22,7 +22,7 @@ _LARGEST_DENSITY = 65_535
 
 
 def write_jpeg(source: ExportSource, path: Path, with_bar: bool = False) -> None:
-    """The fused picture in 8 bits."""
+    """Write the fused picture as an 8-bit JPEG."""
     picture = Image.fromarray(cv2.cvtColor(to_8_bit(source.fused()), cv2.COLOR_BGR2RGB))
     if with_bar:
         draw_scale_bar(picture, source.um_per_px)
