@@ -171,11 +171,11 @@ def test_a_battery_that_is_low_begins_nothing(
 def test_every_slice_is_bracketed_and_its_exposures_stay(
     world: CameraWorld, maker: Maker, tmp_path: Path, raw_alone: bool
 ) -> None:
-    notes: list[dict[str, Any]] = []
+    exposures: list[Any] = []
     ev = (-2.0, 0.0, 2.0)
     camera = BracketingCamera(
         *(world.make(), ev, "1/60 s", tmp_path / "exposures", world.clock),
-        note=lambda _event, **told: notes.append(told),
+        log_event=exposures.append,
     )
     camera.open()
     camera.configure({"shutter": "1/60 s"} | ({"image_format": "RAW"} if raw_alone else {}))
@@ -185,11 +185,11 @@ def test_every_slice_is_bracketed_and_its_exposures_stay(
         assert read_picture(frame.path).shape == (200, 300, 3)
     camera.close()
     suffix = maker.raw_suffix if raw_alone else ".jpg"
-    assert [Path(told["exposure"]).name for told in notes] == [
+    assert [Path(one.frame).name for one in exposures] == [
         f"{number:04d}_{name}EV{suffix}" for number in (1, 2) for name in ("-2", "0", "+2")
     ]
-    for told in notes:
-        data = (tmp_path / told["exposure"]).read_bytes()
-        assert hashlib.sha256(data).hexdigest() == told["sha256"]
+    for one in exposures:
+        data = (tmp_path / one.frame).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == one.sha256
     assert world.facts()["exposures"] == 6
     assert world.facts()["card"] == []
