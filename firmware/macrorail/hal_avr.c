@@ -33,7 +33,7 @@ static volatile uint8_t out_head, out_tail;
 static volatile uint32_t milliseconds;
 static volatile bool estop_seen;
 
-/* Read and cleared before main(): a watchdog left running would bite during start-up. */
+/* Read and cleared before main(): a watchdog left running would reset the board again while it starts. */
 static uint8_t reset_flags __attribute__((section(".noinit")));
 void keep_reset_flags(void) __attribute__((naked, used, section(".init3")));
 void keep_reset_flags(void) {

@@ -9,7 +9,7 @@
 /* A step lasts longer than a switch bounces, so that each step is judged on a quiet switch. */
 #define TOUCH_SPEED 100u /* steps/s */
 #define QUIET_MS 20u     /* a switch counts as open after reading open for so long */
-#define BITE_LONGEST 32  /* steps of one back-off, or a quarter of the clearance */
+#define BACK_OFF_LONGEST 32  /* steps of one back-off, or a quarter of the clearance */
 /* Touches in a row that have to agree where the count does not confirm the first one: a loose wire
  * does not close twice at the same step. */
 #define TOUCHES 4u
@@ -22,13 +22,13 @@ enum phase { RESTING, SEEKING, BACKING_OFF, LISTENING, TOUCHING, LEAVING };
 static enum phase phase;
 static struct search search;
 static bool found;      /* the switch was touched slowly: position 0 is known */
-static bool clear_once; /* the back-off has found the switch open and goes one bite further */
+static bool clear_once; /* the back-off has found the switch open and goes a little further */
 static uint8_t agreeing, touches;
 static uint8_t asked; /* STOP_NONE until homing is to end */
 static uint8_t stop_code;
 static int32_t began_at, pressed_at, open_at, touched_at;
 static int32_t ceiling; /* while the switch reads pressed, no step beyond it */
-static int32_t bite;
+static int32_t back_off_steps;
 static uint32_t open_since_ms, listen_since_ms;
 
 static void enter(enum phase next) {
@@ -37,7 +37,7 @@ static void enter(enum phase next) {
     struct pace touch = ramp_crawl(TOUCH_SPEED);
     switch (next) {
     case BACKING_OFF:
-        here += bite;
+        here += back_off_steps;
         if (!clear_once && here > ceiling) here = ceiling;
         motion_start(here, &search.pace, INPUT_MIN);
         break;
@@ -45,7 +45,7 @@ static void enter(enum phase next) {
         open_since_ms = listen_since_ms = hal_millis();
         break;
     case TOUCHING:
-        motion_start(pressed_at - bite, &touch, 0);
+        motion_start(pressed_at - back_off_steps, &touch, 0);
         break;
     case LEAVING:
         found = true;
@@ -77,8 +77,8 @@ void homing_start(const struct search *with) {
     agreeing = touches = 0;
     asked = stop_code = STOP_NONE;
     phase = SEEKING;
-    bite = (search.clearance + 3) / 4;
-    if (bite > BITE_LONGEST) bite = BITE_LONGEST;
+    back_off_steps = (search.clearance + 3) / 4;
+    if (back_off_steps > BACK_OFF_LONGEST) back_off_steps = BACK_OFF_LONGEST;
     began_at = motion_position();
     /* Pressed already: motion_poll() reports the switch without a step, and the back-off follows. */
     motion_start(began_at - (int32_t)search.longest, &search.pace, hal_inputs());
@@ -100,9 +100,9 @@ static bool bound(void) {
         motion_set_position(here);
         position_assume();
     } else if (here >= farthest) {
-        farthest = began_at - bite; /* not expected here: not beyond where the carriage came from */
+        farthest = began_at - back_off_steps; /* not expected here: not beyond where the carriage came from */
     }
-    if (farthest > search.highest - bite) farthest = search.highest - bite;
+    if (farthest > search.highest - back_off_steps) farthest = search.highest - back_off_steps;
     ceiling = here + search.clearance;
     if (ceiling > farthest) ceiling = farthest;
     return ceiling > here;

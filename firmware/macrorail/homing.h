@@ -12,7 +12,7 @@ struct search {
     struct pace pace;
     uint16_t clearance; /* steps from where the switch closes to where the carriage comes to rest */
     int32_t highest;    /* soft limit */
-    bool is_known;      /* the count was right when it was last heard of */
+    bool is_known;      /* the count was known to be right */
 };
 
 void homing_init(void);
@@ -20,8 +20,8 @@ void homing_init(void);
  * carriage that rests at the clearance may fall onto the switch. */
 bool homing_expects_switch(uint16_t clearance);
 /* Position 0 becomes the step at which the switch closes. Until it has been found, the carriage goes
- * towards the specimen by `clearance` at most from where the switch first read pressed, and another
- * bite once it reads open; never beyond `highest`, nor, where the count does not expect the switch,
+ * towards the specimen by `clearance` at most from where the switch first read pressed, and 32
+ * steps more once it reads open; never beyond `highest`, nor, where the count does not expect the switch,
  * beyond where it came from. */
 void homing_start(const struct search *search);
 /* Drives on from phase to phase; called by the main loop after motion_poll(). */

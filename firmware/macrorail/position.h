@@ -12,9 +12,9 @@ bool position_is_known(void);
 bool position_is_counted(void);
 /* Judges the end of a motion (enum stop_code): a carriage stopped dead may have slid on. */
 void position_after(uint8_t stop_code);
-/* In doubt from now on: homing has begun, or something may have moved the carriage. */
+/* In doubt from now on: homing has started, or something may have moved the carriage. */
 void position_forget(void);
-/* The count begins at a place that was told or assumed, not found. */
+/* The count begins at a place that was kept or assumed, not found. */
 void position_assume(void);
 /* Homing succeeded. */
 void position_found(void);

@@ -106,12 +106,12 @@ static enum line_result finish_line(struct command *command, uint8_t *error) {
     *error = ERROR_CRC;
     if (line.length <= CRC_DIGITS) return LINE_BAD;
     uint8_t star = (uint8_t)(line.length - CRC_DIGITS - 1u);
-    uint32_t told;
-    if (line.text[star] != '*' || !read_crc((uint8_t)(star + 1u), &told)) return LINE_BAD;
+    uint32_t given;
+    if (line.text[star] != '*' || !read_crc((uint8_t)(star + 1u), &given)) return LINE_BAD;
     uint32_t crc = CRC_START;
     for (uint8_t i = 0; i < star; i++) crc = crc_add(crc, (uint8_t)line.text[i]);
-    if ((uint32_t)~crc != told) return LINE_BAD;
-    command->crc = told;
+    if ((uint32_t)~crc != given) return LINE_BAD;
+    command->crc = given;
     *error = ERROR_SYNTAX;
     return read_command(star, command) ? LINE_COMMAND : LINE_BAD;
 }

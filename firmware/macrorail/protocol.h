@@ -15,7 +15,7 @@ struct command {
     uint8_t verb;      /* enum verb_code; VERB_COUNT when unknown */
     uint8_t argument_count;
     int32_t arguments[ARGUMENTS_MOST];
-    uint32_t crc; /* of the whole line: tells a repeated command from another one */
+    uint32_t crc; /* of the whole line: distinguishes a repeated command from another one */
 };
 
 enum line_result {

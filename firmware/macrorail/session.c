@@ -16,7 +16,7 @@ static bool open;
 static uint16_t last_sequence;
 static uint32_t last_crc;
 static struct report answer; /* kept, to be sent again when the host asks again */
-static struct report aside;  /* lines that nobody asks for again */
+static struct report aside;  /* lines that are never asked for again */
 static uint32_t heard_ms, silence_ms;
 
 void session_init(void) {

@@ -170,7 +170,7 @@ uint8_t travel_expose(int32_t focus_ms, int32_t release_ms) {
     return shutter_press(focus_ms, release_ms);
 }
 
-/* A motor without current lets the carriage go where it likes. */
+/* A motor without current does not hold the carriage. */
 static void rest(void) {
     if (motor_poll()) doubt();
 }

@@ -21,7 +21,7 @@ struct carriage_sample {
 struct carriage {
     uint64_t size; /* of this struct in bytes */
 
-    /* Commands: written by whoever plays the world. */
+    /* Commands: written by the simulated world. */
     int64_t length;       /* between the two switches */
     int64_t overtravel;   /* from a switch to the hard stop behind it */
     int64_t play;         /* of the screw's nut */

@@ -93,7 +93,7 @@ class NativeBoard:
     now_s
         World time at power-on, seconds.
     bootloader_s
-        How long the board is deaf after a reset, seconds of world time.
+        How long the board hears nothing after a reset, seconds of world time.
     """
 
     def __init__(

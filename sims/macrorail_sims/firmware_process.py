@@ -75,14 +75,14 @@ class FirmwareProcess:
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=error
             )
         assert self._process.stdout is not None
-        told = self._process.stdout.readline()
-        if not told:
+        greeting = self._process.stdout.readline()
+        if not greeting:
             self.close()
             raise DeviceTimeout(
                 f"the simulated rail ended while starting "
                 f"(exit code {self._process.returncode}); {log} says why"
             )
-        self.port: str = json.loads(told)["port"]
+        self.port: str = json.loads(greeting)["port"]
         self.carriage = Carriage.of_file(world, um_per_microstep)
 
     def close(self) -> None:

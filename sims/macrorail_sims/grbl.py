@@ -16,7 +16,7 @@ _AXES = "XYZA"
 _WORD = re.compile(r"([A-Z])(-?(?:\d+\.?\d*|\.\d+))")
 _SETTING = re.compile(r"\$(\d+)=(-?\d+(?:\.\d*)?)")
 _HOMING_S = 3.0
-#: Settings that are told without decimals.
+#: Settings that are given without decimals.
 _WHOLE = {0, 1, 2, 3, 4, 5, 6, 10, 13, 20, 21, 22, 23, 26, 30, 31, 32}
 
 #: As grbl has them when it was set up for a frame that homes, and keeps its motors on.
@@ -108,7 +108,7 @@ class GrblMachine:
     settings
         The ``$`` settings by number.
     options
-        Build options that ``$I`` tells.
+        Build options that ``$I`` gives.
     lines
         Every line that came whole, as it came.
     welcome
@@ -173,7 +173,7 @@ class GrblMachine:
         return taken
 
     def reset(self, cause: str = "pin") -> None:
-        """As opening the port does: everything but the carriages begins anew."""
+        """As opening the port does: everything but the carriages starts again."""
         del cause
         self._machine = [0.0] * len(self._axes)
         self._power_up()

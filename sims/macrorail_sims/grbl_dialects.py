@@ -8,12 +8,12 @@ _AXES = "xyza"
 
 
 class UnoGrbl(GrblMachine):
-    """grbl on an Uno: deaf while its bootloader runs, and then greeting once for the start.
+    """grbl on an Uno: it hears nothing while its bootloader runs, then greets for the start.
 
     Parameters
     ----------
     boot_s
-        How long it is deaf after a reset by the opened port, seconds.
+        How long it hears nothing after a reset by the opened port, seconds.
     """
 
     def __init__(self, boot_s: float = 1.6) -> None:

@@ -58,7 +58,7 @@ class SerialBridge:
         line = select.poll()
         line.register(self._master, select.POLLIN)
         while True:
-            # A terminal nobody has open reports that at once, so it cannot be waited on.
+            # A terminal that no program has open reports that at once, so it cannot be waited on.
             ready = dict((both if self._is_open else owner).poll(self._patience_ms()))
             if until_closed in ready and not os.read(until_closed, 4096):
                 return

@@ -186,7 +186,7 @@ def play(machine: Any, script: str) -> list[str]:
 
 
 def main() -> None:
-    """Record the transcript anew from the image that the first argument names."""
+    """Record the transcript again from the image that the first argument names."""
     path = Path(__file__).parents[1] / "transcripts" / "grbl" / "recorded.txt"
     machine = GrblImage(Path(sys.argv[1]))
     machine.reset()

@@ -57,8 +57,8 @@ def test_no_step_after_a_limit_switch_closes(board: RailBoard) -> None:
 
 
 def test_the_chip_presses_the_shutter_and_counts_the_flash(board: RailBoard) -> None:
-    told = fire(board)
-    assert told.closed_us % 4 == told.contact_us % 4 == 0
+    counted = fire(board)
+    assert counted.closed_us % 4 == counted.contact_us % 4 == 0
 
 
 @pytest.mark.parametrize("cause", ["power", "pin", "brownout", "watchdog"])

@@ -54,7 +54,7 @@ class NoisyCommands:
         Raises
         ------
         AssertionError
-            A step that nobody asked for, or a position that is not the carriage's.
+            A step that was not asked for, or a position that is not the carriage's.
         """
         steps = {
             self._move: 6,
@@ -110,7 +110,7 @@ class NoisyCommands:
         assert self._state.focus == self._state.release == 0
 
     def _expose(self) -> None:
-        """One press of the shutter, once however often it was said, and nothing moves meanwhile."""
+        """One press of the shutter, however often it was said; nothing moves until it is over."""
         self.counts["expose"] += 1
         host, edges = self._host, self._state.edges
         before = wire.shots_of(host.ask("SHOTS"))

@@ -112,7 +112,7 @@ def test_no_character_lost_from_the_go_leads_elsewhere(at: int) -> None:
     try:
         assert bench.move(9_000.0) == 9_000.0
     except DeviceError:
-        # The line's end was lost: nobody knows what grbl made of it.
+        # The line's end was lost: it is not known what grbl made of it.
         assert at == len(GO) - 1
         bench.rail.open()
         bench.rail.home()

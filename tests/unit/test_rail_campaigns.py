@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from macrorail_sims.firmware_native import NativeBoard
+from tests.studies.loose_wires import LooseWires
 from tests.studies.noisy_commands import NoisyCommands
 from tests.studies.power_cuts import PowerCuts
 
@@ -30,6 +31,13 @@ def test_what_is_kept_over_a_power_cut_is_true(seed: int) -> None:
     campaign = PowerCuts(NativeBoard(bootloader_s=0.0), seed)
     campaign.run(200)
     assert min(campaign.counts.values()) > 40
+
+
+def test_a_loose_wire_is_never_taken_for_the_switch() -> None:
+    campaign = LooseWires(seed=1)
+    campaign.run(60)
+    assert campaign.nearest[False] > 0
+    assert set(campaign.counts) <= {"switch_fault", "stuck", "no_switch"}
 
 
 def test_damaged_lines_are_refused_or_are_what_they_say(tmp_path: Path) -> None:

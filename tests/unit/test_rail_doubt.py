@@ -19,7 +19,7 @@ def test_an_emergency_stop_at_rest_puts_the_position_in_doubt(pressed_ms: int) -
     host.run_ms(100)
     state.estop = 1
     host.run_ms(pressed_ms)
-    # The motor had no current meanwhile: the carriage has fallen by half a millimetre.
+    # Without current in the motor, the carriage has fallen by half a millimetre.
     state.place += 800
     state.screw += 800
     state.estop = 0

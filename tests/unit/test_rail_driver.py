@@ -32,7 +32,7 @@ from tests.conformance.axes import rail_options
 
 
 class FaultyPort(VirtualPort):
-    """A port whose line can be noisy, cut, or answered by somebody else."""
+    """A port whose line can be noisy, cut, or answered by another program."""
 
     def __init__(self, board: NativeBoard, clock: VirtualClock) -> None:
         super().__init__(board, clock)
@@ -156,7 +156,7 @@ def test_the_emergency_stop_raises_an_alarm() -> None:
     recovers(bench)
 
 
-def test_an_emergency_stop_at_rest_is_told_at_the_next_move() -> None:
+def test_an_emergency_stop_at_rest_is_answer_text_at_the_next_move() -> None:
     bench = Bench().ready()
     bench.carriage.press_estop(True)
     bench.clock.sleep(0.1)
@@ -279,8 +279,8 @@ def answering(text: str) -> Any:
         asked = wire.check(line.strip())
         assert asked is not None
         sequence, _, said = asked.partition(" ")
-        told = f"{sequence} {text.format(said=said)}".encode()
-        return told + b"*%08X\n" % zlib.crc32(told)
+        answer_text = f"{sequence} {text.format(said=said)}".encode()
+        return answer_text + b"*%08X\n" % zlib.crc32(answer_text)
 
     return answer
 

@@ -1,4 +1,4 @@
-"""The firmware on this computer: it never moves twice, past a limit, or without being told."""
+"""The firmware on this computer: it never moves twice, past a limit, or without a command."""
 
 from __future__ import annotations
 

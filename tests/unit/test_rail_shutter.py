@@ -29,11 +29,11 @@ def fire(board: RailBoard) -> wire.Shots:
     assert shots(host).lasted_us == 0, "it is still pressed"
     host.run_ms(200)
     assert (state.focus, state.release) == (0, 0)
-    told = shots(host)
-    assert told.pulses == told.contacts == 1
-    assert 249_000 <= told.lasted_us <= 252_000
-    assert 60_000 <= told.contact_us - told.closed_us <= 90_000
-    return told
+    counted = shots(host)
+    assert counted.pulses == counted.contacts == 1
+    assert 249_000 <= counted.lasted_us <= 252_000
+    assert 60_000 <= counted.contact_us - counted.closed_us <= 90_000
+    return counted
 
 
 def test_a_pulse_closes_focus_then_release_and_is_stamped() -> None:

@@ -30,7 +30,7 @@ def to_bytes(mark: str, text: str) -> bytes:
 
 
 def follow(path: Path, board: RailBoard) -> None:
-    """Play the host's part of a transcript and insist on the board's."""
+    """Play the host's part of a transcript and compare the board's."""
     host = Host(board)
     answers = host.send(b"")
     for mark, text in spoken(path):

@@ -1,7 +1,7 @@
 """One axis of a machine that runs grbl 1.1, grblHAL or FluidNC: for the CNC frames that labs own.
 
-Each move is staged, echoed, and only then begun. ``G92`` names the target as work zero, which moves
-nothing; grbl's own report says what zero it understood; ``$J=G90G21X0F..`` goes there. A character
+Each move is staged, echoed, and only then started. ``G92`` names the target as work zero, which
+moves nothing; grbl's own report says what zero it understood; ``$J=G90G21X0F..`` goes there. A character
 lost from that last line leaves a line that grbl refuses, or a slower move to the same place.
 """
 
@@ -38,15 +38,15 @@ from macrorail.quantity import Length, format_length
 
 _POLL_S = 0.1
 _ATTEMPTS = 6
-#: grbl tells positions to the thousandth of a millimetre.
+#: grbl reports positions to the thousandth of a millimetre.
 _REPORTED_UM = 1.0
 
 
 class GrblRail:
     """An axis of a grbl machine, by name; a ``macrorail.devices.interfaces.FocusAxis``.
 
-    Position 0 is where the axis's home switch closes, as far as ``$27`` (pull-off) tells. Opening
-    resets grbl. It cannot tell how many steps its motor lost: homing sets its count anew.
+    Position 0 is where the axis's home switch closes, as far as ``$27`` (pull-off) says. Opening
+    resets grbl. It does not report how many steps its motor lost: homing restarts its count.
     """
 
     class Options(AxisSection):
@@ -90,7 +90,7 @@ class GrblRail:
 
     @property
     def lost_step_check(self) -> None:
-        """grbl does not tell where its switch closed by the count from before."""
+        """grbl does not report where its switch closed by the count from before."""
         return
 
     def open(self, closest_approach_um: float | None = None) -> AxisReport:
@@ -170,7 +170,7 @@ class GrblRail:
             return
         self._target_um = None
         self._approached = False
-        self._link.shout(JOG_CANCEL)
+        self._link.send_now(JOG_CANCEL)
         self._deadline_s = self._clock.now() + 10
         if self._home_mm is not None:
             self._wait("stopping")
@@ -180,7 +180,7 @@ class GrblRail:
 
     def halt(self) -> None:
         if self._link is not None:
-            self._link.shout(SOFT_RESET)
+            self._link.send_now(SOFT_RESET)
             self._forget()
 
     def close(self) -> None:

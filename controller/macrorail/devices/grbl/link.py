@@ -1,7 +1,7 @@
 """One conversation with grbl: a line, its answer, and reports that are believed when said twice.
 
 grbl's serial line has no check: characters that get lost can leave a command or a number that is
-well formed and wrong. So nothing is taken from one report alone, and whoever asks for a move makes
+well formed and wrong. So nothing is taken from one report alone, and the driver makes
 sure beforehand that no part of the line would be a move elsewhere (``grbl.py``).
 """
 
@@ -27,7 +27,7 @@ from macrorail.errors import ConnectError, DeviceLost, DeviceTimeout, RailAlarm
 
 #: Silences after which a board still starting is asked again: an ESP32 takes some seconds.
 _RESETS = 24
-#: Lines of a board that is starting, at most; an ESP32 tells a page of them.
+#: Lines of a board that is starting, at most; an ESP32 sends a page of them.
 _START_LINES = 400
 #: Lines without a silence after a greeting, from a board that reports by itself.
 _GREETED_LINES = 40
@@ -167,14 +167,14 @@ class GrblLink:
         )
 
     def offset(self) -> tuple[float, ...] | None:
-        """The newest work offset, machine millimetres; ``None`` when no report told it."""
+        """The newest work offset, machine millimetres; ``None`` when no report had it."""
         for _ in range(_REPORT_ATTEMPTS):
             report = self._one_report()
             if report is not None and report.offset_mm is not None:
                 return report.offset_mm
         return None
 
-    def shout(self, byte: bytes) -> None:
+    def send_now(self, byte: bytes) -> None:
         """Send a real-time command, which no line can hold up."""
         self._write(byte)
 

@@ -166,7 +166,7 @@ class GrblStage:
         targets = self._targets(there)
         here = self._here.to_dict()
         for axis, key, target_um, unit in targets:
-            # Until it has come to rest nobody knows.
+            # Until it has come to rest its place is not known.
             self._here = StagePosition()
             axis.start_move(target_um)
             here[key] = axis.finish_move() / unit

@@ -30,7 +30,7 @@ ALARMS: dict[int, str] = {
     10: "homing did not find the second switch of an axis with two motors",
 }
 
-#: Refusals that a macrorail user can meet; the rest are told by their number.
+#: Refusals that a macrorail user can meet; the others are given by their number.
 ERRORS: dict[int, str] = {
     5: "homing is switched off: set $22=1",
     8: "it is not idle",

@@ -6,7 +6,7 @@ import math
 
 from macrorail.devices.interfaces import AxisReport, Context, LostStepCheck
 from macrorail.devices.rail.codes import STOPS
-from macrorail.devices.rail.link import Link, Refused, open_port
+from macrorail.devices.rail.link import CommandRefused, Link, open_port
 from macrorail.devices.rail.options import SPEEDS_STEPS_S, RailOptions
 from macrorail.devices.rail.remedies import remedy_of
 from macrorail.devices.rail.wire import Greeting, Shots, Status, shots_of
@@ -116,7 +116,7 @@ class SerialRail:
         return clearance * self._um_per_step
 
     def check_count(self) -> float:
-        """Touch the home switch again and count anew from it.
+        """Touch the home switch again and count from it.
 
         Returns
         -------
@@ -304,13 +304,13 @@ class SerialRail:
         """Have a command carried out; returns its sequence number."""
         try:
             return self._opened().ask(verb, *arguments).sequence
-        except Refused as refusal:
+        except CommandRefused as refusal:
             raise self._refusal(refusal) from refusal
         except DeviceError:
             self._forget()
             raise
 
-    def _refusal(self, refusal: Refused) -> DeviceError:
+    def _refusal(self, refusal: CommandRefused) -> DeviceError:
         said = f"{refusal}; nothing has moved"
         match refusal.code:
             case "unhomed":
@@ -356,7 +356,7 @@ class SerialRail:
         return self._leg
 
     def _finish(self, what: str) -> Status:
-        """Wait until the motion that was begun last has reached its target."""
+        """Wait until the motion that was started last has reached its target."""
         link = self._opened()
         while True:
             try:

@@ -19,7 +19,7 @@ from macrorail.errors import ConnectError, DeviceError, DeviceLost, DeviceTimeou
 
 _ANSWER_TIMEOUT_S = 0.25
 _ATTEMPTS = 8
-# An Uno's bootloader is deaf for up to two seconds after the reset that opening its port causes.
+# Opening its port resets an Uno, whose bootloader then ignores the line for up to two seconds.
 _HELLO_ATTEMPTS = 24
 _LINES_PER_ATTEMPT = 8
 #: Older firmware backs off a home switch with a broken wire by 2048 steps, towards the specimen.
@@ -37,7 +37,7 @@ class Port(Protocol):
     def close(self) -> None: ...
 
 
-class Refused(Exception):
+class CommandRefused(Exception):
     """The board understood a command and will not carry it out.
 
     Attributes
@@ -117,7 +117,7 @@ class Link:
             It answers something else.
         """
         self._port.reset_input_buffer()
-        # Tells the answer to this hello from one that was still on its way.
+        # Distinguishes the answer to this hello from one that was still on its way.
         number = secrets.randbelow(wire.INTEGER_LIMIT) + 1
         try:
             answer = self._ask(_HELLO_ATTEMPTS, "HELLO", wire.WIRE_VERSION, number)
@@ -126,7 +126,7 @@ class Link:
                 f"nothing on {self._name} answers as a macrorail board; check that it is the "
                 f"rail's port and that the firmware is on the board (firmware/README.md)"
             ) from error
-        except Refused as refusal:
+        except CommandRefused as refusal:
             theirs = refusal.answer.result or refusal.answer.arguments[2:] or ("unknown",)
             raise ConnectError(
                 f"the board on {self._name} speaks version {theirs[0]} of the wire, this macrorail "
@@ -141,7 +141,7 @@ class Link:
 
         Raises
         ------
-        Refused
+        CommandRefused
             The board will not; nothing has happened.
         DeviceTimeout
             No answer; the command may or may not have been carried out.
@@ -228,7 +228,7 @@ class Link:
             # A refused hello carries the board's own version behind the echo.
             if (answer.verb, answer.arguments[: len(arguments)]) != echo:
                 raise self._misheard(answer, verb)
-            raise Refused(answer)
+            raise CommandRefused(answer)
         if (answer.verb, answer.arguments) != echo:
             raise self._misheard(answer, verb)
         return answer
