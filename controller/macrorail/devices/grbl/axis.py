@@ -1,8 +1,9 @@
 """One axis of a machine that runs grbl 1.1, grblHAL or FluidNC: for the CNC frames that labs own.
 
 Each move is staged, echoed, and only then started. ``G92`` names the target as work zero, which
-moves nothing; grbl's own report says what zero it understood; ``$J=G90G21X0F..`` goes there. A character
-lost from that last line leaves a line that grbl refuses, or a slower move to the same place.
+moves nothing; grbl's own report says what zero it understood; ``$J=G90G21X0F..`` goes there. A
+character lost from that last line leaves a line that grbl refuses, or a slower move to the same
+place.
 """
 
 from __future__ import annotations
