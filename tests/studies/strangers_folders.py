@@ -69,7 +69,7 @@ def _jpeg(
         details = exif.get_ifd(0x8769)
         details[0x9003] = f"{_when(taken_s):%Y:%m:%d %H:%M:%S}"
         if fractions:
-            details[0x9291] = f"{taken_s % 1:.2f}"[2:]
+            details[0x9291] = f"{int(taken_s % 1 * 100):02d}"
     data = io.BytesIO()
     Image.new("RGB", size, "gray").save(data, "JPEG", exif=exif)
     path.write_bytes(data.getvalue())
@@ -137,7 +137,7 @@ def make_folder(rng: random.Random, folder: Path) -> Made:
     # Only names tell, and they say the wrong order: wraps are found, and said.
     by_name = sorted(made.frames) if made.what[0] != "plain" else made.frames
     made.may_doubt = made.what[0] == "hashed"
-    if by_name != made.frames:
+    if by_name != made.frames and not made.may_doubt:
         made.doubtful = True
     for name, taken in zip(made.frames, times, strict=True):
         _jpeg(folder / name, taken, fractions)

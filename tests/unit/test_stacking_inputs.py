@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import IFDRational
 
-from macrorail.batch.frame_list import choose_types
+from macrorail.batch.frame_types import choose_types
 from macrorail.batch.frames import Source, read_ahead
 from macrorail.errors import StackError
 from macrorail.stacking.grain import Grain

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
-from macrorail.batch.frame_list import Passed, frames_in, pick
+from macrorail.batch.frame_list import frames_in, pick
+from macrorail.batch.frame_types import Passed
 from macrorail.batch.frames import StackFrames, fusion_order, load_frames, of_files
 from macrorail.batch.job import BatchSettings, StackJob
 from macrorail.errors import ConfigError, StackError

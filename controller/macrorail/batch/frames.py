@@ -8,7 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from macrorail.batch.frame_list import FrameFiles, Passed, frames_in, frames_named
+from macrorail.batch.frame_list import FrameFiles, frames_in, frames_named
+from macrorail.batch.frame_types import Passed
 from macrorail.errors import AlignError, ConfigError
 from macrorail.run_folder.events import FrameAligned, FrameLeftOut, values_of
 from macrorail.run_folder.journal import JOURNAL, Entry, read_journal

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from macrorail.batch.frame_list import Passed
+from macrorail.batch.frame_types import Passed
 from macrorail.batch.frames import Source, fusion_order
 from macrorail.stacking.images import picture_size
 from macrorail.stacking.memory import bytes_needed

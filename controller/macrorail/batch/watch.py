@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from macrorail.batch.frame_list import Passed, choose_types, pick
+from macrorail.batch.frame_list import pick
+from macrorail.batch.frame_types import Passed, choose_types
 from macrorail.batch.frames import Source
 from macrorail.batch.grouping import FEWEST, Group, group
 from macrorail.batch.job import BatchSettings, StackJob

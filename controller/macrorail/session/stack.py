@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from macrorail.batch.frame_list import Passed, listed
+from macrorail.batch.frame_list import listed
+from macrorail.batch.frame_types import Passed
 from macrorail.batch.frames import (
     Source,
     StackFrames,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import struct
 from pathlib import Path
@@ -20,6 +21,9 @@ from macrorail.stacking.colour import (
     opaque,
     reversed_in_place,
 )
+
+# It logs what is wrong with a file, which the refusal says in words.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 #: What tifffile and its codecs raise on a damaged file.
 DAMAGES = (
