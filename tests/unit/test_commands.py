@@ -29,7 +29,7 @@ from macrorail.states import State
 @pytest.fixture
 def status() -> RunStatus:
     status = RunStatus("run-1", slices=10)
-    status.entered(State.MOVING)
+    status.on_state(State.MOVING)
     return status
 
 
@@ -77,7 +77,7 @@ def test_the_socket_aborts(folder: Path, commands: Commands) -> None:
 
 def test_what_makes_no_sense_now_is_refused(folder: Path, status: RunStatus) -> None:
     assert ask_run(folder, "resume")["error"] == "the run is moving, not paused"
-    status.entered(State.FINISHING)
+    status.on_state(State.FINISHING)
     assert "nothing to pause" in ask_run(folder, "pause")["error"]
     assert "there is no 'dance'" in ask_run(folder, "dance")["error"]
 

@@ -115,11 +115,11 @@ def test_a_terminal_is_redrawn_and_a_file_or_a_dumb_terminal_gets_plain_lines(
         _environ={"TERM": term},
     )
     with RunDisplay(console, RunView(PLAN)) as display:
-        display.entered(State.MOVING)
+        display.on_state(State.MOVING)
         everything = [event for number in range(1, 12) for event in counted(number)]
         for number, (event, fields) in enumerate(everything, 1):
-            display.heard(Entry(number, 0.0, made(event, **fields)))
-        display.entered(State.DONE)
+            display.on_entry(Entry(number, 0.0, made(event, **fields)))
+        display.on_state(State.DONE)
     text = said.getvalue()
     assert ("\x1b[" in text) == redrawn
     assert ("slice 11 of 11 at 21 mm" in text) != redrawn

@@ -57,7 +57,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def tell(told: News, event: str, **fields: Any) -> None:
-    told.heard(Entry(1, 0.0, made(event, **fields)))
+    told.on_entry(Entry(1, 0.0, made(event, **fields)))
 
 
 def test_a_run_tells_of_its_start_its_pauses_and_its_end(

@@ -27,7 +27,7 @@ def test_a_run_is_told_in_plain_words_and_for_programs(tmp_path: Path) -> None:
     folder = tmp_path / "20261122-beetle"
     folder.mkdir()
     with logged(folder) as log:
-        run = VirtualRun(folder, RAIL, SHORT, observe=log.entered, listen=log.heard)
+        run = VirtualRun(folder, RAIL, SHORT, observe=log.on_state, listen=log.on_entry)
         run.bench.body.faults.add(Fault("release", Action.LOSE, after=2))
         run.run()
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
@@ -54,7 +54,7 @@ def test_every_event_of_a_rough_night_has_its_words(tmp_path: Path) -> None:
 
 def test_a_log_that_cannot_be_written_disturbs_nothing(tmp_path: Path) -> None:
     with logged(tmp_path / "gone") as log:
-        log.heard(Entry(1, 0.0, made("started")))
+        log.on_entry(Entry(1, 0.0, made("started")))
         logging.getLogger("macrorail.news").warning("not sent")
 
 
@@ -68,7 +68,7 @@ def test_systemd_is_told_that_the_run_lives(
         service = SystemdNotifier()
         clock = WorldClock()
         clock.on_wait = service.beat
-        service.entered(State.MOVING)
+        service.on_state(State.MOVING)
         for _ in range(5):
             clock.sleep(0.001)
         service.close()

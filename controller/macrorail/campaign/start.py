@@ -203,7 +203,7 @@ def _news(folder: Path, rig: Rig, journal: Journal) -> Iterator[None]:
         yield
         return
     with closing(News(folder, rig.unattended.notify)) as news:
-        journal.listen(news.heard)
+        journal.listen(news.on_entry)
         yield
 
 

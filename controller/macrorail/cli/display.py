@@ -68,11 +68,11 @@ class RunDisplay:
             with suppress(OSError):
                 self._live.stop()
 
-    def entered(self, state: State) -> None:
+    def on_state(self, state: State) -> None:
         """Show the state a run is in now."""
         self._state = state.value
 
-    def heard(self, entry: Entry) -> None:
+    def on_entry(self, entry: Entry) -> None:
         """Show what a journal entry says."""
         with self._lock:
             self._view.on_entry(entry, time.time())

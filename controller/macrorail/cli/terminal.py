@@ -46,14 +46,14 @@ class TerminalObserver(RunObserver):
     def on_event(self, event: Entry) -> None:
         """See :class:`RunObserver`."""
         if self._display is not None:
-            self._display.heard(event)
+            self._display.on_entry(event)
         elif self._search is not None and isinstance(event.event, SearchSampled):
             self._search.advance(self._search.task_ids[0])
 
     def on_state(self, state: State) -> None:
         """See :class:`RunObserver`."""
         if self._display is not None:
-            self._display.entered(state)
+            self._display.on_state(state)
 
     def on_question(self, question: str) -> None:
         """See :class:`RunObserver`."""

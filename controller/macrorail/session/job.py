@@ -134,14 +134,14 @@ def _shoot_slices(
             settings = proof_settings(job.plan, job.wanted, job.rig, added)
             proof = closing_proof.enter_context(closing(ProofProcess(settings, job.folder)))
 
-        def entered(state: State) -> None:
+        def on_state(state: State) -> None:
             for listener in (status, log, systemd):
-                listener.entered(state)
+                listener.on_state(state)
             observer.on_state(state)
 
         journal.listen(observer.on_event)
-        for listener in (status.heard, log.heard, reserve.on_entry):
-            journal.listen(listener)
+        for listener in (status, log, reserve):
+            journal.listen(listener.on_entry)
         if isinstance(instrument.clock, WorldClock):
             instrument.clock.on_wait = systemd.beat
         if not job.searched:
@@ -172,7 +172,7 @@ def _shoot_slices(
             journal,
             stream,
             proof,
-            replace(supervision, on_state=entered),
+            replace(supervision, on_state=on_state),
         )
         return runner.run()
 

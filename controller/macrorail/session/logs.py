@@ -34,7 +34,7 @@ RUN_VARIABLE = "MACRORAIL_RUN"
 class RunLog:
     """Writes what it hears to whatever handlers the logger has."""
 
-    def heard(self, entry: Entry) -> None:
+    def on_entry(self, entry: Entry) -> None:
         """Take a journal entry."""
         event = entry.event
         match event:
@@ -48,7 +48,7 @@ class RunLog:
         extra = {"event": kind_of(event), "world_s": entry.world_s, "fields": fields}
         _LOG.log(level, sentence(event) or "", extra=extra)
 
-    def entered(self, state: State) -> None:
+    def on_state(self, state: State) -> None:
         """Take a state."""
         _LOG.debug("", extra={"event": "state", "fields": {"state": state.value}})
 

@@ -62,7 +62,7 @@ class News:
         self._thread = threading.Thread(target=self._send_all, daemon=True)
         self._thread.start()
 
-    def heard(self, entry: Entry) -> None:
+    def on_entry(self, entry: Entry) -> None:
         """Take a journal entry; returns at once."""
         message = self._message(entry)
         if message is not None:

@@ -47,11 +47,11 @@ class RunStatus:
         """As JSON has it; ``why`` is the reason of a pause or of an end."""
         return dict(self._now)
 
-    def entered(self, state: State) -> None:
+    def on_state(self, state: State) -> None:
         """Take note of a state."""
         self._now["state"] = state.value
 
-    def heard(self, entry: Entry) -> None:
+    def on_entry(self, entry: Entry) -> None:
         """Take note of what a journal entry says."""
         match entry.event:
             case SliceCounted(achieved_um=achieved_um):

@@ -71,7 +71,7 @@ def supervised(
         ]
         if wanted.notify:
             news = closings.enter_context(closing(News(folder, wanted.notify)))
-            journal.listen(news.heard)
+            journal.listen(news.on_entry)
             alarms.append(news.alarm)
 
         def alarm(why: str) -> None:

@@ -23,7 +23,7 @@ class SystemdNotifier:
         self._beat_s = float("-inf")
         self._tell("READY=1")
 
-    def entered(self, state: State) -> None:
+    def on_state(self, state: State) -> None:
         """Show the run's state in ``systemctl status``."""
         self._tell(f"STATUS={state.value}")
 
