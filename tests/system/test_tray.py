@@ -63,8 +63,19 @@ def test_a_tray_of_six_is_shot_through_a_kill_and_a_fault(tmp_path: Path, capsys
     assert page.count("data:image/jpeg") >= 5
     # Nothing is left to do, and saying so starts nothing.
     before = read_journal(here / "journal.jsonl")
-    assert main(["resume", str(here)]) == 0
+    assert main(["resume", str(here)]) == 4, "as the run ended: one stack is in quarantine"
     assert read_journal(here / "journal.jsonl") == before
+    # A delivery takes the good runs, and names the one in quarantine.
+    capsys.readouterr()
+    assert main(["deliver", str(here), "-o", str(tmp_path / "delivery")]) == 0
+    assert "in quarantine: " in capsys.readouterr().err
+    specimens = (tmp_path / "delivery" / "data" / "specimens.csv").read_text()
+    assert "NHM-7001" not in specimens and "NHM-7003" in specimens
+    # A campaign that is not the one that was started is refused.
+    with (here / "campaign.yaml").open("a") as file:
+        file.write("# another remark\n")
+    assert main(["resume", str(here)]) != 0
+    assert "campaign.yaml was changed" in capsys.readouterr().err
 
 
 def test_a_drawer_by_hand_asks_for_specimens_labels_and_light(tmp_path: Path) -> None:

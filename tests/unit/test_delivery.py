@@ -72,6 +72,19 @@ def test_only_runs_that_hold_are_delivered_and_the_rest_is_named(
     assert not (out / "data" / NAME / "frames").exists()
 
 
+def test_runs_in_quarantine_are_delivered_only_by_name(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "runs" / "quarantine" / "20261122-230000-doubtful"
+    shutil.copytree(runs / NAME, place)
+    shutil.copytree(runs / NAME, tmp_path / "runs" / NAME)
+    (place / "reason.txt").write_text("the lamp was off\n")
+    assert main(["deliver", str(tmp_path / "runs"), "-o", str(tmp_path / "one")]) == 0
+    assert "in quarantine: the lamp was off" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "one" / "data").iterdir() if path.is_dir()] == [NAME]
+    assert main(["deliver", str(place), "-o", str(tmp_path / "two")]) == 0
+
+
 def test_every_file_is_under_a_checksum_that_sha256sum_confirms(package: Path) -> None:
     for manifest in ("manifest-sha256.txt", "tagmanifest-sha256.txt"):
         subprocess.run(

@@ -193,3 +193,13 @@ def test_version_and_those_of_the_libraries(capsys: pytest.CaptureFixture[str]) 
     assert versions["libgphoto2"] is None or versions["libgphoto2"].startswith("2.")
     assert main(["--json", "plan"]) == 2
     assert "write '--json' after 'plan'" in capsys.readouterr().err
+
+
+def test_what_a_rig_cannot_do_names_the_line_of_the_protocol(files, capsys):
+    path = files / "protocol.yaml"
+    text = path.read_text()
+    number = next(n for n, line in enumerate(text.splitlines(), 1) if line.startswith("range"))
+    path.write_text(re.sub(r"near: [^,]*,", "near: -5 mm,", text))
+    assert plan(files) == 2
+    said = capsys.readouterr().err
+    assert f"protocol.yaml:{number}:" in said and "range: the near end -5 mm" in said

@@ -14,6 +14,7 @@ from macrorail.batch.frames import StackFrames, fusion_order, load_frames, of_fi
 from macrorail.batch.job import BatchSettings, StackJob
 from macrorail.errors import ConfigError, StackError
 from macrorail.exif import read_exif
+from macrorail.run_folder.campaign_folder import QUARANTINE
 from macrorail.run_folder.journal import JOURNAL
 from macrorail.run_folder.record import read_record
 from macrorail.stacking.kinds import TIFF, kind_of
@@ -128,8 +129,13 @@ class _Search:
             return
         place = len(self.found)
         for path in inside:
-            if path.is_dir() and not path.name.startswith("."):
-                self.look_into(path)
+            if not path.is_dir() or path.name.startswith("."):
+                continue
+            if path.name == QUARANTINE:
+                reason = "runs in quarantine; to stack them all the same, name the folder"
+                self.passed_over.append(Passed(path, reason))
+                continue
+            self.look_into(path)
         self._take(folder, files, place)
 
     def _take(self, folder: Path, files: list[Path], place: int) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 from macrorail.campaign.cycle import CYCLE, OTHER, Cycle, WhatIf, bottlenecks, time_of, what_if
 from macrorail.campaign.folder import read_campaign
 from macrorail.campaign.progress import Progress
-from macrorail.campaign.runner import QUARANTINE, RUNS
+from macrorail.campaign.runner import RUNS
 from macrorail.config.document import load_document
 from macrorail.config.protocol import Protocol
 from macrorail.config.rig import load_rig
 from macrorail.errors import ConfigError
+from macrorail.run_folder.campaign_folder import QUARANTINE
 from macrorail.run_folder.events import (
     CampaignResumed,
     ExposureMade,

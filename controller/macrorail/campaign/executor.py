@@ -14,7 +14,7 @@ from macrorail.campaign.forecast import manual_steps, plan_stack
 from macrorail.campaign.plan import CampaignPlan, StackTask
 from macrorail.campaign.progress import DONE, Progress, StackStatus
 from macrorail.campaign.prompts import OperatorPrompts
-from macrorail.campaign.runner import QUARANTINE, Identified, run_name
+from macrorail.campaign.runner import Identified, run_name
 from macrorail.config.rig import Rig
 from macrorail.config.stage import StagePosition
 from macrorail.devices.connect import Instrument
@@ -22,6 +22,7 @@ from macrorail.errors import DeviceError, IdentityError, OperatorStop, PositionI
 from macrorail.identity.protocol_copy import as_yaml
 from macrorail.identity.resolver import IdResolver
 from macrorail.quantity import format_length
+from macrorail.run_folder.campaign_folder import QUARANTINE
 from macrorail.run_folder.events import (
     AlignmentShared,
     AxisRetracted,

@@ -9,6 +9,10 @@ from macrorail.campaign.plan import CampaignPlan
 from macrorail.errors import JournalError
 from macrorail.run_folder.campaign_folder import CAMPAIGN
 from macrorail.run_folder.journal import JOURNAL, Entry, read_journal
+from macrorail.run_folder.record import hash_file
+
+SOURCE = "campaign.yaml"
+"""The file that the campaign was started with, as it was then."""
 
 
 def read_campaign(folder: Path) -> tuple[CampaignPlan, list[Entry]]:
@@ -20,10 +24,19 @@ def read_campaign(folder: Path) -> tuple[CampaignPlan, list[Entry]]:
         Not a campaign folder, or a damaged one.
     """
     try:
-        work = CampaignPlan.from_dict(json.loads((folder / CAMPAIGN).read_text(encoding="utf-8")))
+        tasks = json.loads((folder / CAMPAIGN).read_text(encoding="utf-8"))
+        source_sha256 = tasks.pop("source_sha256", None)
+        work = CampaignPlan.from_dict(tasks)
     except FileNotFoundError as error:
         raise JournalError(f"{folder} is no campaign folder: it has no {CAMPAIGN}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise JournalError(f"{folder / CAMPAIGN} cannot be read: {error}") from error
+    source = folder / SOURCE
+    if source_sha256 is not None and (not source.exists() or hash_file(source) != source_sha256):
+        raise JournalError(
+            f"{source} was changed or removed after the campaign was started, and its stacks were "
+            f"planned from the file as it was; put it back, or start a new campaign with the "
+            f"changed one"
+        )
     journal = folder / JOURNAL
     return work, read_journal(journal) if journal.exists() else []

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from macrorail.campaign.plan import CampaignPlan, StackTask
 from macrorail.campaign.progress import UNDER_WAY, Progress, StackStatus
 from macrorail.errors import DeviceError, IdentityError, MacrorailError, OperatorStop, PlanError
+from macrorail.run_folder.campaign_folder import QUARANTINE
 from macrorail.run_folder.events import (
     Event,
     SpecimenIdentified,
@@ -29,7 +30,7 @@ from macrorail.states import FinishReason
 
 #: Whatever ends a run so is no specimen's fault.
 _STOPS = frozenset({FinishReason.STORAGE_FAULT, FinishReason.PAUSED_TOO_LONG, FinishReason.BUG})
-RUNS, QUARANTINE = "runs", "quarantine"
+RUNS = "runs"
 
 
 class Skipped(MacrorailError):
@@ -42,6 +43,13 @@ class UnfinishedCampaign(MacrorailError):
     """A campaign whose every stack was tried, and not all could be finished."""
 
     exit_code = 4
+
+
+def unfinished(quarantined: int, work: CampaignPlan) -> UnfinishedCampaign:
+    """The error of a campaign whose every stack was tried, some without success."""
+    return UnfinishedCampaign(
+        f"{quarantined} of {len(work.items)} stacks are in quarantine; the report says why"
+    )
 
 
 @dataclass(frozen=True)
@@ -153,10 +161,7 @@ class CampaignRunner:
                 self._fail(left[0], str(error))
         quarantined = self._progress.count("quarantined")
         if quarantined:
-            raise UnfinishedCampaign(
-                f"{quarantined} of {len(self._work.items)} stacks are in quarantine; the report "
-                f"says why"
-            )
+            raise unfinished(quarantined, self._work)
 
     def _one(self, item: StackTask) -> None:
         standing = self._progress.statuses[item.key]

@@ -7,18 +7,18 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from macrorail.campaign.executor import CampaignExecutor
-from macrorail.campaign.folder import read_campaign
+from macrorail.campaign.folder import SOURCE, read_campaign
 from macrorail.campaign.forecast import Forecast, forecast
 from macrorail.campaign.plan import CampaignPlan, load_campaign
 from macrorail.campaign.progress import Progress
 from macrorail.campaign.prompts import OperatorPrompts
 from macrorail.campaign.report import write_campaign_report
-from macrorail.campaign.runner import CampaignRunner, UnfinishedCampaign
+from macrorail.campaign.runner import CampaignRunner, UnfinishedCampaign, unfinished
 from macrorail.clock import WorldClock
 from macrorail.config.rig import Rig, load_rig
 from macrorail.devices.connect import Instrument, connect
@@ -33,6 +33,7 @@ from macrorail.run_folder.events import (
     CampaignStopped,
 )
 from macrorail.run_folder.journal import JOURNAL, Entry, Journal, write_whole
+from macrorail.run_folder.record import hash_file
 from macrorail.session.notifications import News
 from macrorail.session.observer import RunObserver
 from macrorail.session.signals import stopped_by_signals
@@ -76,12 +77,13 @@ def start_campaign(path: Path, rig_path: Path, out: Path, observer: RunObserver)
         IdResolver(settings, path.parent, _given(work)).check_places(work.places_without_id)
     _check_disk(out, expected)
     folder = _create_folder(out, work.id)
-    shutil.copyfile(path, folder / "campaign.yaml")
+    shutil.copyfile(path, folder / SOURCE)
     shutil.copyfile(rig_path, folder / "rig.yaml")
     if settings is not None and settings.listing is not None:
         shutil.copyfile(path.parent / settings.listing, folder / _LISTING)
         work = work.with_listing(_LISTING)
-    write_whole(folder / CAMPAIGN, json.dumps(work.to_dict(), indent=1, ensure_ascii=False))
+    tasks = {**work.to_dict(), "source_sha256": hash_file(folder / SOURCE)}
+    write_whole(folder / CAMPAIGN, json.dumps(tasks, indent=1, ensure_ascii=False))
     searched = f" ({expected.searched} ranges are looked for first)" if expected.searched else ""
     observer.message(
         f"{len(work.items)} stacks of {expected.shutter} slices in all planned{searched}, about "
@@ -109,7 +111,8 @@ def resume_campaign(folder: Path, observer: RunObserver) -> CampaignOutcome:
     )
     outcome = CampaignOutcome(folder, totals, None)
     if not progress.left:
-        return outcome
+        quarantined = progress.count("quarantined")
+        return replace(outcome, error=unfinished(quarantined, work) if quarantined else None)
     if rig.bench is not None and progress.bench and Path(progress.bench).exists():
         bench = rig.bench.model_copy(update={"address": progress.bench})
         rig = rig.model_copy(update={"bench": bench})

@@ -24,7 +24,7 @@ from macrorail.planning.aperture import (
     ApertureAdvice,
     compare_apertures,
 )
-from macrorail.planning.plan import Plan, PlannedSlice, make_plan
+from macrorail.planning.plan import Plan, PlannedSlice, errors_with_lines, make_plan
 from macrorail.planning.range_search.search import describe_search, make_search
 from macrorail.quantity import format_duration, format_fraction, format_length, format_size
 
@@ -74,7 +74,8 @@ def plan(
         in_words = describe_search(search, wanted, instrument)
         typer.echo(json.dumps({"search": search.to_dict()}, indent=2) if as_json else in_words)
         return
-    made = make_plan(wanted, instrument)
+    with errors_with_lines(protocol):
+        made = make_plan(wanted, instrument)
     if as_json:
         typer.echo(json.dumps(made.to_dict(), indent=2))
         return

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from macrorail.config.document import read_document
 from macrorail.config.protocol import Protocol, Range
 from macrorail.config.rig import AxisSection, Rig
 from macrorail.errors import OverlapError, PlanError
@@ -175,6 +178,29 @@ class Plan:
             "duration_s": self.duration_s,
             "size_bytes": self.size_bytes,
         }
+
+
+@contextmanager
+def errors_with_lines(path: Path) -> Iterator[None]:
+    """Let errors of planning name the line of the protocol that they are about.
+
+    Parameters
+    ----------
+    path
+        The protocol file.
+    """
+    try:
+        yield
+    except (PlanError, OverlapError) as error:
+        key, colon, message = str(error).partition(": ")
+        location = tuple(key.split(".")) if colon and " " not in key else ()
+        document = read_document(path)
+        if location[:1] and location[0] not in document.data:
+            location, message = (), str(error)
+        if not location:
+            location, message = ("range",) if "range" in document.data else (), str(error)
+        error.args = (str(document.error(location, message)),)
+        raise
 
 
 def make_plan(protocol: Protocol, rig: Rig) -> Plan:

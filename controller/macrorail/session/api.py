@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from macrorail.config.protocol import load_protocol
 from macrorail.config.rig import load_rig
 from macrorail.errors import ConfigError, MacrorailError
-from macrorail.planning.plan import Plan
+from macrorail.planning.plan import Plan, errors_with_lines
 from macrorail.planning.plan import make_plan as _make_plan
 from macrorail.planning.range_search.finder import FoundRange
 from macrorail.quantity import parse_size
@@ -56,7 +56,8 @@ def plan(protocol: str | Path, *, rig: str | Path) -> Plan:
     ------
     ConfigError, PlanError, OverlapError
     """
-    return _make_plan(load_protocol(Path(protocol)), load_rig(Path(rig)))
+    with errors_with_lines(Path(protocol)):
+        return _make_plan(load_protocol(Path(protocol)), load_rig(Path(rig)))
 
 
 def search(

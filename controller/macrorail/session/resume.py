@@ -13,7 +13,7 @@ from macrorail.config.document import load_document
 from macrorail.config.protocol import Protocol
 from macrorail.config.rig import Rig, load_rig
 from macrorail.errors import JournalError
-from macrorail.planning.plan import Plan
+from macrorail.planning.plan import Plan, errors_with_lines
 from macrorail.quantity import format_fraction, format_length
 from macrorail.run_folder.events import (
     ExposureIntended,
@@ -52,7 +52,8 @@ def load_interrupted(run: Path) -> tuple[RunJob, list[Entry]]:
     rig = load_rig(run / "rig.yaml")
     entries = read_journal(run / JOURNAL) if (run / JOURNAL).exists() else []
     _refuse_lost_journal(run, entries)
-    plan = plan_run(wanted, rig, entries)
+    with errors_with_lines(run / "protocol.yaml"):
+        plan = plan_run(wanted, rig, entries)
     written = _read_plan(run / "plan.json")
     changed = [*_changed_slices(entries, plan), *_changed_settings(entries, wanted)]
     changed += _changed_geometry(entries, rig, plan)

@@ -12,7 +12,7 @@ from macrorail.config.document import load_document
 from macrorail.config.protocol import Protocol
 from macrorail.config.rig import Rig, load_rig
 from macrorail.errors import MacrorailError, PlanError
-from macrorail.planning.plan import Plan
+from macrorail.planning.plan import Plan, errors_with_lines
 from macrorail.quantity import format_duration, format_size
 from macrorail.results.report import REPORT, write_report
 from macrorail.run_folder.events import RunEnded, RunResumed, RunStarted
@@ -75,7 +75,8 @@ def start_run(
     """
     wanted = load_document(protocol, Protocol)
     rig = load_rig(rig_path)
-    plan = plan_run(wanted, rig)
+    with errors_with_lines(protocol):
+        plan = plan_run(wanted, rig)
     check_disk_space(out, plan, rig.unattended.keep_free_bytes)
     resolved = resolve_specimen(protocol, wanted, specimen, rig, out, observer)
     wanted = resolved.wanted
@@ -87,8 +88,7 @@ def start_run(
     shutil.copyfile(rig_path, folder / "rig.yaml")
     write_plan(folder, plan)
     planned = (
-        f"{len(plan.slices)} slices planned, about {format_duration(plan.duration_s)} of the "
-        f"instrument's time"
+        f"{len(plan.slices)} slices planned, about {instrument_time(plan.duration_s, rig)}"
         if plan.slices
         else "the range is searched for first"
     )
@@ -151,6 +151,15 @@ def restore_results(folder: Path, entries: list[Entry], observer: RunObserver) -
 def _outcome(job: RunJob, observer: RunObserver) -> RunOutcome:
     end, manifest = carry_out(job, observer)
     return RunOutcome(job.folder, end.state, end.reason, manifest, end.error)
+
+
+def instrument_time(duration_s: float, rig: Rig) -> str:
+    """A predicted time in words; a simulated instrument lives faster than we do."""
+    told = f"{format_duration(duration_s)} of the instrument's time"
+    if rig.bench is None or rig.bench.time_scale == 1:
+        return told
+    here = format_duration(max(1.0, duration_s / rig.bench.time_scale))
+    return f"{told}, simulated {rig.bench.time_scale:g} times faster: {here} here"
 
 
 def check_disk_space(out: Path, plan: Plan, keep_free_bytes: float) -> None:

@@ -15,13 +15,11 @@ from macrorail.devices.connect import connect
 from macrorail.errors import ConfigError, IdentityError, JournalError
 from macrorail.identity.protocol_copy import as_yaml, with_specimen
 from macrorail.identity.resolver import Identity, IdResolver, TakePicture
+from macrorail.run_folder.campaign_folder import QUARANTINE
 from macrorail.run_folder.record import read_record
 from macrorail.session.observer import RunObserver
 from macrorail.session.signals import stopped_by_signals
 from macrorail.states import State
-
-#: Where runs of specimens without an id go, inside the folder of runs.
-QUARANTINE = "quarantine"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from macrorail.errors import ConfigError, MacrorailError
 from macrorail.results.export.metadata import Description, describe
 from macrorail.results.verify import verify
-from macrorail.run_folder.campaign_folder import is_campaign_folder
+from macrorail.run_folder.campaign_folder import QUARANTINE, is_campaign_folder
 from macrorail.run_folder.journal import JOURNAL
 from macrorail.run_folder.record import Record, read_record
 from macrorail.states import State
@@ -62,18 +62,21 @@ def select_runs(folders: Iterable[Path]) -> Delivery:
     ConfigError
         There are no runs, or none that can be delivered.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, bool] = {}
     campaigns: list[Path] = []
     for folder in folders:
         if not folder.is_dir():
             raise ConfigError(f"{folder} is not a folder")
-        for path in _runs_in(folder, campaigns):
-            found[path.absolute()] = None
+        for path, in_quarantine in _runs_in(folder, campaigns):
+            found[path.absolute()] = in_quarantine
     runs: list[DeliveredRun] = []
     left_out: list[tuple[Path, str]] = []
     names: set[str] = set()
-    for path in found:
+    for path, in_quarantine in found.items():
         try:
+            if in_quarantine:
+                left_out.append((path, _why_in_quarantine(path)))
+                continue
             record = read_record(path)
             reason = _reason_against(record)
             if reason:
@@ -95,15 +98,26 @@ def select_runs(folders: Iterable[Path]) -> Delivery:
     return Delivery(tuple(runs), tuple(left_out), tuple(campaigns))
 
 
-def _runs_in(folder: Path, campaigns: list[Path]) -> Iterator[Path]:
+def _runs_in(
+    folder: Path, campaigns: list[Path], in_quarantine: bool = False
+) -> Iterator[tuple[Path, bool]]:
+    """Run folders, and whether each is in quarantine; a folder given by name is taken as it is."""
     if is_campaign_folder(folder):
         campaigns.append(folder)
     elif (folder / JOURNAL).is_file():
-        yield folder
+        yield folder, in_quarantine
         return
     for path in sorted(folder.iterdir()):
         if path.is_dir() and not path.name.startswith("."):
-            yield from _runs_in(path, campaigns)
+            yield from _runs_in(path, campaigns, in_quarantine or path.name == QUARANTINE)
+
+
+def _why_in_quarantine(folder: Path) -> str:
+    try:
+        reason = (folder / "reason.txt").read_text(encoding="utf-8").strip()
+    except OSError:
+        reason = "its specimen is not identified, or it was set aside"
+    return f"in quarantine: {reason}; to deliver it all the same, name its folder"
 
 
 def _reason_against(record: Record) -> str:
