@@ -11,10 +11,15 @@ import numpy as np
 import pytest
 
 from macrorail.cli import main
-from macrorail.errors import ConfigError
+from macrorail.clock import WorldClock
+from macrorail.config.rig import load_rig
+from macrorail.devices.gphoto.camera import GphotoCamera
+from macrorail.devices.interfaces import Context
+from macrorail.errors import ConfigError, ConnectError
 from macrorail.extras import needs_extra
 from macrorail.identity.labels import read_labels
 from macrorail.session.notifications import News
+from macrorail.shipped import CONFIGS
 from tests.made_run import make_run
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +106,15 @@ def test_labels_and_notifications_name_it(hide: Hide, run_folder: Path) -> None:
     hide("apprise")
     with pytest.raises(ConfigError, match=r"notify.* 'macrorail\[notify\]'"):
         News(run_folder, ["json://localhost"])
+
+
+def test_the_camera_driver_names_its_library(hide: Hide) -> None:
+    rig = load_rig(CONFIGS / "rigs" / "simulated-rail.yaml")
+    assert isinstance(rig.camera, GphotoCamera.Options)
+    camera = GphotoCamera(rig.camera, Context(WorldClock()))
+    hide("gphoto2")
+    with pytest.raises(ConnectError, match="pip install gphoto2"):
+        camera.open()
 
 
 def test_a_bug_of_ours_is_not_called_a_missing_library() -> None:

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -130,6 +131,8 @@ class GphotoCamera:
     def open(self) -> CameraReport:
         """Start a worker, connect, drain; see :class:`macrorail.devices.interfaces.Camera`."""
         self._discard_worker()
+        if find_spec("gphoto2") is None:
+            raise ConnectError("the camera driver gphoto needs gphoto2: pip install gphoto2")
         # Its own home folder keeps the library away from the user's ~/.gphoto. In the C locale its
         # messages are English, as the error table expects.
         self._home = tempfile.TemporaryDirectory(prefix="macrorail-camera-")
