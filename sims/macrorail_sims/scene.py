@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from macrorail_sims.diffraction import WAVELENGTH_UM
 from macrorail_sims.layers import Layers, raster_length
+from macrorail_sims.projection import View
 from macrorail_sims.pupil import Lens
 from macrorail_sims.sensor import Sensor
 from macrorail_sims.sheet import Floats, Specimen
 from macrorail_sims.specimen import make_specimen
-from macrorail_sims.view import View
 
 Offset = tuple[float, float, float]
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from macrorail.calibration.settle import SettleCalibration
-from macrorail.config.rig_text import with_settle
+from macrorail.config.rig_edit import with_settle
 from macrorail.errors import ConfigError, PlanError
 from macrorail.proof.measure import Measurement, measure
 from tests.unit.test_finding import Bench

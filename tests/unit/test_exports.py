@@ -26,7 +26,7 @@ from macrorail.cli import main
 from macrorail.results.export import ExportKind, export, formats, jpeg
 from macrorail.results.export.psd import slice_mask
 from macrorail.results.export.source import ExportSource
-from macrorail.results.export.views import shifted
+from macrorail.results.export.stereo import shifted
 from macrorail.run_folder.record import Record, read_record
 from tests.made_run import STEP_UM, UM_PER_PX, make_run
 

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from macrorail.config.document import load_document, read_document
+from macrorail.config.folder_names import safe_name
 from macrorail.config.identity import IdentitySection
 from macrorail.config.protocol import Protocol
-from macrorail.config.specimen_names import safe_name
 from macrorail.errors import ConfigError, IdentityError
 from macrorail.identity.check_digits import METHODS, with_check
 from macrorail.identity.protocol_copy import as_yaml, with_specimen

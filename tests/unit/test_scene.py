@@ -14,10 +14,10 @@ import pytest
 
 from macrorail.optics.dof import depth_of_field, effective_f_number
 from macrorail_sims.layers import Layers
+from macrorail_sims.projection import View
 from macrorail_sims.scene import Scene, SceneOptions
 from macrorail_sims.sensor import Sensor
 from macrorail_sims.sheet import Floats, Sheet, Specimen
-from macrorail_sims.view import View
 from tests.score import psnr_db
 
 NEAR_UM, FAR_UM = 2000.0, 4800.0

@@ -11,10 +11,10 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from macrorail.config.document import Section, key_error
+from macrorail.config.folder_names import check_folder_name
 from macrorail.config.identity import IdentitySection
 from macrorail.config.protocol import Overlap, Protocol, Range, Text
 from macrorail.config.reference import Schema, json_schema, reference_to, section_schema
-from macrorail.config.specimen_names import check_folder_name
 from macrorail.quantity import DURATION, Angle, Duration, FNumber, Length
 
 Name = Annotated[str, AfterValidator(check_folder_name)]

@@ -22,8 +22,8 @@ from pydantic import (
 
 from macrorail.config.bracket import Bracket, shutter_s
 from macrorail.config.document import Section, key_error, load_document
+from macrorail.config.folder_names import check_folder_name
 from macrorail.config.identity import IdentitySection
-from macrorail.config.specimen_names import check_folder_name
 from macrorail.errors import PlanError
 from macrorail.optics.dof import DEFAULT_WAVELENGTH_UM
 from macrorail.quantity import (

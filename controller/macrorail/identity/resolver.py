@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from macrorail.config.folder_names import LONGEST, safe_name
 from macrorail.config.identity import IdentitySection, Origin
-from macrorail.config.specimen_names import LONGEST, safe_name
 from macrorail.errors import IdentityError
 from macrorail.identity.check_digits import METHODS
 from macrorail.identity.labels import read_labels

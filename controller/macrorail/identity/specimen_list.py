@@ -7,7 +7,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from macrorail.config.specimen_names import safe_name
+from macrorail.config.folder_names import safe_name
 from macrorail.errors import ConfigError
 
 #: Column name (lower case, no blanks or underscores) to key of a protocol's ``specimen``.

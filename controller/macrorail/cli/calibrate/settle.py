@@ -16,7 +16,7 @@ from macrorail.cli.permission import YES_HELP, asking
 from macrorail.cli.rigs import RIG_HELP
 from macrorail.cli.terminal import TerminalObserver
 from macrorail.config.rig import load_rig
-from macrorail.config.rig_text import with_settle
+from macrorail.config.rig_edit import with_settle
 from macrorail.quantity import parse_length
 from macrorail.run_folder.journal import write_whole
 from macrorail.session.calibrate import calibrate_settle

@@ -13,7 +13,7 @@ from pathlib import Path
 from macrorail.errors import PlanError, StackError
 from macrorail.extras import needs_extra
 from macrorail.quantity import format_size
-from macrorail.results.export import jpeg, ome, tiff, views
+from macrorail.results.export import jpeg, ome, stereo, tiff
 from macrorail.results.export.metadata import HASH
 from macrorail.results.export.source import ExportSource
 from macrorail.results.export.xmp import packet
@@ -164,11 +164,11 @@ def _write_glb(task: _ExportTask) -> None:
 
 
 def _write_stereo(task: _ExportTask) -> None:
-    views.write_stereo(task.source, task.file("-left.jpg"), task.file("-right.jpg"))
+    stereo.write_stereo(task.source, task.file("-left.jpg"), task.file("-right.jpg"))
 
 
 def _write_rocking(task: _ExportTask) -> None:
-    views.write_rocking(task.source, task.file("-rocking.gif"), task.file("-rocking.webp"))
+    stereo.write_rocking(task.source, task.file("-rocking.gif"), task.file("-rocking.webp"))
 
 
 def _write_frames(task: _ExportTask) -> None:

@@ -1,4 +1,4 @@
-"""Which specimen ids are allowed: an id names folders and files on every operating system."""
+"""Which names are allowed for folders: specimen ids name folders on every operating system."""
 
 from __future__ import annotations
 
