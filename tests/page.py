@@ -128,9 +128,9 @@ class Server:
     @staticmethod
     def at_work(run: Path) -> int | None:
         """The process whose command line or journal lock belongs to the run."""
-        from macrorail.dashboard.runs import holder
+        from macrorail.dashboard.runs import running_process
 
-        return holder(run)
+        return running_process(run)
 
     def cookie(self) -> str:
         """The cookie of one browser, the same at every call."""

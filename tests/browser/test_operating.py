@@ -69,7 +69,7 @@ def test_from_a_and_b_to_the_finished_picture(page: Any, server: Server) -> None
     wait_for(lambda: "growing=true" in picture(page), "the growing picture", 90)
     first = picture(page)
     held = number(page, "#run-done")
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Resume").click()
     counted(page, held + 1)
     wait_for(lambda: picture(page) != first, "the picture to grow", 60)
     state(page, "Done, coverage proven")
@@ -98,8 +98,8 @@ def test_from_a_and_b_to_the_finished_picture(page: Any, server: Server) -> None
 def stack_again(page: Any, run: Path) -> None:
     """With another method, and the two results under a slider."""
     page.get_by_role("button", name="Stack again").click()
-    page.get_by_label("Method").select_option("fast")
-    page.get_by_label("Seen from").select_option("middle")
+    page.get_by_label("Quality").select_option("fast")
+    page.get_by_label("Reference").select_option("middle")
     page.get_by_role("button", name="Stack", exact=True).click()
     page.get_by_role("link", name="Compare").click(timeout=90_000)
     assert (run / "stacked-again" / "fast-middle-run.tif").is_file()
@@ -143,7 +143,7 @@ def test_a_page_that_stays_open_finds_the_server_again(page: Any, server: Server
     run = start(page, server)
     counted(page, 1)
     server.kill()
-    page.locator("#banner", has_text="goes on by itself").wait_for()
+    page.locator("#banner", has_text="continues without it").wait_for()
     server.start()
     page.locator("#banner").wait_for(state="hidden", timeout=90_000)
     state(page, "Done, coverage proven")
@@ -170,7 +170,7 @@ def test_stop_is_one_press_on_every_page_also_for_those_who_watch(
         watching.goto(f"{server.url}/{there}")
         assert watching.locator("#stop").is_visible()
     wait_for(lambda: watching.locator("#stop").is_enabled(), "the stop to be armed", 90)
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Resume").click()
     state(page, "Shooting|Preparing")
     watching.click("#stop")
     state(page, "Stopped by the operator")
@@ -234,7 +234,7 @@ def test_everything_can_be_done_with_the_keyboard(page: Any, server: Server) -> 
 
 def test_a_tab_in_the_background_holds_no_connection(page: Any, server: Server) -> None:
     def viewers() -> int:
-        count: int = json.loads(server.ask("GET", "/api/desk")[2])["desk"]["viewers"]
+        count: int = json.loads(server.ask("GET", "/api/status")[2])["status"]["viewers"]
         return count
 
     set_up(page, server)
@@ -244,7 +244,9 @@ def test_a_tab_in_the_background_holds_no_connection(page: Any, server: Server) 
     page.evaluate(hide, True)
     wait_for(lambda: viewers() == 0, "the connection to be given up", 90)
     # It still learns of what goes on, and asks for that by itself.
-    assert server.ask("POST", "/api/desk", {"do": "take"}, {"Cookie": server.cookie()})[0] == 200
+    assert (
+        server.ask("POST", "/api/operator", {"do": "take"}, {"Cookie": server.cookie()})[0] == 200
+    )
     page.locator("#operate", has_text="Watching").wait_for()
     page.evaluate(hide, False)
     wait_for(lambda: viewers() == 1, "the page to follow again", 90)
@@ -307,7 +309,7 @@ def visible_buttons(page: Any) -> list[tuple[dict[str, float], str]]:
     return [(box, button.inner_text()) for button in found if (box := button.bounding_box())]
 
 
-def test_the_instrument_in_hand(page: Any, server: Server) -> None:
+def test_the_instrument_is_set_up(page: Any, server: Server) -> None:
     set_up(page, server)
     page.click("#connect")
     page.locator("#home").click(timeout=90_000)
@@ -336,13 +338,15 @@ def test_the_instrument_in_hand(page: Any, server: Server) -> None:
     page.get_by_role("button", name="Loupe").click()
     assert page.locator(".loupe").is_visible()
     page.click("#shoot")
-    page.locator("#clipping", has_text=re.compile("Exposure|Dark|bright")).wait_for(timeout=90_000)
+    page.locator("#clipping", has_text=re.compile("Exposure|Dark|Overexposed")).wait_for(
+        timeout=90_000
+    )
     page.locator(".kind", has_text="Test shot").wait_for(timeout=90_000)
     assert serious(page) == []
     for width in (1440, 1180, 820):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("() => document.documentElement.scrollWidth") <= width
-    page.get_by_role("button", name="Let go").click()
+    page.get_by_role("button", name="Disconnect").click()
     page.locator("#connect").wait_for(timeout=90_000)
 
 

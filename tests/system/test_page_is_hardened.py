@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from macrorail.dashboard.guard import Access, Buckets, Guard
+from macrorail.dashboard.guard import Access, Guard, RateLimiter
 from macrorail.dashboard.server import Address, check_access
 from macrorail.errors import ConfigError
 from tests.page import PROTOCOL, Server, wait_for
@@ -57,11 +57,11 @@ HOSTILE: list[tuple[str, str, str, Any, dict[str, str | None], int]] = [
      {"Origin": "https://evil.example"}, 403),
     ("a page on another port of this machine", "POST", "/api/runs", {"protocol": PROTOCOL},
      {"Origin": "http://127.0.0.1:1"}, 403),
-    ("a sandboxed page", "POST", "/api/desk", {"do": "take"}, {"Origin": "null"}, 403),
-    ("no origin at all", "POST", "/api/desk", {"do": "take"}, {"Origin": None}, 403),
-    ("a form on another page", "POST", "/api/desk", b"do=take",
+    ("a sandboxed page", "POST", "/api/operator", {"do": "take"}, {"Origin": "null"}, 403),
+    ("no origin at all", "POST", "/api/operator", {"do": "take"}, {"Origin": None}, 403),
+    ("a form on another page", "POST", "/api/operator", b"do=take",
      {"Content-Type": "application/x-www-form-urlencoded"}, 415),
-    ("a form that looks like text", "POST", "/api/desk", b'{"do": "take"}',
+    ("a form that looks like text", "POST", "/api/operator", b'{"do": "take"}',
      {"Content-Type": "text/plain"}, 415),
     ("a name pointed at this machine", "GET", "/api/runs", None, {"Host": "evil.example"}, 421),
     ("a picture loaded by another page", "GET", f"{OLD}/picture.jpg", None,
@@ -84,7 +84,7 @@ HOSTILE: list[tuple[str, str, str, Any, dict[str, str | None], int]] = [
     ("no JSON", "POST", "/api/plan", b"{" * 1000, {}, 422),
     ("JSON nested without an end", "POST", "/api/plan", b"[" * 100_000, {}, 400),
     ("JSON of another shape", "POST", "/api/plan", [1, 2, 3], {}, 422),
-    ("a key too many", "POST", "/api/desk", {"do": "take", "as": "root"}, {}, 422),
+    ("a key too many", "POST", "/api/operator", {"do": "take", "as": "root"}, {}, 422),
     ("a command that does not exist", "POST", f"{OLD}/command", {"do": "format"}, {}, 422),
     ("a stop where nothing runs", "POST", f"{OLD}/stop", {}, {}, 409),
     ("out of the pictures stacked again", "GET", f"{OLD}/stacked-again/..%2f..%2fsecret.tif",
@@ -179,7 +179,7 @@ def test_a_thousand_callers_are_told_to_wait_and_the_next_one_is_served(server: 
 
 def test_commands_are_limited_but_a_stop_still_comes_through() -> None:
     now_s = [0.0]
-    bucket = Buckets(burst=40, per_s=10, now=lambda: now_s[0])
+    bucket = RateLimiter(burst=40, per_s=10, now=lambda: now_s[0])
     assert sum(bucket.take("somebody") for _ in range(1000)) == 40
     assert bucket.take("somebody else")
     now_s[0] += 0.5
@@ -195,7 +195,7 @@ def test_a_flood_of_commands_is_turned_away(server: Server) -> None:
     # However slow the machine is, more than ten a second come at some time.
     with concurrent.futures.ThreadPoolExecutor(8) as callers:
         for _ in range(10):
-            if 429 in list(callers.map(ask, [f"{OLD}/again"] * 80)):
+            if 429 in list(callers.map(ask, [f"{OLD}/resume"] * 80)):
                 break
         else:
             raise AssertionError("800 commands in a row were all let in")
@@ -211,7 +211,7 @@ def test_without_the_token_nothing_is_told(closed: Server) -> None:
         f"{OLD}/picture.jpg",
     ):
         assert closed.ask("GET", path)[0] == 401
-    for path in ("/api/runs", "/api/plan", f"{OLD}/stop", "/api/desk"):
+    for path in ("/api/runs", "/api/plan", f"{OLD}/stop", "/api/operator"):
         assert closed.ask("POST", path, {})[0] == 401
     assert closed.ask("GET", "/")[0] == 200
     forged = {"Cookie": "macrorail=somebody.0123456789abcdef"}

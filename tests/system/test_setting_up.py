@@ -63,7 +63,7 @@ def stopped_on_the_way(server: Server) -> None:
         ends.append(ask(server, "move", {"to_um": to_um}))
 
     def moves() -> bool:
-        found = json.loads(server.ask("GET", "/api/desk")[2])["desk"]["instrument"]
+        found = json.loads(server.ask("GET", "/api/status")[2])["status"]["instrument"]
         return bool(found and found["moving"])
 
     for attempt in range(10):
@@ -134,8 +134,8 @@ def test_live_view_goes_on_beside_everything_else(server: Server) -> None:
 
 def test_somebody_who_watches_cannot_move_it(server: Server) -> None:
     cookie = {"Cookie": server.cookie()}
-    assert server.ask("POST", "/api/desk", {"do": "take"}, cookie)[0] == 200
+    assert server.ask("POST", "/api/operator", {"do": "take"}, cookie)[0] == 200
     for what in ("connect", "home", "disconnect"):
         status, _, answer = server.ask("POST", f"/api/instrument/{what}", {})
         assert status == 409
-        assert b"somebody else operates" in answer
+        assert b"someone else is in control" in answer

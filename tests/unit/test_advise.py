@@ -11,7 +11,7 @@ from macrorail.cli import main
 from macrorail.config.document import load_document
 from macrorail.config.protocol import Protocol
 from macrorail.config.rig import Rig, load_rig
-from macrorail.dashboard.planning import preview, values_of
+from macrorail.dashboard.plan_preview import preview, protocol_values
 from macrorail.errors import PlanError
 from macrorail.planning.aperture import compare_apertures, compare_with_best
 from tests.virtual import RAIL, protocol_text
@@ -67,7 +67,7 @@ def test_the_page_and_the_command_line_give_the_same_advice(tmp_path: Path) -> N
     """A large circle of confusion allows blur between slices; it must not hide diffraction."""
     rig_path, protocol_path = tmp_path / "rig.yaml", tmp_path / "protocol.yaml"
     wanted, rig = read(tmp_path, protocol=protocol_text() + "optics: {coc: 30 um}\n")
-    values = values_of(protocol_path.read_text())
+    values = protocol_values(protocol_path.read_text())
     values["exposure"] = {**values["exposure"], "aperture": "f/16"}
     page = preview(values, load_rig(rig_path), tmp_path)
     assert "f/16: the Airy disc spans" in page["advice"]

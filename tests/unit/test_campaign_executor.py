@@ -11,7 +11,7 @@ import pytest
 
 from macrorail.campaign.executor import CampaignExecutor
 from macrorail.campaign.plan import CampaignPlan, StackTask
-from macrorail.campaign.progress import Progress
+from macrorail.campaign.progress import CampaignProgress
 from macrorail.campaign.runner import Skipped
 from macrorail.config.rig import Rig, load_rig
 from macrorail.config.stage import StagePosition
@@ -79,8 +79,8 @@ def executor_on(bench: Bench, folder: Path, with_stage: bool = True) -> Campaign
     )
     return CampaignExecutor(
         folder=folder,
-        work=CampaignPlan("tray", (), 0.0, 1, 3),
-        progress=Progress({}),
+        campaign=CampaignPlan("tray", (), 0.0, 1, 3),
+        progress=CampaignProgress({}),
         rig=rig,
         instrument=instrument,
         prompts=bench.desk(),

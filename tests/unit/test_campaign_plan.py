@@ -53,7 +53,7 @@ def work_of(folder: Path, text: str) -> CampaignPlan:
 
 def test_a_list_has_its_stacks_in_order_with_what_is_otherwise(tmp_path: Path, rig: Rig) -> None:
     work = work_of(tmp_path, LIST + STACK)
-    assert [item.key for item in work.items] == ["A1", "A2"]
+    assert [item.key for item in work.tasks] == ["A1", "A2"]
     first, second = forecast(work, rig).stacks
     assert (first.slices, first.near_um, first.far_um) == (8, 20_000, 20_400)
     assert (second.near_um, second.far_um) == (21_000, 21_300)
@@ -122,10 +122,10 @@ def test_a_csv_file_gives_positions_ids_and_ranges(tmp_path: Path) -> None:
     ("table", "said"),
     [
         ("name,id,x,y\nA1,b-1,10,10 mm\n", r"tray.csv:2:1: list\[1\].x: needs a unit"),
-        ("name,id,heigth\nA1,b-1,3\n", "tray.csv:1: has the unknown column 'heigth'"),
-        ("name,id\nA1,b-1\nA2,B-1\n", r"tray.csv:3:1: .*'B-1' is there twice"),
+        ("name,id,heigth\nA1,b-1,3\n", "tray.csv:1: unknown column 'heigth'"),
+        ("name,id\nA1,b-1\nA2,B-1\n", r"tray.csv:3:1: .*'B-1' is a duplicate id"),
         ("name,id,x,y\nA1,b-1,10 mm,\n", "'x' and 'y' belong together"),
-        ("name,id\nA1,b-1,more\n", "tray.csv:2: has not as many fields"),
+        ("name,id\nA1,b-1,more\n", "tray.csv:2: the number of fields is not"),
         ("name,id\n", "tray.csv lists no position"),
     ],
 )
@@ -138,9 +138,9 @@ def test_a_csv_file_that_cannot_be_used_is_refused(tmp_path: Path, table: str, s
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (LIST.replace("id: b-2", "id: b-1") + STACK, r":8:13: .*'b-1' is there twice"),
-        (LIST.replace("name: A2", "name: a1") + STACK, "'a1' is there twice"),
-        (LIST.replace("x: 30 mm", "x: 10 mm") + STACK, "'A2' lies where 'A1' lies"),
+        (LIST.replace("id: b-2", "id: b-1") + STACK, r":8:13: .*'b-1' is a duplicate id"),
+        (LIST.replace("name: A2", "name: a1") + STACK, "'a1' is a duplicate name"),
+        (LIST.replace("x: 30 mm", "x: 10 mm") + STACK, "'A2' and 'A1' are at the same place"),
         (LIST + STACK.replace("near: 20 mm", "near: 22 mm"), r"far end .*\(position A1\)"),
         (LIST.replace("1/5 s", "1/5") + STACK, "shutter"),
         (LIST + STACK + "views: []", "unknown key; allowed here: campaign, stack"),
@@ -206,8 +206,8 @@ def test_views_and_variants_multiply_in_the_order_that_is_asked_for(
     tmp_path: Path, order: str, keys: list[str], hands: int
 ) -> None:
     work = work_of(tmp_path, SIDES.replace("ORDER", order) + STACK)
-    assert [item.key for item in work.items][:4] == keys
-    assert len(work.items) == 8
+    assert [item.key for item in work.tasks][:4] == keys
+    assert len(work.tasks) == 8
     item = work["A2-lateral-rim"]
     assert item.protocol["exposure"]["shutter"] == "1/2 s"
     assert item.protocol["exposure"]["iso"] == "100"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from macrorail.campaign import prompts as desk_module
-from macrorail.campaign.progress import Progress
+from macrorail.campaign.progress import CampaignProgress
 from macrorail.campaign.prompts import OperatorPrompts
 from macrorail.campaign.runner import Skipped
 from macrorail.clock import WorldClock
@@ -49,7 +49,7 @@ class Table:
             self.clock,
             Said(self.said),
             lambda event: self.notes.append((kind_of(event), values_of(event))),
-            Progress({}),
+            CampaignProgress({}),
             at_most_s,
         )
 
@@ -112,7 +112,7 @@ def test_a_skip_is_for_the_stack_that_is_being_shot_and_a_stop_for_all(table: Ta
     table.command(do="skip")
     with pytest.raises(OperatorStop):
         table.clock.check()
-    with pytest.raises(Skipped, match="put off by the command socket"):
+    with pytest.raises(Skipped, match="postponed by the command socket"):
         table.prompts.refuse_if_skipped()
     # One that comes too late ends nothing.
     table.command(do="skip")
@@ -127,7 +127,7 @@ def test_a_skip_is_for_the_stack_that_is_being_shot_and_a_stop_for_all(table: Ta
 
 def test_what_cannot_be_understood_is_told(table: Table) -> None:
     assert "write one JSON object" in table.prompts.answer(b"hello\n")["error"]
-    assert "there is no 'dance'" in table.command(do="dance")["error"]
+    assert "unknown command 'dance'" in table.command(do="dance")["error"]
 
 
 def test_stage_and_focus_axis_cannot_share_a_board(tmp_path: Path) -> None:

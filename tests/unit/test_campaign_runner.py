@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from macrorail.campaign.plan import CampaignPlan, StackTask
-from macrorail.campaign.progress import Progress
+from macrorail.campaign.progress import CampaignProgress
 from macrorail.campaign.runner import CampaignRunner, Identified, Skipped, UnfinishedCampaign
 from macrorail.config.stage import StagePosition
 from macrorail.errors import (
@@ -48,7 +48,7 @@ def work_of(count: int, **more: Any) -> CampaignPlan:
     return CampaignPlan("tray", items, **settings)
 
 
-class FakeHands:
+class FakeExecutor:
     """Ends stacks as a script says; the last word of a script stays."""
 
     def __init__(self, **script: list[RunEnd | MacrorailError]) -> None:
@@ -57,21 +57,21 @@ class FakeHands:
         self.missing: str | None = None
         self.unknown: dict[str, Identified | MacrorailError] = {}
 
-    def bring(self, item: StackTask, before: StackTask | None) -> None:
+    def bring(self, task: StackTask, before: StackTask | None) -> None:
         pass
 
-    def identify(self, item: StackTask) -> Identified:
-        found = self.unknown[item.place]
+    def identify(self, task: StackTask) -> Identified:
+        found = self.unknown[task.place]
         if isinstance(found, MacrorailError):
             raise found
         return found
 
     def shoot(
-        self, item: StackTask, specimen: dict[str, str], folder: str, goes_on: bool
+        self, task: StackTask, specimen: dict[str, str], folder: str, resumes: bool
     ) -> RunEnd:
         assert folder
-        self.shot.append((item.key, folder, goes_on))
-        script = self.script[item.key]
+        self.shot.append((task.key, folder, resumes))
+        script = self.script[task.key]
         end = script.pop(0) if len(script) > 1 else script[0]
         if isinstance(end, MacrorailError):
             raise end
@@ -87,14 +87,14 @@ class FakeHands:
 class Campaign:
     """A walk with its journal on disk, which can be begun again as another process would."""
 
-    def __init__(self, folder: Path, work: CampaignPlan, executor: FakeHands) -> None:
+    def __init__(self, folder: Path, work: CampaignPlan, executor: FakeExecutor) -> None:
         self.path = folder / "journal.jsonl"
-        self.work, self.executor = work, executor
+        self.campaign, self.executor = work, executor
         self.stop = ""
 
-    def run(self) -> Progress:
+    def run(self) -> CampaignProgress:
         entries = read_journal(self.path) if self.path.exists() else []
-        progress = Progress.of(self.work, entries)
+        progress = CampaignProgress.of(self.campaign, entries)
         journal = Journal(self.path, lambda: 0.0, resume=self.path.exists())
         journal.listen(progress.on_entry)
 
@@ -103,7 +103,7 @@ class Campaign:
                 raise OperatorStop(self.stop)
 
         try:
-            CampaignRunner(self.work, progress, journal.append, self.executor, check).run()
+            CampaignRunner(self.campaign, progress, journal.append, self.executor, check).run()
         finally:
             journal.close()
         return progress
@@ -114,20 +114,20 @@ class Campaign:
 
 
 def test_all_is_shot_in_order(tmp_path: Path) -> None:
-    executor = FakeHands()
+    executor = FakeExecutor()
     progress = Campaign(tmp_path, work_of(3), executor).run()
     assert executor.shot == [(f"P{n}", f"runs/id-{n}", False) for n in range(3)]
     assert progress.to_dict() == {"stacks": 3, "done": 3, "quarantined": 0, "left": 0}
 
 
 def test_a_failure_is_tried_again_after_the_others_and_then_quarantined(tmp_path: Path) -> None:
-    executor = FakeHands(P1=[BAD])
+    executor = FakeExecutor(P1=[BAD])
     campaign = Campaign(tmp_path, work_of(4), executor)
     with pytest.raises(UnfinishedCampaign, match="1 of 4 stacks are in quarantine"):
         campaign.run()
     assert [key for key, _, _ in executor.shot] == ["P0", "P1", "P2", "P3", "P1"]
     assert executor.shot[-1][1] == "runs/id-1-try2"
-    progress = Progress.of(campaign.work, campaign.entries)
+    progress = CampaignProgress.of(campaign.campaign, campaign.entries)
     standing = progress.statuses["P1"]
     assert (standing.state, standing.why) == ("quarantined", "a gap")
     assert standing.folder == "quarantine/id-1-try2"
@@ -135,7 +135,7 @@ def test_a_failure_is_tried_again_after_the_others_and_then_quarantined(tmp_path
 
 
 def test_a_failure_that_passes_leaves_a_good_stack(tmp_path: Path) -> None:
-    executor = FakeHands(P0=[BAD, GOOD])
+    executor = FakeExecutor(P0=[BAD, GOOD])
     progress = Campaign(tmp_path, work_of(2), executor).run()
     assert progress.statuses["P0"].folder == "runs/id-0-try2"
     assert progress.count("done") == 2
@@ -144,13 +144,13 @@ def test_a_failure_that_passes_leaves_a_good_stack(tmp_path: Path) -> None:
 def test_a_device_that_answers_again_was_the_stacks_fault_and_one_that_is_gone_stops(
     tmp_path: Path,
 ) -> None:
-    executor = FakeHands(P0=[BROKEN, GOOD])
+    executor = FakeExecutor(P0=[BROKEN, GOOD])
     assert Campaign(tmp_path, work_of(2), executor).run().count("done") == 2
-    gone = FakeHands(P0=[BROKEN, GOOD])
+    gone = FakeExecutor(P0=[BROKEN, GOOD])
     gone.missing = "the camera does not answer any more"
     (tmp_path / "gone").mkdir()
     campaign = Campaign(tmp_path / "gone", work_of(2), gone)
-    with pytest.raises(DeviceError, match=r"does not answer any more\. It ended with: it jammed"):
+    with pytest.raises(DeviceError, match=r"any more\. The run ended with: it jammed"):
         campaign.run()
     gone.missing = None
     progress = campaign.run()
@@ -165,7 +165,7 @@ def test_a_device_that_answers_again_was_the_stacks_fault_and_one_that_is_gone_s
 
 @pytest.mark.parametrize("end", [FULL, STOPPED])
 def test_what_is_no_specimens_fault_stops_and_can_be_resumed(tmp_path: Path, end: RunEnd) -> None:
-    executor = FakeHands(P1=[end, GOOD])
+    executor = FakeExecutor(P1=[end, GOOD])
     campaign = Campaign(tmp_path, work_of(3), executor)
     assert end.error is not None
     with pytest.raises(type(end.error)):
@@ -180,15 +180,15 @@ def test_what_is_no_specimens_fault_stops_and_can_be_resumed(tmp_path: Path, end
 
 
 def test_a_row_of_failures_stops(tmp_path: Path) -> None:
-    executor = FakeHands(P1=[BAD], P2=[BAD], P3=[BAD])
+    executor = FakeExecutor(P1=[BAD], P2=[BAD], P3=[BAD])
     campaign = Campaign(tmp_path, work_of(6), executor)
-    with pytest.raises(UnfinishedCampaign, match="3 stacks failed one after the other"):
+    with pytest.raises(UnfinishedCampaign, match="3 stacks failed in a row"):
         campaign.run()
     assert [key for key, _, _ in executor.shot] == ["P0", "P1", "P2", "P3"]
 
 
 def test_a_stack_put_off_is_come_back_to_where_it_was(tmp_path: Path) -> None:
-    executor = FakeHands(P0=[Skipped("put off by the operator"), GOOD])
+    executor = FakeExecutor(P0=[Skipped("put off by the operator"), GOOD])
     progress = Campaign(tmp_path, work_of(2), executor).run()
     assert executor.shot == [
         ("P0", "runs/id-0", False),
@@ -199,7 +199,7 @@ def test_a_stack_put_off_is_come_back_to_where_it_was(tmp_path: Path) -> None:
 
 
 def test_the_operator_stops_between_stacks(tmp_path: Path) -> None:
-    executor = FakeHands()
+    executor = FakeExecutor()
     campaign = Campaign(tmp_path, work_of(2), executor)
     campaign.stop = "stopped after this stack"
     with pytest.raises(OperatorStop):
@@ -210,8 +210,8 @@ def test_the_operator_stops_between_stacks(tmp_path: Path) -> None:
 def test_a_specimen_without_an_id_is_shot_into_quarantine_or_not_at_all(tmp_path: Path) -> None:
     plain = work_of(2)
     nameless = StackTask("P9", "P9", {}, StagePosition(9e3, 1e3), "", "", "", "", {})
-    work = CampaignPlan("tray", (*plain.items, nameless), 0.0, 1, 3)
-    executor = FakeHands()
+    work = CampaignPlan("tray", (*plain.tasks, nameless), 0.0, 1, 3)
+    executor = FakeExecutor()
     executor.unknown["P9"] = Identified(
         {"id": "unidentified-P9"}, "the list names no specimen there"
     )
@@ -219,16 +219,16 @@ def test_a_specimen_without_an_id_is_shot_into_quarantine_or_not_at_all(tmp_path
     with pytest.raises(UnfinishedCampaign):
         campaign.run()
     assert executor.shot[-1][1] == "quarantine/unidentified-P9"
-    progress = Progress.of(work, campaign.entries)
+    progress = CampaignProgress.of(work, campaign.entries)
     assert progress.statuses["P9"].why == "the list names no specimen there"
     (tmp_path / "refused").mkdir()
-    executor = FakeHands()
+    executor = FakeExecutor()
     executor.unknown["P9"] = IdentityError("no label can be read")
     campaign = Campaign(tmp_path / "refused", work, executor)
     with pytest.raises(UnfinishedCampaign):
         campaign.run()
     assert [key for key, _, _ in executor.shot] == ["P0", "P1"]
-    assert Progress.of(work, campaign.entries).statuses["P9"].why == "no label can be read"
+    assert CampaignProgress.of(work, campaign.entries).statuses["P9"].why == "no label can be read"
 
 
 _ENDS = st.lists(st.sampled_from([GOOD, BAD, BROKEN, STOPPED]), min_size=1, max_size=4)
@@ -242,7 +242,7 @@ def test_resumed_as_often_as_it_takes_every_stack_ends_done_or_in_quarantine(
     work = work_of(len(scripts), come_back=come_back, stop_after=99)
     # In the end everything ends somehow.
     script: dict[str, Any] = {f"P{n}": [*ends, GOOD] for n, ends in enumerate(scripts)}
-    executor = FakeHands(**script)
+    executor = FakeExecutor(**script)
     campaign = Campaign(tmp_path_factory.mktemp("walk"), work, executor)
     for _ in range(4 * len(scripts) + 2):
         try:
@@ -252,7 +252,7 @@ def test_resumed_as_often_as_it_takes_every_stack_ends_done_or_in_quarantine(
         except UnfinishedCampaign:
             pass
         break
-    progress = Progress.of(work, campaign.entries)
+    progress = CampaignProgress.of(work, campaign.entries)
     assert progress.left == []
     for n, ends in enumerate(scripts):
         failures = sum(end in (BAD, BROKEN) for end in _until_good(ends))

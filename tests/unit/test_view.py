@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from macrorail.dashboard.desk import LEASE_S, Desk, NotOperator
-from macrorail.dashboard.runs import NoSuchRun, Runs, catch_up, holder
+from macrorail.dashboard.operator_lock import LEASE_S, NotOperator, OperatorLock
+from macrorail.dashboard.runs import NoSuchRun, RunFolders, catch_up, running_process
 from macrorail.errors import JournalError
 from macrorail.run_folder.journal import JOURNAL, Entry, Journal
 from macrorail.run_folder.view import RunView
@@ -133,35 +133,35 @@ def test_half_a_line_is_waited_for_and_a_damaged_one_is_told(tmp_path: Path) -> 
 
 def test_who_holds_the_journal_is_at_work_and_looking_does_not_disturb(tmp_path: Path) -> None:
     folder = run_folder(tmp_path)
-    assert holder(folder) is None
+    assert running_process(folder) is None
     journal = Journal(folder / JOURNAL, lambda: 0.0)
-    assert holder(folder) is not None
-    assert Runs(tmp_path).live() == [folder.name]
+    assert running_process(folder) is not None
+    assert RunFolders(tmp_path).live() == [folder.name]
     journal.close()
-    assert Runs(tmp_path).live() == []
+    assert RunFolders(tmp_path).live() == []
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "a/b", "../x", ".hidden", "x" * 200, "a\0b"])
 def test_names_that_are_no_run(tmp_path: Path, name: str) -> None:
     run_folder(tmp_path)
     with pytest.raises(NoSuchRun):
-        Runs(tmp_path).find(name)
+        RunFolders(tmp_path).find(name)
 
 
 def test_one_operates_until_gone_or_relieved() -> None:
     now = [0.0]
-    desk = Desk(lambda: now[0])
-    desk.require("ann")
+    lock = OperatorLock(lambda: now[0])
+    lock.require("ann")
     with pytest.raises(NotOperator):
-        desk.require("bob")
+        lock.require("bob")
     now[0] += LEASE_S - 1
-    desk.seen("bob")
-    desk.seen("ann")
+    lock.seen("bob")
+    lock.seen("ann")
     now[0] += LEASE_S - 1
-    assert desk.operator == "ann"
-    desk.take("bob")
-    assert desk.operator == "bob"
+    assert lock.operator == "ann"
+    lock.take("bob")
+    assert lock.operator == "bob"
     now[0] += LEASE_S + 1
-    desk.require("ann")
-    desk.leave("ann")
-    assert desk.operator is None
+    lock.require("ann")
+    lock.release("ann")
+    assert lock.operator is None

@@ -1,1 +1,1 @@
-"""Campaigns: many stacks of one tray, planned, shot, accounted for and reported as one."""
+"""Campaigns: many stacks, such as those of a tray, planned, shot and reported as one."""

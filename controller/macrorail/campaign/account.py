@@ -1,4 +1,4 @@
-"""A campaign's account: every stack and how it ended, the totals, and where the time went."""
+"""The account of a campaign: the outcome of every stack, totals, and where the time went."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from macrorail.campaign.cycle import CYCLE, OTHER, Cycle, WhatIf, bottlenecks, time_of, what_if
 from macrorail.campaign.folder import read_campaign
-from macrorail.campaign.progress import Progress
+from macrorail.campaign.progress import CampaignProgress
 from macrorail.campaign.runner import RUNS
 from macrorail.config.document import load_document
 from macrorail.config.protocol import Protocol
@@ -29,7 +29,7 @@ from macrorail.run_folder.events import (
 from macrorail.run_folder.journal import JOURNAL, Entry
 from macrorail.run_folder.record import Record, read_record
 
-#: Parts of a campaign's time beside the stacks: bringing a specimen, asking the operator.
+#: Parts of a campaign's time between the stacks: bringing the specimen, asking the operator.
 BETWEEN = ("stage and retracting", "asking")
 
 
@@ -70,7 +70,7 @@ class StackAccount:
 
 
 @dataclass
-class Account:
+class CampaignAccount:
     """A whole campaign.
 
     Attributes
@@ -84,9 +84,9 @@ class Account:
     cycles
         Undisturbed cycles of all its runs.
     serial
-        Whether frames are brought in before each move.
+        Whether each frame is received before the next move.
     exposures
-        Actuations of the shutter, failed tries included.
+        Shutter actuations, failed attempts included.
     interruptions
         How often it was resumed.
     simulated
@@ -114,13 +114,13 @@ class Account:
 
     @property
     def shares(self) -> list[tuple[str, float]]:
-        """The parts that took any time, and their seconds, in the order of a stack."""
+        """Parts that took time, and their seconds, in the order of a stack."""
         order = (*BETWEEN, *OTHER[:3], *CYCLE, *OTHER[3:])
         return [(part, self.parts[part]) for part in order if self.parts[part]]
 
     @property
     def what_if(self) -> list[WhatIf]:
-        """What faster parts would gain."""
+        """What a faster move, settling or download would save."""
         return what_if(self.cycles, self.serial)
 
     @property
@@ -141,7 +141,7 @@ class Account:
         }
 
 
-def account_for(folder: Path) -> Account:
+def account_for(folder: Path) -> CampaignAccount:
     """Read a campaign's folder, and each of its run folders.
 
     Raises
@@ -149,26 +149,26 @@ def account_for(folder: Path) -> Account:
     JournalError
         Not a campaign folder, or a damaged one.
     """
-    work, entries = read_campaign(folder)
-    progress = Progress.of(work, entries)
-    account = Account(work.id)
+    campaign, entries = read_campaign(folder)
+    progress = CampaignProgress.of(campaign, entries)
+    account = CampaignAccount(campaign.id)
     records = _records(folder)
     for record in records.values():
-        # Tries that failed took their time and wore the shutter too.
+        # Failed attempts took time and shutter actuations too.
         _add_time(record, account)
         account.exposures += len(record.all_of(ExposureMade))
         account.began = min(account.began or record.began, record.began)
         account.simulated |= bool(record.manifest["devices"]["bench"])
-    for standing in progress.statuses.values():
-        item = standing.item
-        known = progress.specimens.get(item.place, {})
+    for status in progress.statuses.values():
+        task = status.task
+        known = progress.specimens.get(task.place, {})
         one = StackAccount(
-            item.key,
-            item.place,
+            task.key,
+            task.place,
             known.get("id", ""),
-            standing.state,
-            standing.why,
-            standing.folder if standing.folder in records else "",
+            status.state,
+            status.why,
+            status.folder if status.folder in records else "",
         )
         account.stacks.append(_with_run(one, records[one.folder]) if one.folder else one)
     _around_the_stacks(entries, account)
@@ -188,7 +188,7 @@ def _records(folder: Path) -> dict[str, Record]:
 
 
 def _with_run(one: StackAccount, record: Record) -> StackAccount:
-    """What its run adds."""
+    """The stack with the figures of its run."""
     return StackAccount(
         **{
             **vars(one),
@@ -202,7 +202,7 @@ def _with_run(one: StackAccount, record: Record) -> StackAccount:
     )
 
 
-def _add_time(record: Record, account: Account) -> None:
+def _add_time(record: Record, account: CampaignAccount) -> None:
     wanted = load_document(record.folder / "protocol.yaml", Protocol)
     settle_s = wanted.settle_s(load_rig(record.folder / "rig.yaml").axis.settle_s)
     time = time_of(record.entries, settle_s)
@@ -212,7 +212,7 @@ def _add_time(record: Record, account: Account) -> None:
     account.serial |= time.serial
 
 
-def _around_the_stacks(entries: list[Entry], account: Account) -> None:
+def _around_the_stacks(entries: list[Entry], account: CampaignAccount) -> None:
     """Time of the campaign that is in none of its runs."""
     bringing, asking = BETWEEN
     for before, entry in pairwise(entries):

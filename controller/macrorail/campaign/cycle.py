@@ -1,7 +1,7 @@
-"""Where each second of a cycle goes, read from a run's journal, and what would make it shorter.
+"""Where the time of a cycle goes, read from a run's journal, and what would shorten it.
 
-On a rail a frame is sent while the axis moves and settles, so a cycle lasts as long as the longer
-of the two; a lens waits for each frame before it moves. Time is the world's.
+On a rail a frame is sent while the axis moves and settles, so a cycle takes the longer of the two.
+A lens waits for each frame before it moves. All times are world time.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ _TROUBLE = (
 
 @dataclass(frozen=True)
 class Cycle:
-    """One slice, from the exposure before it to its own, seconds.
+    """One cycle, from the exposure before a slice to its own, seconds.
 
     Attributes
     ----------
     move, settle, download, proof, exposure
-        ``download`` is the waiting for the frame before, beyond what move and settling hide.
+        ``download`` is the wait for the frame before, after move and settling.
     sent
-        How long that frame was on its way altogether; at most, where nothing waited for it.
+        Duration of that frame's download; an upper bound where nothing waited for it.
     waits
-        Whether something did.
+        Whether something waited for it.
     """
 
     move: float
@@ -87,7 +87,7 @@ class RunTime:
 
 
 def time_of(entries: Sequence[Entry], settle_s: float) -> RunTime:
-    """Account for a run's time.
+    """CampaignAccount for a run's time.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ class WhatIf:
     gain
         Share of the time saved, 0..1.
     at_least
-        Whether it may be more: nothing waited for the frames, so that how long they took is only
+        Whether it is a lower bound: nothing waited for the frames, so their download is only
         known to be no longer than move and settling.
     """
 
@@ -197,10 +197,10 @@ _CHANGES: tuple[tuple[str, Mapping[str, float]], ...] = (
 
 
 def what_if(cycles: Sequence[Cycle], serial: bool) -> list[WhatIf]:
-    """What faster parts would gain; empty without an undisturbed cycle.
+    """What faster parts would save; empty without an undisturbed cycle.
 
-    A download that nothing waited for is taken to fill move and settling just so: what a shorter
-    settle gains is then rather underestimated.
+    A download that nothing waited for is taken to last exactly as long as move and settling. The
+    gain of a shorter settle is then a lower bound.
     """
     if not cycles:
         return []

@@ -1,4 +1,4 @@
-"""A campaign's folder read back: what there was to do, and what was done."""
+"""Reads a campaign folder: its stacks and its journal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOURCE = "campaign.yaml"
 
 
 def read_campaign(folder: Path) -> tuple[CampaignPlan, list[Entry]]:
-    """A campaign's work and its journal; no entries when it ended before the first.
+    """The plan of a campaign and its journal; no entries when it ended before the first.
 
     Raises
     ------
@@ -24,9 +24,9 @@ def read_campaign(folder: Path) -> tuple[CampaignPlan, list[Entry]]:
         Not a campaign folder, or a damaged one.
     """
     try:
-        tasks = json.loads((folder / CAMPAIGN).read_text(encoding="utf-8"))
-        source_sha256 = tasks.pop("source_sha256", None)
-        work = CampaignPlan.from_dict(tasks)
+        data = json.loads((folder / CAMPAIGN).read_text(encoding="utf-8"))
+        source_sha256 = data.pop("source_sha256", None)
+        campaign = CampaignPlan.from_dict(data)
     except FileNotFoundError as error:
         raise JournalError(f"{folder} is no campaign folder: it has no {CAMPAIGN}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -39,4 +39,4 @@ def read_campaign(folder: Path) -> tuple[CampaignPlan, list[Entry]]:
             f"changed one"
         )
     journal = folder / JOURNAL
-    return work, read_journal(journal) if journal.exists() else []
+    return campaign, read_journal(journal) if journal.exists() else []

@@ -1,4 +1,4 @@
-"""What a whole campaign will take: time, disk and wear, stack by stack. Touches no device."""
+"""Forecasts time, disk and wear of a campaign, stack by stack. Touches no device."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StackForecast:
     specimen
         Its id, empty while it is not known.
     x_um, y_um, turn_deg
-        Of the stage; ``None`` where a hand does it.
+        Of the stage; ``None`` where the operator moves the specimen.
     near_um, far_um
         Its range.
     slices
@@ -36,7 +36,7 @@ class StackForecast:
     size_bytes
         Of frames and results.
     rail_um
-        Way of the focus axis, there and back.
+        Travel of the focus axis, there and back.
     """
 
     key: str
@@ -55,15 +55,15 @@ class StackForecast:
 
 
 @dataclass(frozen=True)
-class Forecast:
-    """The whole.
+class CampaignForecast:
+    """All stacks of the campaign.
 
     Attributes
     ----------
     stacks
         In their order.
     by_hand
-        How often somebody has to change the specimen, turn it or switch the light.
+        How often the operator has to change the specimen, turn it or switch the light.
     """
 
     stacks: tuple[StackForecast, ...]
@@ -71,27 +71,27 @@ class Forecast:
 
     @property
     def duration_s(self) -> float:
-        """World time, without manual steps and of opening devices."""
+        """World time, without manual steps and without connecting the devices."""
         return sum(one.stack_s + one.between_s for one in self.stacks)
 
     @property
     def size_bytes(self) -> int:
-        """Of everything."""
+        """Of all stacks."""
         return sum(one.size_bytes for one in self.stacks)
 
     @property
     def shutter(self) -> int:
-        """Actuations of the shutter."""
+        """Shutter actuations."""
         return sum(one.slices for one in self.stacks)
 
     @property
     def searched(self) -> int:
-        """How many ranges are searched for when their turn comes; no part of the other figures."""
+        """Ranges that are searched for during the campaign; not in the other figures."""
         return sum(not one.slices for one in self.stacks)
 
     @property
     def rail_um(self) -> float:
-        """Way of the focus axis."""
+        """Travel of the focus axis."""
         return sum(one.rail_um for one in self.stacks)
 
     def to_dict(self) -> dict[str, Any]:
@@ -106,16 +106,16 @@ class Forecast:
         }
 
 
-def plan_stack(item: StackTask, rig: Rig, specimen: dict[str, str]) -> tuple[Protocol, Plan]:
-    """One stack's protocol and plan, of a specimen that is known.
+def plan_stack(task: StackTask, rig: Rig, specimen: dict[str, str]) -> tuple[Protocol, Plan]:
+    """Protocol and plan of one stack.
 
     Raises
     ------
     MacrorailError
-        It cannot be carried out; the message begins with its key.
+        It cannot be shot; the message begins with the key of the stack.
     """
     wanted = Protocol.model_validate(
-        item.protocol_with(specimen or {"id": item.place}), by_alias=True, by_name=False
+        task.protocol_with(specimen or {"id": task.place}), by_alias=True, by_name=False
     )
     try:
         if wanted.range.search is not None:
@@ -123,74 +123,74 @@ def plan_stack(item: StackTask, rig: Rig, specimen: dict[str, str]) -> tuple[Pro
             return wanted, plan_before_search(wanted, rig)
         return wanted, make_plan(wanted, rig)
     except MacrorailError as error:
-        raise PlanError(f"{item.key}: {error}") from error
+        raise PlanError(f"{task.key}: {error}") from error
 
 
-def forecast(work: CampaignPlan, rig: Rig) -> Forecast:
+def forecast(campaign: CampaignPlan, rig: Rig) -> CampaignForecast:
     """Plan every stack of a campaign.
 
     Raises
     ------
     PlanError
-        A stack that cannot be carried out, or a position that the stage cannot reach.
+        A stack that cannot be shot, or a position that the stage cannot reach.
     """
-    _check_stage(work, rig)
-    stacks = tuple(_stacks(work, rig))
-    return Forecast(stacks, sum(1 for _ in _by_hand(work, rig)))
+    _check_stage(campaign, rig)
+    stacks = tuple(_stacks(campaign, rig))
+    return CampaignForecast(stacks, sum(1 for _ in _by_hand(campaign, rig)))
 
 
-def manual_steps(item: StackTask, before: StackTask | None, rig: Rig) -> str:
-    """What somebody has to do before a stack can be shot, in words; empty for nothing."""
-    told = []
-    if rig.stage is None and (before is None or before.place != item.place):
-        told.append(f"put the specimen of {item.place} under the lens")
-    turns = rig.stage is not None and item.where.turn_deg is not None
-    old_view = "" if before is None or before.place != item.place else before.view
-    if item.view and not turns and item.view != old_view:
-        told.append(f"turn it to its {item.view} view")
+def manual_steps(task: StackTask, before: StackTask | None, rig: Rig) -> str:
+    """What the operator has to do before a stack, as a sentence; empty for nothing."""
+    steps = []
+    if rig.stage is None and (before is None or before.place != task.place):
+        steps.append(f"put the specimen of {task.place} under the lens")
+    turns = rig.stage is not None and task.where.turn_deg is not None
+    old_view = "" if before is None or before.place != task.place else before.view
+    if task.view and not turns and task.view != old_view:
+        steps.append(f"turn it to its {task.view} view")
     old_light = "" if before is None else before.lighting
-    if item.lighting and not item.switch and item.lighting != old_light:
-        told.append(f"light it with: {item.lighting}")
-    return "; ".join(told)
+    if task.lighting and not task.switch and task.lighting != old_light:
+        steps.append(f"light it with: {task.lighting}")
+    return "; ".join(steps)
 
 
-def _by_hand(work: CampaignPlan, rig: Rig) -> Iterator[str]:
+def _by_hand(campaign: CampaignPlan, rig: Rig) -> Iterator[str]:
     before: StackTask | None = None
-    for item in work.items:
-        asked = manual_steps(item, before, rig)
+    for task in campaign.tasks:
+        asked = manual_steps(task, before, rig)
         if asked:
             yield asked
-        before = item
+        before = task
 
 
-def _check_stage(work: CampaignPlan, rig: Rig) -> None:
-    for item in work.items:
+def _check_stage(campaign: CampaignPlan, rig: Rig) -> None:
+    for task in campaign.tasks:
         if rig.stage is None:
             return
-        if item.where.x_um is None:
+        if task.where.x_um is None:
             raise PlanError(
-                f"{item.key}: has no 'x' and 'y', and the rig has a stage that moves there; give "
-                f"them, or take the rig's stage section out"
+                f"{task.key}: has no 'x' and 'y', and the rig has a stage; give "
+                f"them, or remove the stage section of the rig"
             )
-        trouble = rig.stage.unreachable_reason(item.where)
+        trouble = rig.stage.unreachable_reason(task.where)
         if trouble is not None:
-            raise PlanError(f"{item.key}: {trouble}")
+            raise PlanError(f"{task.key}: {trouble}")
 
 
-def _stacks(work: CampaignPlan, rig: Rig) -> Iterator[StackForecast]:
+def _stacks(campaign: CampaignPlan, rig: Rig) -> Iterator[StackForecast]:
     here = StagePosition()
-    for item in work.items:
-        _, plan = plan_stack(item, rig, {})
-        there = item.where
+    for task in campaign.tasks:
+        _, plan = plan_stack(task, rig, {})
+        there = task.where
         start_um = rig.axis.travel.from_um
         between_s = move_s(plan.far_um - start_um, rig.axis) if plan.slices else 0.0
         if rig.stage is not None and there != here:
-            between_s += rig.stage.move_s(here, there) + work.settle_s
+            between_s += rig.stage.move_s(here, there) + campaign.settle_s
         here = there
         yield StackForecast(
-            key=item.key,
-            place=item.place,
-            specimen=item.specimen.get("id", ""),
+            key=task.key,
+            place=task.place,
+            specimen=task.specimen.get("id", ""),
             x_um=there.x_um,
             y_um=there.y_um,
             turn_deg=there.turn_deg,

@@ -1,4 +1,4 @@
-"""A campaign's work: every stack that it asks for, in its order, each a protocol of its own."""
+"""The plan of a campaign: every stack in its order, each with its own protocol."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from macrorail.campaign.positions import Place, places_of
+from macrorail.campaign.positions import WrittenPosition, places_of
 from macrorail.campaign.schema import CampaignSection, Variant, ViewSection
 from macrorail.config.document import Document, Location, read_document
 from macrorail.config.identity import IdentitySection
@@ -23,24 +23,24 @@ _MERGED = ("exposure", "optics", "proof")
 
 @dataclass(frozen=True)
 class StackTask:
-    """One stack: a position, a view of what lies there, a light.
+    """One stack: a position, a view of the specimen there, and a light.
 
     Attributes
     ----------
     key
-        Names it in the campaign's journal: ``A3``, ``A3-dorsal-rim``.
+        Its name in the campaign's journal: ``A3``, ``A3-dorsal-rim``.
     place
         The position's name.
     specimen
         For the protocol's ``specimen`` section; with an ``id`` when the campaign file gives one.
     where
-        Where the stage has to be.
+        Position of the stage.
     view, variant
         Names; empty where the campaign has none.
     lighting, switch
         Of the variant.
     protocol
-        Text at the leaves, as a protocol's file has it, without ``specimen``.
+        As a protocol's file has it, with text as values and without ``specimen``.
     """
 
     key: str
@@ -55,11 +55,11 @@ class StackTask:
 
     @property
     def tail(self) -> str:
-        """What follows the specimen's id in the name of its run folder."""
+        """What follows the specimen's id in the name of the run folder."""
         return "".join(f"-{part}" for part in (self.view, self.variant) if part)
 
     def protocol_with(self, specimen: Mapping[str, str]) -> dict[str, Any]:
-        """The protocol of a specimen that is known by now."""
+        """The protocol for a specimen that has been identified."""
         return {"specimen": {**self.specimen, **specimen}, **self.protocol}
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,9 +67,9 @@ class StackTask:
         return {**vars(self), "where": self.where.to_dict()}
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> StackTask:
+    def from_dict(cls, data: Mapping[str, Any]) -> StackTask:
         """The inverse of :meth:`to_dict`."""
-        return cls(**{**told, "where": StagePosition(**told["where"])})
+        return cls(**{**data, "where": StagePosition(**data["where"])})
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class CampaignPlan:
     ----------
     id
         Of the campaign.
-    items
-        In their order.
+    tasks
+        The stacks in their order.
     settle_s, come_back, stop_after
         See ``CampaignSection``.
     identity
@@ -89,7 +89,7 @@ class CampaignPlan:
     """
 
     id: str
-    items: tuple[StackTask, ...]
+    tasks: tuple[StackTask, ...]
     settle_s: float
     come_back: int
     stop_after: int
@@ -99,7 +99,7 @@ class CampaignPlan:
     )
 
     def __post_init__(self) -> None:
-        self._by_key.update({item.key: item for item in self.items})
+        self._by_key.update({task.key: task for task in self.tasks})
 
     def __getitem__(self, key: str) -> StackTask:
         return self._by_key[key]
@@ -111,13 +111,13 @@ class CampaignPlan:
 
     @property
     def places(self) -> list[str]:
-        """The positions in their order, each once."""
-        return list(dict.fromkeys(item.place for item in self.items))
+        """The positions in their order."""
+        return list(dict.fromkeys(task.place for task in self.tasks))
 
     @property
     def places_without_id(self) -> list[str]:
-        """Those whose specimen is not known before it lies under the lens."""
-        return list(dict.fromkeys(i.place for i in self.items if "id" not in i.specimen))
+        """The positions whose specimen is identified only under the lens."""
+        return list(dict.fromkeys(i.place for i in self.tasks if "id" not in i.specimen))
 
     def with_listing(self, name: str) -> CampaignPlan:
         """The same with the list of specimens under another name."""
@@ -131,14 +131,20 @@ class CampaignPlan:
             "come_back": self.come_back,
             "stop_after": self.stop_after,
             "identity": self.identity,
-            "items": [item.to_dict() for item in self.items],
+            "items": [task.to_dict() for task in self.tasks],
         }
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> CampaignPlan:
+    def from_dict(cls, data: Mapping[str, Any]) -> CampaignPlan:
         """The inverse of :meth:`to_dict`."""
-        items = tuple(StackTask.from_dict(item) for item in told["items"])
-        return cls(**{**told, "items": items})
+        return cls(
+            data["id"],
+            tuple(StackTask.from_dict(task) for task in data["items"]),
+            data["settle_s"],
+            data["come_back"],
+            data["stop_after"],
+            data["identity"],
+        )
 
 
 def is_campaign(path: Path) -> bool:
@@ -153,7 +159,7 @@ def is_campaign(path: Path) -> bool:
 
 
 def load_campaign(path: Path) -> CampaignPlan:
-    """Read a campaign file and work out its stacks.
+    """Read a campaign file and list its stacks.
 
     Raises
     ------
@@ -167,43 +173,43 @@ def load_campaign(path: Path) -> CampaignPlan:
             raise document.error(
                 (key,), f"unknown key; allowed here: {', '.join(_KEYS)}", at_key=True
             )
-    campaign = document.validate(CampaignSection, ("campaign",))
+    section = document.validate(CampaignSection, ("campaign",))
     stack, at = _stack(document)
     written: Any = document.data["campaign"]
-    places = places_of(document, campaign)
-    order = campaign.axis_order
-    views, variants = campaign.views or (None,), campaign.variants or (None,)
+    places = places_of(document, section)
+    order = section.axis_order
+    views, variants = section.views or (None,), section.variants or (None,)
     choices: dict[str, tuple[Any, ...]] = {
         "position": tuple(places),
         "view": tuple(views),
         "variant": tuple(enumerate(variants)),
     }
-    items = []
+    tasks = []
     for combination in itertools.product(*(choices[axis] for axis in order)):
         chosen = dict(zip(order, combination, strict=True))
         number, variant = chosen["variant"]
         overrides = {} if variant is None else written["variants"][number].get("exposure", {})
-        items.append(_item(chosen["position"], chosen["view"], variant, stack, at, overrides))
-    work = CampaignPlan(
-        campaign.id,
-        tuple(items),
-        campaign.settle_s,
-        campaign.come_back,
-        campaign.stop_after,
+        tasks.append(_task(chosen["position"], chosen["view"], variant, stack, at, overrides))
+    campaign = CampaignPlan(
+        section.id,
+        tuple(tasks),
+        section.settle_s,
+        section.come_back,
+        section.stop_after,
         written.get("identity"),
     )
-    if work.places_without_id and campaign.identity is None:
+    if campaign.places_without_id and section.identity is None:
         raise document.error(
             ("campaign", "stage_positions"),
-            f"position(s) {_listed(work.places_without_id)} have no 'id', and there is no "
+            f"position(s) {_listed(campaign.places_without_id)} have no 'id', and there is no "
             f"'identity' section to say where it comes from; give ids, or write 'identity: "
             f"{{from: prompt}}' (or list, scanner, frame)",
         )
-    return work
+    return campaign
 
 
 def _stack(document: Document) -> tuple[Document, Location]:
-    """The document that says what one stack is like, and where in it."""
+    """The document that describes a stack, and the place in it."""
     if "stack" not in document.data:
         raise document.error((), "stack: is missing: a protocol, or the name of a protocol's file")
     stack = document.data["stack"]
@@ -214,8 +220,8 @@ def _stack(document: Document) -> tuple[Document, Location]:
     return read_document(document.path.parent / stack), ()
 
 
-def _item(
-    place: Place,
+def _task(
+    place: WrittenPosition,
     view: ViewSection | None,
     variant: Variant | None,
     stack: Document,

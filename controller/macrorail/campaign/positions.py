@@ -1,4 +1,4 @@
-"""The positions of a campaign from a grid, a list or a CSV file, each with what its line says."""
+"""Reads the positions of a campaign from a grid, a list or a CSV file."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _LIST: Location = ("campaign", "stage_positions", "list")
 
 
 @dataclass(frozen=True)
-class Place:
-    """A position and where it was written.
+class WrittenPosition:
+    """A position, and where it is written.
 
     Attributes
     ----------
@@ -49,18 +49,20 @@ class Place:
     location: Location
 
 
-def places_of(document: Document, campaign: CampaignSection) -> list[Place]:
+def places_of(document: Document, campaign: CampaignSection) -> list[WrittenPosition]:
     """All positions in the order in which they are visited.
 
     Raises
     ------
     ConfigError
-        A CSV file that cannot be used; a name or an id that is there twice.
+        A CSV file that cannot be used; a duplicate name, id or place.
     """
     form = campaign.stage_positions
     if form.grid is not None:
         where: Location = ("campaign", "stage_positions", "grid")
-        places = [Place(position, {}, document, where) for position in _of_grid(form.grid)]
+        places = [
+            WrittenPosition(position, {}, document, where) for position in _of_grid(form.grid)
+        ]
     elif form.csv is not None:
         where = ("campaign", "stage_positions", "csv")
         places = list(_of_csv(document.path.parent / form.csv))
@@ -72,10 +74,10 @@ def places_of(document: Document, campaign: CampaignSection) -> list[Place]:
         for part in _LIST:
             written = written[part]
         places = [
-            Place(position, written[number], document, (*_LIST, number))
+            WrittenPosition(position, written[number], document, (*_LIST, number))
             for number, position in enumerate(form.listed)
         ]
-    _refuse_twins(places)
+    _refuse_duplicates(places)
     return places
 
 
@@ -101,7 +103,7 @@ def _letters(row: int) -> str:
     return _letters(row // 26 - 1) + _letters(row % 26)
 
 
-def _of_csv(path: Path) -> Iterator[Place]:
+def _of_csv(path: Path) -> Iterator[WrittenPosition]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -115,7 +117,7 @@ def _of_csv(path: Path) -> Iterator[Place]:
     for column in columns:
         if column not in _COLUMNS:
             raise ConfigError(
-                f"{path}:1: has the unknown column '{column}'; there are: {', '.join(_COLUMNS)}"
+                f"{path}:1: unknown column '{column}'; allowed: {', '.join(_COLUMNS)}"
             )
     rows: list[Any] = []
     lines: dict[int, int] = {}
@@ -123,8 +125,8 @@ def _of_csv(path: Path) -> Iterator[Place]:
         for row in reader:
             if None in row or None in row.values():
                 raise ConfigError(
-                    f"{path}:{reader.line_num}: has not as many fields as the first line has "
-                    f"columns"
+                    f"{path}:{reader.line_num}: the number of fields is not the number of columns "
+                    f"in the first line"
                 )
             lines[len(rows)] = reader.line_num
             rows.append(_nested(row))
@@ -135,15 +137,15 @@ def _of_csv(path: Path) -> Iterator[Place]:
     document = Document(path, {"list": rows}, values, {})
     for number, written in enumerate(rows):
         location: Location = ("list", number)
-        yield Place(document.validate(Position, location), written, document, location)
+        yield WrittenPosition(document.validate(Position, location), written, document, location)
 
 
 def _nested(row: Mapping[str, str]) -> dict[str, Any]:
-    """A line of the file as a list's entry would be written in YAML."""
-    told = {column: value.strip() for column, value in row.items() if value.strip()}
+    """A line of the file as the entry of a YAML list."""
+    filled = {column: value.strip() for column, value in row.items() if value.strip()}
 
     def part(columns: tuple[str, ...]) -> dict[str, Any]:
-        return {column: told[column] for column in columns if column in told}
+        return {column: filled[column] for column in columns if column in filled}
 
     stack = part(_STACK)
     for name, inside in (("range", part(_RANGE)), ("exposure", part(_EXPOSURE))):
@@ -156,8 +158,8 @@ def _nested(row: Mapping[str, str]) -> dict[str, Any]:
     return position
 
 
-def _refuse_twins(places: list[Place]) -> None:
-    """Two specimens of one name would overwrite each other, two at one place are one."""
+def _refuse_duplicates(places: list[WrittenPosition]) -> None:
+    """Refuse two positions with the same name, id or place."""
     for what in ("name", "id"):
         seen: set[str] = set()
         for place in places:
@@ -166,7 +168,7 @@ def _refuse_twins(places: list[Place]) -> None:
                 continue
             if value.casefold() in seen:
                 raise place.document.error(
-                    (*place.location, what), f"'{value}' is there twice; each {what} stands once"
+                    (*place.location, what), f"'{value}' is a duplicate {what}"
                 )
             seen.add(value.casefold())
     at: dict[tuple[float, float], str] = {}
@@ -177,7 +179,7 @@ def _refuse_twins(places: list[Place]) -> None:
         if (x_um, y_um) in at:
             raise place.document.error(
                 (*place.location, "x"),
-                f"'{place.position.name}' lies where '{at[x_um, y_um]}' lies, at "
+                f"'{place.position.name}' and '{at[x_um, y_um]}' are at the same place, "
                 f"{format_length(x_um)}, {format_length(y_um)}",
             )
         at[x_um, y_um] = place.position.name

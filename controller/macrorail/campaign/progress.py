@@ -25,49 +25,49 @@ WAITING, UNDER_WAY, DONE, QUARANTINED = "waiting", "under way", "done", "quarant
 
 @dataclass
 class StackStatus:
-    """How one stack stands.
+    """The status of one stack.
 
     Attributes
     ----------
-    item
-        Which.
+    task
+        The stack.
     state
         ``waiting``, ``under way``, ``done`` or ``quarantined``.
     failures
-        How often it failed.
+        Number of failed attempts.
     folder
-        Its newest run folder, relative to the campaign's; empty before the first.
+        Its latest run folder, relative to the campaign's; empty before the first.
     why
-        The newest reason of a failure, a delay or a quarantine.
-    put_off
-        The journal's number of the entry that put it off; 0 when nothing did.
+        Reason of the latest failure, postponement or quarantine.
+    postponed_by
+        Number of the journal entry that postponed it; 0 when none did.
     """
 
-    item: StackTask
+    task: StackTask
     state: str = WAITING
     failures: int = 0
     folder: str = ""
     why: str = ""
-    put_off: int = 0
+    postponed_by: int = 0
 
     @property
     def is_left(self) -> bool:
-        """Whether there is something left to do."""
+        """Whether it is still to be shot."""
         return self.state in (WAITING, UNDER_WAY)
 
 
 @dataclass
-class Progress:
+class CampaignProgress:
     """How far a campaign has come; each journal entry brings it up to date.
 
     Attributes
     ----------
     statuses
-        By the item's key, in the campaign's order.
+        By the key of the task, in the campaign's order.
     specimens
         The protocol's ``specimen`` section by place, where an id was found.
     unidentified
-        Why there is no id, by place, for specimens that are shot without one.
+        Why there is no id, by place, for specimens shot without one.
     bench
         Where the simulated world was last; ``None`` for real devices.
     """
@@ -78,12 +78,12 @@ class Progress:
     bench: str | None = None
 
     @classmethod
-    def of(cls, work: CampaignPlan, entries: Iterable[Entry] = ()) -> Progress:
-        """Where a campaign with these journal entries stands."""
-        progress = cls({item.key: StackStatus(item) for item in work.items})
-        for item in work.items:
-            if "id" in item.specimen:
-                progress.specimens[item.place] = dict(item.specimen)
+    def of(cls, campaign: CampaignPlan, entries: Iterable[Entry] = ()) -> CampaignProgress:
+        """The progress of a campaign after these journal entries."""
+        progress = cls({task.key: StackStatus(task) for task in campaign.tasks})
+        for task in campaign.tasks:
+            if "id" in task.specimen:
+                progress.specimens[task.place] = dict(task.specimen)
         for entry in entries:
             progress.on_entry(entry)
         return progress
@@ -109,7 +109,7 @@ class Progress:
                 self.statuses[stack].failures += 1
                 self.statuses[stack].why = why
             case StackPostponed(stack=stack, why=why):
-                self.statuses[stack].put_off = entry.number
+                self.statuses[stack].postponed_by = entry.number
                 self.statuses[stack].why = why
             case StackSetAside(stack=stack, folder=folder):
                 self.statuses[stack].folder = folder
@@ -119,9 +119,9 @@ class Progress:
 
     @property
     def left(self) -> list[StackTask]:
-        """What is still to be done: in the campaign's order, then what was put off."""
+        """Stacks still to be shot: in the campaign's order, the postponed ones last."""
         left = [one for one in self.statuses.values() if one.is_left]
-        return [one.item for one in sorted(left, key=lambda one: one.put_off)]
+        return [one.task for one in sorted(left, key=lambda one: one.postponed_by)]
 
     def count(self, state: str) -> int:
         """How many stacks are in a state."""

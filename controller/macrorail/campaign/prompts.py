@@ -1,4 +1,4 @@
-"""Where the operator of a campaign is asked and answers: terminal, scanner, socket.
+"""Asks the operator of a campaign, and takes the answers: keyboard, scanner or socket.
 
 The socket in the campaign's folder takes JSON, a line each way: ``{"do": "status"}``,
 ``{"do": "continue"}`` (with ``"text"`` where an id is asked for), ``{"do": "skip"}``,
@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from macrorail.campaign.progress import Progress
+from macrorail.campaign.progress import CampaignProgress
 from macrorail.campaign.runner import Skipped
 from macrorail.clock import Clock
 from macrorail.errors import OperatorStop, PausedTooLong
@@ -31,7 +31,7 @@ _BY = "the command socket"
 
 
 class OperatorPrompts:
-    """Takes the operator's wishes; safe to use from any thread.
+    """Takes the operator's answers and commands; safe to use from any thread.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class OperatorPrompts:
     progress
         What ``status`` answers.
     at_most_s
-        World time that an answer is waited for.
+        Longest wait for an answer, world time.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class OperatorPrompts:
         clock: Clock,
         observer: RunObserver,
         log_event: Callable[[Event], Any],
-        progress: Progress,
+        progress: CampaignProgress,
         at_most_s: float,
     ) -> None:
         self._clock = clock
@@ -62,8 +62,8 @@ class OperatorPrompts:
         self._at_most_s = at_most_s
         self._question = ""
         self._answer: str | None = None
-        self._skips = ""
-        self._stops = ""
+        self._skip = ""
+        self._stop = ""
         self._now = ""
         self._can_read = _is_open(_STDIN)
         self._read = b""
@@ -82,24 +82,24 @@ class OperatorPrompts:
             self._server.close()
 
     def at_work_on(self, key: str) -> None:
-        """Which stack is being shot, for ``status``; a skip from before is forgotten."""
-        self._now, self._skips = key, ""
+        """Say which stack is being shot, for ``status``; drop an earlier skip."""
+        self._now, self._skip = key, ""
 
     def check(self) -> None:
         """Between stacks: raise ``OperatorStop`` if the campaign is to end."""
-        if self._stops:
-            raise OperatorStop(self._stops)
+        if self._stop:
+            raise OperatorStop(self._stop)
         try:
             self._clock.check()
         except OperatorStop:
-            # A skip that came too late: what it was meant for is done.
-            if not self._skips:
+            # A skip that came too late: its stack is done.
+            if not self._skip:
                 raise
 
     def refuse_if_skipped(self) -> None:
-        """After a stop: raise ``Skipped`` if it was meant for this stack alone."""
-        if self._skips and not self._stops:
-            raise Skipped(self._skips)
+        """After a stop: raise ``Skipped`` if only this stack is to be skipped."""
+        if self._skip and not self._stop:
+            raise Skipped(self._skip)
 
     def ask(self, question: str, takes_text: bool = False) -> str:
         """Show a question and wait for the answer; returns what was typed or scanned.
@@ -107,20 +107,20 @@ class OperatorPrompts:
         Raises
         ------
         Skipped
-            The operator puts the stack off.
+            The operator postpones the stack.
         OperatorStop
         PausedTooLong
             No operator responded in time.
         """
-        self._forget_what_was_typed_before()
-        self._question, self._answer, self._skips = question, None, ""
+        self._discard_typed_ahead()
+        self._question, self._answer, self._skip = question, None, ""
         self._log_event(OperatorAsked(question=question))
-        keys = "" if takes_text else ", then press Enter ('skip' puts it off, 'stop' ends)"
+        keys = "" if takes_text else ", then press Enter ('skip' postpones it, 'stop' ends)"
         self._observer.on_question(f"{question.rstrip(': ')}{keys}: ")
         began_s = self._clock.now()
         try:
             while True:
-                answer = self._heard()
+                answer = self._poll()
                 if answer is not None:
                     self._log_event(OperatorAnswered(answer=answer))
                     return answer
@@ -133,15 +133,15 @@ class OperatorPrompts:
         finally:
             self._question = ""
 
-    def _heard(self) -> str | None:
+    def _poll(self) -> str | None:
         """An answer if there is one, after a short wait."""
         line = self._answer if self._answer is not None else self._typed()
-        if line is None and self._skips:
-            raise Skipped(self._skips)
-        if line is None and self._stops:
-            raise OperatorStop(self._stops)
+        if line is None and self._skip:
+            raise Skipped(self._skip)
+        if line is None and self._stop:
+            raise OperatorStop(self._stop)
         if line == "skip":
-            raise Skipped("put off at the terminal")
+            raise Skipped("postponed at the terminal")
         if line == "stop":
             raise OperatorStop("stopped at the terminal")
         return line
@@ -149,7 +149,7 @@ class OperatorPrompts:
     def _typed(self) -> str | None:
         """A line of standard input, if there is one within a short wait.
 
-        Not through ``sys.stdin``: what that has read ahead, nobody can wait for.
+        Not through ``sys.stdin``: select() does not see what that has buffered.
         """
         if b"\n" not in self._read and not self._can_read:
             self._clock.sleep(_POLL_S)
@@ -159,7 +159,7 @@ class OperatorPrompts:
                 data = os.read(_STDIN, 4096)
             except OSError:
                 data = b""
-            # The end of the input is no answer; the socket still gives one.
+            # The end of the input is no answer; the socket may still give one.
             self._can_read = bool(data)
             self._read += data
         line, end, rest = self._read.partition(b"\n")
@@ -168,15 +168,15 @@ class OperatorPrompts:
         self._read = rest
         return line.decode(errors="replace").strip()
 
-    def _forget_what_was_typed_before(self) -> None:
-        """Keys pressed in advance are no answer; a script's lines are."""
+    def _discard_typed_ahead(self) -> None:
+        """Discard keys pressed before the question; lines of a script are kept."""
         with suppress(OSError, termios.error):
             if os.isatty(_STDIN):
                 termios.tcflush(_STDIN, termios.TCIFLUSH)
                 self._read = b""
 
     def answer(self, line: bytes) -> dict[str, Any]:
-        """Do what a line on the socket says."""
+        """Answer a line from the socket."""
         try:
             asked = json.loads(line)
             verb, text = asked["do"], str(asked.get("text", ""))
@@ -187,16 +187,18 @@ class OperatorPrompts:
                 return {"error": "nothing is being asked"}
             self._answer = text
         elif verb == "skip":
-            self._skips = f"put off by {_BY}"
+            self._skip = f"postponed by {_BY}"
             if self._now and not self._question:
-                self._clock.request_stop(self._skips)
+                self._clock.request_stop(self._skip)
         elif verb == "stop":
-            self._stops = f"stopped after this stack by {_BY}"
+            self._stop = f"stopped after this stack by {_BY}"
         elif verb == "abort":
-            self._stops = f"stopped by {_BY}"
-            self._clock.request_stop(self._stops)
+            self._stop = f"stopped by {_BY}"
+            self._clock.request_stop(self._stop)
         elif verb != "status":
-            return {"error": f"there is no '{verb}'; there are status, continue, skip, stop, abort"}
+            return {
+                "error": f"unknown command '{verb}'; known: status, continue, skip, stop, abort"
+            }
         return self.status()
 
     def status(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A campaign on one page: ``report.html`` in its folder, and the same in words for a terminal."""
+"""The report of a campaign: ``report.html`` in its folder, and the same as text."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from statistics import median
 import cv2
 import jinja2
 
-from macrorail.campaign.account import Account, StackAccount, account_for
+from macrorail.campaign.account import CampaignAccount, StackAccount, account_for
 from macrorail.campaign.progress import DONE, QUARANTINED
 from macrorail.quantity import format_duration, format_fraction, format_size
 from macrorail.run_folder.journal import write_whole
 
 REPORT = "report.html"
-SIMULATED = (
-    "On a bench that runs faster than life, what programs and disks take counts as many times."
-)
+SIMULATED = "On a bench with a time scale, the time of programs and disks is multiplied by it."
 _THUMB_PX = 220
 _THUMB_QUALITY = 80
 
 
 def write_campaign_report(folder: Path) -> Path:
-    """Write a campaign's ``report.html`` anew from what lies in its folder; returns its path.
+    """Write ``report.html`` from the files of a campaign folder; returns its path.
 
     Raises
     ------
@@ -37,7 +35,7 @@ def write_campaign_report(folder: Path) -> Path:
     return path
 
 
-def in_words(account: Account) -> Iterator[str]:
+def text_report(account: CampaignAccount) -> Iterator[str]:
     """The report as lines of text."""
     facts = dict(_facts(account))
     yield f"{account.id}: " + ", ".join(f"{value} {name}" for name, value in facts.items())
@@ -77,15 +75,15 @@ def in_words(account: Account) -> Iterator[str]:
 
 
 _NAMES = {
-    "move": "the rail's moves",
+    "move": "moves of the rail",
     "settle": "settling",
     "download": "waiting for frames",
-    "proof": "checking and writing down",
+    "proof": "checks and journal",
     "exposure": "the exposure",
 }
 
 
-def _facts(account: Account) -> Iterator[tuple[str, str]]:
+def _facts(account: CampaignAccount) -> Iterator[tuple[str, str]]:
     yield "stacks", str(len(account.stacks))
     yield "done", str(account.count(DONE))
     yield "in quarantine", str(account.count(QUARANTINED))
@@ -102,9 +100,9 @@ def _facts(account: Account) -> Iterator[tuple[str, str]]:
         yield "stacks an hour", f"{account.count(DONE) / account.total_s * 3600:.3g}"
 
 
-def _render(account: Account, folder: Path) -> str:
+def _render(account: CampaignAccount, folder: Path) -> str:
     environment = jinja2.Environment(
-        # The campaign's page wears the style of a run's.
+        # The style sheet is that of a run's report.
         loader=jinja2.ChoiceLoader(
             [
                 jinja2.PackageLoader("macrorail.campaign", "templates"),

@@ -1,8 +1,8 @@
-"""Walks a campaign's work, stack by stack: what next, and what a failure means for the others.
+"""Runs a campaign stack by stack: chooses the next one, and decides what a failure means.
 
-A specimen's failure never stops the others: its stack is tried again after them, then put into
-quarantine with the reason. What is not the specimen's fault does stop: a device that is gone, a
-full disk, the operator, and several failures in a row.
+A stack that fails does not stop the others: it is tried again after them, then put into quarantine
+with the reason. The campaign stops for what is not the specimen's fault: a lost device, a full
+disk, the operator, and several failures in a row.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from macrorail.campaign.plan import CampaignPlan, StackTask
-from macrorail.campaign.progress import UNDER_WAY, Progress, StackStatus
+from macrorail.campaign.progress import UNDER_WAY, CampaignProgress, StackStatus
 from macrorail.errors import DeviceError, IdentityError, MacrorailError, OperatorStop, PlanError
 from macrorail.run_folder.campaign_folder import QUARANTINE
 from macrorail.run_folder.events import (
@@ -28,27 +28,27 @@ from macrorail.run_folder.events import (
 from macrorail.running.ending import RunEnd
 from macrorail.states import FinishReason
 
-#: Whatever ends a run so is no specimen's fault.
+#: A run that ends with these is not the specimen's fault.
 _STOPS = frozenset({FinishReason.STORAGE_FAULT, FinishReason.PAUSED_TOO_LONG, FinishReason.BUG})
 RUNS = "runs"
 
 
 class Skipped(MacrorailError):
-    """The operator puts a stack off."""
+    """The operator postpones a stack."""
 
     exit_code = 5
 
 
 class UnfinishedCampaign(MacrorailError):
-    """A campaign whose every stack was tried, and not all could be finished."""
+    """Every stack of the campaign was tried, and some could not be finished."""
 
     exit_code = 4
 
 
-def unfinished(quarantined: int, work: CampaignPlan) -> UnfinishedCampaign:
-    """The error of a campaign whose every stack was tried, some without success."""
+def unfinished(quarantined: int, campaign: CampaignPlan) -> UnfinishedCampaign:
+    """The error of a campaign in which every stack was tried, some without success."""
     return UnfinishedCampaign(
-        f"{quarantined} of {len(work.items)} stacks are in quarantine; the report says why"
+        f"{quarantined} of {len(campaign.tasks)} stacks are in quarantine; the report says why"
     )
 
 
@@ -60,16 +60,16 @@ class Identified:
     quarantined: str = ""
 
 
-def run_name(item: StackTask, specimen: str) -> str:
+def run_name(task: StackTask, specimen: str) -> str:
     """The run folder of a stack's first try."""
-    return f"{specimen}{item.tail}"
+    return f"{specimen}{task.tail}"
 
 
 class Executor(Protocol):
-    """Whoever does what the walk decides."""
+    """Carries out what the runner decides."""
 
-    def bring(self, item: StackTask, before: StackTask | None) -> None:
-        """Bring a specimen under the lens, the focus axis far from it meanwhile.
+    def bring(self, task: StackTask, before: StackTask | None) -> None:
+        """Bring a specimen under the lens, with the focus axis retracted.
 
         Raises
         ------
@@ -77,8 +77,8 @@ class Executor(Protocol):
         """
         ...
 
-    def identify(self, item: StackTask) -> Identified:
-        """Find out which specimen lies there.
+    def identify(self, task: StackTask) -> Identified:
+        """Identify the specimen there.
 
         Raises
         ------
@@ -87,52 +87,52 @@ class Executor(Protocol):
         ...
 
     def shoot(
-        self, item: StackTask, specimen: dict[str, str], folder: str, goes_on: bool
+        self, task: StackTask, specimen: dict[str, str], folder: str, resumes: bool
     ) -> RunEnd:
-        """Shoot a stack into a run folder, or go on with the one that was begun there.
+        """Shoot a stack into a run folder, or resume the one there.
 
         Raises
         ------
         PlanError, OverlapError
-            It cannot be shot like that.
+            It cannot be shot with this protocol.
         Skipped
-            The operator put it off meanwhile.
+            The operator postponed it.
         """
         ...
 
     def set_aside(self, folder: str, why: str) -> str:
-        """Move a run folder into quarantine with its reason; returns where it is now."""
+        """Move a run folder into quarantine with its reason; returns its new path."""
         ...
 
     def missing_device(self) -> str | None:
-        """Which device does not answer any more, in words; ``None`` when all do."""
+        """Which device no longer answers, as a sentence; ``None`` when all do."""
         ...
 
 
 class CampaignRunner:
-    """One campaign, from where it stands to its end.
+    """Runs a campaign from its present progress to its end.
 
     Parameters
     ----------
-    work, progress
+    campaign, progress
         What there is to do, and how far it has come.
     log_event
         Writes to the journal, which brings ``progress`` up to date.
     executor
-        Does it.
+        Carries out each step.
     check
         Raises ``OperatorStop`` when the campaign is to end after a stack.
     """
 
     def __init__(
         self,
-        work: CampaignPlan,
-        progress: Progress,
+        campaign: CampaignPlan,
+        progress: CampaignProgress,
         log_event: Callable[[Event], Any],
         executor: Executor,
         check: Callable[[], None],
     ) -> None:
-        self._work = work
+        self._campaign = campaign
         self._progress = progress
         self._log_event = log_event
         self._executor = executor
@@ -141,19 +141,19 @@ class CampaignRunner:
         self._failed_in_a_row = 0
 
     def run(self) -> None:
-        """Do everything that is left.
+        """Shoot every stack that is left.
 
         Raises
         ------
         MacrorailError
             What stopped the campaign; it can be resumed.
         UnfinishedCampaign
-            All was tried, and something is in quarantine.
+            All stacks were tried, and some are in quarantine.
         """
         while left := self._progress.left:
             self._check()
             try:
-                self._one(left[0])
+                self._shoot_next(left[0])
             except Skipped as skipped:
                 self._before = None
                 self._log_event(StackPostponed(stack=left[0].key, why=str(skipped)))
@@ -161,88 +161,88 @@ class CampaignRunner:
                 self._fail(left[0], str(error))
         quarantined = self._progress.count("quarantined")
         if quarantined:
-            raise unfinished(quarantined, self._work)
+            raise unfinished(quarantined, self._campaign)
 
-    def _one(self, item: StackTask) -> None:
-        standing = self._progress.statuses[item.key]
-        self._executor.bring(item, self._before)
-        self._before = item
-        specimen = self._specimen(item)
-        goes_on = standing.state == UNDER_WAY
-        if not goes_on:
-            folder = self._folder(item, specimen["id"], standing)
-            self._log_event(StackStarted(stack=item.key, folder=folder, specimen_id=specimen["id"]))
+    def _shoot_next(self, task: StackTask) -> None:
+        status = self._progress.statuses[task.key]
+        self._executor.bring(task, self._before)
+        self._before = task
+        specimen = self._specimen(task)
+        resumes = status.state == UNDER_WAY
+        if not resumes:
+            folder = self._folder(task, specimen["id"], status)
+            self._log_event(StackStarted(stack=task.key, folder=folder, specimen_id=specimen["id"]))
         try:
-            end = self._executor.shoot(item, specimen, standing.folder, goes_on)
+            end = self._executor.shoot(task, specimen, status.folder, resumes)
         except (PlanError, IdentityError) as error:
-            self._fail(item, str(error), for_good=True)
+            self._fail(task, str(error), final=True)
             return
-        self._judge(item, standing, end)
+        self._handle_end(task, status, end)
 
-    def _specimen(self, item: StackTask) -> dict[str, str]:
-        known = self._progress.specimens.get(item.place)
+    def _specimen(self, task: StackTask) -> dict[str, str]:
+        known = self._progress.specimens.get(task.place)
         if known is None:
-            found = self._executor.identify(item)
+            found = self._executor.identify(task)
             self._log_event(
                 SpecimenIdentified(
-                    place=item.place,
+                    place=task.place,
                     specimen=found.specimen,
                     why_unidentified=found.quarantined,
                 )
             )
             known = found.specimen
-        return {**known, **item.specimen}
+        return {**known, **task.specimen}
 
-    def _folder(self, item: StackTask, specimen: str, standing: StackStatus) -> str:
-        parent = QUARANTINE if item.place in self._progress.unidentified else RUNS
-        tries = f"-try{standing.failures + 1}" if standing.failures else ""
-        return f"{parent}/{run_name(item, specimen)}{tries}"
+    def _folder(self, task: StackTask, specimen: str, status: StackStatus) -> str:
+        parent = QUARANTINE if task.place in self._progress.unidentified else RUNS
+        tries = f"-try{status.failures + 1}" if status.failures else ""
+        return f"{parent}/{run_name(task, specimen)}{tries}"
 
-    def _judge(self, item: StackTask, standing: StackStatus, end: RunEnd) -> None:
+    def _handle_end(self, task: StackTask, status: StackStatus, end: RunEnd) -> None:
         if end.reason is FinishReason.COMPLETED:
             self._failed_in_a_row = 0
             self._log_event(
-                StackEnded(stack=item.key, completed=True, reason=end.reason.value, message="")
+                StackEnded(stack=task.key, completed=True, reason=end.reason.value, message="")
             )
-            why = self._progress.unidentified.get(item.place)
+            why = self._progress.unidentified.get(task.place)
             if why is not None:
-                self._log_event(StackQuarantined(stack=item.key, why=why))
+                self._log_event(StackQuarantined(stack=task.key, why=why))
             return
         error = end.error
-        assert error is not None, "a run that did not complete says why"
+        assert error is not None, "a run that did not complete has an error"
         if isinstance(error, OperatorStop) or end.reason in _STOPS:
             raise error
         if end.reason is FinishReason.DEVICE_FAULT:
             missing = self._executor.missing_device()
             if missing is not None:
-                raise DeviceError(f"{missing}. It ended with: {error}") from error
+                raise DeviceError(f"{missing}. The run ended with: {error}") from error
         self._log_event(
             StackEnded(
-                stack=item.key,
+                stack=task.key,
                 completed=False,
                 reason=end.reason.value,
                 message=end.message,
                 state=end.state.value,
             )
         )
-        if not standing.folder.startswith(QUARANTINE):
-            aside = self._executor.set_aside(standing.folder, end.message)
-            self._log_event(StackSetAside(stack=item.key, folder=aside))
-        self._after_failure(item, end.message)
+        if not status.folder.startswith(QUARANTINE):
+            aside = self._executor.set_aside(status.folder, end.message)
+            self._log_event(StackSetAside(stack=task.key, folder=aside))
+        self._after_failure(task, end.message)
 
-    def _fail(self, item: StackTask, why: str, for_good: bool = False) -> None:
-        """A stack that could not even be begun."""
-        self._log_event(StackFailed(stack=item.key, why=why))
-        self._after_failure(item, why, for_good)
+    def _fail(self, task: StackTask, why: str, final: bool = False) -> None:
+        """A stack could not be started."""
+        self._log_event(StackFailed(stack=task.key, why=why))
+        self._after_failure(task, why, final)
 
-    def _after_failure(self, item: StackTask, why: str, for_good: bool = False) -> None:
+    def _after_failure(self, task: StackTask, why: str, final: bool = False) -> None:
         self._failed_in_a_row += 1
-        if for_good or self._progress.statuses[item.key].failures > self._work.come_back:
-            self._log_event(StackQuarantined(stack=item.key, why=why))
+        if final or self._progress.statuses[task.key].failures > self._campaign.come_back:
+            self._log_event(StackQuarantined(stack=task.key, why=why))
         else:
-            self._log_event(StackPostponed(stack=item.key, why=f"to be tried again: {why}"))
-        if self._failed_in_a_row >= self._work.stop_after:
+            self._log_event(StackPostponed(stack=task.key, why=f"to be tried again: {why}"))
+        if self._failed_in_a_row >= self._campaign.stop_after:
             raise UnfinishedCampaign(
-                f"{self._failed_in_a_row} stacks failed one after the other, which is no longer "
-                f"a specimen's fault: look at lamp, lens and tray, then resume. The last one: {why}"
+                f"{self._failed_in_a_row} stacks failed in a row, which is hardly the fault of "
+                f"the specimens: check lamp, lens and tray, then resume. The last failure: {why}"
             )

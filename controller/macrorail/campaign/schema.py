@@ -1,7 +1,7 @@
-"""The schema of a campaign file: which positions, from where, under which light, in what order.
+"""The schema of a campaign file: positions, views, light and order.
 
-The words are those of useq-schema where it has them (``stage_positions``, ``axis_order``,
-``row_wise_snake``); what one stack is like is a protocol's to say.
+Keys are named as in useq-schema where it has them (``stage_positions``, ``axis_order``,
+``row_wise_snake``). A protocol describes each stack.
 """
 
 from __future__ import annotations
@@ -291,9 +291,9 @@ class CampaignSection(Section):
             ("views", [view.name for view in self.views]),
             ("variants", [variant.name for variant in self.variants]),
         ):
-            twice = _first_twice(names)
-            if twice is not None:
-                raise key_error(key, f"'{twice}' is there twice")
+            duplicate = _first_duplicate(names)
+            if duplicate is not None:
+                raise key_error(key, f"'{duplicate}' is a duplicate name")
         return self
 
 
@@ -318,7 +318,7 @@ def campaign_schema() -> Schema:
     return json_schema("macrorail campaign", root, [CampaignSection, Protocol])
 
 
-def _first_twice(names: list[str]) -> str | None:
+def _first_duplicate(names: list[str]) -> str | None:
     seen: set[str] = set()
     for name in names:
         if name.casefold() in seen:

@@ -13,9 +13,9 @@ from typing import Any
 
 from macrorail.campaign.executor import CampaignExecutor
 from macrorail.campaign.folder import SOURCE, read_campaign
-from macrorail.campaign.forecast import Forecast, forecast
+from macrorail.campaign.forecast import CampaignForecast, forecast
 from macrorail.campaign.plan import CampaignPlan, load_campaign
-from macrorail.campaign.progress import Progress
+from macrorail.campaign.progress import CampaignProgress
 from macrorail.campaign.prompts import OperatorPrompts
 from macrorail.campaign.report import write_campaign_report
 from macrorail.campaign.runner import CampaignRunner, UnfinishedCampaign, unfinished
@@ -53,8 +53,8 @@ class CampaignOutcome:
     totals
         Counts of its stacks: ``stacks``, ``done``, ``quarantined``, ``left``…
     error
-        What stopped it, or ``UnfinishedCampaign`` when something is in quarantine; ``None`` when
-        every stack is done.
+        What stopped it, or ``UnfinishedCampaign`` when stacks are in quarantine; ``None`` when all
+        are done.
     """
 
     folder: Path
@@ -68,42 +68,44 @@ def start_campaign(path: Path, rig_path: Path, out: Path, observer: RunObserver)
     Raises
     ------
     MacrorailError
-        It could not begin; nothing has moved.
+        It could not start; nothing has moved.
     """
-    work, rig = load_campaign(path), load_rig(rig_path)
-    expected = forecast(work, rig)
-    settings = work.identity_settings
-    if settings is not None and work.places_without_id:
-        IdResolver(settings, path.parent, _given(work)).check_places(work.places_without_id)
+    campaign, rig = load_campaign(path), load_rig(rig_path)
+    expected = forecast(campaign, rig)
+    settings = campaign.identity_settings
+    if settings is not None and campaign.places_without_id:
+        IdResolver(settings, path.parent, _given_ids(campaign)).check_places(
+            campaign.places_without_id
+        )
     _check_disk(out, expected)
-    folder = _create_folder(out, work.id)
+    folder = _create_folder(out, campaign.id)
     shutil.copyfile(path, folder / SOURCE)
     shutil.copyfile(rig_path, folder / "rig.yaml")
     if settings is not None and settings.listing is not None:
         shutil.copyfile(path.parent / settings.listing, folder / _LISTING)
-        work = work.with_listing(_LISTING)
-    tasks = {**work.to_dict(), "source_sha256": hash_file(folder / SOURCE)}
-    write_whole(folder / CAMPAIGN, json.dumps(tasks, indent=1, ensure_ascii=False))
-    searched = f" ({expected.searched} ranges are looked for first)" if expected.searched else ""
+        campaign = campaign.with_listing(_LISTING)
+    data = {**campaign.to_dict(), "source_sha256": hash_file(folder / SOURCE)}
+    write_whole(folder / CAMPAIGN, json.dumps(data, indent=1, ensure_ascii=False))
+    searched = f" ({expected.searched} ranges are searched for first)" if expected.searched else ""
     observer.message(
-        f"{len(work.items)} stacks of {expected.shutter} slices in all planned{searched}, about "
-        f"{format_duration(expected.duration_s)} of the instrument's time and "
+        f"{len(campaign.tasks)} stacks of {expected.shutter} slices planned in all{searched}, "
+        f"about {format_duration(expected.duration_s)} of the instrument's time and "
         f"{format_size(expected.size_bytes)}; campaign folder {folder}",
     )
-    return _carry_out(folder, work, rig, [], observer)
+    return _carry_out(folder, campaign, rig, [], observer)
 
 
 def resume_campaign(folder: Path, observer: RunObserver) -> CampaignOutcome:
-    """Continue a campaign, whatever interrupted it.
+    """Continue a campaign that was interrupted.
 
     Raises
     ------
     MacrorailError
         As :func:`start_campaign`.
     """
-    work, entries = read_campaign(folder)
+    campaign, entries = read_campaign(folder)
     rig = load_rig(folder / "rig.yaml")
-    progress = Progress.of(work, entries)
+    progress = CampaignProgress.of(campaign, entries)
     totals = progress.to_dict()
     observer.message(
         f"{totals['done']} of {totals['stacks']} stacks are done, {totals['quarantined']} are in "
@@ -112,17 +114,17 @@ def resume_campaign(folder: Path, observer: RunObserver) -> CampaignOutcome:
     outcome = CampaignOutcome(folder, totals, None)
     if not progress.left:
         quarantined = progress.count("quarantined")
-        return replace(outcome, error=unfinished(quarantined, work) if quarantined else None)
+        return replace(outcome, error=unfinished(quarantined, campaign) if quarantined else None)
     if rig.bench is not None and progress.bench and Path(progress.bench).exists():
         bench = rig.bench.model_copy(update={"address": progress.bench})
         rig = rig.model_copy(update={"bench": bench})
-    return _carry_out(folder, work, rig, entries, observer)
+    return _carry_out(folder, campaign, rig, entries, observer)
 
 
 def _carry_out(
-    folder: Path, work: CampaignPlan, rig: Rig, entries: list[Entry], observer: RunObserver
+    folder: Path, campaign: CampaignPlan, rig: Rig, entries: list[Entry], observer: RunObserver
 ) -> CampaignOutcome:
-    progress = Progress.of(work, entries)
+    progress = CampaignProgress.of(campaign, entries)
     error: MacrorailError | None = None
     with (
         connect(rig, log_folder=folder) as instrument,
@@ -138,10 +140,10 @@ def _carry_out(
             instrument.clock.on_wait = systemd.beat
         begin = CampaignResumed if entries else CampaignStarted
         journal.append(
-            begin(campaign=work.id, stacks=len(work.items), bench=instrument.bench_address)
+            begin(campaign=campaign.id, stacks=len(campaign.tasks), bench=instrument.bench_address)
         )
         try:
-            _walk(folder, work, rig, instrument, progress, journal, systemd, observer)
+            _run_stacks(folder, campaign, rig, instrument, progress, journal, systemd, observer)
         except MacrorailError as caught:
             error = caught
         finished = error is None or isinstance(error, UnfinishedCampaign)
@@ -152,33 +154,33 @@ def _carry_out(
     observer.message(
         f"{totals['done']} of {totals['stacks']} stacks are done, {totals['quarantined']} are in "
         f"quarantine, {totals['left']} are left"
-        + (f"; go on with: macrorail resume {folder}" if totals["left"] else ""),
+        + (f"; continue with: macrorail resume {folder}" if totals["left"] else ""),
     )
     return CampaignOutcome(folder, totals, error)
 
 
 def _report(folder: Path, observer: RunObserver) -> None:
-    """Write the report; a campaign is no worse for lacking it, and it can be written again."""
+    """Write the report; without it the campaign is still complete."""
     try:
         observer.message(f"Report: {write_campaign_report(folder)}")
     except MacrorailError as error:
         observer.message(f"No report was written: {error}")
 
 
-def _walk(
+def _run_stacks(
     folder: Path,
-    work: CampaignPlan,
+    campaign: CampaignPlan,
     rig: Rig,
     instrument: Instrument,
-    progress: Progress,
+    progress: CampaignProgress,
     journal: Journal,
     systemd: SystemdNotifier,
     observer: RunObserver,
 ) -> None:
-    settings, registrar = work.identity_settings, None
-    if settings is not None and work.places_without_id:
+    settings, id_resolver = campaign.identity_settings, None
+    if settings is not None and campaign.places_without_id:
         taken = (one["id"] for one in progress.specimens.values())
-        registrar = IdResolver(settings, folder, taken)
+        id_resolver = IdResolver(settings, folder, taken)
     prompts = OperatorPrompts(
         instrument.clock, observer, journal.append, progress, rig.unattended.pause_at_most_s
     )
@@ -186,7 +188,7 @@ def _walk(
         prompts.serve(folder)
         executor = CampaignExecutor(
             folder,
-            work,
+            campaign,
             progress,
             rig,
             instrument,
@@ -194,14 +196,14 @@ def _walk(
             journal.append,
             systemd,
             observer,
-            registrar,
+            id_resolver,
         )
-        CampaignRunner(work, progress, journal.append, executor, prompts.check).run()
+        CampaignRunner(campaign, progress, journal.append, executor, prompts.check).run()
 
 
 @contextmanager
 def _news(folder: Path, rig: Rig, journal: Journal) -> Iterator[None]:
-    """Tell whoever the rig names what the campaign asks for and what goes wrong."""
+    """Send notifications of the campaign to the addresses in the rig file."""
     if not rig.unattended.notify:
         yield
         return
@@ -210,11 +212,11 @@ def _news(folder: Path, rig: Rig, journal: Journal) -> Iterator[None]:
         yield
 
 
-def _given(work: CampaignPlan) -> set[str]:
-    return {item.specimen["id"] for item in work.items if "id" in item.specimen}
+def _given_ids(campaign: CampaignPlan) -> set[str]:
+    return {task.specimen["id"] for task in campaign.tasks if "id" in task.specimen}
 
 
-def _check_disk(out: Path, expected: Forecast) -> None:
+def _check_disk(out: Path, expected: CampaignForecast) -> None:
     there = next(folder for folder in (out, *out.resolve().parents) if folder.exists())
     free = shutil.disk_usage(there).free
     if expected.size_bytes > free:
@@ -234,4 +236,4 @@ def _create_folder(out: Path, name: str) -> Path:
                 return folder
     except OSError as error:
         raise JournalError(f"{out}: cannot make a campaign folder there: {error}") from error
-    raise JournalError(f"{out}: a hundred campaigns {name} began in this very second")
+    raise JournalError(f"{out}: a hundred campaigns {name} were started in this second")

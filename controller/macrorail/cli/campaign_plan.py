@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from macrorail.campaign.forecast import Forecast, StackForecast, forecast
+from macrorail.campaign.forecast import CampaignForecast, StackForecast, forecast
 from macrorail.campaign.plan import load_campaign
 from macrorail.config.rig import load_rig
 from macrorail.quantity import format_duration, format_length, format_size
@@ -25,25 +25,25 @@ def plan_campaign(path: Path, rig_path: Path, as_json: bool) -> None:
     ------
     ConfigError, PlanError
     """
-    work = load_campaign(path)
-    expected = forecast(work, load_rig(rig_path))
+    campaign = load_campaign(path)
+    expected = forecast(campaign, load_rig(rig_path))
     if as_json:
-        told = {"campaign": work.id, **expected.to_dict()}
+        told = {"campaign": campaign.id, **expected.to_dict()}
         typer.echo(json.dumps(told, indent=2))
         return
     console = Console(highlight=False)
     console.print(_table(expected))
     console.print()
-    places = len(work.places)
+    places = len(campaign.places)
     console.print(
         f"{len(expected.stacks)} stacks at {places} positions, {expected.shutter} slices.",
         markup=False,
     )
-    for line in _words(expected, work.places_without_id):
+    for line in _words(expected, campaign.places_without_id):
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _words(expected: Forecast, without_id: list[str]) -> list[str]:
+def _words(expected: CampaignForecast, without_id: list[str]) -> list[str]:
     lines = [
         f"About {format_duration(expected.duration_s)} of the instrument's time and "
         f"{format_size(expected.size_bytes)} of disk.",
@@ -65,7 +65,7 @@ def _words(expected: Forecast, without_id: list[str]) -> list[str]:
     return lines
 
 
-def _table(expected: Forecast) -> Table:
+def _table(expected: CampaignForecast) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("stack", no_wrap=True)
     table.add_column("specimen", no_wrap=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from macrorail.campaign.account import account_for
-from macrorail.campaign.report import in_words, write_campaign_report
+from macrorail.campaign.report import text_report, write_campaign_report
 from macrorail.cli.messages import message_console
 from macrorail.results.report import write_report
 from macrorail.results.report.account import run_account
@@ -69,5 +69,5 @@ def _report_campaign(folder: Path, page_only: bool, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(account.to_dict()))
     else:
-        for line in in_words(account):
+        for line in text_report(account):
             typer.echo(line)

@@ -46,14 +46,14 @@ def serve(
       macrorail serve --host 0.0.0.0 --token-file secret.txt --cert cert.pem --key key.pem
     """
     with needs_extra("dashboard", "the operator's page"):
-        from macrorail.dashboard.app import Settings
         from macrorail.dashboard.guard import Access
+        from macrorail.dashboard.page_state import ServerSettings
         from macrorail.dashboard.server import Address, serve_page
     console = message_console()
     address = Address(host, port, cert, key)
     token = None if token_file is None else _read_token(token_file)
     access = Access(token, frozenset(n.lower() for n in name or ()))
-    settings = Settings(runs, choose_rig(rig, console).absolute(), protocols, access)
+    settings = ServerSettings(runs, choose_rig(rig, console).absolute(), protocols, access)
     serve_page(
         settings,
         address,

@@ -1,1 +1,1 @@
-"""The operator's page: watches and commands runs through the CLI's verbs, never a device itself."""
+"""The operator's page: sets up, starts, watches and stops runs through the session layer."""

@@ -1,4 +1,4 @@
-"""Tells a run that is under way what the operator wants of it."""
+"""Sends the operator's commands to a run in progress."""
 
 from __future__ import annotations
 
@@ -6,37 +6,55 @@ import os
 import signal
 from pathlib import Path
 
-from macrorail.dashboard.runs import holder
+from macrorail.dashboard.runs import running_process
 from macrorail.errors import MacrorailError
 from macrorail.run_folder.run_socket import ask_run
+from macrorail.states import FINAL, State
 
 COMMANDS = ("pause", "resume", "stop", "abort")
 _TIMEOUT_S = 3.0
+_STATUS_TIMEOUT_S = 1.0
 
 
-class NotDone(MacrorailError):
-    """The run has not taken the command; the message says why."""
+class CommandRefused(MacrorailError):
+    """A command was not carried out; the message says why."""
 
 
-def command(folder: Path, what: str) -> None:
-    """Give one of :data:`COMMANDS` to the run in ``folder``; returns once it has taken it.
+def send_command(folder: Path, command: str) -> None:
+    """Send one of :data:`COMMANDS` to the run in ``folder``; returns once it is accepted.
 
     Raises
     ------
-    NotDone
-        Nobody is at work there, or the run refuses.
+    CommandRefused
+        No run is in progress there, or it refuses.
     """
-    process = holder(folder)
+    process = running_process(folder)
     if process is None:
-        raise NotDone("nothing is running here")
+        raise CommandRefused("nothing is running here")
     try:
-        answer = ask_run(folder, what, _TIMEOUT_S, by="the page")
+        answer = ask_run(folder, command, _TIMEOUT_S, by="the page")
     except OSError as error:
-        if what not in {"stop", "abort"}:
-            raise NotDone(f"the run takes no commands: {error.strerror or error}") from error
-        # Stopping works as long as the process does, whatever became of its socket. SIGINT would
-        # be ignored by what a script has started in the background.
+        if command not in {"stop", "abort"}:
+            raise CommandRefused(f"the run takes no commands: {error.strerror or error}") from error
+        # A stop works as long as the process lives, also without its socket. SIGINT would be
+        # ignored by a run that a script has started in the background.
         os.kill(process, signal.SIGTERM)
         return
     if "error" in answer:
-        raise NotDone(str(answer["error"]))
+        raise CommandRefused(str(answer["error"]))
+
+
+def reported_state(folder: Path) -> str | None:
+    """The state that the run in ``folder`` reports.
+
+    Returns
+    -------
+    str or None
+        A value of ``macrorail.states.State``; ``None`` before the first state, after the last,
+        and when the run does not answer.
+    """
+    try:
+        state = State(ask_run(folder, "status", _STATUS_TIMEOUT_S, by="the page").get("state"))
+    except (OSError, ValueError):
+        return None
+    return None if state in FINAL or state is State.IDLE else state.value

@@ -1,4 +1,4 @@
-"""Follows the journals of the runs that somebody looks at, once each, however many look."""
+"""Follows the runs that are watched, each once for all viewers."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from macrorail.dashboard.commands import reported_state
 from macrorail.dashboard.launch import Launcher
 from macrorail.dashboard.restack import Restacker
-from macrorail.dashboard.runs import catch_up, holder
+from macrorail.dashboard.runs import catch_up, running_process
 from macrorail.errors import JournalError
 from macrorail.run_folder.journal import JOURNAL
 from macrorail.run_folder.view import RunView
 from macrorail.run_folder.wording import state_label
 
 _POLL_S = 0.2
-#: Who is at work in a folder is looked up less often than whether the journal has grown.
-_POLLS_PER_LOOK = 5
+#: Processes are looked up less often than the size of the journal.
+_POLLS_PER_LOOKUP = 5
 _PICTURES = ("fused.jpg", "preview.jpg")
 
 
-class Followed:
-    """One run that is being followed.
+class RunFollower:
+    """Follows one run: its journal, its state, its pictures.
 
     Parameters
     ----------
     folder
         The run folder.
     launcher
-        Knows the controllers that were started from here.
+        Knows the runs that were started here.
     restacker
-        Knows the pictures that were made again.
+        Knows the pictures that were stacked again.
     """
 
     def __init__(self, folder: Path, launcher: Launcher, restacker: Restacker) -> None:
@@ -40,8 +41,8 @@ class Followed:
         self._is_starting = launcher.is_starting
         self._error = launcher.error
         self._restacker = restacker
-        self._again: list[str] = []
-        self._proven = False
+        self._restacked: list[str] = []
+        self._coverage_map = False
         self._view = RunView(json.loads((folder / "plan.json").read_text()))
         self._offset = 0
         self._seen: tuple[Any, ...] = ()
@@ -49,45 +50,48 @@ class Followed:
         self._changed = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self._viewers = 0
-        self._trouble = ""
+        self._damage = ""
         self._live = False
         self._starting = False
+        self._reported: str | None = None
         self._picture: tuple[str, int] | None = None
 
     def head(self) -> dict[str, Any]:
-        """The run's state, with whether a controller is at work and which picture there is."""
+        """The run's state, whether it is in progress, and which pictures there are."""
         head = self._view.head()
-        if self._trouble:
-            head["state"], head["message"] = "unreadable", self._trouble
+        if self._damage:
+            head["state"], head["message"] = "unreadable", self._damage
         elif self._starting:
             head["state"], head["reason"], head["message"] = "starting", None, ""
         elif not self._live and not self._view.ended:
             head["state"] = "interrupted"
             head["message"] = self._error(self._folder)
+        elif self._reported is not None and not self._view.ended:
+            head["state"] = self._reported
         head["label"] = state_label(head["state"], head["reason"])
         head["run"], head["live"] = self._folder.name, self._live
         head["picture"] = self._picture and {"name": self._picture[0], "version": self._picture[1]}
         head["report"] = (self._folder / "report.html").is_file()
-        head["again"], head["coverage_map"] = self._again, self._proven
+        head["restacked"], head["coverage_map"] = self._restacked, self._coverage_map
         return head
 
-    def look(self) -> dict[str, Any]:
-        """The state now, for somebody who does not follow."""
+    def head_now(self) -> dict[str, Any]:
+        """The present state, for a viewer who does not follow."""
         if self._task is None:
-            self._look(True)
+            self._refresh(True)
         return self.head()
 
     async def updates(self, since: int) -> AsyncIterator[dict[str, Any]]:
-        """The state now, then each change: ``head`` and the slices changed after entry ``since``.
+        """The present state, then each change: ``head``, and the slices changed after ``since``.
 
         Parameters
         ----------
         since
-            Number of the last journal entry the viewer knows; -1 for nothing.
+            Number of the last journal entry that the viewer has; -1 for none.
         """
         self._viewers += 1
         if self._task is None:
-            self._look(True)
+            self._refresh(True)
             self._task = asyncio.create_task(self._watch())
         try:
             version = -1
@@ -111,57 +115,63 @@ class Followed:
         while True:
             await asyncio.sleep(_POLL_S)
             polls += 1
-            if self._look(polls % _POLLS_PER_LOOK == 0):
+            self._reported = None
+            if self._live and not self._view.ended:
+                self._reported = await asyncio.to_thread(reported_state, self._folder)
+            if self._refresh(polls % _POLLS_PER_LOOKUP == 0):
                 async with self._changed:
                     self._version += 1
                     self._changed.notify_all()
 
-    def _look(self, at_the_holder: bool) -> bool:
-        """Whether anything has changed since the last look."""
-        if at_the_holder:
-            self._live = holder(self._folder) is not None
+    def _refresh(self, processes: bool) -> bool:
+        """Read what is new; returns whether anything has changed."""
+        if processes:
+            self._live = running_process(self._folder) is not None
             self._starting = not self._live and self._is_starting(self._folder)
-            self._again = self._restacker.done(self._folder)
-            self._proven = (self._folder / "coverage.png").is_file()
+            self._restacked = self._restacker.done(self._folder)
+            self._coverage_map = (self._folder / "coverage.png").is_file()
         self._picture = _newest_picture(self._folder)
         try:
             size = (self._folder / JOURNAL).stat().st_size
         except OSError:
             size = 0
-        if size > self._offset and not self._trouble:
+        if size > self._offset and not self._damage:
             try:
                 _, self._offset = catch_up(self._view, self._folder, self._offset)
             except JournalError as error:
-                self._trouble = str(error)
-        pictures = (self._picture, tuple(self._again), self._proven)
-        seen = (self._offset, self._live, self._starting, pictures, self._trouble)
+                self._damage = str(error)
+        pictures = (self._picture, tuple(self._restacked), self._coverage_map)
+        seen = (
+            *(self._offset, self._live, self._starting, self._damage),
+            *(self._reported, pictures),
+        )
         changed, self._seen = seen != self._seen, seen
         return changed
 
 
-class Follower:
-    """All runs that somebody follows.
+class RunFollowers:
+    """The followers of all runs that are watched.
 
     Parameters
     ----------
     launcher, restacker
-        As :class:`Followed` takes them.
+        As :class:`RunFollower` takes them.
     """
 
     def __init__(self, launcher: Launcher, restacker: Restacker) -> None:
         self._launcher = launcher
         self._restacker = restacker
-        self._followed: dict[Path, Followed] = {}
+        self._followers: dict[Path, RunFollower] = {}
 
-    def follow(self, folder: Path) -> Followed:
-        """The one that follows ``folder``."""
-        if folder not in self._followed:
-            self._followed[folder] = Followed(folder, self._launcher, self._restacker)
-        return self._followed[folder]
+    def of(self, folder: Path) -> RunFollower:
+        """The follower of the run in ``folder``."""
+        if folder not in self._followers:
+            self._followers[folder] = RunFollower(folder, self._launcher, self._restacker)
+        return self._followers[folder]
 
 
 def _newest_picture(folder: Path) -> tuple[str, int] | None:
-    """The fused picture, or the one that is growing; with a version that changes with it."""
+    """The fused picture, or the preview; with a version that changes with it."""
     found = []
     for name in _PICTURES:
         try:

@@ -1,4 +1,4 @@
-"""What every request has to pass: host, origin, size, rate and, beyond this machine, the token."""
+"""Checks every request: host, origin, size, rate and, from other machines, the token."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COOKIE = "macrorail"
 LARGEST_BODY_BYTES = 256_000
 SHORTEST_TOKEN = 16
 _READING = {"GET", "HEAD"}
-#: What may be had without the token: the page that asks for it, and nothing that it shows.
+#: Paths that need no token: the page that asks for it, and nothing that it shows.
 _OPEN_PATHS = ("/static/",)
 _LOGIN = "/api/login"
 
@@ -41,14 +41,14 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Access:
-    """Who may come in.
+    """Who may use the page.
 
     Attributes
     ----------
     token
-        Has to be shown once by each browser; ``None`` lets in whoever can reach the port.
+        Entered once in each browser; ``None``: everybody who reaches the port may use the page.
     names
-        Host names, beside this machine's own, under which it may be called.
+        Further host names of this machine.
     tls
         Whether the connection is encrypted.
     """
@@ -60,27 +60,27 @@ class Access:
 
     @property
     def secret(self) -> bytes:
-        """What cookies are sealed with: from the token, so that a restart logs nobody out."""
+        """Key that signs cookies: from the token, so that a restart logs nobody out."""
         if self.token is None:
             return self._secret
         return hashlib.sha256(b"macrorail viewer " + self.token.encode()).digest()
 
 
 class AccessRefused(Exception):
-    """A request that does not pass, with its HTTP status."""
+    """A request that is refused, with its HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
 
 
-class Buckets:
-    """Lets each caller make so many requests at once and so many a second from then on.
+class RateLimiter:
+    """Limits each caller's requests: a burst at once, then a rate per second.
 
     Parameters
     ----------
     burst, per_s
-        Size of a caller's bucket, and how fast it fills again.
+        Requests at once, and requests per second after that.
     now
         Seconds that only grow.
     """
@@ -106,16 +106,16 @@ class Buckets:
 class Guard:
     """ASGI middleware around the whole application.
 
-    Leaves ``scope["viewer"]`` for the application: which browser this is.
+    Sets ``scope["viewer"]`` for the application: which browser this is.
     """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._access = access
-        self._commands = Buckets(burst=40, per_s=10)
-        # A stop has a bucket of its own: no flood of other commands may use it up.
-        self._stops = Buckets(burst=40, per_s=10)
-        self._logins = Buckets(burst=5, per_s=0.1)
+        self._commands = RateLimiter(burst=40, per_s=10)
+        # Stops have a limit of their own: no flood of other commands may use it up.
+        self._stops = RateLimiter(burst=40, per_s=10)
+        self._logins = RateLimiter(burst=5, per_s=0.1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
@@ -146,27 +146,27 @@ class Guard:
                 path, token = scope["path"], self._access.token
                 if token is None:
                     viewer = secrets.token_urlsafe(16)
-                    new_cookie = self._seal(viewer)
+                    new_cookie = self._signed_cookie(viewer)
                 elif path == _LOGIN and scope["method"] == "POST":
                     body = await self._body(receive, headers)
                     self._check_token(body, token, _address(scope))
                     viewer = secrets.token_urlsafe(16)
-                    new_cookie = self._seal(viewer)
+                    new_cookie = self._signed_cookie(viewer)
                     await _respond(answer, 200, {"viewer": viewer})
                     return
                 elif path != "/" and not path.startswith(_OPEN_PATHS):
-                    raise AccessRefused(401, "this needs the token; open the page and enter it")
+                    raise AccessRefused(401, "the token is needed; open the page and enter it")
             scope["viewer"] = viewer or ""
             if scope["method"] not in _READING:
                 self._check_rate(scope, viewer or _address(scope))
-                receive = _again(await self._body(receive, headers))
+                receive = _replay(await self._body(receive, headers))
         except AccessRefused as refusal:
             await _respond(answer, refusal.status, {"error": str(refusal)})
             return
         await self._app(scope, receive, answer)
 
     def _check_host(self, headers: dict[str, str]) -> None:
-        """A web page that points its own name at this machine has that name as its host."""
+        """Refuse other host names: a foreign page could point its own name at this machine."""
         host = headers.get("host", "")
         name = host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
         own = {"localhost", socket.gethostname().lower(), socket.getfqdn().lower()}
@@ -176,11 +176,11 @@ class Guard:
             ipaddress.ip_address(name)
         except ValueError as error:
             raise AccessRefused(
-                421, "this server is not called that; start it with --name if it should be"
+                421, "this server does not have that name; start it with --name to allow it"
             ) from error
 
     def _check_origin(self, scope: Scope, headers: dict[str, str]) -> None:
-        """Only the page itself may ask: other pages, in the same browser, may not."""
+        """Refuse requests of other pages in the same browser."""
         own = f"{'https' if self._access.tls else 'http'}://{headers.get('host', '')}"
         origin = headers.get("origin")
         if origin is not None and origin != own:
@@ -190,16 +190,14 @@ class Guard:
             if foreign and headers.get("sec-fetch-mode") != "navigate":
                 raise AccessRefused(403, "this request comes from another page")
         elif origin is None:
-            raise AccessRefused(
-                403, "commands come from the page; scripts use the macrorail command"
-            )
+            raise AccessRefused(403, "commands come from the page; scripts use macrorail itself")
         elif headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             raise AccessRefused(415, "commands are JSON")
 
     def _check_rate(self, scope: Scope, caller: str) -> None:
         buckets = self._stops if scope["path"].endswith("/stop") else self._commands
         if not buckets.take(caller):
-            raise AccessRefused(429, "that is too many commands at once; wait a second")
+            raise AccessRefused(429, "too many commands at once; wait a second")
 
     def _check_token(self, body: bytes, token: str, address: str) -> None:
         if not self._logins.take(address):
@@ -210,7 +208,7 @@ class Guard:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise AccessRefused(400, "the token is missing") from error
         if not right:
-            raise AccessRefused(401, "that is not the token")
+            raise AccessRefused(401, "wrong token")
 
     async def _body(self, receive: Receive, headers: dict[str, str]) -> bytes:
         too_large = AccessRefused(413, f"a request has at most {LARGEST_BODY_BYTES // 1000} kB")
@@ -228,7 +226,7 @@ class Guard:
             if not message.get("more_body", False):
                 return body
 
-    def _seal(self, viewer: str) -> str:
+    def _signed_cookie(self, viewer: str) -> str:
         secure = "; Secure" if self._access.tls else ""
         value = f"{viewer}.{self._signature(viewer)}"
         return f"{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000{secure}"
@@ -253,15 +251,15 @@ def _address(scope: Scope) -> str:
     return client[0] if client else "?"
 
 
-def _again(body: bytes) -> Receive:
-    """A receiver that hands out a body which has been read already."""
-    told = False
+def _replay(body: bytes) -> Receive:
+    """A receiver for a body that has been read already."""
+    sent = False
 
     async def receive() -> Message:
-        nonlocal told
-        if told:
+        nonlocal sent
+        if sent:
             return {"type": "http.disconnect"}
-        told = True
+        sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive

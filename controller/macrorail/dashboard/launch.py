@@ -1,4 +1,4 @@
-"""Starts and resumes runs for the page, in processes of their own, which outlive the server."""
+"""Starts and resumes runs in processes of their own, which outlive the server."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from macrorail.dashboard.runs import Runs, holder
+from macrorail.dashboard.runs import RunFolders, running_process
 from macrorail.errors import MacrorailError
 from macrorail.run_folder.journal import JOURNAL
 from macrorail.session.background import BackgroundJob, start_in_background
 
-#: A run is planned and has its folder within this time, on a busy machine as well.
+#: A run is planned and has its folder within this time, even on a busy machine.
 _START_TIMEOUT_S = 60.0
 _POLL_S = 0.1
 
 
 class NotStarted(MacrorailError):
-    """A run ended before it was at work; the message says why."""
+    """A run ended before it began; the message says why."""
 
 
 @dataclass
@@ -28,17 +28,17 @@ class _Launched:
 
 
 class Launcher:
-    """Starts runs and remembers those that it has started.
+    """Starts runs and keeps track of those it has started.
 
     Parameters
     ----------
     runs
         Where run folders are made.
     rig
-        What the instrument is.
+        YAML file of the instrument.
     """
 
-    def __init__(self, runs: Runs, rig: Path) -> None:
+    def __init__(self, runs: RunFolders, rig: Path) -> None:
         self._runs = runs
         self._rig = rig
         self._launched: dict[Path, _Launched] = {}
@@ -59,7 +59,7 @@ class Launcher:
         return folder.name
 
     async def resume(self, folder: Path) -> None:
-        """Resume a run and return once it is at work.
+        """Resume a run; returns once it is in progress.
 
         Raises
         ------
@@ -71,15 +71,15 @@ class Launcher:
         self._launched[folder] = _Launched(job, _journal_bytes(folder))
         for _ in range(int(_START_TIMEOUT_S / _POLL_S)):
             alive = job.alive
-            if holder(folder) is not None or (not alive and not job.error):
+            if running_process(folder) is not None or (not alive and not job.error):
                 return
             if not alive:
                 raise NotStarted(job.error)
             await asyncio.sleep(_POLL_S)
-        raise NotStarted("the run is not at work yet; look at it again in a moment")
+        raise NotStarted("the run has not begun yet; look at it again in a moment")
 
     def is_starting(self, folder: Path) -> bool:
-        """Whether a process started for ``folder`` from here is alive and has done nothing yet."""
+        """Whether a process started here for ``folder`` is alive but has written nothing yet."""
         launched = self._launched.get(folder)
         return (
             launched is not None
@@ -88,7 +88,7 @@ class Launcher:
         )
 
     def error(self, folder: Path) -> str:
-        """Why a process that was started from here failed; empty when it has not."""
+        """Why a process started here failed; empty when it has not."""
         launched = self._launched.get(folder)
         return "" if launched is None else launched.job.error
 
@@ -107,7 +107,7 @@ class Launcher:
                 raise NotStarted(error)
             await asyncio.sleep(_POLL_S)
         job.process.send_signal(signal.SIGTERM)
-        raise NotStarted("the run did not get going and was stopped; try again")
+        raise NotStarted("the run did not begin in time and was stopped; try again")
 
 
 def _journal_bytes(folder: Path) -> int:

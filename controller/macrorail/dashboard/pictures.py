@@ -22,24 +22,24 @@ WIDTHS = (320, 1600)
 DETAIL_PX = 320
 _QUALITY = 82
 _CACHE_BYTES = 64_000_000
-#: Depths beyond these shares of all pixels are drawn in the end colours: a few stray pixels must
-#: not take the colours from the specimen.
+#: Percentiles of depth that get the end colours: a few stray pixels must not take the colours
+#: from the specimen.
 _STRAY = (0.5, 99.5)
 
 Pixels = NDArray[np.uint8]
 
 
 class NoPicture(Exception):
-    """The file is none that can be shown."""
+    """There is no picture, or it cannot be shown."""
 
 
-class Pictures:
-    """Makes small pictures and keeps the ones asked for of late; safe in threads."""
+class PictureCache:
+    """Makes small pictures and keeps the most recent; safe to use from several threads."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[Path, int, int, str], bytes] = OrderedDict()
         self._size = 0
-        self._looked_at: tuple[tuple[Path, int], Pixels] | None = None
+        self._full_size: tuple[tuple[Path, int], Pixels] | None = None
         self._lock = threading.Lock()
 
     def scaled(self, path: Path, width: int) -> bytes:
@@ -48,12 +48,12 @@ class Pictures:
         Raises
         ------
         NoPicture
-            Neither, or damaged.
+            Neither of the two, or damaged.
         """
         return self._get(path, width, "scaled", lambda: _scaled(path, width))
 
     def detail(self, path: Path, x: float, y: float) -> bytes:
-        """A square of a JPEG file, pixel for pixel, around a place in shares of its size.
+        """A square of a JPEG file at full resolution; ``x`` and ``y`` are shares of its size, 0..1.
 
         Raises
         ------
@@ -62,9 +62,9 @@ class Pictures:
         """
         with self._lock:
             stamp = (path, path.stat().st_mtime_ns)
-            if self._looked_at is None or self._looked_at[0] != stamp:
-                self._looked_at = stamp, _decoded(path)
-            pixels = self._looked_at[1]
+            if self._full_size is None or self._full_size[0] != stamp:
+                self._full_size = stamp, _decoded(path)
+            pixels = self._full_size[1]
         height, width = pixels.shape[:2]
         left, top = (
             max(0, min(round(share * size) - DETAIL_PX // 2, size - DETAIL_PX))

@@ -1,4 +1,4 @@
-"""Stacks a finished run again with other settings, beside the picture that it has."""
+"""Stacks a finished run again with other settings; its own picture stays."""
 
 from __future__ import annotations
 
@@ -8,89 +8,90 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from macrorail.dashboard.commands import NotDone
+from macrorail.dashboard.commands import CommandRefused
 from macrorail.session.background import BackgroundJob, start_in_background
 
 #: Below a run folder; each picture is named after how it was made.
 FOLDER = "stacked-again"
 _NAME = re.compile(r"(best|fast)-(first|middle)-(run|none|shift|affine)")
-_LEAST_URGENT = 19
+_LOWEST_PRIORITY = 19
 _POLL_S = 0.3
 
 Quality = Literal["best", "fast"]
 Reference = Literal["first", "middle"]
-#: What may differ between frames besides their focus; ``run``: they lie as the run has laid them.
+#: What may differ between frames besides their focus; ``run``: the run's own alignment.
 Alignment = Literal["run", "none", "shift", "affine"]
 
 
 @dataclass
-class _UnderWay:
+class _Current:
     run: str
     name: str
     job: BackgroundJob
 
 
 class Restacker:
-    """Stacks one run at a time, as a process that yields to everything else."""
+    """Stacks one run at a time, in a process of the lowest priority."""
 
     def __init__(self) -> None:
-        self._at: _UnderWay | None = None
+        self._current: _Current | None = None
         self._result: dict[str, Any] | None = None
         self._ending: asyncio.Task[None] | None = None
 
     @property
     def state(self) -> dict[str, Any] | None:
         """``run``, ``name`` and, once it has ended, ``error`` (empty when all went well)."""
-        if self._at is not None:
-            return {"run": self._at.run, "name": self._at.name, "error": None}
+        if self._current is not None:
+            return {"run": self._current.run, "name": self._current.name, "error": None}
         return self._result
 
     def start(self, folder: Path, quality: Quality, reference: Reference, align: Alignment) -> str:
-        """Begin; returns the name that the picture will have.
+        """Start; returns the name of the picture to come.
 
         Raises
         ------
-        NotDone
-            Another one is being stacked, or the run has no picture to compare with.
+        CommandRefused
+            Another run is being stacked, or this one has no picture to compare with.
         """
-        if self._at is not None:
-            raise NotDone(f"{self._at.run} is being stacked again; wait until it is done")
+        if self._current is not None:
+            raise CommandRefused(f"{self._current.run} is being stacked again; wait for its end")
         if not (folder / "fused.jpg").is_file():
-            raise NotDone("this run has no finished picture yet; resume it first")
+            raise CommandRefused("this run has no finished picture yet; resume it first")
         name = f"{quality}-{reference}-{align}"
         (folder / FOLDER).mkdir(exist_ok=True)
         job = start_in_background(
             "stack",
-            _LEAST_URGENT,
+            _LOWEST_PRIORITY,
             folder=str(folder),
             output=str(folder / FOLDER / f"{name}.tif"),
             quality=quality,
             reference=reference,
             motion=None if align == "run" else align,
         )
-        self._at = _UnderWay(folder.name, name, job)
-        self._ending = asyncio.create_task(self._await_end(self._at))
+        self._current = _Current(folder.name, name, job)
+        self._ending = asyncio.create_task(self._await_end(self._current))
         return name
 
     def done(self, folder: Path) -> list[str]:
-        """Names of a run's pictures that are finished."""
+        """Names of the finished pictures of a run."""
         if not (folder / FOLDER).is_dir() or (folder / FOLDER).is_symlink():
             return []
         found = [path.stem for path in (folder / FOLDER).glob("*.tif") if not path.is_symlink()]
-        at = self._at
+        current = self._current
         return sorted(
             name
             for name in found
-            if _NAME.fullmatch(name) and (at is None or (at.run, at.name) != (folder.name, name))
+            if _NAME.fullmatch(name)
+            and (current is None or (current.run, current.name) != (folder.name, name))
         )
 
     def picture(self, folder: Path, name: str) -> Path | None:
         """A finished picture's file."""
         return folder / FOLDER / f"{name}.tif" if name in self.done(folder) else None
 
-    async def _await_end(self, at: _UnderWay) -> None:
-        while at.job.alive:
+    async def _await_end(self, current: _Current) -> None:
+        while current.job.alive:
             await asyncio.sleep(_POLL_S)
-        self._result = {"run": at.run, "name": at.name, "error": at.job.error}
-        at.job.discard()
-        self._at = None
+        self._result = {"run": current.run, "name": current.name, "error": current.job.error}
+        current.job.discard()
+        self._current = None

@@ -1,4 +1,4 @@
-"""The run folders that the page shows: which there are, what state they are in, which are alive."""
+"""The run folders that the page shows: names, states, and which runs are in progress."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _LOCKS = Path("/proc/locks")
 
 
 class NoSuchRun(Exception):
-    """The name is none of a run folder below the runs folder."""
+    """There is no run folder of this name."""
 
 
-class Runs:
-    """The folder that runs are kept in.
+class RunFolders:
+    """The folder of all runs.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class Runs:
         Raises
         ------
         NoSuchRun
-            Not the name of a folder that lies right here: paths and links lead nowhere.
+            Not the name of a folder directly in it; paths and links are refused.
         """
         folder = self.folder / name
         if not _RUN_ID.fullmatch(name) or folder.is_symlink() or not is_run(folder):
@@ -51,7 +51,7 @@ class Runs:
         return folder
 
     def file(self, name: str, *parts: str) -> Path | None:
-        """A file of a run, or ``None`` when it is not there (or is a link)."""
+        """A file of a run; ``None`` when it does not exist or is a link."""
         path = self.find(name).joinpath(*parts)
         return path if path.is_file() and not path.is_symlink() else None
 
@@ -70,9 +70,11 @@ class Runs:
         return [self._summary(name, held) for name in self.names()]
 
     def live(self) -> list[str]:
-        """Names of the runs that a controller is at work in."""
+        """Names of the runs in progress."""
         held = locked_inodes()
-        return [name for name in self.names() if holder(self.folder / name, held) is not None]
+        return [
+            name for name in self.names() if running_process(self.folder / name, held) is not None
+        ]
 
     def _summary(self, name: str, held: Mapping[tuple[int, int, int], int]) -> dict[str, Any]:
         folder = self.folder / name
@@ -84,7 +86,7 @@ class Runs:
         if known is None or known[0] != stamp:
             known = (stamp, summarise(folder))
             self._known[name] = known
-        live = holder(folder, held) is not None
+        live = running_process(folder, held) is not None
         return {**known[1], "live": live, "label": _label(known[1], live)}
 
 
@@ -97,12 +99,12 @@ def _label(summary: Mapping[str, Any], live: bool) -> str:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is a run's: it has a plan and the protocol it was made from."""
+    """Whether a folder is a run folder: it has a plan and a protocol."""
     return (folder / "plan.json").is_file() and (folder / "protocol.yaml").is_file()
 
 
 def summarise(folder: Path) -> dict[str, Any]:
-    """What the list says of one run."""
+    """One run for the list."""
     try:
         view = read_view(folder)
     except (JournalError, OSError, ValueError) as error:
@@ -124,7 +126,7 @@ def summarise(folder: Path) -> dict[str, Any]:
 
 
 def read_view(folder: Path) -> RunView:
-    """A run as it stands now.
+    """The present state of a run.
 
     Raises
     ------
@@ -143,8 +145,8 @@ def catch_up(view: RunView, folder: Path, offset: int) -> tuple[RunView, int]:
     Returns
     -------
     RunView, int
-        The view, and the offset behind the last whole line: half a line is still being written,
-        or was torn by a crash and will be cut off.
+        The view, and the offset behind the last whole line: an incomplete line is
+        still being written, or was cut off by a crash.
 
     Raises
     ------
@@ -160,8 +162,10 @@ def catch_up(view: RunView, folder: Path, offset: int) -> tuple[RunView, int]:
     return view, offset
 
 
-def holder(folder: Path, held: Mapping[tuple[int, int, int], int] | None = None) -> int | None:
-    """Process that is at work in a run folder, ``None`` when nobody is."""
+def running_process(
+    folder: Path, held: Mapping[tuple[int, int, int], int] | None = None
+) -> int | None:
+    """The process of the run in progress in a folder; ``None`` when there is none."""
     status = _status(folder / JOURNAL)
     if status is None:
         return None
@@ -174,8 +178,8 @@ def holder(folder: Path, held: Mapping[tuple[int, int, int], int] | None = None)
 def locked_inodes() -> dict[tuple[int, int, int], int]:
     """Files that a process holds a lock on: (major, minor, inode) to process.
 
-    Read from the kernel's list: trying for the lock would take it for a moment from a controller
-    that is about to go to work.
+    Read from the kernel's list: testing the lock would hold it for a moment, just when a run may
+    be about to take it.
     """
     held = {}
     for line in _LOCKS.read_text().splitlines():

@@ -1,4 +1,4 @@
-"""Starts the web server, on this machine alone unless there is a token and encryption."""
+"""Starts the web server; other machines may connect only with a token and TLS."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pathlib import Path
 
 import uvicorn
 
-from macrorail.dashboard.app import Settings, create_app
+from macrorail.dashboard.app import create_app
 from macrorail.dashboard.guard import SHORTEST_TOKEN
+from macrorail.dashboard.page_state import ServerSettings
 from macrorail.errors import ConfigError
 
-#: Connections at once; the next one is told to come back later.
+#: Connections at once; further ones are answered with 503.
 _MOST_CONNECTIONS = 400
-#: A run and its align/blend come first.
-_LESS_URGENT = 5
+#: Niceness: a run and its align/blend come first.
+_NICENESS = 5
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,12 @@ class Address:
 
 
 def check_access(address: Address, token: str | None) -> None:
-    """Refuse to listen where strangers could command the instrument.
+    """Refuse to listen to other machines without a token and TLS.
 
     Raises
     ------
     ConfigError
-        Says what is missing.
+        The message says what is missing.
     """
     if (address.certificate is None) != (address.key is None):
         raise ConfigError("--cert and --key belong together: give both or neither")
@@ -65,15 +66,14 @@ def check_access(address: Address, token: str | None) -> None:
         name
         for name, there in (
             ("--token-file (a file with a secret in it)", token),
-            ("--cert and --key (TLS, so that nobody can listen in)", address.certificate),
+            ("--cert and --key (TLS)", address.certificate),
         )
         if there is None
     ]
     if missing:
         raise ConfigError(
-            f"--host {address.host} lets other machines in, and whoever gets in moves the "
-            f"instrument; that needs {' and '.join(missing)}. Without --host the page is served "
-            f"to this machine alone"
+            f"--host {address.host} lets other machines command the instrument; that needs "
+            f"{' and '.join(missing)}. Without --host only this machine can open the page"
         )
 
 
@@ -87,13 +87,13 @@ def is_this_machine(host: str) -> bool:
         return False
 
 
-def serve_page(settings: Settings, address: Address, ready: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM; runs go on.
+def serve_page(settings: ServerSettings, address: Address, ready: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM; runs continue.
 
     Parameters
     ----------
     ready
-        Called when the server is about to listen.
+        Called just before the server listens.
     """
     check_access(address, settings.access.token)
     access = replace(settings.access, tls=address.certificate is not None)
@@ -111,9 +111,9 @@ def serve_page(settings: Settings, address: Address, ready: Callable[[], None]) 
         proxy_headers=False,
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_keep_alive=20,
-        # Open pages hold their connection for as long as they like.
+        # Open pages hold their connections; do not wait for them.
         timeout_graceful_shutdown=1,
     )
-    os.nice(_LESS_URGENT)
+    os.nice(_NICENESS)
     ready()
     uvicorn.Server(config).run()

@@ -1,4 +1,4 @@
-// Talks to the server: requests, events that come by themselves, and what to say when it fails.
+// Requests to the server, its stream of events, and messages when something fails.
 
 export class Refused extends Error {
   constructor(message, status) { super(message); this.status = status; }
@@ -19,40 +19,40 @@ async function answer(response) {
   throw new Refused(content.error || "The server did not answer as expected.", response.status);
 }
 
-const ASK_EVERY_MS = 3000;
+const POLL_EVERY_MS = 3000;
 
-// Events of one run (or of none, for who operates alone). Comes back by itself when the server
-// does, and goes on behind the last change it has seen.
+// Events of one run, or of none: then only the status of the page. Reconnects by itself and
+// continues after the last change it has received.
 export class Events {
-  constructor(heard) {
-    this.heard = heard;
+  constructor(onEvent) {
+    this.onEvent = onEvent;
     this.run = undefined;
     this.source = null;
-    document.addEventListener("visibilitychange", () => (document.hidden ? this.doze() : this.wake()));
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.pause() : this.resume()));
   }
 
-  // A browser opens six connections to a server, however many tabs there are. A stream would hold
-  // one for good, so that a tab in the background asks now and then instead.
-  doze() {
+  // A browser opens at most six connections to a server for all its tabs, and a stream holds one.
+  // A tab in the background therefore asks from time to time instead.
+  pause() {
     this.source?.close();
     this.source = null;
-    clearTimeout(this.again);
-    clearInterval(this.asking);
-    this.asking = setInterval(() => this.ask(), ASK_EVERY_MS);
+    clearTimeout(this.retry);
+    clearInterval(this.poll);
+    this.poll = setInterval(() => this.ask(), POLL_EVERY_MS);
   }
 
-  wake() {
-    clearInterval(this.asking);
+  resume() {
+    clearInterval(this.poll);
     if (!this.source && this.run !== undefined) this.open();
   }
 
   async ask() {
     try {
-      const { desk, head } = await get(`/api/desk${this.query()}`);
-      this.heard("connected");
-      this.heard("desk", desk);
-      if (head) this.heard("run", { head, slices: [] });
-    } catch { this.heard("lost"); }
+      const { status, head } = await get(`/api/status${this.query()}`);
+      this.onEvent("connected");
+      this.onEvent("status", status);
+      if (head) this.onEvent("run", { head, slices: [] });
+    } catch { this.onEvent("lost"); }
   }
 
   query() { return this.run ? `?run=${encodeURIComponent(this.run)}` : ""; }
@@ -65,18 +65,18 @@ export class Events {
 
   open() {
     this.source?.close();
-    clearTimeout(this.again);
+    clearTimeout(this.retry);
     const source = new EventSource(`/api/events${this.query()}`);
     this.source = source;
-    for (const kind of ["desk", "run"]) {
-      source.addEventListener(kind, (event) => this.heard(kind, JSON.parse(event.data)));
+    for (const kind of ["status", "run"]) {
+      source.addEventListener(kind, (event) => this.onEvent(kind, JSON.parse(event.data)));
     }
-    source.onopen = () => this.heard("connected");
+    source.onopen = () => this.onEvent("connected");
     source.onerror = () => {
       if (this.source !== source) return;
-      this.heard("lost");
+      this.onEvent("lost");
       if (source.readyState !== EventSource.CLOSED) return;
-      this.again = setTimeout(() => this.open(), 2000);
+      this.retry = setTimeout(() => this.open(), 2000);
     };
   }
 }
@@ -89,17 +89,17 @@ export function say(text, bad = false) {
   setTimeout(() => line.remove(), bad ? 12000 : 5000);
 }
 
-// Runs what a button does: not twice at once, and what fails is said.
+// Runs the action of a button: not twice at once; a failure is shown.
 export async function press(button, act) {
   const held = button && document.activeElement === button;
   if (button) button.disabled = true;
   try { return await act(); }
   catch (error) {
-    say(error instanceof Refused ? error.message : "The server cannot be reached. A run goes on by itself.", true);
+    say(error instanceof Refused ? error.message : "No connection to the server. A run continues without it.", true);
     return undefined;
   } finally {
     if (button) button.disabled = false;
-    // A browser takes the focus from what is disabled; the keyboard goes on where it was.
+    // Disabling a button takes its focus away: give it back.
     if (held && document.activeElement === document.body) button.focus({ preventScroll: true });
   }
 }

@@ -1,7 +1,7 @@
-// Two pictures over each other, with an edge that slides between them.
+// Compares two pictures: one over the other, with a movable edge between them.
 
-import { inWords } from "./again.js";
-import { element } from "./words.js";
+import { settingsText } from "./restack.js";
+import { element } from "./elements.js";
 
 const page = document.getElementById("page-compare");
 
@@ -10,7 +10,7 @@ export class ComparePage {
     if (!left || !right) { location.hash = "#runs"; return; }
     const picture = (name) => element("img", { src: source(name), alt: title(name) });
     const over = picture(right), edge = element("i");
-    const slide = element("input", { type: "range", min: "0", max: "100", step: "0.5", value: "50", "aria-label": "Where the edge between the pictures stands" });
+    const slide = element("input", { type: "range", min: "0", max: "100", step: "0.5", value: "50", "aria-label": "Position of the edge between the pictures" });
     const move = () => {
       over.style.clipPath = `inset(0 0 0 ${slide.value}%)`;
       edge.style.left = `calc(${slide.value}% - 1px)`;
@@ -30,13 +30,13 @@ export class ComparePage {
   }
 }
 
-// A run by its name, or "run~how" for one of its pictures that was stacked again.
+// The address of a run's picture; "run~settings" names one that was stacked again.
 function source(name) {
-  const [run, how] = name.split("~").map(encodeURIComponent);
-  return `/api/runs/${run}/${how ? `stacked-again/${how}.jpg` : "picture.jpg"}`;
+  const [run, settings] = name.split("~").map(encodeURIComponent);
+  return `/api/runs/${run}/${settings ? `stacked-again/${settings}.jpg` : "picture.jpg"}`;
 }
 
 function title(name, left = "", right = "") {
-  const [run, how] = name.split("~");
-  return how ? inWords(how) : run === left.split("~")[0] && right.includes("~") ? "From the run" : run;
+  const [run, settings] = name.split("~");
+  return settings ? settingsText(settings) : run === left.split("~")[0] && right.includes("~") ? "From the run" : run;
 }

@@ -1,15 +1,15 @@
-// The page as a whole: which part is shown, who operates, the stop, and the connection.
+// The page as a whole: which part is shown, who operates, the Stop button, the connection.
 
 import { Events, get, post, press, say } from "./api.js";
 import { ComparePage } from "./compare.js";
 import { RunPage } from "./run.js";
 import { RunsPage } from "./runs.js";
 import { SetupPage } from "./setup.js";
-import { state } from "./words.js";
+import { state } from "./format.js";
 
 const at = (id) => document.getElementById(id);
 const pages = ["login", "setup", "run", "runs", "compare"];
-let desk = { operator: "nobody", live: [] };
+let status = { operator: "nobody", live: [] };
 let page = "";
 
 const run = new RunPage({ resume });
@@ -18,26 +18,26 @@ const compare = new ComparePage();
 const setup = new SetupPage({ started: (name) => { location.hash = `#run/${name}`; } });
 
 const events = new Events((kind, data) => {
-  if (kind === "desk") heardDesk(data);
-  else if (kind === "run") { run.heard(data); showChip(); }
-  else if (kind === "lost") banner("The server does not answer. A run goes on by itself; this page comes back when the server does.");
+  if (kind === "status") onStatus(data);
+  else if (kind === "run") { run.onUpdate(data); showChip(); }
+  else if (kind === "lost") banner("No connection to the server. A run continues without it; this page reconnects by itself.");
   else if (kind === "connected") banner("");
 });
 
-function heardDesk(now) {
-  const before = desk;
-  desk = now;
-  const live = desk.live[0];
-  at("stop").disabled = !live && !desk.instrument;
+function onStatus(now) {
+  const before = status;
+  status = now;
+  const live = status.live[0];
+  at("stop").disabled = !live && !status.instrument;
   const operate = at("operate");
   operate.hidden = false;
-  operate.textContent = { you: "You operate", other: "Watching · take over", nobody: "Nobody operates" }[desk.operator];
-  operate.setAttribute("aria-pressed", desk.operator === "you");
-  if (before.operator === "you" && desk.operator === "other") say("Somebody else operates now; you are watching.");
+  operate.textContent = { you: "In control", other: "Watching · take control", nobody: "Take control" }[status.operator];
+  operate.setAttribute("aria-pressed", status.operator === "you");
+  if (before.operator === "you" && status.operator === "other") say("Someone else has taken control; you are watching.");
   if (live && !before.live.includes(live) && page === "run" && !shownRun()) follow();
-  if (String(before.live) !== String(desk.live)) runs.refresh();
-  setup.heardDesk(desk);
-  run.again.heardDesk(desk.restack);
+  if (String(before.live) !== String(status.live)) runs.refresh();
+  setup.onStatus(status);
+  run.restack.onStatus(status.restack);
   showChip();
 }
 
@@ -47,19 +47,19 @@ function showChip() {
   const head = run.head;
   const chip = at("chip");
   if (head && (head.live || page === "run")) {
-    const [words, mood] = state(head);
-    chip.textContent = head.live ? `${words} · ${head.done} of ${head.slices}` : words;
+    const [text, mood] = state(head);
+    chip.textContent = head.live ? `${text} · ${head.done} of ${head.slices}` : text;
     chip.dataset.mood = mood;
-    document.title = `${words} ${head.done}/${head.slices} · macrorail`;
+    document.title = `${text} ${head.done}/${head.slices} · macrorail`;
   } else {
-    chip.textContent = desk.live.length ? "Running" : desk.simulated ? "Ready · simulated instrument" : "Ready";
-    chip.dataset.mood = desk.live.length ? "work" : "";
+    chip.textContent = status.live.length ? "Running" : status.simulated ? "Ready · simulated instrument" : "Ready";
+    chip.dataset.mood = status.live.length ? "work" : "";
     document.title = "macrorail";
   }
 }
 
 async function resume(name, button) {
-  const done = await press(button, () => post(`/api/runs/${encodeURIComponent(name)}/again`));
+  const done = await press(button, () => post(`/api/runs/${encodeURIComponent(name)}/resume`));
   if (done) location.hash = `#run/${name}`;
 }
 
@@ -68,7 +68,7 @@ async function resume(name, button) {
 function shownRun() { return decodeURIComponent(location.hash.split("/")[1] || ""); }
 
 function follow() {
-  const wanted = page === "run" ? shownRun() || desk.live[0] || run.name : desk.live[0] || run.name;
+  const wanted = page === "run" ? shownRun() || status.live[0] || run.name : status.live[0] || run.name;
   run.show(wanted);
   events.follow(wanted);
 }
@@ -97,33 +97,33 @@ at("login").addEventListener("submit", async (event) => {
   if (done) { at("token").value = ""; events.source = null; location.hash = "#run"; location.reload(); }
 });
 
-// One press, from every page, by everybody who can see it.
+// One press stops, on every page and for everybody.
 at("stop").addEventListener("click", async () => {
-  const asked = desk.live.map((name) => post(`/api/runs/${encodeURIComponent(name)}/stop`));
-  if (desk.instrument) asked.push(post("/api/instrument/stop"));
+  const asked = status.live.map((name) => post(`/api/runs/${encodeURIComponent(name)}/stop`));
+  if (status.instrument) asked.push(post("/api/instrument/stop"));
   const stopped = await Promise.allSettled(asked);
   for (const result of stopped) {
-    if (result.status === "rejected") say(`NOT STOPPED: ${result.reason.message}. Use the instrument's own switch.`, true);
-    else say(desk.live.length ? "Stopping. Every finished slice is kept." : "Stopped.");
+    if (result.status === "rejected") say(`NOT STOPPED: ${result.reason.message}. Use the emergency stop of the instrument.`, true);
+    else say(status.live.length ? "Stopping. Every finished slice is kept." : "Stopped.");
   }
 });
 
 at("operate").addEventListener("click", (event) => press(event.target, async () => {
-  heardDesk(await post("/api/desk", { do: desk.operator === "you" ? "leave" : "take" }));
+  onStatus(await post("/api/operator", { do: status.operator === "you" ? "release" : "take" }));
 }));
 
 at("night").addEventListener("click", () => setNight(!document.documentElement.classList.contains("night")));
 function setNight(on) {
   document.documentElement.classList.toggle("night", on);
   at("night").setAttribute("aria-pressed", on);
-  try { localStorage.setItem("night", on ? "1" : ""); } catch { /* a browser that keeps nothing */ }
+  try { localStorage.setItem("night", on ? "1" : ""); } catch { /* no local storage */ }
 }
-try { setNight(Boolean(localStorage.getItem("night"))); } catch { /* a browser that keeps nothing */ }
+try { setNight(Boolean(localStorage.getItem("night"))); } catch { /* no local storage */ }
 
-// Keys: the same everywhere outside of fields. Escape stops, as it does on instruments.
+// Keys, the same on every page: Escape stops, p pauses.
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  // Escape closes an open menu; everywhere else it stops, also in the middle of typing.
+  // Escape closes an open menu; everywhere else it stops, also while typing.
   if (event.key === "Escape" && !event.target.closest("select") && !at("stop").disabled) at("stop").click();
   else if (event.key === "p" && page === "run" && !event.target.closest("input, select, textarea")) run.pressPause();
 });

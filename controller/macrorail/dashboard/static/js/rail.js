@@ -1,12 +1,12 @@
-// The rail to scale: its whole travel, and below it the range with each slice's depth of field.
+// Draws the rail to scale: the travel, and below it the range with each slice's depth of field.
 
-import { length } from "./words.js";
+import { length } from "./format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const LEFT = 16, RIGHT = 16;
 const TRAVEL_Y = 26, FAN_TOP = 36, BANDS_TOP = 70, SHARP_HEIGHT = 44, BANDS_HEIGHT = 42;
 const BANDS_Y = BANDS_TOP + SHARP_HEIGHT, BOTTOM = BANDS_Y + BANDS_HEIGHT;
-// Bands of neighbours overlap, so they lie in two rows that overlap less: a gap then shows as one.
+// Neighbouring bands overlap: they are drawn in two rows, so that a gap stays visible.
 const STATES = ["planned", "shot", "counted", "left_out"];
 
 export function drawRail(svg, rail) {
@@ -78,7 +78,7 @@ function drawBands(svg, rail, x, width) {
       bars += `M${middle - half} ${BANDS_Y - 3}V${BANDS_Y - 3 - height}H${middle + half}V${BANDS_Y - 3}Z`;
     }
   });
-  // One path a state, its bands drawn over each other: where slices overlap it stays one tone.
+  // One path for each state: overlapping bands keep one tone.
   for (const state of STATES) if (paths[state]) add(svg, "path", { class: state, d: paths[state] });
   if (bars) add(svg, "path", { class: "sharp", d: bars });
   const y = BOTTOM + 22;
@@ -93,6 +93,6 @@ function drawCarriage(svg, rail, travel, zoom, width) {
   const close = zoom(rail.position_um);
   if (close < LEFT || close > width - RIGHT) return;
   add(svg, "path", { class: "carriage-line", d: `M${close} ${BANDS_TOP - 4}V${BOTTOM + 4}` });
-  if (close < 240 || close > width - 240) return; // there it would stand on A or B
+  if (close < 240 || close > width - 240) return; // it would cover A or B
   add(svg, "text", { x: close, y: BOTTOM + 22, "text-anchor": "middle" }, length(rail.position_um, 6));
 }

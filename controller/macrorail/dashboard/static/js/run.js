@@ -1,9 +1,10 @@
-// The run page: what the instrument is at, how far it has come, and the picture as it grows.
+// The run page: state, progress, log, and the picture as it grows.
 
 import { post, press, say } from "./api.js";
 import { drawRail } from "./rail.js";
-import { Again } from "./again.js";
-import { clock, duration, element, isShooting, length, millimetres, refill, state } from "./words.js";
+import { RestackForm } from "./restack.js";
+import { element, refill } from "./elements.js";
+import { clock, duration, isShooting, length, millimetres, state } from "./format.js";
 
 const at = (id) => document.getElementById(id);
 
@@ -15,7 +16,7 @@ export class RunPage {
     this.showing = "picture";
     this.stripTouched = 0;
     for (const touch of ["wheel", "pointerdown", "keydown"]) at("run-strip").addEventListener(touch, () => { this.stripTouched = Date.now(); }, { passive: true });
-    this.again = new Again(at("run-again"));
+    this.restack = new RestackForm(at("run-restack"));
     for (const tab of document.querySelectorAll("[data-show]")) {
       tab.addEventListener("click", () => this.choose(tab.dataset.show));
     }
@@ -38,33 +39,33 @@ export class RunPage {
     this.pictureShown = "";
     at("run-strip").replaceChildren();
     at("run-notes").replaceChildren();
-    at("run-again").hidden = true;
+    at("run-restack").hidden = true;
     at("stage").hidden = true;
     at("run-state").textContent = "";
     this.thumbs = new Map();
   }
 
-  heard({ head, slices }) {
+  onUpdate({ head, slices }) {
     if (head.run !== this.name) return;
     this.head = head;
     for (const slice of slices) this.slices.set(slice.number, slice);
     this.leftHeard = Date.now();
-    this.showAccount();
+    this.showProgress();
     this.showActions();
-    this.again.heard(head);
+    this.restack.onUpdate(head);
     this.showNotes();
     this.showStrip(slices);
     this.showStage();
     this.drawSoon();
   }
 
-  // ------------------------------------------------------------------------------ the account
+  // ------------------------------------------------------------------------------ the progress
 
-  showAccount() {
+  showProgress() {
     const head = this.head;
-    const [words, mood] = state(head);
+    const [text, mood] = state(head);
     const title = at("run-state");
-    if (title.textContent !== words) title.textContent = words;
+    if (title.textContent !== text) title.textContent = text;
     title.dataset.mood = mood;
     at("run-why").textContent = head.message || "";
     at("run-done").textContent = head.done;
@@ -93,13 +94,13 @@ export class RunPage {
     if (head.began_s) {
       const busy = head.live && !head.reason;
       const until = busy ? Date.now() / 1000 : head.last_s;
-      facts.push([busy ? "Running for" : "Took", duration(until - head.began_s)]);
+      facts.push([busy ? "Running for" : "Duration", duration(until - head.began_s)]);
     }
     if (head.position_um !== null && head.live) facts.push(["Focus at", millimetres(head.position_um)]);
     facts.push(["Specimen", head.specimen || ""]);
     const { aperture, shutter, iso } = head.settings;
     if (aperture || shutter) facts.push(["Exposure", [aperture, shutter && `${shutter} s`, iso && `ISO ${iso}`].filter(Boolean).join(" · ")]);
-    if (head.coverage) facts.push(["Focus covered", covered(head.coverage)]);
+    if (head.coverage) facts.push(["Coverage", covered(head.coverage)]);
     if (head.simulated) facts.push(["Instrument", "simulated"]);
     const list = at("run-facts");
     const text = JSON.stringify(facts);
@@ -118,26 +119,26 @@ export class RunPage {
     if (actions.dataset.kind === kind) return;
     actions.dataset.kind = kind;
     const made = [];
-    if (kind === "live") made.push(this.button("Pause", "pause"), this.button("End after slice", "stop"));
-    if (kind === "paused") made.push(this.button("Go on", "resume", "primary"), this.button("End here", "stop"));
+    if (kind === "live") made.push(this.button("Pause", "pause"), this.button("Stop after slice", "stop"));
+    if (kind === "paused") made.push(this.button("Resume", "resume", "primary"), this.button("End run", "stop"));
     if (over && head.reason !== "completed") {
       made.push(element("button", { class: "primary", on: { click: (event) => this.resume(this.name, event.target) } }, "Resume"));
     }
     if (over && head.report) made.push(element("a", { class: "button", href: this.path("report.html"), target: "_blank", rel: "noopener" }, "Report"));
     if (over && head.fused) {
       made.push(element("a", { class: "button", href: this.path("files/fused.tif"), download: true }, "Save picture"));
-      made.push(element("button", { "aria-controls": "run-again", on: { click: () => this.again.open(this.name) } }, "Stack again"));
+      made.push(element("button", { "aria-controls": "run-restack", on: { click: () => this.restack.open(this.name) } }, "Stack again"));
     }
     if (over) made.push(element("a", { class: "button", href: "#setup" }, "New run"));
     refill(actions, made);
   }
 
-  button(words, what, style) {
-    const told = { pause: "Pausing after this slice.", resume: "Going on.", stop: "Ending after this slice. Every finished slice is kept." }[what];
+  button(text, what, style) {
+    const message = { pause: "Pausing after this slice.", resume: "Resuming.", stop: "Stopping after this slice. Every finished slice is kept." }[what];
     return element("button", { class: style, "data-do": what, "data-key": what === "resume" ? "pause" : what, on: { click: (event) => press(event.target, async () => {
       await post(this.path("command"), { do: what });
-      say(told);
-    }) } }, words);
+      say(message);
+    }) } }, text);
   }
 
   pressPause() { document.querySelector('#run-actions [data-do="pause"], #run-actions [data-do="resume"]')?.click(); }
@@ -149,7 +150,7 @@ export class RunPage {
     list.dataset.text = text;
     const notes = [...this.head.notes].reverse().map((note) => element("li", { class: note.kind },
       element("time", {}, clock(note.at_s)), note.slice ? `Slice ${note.slice}: ` : "", note.text));
-    if (!notes.length) notes.push(element("li", {}, this.head.entries ? "All well so far." : "Waiting for the instrument."));
+    if (!notes.length) notes.push(element("li", {}, this.head.entries ? "No faults so far." : "Waiting for the instrument."));
     list.replaceChildren(...notes);
   }
 
@@ -176,7 +177,7 @@ export class RunPage {
     this.pictureShown = source;
     at("stage-empty").hidden = Boolean(source);
     if (!source) { at("stage").hidden = true; return; }
-    // Loaded aside first: the picture grows without a flicker.
+    // Loaded before it is shown, so that the picture does not flicker.
     const next = new Image();
     next.onload = () => {
       if (this.pictureShown !== source) return;
@@ -193,7 +194,7 @@ export class RunPage {
     if (!head) return ["", ""];
     const slice = this.showing === "slice" ? this.slices.get(this.chosen) : this.showing === "last" ? this.newest : null;
     if (this.showing === "depth" && head.fused) return [`${this.path("depth.jpg")}?v=${head.picture?.version}`, "Depth: near is bright, far is dark"];
-    if (this.showing === "coverage" && head.coverage_map) return [`${this.path("coverage.png")}?v=${head.last_s}`, coverage(head.coverage)];
+    if (this.showing === "coverage" && head.coverage_map) return [`${this.path("coverage.png")}?v=${head.last_s}`, coverageCaption(head.coverage)];
     if (slice?.frame) return [`${this.path(`frames/${slice.number}.jpg`)}?width=1600&v=${slice.attempt}`, `Slice ${slice.number}, focus at ${length(slice.position_um, 6)}`];
     if (this.showing === "picture" && head.picture) {
       const growing = head.picture.name !== "fused.jpg";
@@ -218,7 +219,7 @@ export class RunPage {
       const sharpness = this.slices.get(number).sharpness;
       thumb.bar.style.width = sharpness ? `${(sharpness / sharpest) * 100}%` : "0";
     }
-    // Whoever looks at earlier slices is left in peace for a while.
+    // Do not scroll for a while after the operator has scrolled.
     if (Date.now() - this.stripTouched > 15000) strip.scrollLeft = strip.scrollWidth;
   }
 
@@ -252,16 +253,16 @@ export class RunPage {
   }
 }
 
-// The axis tells where the slices lie, the pictures what was sharp in them: both have to agree.
+// Proven by the positions of the slices, and where possible by the images too.
 function covered({ proven, gaps, images }) {
   if (gaps.length) return gaps.length === 1 ? "one gap" : `${gaps.length} gaps`;
   if (!proven) return "not proven";
-  return images?.proven ? "no gap, proven" : "without a gap";
+  return images?.proven ? "complete, proven by the images" : "complete, proven by positions";
 }
 
-function coverage(told) {
-  const tiles = told?.images?.tiles;
-  if (!tiles) return "Coverage: green was sharp in one of the slices";
+function coverageCaption(coverage) {
+  const tiles = coverage?.images?.tiles;
+  if (!tiles) return "Coverage: green is sharp in at least one slice";
   const all = tiles.covered + tiles.uncovered;
-  return `Green was sharp in one of the slices (${((tiles.covered / Math.max(1, all)) * 100).toFixed(1)} %), red was in none, grey shows too little to say`;
+  return `Green is sharp in at least one slice (${((tiles.covered / Math.max(1, all)) * 100).toFixed(1)} %), red in none; grey has too little texture`;
 }

@@ -1,7 +1,8 @@
-// All runs: find one, open it, go on with it, choose two to compare.
+// The page of all runs: find one, open it, resume it, select two to compare.
 
 import { get, press } from "./api.js";
-import { day, duration, element, refill, state } from "./words.js";
+import { element, refill } from "./elements.js";
+import { day, duration, state } from "./format.js";
 
 const at = (id) => document.getElementById(id);
 
@@ -9,9 +10,9 @@ export class RunsPage {
   constructor({ resume, compare }) {
     this.resume = resume;
     this.runs = [];
-    this.chosen = [];
+    this.selected = [];
     at("search").addEventListener("input", () => this.show());
-    at("compare").addEventListener("click", () => compare(this.chosen));
+    at("compare").addEventListener("click", () => compare(this.selected));
   }
 
   async refresh() {
@@ -25,13 +26,13 @@ export class RunsPage {
     const found = this.runs.filter((run) => `${run.specimen} ${run.run}`.toLowerCase().includes(wanted));
     refill(at("cards"), found.map((run) => this.card(run)));
     at("no-runs").hidden = found.length > 0;
-    at("no-runs").textContent = wanted ? `No specimen is called anything like “${wanted}”.` : "No pictures yet. Set up a specimen and start.";
-    at("compare").disabled = this.chosen.length !== 2;
-    at("compare-hint").hidden = this.chosen.length === 2;
+    at("no-runs").textContent = wanted ? `No specimen matches “${wanted}”.` : "No pictures yet. Set up a specimen and start.";
+    at("compare").disabled = this.selected.length !== 2;
+    at("compare-hint").hidden = this.selected.length === 2;
   }
 
   card(run) {
-    const [words, mood] = run.live ? [run.label, "good"] : state(run.reason || !run.began_s ? run : { ...run, state: "interrupted" });
+    const [text, mood] = run.live ? [run.label, "good"] : state(run.reason || !run.began_s ? run : { ...run, state: "interrupted" });
     const name = encodeURIComponent(run.run);
     const open = `#run/${name}`;
     const thumb = run.picture
@@ -43,22 +44,22 @@ export class RunsPage {
       actions.push(element("button", { on: { click: (event) => this.resume(run.run, event.target) } }, "Resume"));
     }
     if (run.picture) {
-      const on = this.chosen.includes(run.run);
-      actions.push(element("button", { "data-key": "choose", "aria-pressed": String(on), on: { click: () => this.choose(run.run) } }, on ? "Chosen" : "Choose"));
+      const on = this.selected.includes(run.run);
+      actions.push(element("button", { "data-key": "select", "aria-pressed": String(on), on: { click: () => this.select(run.run) } }, on ? "Selected" : "Select"));
     }
-    return element("li", { "data-run": run.run, class: `card panel${this.chosen.includes(run.run) ? " chosen" : ""}` },
+    return element("li", { "data-run": run.run, class: `card panel${this.selected.includes(run.run) ? " selected" : ""}` },
       element("a", { class: "thumb", href: open, tabindex: "-1", "aria-hidden": "true" }, thumb),
       element("div", { class: "text" },
         element("h2", {}, run.specimen || run.run),
-        element("p", { class: mood }, words),
+        element("p", { class: mood }, text),
         element("p", {}, [run.slices ? `${run.done} of ${run.slices} slices` : "", run.took_s ? duration(run.took_s) : ""].filter(Boolean).join(" · ")),
         element("p", {}, run.began_s ? day(run.began_s) : run.message || ""),
         run.faults ? element("p", { class: "bad" }, `${run.faults} fault(s)`) : null),
       element("div", { class: "actions" }, ...actions));
   }
 
-  choose(name) {
-    this.chosen = this.chosen.includes(name) ? this.chosen.filter((other) => other !== name) : [...this.chosen, name].slice(-2);
+  select(name) {
+    this.selected = this.selected.includes(name) ? this.selected.filter((other) => other !== name) : [...this.selected, name].slice(-2);
     this.show();
   }
 }

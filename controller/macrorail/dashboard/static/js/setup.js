@@ -1,13 +1,14 @@
-// Set up: what to shoot, what it will take, and start. Every change is planned anew at once.
+// The set-up page: the protocol's form, the plan, and the start. Every edit is planned at once.
 
 import { get, post, press, say } from "./api.js";
-import { Bench } from "./bench.js";
+import { InstrumentPanel } from "./setup_instrument.js";
 import { drawRail } from "./rail.js";
-import { duration, element, length, refill, size } from "./words.js";
+import { element, refill } from "./elements.js";
+import { duration, length, size } from "./format.js";
 
 const page = document.getElementById("page-setup");
 
-// The protocol's keys that the form edits: [path, words, an example].
+// The protocol's keys that the form edits: [path, label, an example].
 const FIELDS = [
   ["specimen.id", "Specimen", "beetle-12"],
   ["overlap", "Overlap", "30 %"],
@@ -29,7 +30,7 @@ export class SetupPage {
     this.started = started;
     this.protocol = NEW;
     this.plan = null;
-    this.bench = new Bench({
+    this.instrument = new InstrumentPanel({
       protocol: () => this.protocol,
       place: (path, um) => { this.inputs.get(path).value = `${+(um / 1000).toFixed(5)} mm`; this.edited(path, this.inputs.get(path).value); },
     });
@@ -42,18 +43,18 @@ export class SetupPage {
     if (!now || this.opened || this.rig_name === undefined) return;
     this.opened = true;
     await this.listProtocols();
-    const first = this.likely();
+    const first = this.suggested();
     if (first) { this.choice.value = first; await this.open(first); }
     else this.take(NEW);
   }
 
-  heardDesk(desk) {
-    this.busy = desk.live.length > 0;
+  onStatus(status) {
+    this.busy = status.live.length > 0;
     const first = this.rig_name === undefined;
-    this.rig_name = desk.rig;
-    this.bench.operates(desk.operator === "you");
-    this.bench.heard(desk.instrument, this.busy);
-    this.offer(desk.instrument?.choices);
+    this.rig_name = status.rig;
+    this.instrument.setOperating(status.operator === "you");
+    this.instrument.onUpdate(status.instrument, this.busy);
+    this.offer(status.instrument?.choices);
     if (first) this.shown(this.wanted);
     else this.showPlan();
   }
@@ -65,13 +66,13 @@ export class SetupPage {
     this.file = element("input", { type: "file", accept: ".yaml,.yml", hidden: true, on: { change: () => this.read() } });
     this.name = element("input", { id: "save-name", value: "my-protocol.yaml", autocomplete: "off", spellcheck: "false" });
     this.inputs = new Map();
-    const fields = FIELDS.map(([path, words, example]) => element("div", { class: "field" }, element("label", { for: `f-${path}` }, words), this.input(path, example)));
+    const fields = FIELDS.map(([path, label, example]) => element("div", { class: "field" }, element("label", { for: `f-${path}` }, label), this.input(path, example)));
     this.stops = element("div", { class: "stops", role: "group", "aria-label": "Slices at the usual apertures" });
     this.rail = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     this.rail.setAttribute("role", "img");
     this.rail.setAttribute("aria-label", "The rail, to scale");
     this.result = element("div", { class: "panel plan", "aria-live": "polite" });
-    this.start = element("button", { class: "primary", id: "start", on: { click: () => this.begin() } }, "Start");
+    this.start = element("button", { class: "primary", id: "start", on: { click: () => this.startRun() } }, "Start");
     const form = element("form", { class: "panels", on: { submit: (event) => event.preventDefault() } },
       element("div", { class: "panel field" }, element("label", { for: "protocol" }, "Protocol"),
         element("div", { class: "with" }, this.choice,
@@ -83,7 +84,7 @@ export class SetupPage {
         element("div", { class: "with" }, this.name,
           element("button", { type: "button", on: { click: (event) => this.save(event.target) } }, "Save"))));
     page.append(element("h1", { class: "offscreen" }, "Set up"),
-      element("div", { class: "setup-grid" }, element("div", { class: "panels" }, this.bench.panel, form), this.result));
+      element("div", { class: "setup-grid" }, element("div", { class: "panels" }, this.instrument.panel, form), this.result));
   }
 
   input(path, example) {
@@ -92,7 +93,7 @@ export class SetupPage {
     return input;
   }
 
-  // While the camera is connected its own menus stand in place of the fields.
+  // While the camera is connected, its menus replace the fields.
   offer(choices) {
     const known = JSON.stringify(choices || null);
     if (known === this.offered) return;
@@ -115,8 +116,8 @@ export class SetupPage {
     if (!this.names.length) this.choice.append(element("option", { value: "" }, "none saved yet"));
   }
 
-  // The one opened last on this browser, or one that shares a word with the rig's name.
-  likely() {
+  // The protocol opened last in this browser, or one that shares a word with the rig's name.
+  suggested() {
     const words = (this.rig_name || "").replace(/\.yaml$/, "").split("-");
     const fits = this.names.find((name) => words.some((word) => name.replace(/\.yaml$/, "").split("-").includes(word)));
     return this.names.includes(remembered()) ? remembered() : fits || this.names[0];
@@ -145,13 +146,13 @@ export class SetupPage {
   take(protocol) {
     this.protocol = protocol;
     for (const [path, input] of this.inputs) fill(input, valueAt(protocol, path) ?? "");
-    this.bench.follow();
+    this.instrument.follow();
     this.plan_soon(0);
   }
 
   edited(path, value) {
     this.protocol = withValue(this.protocol, path, value);
-    if (path.startsWith("exposure.")) this.bench.follow();
+    if (path.startsWith("exposure.")) this.instrument.follow();
     if (path === "overlap") this.protocol = withValue(this.protocol, "step", "");
     if (path === "range.near" || path === "range.far") this.protocol = toNearAndFar(this.protocol, this.plan);
     this.plan_soon();
@@ -163,7 +164,7 @@ export class SetupPage {
     const saved = await press(button, async () => {
       try { return await post("/api/protocols", body); }
       catch (error) {
-        if (!body.replace && this.names.includes(name)) { this.replaces = name; say(`${name} exists. Press Save once more to replace it.`, true); return null; }
+        if (!body.replace && this.names.includes(name)) { this.replaces = name; say(`${name} exists. Press Save again to replace it.`, true); return null; }
         throw error;
       }
     });
@@ -200,12 +201,12 @@ export class SetupPage {
     this.start.disabled = Boolean(plan.error) || this.busy || !plan.fits;
     const parts = [];
     if (plan.error) {
-      parts.push(element("h2", {}, "This cannot be shot yet"), element("p", { class: "error", id: "plan-error" }, plan.error));
+      parts.push(element("h2", {}, "This protocol cannot be shot"), element("p", { class: "error", id: "plan-error" }, plan.error));
     } else {
       parts.push(
         element("p", { class: "count" }, element("span", { id: "plan-count" }, String(plan.slices.length)), element("span", { class: "of" }, "slices")),
         facts([
-          ["Depth of field", `${length(plan.dof_um, 3)} (${plan.criterion === "wave" ? "by diffraction" : "by blur"})`],
+          ["Depth of field", `${length(plan.dof_um, 3)} (${plan.criterion === "wave" ? "limited by diffraction" : "limited by blur"})`],
           ["Step", length(plan.step_um, 3)],
           ["Range", length(plan.far_um - plan.near_um, 4)],
           ["Magnification", `${plan.magnification.toFixed(2)} ×`],
@@ -214,9 +215,9 @@ export class SetupPage {
           ["Disk", `${size(plan.size_bytes)} of ${size(plan.free_bytes)} free`],
         ]),
         plan.advice ? element("p", { class: "advice" }, plan.advice) : null);
-      if (!plan.fits) parts.push(element("p", { class: "error" }, "The disk has no room for this."));
+      if (!plan.fits) parts.push(element("p", { class: "error" }, "Not enough space on the disk."));
     }
-    if (this.busy) parts.push(element("p", { class: "note" }, "The instrument is at work; start when it has finished."));
+    if (this.busy) parts.push(element("p", { class: "note" }, "A run is in progress; start when it has ended."));
     parts.push(this.start);
     if (plan.simulated) parts.push(element("p", { class: "note" }, "This is the simulated instrument: nothing real moves."));
     refill(this.result, parts.filter(Boolean));
@@ -230,34 +231,34 @@ export class SetupPage {
   drawPlan() {
     if (!this.plan || this.plan.error) return;
     const slices = this.plan.slices.map(([position_um, dof_um]) => ({ position_um, dof_um, state: "counted" }));
-    drawRail(this.rail, { ...this.plan, slices, position_um: this.bench.position_um });
+    drawRail(this.rail, { ...this.plan, slices, position_um: this.instrument.position_um });
   }
 
-  async begin() {
+  async startRun() {
     this.start.textContent = "Starting…";
-    const begun = await press(this.start, () => post("/api/runs", { protocol: this.protocol }));
+    const started = await press(this.start, () => post("/api/runs", { protocol: this.protocol }));
     this.start.textContent = "Start";
-    if (begun) this.started(begun.run);
+    if (started) this.started(started.run);
   }
 }
 
-// A menu shows a value that the camera does not offer, and says so.
+// Fills a field; a menu also shows a value that the camera does not offer, and says so.
 function fill(input, value) {
   if (input.tagName === "SELECT") {
     const same = [...input.options].find((option) => amount(option.value) === amount(value));
     for (const option of [...input.options]) if (option.dataset.foreign) option.remove();
-    if (!same) input.prepend(element("option", { value, "data-foreign": "yes" }, value ? `${value} (not on this camera)` : "as it is set on the camera"));
+    if (!same) input.prepend(element("option", { value, "data-foreign": "yes" }, value ? `${value} (not on this camera)` : "as set on the camera"));
     input.value = same ? same.value : value;
   } else input.value = value;
 }
 
-// "f/5.6", "1/30 s", "100": what is meant, however it is written.
+// The number in "f/5.6", "1/30 s" or "100", to compare values that are written differently.
 function amount(text) {
   const [, over, under] = /^(?:f\/)?([\d.]+)(?:\/([\d.]+))?\s*s?$/.exec(text.trim()) || [];
   return over === undefined ? text : Number((Number(over) / Number(under || 1)).toPrecision(6));
 }
 
-function remember(name) { try { localStorage.setItem("protocol", name); } catch { /* keeps nothing */ } }
+function remember(name) { try { localStorage.setItem("protocol", name); } catch { /* no local storage */ } }
 function remembered() { try { return localStorage.getItem("protocol"); } catch { return null; } }
 
 function facts(rows) {

@@ -1,7 +1,7 @@
-// What the lens sees: live view or the last test shot, with what is sharp, a loupe and a histogram.
+// Live view or the last test shot, with focus peaking, a loupe and a histogram.
 
-import { histogram, peaking } from "./looking.js";
-import { element } from "./words.js";
+import { histogram, peaking } from "./image_analysis.js";
+import { element } from "./elements.js";
 
 const LOUPE_PX = 320;
 const AGAIN_MS = 500;
@@ -11,9 +11,9 @@ export class Viewer {
     this.peaking = false;
     this.pinned = null;
     this.frames = 0;
-    // Frames of live view come as fast as they are shown, but never faster than this.
+    // Least time between two frames of live view.
     this.shortest_ms = 200;
-    this.canvas = element("canvas", { width: 3, height: 2, role: "img", "aria-label": "What the lens sees", tabindex: "0" });
+    this.canvas = element("canvas", { width: 3, height: 2, role: "img", "aria-label": "View through the lens", tabindex: "0" });
     this.loupe = element("canvas", { class: "loupe", width: LOUPE_PX, height: LOUPE_PX, hidden: true, "aria-hidden": "true" });
     this.mark = element("i", { class: "mark", hidden: true });
     this.curve = element("canvas", { class: "curve", width: 512, height: 72, role: "img", "aria-label": "Histogram" });
@@ -48,7 +48,7 @@ export class Viewer {
         if (answer.status > 204) await pause(AGAIN_MS);
       } catch { this.missing(turn); await pause(AGAIN_MS); }
       await pause(this.shortest_ms - (performance.now() - began));
-      // A page that nobody sees looks at nothing.
+      // A hidden page asks for no frames.
       while (this.looking === turn && (document.hidden || !this.panel.checkVisibility())) await pause(AGAIN_MS);
     }
   }
@@ -58,7 +58,7 @@ export class Viewer {
     if (answer.ok) this.show(await createImageBitmap(await answer.blob()), name);
   }
 
-  // What is shown has grown old: the camera is at other work, or gone.
+  // What is shown is old: the camera is busy or gone.
   missing(turn) {
     if (this.looking !== turn) return;
     this.kind.textContent = "Waiting for the camera";
@@ -90,9 +90,9 @@ export class Viewer {
     paper.drawImage(this.picture, 0, 0);
     const pixels = paper.getImageData(0, 0, this.canvas.width, this.canvas.height);
     const { dark, bright } = histogram(this.curve, pixels);
-    const words = bright > 0.001 ? `Too bright: ${(bright * 100).toFixed(1)} % of the picture is washed out.`
-      : dark > 0.02 ? `Dark: ${(dark * 100).toFixed(0)} % of the picture is black.` : "Exposure: nothing is cut off.";
-    if (this.clipped.textContent !== words) this.clipped.textContent = words;
+    const text = bright > 0.001 ? `Overexposed: ${(bright * 100).toFixed(1)} % of the pixels are clipped.`
+      : dark > 0.02 ? `Dark: ${(dark * 100).toFixed(0)} % of the pixels are black.` : "Exposure: no clipping.";
+    if (this.clipped.textContent !== text) this.clipped.textContent = text;
     if (this.peaking) paper.putImageData(peaking(pixels), 0, 0);
     this.drawLoupe();
   }
@@ -101,7 +101,7 @@ export class Viewer {
 
   // ------------------------------------------------------------------------------ the loupe
 
-  // Pinned in the middle, until a finger or the arrow keys move it.
+  // Starts in the middle; a finger or the arrow keys move it.
   pin(on) {
     this.pinned = on ? { x: 0.5, y: 0.5 } : null;
     if (on) { this.at = this.pinned; this.drawLoupe(); }
@@ -127,7 +127,7 @@ export class Viewer {
     this.drawLoupe();
   }
 
-  // A test shot pixel for pixel; live view, which has few pixels, twice as large.
+  // A test shot at full resolution; live view, which has few pixels, enlarged twice.
   drawLoupe() {
     if (!this.at || !this.picture) return;
     const { width, height } = this.canvas;
@@ -138,7 +138,7 @@ export class Viewer {
     paper.imageSmoothingEnabled = false;
     paper.drawImage(this.picture, left, top, across, across, 0, 0, LOUPE_PX, LOUPE_PX);
     this.loupe.hidden = this.mark.hidden = false;
-    // It gets out of the way of what it shows.
+    // On the other side of the place that it shows.
     this.loupe.classList.toggle("left", this.at.x > 0.5);
     Object.assign(this.mark.style, { left: `${this.at.x * 100}%`, top: `${this.at.y * 100}%` });
     if (this.name) this.drawDetail(this.name, this.at);

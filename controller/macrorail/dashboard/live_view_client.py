@@ -1,20 +1,19 @@
-"""The server's end of live view: each frame is fetched once, however many look."""
+"""Fetches frames of live view from the instrument process, each once for all viewers."""
 
 from __future__ import annotations
 
 import asyncio
-import struct
 from pathlib import Path
 
-_SOCKET = "live"
-_LENGTH = struct.Struct("<I")
+from macrorail.session.live_view import LENGTH, SOCKET
+
 _LARGEST_BYTES = 20_000_000
-#: A viewer is answered within this, with a frame or without.
-_PATIENCE_S = 2.0
+#: A viewer is answered within this time, with a frame or without.
+_TIMEOUT_S = 2.0
 
 
-class Looking:
-    """Asks the session process for frames while somebody looks.
+class LiveViewClient:
+    """Asks the instrument process for frames while someone watches.
 
     Parameters
     ----------
@@ -23,24 +22,24 @@ class Looking:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._address = folder / _SOCKET
+        self._address = folder / SOCKET
         self._number = 0
         self._frame = b""
         self._fetching: asyncio.Task[None] | None = None
         self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def frame(self, after: int) -> tuple[int, bytes] | None:
-        """The newest frame with a number above ``after``; ``None`` when none comes for a while."""
+        """The newest frame with a number above ``after``; ``None`` after a timeout."""
         if after > self._number:
-            after = 0  # the viewer has seen another connection's frames
-        deadline = asyncio.get_running_loop().time() + _PATIENCE_S
+            after = 0  # the number is from an earlier connection
+        deadline = asyncio.get_running_loop().time() + _TIMEOUT_S
         while self._number <= after:
             if self._fetching is None or self._fetching.done():
                 self._fetching = asyncio.create_task(self._fetch())
             left_s = deadline - asyncio.get_running_loop().time()
             if left_s <= 0:
                 return None
-            # The fetch goes on for the other viewers when this one gives up.
+            # The fetch continues for the other viewers when this one times out.
             await asyncio.wait({self._fetching}, timeout=left_s)
         return self._number, self._frame
 
@@ -50,13 +49,13 @@ class Looking:
             reader, writer = await self._connection()
             writer.write(b"?")
             await writer.drain()
-            (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+            (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
             if length > _LARGEST_BYTES:
                 raise ConnectionError(f"a frame of {length} bytes")
             frame = await reader.readexactly(length)
         except (OSError, asyncio.IncompleteReadError):
             self.close()
-            await asyncio.sleep(_PATIENCE_S / 4)
+            await asyncio.sleep(_TIMEOUT_S / 4)
             return
         if frame:
             self._number += 1
@@ -68,7 +67,7 @@ class Looking:
         return self._open
 
     def close(self) -> None:
-        """Hang up; the process stays. Safe to call twice."""
+        """Close the connection; the process stays. Safe to call twice."""
         if self._open is not None:
             self._open[1].close()
             self._open = None

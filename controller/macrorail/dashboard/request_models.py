@@ -1,4 +1,4 @@
-"""What the page may send: anything else is refused before it is looked at."""
+"""Models of the requests that the page may send; any other is refused."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from pydantic import BaseModel, ConfigDict, Field
 from macrorail.dashboard.restack import Alignment, Quality, Reference
 
 
-class Body(BaseModel):
+class RequestModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Text(Body):
+class TextRequest(RequestModel):
     text: str = Field(max_length=200_000)
 
 
-class Values(Body):
+class ProtocolRequest(RequestModel):
     protocol: dict[str, Any]
 
 
-class Save(Values):
+class SaveRequest(ProtocolRequest):
     name: str = Field(max_length=80)
     replace: bool = False
 
 
-class Command(Body):
+class CommandRequest(RequestModel):
     do: Literal["pause", "resume", "stop"]
 
 
-class Move(Body):
+class MoveRequest(RequestModel):
     to_um: float = Field(allow_inf_nan=False)
 
 
-class Restack(Body):
+class RestackRequest(RequestModel):
     quality: Quality = "best"
     reference: Reference = "middle"
     align: Alignment = "run"
 
 
-class Sitting(Body):
-    do: Literal["take", "leave"]
+class OperatorRequest(RequestModel):
+    do: Literal["take", "release"]

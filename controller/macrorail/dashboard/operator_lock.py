@@ -1,20 +1,20 @@
-"""Who operates: many may watch, one commands; stopping is everybody's right."""
+"""Who operates: many may watch, one commands; everybody may stop."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-#: An operator who is neither seen nor heard for so long has gone.
+#: An operator whose page has not been seen for this long has left.
 LEASE_S = 8.0
 
 
 class NotOperator(Exception):
-    """Somebody else operates."""
+    """Someone else is in control."""
 
 
-class Desk:
-    """The operator's place.
+class OperatorLock:
+    """Held by the viewer who operates.
 
     Parameters
     ----------
@@ -29,32 +29,32 @@ class Desk:
 
     @property
     def operator(self) -> str | None:
-        """Who operates; ``None`` when the place is free."""
+        """Who operates; ``None`` when the lock is free."""
         if self._operator is not None and self._now() - self._seen_s > LEASE_S:
             self._operator = None
         return self._operator
 
     def seen(self, viewer: str) -> None:
-        """A page is open: an operator keeps the place by that."""
+        """Extend the lease of an operator whose page is open."""
         if self.operator == viewer:
             self._seen_s = self._now()
 
     def require(self, viewer: str) -> None:
-        """Make sure that ``viewer`` may command; who commands while the place is free takes it.
+        """Make sure that ``viewer`` may command; a command takes a lock that is free.
 
         Raises
         ------
         NotOperator
         """
         if self.operator not in {None, viewer}:
-            raise NotOperator("somebody else operates; take over first, or watch")
+            raise NotOperator("someone else is in control; take control first, or watch")
         self.take(viewer)
 
     def take(self, viewer: str) -> None:
-        """Sit down, whoever sat there: two people in one laboratory talk to each other."""
+        """Take the lock, whoever holds it: two people in one laboratory talk to each other."""
         self._operator, self._seen_s = viewer, self._now()
 
-    def leave(self, viewer: str) -> None:
-        """Get up."""
+    def release(self, viewer: str) -> None:
+        """Give the lock up, if ``viewer`` holds it."""
         if self._operator == viewer:
             self._operator = None

@@ -1,4 +1,4 @@
-// Formats numbers, times and states, and makes elements.
+// Formats numbers, times and states.
 
 export function length(um, digits = 4) {
   if (um === null || um === undefined) return "";
@@ -46,27 +46,3 @@ export function state(head) {
 }
 
 export function isShooting(head) { return !head.reason && SHOOTING.has(head.state); }
-
-// Making elements without markup in strings: nothing that comes from a file becomes HTML.
-export function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "on") for (const [event, act] of Object.entries(value)) made.addEventListener(event, act);
-    else if (value === true) made.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, value);
-  }
-  made.append(...children.filter((child) => child !== null && child !== undefined));
-  return made;
-}
-
-// New content in an element's place; whoever had the keyboard's focus in it keeps it.
-export function refill(container, children) {
-  const held = container.contains(document.activeElement) ? keyOf(document.activeElement) : null;
-  container.replaceChildren(...children);
-  if (!held || container.contains(document.activeElement)) return;
-  [...container.querySelectorAll("a, button")].find((one) => keyOf(one) === held)?.focus({ preventScroll: true });
-}
-
-function keyOf(one) {
-  return one.id || `${one.closest("[data-run]")?.dataset.run || ""}/${one.dataset.key || one.textContent}`;
-}

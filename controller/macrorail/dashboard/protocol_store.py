@@ -12,20 +12,20 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.yaml")
 _MOST_LISTED = 500
 
 
-class Shelf:
-    """Protocols by name.
+class ProtocolStore:
+    """Protocols, by the name of their file.
 
     Parameters
     ----------
     folder
-        Made when something is saved.
+        Created by the first save.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def names(self) -> list[str]:
-        """Protocols that can be opened, by name."""
+        """Names of the protocols that can be opened."""
         if not self.folder.is_dir():
             return []
         found = (p.name for p in self.folder.iterdir() if p.is_file() and not p.is_symlink())
@@ -44,12 +44,12 @@ class Shelf:
         return (self.folder / name).read_text(encoding="utf-8")
 
     def save(self, name: str, text: str, replace: bool) -> None:
-        """Keep a protocol.
+        """Write a protocol.
 
         Raises
         ------
         ConfigError
-            The name cannot be used, or is taken and not to be replaced.
+            The name is not allowed, or exists and ``replace`` is not set.
         JournalError
             The disk is full or gone.
         """
@@ -61,6 +61,6 @@ class Shelf:
         if (self.folder / name).exists() and not replace:
             raise ConfigError(f"there is a {name} already; choose another name, or replace it")
         if (self.folder / name).is_symlink():
-            raise ConfigError(f"{name} is a link to somewhere else and stays as it is")
+            raise ConfigError(f"{name} is a link and is not overwritten")
         self.folder.mkdir(parents=True, exist_ok=True)
         write_whole(self.folder / name, text)

@@ -1,12 +1,13 @@
-// The instrument in the operator's hand: look through it, move it, set A and B, take test shots.
+// The instrument while a run is set up: live view, moves, the ends A and B, test shots.
 
 import { post, press } from "./api.js";
 import { Viewer } from "./viewer.js";
-import { element, millimetres } from "./words.js";
+import { element } from "./elements.js";
+import { millimetres } from "./format.js";
 
 const STEPS = [-1000, -100, -10, 10, 100, 1000];
 
-export class Bench {
+export class InstrumentPanel {
   constructor({ protocol, place }) {
     this.protocol = protocol;
     this.place = place;
@@ -21,14 +22,14 @@ export class Bench {
   // ------------------------------------------------------------------------------ the panel
 
   build() {
-    const button = (words, act, attributes = {}) => element("button", { type: "button", ...attributes, on: { click: (event) => act(event.currentTarget) } }, words);
-    const toggle = (words, act, attributes = {}) => button(words, (pressed) => {
+    const button = (text, act, attributes = {}) => element("button", { type: "button", ...attributes, on: { click: (event) => act(event.currentTarget) } }, text);
+    const toggle = (text, act, attributes = {}) => button(text, (pressed) => {
       const on = pressed.getAttribute("aria-pressed") !== "true";
       pressed.setAttribute("aria-pressed", on);
       act(on);
     }, { "aria-pressed": "false", ...attributes });
-    this.connect = button("Connect the instrument", async (pressed) => { if (await this.ask(pressed, "connect")) { this.operates(true); this.follow(); } }, { id: "connect", class: "large" });
-    this.hint = element("p", { class: "note" }, "Look through the lens, move by hand, set A and B by eye, take test shots. The run page takes over when you start.");
+    this.connect = button("Connect the instrument", async (pressed) => { if (await this.ask(pressed, "connect")) { this.setOperating(true); this.follow(); } }, { id: "connect", class: "large" });
+    this.hint = element("p", { class: "note" }, "Use live view, move the axis, set A and B, and take test shots. Starting a run releases the instrument.");
     this.where = element("p", { class: "place", id: "place", role: "status" });
     const jogs = STEPS.map((step) => button(`${step > 0 ? "+" : "−"}${Math.abs(step) >= 1000 ? `${Math.abs(step) / 1000} mm` : `${Math.abs(step)} µm`}`,
       (pressed) => this.jog(step, pressed), { "data-jog": step, title: step > 0 ? "towards the specimen" : "away from the specimen" }));
@@ -38,19 +39,19 @@ export class Bench {
     this.movers = [...jogs, ...ends];
     this.liveButton = toggle("Live view", (on) => this.setLive(on), { id: "live" });
     this.shot = button("Test shot", (pressed) => this.shoot(pressed), { id: "shoot" });
-    const looking = element("div", { class: "jog", role: "group", "aria-label": "Look" }, this.liveButton, this.shot,
-      toggle("Peaking", (on) => this.viewer.peak(on), { id: "peaking", title: "Paint what is sharp" }),
+    const viewing = element("div", { class: "jog", role: "group", "aria-label": "View" }, this.liveButton, this.shot,
+      toggle("Peaking", (on) => this.viewer.peak(on), { id: "peaking", title: "Highlight what is in focus" }),
       toggle("Loupe", (on) => this.viewer.pin(on), { id: "loupe" }));
     this.tools = element("div", { class: "live", hidden: true },
-      this.viewer.panel, looking,
-      element("div", { class: "with here" }, this.where, ...ends, button("Find home", (pressed) => this.ask(pressed, "home"), { id: "home" }),
-        button("Let go", (pressed) => this.ask(pressed, "disconnect"), { title: "Release the instrument for others" })),
+      this.viewer.panel, viewing,
+      element("div", { class: "with here" }, this.where, ...ends, button("Home", (pressed) => this.ask(pressed, "home"), { id: "home" }),
+        button("Disconnect", (pressed) => this.ask(pressed, "disconnect"), { title: "Release the instrument for others" })),
       element("div", { class: "jog steps-of", role: "group", "aria-label": "Move the focus" }, ...jogs),
       element("p", { class: "note keys" }, "Keys: ← and → move 10 µm, with Shift 100 µm; Page Up and Page Down 1 mm; A and B set the ends; T takes a test shot; Escape stops."));
     this.panel = element("section", { class: "panel panels", "aria-label": "The instrument" }, this.connect, this.hint, this.tools);
   }
 
-  heard(state, busy) {
+  onUpdate(state, busy) {
     const before = this.state;
     this.state = state;
     this.connect.hidden = Boolean(state);
@@ -59,7 +60,7 @@ export class Bench {
     this.tools.hidden = !state;
     if (!state) { this.shown = ""; this.viewer.live(false); this.viewer.panel.hidden = true; return; }
     const known = state.position_um !== null && state.position_um !== undefined;
-    this.where.textContent = state.moving ? "Moving…" : known ? millimetres(state.position_um) : "Find home first";
+    this.where.textContent = state.moving ? "Moving…" : known ? millimetres(state.position_um) : "Home first";
     for (const mover of this.movers) mover.disabled = !known;
     this.liveButton.hidden = !state.live;
     if (!before && state.live) this.setLive(true);
@@ -70,7 +71,7 @@ export class Bench {
 
   async ask(button, what, body = {}) {
     const state = await press(button, () => post(`/api/instrument/${what}`, body));
-    if (state && what !== "disconnect") this.heard(state, false);
+    if (state && what !== "disconnect") this.onUpdate(state, false);
     return state;
   }
 
@@ -82,15 +83,15 @@ export class Bench {
 
   shoot(button) { return this.ask(button, "shoot", { protocol: this.protocol() }); }
 
-  // Live view follows the exposure that is set, so that what it shows is what will be shot.
+  // Live view uses the exposure of the form, so that it shows what will be shot.
   follow() {
     if (!this.state || !this.mine) return;
     clearTimeout(this.following);
     this.following = setTimeout(() => this.ask(null, "configure", { protocol: this.protocol() }), 250);
   }
 
-  // Whoever only watches sees fewer frames: the instrument's machine has other work to do.
-  operates(mine) {
+  // Viewers who do not operate get fewer frames: the computer has other work to do.
+  setOperating(mine) {
     this.mine = mine;
     this.viewer.shortest_ms = mine ? 40 : 200;
   }

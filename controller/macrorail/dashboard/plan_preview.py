@@ -1,4 +1,4 @@
-"""Plans while the operator turns the knobs: a protocol as edited, and what it would take."""
+"""Plans the protocol in the page's form after every edit."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def parse_protocol(text: str) -> Protocol:
     return wanted
 
 
-def values_of(text: str) -> Values:
-    """The nested text values of a protocol's text, for the page's form.
+def protocol_values(text: str) -> Values:
+    """A protocol's text as nested values, for the page's form.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def preview(values: Values, rig: Rig, disk: Path) -> dict[str, Any]:
     -------
     dict
         ``slices`` (pairs of position and depth of field, micrometres), ``duration_s``,
-        ``size_bytes``, ``free_bytes``, ``advice``, ``apertures`` and what else the page draws.
+        ``size_bytes``, ``free_bytes``, ``advice``, ``apertures`` and what the page shows.
     """
     try:
         wanted = parse_protocol(protocol_text(values))

@@ -1,41 +1,40 @@
-"""The page's end of the session process: jogs and test shots, one after the other; live view."""
+"""Holds the instrument for the page while a run is set up: moves, test shots, live view."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from macrorail.dashboard.looking import Looking
+from macrorail.dashboard.live_view_client import LiveViewClient
 from macrorail.errors import MacrorailError
+from macrorail.session.instrument_process import STOP_SIGNAL
 from macrorail.workers import Worker
 
 _MODULE = "macrorail.session.instrument_process"
-_STOP_SIGNAL = signal.SIGUSR1
 _OPEN_TIMEOUT_S = 90.0
 #: The longest travel at the slowest speed, or the longest exposure.
 _WORK_TIMEOUT_S = 300.0
 _CLOSE_TIMEOUT_S = 20.0
-#: The work that takes but a moment.
+#: The request that takes only a moment.
 _SHORT = "configure"
 _STOP_EVERY_S = 0.1
 _STOP_TRIES = 50
 
 
 class NotConnected(MacrorailError):
-    """The instrument is not held by the page."""
+    """The page does not hold the instrument, or it is busy."""
 
 
-class SettingUp:
-    """Holds the instrument while somebody sets up.
+class HeldInstrument:
+    """The instrument, held by a process of its own while connected.
 
     Parameters
     ----------
     rig
-        What the instrument is.
+        YAML file of the instrument.
     """
 
     def __init__(self, rig: Path) -> None:
@@ -43,23 +42,23 @@ class SettingUp:
         self._worker: Worker | None = None
         self._pictures: tempfile.TemporaryDirectory[str] | None = None
         self._turn = asyncio.Lock()
-        self._doing = ""
-        self._looking: Looking | None = None
-        self._about: dict[str, Any] = {}
+        self._current = ""
+        self._live_view: LiveViewClient | None = None
+        self._report: dict[str, Any] = {}
 
     @property
     def state(self) -> dict[str, Any] | None:
-        """What is connected and where the axis is; ``None`` when nothing is."""
-        if self._worker is None or not self._worker.alive or not self._about:
+        """What is connected and where the axis is; ``None`` when nothing is connected."""
+        if self._worker is None or not self._worker.alive or not self._report:
             return None
-        moving = self._turn.locked() and self._doing in {"move", "home"}
-        return {**self._about, "moving": moving}
+        moving = self._turn.locked() and self._current in {"move", "home"}
+        return {**self._report, "moving": moving}
 
     async def connect(self) -> dict[str, Any]:
         """Connect; nothing moves."""
         async with self._turn:
             if self.state is None:
-                await asyncio.to_thread(self._let_go)
+                await asyncio.to_thread(self._release)
                 self._pictures = tempfile.TemporaryDirectory(prefix="macrorail-test-shots-")
                 self._worker = Worker(_MODULE, "set-up")
                 try:
@@ -67,14 +66,16 @@ class SettingUp:
                         "open", _OPEN_TIMEOUT_S, rig=str(self._rig), folder=self._pictures.name
                     )
                 except BaseException:
-                    await asyncio.to_thread(self._let_go)
+                    await asyncio.to_thread(self._release)
                     raise
-                self._about = {**found, "picture": None}
-                self._looking = Looking(Path(self._pictures.name)) if found["live"] else None
+                self._report = {**found, "picture": None}
+                self._live_view = (
+                    LiveViewClient(Path(self._pictures.name)) if found["live"] else None
+                )
         return self.state or {}
 
     async def home(self) -> dict[str, Any]:
-        """Find the reference, away from the specimen."""
+        """Home the axis, away from the specimen."""
         return await self._work("home")
 
     async def move(self, position_um: float) -> dict[str, Any]:
@@ -82,10 +83,10 @@ class SettingUp:
         return await self._work("move", position_um=position_um)
 
     async def configure(self, settings: dict[str, str]) -> dict[str, Any]:
-        """Set the camera without taking a picture, once nothing else is under way."""
+        """Set the camera without taking a picture, after the present request."""
         return await self._work(_SHORT, settings=settings)
 
-    async def look(self, after: int) -> tuple[int, bytes] | None:
+    async def live_frame(self, after: int) -> tuple[int, bytes] | None:
         """The newest frame of live view and its number, which is above ``after``.
 
         Returns
@@ -98,9 +99,9 @@ class SettingUp:
         NotConnected
             Nothing is connected, or the camera has no live view.
         """
-        if self.state is None or self._looking is None:
+        if self.state is None or self._live_view is None:
             raise NotConnected("there is no live view; connect the instrument first")
-        return await self._looking.frame(after)
+        return await self._live_view.frame(after)
 
     async def shoot(self, settings: dict[str, str]) -> dict[str, Any]:
         """Take a test picture."""
@@ -109,38 +110,38 @@ class SettingUp:
 
     def picture(self) -> Path | None:
         """The last test picture."""
-        name = self._about.get("picture")
+        name = self._report.get("picture")
         if self._pictures is None or name is None:
             return None
         return Path(self._pictures.name) / str(name)
 
     async def stop(self) -> None:
-        """Bring the axis to rest, whatever is waiting; returns when it is, or after a while."""
+        """Bring the axis to rest; returns when it is, or after 5 s."""
         for _ in range(_STOP_TRIES):
             if self._worker is not None and self._worker.alive:
-                os.kill(self._worker.pid, _STOP_SIGNAL)
-            # A move that was asked for a moment ago may not have begun: then it is stopped next.
+                os.kill(self._worker.pid, STOP_SIGNAL)
+            # A move that was requested just now may not have begun yet: stop it next time.
             await asyncio.sleep(_STOP_EVERY_S)
             if not self._turn.locked():
                 return
 
     async def disconnect(self) -> None:
-        """Let the instrument go, for a run or for others."""
+        """Release the instrument, for a run or for others."""
         await self.stop()
         async with self._turn:
-            if self._looking is not None:
-                self._looking.close()
-            await asyncio.to_thread(self._let_go)
+            if self._live_view is not None:
+                self._live_view.close()
+            await asyncio.to_thread(self._release)
 
     async def _work(self, verb: str, **arguments: Any) -> dict[str, Any]:
-        # What nobody has asked for with a button is waited for, and waits, without a word.
-        if self._turn.locked() and _SHORT not in (verb, self._doing):
-            raise NotConnected("the instrument is busy with something else; wait, or stop it")
+        # Settings follow by themselves, without a button: they wait, and are waited for, silently.
+        if self._turn.locked() and _SHORT not in (verb, self._current):
+            raise NotConnected("the instrument is busy; wait, or stop it")
         async with self._turn:
             if self.state is None:
                 raise NotConnected("connect the instrument first")
-            self._doing = verb
-            self._about |= await self._request(verb, _WORK_TIMEOUT_S, **arguments)
+            self._current = verb
+            self._report |= await self._request(verb, _WORK_TIMEOUT_S, **arguments)
         return self.state or {}
 
     async def _request(self, verb: str, timeout_s: float, **arguments: Any) -> dict[str, Any]:
@@ -149,12 +150,12 @@ class SettingUp:
         answer.pop("id")
         return answer
 
-    def _let_go(self) -> None:
-        self._looking = None
+    def _release(self) -> None:
+        self._live_view = None
         if self._worker is not None:
             self._worker.close(_CLOSE_TIMEOUT_S)
             self._worker = None
         if self._pictures is not None:
             self._pictures.cleanup()
             self._pictures = None
-        self._about = {}
+        self._report = {}
