@@ -272,7 +272,7 @@ def test_a_cookie_belongs_to_its_token() -> None:
         raise AssertionError("not asked")
 
     one = Guard(nothing, Access("a" * 16))
-    sealed = one._seal("me").partition(";")[0]
+    sealed = one._signed_cookie("me").partition(";")[0]
     assert one._viewer({"cookie": sealed}) == "me"
     assert Guard(nothing, Access("b" * 16))._viewer({"cookie": sealed}) is None
     assert one._viewer({"cookie": sealed.replace("me.", "you.")}) is None

@@ -175,7 +175,7 @@ def test_depth_of_field_in_words(capsys):
         (["-m", "2", "-N", "4", "--coc", "9"], "--coc needs a unit: write '9' followed by nm, um"),
         (["-m", "2", "-N", "4", "--coc", "-9 um"], "--coc must be above 0, got '-9 um'"),
         (["-m", "two", "-N", "4"], "'-m'"),
-        (["--na", "1.2"], "is not below the index of what the objective looks through (1)"),
+        (["--na", "1.2"], "is not below the refractive index before the objective (1)"),
         (["--na", "1.2", "--immersion", "0.9"], "--immersion must be from 1 (air) to below 2"),
     ],
 )

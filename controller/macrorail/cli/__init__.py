@@ -15,14 +15,13 @@ from macrorail.cli.messages import message_console
 from macrorail.cli.version import print_version
 from macrorail.errors import ConfigError, MacrorailError, OperatorStop
 
-# Some releases of typer bring a click of their own, whose errors are not click's.
+# Some releases of typer contain their own click, with its own error classes.
 click_errors = importlib.import_module(typer.BadParameter.__module__)
 
 USAGE_ERROR = 2
 BUG = 70
 
-#: In the order in which help lists them. Each is a module here with a function, or an app of
-#: further verbs, of its name.
+#: In the order of the help. Each is a module here, with a function or an app of the same name.
 _VERBS = (
     *("demo", "plan", "check", "run", "resume", "stack", "batch", "dof", "policies", "serve"),
     *("report", "home", "export", "verify", "deliver", "jog", "tidy", "calibrate", "firmware"),
@@ -30,16 +29,16 @@ _VERBS = (
 )
 
 _IS_POSIX = hasattr(os, "fork")
-#: They drive an instrument or lock a run, with signals, sockets and locks that Windows lacks.
+#: Verbs that need signals, sockets and locks that Windows lacks.
 _NEED_POSIX = frozenset(
     {"demo", "check", "run", "resume", "serve", "home", "jog", "tidy", "calibrate"}
 )
 
 
 def command(asked: str | None = None) -> typer.Typer:
-    """The command with the verb that is asked for; with all where that is none of them.
+    """The command with the verb ``asked``; with all verbs when there is no such verb.
 
-    To load them all takes most of a second.
+    Loading all of them takes most of a second.
     """
     app = typer.Typer(
         name="macrorail",
@@ -47,7 +46,7 @@ def command(asked: str | None = None) -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )
-    # Without this, typer would do without the name of a verb that is alone.
+    # With a single verb typer would otherwise drop its name.
     app.callback(invoke_without_command=True)(_macrorail)
     offered = [verb for verb in _VERBS if _IS_POSIX or verb not in _NEED_POSIX]
     for verb in (asked,) if asked in offered else offered:
@@ -79,7 +78,7 @@ def _macrorail(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; returns its exit code and never lets a traceback through.
+    """Run one verb and return its exit code; no traceback reaches the user.
 
     Returns
     -------
@@ -96,8 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
             )
         app = command(given[0] if given else None)
         if arguments is None:
-            # What was imported stays. To look through it for what could go, lastly when all is
-            # done, takes longer than some verbs do.
+            # Imported modules stay: collecting garbage among them takes longer than some verbs.
             gc.freeze()
         code = app(given, standalone_mode=False)
     except MacrorailError as error:
@@ -111,8 +109,8 @@ def main(arguments: list[str] | None = None) -> int:
         console.print("Stopped.")
         return OperatorStop.exit_code
     except BrokenPipeError:
-        # Whoever read our output went away (`macrorail plan | head`): not an error of ours, but
-        # Python would complain again when it flushes standard output at exit.
+        # The reader of our output has ended (`macrorail plan | head`). That is no error, but
+        # Python would report it again when it flushes standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception:

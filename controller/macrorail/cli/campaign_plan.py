@@ -1,4 +1,4 @@
-"""``macrorail plan`` of a campaign: every stack, and what the whole will take."""
+"""``macrorail plan`` for a campaign: every stack, and time, disk and wear in all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ROWS_AT_THE_END = 5
 
 
 def plan_campaign(path: Path, rig_path: Path, as_json: bool) -> None:
-    """Print what a campaign will do and take; touches no device.
+    """Print the stacks of a campaign and their totals; touches no device.
 
     Raises
     ------
@@ -28,8 +28,8 @@ def plan_campaign(path: Path, rig_path: Path, as_json: bool) -> None:
     campaign = load_campaign(path)
     expected = forecast(campaign, load_rig(rig_path))
     if as_json:
-        told = {"campaign": campaign.id, **expected.to_dict()}
-        typer.echo(json.dumps(told, indent=2))
+        data = {"campaign": campaign.id, **expected.to_dict()}
+        typer.echo(json.dumps(data, indent=2))
         return
     console = Console(highlight=False)
     console.print(_table(expected))
@@ -39,11 +39,11 @@ def plan_campaign(path: Path, rig_path: Path, as_json: bool) -> None:
         f"{len(expected.stacks)} stacks at {places} positions, {expected.shutter} slices.",
         markup=False,
     )
-    for line in _words(expected, campaign.places_without_id):
+    for line in _summary(expected, campaign.places_without_id):
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _words(expected: CampaignForecast, without_id: list[str]) -> list[str]:
+def _summary(expected: CampaignForecast, without_id: list[str]) -> list[str]:
     lines = [
         f"About {format_duration(expected.duration_s)} of the instrument's time and "
         f"{format_size(expected.size_bytes)} of disk.",
@@ -52,16 +52,16 @@ def _words(expected: CampaignForecast, without_id: list[str]) -> list[str]:
     ]
     if expected.searched:
         lines.append(
-            f"{expected.searched} range(s) are searched for when their turn comes: their slices, "
+            f"{expected.searched} range(s) are searched for during the campaign: their slices, "
             f"time and disk are not in these figures."
         )
     if expected.by_hand:
         lines.append(
-            f"Somebody is asked {expected.by_hand} times to change the specimen, its view or the "
-            f"light: not in this time."
+            f"The operator is asked {expected.by_hand} times to change the specimen, its view or "
+            f"the light; that time is not included."
         )
     if without_id:
-        lines.append(f"{len(without_id)} specimen id(s) are found out before the first shot there.")
+        lines.append(f"{len(without_id)} specimen(s) are identified before their first shot.")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""``macrorail deliver``: finished runs as one package that other systems check and read."""
+"""``macrorail deliver``: finished runs as one package for other systems."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ def deliver(
         typer.Argument(metavar="CAMPAIGN|RUNS...", help="campaigns, runs, or folders of these"),
     ],
     out: Annotated[Path, typer.Option("--output", "-o", help="the package; must not exist yet")],
-    name: Annotated[str | None, typer.Option(help="what it is called; its folder's name")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="name of the package; by default that of its folder")
+    ] = None,
     frames: Annotated[
-        bool, typer.Option("--frames", help="also every frame as it came from the camera")
+        bool, typer.Option("--frames", help="include every frame from the camera")
     ] = False,
 ) -> None:
-    """Hand over finished runs: an RO-Crate in a BagIt bag; prints its folder.
+    """Package finished runs as an RO-Crate in a BagIt bag; prints its folder.
 
-    Every run is verified first. Runs that are not done, not whole, or whose specimen nobody knows
-    are left out and named. In the package: pictures, depth maps, reports, journals, protocols, the
+    Every run is verified first. Runs that are unfinished, damaged, or without a specimen id are
+    left out and named. In the package: pictures, depth maps, reports, journals, protocols, the
     provenance of each picture (ro-crate-metadata.json), a SHA-256 of every file, and
     specimens.csv and multimedia.csv for the collection database.
 

@@ -1,4 +1,4 @@
-"""``macrorail demo``: a whole run on the simulated bench, with nothing to prepare."""
+"""``macrorail demo``: a complete run on the simulated bench."""
 
 from __future__ import annotations
 

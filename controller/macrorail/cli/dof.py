@@ -22,7 +22,7 @@ from macrorail.quantity import format_length, parse_length
 
 Figures = dict[str, float | str | None]
 
-_WORDS = {
+_LABELS = {
     "effective_f_number": "effective f-number",
     "na": "numerical aperture",
     "geometric_um": "depth of field, geometric",
@@ -48,14 +48,15 @@ def dof(
     wavelength: Annotated[str, typer.Option(help="of the light")] = "550 nm",
     pupil_ratio: Annotated[float, typer.Option(help="exit over entrance pupil diameter")] = 1.0,
     immersion: Annotated[
-        float, typer.Option(help="index of what the objective looks through: 1.33 water, 1.52 oil")
+        float,
+        typer.Option(help="refractive index before the objective: 1.33 water, 1.52 oil"),
     ] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, lengths in um")] = False,
 ) -> None:
     """Depth of field and what limits it.
 
     Plans use the smaller of the geometric (blur disc) and the wave-optical (quarter wave) depth.
-    A pixel is taken as half the circle of confusion, as plans do the other way round.
+    A pixel is half the circle of confusion, as in plans.
 
     Examples:
 
@@ -104,7 +105,7 @@ def _figures(
 
 
 def _without_magnification(na: float, wavelength_um: float, immersion: float) -> Figures:
-    """An objective's wave depth needs no magnification; the rest stays open."""
+    """The wave depth needs no magnification; the other figures stay empty."""
     wave_um = wave_dof_um(na, wavelength_um, immersion)
     return {
         "effective_f_number": None,
@@ -138,7 +139,7 @@ def _check_immersion(immersion: float, na: float | None) -> None:
         raise ConfigError(f"--immersion must be from 1 (air) to below 2, got {immersion:g}")
     if na is not None and na >= immersion:
         raise ConfigError(
-            f"--na {na:g} is not below the index of what the objective looks through "
+            f"--na {na:g} is not below the refractive index before the objective "
             f"({immersion:g}); give --immersion 1.33 for water or 1.52 for oil"
         )
 
@@ -157,10 +158,10 @@ def _table(figures: Figures) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column()
     table.add_column(justify="right")
-    for name, words in _WORDS.items():
+    for name, label in _LABELS.items():
         figure = figures[name]
         if isinstance(figure, float):
-            table.add_row(words, format_length(figure) if name.endswith("_um") else f"{figure:.4g}")
+            table.add_row(label, format_length(figure) if name.endswith("_um") else f"{figure:.4g}")
     limit = "the blur disc" if figures["criterion"] == "geometric" else "diffraction"
     table.add_row("limited by", limit)
     return table

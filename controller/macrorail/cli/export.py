@@ -1,4 +1,4 @@
-"""``macrorail export``: a finished run in the formats that other programs read."""
+"""``macrorail export``: a finished run in the formats of other programs."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder with its picture")],
     kinds: Annotated[
         list[str],
-        typer.Option("--as", metavar="KIND", help=f"{_CHOICES} or {_ALL}; may be given again"),
+        typer.Option("--as", metavar="KIND", help=f"{_CHOICES} or {_ALL}; repeatable"),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="where to; 'exports' in the run folder when not given")
+        Path | None,
+        typer.Option(help="folder of the files; by default 'exports' in the run folder"),
     ] = None,
     scale_bar: Annotated[
         bool, typer.Option("--scale-bar", help="draw a scale bar into the JPEG")

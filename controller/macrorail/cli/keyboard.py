@@ -1,4 +1,4 @@
-"""Single keys on the terminal command a run: p pauses, r resumes, s stops, q quits, ! halts."""
+"""Reads single keys that command a run: p pauses, r resumes, s stops, q quits, ! halts."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _BY = "the keyboard"
 
 
 class Keyboard:
-    """Reads keys while a run is under way and puts the terminal back as it was.
+    """Reads keys during a run, and restores the terminal at the end.
 
     Parameters
     ----------
     commands
-        Takes what the keys mean.
+        Takes the commands of the keys.
     descriptor
         Of the terminal.
     """
 
     def __init__(self, commands: Commands, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._meanings: dict[str, Callable[[str], None]] = {
+        self._commands: dict[str, Callable[[str], None]] = {
             "p": commands.pause,
             "r": commands.resume,
             "s": commands.stop,
@@ -39,20 +39,20 @@ class Keyboard:
         }
         self._before = termios.tcgetattr(descriptor)
         self._ended = threading.Event()
-        # Keys come at once and unseen; Ctrl-C stays a signal.
+        # Keys arrive at once and are not echoed; Ctrl-C stays a signal.
         tty.setcbreak(descriptor)
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Stop reading and put the terminal back as it was."""
+        """Stop reading and restore the terminal."""
         self._ended.set()
         self._thread.join()
         try:
             if _is_ours(self._descriptor):
                 termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
         except (termios.error, OSError):
-            return  # the terminal was closed: nothing is left to put back
+            return  # the terminal was closed: there is nothing to restore
 
     def _read(self) -> None:
         while not self._ended.is_set():
@@ -70,12 +70,12 @@ class Keyboard:
             if not keys:
                 return
             for key in keys.decode(errors="replace").lower():
-                if key in self._meanings:
-                    self._meanings[key](_BY)
+                if key in self._commands:
+                    self._commands[key](_BY)
 
 
 def keyboard_of(commands: Commands) -> Keyboard | None:
-    """The keyboard of the terminal we run in; ``None`` when there is none, or it is not ours."""
+    """The keyboard of our terminal; ``None`` without one, or in the background."""
     try:
         descriptor = sys.stdin.fileno()
         if os.isatty(descriptor) and _is_ours(descriptor):
@@ -86,5 +86,5 @@ def keyboard_of(commands: Commands) -> Keyboard | None:
 
 
 def _is_ours(descriptor: int) -> bool:
-    """Whether we are the job in the terminal's foreground."""
+    """Whether we are the foreground job of the terminal."""
     return os.tcgetpgrp(descriptor) == os.getpgrp()

@@ -6,7 +6,7 @@ from rich.console import Console
 
 
 def message_console() -> Console:
-    """A console on standard error that leaves the breaking of long lines to the terminal."""
+    """A console on standard error that does not wrap long lines."""
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""``macrorail plan``: the slices a protocol asks for, shown before anything moves."""
+"""``macrorail plan``: the slices of a protocol, with depth of field, overlap and time."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from macrorail.campaign.plan import is_campaign
-from macrorail.cli.bands import draw_bands
 from macrorail.cli.campaign_plan import plan_campaign
 from macrorail.cli.messages import message_console
 from macrorail.cli.rigs import RIG_HELP, choose_rig
+from macrorail.cli.slice_bands import draw_bands
 from macrorail.config.protocol import load_protocol
 from macrorail.config.rig import load_rig
 from macrorail.planning.aperture import (
@@ -71,8 +71,8 @@ def plan(
         return
     if wanted.range.search is not None:
         search = make_search(wanted, instrument)
-        in_words = describe_search(search, wanted, instrument)
-        typer.echo(json.dumps({"search": search.to_dict()}, indent=2) if as_json else in_words)
+        described = describe_search(search, wanted, instrument)
+        typer.echo(json.dumps({"search": search.to_dict()}, indent=2) if as_json else described)
         return
     with errors_with_lines(protocol):
         made = make_plan(wanted, instrument)
@@ -85,7 +85,7 @@ def plan(
     for line in draw_bands(made, min(console.width, 100)):
         console.print(line, markup=False, soft_wrap=True)
     console.print()
-    for line in _words(made):
+    for line in _summary(made):
         console.print(line, markup=False)
 
 
@@ -160,9 +160,9 @@ def _row(planned: PlannedSlice) -> tuple[str, ...]:
 
 def _optics(planned: PlannedSlice) -> tuple[str, ...]:
     if planned.distances is not None:
-        told = (planned.distances.focus_um, planned.distances.from_um, planned.distances.to_um)
-        return tuple("infinity" if each is None else format_length(each, 3) for each in told)
-    assert planned.um_per_px is not None, "only at infinity a pixel spans nothing"
+        distances = (planned.distances.focus_um, planned.distances.from_um, planned.distances.to_um)
+        return tuple("infinity" if each is None else format_length(each, 3) for each in distances)
+    assert planned.um_per_px is not None, "only at infinity a pixel has no object-side size"
     return (
         f"{planned.magnification:.3g}",
         f"{planned.effective_f_number:.3g}",
@@ -175,7 +175,7 @@ def _place(made: Plan, position_um: float) -> str:
     return format_length(position_um if far is None else far.distance_um(position_um), 6)
 
 
-def _words(made: Plan) -> list[str]:
+def _summary(made: Plan) -> list[str]:
     first = made.optics.at(made.slices[0].target_um)
     limit = {
         "geometric": f"the blur disc (circle of confusion {format_length(made.optics.coc_um)})",
@@ -207,7 +207,7 @@ def _in_medium(made: Plan) -> list[str]:
     return [
         f"In the medium (n = {made.medium:g}) the plane in focus moves {made.medium:g} times as "
         f"far as the axis: the range is {format_length(deep_um)} of the specimen, the depth of "
-        f"field in there {format_length(dof_um)}. The overlap stays what it is."
+        f"field in there {format_length(dof_um)}. The overlap is the same."
     ]
 
 
@@ -216,6 +216,6 @@ def _perspective(made: Plan) -> list[str]:
     if scale is None or len(made.slices) < 2:
         return []
     return [
-        f"The last frame will have to be drawn at {scale:.4f} of its size to fit the first one: "
-        f"align/blend begins from there."
+        f"The last frame has to be scaled by {scale:.4f} to fit the first one; alignment starts "
+        f"from that."
     ]

@@ -1,4 +1,4 @@
-"""``macrorail policies``: what a run does about each fault, as the table it obeys."""
+"""``macrorail policies``: the table of what a run does about each fault."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def policies(
 ) -> None:
     """Show what a run does about each fault.
 
-    Remedies are tried from left to right while no slice comes through. Before the first try of
-    each it waits as long as is said, and twice as long before every further one.
+    Remedies are tried from left to right until a slice succeeds. The run waits as long as given
+    before the first attempt, and twice as long before each further one.
 
     Examples:
 
@@ -46,8 +46,8 @@ def policies(
         console.print(f"{remedy}: {words.meaning}")
     console.print(
         f"{LONGEST_SERIES} faults without a slice in between stop a run. Where "
-        f"{LONGEST_ROW_LEFT_OUT} slices would be left out one after the other it pauses instead, "
-        f"as it does when its folder is gone, and stops then."
+        f"{LONGEST_ROW_LEFT_OUT} slices in a row would be left out, or its folder is gone, it "
+        f"pauses, and stops if that does not help."
     )
 
 

@@ -1,4 +1,4 @@
-"""``macrorail report``: a run in plain words, and on one page."""
+"""``macrorail report``: the report of a run as text and as a page."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from macrorail.run_folder.record import read_record
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="a run's folder, or a campaign's")],
     campaign: Annotated[
-        bool, typer.Option("--campaign", help="refuse a folder that is no campaign's")
+        bool, typer.Option("--campaign", help="refuse a folder that is not a campaign")
     ] = False,
     page_only: Annotated[
-        bool, typer.Option("--page", help="print nothing but the path of report.html")
+        bool, typer.Option("--page", help="print only the path of report.html")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="print the manifest, or a campaign's figures")
     ] = False,
 ) -> None:
-    """Explain a run in plain words, with times, retries and faults, and write its report.html.
+    """Report a run as text, with times, retries and faults, and write its report.html.
 
     The page is one file with everything in it: the picture, its depth, the coverage and its
     proof, every slice, every fault and the hash of every frame. It needs no network and prints
-    on A4. Of a campaign it tells every stack, the totals, where the time goes and what would
-    make it shorter.
+    on A4. For a campaign it lists every stack, the totals, where the time goes and what would
+    shorten it.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""``macrorail resume``: go on with a run that was interrupted, whatever interrupted it."""
+"""``macrorail resume``: continue a run or a campaign that was interrupted."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from macrorail.campaign.start import resume_campaign
-from macrorail.cli.ending import finish_campaign, finish_run
 from macrorail.cli.messages import message_console
+from macrorail.cli.outcomes import finish_campaign, finish_run
 from macrorail.cli.terminal import TerminalObserver
 from macrorail.run_folder.campaign_folder import is_campaign_folder
 from macrorail.session.run import resume_run
@@ -19,19 +19,19 @@ def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="the run's folder, or a campaign's")],
     accept_scene: Annotated[
         bool,
-        typer.Option("--accept-scene", help="go on although specimen or camera have moved"),
+        typer.Option("--accept-scene", help="continue although specimen or camera have moved"),
     ] = False,
     as_json: Annotated[
         bool,
         typer.Option("--json", help="print the manifest, or a campaign's totals"),
     ] = False,
 ) -> None:
-    """Continue an interrupted run or campaign: no slice lost, none twice.
+    """Continue an interrupted run or campaign: no slice lost, none shot twice.
 
-    Works after a crash, a kill, a power cut or a stop. The axis is homed anew; frames that are
-    done are checked by their hashes and stay; an exposure that was under way is adopted when its
-    frame lies whole on disk, and shot again otherwise. Before anything else the last slice is
-    looked at once more: specimen, lamp and camera must be where they were.
+    Works after a crash, a kill, a power cut or a stop. Homes the axis and checks the hashes of the
+    finished frames, which are kept. An exposure that was interrupted is adopted when its frame is
+    complete on disk, and shot again otherwise. First the last slice is shot once more for
+    comparison: specimen, lamp and camera must not have moved.
 
     Examples:
 

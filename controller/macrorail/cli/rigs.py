@@ -1,4 +1,4 @@
-"""Which rig a verb works with: the one named, or the simulated bench, said aloud."""
+"""Chooses the rig of a verb: the one given, or the simulated bench, which is announced."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from rich.console import Console
 from macrorail.errors import ConfigError
 from macrorail.shipped import CONFIGS
 
-RIG_HELP = "what the instrument is (YAML); without it, the simulated bench"
+RIG_HELP = "rig file of the instrument (YAML); the simulated bench when not given"
 
 
 def default_rig_path() -> Path:
-    """The rig of the simulated bench that comes with macrorail's source.
+    """The shipped rig of the simulated bench.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def default_rig_path() -> Path:
 
 
 def choose_rig(rig: Path | None, console: Console) -> Path:
-    """``rig``, or the simulated bench, which is then announced so that nobody takes it for real.
+    """``rig``, or the simulated bench, which is announced.
 
     Raises
     ------

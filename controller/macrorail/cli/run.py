@@ -1,4 +1,4 @@
-"""``macrorail run``: the main job, from a protocol to a run folder with the fused picture in it."""
+"""``macrorail run``: from a protocol to a run folder with the fused picture."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import typer
 
 from macrorail.campaign.plan import is_campaign
 from macrorail.campaign.start import start_campaign
-from macrorail.cli.ending import finish_campaign, finish_run
 from macrorail.cli.messages import message_console
+from macrorail.cli.outcomes import finish_campaign, finish_run
 from macrorail.cli.rigs import RIG_HELP, choose_rig
 from macrorail.cli.terminal import TerminalObserver
 from macrorail.session.run import start_run
@@ -22,10 +22,10 @@ def run(
         typer.Argument(help="what to shoot: a protocol or a campaign (YAML)", metavar="PROTOCOL"),
     ],
     rig: Annotated[Path | None, typer.Option(help=RIG_HELP)] = None,
-    out: Annotated[Path, typer.Option(help="where run folders are made")] = Path("runs"),
+    out: Annotated[Path, typer.Option(help="folder of the run folders")] = Path("runs"),
     specimen: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="which specimen it is, instead of what the protocol says"),
+        typer.Option(metavar="ID", help="id of the specimen, instead of the protocol's"),
     ] = None,
     as_json: Annotated[
         bool,
@@ -34,8 +34,8 @@ def run(
 ) -> None:
     """Shoot a stack unattended and fuse it, or a campaign of many; prints the folder.
 
-    Nothing moves before protocol, plan, limits, disk space and devices are checked. Ctrl-C stops
-    the axis, keeps every finished slice and closes the run properly.
+    Checks protocol, plan, limits, disk space and devices before anything moves. Ctrl-C stops the
+    axis and keeps every finished slice; 'macrorail resume' continues.
 
     Examples:
 

@@ -15,27 +15,28 @@ from macrorail.extras import needs_extra
 
 def serve(
     rig: Annotated[Path | None, typer.Option(help=RIG_HELP)] = None,
-    runs: Annotated[Path, typer.Option(help="where run folders are kept")] = Path("runs"),
-    protocols: Annotated[Path, typer.Option(help="where protocols are opened and saved")] = Path(
+    runs: Annotated[Path, typer.Option(help="folder of the run folders")] = Path("runs"),
+    protocols: Annotated[Path, typer.Option(help="folder of the protocols")] = Path(
         "configs/protocols"
     ),
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8750,
     host: Annotated[
-        str, typer.Option(help="address to listen on; others need a token and TLS")
+        str,
+        typer.Option(help="address to listen on; others need a token and TLS"),
     ] = "127.0.0.1",
     token_file: Annotated[
-        Path | None, typer.Option(help="file with the secret that browsers have to enter once")
+        Path | None, typer.Option(help="file with the secret that each browser enters once")
     ] = None,
     cert: Annotated[Path | None, typer.Option(help="TLS certificate (PEM)")] = None,
     key: Annotated[Path | None, typer.Option(help="its private key (PEM)")] = None,
     name: Annotated[
-        list[str] | None, typer.Option(help="another name this machine is called by; repeatable")
+        list[str] | None, typer.Option(help="another host name of this machine; repeatable")
     ] = None,
 ) -> None:
     """Serve the page on which runs are set up, started, watched and stopped.
 
-    Runs are processes of their own: closing the page or ending the server changes nothing for
-    them. Many may watch, one operates at a time, everybody may stop.
+    Runs are processes of their own: they continue when the page is closed or the server ends.
+    Many may watch, one operates at a time, everybody may stop.
 
     Examples:
 
@@ -57,7 +58,7 @@ def serve(
     serve_page(
         settings,
         address,
-        lambda: console.print(f"The page is at {address.url} (Ctrl-C ends it; runs go on)"),
+        lambda: console.print(f"The page is at {address.url} (Ctrl-C ends it; runs continue)"),
     )
 
 

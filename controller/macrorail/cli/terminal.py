@@ -1,4 +1,4 @@
-"""The terminal as a face of runs: messages, the drawing of a run, its keys, and questions."""
+"""Shows runs on a terminal: messages, the drawing of a run, keys, and questions."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from macrorail.cli.display import RunDisplay
 from macrorail.cli.keyboard import KEYS, keyboard_of
 from macrorail.cli.messages import can_redraw
+from macrorail.cli.run_display import RunDisplay
 from macrorail.run_folder.events import SearchSampled
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.view import RunView

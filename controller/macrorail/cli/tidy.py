@@ -1,4 +1,4 @@
-"""``macrorail tidy``: frames of old runs go, once nothing depends on them any more."""
+"""``macrorail tidy``: removes frames of old runs."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def tidy(
     remove: Annotated[
         Removal, typer.Option(help="frames in no picture (rejects), or all frames")
     ] = Removal.REJECTS,
-    days: Annotated[float, typer.Option(min=0, help="only of runs that ended so long ago")] = 90,
+    days: Annotated[float, typer.Option(min=0, help="only runs that ended so many days ago")] = 90,
     copied_to: Annotated[
         Path | None,
-        typer.Option(help="only what lies in this copy of RUNS as well, byte for byte"),
+        typer.Option(help="only files that are also in this copy of RUNS, byte for byte"),
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="remove it; without this it is only told")
+        bool, typer.Option("--yes", help="remove; without it the files are only listed")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of lines")] = False,
 ) -> None:
-    """Make room: remove frames of runs that are complete, old enough, and verified just now.
+    """Remove frames of runs that are complete, old enough, and verified just before.
 
-    Pictures, depth, journal, manifest and report always stay, and every file that goes is named
-    with its hash in frames/removed.json. A run that does not verify is kept whole. Nothing goes
-    without --yes, and nothing ever by itself.
+    Pictures, depth, journal, manifest and report always stay. Every removed file is listed with
+    its hash in frames/removed.json. A run that does not verify is kept whole. Without --yes
+    nothing is removed.
 
     Examples:
 
@@ -50,9 +50,9 @@ def tidy(
         if finding.kept_because:
             console.print(f"{folder} is kept: {finding.kept_because}", markup=False)
         elif not as_json:
-            went = "removed" if yes else "could be removed"
+            outcome = "removed" if yes else "could be removed"
             size = format_size(finding.size_bytes)
-            typer.echo(f"{folder}: {len(finding.files)} file(s), {size}, {went}")
+            typer.echo(f"{folder}: {len(finding.files)} file(s), {size}, {outcome}")
     if as_json:
         listed = [
             {
@@ -65,4 +65,4 @@ def tidy(
         ]
         typer.echo(json.dumps({"removed": yes, "runs": listed}))
     if not yes and any(each.files for each in found):
-        console.print("Nothing was removed; --yes does it.")
+        console.print("Nothing was removed; repeat with --yes to remove.")

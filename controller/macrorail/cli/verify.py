@@ -1,4 +1,4 @@
-"""``macrorail verify``: whether a result belongs to its frames."""
+"""``macrorail verify``: checks that the files of a run are unchanged."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def verify(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the checks as JSON")] = False,
 ) -> None:
-    """Prove that a run's picture belongs to its frames, and that nothing was changed since.
+    """Verify that a run's picture belongs to its frames and that no file was changed.
 
-    Checks every line of the journal, that the manifest says the same, every frame against the
-    hash it had when it came from the camera, the fused picture and what was exported against
-    theirs. It finds damage and mix-ups; it is not a signature.
+    Checks every line of the journal and that the manifest agrees with it, and the hashes of every
+    frame, the fused picture and the exported files. It finds damage and mix-ups; it is not a
+    signature.
 
     Examples:
 
@@ -50,8 +50,8 @@ def verify(
         typer.echo(json.dumps({"verified": not failed, "checks": listed}))
     if failed:
         raise JournalError(
-            f"{run} cannot be trusted as it is: "
+            f"{run} does not verify: "
             f"{', '.join(check.name for check in failed)} "
-            f"{'does' if len(failed) == 1 else 'do'} not hold. Restore what is named above from a "
-            f"copy, or stack the frames that are right with 'macrorail stack'"
+            f"{'fails' if len(failed) == 1 else 'fail'}. Restore the files named above from a "
+            f"copy, or stack the intact frames with 'macrorail stack'"
         )

@@ -1,4 +1,4 @@
-"""``macrorail --version``: the versions that a report of a problem needs."""
+"""``macrorail --version``: the versions to give when reporting a problem."""
 
 from __future__ import annotations
 

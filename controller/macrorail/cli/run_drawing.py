@@ -1,4 +1,4 @@
-"""The run as a block of text: what a terminal of 80 columns shows while it is shot."""
+"""Draws a run as text for a terminal, 50 to 100 columns wide."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STATE_STYLES = {
     State.ABORTED.value: "bold magenta",
     State.FAILED.value: "bold red",
 }
-#: Cells of the drawing, worst first: where slices share a cell the one that is missing shows.
+#: States of a slice, worst first: of slices that share a cell the best is drawn.
 _ORDER = ("left_out", "planned", "shot", "counted")
 _STYLES = {"left_out": "bold red", "planned": "dim", "shot": "yellow", "counted": "green"}
 _EXPOSURE = (("aperture", "{}"), ("shutter", "{} s"), ("iso", "ISO {}"))
@@ -51,23 +51,23 @@ FINE = Glyphs("×", "░", "▓", "█", " ", "▲", "─", "╳", "━", "━",
 PLAIN = Glyphs("x", ".", "+", "#", " ", "^", "-", "/", "=", "-", "_.,-=+*#")
 
 
-def face(
+def draw_run(
     view: RunView, state: str, width: int, waited_s: float = 0.0, glyphs: Glyphs = FINE
 ) -> Group:
-    """What a run looks like at this moment.
+    """Draw the present state of a run.
 
     Parameters
     ----------
     view
-        The run as its journal has it.
+        The run according to its journal.
     state
-        What it is busy with, in the words of ``states.State``.
+        Its state, a value of ``states.State``.
     width
-        Columns of the terminal; lines are no longer than is easily read.
+        Columns of the terminal; at most 100 are used.
     waited_s
-        Wall time since the last slice was counted: the time left runs down in between.
+        Wall time since the last slice was counted, to count the time left down.
     glyphs
-        What the terminal can draw with.
+        Characters that the terminal can show.
     """
     width = max(_NARROWEST, min(width, _WIDEST))
     return Group(
@@ -97,7 +97,7 @@ def _head(view: RunView, state: str, width: int, waited_s: float, glyphs: Glyphs
 
 
 def _rail(view: RunView, width: int, glyphs: Glyphs) -> list[Text]:
-    """The range with its slices, their sharpness above and the focus below; then the travel."""
+    """The range: sharpness, slices and focus position; below it the whole travel."""
     near_um, far_um = view.plan["near_um"], view.plan["far_um"]
     slices, position_um = list(view.slices.values()), view.position_um
     width -= _LABELS
@@ -131,12 +131,12 @@ def _facts(view: RunView, width: int) -> list[Text]:
     faults = [note for note in view.notes if note["kind"] == "fault"]
     if faults:
         times = "one fault" if len(faults) == 1 else f"{len(faults)} faults, the last"
-        lines.append(_cut(f"{times}: {_told(faults[-1])}", width, "red"))
+        lines.append(_cut(f"{times}: {_note_text(faults[-1])}", width, "red"))
         remedies = [note["text"] for note in view.notes if note["kind"] == "remedy"]
         if remedies:
-            lines.append(_cut(f"what is done about it: {remedies[-1]}", width, "red"))
+            lines.append(_cut(f"action: {remedies[-1]}", width, "red"))
     elif view.entries and not view.ended:
-        lines.append(Text("all well so far", style="dim"))
+        lines.append(Text("no faults so far", style="dim"))
     return lines
 
 
@@ -149,7 +149,7 @@ class PositionScale:
     width: int
 
     def cell(self, position_um: float) -> int:
-        """The cell a position lies in, the ends included."""
+        """The cell of a position; positions outside get the first or last cell."""
         share = (position_um - self.low_um) / max(self.high_um - self.low_um, 1e-9)
         return min(self.width - 1, max(0, int(share * self.width)))
 
@@ -159,7 +159,7 @@ class PositionScale:
 
 
 def _bands(slices: Sequence[SliceView], scale: PositionScale, glyphs: Glyphs) -> Text:
-    """Each cell as the best slice that is sharp in its middle; empty where none is."""
+    """Each cell as the best slice that is sharp in its middle; empty where there is none."""
     best = [-1] * scale.width
     for piece in slices:
         rank = _ORDER.index(piece.state)
@@ -167,7 +167,7 @@ def _bands(slices: Sequence[SliceView], scale: PositionScale, glyphs: Glyphs) ->
         first, last = (scale.cell(piece.position_um + side * half_um) for side in (-1, 1))
         for cell in range(first, last + 1):
             inside = abs(scale.middle_um(cell) - piece.position_um) <= half_um
-            # A slice thinner than a cell still shows where it lies.
+            # A slice thinner than a cell is drawn in the cell of its position.
             if inside or cell == scale.cell(piece.position_um):
                 best[cell] = max(best[cell], rank)
     drawn = Text()
@@ -191,7 +191,7 @@ def _sharpness(slices: Sequence[SliceView], scale: PositionScale, glyphs: Glyphs
 
 
 def _travel(view: RunView, width: int, glyphs: Glyphs) -> Text:
-    """The whole travel: where the range lies in it, and where nothing ever goes."""
+    """The whole travel, with the range, and what lies beyond the closest approach."""
     assert view.travel_um is not None
     low_um, high_um = view.travel_um
     scale = PositionScale(low_um, high_um, width)
@@ -210,7 +210,7 @@ def _travel(view: RunView, width: int, glyphs: Glyphs) -> Text:
     return drawn
 
 
-def _told(note: dict[str, object]) -> str:
+def _note_text(note: dict[str, object]) -> str:
     return f"slice {note['slice']}: {note['text']}" if note["slice"] else str(note["text"])
 
 

@@ -1,4 +1,4 @@
-"""How a run or a campaign ended: the last words on the terminal, the result, the error."""
+"""Reports how a run or a campaign ended: last message, result, error."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from macrorail.states import FinishReason, State
 
 
 def finish_run(outcome: RunOutcome, console: Console, as_json: bool) -> None:
-    """Say how a run ended, and print its folder or its manifest.
+    """Report how a run ended; print its folder or its manifest.
 
     Raises
     ------
     MacrorailError
-        What ended the run early, or what the finished run lacks.
+        What ended the run early, or what is missing in a finished run.
     """
     folder, manifest = outcome.folder, outcome.manifest
     if outcome.reason is FinishReason.COMPLETED:
@@ -26,7 +26,7 @@ def finish_run(outcome: RunOutcome, console: Console, as_json: bool) -> None:
     elif outcome.reason is FinishReason.NOT_VERIFIED:
         console.print("[bold yellow]All slices are shot; the images did not verify the overlap.[/]")
     elif outcome.state is State.DONE:
-        console.print("[bold yellow]All slices are shot, but not all is well:[/] see below.")
+        console.print("[bold yellow]All slices are shot, but there are problems:[/] see below.")
     else:
         console.print(
             f"[bold yellow]{outcome.state.value.capitalize()}.[/] {len(manifest['slices'])} "

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from macrorail.cli.display import RunDisplay
-from macrorail.cli.face import FINE, PLAIN, Glyphs, face
+from macrorail.cli.run_display import RunDisplay
+from macrorail.cli.run_drawing import FINE, PLAIN, Glyphs, draw_run
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.view import RunView
 from macrorail.states import State
@@ -46,7 +46,7 @@ def counted(number: int, sharpness: float | None = None) -> list[tuple[str, dict
 
 def shown(view: RunView, state: str, width: int = 80, glyphs: Glyphs = FINE) -> list[str]:
     console = Console(file=io.StringIO(), width=width)
-    console.print(face(view, state, width, 0.0, glyphs))
+    console.print(draw_run(view, state, width, 0.0, glyphs))
     text = console.file.getvalue()
     lines: list[str] = text.splitlines()
     assert max(map(len, lines)) <= width
@@ -63,7 +63,7 @@ def test_state_count_and_time_left_come_first() -> None:
     assert lines[0].split() == ["Settling", "slice", "3", "of", "11"]
     # Eight slices at the four seconds that each took of late.
     assert lines[2].split() == ["beetle", "about", "32", "s", "left"]
-    assert "all well so far" in lines
+    assert "no faults so far" in lines
 
 
 def test_the_rail_is_drawn_to_scale_and_a_gap_shows_as_one() -> None:
@@ -87,7 +87,7 @@ def test_faults_and_what_is_done_about_them() -> None:
     lines = shown(run_of(*counted(1), ("fault", fault)), "recovering")
     assert lines[0].startswith("Recovering")
     assert any(line.startswith("one fault: slice 2: the frame is shaken") for line in lines)
-    assert "what is done about it: shooting the slice again" in lines
+    assert "action: shooting the slice again" in lines
     assert len(lines) < 20
 
 

@@ -1,4 +1,4 @@
-"""Draws the depth-of-field bands of a plan along z, in plain text."""
+"""Draws the depths of field of a plan to scale, as text."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _LEAST_COLUMNS = 7
 
 
 def draw_bands(plan: Plan, width: int) -> list[str]:
-    """The bands to scale, overlapping ones on lines of their own so that it can be seen.
+    """The depth of field of each slice as a band; overlapping bands are on different lines.
 
-    When the whole range would not fit legibly, the first slices that do.
+    Where the whole range would be too narrow to read, only the first slices are drawn.
 
     Parameters
     ----------

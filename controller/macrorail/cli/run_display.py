@@ -1,4 +1,4 @@
-"""What a run looks like to whoever sits at the terminal: a picture of it, or plain lines."""
+"""Shows a run on the terminal: a drawing updated in place, or plain lines."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from macrorail.cli.face import FINE, PLAIN, face
 from macrorail.cli.keyboard import KEYS
 from macrorail.cli.messages import can_redraw
+from macrorail.cli.run_drawing import FINE, PLAIN, draw_run
 from macrorail.quantity import format_duration, format_length
 from macrorail.run_folder import events
 from macrorail.run_folder.journal import Entry
@@ -30,7 +30,7 @@ _DRAWN_PER_S = 4
 
 
 class RunDisplay:
-    """Listens to a run and shows it; drawn anew in place on a terminal, plain lines elsewhere.
+    """Shows a run: a drawing updated in place on a terminal, plain lines elsewhere.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class RunDisplay:
         self._live: Live | None = None
         if can_redraw(console):
             self._live = Live(
-                console=console, get_renderable=self._face, refresh_per_second=_DRAWN_PER_S
+                console=console, get_renderable=self._draw, refresh_per_second=_DRAWN_PER_S
             )
 
     def __enter__(self) -> Self:
@@ -92,7 +92,7 @@ class RunDisplay:
             case events.PauseEnded(paused_s=paused_s, why=why):
                 self._say(f"going on after {format_duration(paused_s)}: {why}")
             case events.CameraDrained(files=files) if files:
-                self._say(f"left in the camera by somebody else: {', '.join(files)}")
+                self._say(f"files already on the camera: {', '.join(files)}")
             case events.AxisHomed(position_um=position_um):
                 self._say(f"axis homed at {format_length(position_um)}")
 
@@ -105,11 +105,11 @@ class RunDisplay:
             self._last_line_s = now_s
             self._say(f"slice {done} of {slices} at {format_length(achieved_um)}")
 
-    def _face(self) -> Group:
+    def _draw(self) -> Group:
         console, waited_s = self._console, time.monotonic() - self._counted_s
         glyphs = PLAIN if console.options.ascii_only else FINE
         with self._lock:
-            drawn = face(self._view, self._state, console.width, waited_s, glyphs)
+            drawn = draw_run(self._view, self._state, console.width, waited_s, glyphs)
         if sys.stdin.isatty() and self._state not in _OVER and console.width > len(KEYS):
             drawn.renderables.append(Text(KEYS, style="dim"))
         return drawn
