@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from macrorail.dashboard.commands import CommandRefused
+from macrorail.dashboard.commands import RunCommandRefused
 from macrorail.dashboard.guard import Guard
 from macrorail.dashboard.instrument_routes import instrument_routes
 from macrorail.dashboard.launch import NotStarted
@@ -58,7 +58,7 @@ _STATUS: dict[type[Exception], int] = {
     NoPicture: 404,
     NotOperator: 409,
     NotConnected: 409,
-    CommandRefused: 409,
+    RunCommandRefused: 409,
     NotStarted: 409,
     ConfigError: 400,
     DeviceError: 409,

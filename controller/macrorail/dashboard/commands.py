@@ -16,7 +16,7 @@ _TIMEOUT_S = 3.0
 _STATUS_TIMEOUT_S = 1.0
 
 
-class CommandRefused(MacrorailError):
+class RunCommandRefused(MacrorailError):
     """A command was not carried out; the message says why."""
 
 
@@ -25,23 +25,25 @@ def send_command(folder: Path, command: str) -> None:
 
     Raises
     ------
-    CommandRefused
+    RunCommandRefused
         No run is in progress there, or it refuses.
     """
     process = running_process(folder)
     if process is None:
-        raise CommandRefused("nothing is running here")
+        raise RunCommandRefused("nothing is running here")
     try:
         answer = ask_run(folder, command, _TIMEOUT_S, by="the page")
     except OSError as error:
         if command not in {"stop", "abort"}:
-            raise CommandRefused(f"the run takes no commands: {error.strerror or error}") from error
+            raise RunCommandRefused(
+                f"the run takes no commands: {error.strerror or error}"
+            ) from error
         # A stop works as long as the process lives, also without its socket. SIGINT would be
         # ignored by a run that a script has started in the background.
         os.kill(process, signal.SIGTERM)
         return
     if "error" in answer:
-        raise CommandRefused(str(answer["error"]))
+        raise RunCommandRefused(str(answer["error"]))
 
 
 def reported_state(folder: Path) -> str | None:

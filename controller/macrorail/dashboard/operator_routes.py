@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from macrorail.dashboard.commands import CommandRefused, send_command
+from macrorail.dashboard.commands import RunCommandRefused, send_command
 from macrorail.dashboard.page_state import PageState
 from macrorail.dashboard.plan_preview import (
     parse_protocol,
@@ -110,7 +110,7 @@ def command_routes(page: PageState) -> APIRouter:
 
 
 def refuse_during_runs(page: PageState) -> None:
-    """Raise ``CommandRefused`` while a run is in progress."""
+    """Raise ``RunCommandRefused`` while a run is in progress."""
     live = page.runs.live()
     if live:
-        raise CommandRefused(f"a run is in progress: {', '.join(live)}")
+        raise RunCommandRefused(f"a run is in progress: {', '.join(live)}")

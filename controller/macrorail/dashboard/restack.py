@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from macrorail.dashboard.commands import CommandRefused
+from macrorail.dashboard.commands import RunCommandRefused
 from macrorail.session.background import BackgroundJob, start_in_background
 
 #: Below a run folder; each picture is named after how it was made.
@@ -50,13 +50,13 @@ class Restacker:
 
         Raises
         ------
-        CommandRefused
+        RunCommandRefused
             Another run is being stacked, or this one has no picture to compare with.
         """
         if self._current is not None:
-            raise CommandRefused(f"{self._current.run} is being stacked again; wait for its end")
+            raise RunCommandRefused(f"{self._current.run} is being stacked again; wait for its end")
         if not (folder / "fused.jpg").is_file():
-            raise CommandRefused("this run has no finished picture yet; resume it first")
+            raise RunCommandRefused("this run has no finished picture yet; resume it first")
         name = f"{quality}-{reference}-{align}"
         (folder / FOLDER).mkdir(exist_ok=True)
         job = start_in_background(
