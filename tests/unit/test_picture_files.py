@@ -114,6 +114,16 @@ def test_what_a_suffix_says_wrongly_the_file_says_rightly(tmp_path: Path) -> Non
     assert np.array_equal(read_picture(tmp_path / "a.jpg"), picture()[:, :, ::-1])
 
 
+def test_a_jpeg_that_nothing_reads_is_not_called_damaged(tmp_path: Path) -> None:
+    Image.fromarray(picture()).save(tmp_path / "a.jpg")
+    data = bytearray((tmp_path / "a.jpg").read_bytes())
+    at = data.index(b"\xff\xc0")
+    data[at + 1], data[at + 4] = 0xC3, 12
+    (tmp_path / "a.jpg").write_bytes(data)
+    with pytest.raises(StackError, match=r"a\.jpg: is a JPEG of 12 bits, process SOF3"):
+        read_picture(tmp_path / "a.jpg")
+
+
 def test_a_transparent_picture_is_refused_by_name(tmp_path: Path) -> None:
     cut_out = Image.fromarray(picture()).convert("RGBA")
     cut_out.paste((9, 9, 9, 0), (0, 0, 32, 48))

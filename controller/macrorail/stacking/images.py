@@ -33,6 +33,8 @@ __all__ = ["Picture", "is_picture", "picture_size", "read_picture", "to_8_bit"]
 Image.MAX_IMAGE_PIXELS = None
 _PNG_END = b"IEND\xaeB`\x82"
 _NAMED = {"CMYK", "YCCK"}
+#: Baseline, extended and progressive, with either coding; the others are lossless or hierarchical.
+_JPEG_PROCESSES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
 #: Colours by their numbers in ITU-T H.273: BT.709 or not specified; and the curves of HDR.
 _USUAL_PRIMARIES, _HDR_CURVES = {1, 2}, {16: "PQ", 18: "HLG"}
 
@@ -150,6 +152,12 @@ def _avif_bits(data: bytes) -> int:
 
 def _read_jpeg(path: Path, spent: Picture | None) -> Picture:
     data = path.read_bytes()
+    marker, bits = _jpeg_process(data)
+    if bits not in (0, 8) or marker not in _JPEG_PROCESSES:
+        raise StackError(
+            f"is a JPEG of {bits} bits, process SOF{marker - 0xC0}, which nothing here reads; "
+            f"convert it to a 16-bit TIFF"
+        )
     try:
         height, width, colours = simplejpeg.decode_jpeg_header(data)[:3]
     except ValueError:
@@ -166,15 +174,23 @@ def _read_jpeg(path: Path, spent: Picture | None) -> Picture:
 
 
 def _read_jpeg_by_pillow(data: bytes) -> Picture:
-    frame = data.find(b"\xff\xc1")
-    if frame >= 0 and data[frame + 4 : frame + 5] == b"\x0c":
-        raise StackError("is a JPEG of 12 bits; convert it to a 16-bit TIFF")
     with Image.open(io.BytesIO(data)) as picture:
         pixels = np.asarray(picture)
         mode, icc = picture.mode, picture.info.get("icc_profile")
     if mode == "CMYK":
         return from_cmyk(pixels, icc)
     return _by_mode(pixels, mode, icc)
+
+
+def _jpeg_process(data: bytes) -> tuple[int, int]:
+    """The marker of a JPEG's frame and its bits per sample (ITU-T T.81, table B.1); 0 without."""
+    at = 2
+    while at + 5 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return marker, data[at + 4]
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return 0xC0, 0
 
 
 def _read_png(path: Path) -> Picture:

@@ -177,19 +177,6 @@ def colour_profile(path: Path) -> bytes | None:
     return _profile(_read(path), path.suffix.lower() in RAW.suffixes)
 
 
-def frame_profile(frame: Path) -> bytes | None:
-    """The ICC profile in a frame, or ``None``."""
-    return _read(frame).icc
-
-
-def has_unknown_colours(frame: Path) -> bool:
-    """Whether a frame says that its colours are not sRGB without saying what they are."""
-    try:
-        return _is_uncalibrated(_read(frame))
-    except StackError:
-        return False
-
-
 def _profile(exif: Exif, is_raw: bool) -> bytes | None:
     if not is_raw and exif.icc is not None and profile_space(exif.icc) == "RGB":
         return exif.icc

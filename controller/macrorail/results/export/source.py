@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import ImageCms
 
 from macrorail.errors import ConfigError, StackError
 from macrorail.results.export.metadata import Description, describe
@@ -21,9 +20,8 @@ from macrorail.stacking.images import Picture, read_picture
 from macrorail.stacking.metadata import (
     Composite,
     Tags,
+    colour_profile,
     exif_tags,
-    frame_profile,
-    has_unknown_colours,
 )
 
 Depth = NDArray[np.float32]
@@ -116,10 +114,7 @@ class ExportSource:
     @cached_property
     def icc(self) -> bytes | None:
         """The colour profile of the frames; sRGB if they have none; ``None`` if it is unknown."""
-        profile = frame_profile(self.reference)
-        if profile is None and not has_unknown_colours(self.reference):
-            profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-        return profile
+        return colour_profile(self.reference)
 
     def fused(self) -> Picture:
         """(height, width, 3), BGR, uint16."""
