@@ -19,6 +19,7 @@ from macrorail.run_folder.events import (
     StackStarted,
 )
 from macrorail.run_folder.journal import Entry
+from macrorail.states import FinishReason
 
 WAITING, UNDER_WAY, DONE, QUARANTINED = "waiting", "under way", "done", "quarantined"
 
@@ -41,6 +42,8 @@ class StackStatus:
         Reason of the latest failure, postponement or quarantine.
     postponed_by
         Number of the journal entry that postponed it; 0 when none did.
+    unverified
+        Whether it is done, but the images did not verify the overlap of its slices.
     """
 
     task: StackTask
@@ -49,6 +52,7 @@ class StackStatus:
     folder: str = ""
     why: str = ""
     postponed_by: int = 0
+    unverified: bool = False
 
     @property
     def is_left(self) -> bool:
@@ -105,6 +109,7 @@ class CampaignProgress:
                 one.state = DONE if ended.completed else WAITING
                 one.failures += not ended.completed
                 one.why = ended.message
+                one.unverified = ended.reason == FinishReason.NOT_VERIFIED.value
             case StackFailed(stack=stack, why=why):
                 self.statuses[stack].failures += 1
                 self.statuses[stack].why = why

@@ -13,7 +13,14 @@ from typing import Any, Protocol
 
 from macrorail.campaign.plan import CampaignPlan, StackTask
 from macrorail.campaign.progress import UNDER_WAY, CampaignProgress, StackStatus
-from macrorail.errors import DeviceError, IdentityError, MacrorailError, OperatorStop, PlanError
+from macrorail.errors import (
+    DeviceError,
+    IdentityError,
+    MacrorailError,
+    NotVerified,
+    OperatorStop,
+    PlanError,
+)
 from macrorail.run_folder.campaign_folder import QUARANTINE
 from macrorail.run_folder.events import (
     Event,
@@ -29,6 +36,7 @@ from macrorail.running.ending import RunEnd
 from macrorail.states import FinishReason
 
 #: A run that ends with these is not the specimen's fault.
+_DONE = frozenset({FinishReason.COMPLETED, FinishReason.NOT_VERIFIED})
 _STOPS = frozenset({FinishReason.STORAGE_FAULT, FinishReason.PAUSED_TOO_LONG, FinishReason.BUG})
 RUNS = "runs"
 
@@ -45,11 +53,22 @@ class UnfinishedCampaign(MacrorailError):
     exit_code = 4
 
 
-def unfinished(quarantined: int, campaign: CampaignPlan) -> UnfinishedCampaign:
-    """The error of a campaign in which every stack was tried, some without success."""
-    return UnfinishedCampaign(
-        f"{quarantined} of {len(campaign.tasks)} stacks are in quarantine; the report says why"
-    )
+def what_lacks(progress: CampaignProgress) -> MacrorailError | None:
+    """What a campaign lacks in which every stack was tried; ``None`` when nothing is lacking."""
+    quarantined = progress.count("quarantined")
+    if quarantined:
+        return UnfinishedCampaign(
+            f"{quarantined} of {len(progress.statuses)} stacks are in quarantine; the report says "
+            f"why"
+        )
+    unverified = [key for key, one in progress.statuses.items() if one.unverified]
+    if unverified:
+        return NotVerified(
+            f"all stacks are done, but the images did not verify the overlap of "
+            f"{len(unverified)} of them: {', '.join(unverified[:5])}"
+            f"{' …' if len(unverified) > 5 else ''}; the report says why"
+        )
+    return None
 
 
 @dataclass(frozen=True)
@@ -159,9 +178,9 @@ class CampaignRunner:
                 self._log_event(StackPostponed(stack=left[0].key, why=str(skipped)))
             except IdentityError as error:
                 self._fail(left[0], str(error))
-        quarantined = self._progress.count("quarantined")
-        if quarantined:
-            raise unfinished(quarantined, self._campaign)
+        lacking = what_lacks(self._progress)
+        if lacking is not None:
+            raise lacking
 
     def _shoot_next(self, task: StackTask) -> None:
         status = self._progress.statuses[task.key]
@@ -199,10 +218,11 @@ class CampaignRunner:
         return f"{parent}/{run_name(task, specimen)}{tries}"
 
     def _handle_end(self, task: StackTask, status: StackStatus, end: RunEnd) -> None:
-        if end.reason is FinishReason.COMPLETED:
+        if end.reason in _DONE:
             self._failed_in_a_row = 0
+            reason = end.reason.value
             self._log_event(
-                StackEnded(stack=task.key, completed=True, reason=end.reason.value, message="")
+                StackEnded(stack=task.key, completed=True, reason=reason, message=end.message)
             )
             why = self._progress.unidentified.get(task.place)
             if why is not None:

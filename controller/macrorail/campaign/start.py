@@ -18,11 +18,11 @@ from macrorail.campaign.plan import CampaignPlan, load_campaign
 from macrorail.campaign.progress import CampaignProgress
 from macrorail.campaign.prompts import OperatorPrompts
 from macrorail.campaign.report import write_campaign_report
-from macrorail.campaign.runner import CampaignRunner, UnfinishedCampaign, unfinished
+from macrorail.campaign.runner import CampaignRunner, UnfinishedCampaign, what_lacks
 from macrorail.clock import WorldClock
 from macrorail.config.rig import Rig, load_rig
 from macrorail.devices.connect import Instrument, connect
-from macrorail.errors import JournalError, MacrorailError, PlanError
+from macrorail.errors import JournalError, MacrorailError, NotVerified, PlanError
 from macrorail.identity.resolver import IdResolver
 from macrorail.quantity import format_duration, format_size
 from macrorail.run_folder.campaign_folder import CAMPAIGN
@@ -113,8 +113,7 @@ def resume_campaign(folder: Path, observer: RunObserver) -> CampaignOutcome:
     )
     outcome = CampaignOutcome(folder, totals, None)
     if not progress.left:
-        quarantined = progress.count("quarantined")
-        return replace(outcome, error=unfinished(quarantined, campaign) if quarantined else None)
+        return replace(outcome, error=what_lacks(progress))
     if rig.bench is not None and progress.bench and Path(progress.bench).exists():
         bench = rig.bench.model_copy(update={"address": progress.bench})
         rig = rig.model_copy(update={"bench": bench})
@@ -146,7 +145,7 @@ def _carry_out(
             _run_stacks(folder, campaign, rig, instrument, progress, journal, systemd, observer)
         except MacrorailError as caught:
             error = caught
-        finished = error is None or isinstance(error, UnfinishedCampaign)
+        finished = error is None or isinstance(error, UnfinishedCampaign | NotVerified)
         end = CampaignFinished if finished and not progress.left else CampaignStopped
         journal.append(end(**progress.to_dict(), message="" if error is None else str(error)))
     _report(folder, observer)
