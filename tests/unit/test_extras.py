@@ -18,7 +18,7 @@ from macrorail.devices.interfaces import Context
 from macrorail.errors import ConfigError, ConnectError
 from macrorail.extras import needs_extra
 from macrorail.identity.labels import read_labels
-from macrorail.session.notifications import News
+from macrorail.session.notifications import Notifier
 from macrorail.shipped import CONFIGS
 from tests.made_run import make_run
 
@@ -105,7 +105,7 @@ def test_labels_and_notifications_name_it(hide: Hide, run_folder: Path) -> None:
         read_labels(np.zeros((8, 8), np.uint8))
     hide("apprise")
     with pytest.raises(ConfigError, match=r"notify.* 'macrorail\[notify\]'"):
-        News(run_folder, ["json://localhost"])
+        Notifier(run_folder, ["json://localhost"])
 
 
 def test_the_camera_driver_names_its_library(hide: Hide) -> None:

@@ -55,7 +55,7 @@ def test_every_event_of_a_rough_night_has_its_words(tmp_path: Path) -> None:
 def test_a_log_that_cannot_be_written_disturbs_nothing(tmp_path: Path) -> None:
     with logged(tmp_path / "gone") as log:
         log.on_entry(Entry(1, 0.0, made("started")))
-        logging.getLogger("macrorail.news").warning("not sent")
+        logging.getLogger("macrorail.notifications").warning("not sent")
 
 
 def test_systemd_is_told_that_the_run_lives(

@@ -34,7 +34,7 @@ from macrorail.run_folder.events import (
 )
 from macrorail.run_folder.journal import JOURNAL, Entry, Journal, write_whole
 from macrorail.run_folder.record import hash_file
-from macrorail.session.notifications import News
+from macrorail.session.notifications import Notifier
 from macrorail.session.observer import RunObserver
 from macrorail.session.signals import stopped_by_signals
 from macrorail.session.systemd import SystemdNotifier
@@ -131,7 +131,7 @@ def _carry_out(
         closing(
             Journal(folder / JOURNAL, instrument.clock.now, (folder / JOURNAL).exists())
         ) as journal,
-        _news(folder, rig, journal),
+        _notifications(folder, rig, journal),
         stopped_by_signals(instrument.clock),
     ):
         journal.listen(progress.on_entry)
@@ -201,13 +201,13 @@ def _run_stacks(
 
 
 @contextmanager
-def _news(folder: Path, rig: Rig, journal: Journal) -> Iterator[None]:
+def _notifications(folder: Path, rig: Rig, journal: Journal) -> Iterator[None]:
     """Send notifications of the campaign to the addresses in the rig file."""
     if not rig.unattended.notify:
         yield
         return
-    with closing(News(folder, rig.unattended.notify)) as news:
-        journal.listen(news.on_entry)
+    with closing(Notifier(folder, rig.unattended.notify)) as notifier:
+        journal.listen(notifier.on_entry)
         yield
 
 

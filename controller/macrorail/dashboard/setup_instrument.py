@@ -105,8 +105,7 @@ class HeldInstrument:
 
     async def shoot(self, settings: dict[str, str]) -> dict[str, Any]:
         """Take a test picture."""
-        folder = self._pictures.name if self._pictures is not None else ""
-        return await self._work("shoot", folder=folder, settings=settings)
+        return await self._work("shoot", settings=settings)
 
     def picture(self) -> Path | None:
         """The last test picture."""

@@ -1,1 +1,1 @@
-"""One piece of work with an instrument or with photographs, from any face: the Python API."""
+"""The Python API: what scripts, the page and the command line do with an instrument."""

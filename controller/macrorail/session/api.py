@@ -1,4 +1,4 @@
-"""The Python API: what ``import macrorail`` offers, each a function of one line to call."""
+"""The functions that ``import macrorail`` offers."""
 
 from __future__ import annotations
 
@@ -133,12 +133,12 @@ def run(
     on_event
         Called with each entry of the run's journal, in the run's own thread; its ``event`` is a
         type of ``macrorail.events``. What it raises is logged and kept in
-        ``RunResult.callback_errors``; the run goes on.
+        ``RunResult.callback_errors``; the run continues.
 
     Raises
     ------
     MacrorailError
-        The run could not begin, ended early, or is incomplete. When there is a run folder, the
+        The run could not start, ended early, or is incomplete. When there is a run folder, the
         error has its path as ``run_folder``.
     """
     observer = _Callback(on_event)
@@ -251,7 +251,7 @@ def stack(
 
 
 class _Callback(RunObserver):
-    """Passes events on to a function that is not ours."""
+    """Passes events on to the user's function and catches its errors."""
 
     def __init__(self, on_event: Callable[[Entry], object] | None) -> None:
         self._on_event = on_event
@@ -270,7 +270,7 @@ class _Callback(RunObserver):
             self._on_event(event)
         except Exception as error:
             self.errors.append(error)
-            _LOG.exception("on_event failed; the run goes on")
+            _LOG.exception("on_event failed; the run continues")
 
     @contextmanager
     def naming_the_folder(self) -> Iterator[None]:
@@ -301,6 +301,6 @@ def _bgr(picture: Array) -> Array:
         raise ConfigError(
             f"a picture is (height, width, 3) uint8 or uint16 RGB; this one is {shape} {kind}"
         )
-    # Not a view: the kernels want rows that lie one after the other.
+    # A copy, not a view: the kernels need contiguous rows.
     bgr: Array = picture[..., ::-1].copy()
     return bgr

@@ -1,7 +1,7 @@
-"""Runs and stacks in processes of their own, which outlive whoever starts them.
+"""Runs and stacks in processes of their own, which outlive their parent.
 
 The child is ``macrorail.session.background_process``. It takes one request as JSON from a file and
-answers with JSON lines in another, so that a server that is started again loses nothing.
+answers with JSON lines in another, so that a restarted server loses nothing.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _MODULE = "macrorail.session.background_process"
 
 @dataclass
 class BackgroundJob:
-    """A process at work for us.
+    """A process that carries out one request.
 
     Attributes
     ----------
     process
-        The child; a session of its own, so neither our Ctrl-C nor our end reaches it.
+        The child, in a session of its own: neither our Ctrl-C nor our end reaches it.
     """
 
     process: subprocess.Popen[bytes]
@@ -38,7 +38,7 @@ class BackgroundJob:
 
     @property
     def alive(self) -> bool:
-        """Whether it is still at work."""
+        """Whether it still runs."""
         return self.process.poll() is None
 
     @property
@@ -49,7 +49,7 @@ class BackgroundJob:
 
     @property
     def error(self) -> str:
-        """Why it failed, in words; empty while it is at work and when all went well."""
+        """Why it failed, in words; empty while it runs and when it succeeded."""
         error = self._answer("error")
         if error is not None:
             return str(error)
@@ -59,7 +59,7 @@ class BackgroundJob:
         return f"the process ended unexpectedly with code {code}"
 
     def discard(self) -> None:
-        """Remove its temporary files, once nobody asks any more."""
+        """Remove its temporary files."""
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _answer(self, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""A process that shoots, resumes or stacks for whoever has started it, and says how it went."""
+"""The process that shoots, resumes or stacks for its parent, and answers with the result."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from macrorail.stacking.register import Motion
 
 
 class _Answers(RunObserver):
-    """Writes JSON lines into the scratch folder, which may be gone: nobody asks any more then."""
+    """Writes JSON lines into the scratch folder; nothing once the parent has removed it."""
 
     def __init__(self, scratch: Path) -> None:
         self._path = scratch / ANSWERS
@@ -66,7 +66,7 @@ def _stack(folder: str, output: str, quality: Any, reference: str, motion: str |
 
 
 def main() -> int:
-    """Do what the request in the scratch folder asks for; the folder is the first argument."""
+    """Carry out the request in the scratch folder, which is the first argument."""
     scratch = Path(sys.argv[1])
     request = json.loads((scratch / REQUEST).read_text(encoding="utf-8"))
     answers = _Answers(scratch)

@@ -50,7 +50,7 @@ class LineServer:
         with short_address(self._path) as address:
             self._server = socketserver.ThreadingUnixStreamServer(address, _handler(answer))
         self._server.daemon_threads = True
-        # A connection that nobody closes must not keep a finished run from ending.
+        # A connection that stays open must not keep a finished run from ending.
         self._server.block_on_close = False
         # Only who may write the run's files may command it.
         self._path.chmod(0o600)

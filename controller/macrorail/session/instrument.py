@@ -20,6 +20,7 @@ from macrorail.devices.interfaces import (
     CameraReport,
     FocusAxis,
     LiveView,
+    OffersChoices,
     Stage,
 )
 from macrorail.errors import CameraError, ConfigError, OperatorStop
@@ -31,7 +32,7 @@ from macrorail.stacking.images import read_picture
 
 @dataclass(frozen=True)
 class Shot:
-    """A photograph that lies on disk, whole.
+    """A photograph on disk, complete and checked.
 
     Attributes
     ----------
@@ -43,7 +44,7 @@ class Shot:
 
     @property
     def path(self) -> Path:
-        """Where it lies."""
+        """Its file."""
         return self.frame.path
 
     @property
@@ -68,7 +69,7 @@ class AxisControl:
 
     @property
     def position_um(self) -> float | None:
-        """Where the axis came to rest last; ``None`` before it is homed."""
+        """Where the axis is, micrometres; ``None`` before it is homed."""
         return self._position_um
 
     @property
@@ -148,7 +149,7 @@ class CameraControl:
         return self._camera.configure(settings)
 
     def shoot(self) -> Shot:
-        """Take one photograph; returns when it lies on disk and has been checked.
+        """Take one photograph; returns when it is on disk and has been checked.
 
         Raises
         ------
@@ -168,12 +169,43 @@ class CameraControl:
         CameraError
             The camera has no live view.
         """
-        if not isinstance(self._camera, LiveView) or "live_view" not in self.report.abilities:
+        with self._preview() as path:
+            return np.asarray(read_picture(path)[..., ::-1], dtype=np.uint8)
+
+    def live_view_jpeg(self) -> bytes:
+        """The same as a JPEG file, as the camera sends it.
+
+        Raises
+        ------
+        CameraError
+            The camera has no live view.
+        """
+        with self._preview() as path:
+            return path.read_bytes()
+
+    def end_live_view(self) -> None:
+        """Let the sensor rest; the next look starts live view again."""
+        if isinstance(self._camera, LiveView):
+            self._camera.end_live_view()
+
+    @property
+    def has_live_view(self) -> bool:
+        """Whether the camera has a live view."""
+        return isinstance(self._camera, LiveView) and "live_view" in self.report.abilities
+
+    @property
+    def choices(self) -> dict[str, list[str]]:
+        """The values that the camera's menus offer, by setting; empty when it does not say."""
+        return self._camera.choices() if isinstance(self._camera, OffersChoices) else {}
+
+    @contextmanager
+    def _preview(self) -> Iterator[Path]:
+        if not isinstance(self._camera, LiveView) or not self.has_live_view:
             raise CameraError(f"{self.report.model} has no live view")
         path = self.folder / ".live.jpg"
         try:
             self._camera.preview(path)
-            return np.asarray(read_picture(path)[..., ::-1], dtype=np.uint8)
+            yield path
         finally:
             path.unlink(missing_ok=True)
 
@@ -187,7 +219,7 @@ class ConnectedInstrument:
     axis, camera
         Its controls.
     stage
-        What brings specimens under the lens; ``None`` where a hand does.
+        Moves specimens under the lens; ``None`` where that is done by hand.
     clock
         The world's clock: wait on it, so that a simulated instrument's time passes too.
     """
@@ -205,7 +237,7 @@ def connect(
     closest_approach: str | float | None = None,
     folder: str | Path | None = None,
 ) -> Iterator[ConnectedInstrument]:
-    """Connect an instrument; nothing moves until it is told to.
+    """Connect an instrument; nothing moves by itself.
 
     Parameters
     ----------

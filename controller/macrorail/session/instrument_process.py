@@ -1,10 +1,8 @@
-"""The process that holds the instrument while somebody sets up: jogs, test shots, one at a time,
-and live view beside them.
+"""The process that holds the instrument while a run is set up: moves, test shots, live view.
 
-It is started by the operator's page and speaks the JSON lines of ``macrorail.workers``. A stop
-comes as SIGUSR1, because a request would have to wait its turn behind the move that it is to end.
-When whoever started it goes away, its input ends, the axis is brought to rest and the devices are
-released.
+The operator's page starts it and sends requests as the JSON lines of ``macrorail.workers``, one at
+a time. A stop comes as SIGUSR1, because a request would have to wait for the move that it is to
+stop. When the parent ends, the axis is brought to rest and the devices are released.
 """
 
 from __future__ import annotations
@@ -19,45 +17,42 @@ from typing import Any
 
 from macrorail.config.rig import load_rig
 from macrorail.devices.connect import Instrument, connect
-from macrorail.devices.interfaces import LiveView, OffersChoices
 from macrorail.errors import MacrorailError, OperatorStop
-from macrorail.frame import verify_frame
+from macrorail.session.instrument import AxisControl, CameraControl
 from macrorail.session.live_view import LiveViewServer
 from macrorail.workers import serve
 
 STOP_SIGNAL = signal.SIGUSR1
-#: A camera that refuses to be looked through is asked again so much later.
-_REFUSED_S = 0.3
+#: A camera that refuses live view is asked again after this time.
+_RETRY_S = 0.3
 
 
-class Session:
-    """One instrument, from ``open`` until the process ends."""
+class InstrumentHolder:
+    """Holds one instrument, from ``open`` until the process ends."""
 
     def __init__(self) -> None:
         self._devices = ExitStack()
-        self._instrument: Instrument | None = None
         self._busy = self._stopping = False
-        self._shots = 0
-        # The camera does one thing at a time, and what was asked for comes before a look.
-        self._camera = threading.Lock()
-        self._in_use = threading.Event()
-        self._seen = Path()
+        # The camera does one thing at a time, and requests come before live view.
+        self._camera_lock = threading.Lock()
+        self._camera_wanted = threading.Event()
+        self._instrument: Instrument
+        self._axis: AxisControl
+        self._camera: CameraControl
 
     def open(self, rig: str, folder: str) -> dict[str, Any]:
-        """Connect; nothing moves. ``folder`` takes the test shots and live view's socket."""
+        """Connect; nothing moves. ``folder`` takes the test shots and the socket of live view."""
         instrument = self._devices.enter_context(connect(load_rig(Path(rig))))
-        axis = instrument.axis.open()
-        camera = instrument.camera.open()
+        self._axis = AxisControl(instrument.axis, instrument.axis.open())
+        self._camera = CameraControl(instrument.camera, instrument.camera.open(), Path(folder))
         self._instrument = instrument
-        device = instrument.camera
-        live = isinstance(device, LiveView) and "live_view" in camera.abilities
-        self._seen = Path(folder) / "live.jpg"
-        if live:
-            looking = LiveViewServer(Path(folder), self._look, self._rest)
-            self._devices.callback(looking.close)
+        if self._camera.has_live_view:
+            server = LiveViewServer(Path(folder), self._look, self._rest)
+            self._devices.callback(server.close)
+        axis, camera = self._axis.report, self._camera.report
         return {
-            "live": live,
-            "choices": device.choices() if isinstance(device, OffersChoices) else {},
+            "live": self._camera.has_live_view,
+            "choices": self._camera.choices,
             "settings": dict(camera.settings),
             "axis": axis.model,
             "camera": camera.model,
@@ -68,46 +63,31 @@ class Session:
         }
 
     def home(self) -> dict[str, Any]:
-        """Find the reference, away from the specimen."""
-        return self._at_work(lambda instrument: {"position_um": instrument.axis.home()})
+        """Home the axis, away from the specimen."""
+        return self._carry_out(lambda: {"position_um": self._axis.home()})
 
     def move(self, position_um: float) -> dict[str, Any]:
-        """Go there; a stop on the way brings the axis to rest."""
-
-        def go(instrument: Instrument) -> dict[str, Any]:
-            try:
-                instrument.axis.start_move(position_um)
-                return {"position_um": instrument.axis.finish_move()}
-            except OperatorStop:
-                instrument.axis.stop()
-                raise
-
-        return self._at_work(go)
+        """Move the axis; a stop brings it to rest."""
+        return self._carry_out(lambda: {"position_um": self._axis.move_to(position_um)})
 
     def configure(self, settings: dict[str, str]) -> dict[str, Any]:
         """Set the camera, so that live view shows what a picture would."""
+        return self._carry_out(
+            lambda: {"settings": self._camera.configure(**settings)}, with_camera=True
+        )
 
-        def set_up(instrument: Instrument) -> dict[str, Any]:
-            return {"settings": instrument.camera.configure(settings)}
+    def shoot(self, settings: dict[str, str]) -> dict[str, Any]:
+        """Take one picture with these settings."""
 
-        return self._at_work(set_up, with_camera=True)
+        def shoot() -> dict[str, Any]:
+            applied = self._camera.configure(**settings)
+            return {"picture": self._camera.shoot().path.name, "settings": applied}
 
-    def shoot(self, folder: str, settings: dict[str, str]) -> dict[str, Any]:
-        """One picture with these settings, into ``folder``."""
-
-        def shoot(instrument: Instrument) -> dict[str, Any]:
-            kept = instrument.camera.configure(settings)
-            self._shots += 1
-            exposure = instrument.camera.expose(Path(folder) / f"test-{self._shots}")
-            frame = instrument.camera.collect(exposure)
-            verify_frame(frame)
-            return {"picture": frame.path.name, "settings": kept}
-
-        return self._at_work(shoot, with_camera=True)
+        return self._carry_out(shoot, with_camera=True)
 
     def stop(self) -> None:
-        """End what is under way; where nothing is, there is nothing to stop."""
-        # Once for each thing under way: coming to rest must not be interrupted in its turn.
+        """Stop the present request, if there is one."""
+        # Once for each request: coming to rest must not be interrupted by a second stop.
         if self._busy and not self._stopping:
             self._stopping = True
             self._request_stop()
@@ -116,72 +96,63 @@ class Session:
         """Bring everything to rest and release it."""
         self._devices.close()
 
-    def _at_work(
-        self, act: Callable[[Instrument], dict[str, Any]], with_camera: bool = False
+    def _carry_out(
+        self, act: Callable[[], dict[str, Any]], with_camera: bool = False
     ) -> dict[str, Any]:
-        assert self._instrument is not None, "the session is not open"
         uses_camera = with_camera or self._instrument.axis.shares_camera
         self._stopping = False
         self._busy = True
         try:
             if uses_camera:
-                self._in_use.set()
-            with self._camera if uses_camera else nullcontext():
-                return act(self._instrument)
+                self._camera_wanted.set()
+            with self._camera_lock if uses_camera else nullcontext():
+                return act()
         finally:
-            self._in_use.clear()
+            self._camera_wanted.clear()
             self._busy = False
 
     def _request_stop(self) -> None:
-        assert self._instrument is not None
         self._instrument.clock.request_stop("stopped from the page")
 
     def _look(self) -> bytes:
-        """A frame of live view; nothing when the camera is at other work or refuses."""
-        assert self._instrument is not None
-        camera = self._instrument.camera
-        assert isinstance(camera, LiveView)
-        if self._in_use.is_set():
-            time.sleep(_REFUSED_S)
+        """A frame of live view; empty when the camera is busy or refuses."""
+        if self._camera_wanted.is_set():
+            time.sleep(_RETRY_S)
             return b""
-        with self._camera:
+        with self._camera_lock:
             try:
-                camera.preview(self._seen)
-                return self._seen.read_bytes()
+                return self._camera.live_view_jpeg()
             except OperatorStop:
-                # It was meant for the move beside us, whose wait ends by it.
+                # It was meant for the move at the same time: pass it on.
                 if self._busy:
                     self._request_stop()
             except (MacrorailError, OSError):
-                time.sleep(_REFUSED_S)
+                time.sleep(_RETRY_S)
         while self._busy:
             time.sleep(0.01)
         return b""
 
     def _rest(self) -> None:
-        assert self._instrument is not None
-        camera = self._instrument.camera
-        with self._camera, suppress(MacrorailError):
-            if isinstance(camera, LiveView):
-                camera.end_live_view()
+        with self._camera_lock, suppress(MacrorailError):
+            self._camera.end_live_view()
 
 
 def main() -> None:
     """Serve the parent until it closes the pipe."""
-    session = Session()
-    signal.signal(STOP_SIGNAL, lambda *_: session.stop())
+    holder = InstrumentHolder()
+    signal.signal(STOP_SIGNAL, lambda *_: holder.stop())
     try:
         serve(
             {
-                "open": session.open,
-                "home": session.home,
-                "move": session.move,
-                "configure": session.configure,
-                "shoot": session.shoot,
+                "open": holder.open,
+                "home": holder.home,
+                "move": holder.move,
+                "configure": holder.configure,
+                "shoot": holder.shoot,
             }
         )
     finally:
-        session.close()
+        holder.close()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One run in its folder, new or resumed: devices, journal, proof, align/blend and who looks on."""
+"""Shoots one run, new or resumed: connects devices, journal, proof, align/blend and observers."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class RunJob:
     wanted, rig, plan
         The protocol, the instrument, and the slices that follow from both.
     progress
-        How far the run had come before it was interrupted; ``None`` for a new one.
+        Progress before the interruption; ``None`` for a new run.
     accept_scene
-        Go on although specimen or camera are not where they were.
+        Continue although specimen or camera have moved.
     searched
-        Whether its range has just been searched for, so that its journal is begun.
+        Whether its range has just been searched for: its journal exists already.
     """
 
     folder: Path
@@ -212,7 +212,7 @@ def _camera_of(job: RunJob, instrument: Instrument, journal: Journal) -> Camera:
 
 
 def _report(folder: Path, observer: RunObserver) -> None:
-    """Write ``report.html``; a run is no worse for lacking it, and it can be written again."""
+    """Write ``report.html``; without it the run is still complete."""
     try:
         observer.message(f"Report: {write_report(folder)}")
     except MacrorailError as error:

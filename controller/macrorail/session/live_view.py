@@ -1,7 +1,7 @@
-"""Hands out frames of live view over a socket: one for each byte that is sent, as long as it lasts.
+"""Serves frames of live view over a socket: one for each byte received.
 
-Whoever shows them asks for the next one when the last has been shown: none wait in a queue, and
-nobody who looks away costs anything.
+The client asks for the next frame once it has shown the last: there is no queue, and an idle client
+costs nothing.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-#: The socket's name, in the folder that the asker makes.
+#: Name of the socket, in the folder that the client makes.
 SOCKET = "live"
-#: Before each frame, its length in bytes; 0 for none now.
+#: Length of each frame in bytes, sent before it; 0 for none now.
 LENGTH = struct.Struct("<I")
-#: A sensor that nobody looks through for so long may cool.
+#: Without a request for this long the sensor is switched off.
 _IDLE_S = 20.0
 
 
 class LiveViewServer:
-    """Serves one asker after the other until it is closed.
+    """Serves one client after the other until it is closed.
 
     Parameters
     ----------
     folder
         Takes the socket.
     look
-        The JPEG of what the lens sees, or nothing when it cannot be had now; called in a thread.
+        Returns a frame as JPEG, or nothing when there is none now; called in a thread.
     rest
-        Called when nobody has looked for a while.
+        Called when there was no request for a while.
     """
 
     def __init__(self, folder: Path, look: Callable[[], bytes], rest: Callable[[], None]) -> None:
@@ -44,9 +44,9 @@ class LiveViewServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop; no look is under way when this returns. Safe to call twice."""
+        """Stop serving; ``look`` is not running when this returns. Safe to call twice."""
         self._ended.set()
-        # Closing alone would not wake an accept that waits.
+        # Closing alone would not wake a waiting accept.
         with socket.socket(socket.AF_UNIX) as knock:
             if self._listening.fileno() >= 0:
                 knock.settimeout(1)
@@ -56,19 +56,19 @@ class LiveViewServer:
 
     def _serve(self) -> None:
         while not self._ended.is_set():
-            asker, _ = self._listening.accept()
-            with asker:
-                asker.settimeout(0.2)
+            client, _ = self._listening.accept()
+            with client:
+                client.settimeout(0.2)
                 try:
-                    self._serve_one(asker)
+                    self._serve_one(client)
                 except OSError:
-                    continue  # it went away in the middle
+                    continue  # it disconnected during a frame
 
-    def _serve_one(self, asker: socket.socket) -> None:
+    def _serve_one(self, client: socket.socket) -> None:
         idle_s = 0.0
         while not self._ended.is_set():
             try:
-                if not asker.recv(1):
+                if not client.recv(1):
                     return
             except TimeoutError:
                 idle_s += 0.2
@@ -77,4 +77,4 @@ class LiveViewServer:
                 continue
             idle_s = 0.0
             frame = self._look()
-            asker.sendall(LENGTH.pack(len(frame)) + frame)
+            client.sendall(LENGTH.pack(len(frame)) + frame)

@@ -1,7 +1,7 @@
-"""A run's two logs: ``log.jsonl`` for programs, ``run.log`` in plain words for people.
+"""Writes the two logs of a run: ``log.jsonl`` for programs, ``run.log`` for people.
 
-The journal is the truth; the logs add what it does not need: states, and what other parts of
-macrorail had to say. A log that cannot be written never disturbs a run.
+The journal is the record of a run. The logs add states and the messages of other parts of
+macrorail. A log that cannot be written never disturbs a run.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from macrorail.run_folder.sentences import sentence
 from macrorail.states import State
 
 _LOG = logging.getLogger("macrorail")
-#: Tells worker processes whose run they work for.
+#: Environment variable that names the run to worker processes.
 RUN_VARIABLE = "MACRORAIL_RUN"
 
 
 class RunLog:
-    """Writes what it hears to whatever handlers the logger has."""
+    """Writes entries and states to the logger."""
 
     def on_entry(self, entry: Entry) -> None:
         """Take a journal entry."""
@@ -80,7 +80,7 @@ def logged(folder: Path) -> Iterator[RunLog]:
 
 
 class _Quiet(logging.Handler):
-    """Appends to a file, opened for each line; a full disk is the journal's to tell."""
+    """Appends to a file, opened for each line; errors are left to the journal."""
 
     def __init__(self, path: Path, formatter: logging.Formatter, level: int) -> None:
         super().__init__(level)
@@ -100,7 +100,7 @@ class _AsJson(logging.Formatter):
         self._run = run
 
     def format(self, record: logging.LogRecord) -> str:
-        told = {
+        line = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "run": self._run,
             "level": record.levelname.lower(),
@@ -108,10 +108,10 @@ class _AsJson(logging.Formatter):
             "event": getattr(record, "event", "message"),
         }
         if record.getMessage():
-            told["text"] = record.getMessage()
+            line["text"] = record.getMessage()
         if hasattr(record, "world_s"):
-            told["world_s"] = record.world_s
-        return json.dumps(told | getattr(record, "fields", {}) | {"run": self._run})
+            line["world_s"] = record.world_s
+        return json.dumps(line | getattr(record, "fields", {}) | {"run": self._run})
 
 
 class _InWords(logging.Formatter):

@@ -1,7 +1,6 @@
-"""News of a run to wherever its owner is, through Apprise; never at the cost of the run.
+"""Sends notifications of a run through Apprise, without ever disturbing the run.
 
-Messages are sent by a thread of their own. One that cannot be sent, or not in time, is noted in a
-log and forgotten.
+A thread of its own sends them. A notification that cannot be sent in time is logged and dropped.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ from macrorail.run_folder import events
 from macrorail.run_folder.journal import Entry
 from macrorail.states import FinishReason, State
 
-_LOG = logging.getLogger("macrorail.news")
+_LOG = logging.getLogger("macrorail.notifications")
 _MOST_WAITING = 100
-#: How long the end of a run waits for its last message, seconds of wall time.
-_LAST_WORDS_S = 10.0
+#: How long the end of a run waits for its last notification, seconds of wall time.
+_LAST_S = 10.0
 
 
 @dataclass(frozen=True)
-class Message:
-    """One piece of news; ``kind`` is ``info``, ``success``, ``warning`` or ``failure``."""
+class Notification:
+    """One notification; ``kind`` is ``info``, ``success``, ``warning`` or ``failure``."""
 
     title: str
     body: str
@@ -38,15 +37,15 @@ class Message:
     picture: Path | None = None
 
 
-class News:
-    """Listens to a run's journal, or a campaign's, and tells what somebody away wants to know.
+class Notifier:
+    """Follows the journal of a run or a campaign and notifies its owner.
 
     Parameters
     ----------
     run
         The run folder.
     addresses
-        That Apprise knows (``ntfy://...``, ``mailto://...``), or files that list some.
+        Of Apprise (``ntfy://...``, ``mailto://...``), or files with a list of them.
 
     Raises
     ------
@@ -57,8 +56,8 @@ class News:
     def __init__(self, run: Path, addresses: Sequence[str]) -> None:
         self._run = run
         self._apprise = _connect(addresses)
-        self._waiting: queue.Queue[Message | None] = queue.Queue(_MOST_WAITING)
-        # It dies with us: a receiver that hangs must not keep a finished run from ending.
+        self._waiting: queue.Queue[Notification | None] = queue.Queue(_MOST_WAITING)
+        # A daemon: a receiver that hangs must not keep a finished run from ending.
         self._thread = threading.Thread(target=self._send_all, daemon=True)
         self._thread.start()
 
@@ -69,68 +68,70 @@ class News:
             self._put(message)
 
     def alarm(self, why: str) -> None:
-        """Tell why a run stands still that cannot even write it down; returns at once."""
-        self._put(Message(f"{self._run.name} is paused", why, "warning"))
+        """Send why a run is stopped that cannot write its journal; returns at once."""
+        self._put(Notification(f"{self._run.name} is paused", why, "warning"))
 
     def close(self) -> None:
-        """Wait for the last message, but not for long. Safe to call twice."""
+        """Wait up to 10 s for the last notification. Safe to call twice."""
         self._put(None)
-        self._thread.join(_LAST_WORDS_S)
+        self._thread.join(_LAST_S)
         if self._thread.is_alive():
-            _LOG.warning("news that could not be sent in %g s was dropped", _LAST_WORDS_S)
+            _LOG.warning("notifications that could not be sent in %g s were dropped", _LAST_S)
 
-    def _put(self, message: Message | None) -> None:
+    def _put(self, message: Notification | None) -> None:
         try:
             self._waiting.put_nowait(message)
         except queue.Full:
-            _LOG.warning("too much news is waiting; dropped: %s", message)
+            _LOG.warning("too many notifications are waiting; dropped: %s", message)
 
-    def _message(self, entry: Entry) -> Message | None:
+    def _message(self, entry: Entry) -> Notification | None:
         name = self._run.name
         match entry.event:
             case events.RunStarted(slice_count=count):
-                return Message(f"{name} started", f"{count} slices are planned.", "info")
+                return Notification(f"{name} started", f"{count} slices are planned.", "info")
             case events.RunResumed(slice_count=count):
-                return Message(f"{name} goes on", f"{count} slices are planned.", "info")
+                return Notification(f"{name} continues", f"{count} slices are planned.", "info")
             case events.RunPaused(why=why):
-                return Message(f"{name} is paused", why, "warning")
+                return Notification(f"{name} is paused", why, "warning")
             case events.PauseEnded(why=why):
-                return Message(f"{name} goes on", why, "info")
+                return Notification(f"{name} continues", why, "info")
             case events.RunEnded() as ended:
                 return self._end(ended)
             case events.OperatorAsked(question=question):
-                return Message(f"{name} waits for you", question, "warning")
+                return Notification(f"{name} waits for an answer", question, "warning")
             case events.StackQuarantined(stack=stack, why=why):
-                return Message(f"{name}: {stack} is set aside", why, "warning")
+                return Notification(f"{name}: {stack} is set aside", why, "warning")
             case events.CampaignFinished() | events.CampaignStopped() as ended:
                 return self._end_of_campaign(ended)
             case _:
                 return None
 
-    def _end(self, ended: events.RunEnded) -> Message:
+    def _end(self, ended: events.RunEnded) -> Notification:
         name = self._run.name
         if ended.reason == FinishReason.COMPLETED.value:
             picture = self._run / "fused.jpg"
-            return Message(
+            return Notification(
                 f"{name} is done",
                 "Every slice overlaps its neighbours.",
                 "success",
                 picture if picture.is_file() else None,
             )
         kind = "failure" if ended.state == State.FAILED.value else "warning"
-        body = f"{ended.message}\nGo on with: macrorail resume {self._run}"
-        return Message(f"{name} {ended.state}", body, kind)
+        body = f"{ended.message}\nContinue with: macrorail resume {self._run}"
+        return Notification(f"{name} {ended.state}", body, kind)
 
-    def _end_of_campaign(self, ended: events.CampaignFinished | events.CampaignStopped) -> Message:
+    def _end_of_campaign(
+        self, ended: events.CampaignFinished | events.CampaignStopped
+    ) -> Notification:
         body = (
             f"{ended.done} of {ended.stacks} stacks are done, {ended.quarantined} are "
             f"in quarantine, {ended.left} are left. {ended.message}"
         ).strip()
         if isinstance(ended, events.CampaignFinished):
             kind = "warning" if ended.quarantined else "success"
-            return Message(f"{self._run.name} is finished", body, kind)
-        body += f"\nGo on with: macrorail resume {self._run}"
-        return Message(f"{self._run.name} stopped", body, "failure")
+            return Notification(f"{self._run.name} is finished", body, kind)
+        body += f"\nContinue with: macrorail resume {self._run}"
+        return Notification(f"{self._run.name} stopped", body, "failure")
 
     def _send_all(self) -> None:
         while (message := self._waiting.get()) is not None:
@@ -143,7 +144,7 @@ class News:
                     attach=None if message.picture is None else str(message.picture),
                 )
             except Exception as error:
-                # Whatever a plug-in of Apprise's raises: news is not worth a run.
+                # A plug-in of Apprise may raise anything; a notification must not end a run.
                 _LOG.warning("'%s' could not be sent: %s", message.title, error)
                 continue
             took_s = time.monotonic() - began_s
@@ -168,7 +169,7 @@ def _connect(addresses: Sequence[str]) -> Any:
             sender.add(address)
         if len(sender) == already:
             raise ConfigError(
-                f"the rig's 'unattended: notify' has '{address.split('//')[0]}...', which Apprise "
-                f"does not know as an address, and which is no file that lists some"
+                f"the rig's 'unattended: notify' has '{address.split('//')[0]}...', which is "
+                f"neither an address that Apprise knows nor a file with a list of them"
             )
     return sender

@@ -1,4 +1,4 @@
-"""What a face learns of a run, and what a run may ask of it: terminal, page and scripts alike."""
+"""The interface between a run and what shows it: terminal, page or script."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ Tone = Literal["plain", "good", "warning"]
 
 
 class RunObserver:
-    """Follows one run after the other. A face overrides what it needs; by default nothing happens.
+    """Follows runs. Subclasses override what they need; by default nothing happens.
 
-    What a method raises reaches the run. A face that runs code which is not macrorail's catches
-    its errors itself.
+    An exception in a method reaches the run: a subclass that calls a user's code catches its
+    errors.
     """
 
     def message(self, text: str, tone: Tone = "plain") -> None:
-        """Take a sentence for the person who looks on."""
+        """Take a sentence for the operator."""
 
     def on_folder(self, folder: Path) -> None:
         """Take the run's folder, before anything is connected."""
 
     def on_event(self, event: Entry) -> None:
-        """Take an entry of the run's journal, which is on disk by now."""
+        """Take an entry of the run's journal; it is on disk already."""
 
     def on_state(self, state: State) -> None:
         """Take the state that the run has entered."""
 
     @contextmanager
     def watching(self, view: RunView, commands: Commands) -> Iterator[None]:
-        """Wrap the shooting: show ``view`` meanwhile, and pass the operator's ``commands``."""
+        """Wrap the shooting: show ``view``, and pass on the operator's ``commands``."""
         del view, commands
         yield
 
     @contextmanager
     def searching(self) -> Iterator[None]:
-        """Wrap the search for a range; each look is an event."""
+        """Wrap the search for a range; each picture is an event."""
         yield
 
     def on_question(self, question: str) -> None:
@@ -55,6 +55,8 @@ class RunObserver:
         Raises
         ------
         IdentityError
-            There is nobody to ask.
+            No operator can be asked.
         """
-        raise IdentityError(f"nobody can be asked here: {question.rstrip(': ')}; name the specimen")
+        raise IdentityError(
+            f"no operator can be asked here: {question.rstrip(': ')}; give the specimen's id"
+        )

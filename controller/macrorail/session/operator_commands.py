@@ -23,13 +23,13 @@ def taking_commands(
     Parameters
     ----------
     folder
-        The run folder, whose journal is locked by us.
+        The run folder, whose journal we have locked.
     clock
         The run's.
     status
         What the socket answers.
     observer
-        Learns when there can be no socket.
+        Told when there can be no socket.
     """
     commands = Commands(clock)
     with stopped_by_signals(clock), ExitStack() as closings:

@@ -66,7 +66,9 @@ def search_range(
     """
     path = folder / JOURNAL
     continued = path.exists()
-    begun = continued and any(isinstance(entry.event, RunStarted) for entry in read_journal(path))
+    is_resumed = continued and any(
+        isinstance(entry.event, RunStarted) for entry in read_journal(path)
+    )
     search = make_search(wanted, rig)
     observer.message(describe_search(search, wanted, rig))
     with (
@@ -81,7 +83,7 @@ def search_range(
             "slice_count": 0,
             "bench": instrument.bench_address,
         }
-        started = RunResumed(**about) if begun else RunStarted(**about, geometry=geometry(rig))
+        started = RunResumed(**about) if is_resumed else RunStarted(**about, geometry=geometry(rig))
         journal.append(started)
         finder = _finder(search, wanted, rig, instrument, folder / "looks", journal.append)
         try:
@@ -185,7 +187,8 @@ def _findings(found: FoundRange, plan: Plan) -> list[str]:
     ):
         if is_open:
             lines.append(
-                f"The specimen seems to go on beyond the {end} end at {format_length(at_um, 5)}, "
+                f"The specimen seems to continue beyond the {end} end at "
+                f"{format_length(at_um, 5)}, "
                 f"where the axis may not go."
             )
     return lines

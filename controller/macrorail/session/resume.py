@@ -1,4 +1,4 @@
-"""What an interrupted run is about and how far it has come, from its folder."""
+"""Reads an interrupted run from its folder: what is to be shot, and what is done."""
 
 from __future__ import annotations
 

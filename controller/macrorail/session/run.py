@@ -155,11 +155,11 @@ def _outcome(job: RunJob, observer: RunObserver) -> RunOutcome:
 
 def instrument_time(duration_s: float, rig: Rig) -> str:
     """A predicted time in words; a simulated instrument lives faster than we do."""
-    told = f"{format_duration(duration_s)} of the instrument's time"
+    planned = f"{format_duration(duration_s)} of the instrument's time"
     if rig.bench is None or rig.bench.time_scale == 1:
-        return told
+        return planned
     here = format_duration(max(1.0, duration_s / rig.bench.time_scale))
-    return f"{told}, simulated {rig.bench.time_scale:g} times faster: {here} here"
+    return f"{planned}, simulated {rig.bench.time_scale:g} times faster: {here} here"
 
 
 def check_disk_space(out: Path, plan: Plan, keep_free_bytes: float) -> None:

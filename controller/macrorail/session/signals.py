@@ -44,7 +44,7 @@ def stopped_by_signals(clock: Clock) -> Iterator[None]:
 
 
 def _leave_terminal(descriptors: list[int]) -> None:
-    """A terminal that is gone fails every word said to it; the run's end must not hang on that."""
+    """Writing to a closed terminal fails; that must not disturb the end of the run."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     for descriptor in descriptors:
         os.dup2(nothing, descriptor)

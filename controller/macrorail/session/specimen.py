@@ -1,4 +1,4 @@
-"""Finds out which specimen a run is about before the first shot: typed, scanned or read."""
+"""Identifies the specimen of a run before the first shot: typed, scanned or read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ResolvedSpecimen:
     wanted
         With the specimen filled in.
     text
-        YAML of it, for the run folder; ``None`` when the file stands as it is.
+        YAML of it, for the run folder; ``None`` when the file is used unchanged.
     out
         Where the run folder is to be made.
     """
@@ -44,12 +44,12 @@ class ResolvedSpecimen:
 def resolve_specimen(
     protocol: Path, wanted: Protocol, given: str | None, rig: Rig, out: Path, observer: RunObserver
 ) -> ResolvedSpecimen:
-    """Find out which specimen a run is about.
+    """Identify the specimen of a run.
 
     Parameters
     ----------
     given
-        An id from the command line; goes through the same checks.
+        An id from the command line; it is checked in the same way.
 
     Raises
     ------
@@ -60,31 +60,31 @@ def resolve_specimen(
         if given is None:
             return ResolvedSpecimen(wanted, None, out)
         return _filled(protocol, {"id": given}, out)
-    registrar = IdResolver(wanted.identity, protocol.parent, ids_in(out))
+    id_resolver = IdResolver(wanted.identity, protocol.parent, ids_in(out))
     if given is not None:
-        return _filled(protocol, registrar.accept(given).specimen, out)
+        return _filled(protocol, id_resolver.accept(given).specimen, out)
     if wanted.identity.origin == "list":
-        identity = _only_one(registrar)
+        identity = _only_one(id_resolver)
     else:
         with label_camera(wanted, rig) as look:
-            identity = registrar.identify(protocol.stem, observer.ask, look)
+            identity = id_resolver.identify(protocol.stem, observer.ask, look)
     report_identity(identity, observer)
     folder = out / QUARANTINE if identity.quarantined else out
     return _filled(protocol, identity.specimen, folder)
 
 
-def _only_one(registrar: IdResolver) -> Identity:
-    """The list's specimen, if it has one only: a run is about one."""
-    if len(registrar.listed) != 1:
+def _only_one(id_resolver: IdResolver) -> Identity:
+    """The specimen of a list that has only one."""
+    if len(id_resolver.listed) != 1:
         raise IdentityError(
-            f"the list names {len(registrar.listed)} specimens, a run is about one; say which "
+            f"the list names {len(id_resolver.listed)} specimens, and a run has one; give it "
             f"with --specimen ID"
         )
-    return registrar.accept(registrar.listed[0].label)
+    return id_resolver.accept(id_resolver.listed[0].label)
 
 
 def report_identity(identity: Identity, observer: RunObserver) -> None:
-    """Tell which specimen it is and how that is known, or why it is not known."""
+    """Report the specimen and the origin of its id, or why it is unknown."""
     if identity.quarantined:
         observer.message(
             f"QUARANTINE: shooting as {identity.id}. {identity.quarantined}", "warning"
@@ -95,7 +95,7 @@ def report_identity(identity: Identity, observer: RunObserver) -> None:
 
 @contextmanager
 def label_camera(wanted: Protocol, rig: Rig) -> Iterator[TakePicture | None]:
-    """Takes pictures of a label; nothing is connected unless ids come from the frame."""
+    """A function that takes pictures of a label; ``None`` unless ids are read from them."""
     identity = wanted.identity
     if identity is None or identity.origin != "frame":
         yield None

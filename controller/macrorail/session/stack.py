@@ -146,7 +146,7 @@ class Stacked:
     order
         In the order of fusion; the reference is the first.
     alignment
-        How the frames lie.
+        The alignment of the frames.
     seconds, seconds_after_last_frame
         Wall time, of all and since the last frame was blended.
     passed_over

@@ -1,4 +1,4 @@
-"""Where a run is right now, for whoever asks it: state, slices, and why it is paused."""
+"""The present status of a run, for the command socket: state, slices, and why it is paused."""
 
 from __future__ import annotations
 

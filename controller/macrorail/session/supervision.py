@@ -1,4 +1,4 @@
-"""What looks after a run, built from the rig's ``unattended`` section."""
+"""Builds the supervision of a run from the rig's ``unattended`` section."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from macrorail.running.watches import (
     SleepWatch,
     TemperatureWatch,
 )
-from macrorail.session.notifications import News
+from macrorail.session.notifications import Notifier
 from macrorail.session.observer import RunObserver
 
 _LOG = logging.getLogger("macrorail")
@@ -36,22 +36,23 @@ def supervised(
     accept_scene: bool,
     observer: RunObserver,
 ) -> Iterator[RunSupervision]:
-    """Everything that looks after a run while the block runs.
+    """Supervise a run while the block runs: watches, notifications, lamp, parking.
 
     Parameters
     ----------
     wanted
-        By the rig.
+        The rig's section.
     journal
-        The run's; what it says is told to whoever the rig names.
+        The run's journal; the addresses in the rig are notified of its entries.
     commands
-        What the operator wants.
+        The operator's commands.
     reserve
-        Room that is held for the run.
+        Disk space that is held for the run.
     accept_scene
-        Do not compare frames after an interruption: the operator knows that something moved.
+        Skip the comparison of frames after an interruption: the operator accepts that something
+        has moved.
     observer
-        Learns why a run stands still whose folder cannot be written.
+        Told why a run is stopped whose folder cannot be written.
     """
     folder = journal.path.parent
     watches: tuple[Watch, ...] = (
@@ -67,16 +68,16 @@ def supervised(
             watches = (*watches, closings.enter_context(closing(question)))
         alarms: list[Callable[[str], None]] = [
             _LOG.error,
-            lambda why: observer.message(f"The run stands still: {why}", "warning"),
+            lambda why: observer.message(f"The run is stopped: {why}", "warning"),
         ]
         if wanted.notify:
-            news = closings.enter_context(closing(News(folder, wanted.notify)))
-            journal.listen(news.on_entry)
-            alarms.append(news.alarm)
+            notifier = closings.enter_context(closing(Notifier(folder, wanted.notify)))
+            journal.listen(notifier.on_entry)
+            alarms.append(notifier.alarm)
 
         def alarm(why: str) -> None:
-            for tell in alarms:
-                tell(why)
+            for send in alarms:
+                send(why)
 
         light = None if wanted.light is None else Light(wanted.light.on, wanted.light.off)
         if light is not None:

@@ -1,4 +1,4 @@
-"""Tells systemd how a run is doing, when it runs as a service (see sd_notify(3))."""
+"""Reports a run to systemd when it runs as a service; see sd_notify(3)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from macrorail.states import State
 
-#: A sign of life at most so often; WatchdogSec in the unit is minutes.
+#: Shortest time between two signs of life; WatchdogSec in the unit is minutes.
 _BEAT_EVERY_S = 1.0
 
 
@@ -18,27 +18,27 @@ class SystemdNotifier:
 
     def __init__(self) -> None:
         address = os.environ.get("NOTIFY_SOCKET", "")
-        # A leading @ stands for the abstract namespace's leading zero.
+        # A leading @ means a leading zero: an abstract socket.
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._beat_s = float("-inf")
-        self._tell("READY=1")
+        self._send("READY=1")
 
     def on_state(self, state: State) -> None:
         """Show the run's state in ``systemctl status``."""
-        self._tell(f"STATUS={state.value}")
+        self._send(f"STATUS={state.value}")
 
     def beat(self) -> None:
-        """A sign of life; called from every wait of the run itself, never from a thread beside."""
+        """A sign of life; called from every wait of the run itself, never from another thread."""
         now_s = time.monotonic()
         if now_s - self._beat_s >= _BEAT_EVERY_S:
             self._beat_s = now_s
-            self._tell("WATCHDOG=1")
+            self._send("WATCHDOG=1")
 
     def close(self) -> None:
         """The run is over."""
-        self._tell("STOPPING=1")
+        self._send("STOPPING=1")
 
-    def _tell(self, text: str) -> None:
+    def _send(self, text: str) -> None:
         if not self._address:
             return
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:

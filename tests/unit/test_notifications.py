@@ -1,4 +1,4 @@
-"""News of a run, received by a server of our own; and a run that is none the worse without it."""
+"""Notifications of a run, received by our own server; and a run that is not harmed without them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from macrorail.errors import ConfigError
 from macrorail.run_folder.journal import Entry
 from macrorail.session import notifications as news
-from macrorail.session.notifications import News
+from macrorail.session.notifications import Notifier
 from tests.made_events import made
 
 # Apprise's plug-ins import modules that Python is going to drop.
@@ -56,7 +56,7 @@ def receiver() -> Iterator[Receiver]:
     receiver.server.server_close()
 
 
-def tell(told: News, event: str, **fields: Any) -> None:
+def tell(told: Notifier, event: str, **fields: Any) -> None:
     told.on_entry(Entry(1, 0.0, made(event, **fields)))
 
 
@@ -66,7 +66,7 @@ def test_a_run_tells_of_its_start_its_pauses_and_its_end(
     run = tmp_path / "20261122-beetle"
     run.mkdir()
     (run / "fused.jpg").write_bytes(b"\xff\xd8 a picture \xff\xd9")
-    told = News(run, [receiver.address])
+    told = Notifier(run, [receiver.address])
     tell(told, "started", slices=42)
     tell(told, "counted", slice=1)
     tell(told, "paused", why="the lamp is out")
@@ -76,7 +76,7 @@ def test_a_run_tells_of_its_start_its_pauses_and_its_end(
     assert [(m["title"], m["type"]) for m in receiver.received] == [
         ("20261122-beetle started", "info"),
         ("20261122-beetle is paused", "warning"),
-        ("20261122-beetle goes on", "info"),
+        ("20261122-beetle continues", "info"),
         ("20261122-beetle is done", "success"),
     ]
     assert receiver.received[0]["message"] == "42 slices are planned."
@@ -86,7 +86,7 @@ def test_a_run_tells_of_its_start_its_pauses_and_its_end(
 
 
 def test_a_failure_says_why_and_how_to_go_on(tmp_path: Path, receiver: Receiver) -> None:
-    told = News(tmp_path, [receiver.address])
+    told = Notifier(tmp_path, [receiver.address])
     tell(told, "ended", state="failed", reason="device_fault", message="the camera is gone")
     told.close()
     [message] = receiver.received
@@ -98,7 +98,7 @@ def test_a_failure_says_why_and_how_to_go_on(tmp_path: Path, receiver: Receiver)
 def test_a_run_that_cannot_even_write_is_told_of_all_the_same(
     tmp_path: Path, receiver: Receiver
 ) -> None:
-    told = News(tmp_path, [receiver.address])
+    told = Notifier(tmp_path, [receiver.address])
     told.alarm("the disk is gone")
     told.close()
     [message] = receiver.received
@@ -108,14 +108,14 @@ def test_a_run_that_cannot_even_write_is_told_of_all_the_same(
 def test_addresses_can_stand_in_a_file(tmp_path: Path, receiver: Receiver) -> None:
     listed = tmp_path / "where.txt"
     listed.write_text(f"# my telephone\n{receiver.address}\n")
-    told = News(tmp_path, [str(listed)])
+    told = Notifier(tmp_path, [str(listed)])
     tell(told, "started", slices=1)
     told.close()
     assert len(receiver.received) == 1
 
 
 def test_nobody_listening_costs_nothing(tmp_path: Path) -> None:
-    told = News(tmp_path, ["json://127.0.0.1:1/"])
+    told = Notifier(tmp_path, ["json://127.0.0.1:1/"])
     began_s = time.monotonic()
     for _ in range(500):
         tell(told, "paused", why="again")
@@ -125,10 +125,10 @@ def test_nobody_listening_costs_nothing(tmp_path: Path) -> None:
 def test_a_receiver_that_hangs_delays_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(news, "_LAST_WORDS_S", 0.3)
+    monkeypatch.setattr(news, "_LAST_S", 0.3)
     slow = Receiver(delay_s=120.0)
     try:
-        told = News(tmp_path, [slow.address])
+        told = Notifier(tmp_path, [slow.address])
         began_s = time.monotonic()
         for _ in range(3 * news._MOST_WAITING):
             tell(told, "paused", why="again")
@@ -140,15 +140,15 @@ def test_a_receiver_that_hangs_delays_nothing(
 
 
 def test_an_address_that_nobody_knows_is_refused_without_its_secrets(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="Apprise does not know") as refused:
-        News(tmp_path, ["nonsense://user:secret@somewhere"])
+    with pytest.raises(ConfigError, match="that Apprise knows") as refused:
+        Notifier(tmp_path, ["nonsense://user:secret@somewhere"])
     assert "secret" not in str(refused.value)
 
 
 def test_a_campaign_calls_for_hands_and_tells_its_end(receiver: Receiver, tmp_path: Path) -> None:
     run = tmp_path / "tray-7"
     run.mkdir()
-    told = News(run, [receiver.address])
+    told = Notifier(run, [receiver.address])
     totals = {"stacks": 96, "done": 95, "quarantined": 1, "left": 0, "message": "see the report"}
     tell(told, "asked", question="Put the specimen of A3 under the lens")
     tell(told, "quarantined", item="A4", why="coverage is not proven")
@@ -157,7 +157,7 @@ def test_a_campaign_calls_for_hands_and_tells_its_end(receiver: Receiver, tmp_pa
     told.close()
     titles = [message["title"] for message in receiver.received]
     assert titles == [
-        "tray-7 waits for you",
+        "tray-7 waits for an answer",
         "tray-7: A4 is set aside",
         "tray-7 is finished",
         "tray-7 stopped",
