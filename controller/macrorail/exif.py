@@ -10,8 +10,11 @@ import io
 import re
 import struct
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import BinaryIO
 
@@ -353,11 +356,21 @@ def _cr3(file: BinaryIO) -> Exif:
     return Exif(parts[0].first, parts[1].first, problems=problems)
 
 
+@cache
+def _register_plugins() -> None:
+    """Let Pillow open HEIF and JPEG XL, where what reads them is installed."""
+    with suppress(ImportError):
+        import_module("pillow_heif").register_heif_opener()
+    with suppress(ImportError):
+        import_module("pillow_jxl")  # registers by itself
+
+
 def _pillow_blocks(path: Path) -> _Found:
     """The blocks of other types, as far as Pillow or its plugins know them."""
     from PIL import Image
 
     found = _Found()
+    _register_plugins()
     try:
         with Image.open(path) as picture:
             info = picture.info

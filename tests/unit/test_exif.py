@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import random
 import struct
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from macrorail.exif import parse_exif, read_exif, settings_in
 from macrorail.stacking.metadata import result_metadata
 from macrorail.stacking.writing import write_picture
 from tests.made_raw import write_raw
+from tests.studies.strangers_files import wide_profile
 
 _EXIF_IFD = 0x8769
 
@@ -35,6 +38,32 @@ def block() -> bytes:
 def photograph(path: Path, exif: bytes) -> Path:
     Image.new("RGB", (24, 18), "gray").save(path, exif=exif)
     return path
+
+
+def heif(path: Path, exif: bytes, icc: bytes) -> Path:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    made = pillow_heif.from_pillow(Image.new("RGB", (24, 18), "gray"))
+    made.save(path, exif=exif, icc_profile=icc, format="HEIF")
+    return path
+
+
+def test_heif_has_its_exif_and_its_profile_read(tmp_path: Path) -> None:
+    path = heif(tmp_path / "a.heic", block(), wide_profile())
+    # In a process that has not opened one before.
+    done = subprocess.run(
+        [sys.executable, "-c", SAY, str(path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["Model", "7", str(len(wide_profile()))]
+    assert result_metadata(path, 2).icc == wide_profile()
+
+
+SAY = """
+import sys
+from pathlib import Path
+from macrorail.exif import read_exif
+exif = read_exif(Path(sys.argv[1]))
+print(exif.text(0x0110), len(exif.icc or b""))
+"""
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])

@@ -69,22 +69,30 @@ def test_pages_of_one_tiff_are_frames(tmp_path: Path, capsys: pytest.CaptureFixt
     assert len(list((tmp_path / "batch").glob("*/fused.tif"))) == 1
 
 
-def test_ome_files_that_name_their_neighbours_are_read_one_by_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("axis", ["Z", "C"])
+def test_ome_files_that_name_their_neighbours_are_read_one_by_one(
+    tmp_path: Path, axis: str
+) -> None:
     planes = np.random.default_rng(1).integers(0, 255, (2, 48, 64), np.uint8)
     for k, plane in enumerate(planes):
         xml = (
             '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
             '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" '
-            'SizeX="64" SizeY="48" SizeZ="2" SizeC="1" SizeT="1">'
-            '<Channel ID="Channel:0:0" SamplesPerPixel="1"/>'
+            'SizeX="64" SizeY="48" SizeT="1" '
+            + ('SizeZ="2" SizeC="1">' if axis == "Z" else 'SizeZ="1" SizeC="2">')
+            + '<Channel ID="Channel:0:0" SamplesPerPixel="1"/>'
             + "".join(
-                f'<TiffData FirstZ="{z}" IFD="0" PlaneCount="1"><UUID FileName="z{z}.ome.tif">'
+                f'<TiffData First{axis}="{z}" IFD="0" PlaneCount="1"><UUID FileName="z{z}.ome.tif">'
                 f"urn:uuid:00000000-0000-0000-0000-00000000000{z}</UUID></TiffData>"
                 for z in range(2)
             )
             + "</Pixels></Image></OME>"
         )
         tifffile.imwrite(tmp_path / f"z{k}.ome.tif", plane, description=xml, metadata=None)
+    if axis == "C":
+        with pytest.raises(StackError, match=r"z1\.ome\.tif is of another channel"):
+            load_frames([tmp_path])
+        return
     loaded = load_frames([tmp_path])
     for source, plane in zip(loaded.frames, planes, strict=True):
         assert np.array_equal(source.read()[:, :, 1], plane)

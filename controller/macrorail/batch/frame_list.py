@@ -21,7 +21,7 @@ from macrorail.stacking.images import picture_size
 from macrorail.stacking.kinds import RAW, TIFF, kind_of
 from macrorail.stacking.metadata import is_own_result
 from macrorail.stacking.stacker import SMALLEST_PX
-from macrorail.stacking.tiff import page_count
+from macrorail.stacking.tiff import channel_and_time, page_count
 
 _OWN_NAMES = re.compile(
     r"(fused|depth|preview)\.(tiff?|jpe?g|png)|(.*-)?confidence\.png", re.IGNORECASE
@@ -248,6 +248,7 @@ def _checked(
         frames, odd = _of_one_size(frames)
         passed += odd
         said += _named_otherwise(frames)
+        _refuse_channels(path for path in files if kind_of(path) is TIFF)
         taken, problems = _times(frames)
         said += problems
         if not is_ordered:
@@ -297,6 +298,19 @@ def _of_one_size(frames: list[FrameFile]) -> tuple[list[FrameFile], list[Passed]
         )
     reason = f"no frame: not {usual[0]} x {usual[1]} px of {usual[2]} bits as the frames are"
     return kept, [Passed(frame.path, reason) for frame in odd]
+
+
+def _refuse_channels(files: Iterable[Path]) -> None:
+    """Refuse files that are channels or times of one OME set, not planes of one stack."""
+    first: dict[tuple[int, int], Path] = {}
+    for path in files:
+        first.setdefault(channel_and_time(path), path)
+    if len(first) > 1:
+        one, two = list(first.values())[:2]
+        raise StackError(
+            f"{two} is of another channel or time than {one}; give the files of one channel and "
+            f"one time"
+        )
 
 
 def _named_otherwise(frames: Sequence[FrameFile]) -> list[str]:

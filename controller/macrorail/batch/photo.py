@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from macrorail.errors import StackError
 from macrorail.exif import Exif, read_exif
+from macrorail.stacking.images import picture_size
 from macrorail.stacking.kinds import RAW, TIFF, kind_of
 
 _WIDTH, _HEIGHT, _MAKE, _MODEL = 0x0100, 0x0101, 0x010F, 0x0110
@@ -70,8 +70,8 @@ def read_photos(paths: Iterable[Path]) -> list[Photo]:
 def _read(path: Path) -> Photo | None:
     try:
         kind, exif = kind_of(path), read_exif(path)
-        size = _size(path, exif) if kind in (TIFF, RAW) else _size_by_pillow(path)
-    except (OSError, SyntaxError, ValueError):
+        size = _size(path, exif) if kind in (TIFF, RAW) else _size_in_head(path)
+    except (OSError, SyntaxError, ValueError, StackError):
         return None
     if kind is None or not size:
         return None
@@ -102,9 +102,9 @@ def _size(path: Path, exif: Exif) -> str:
     return f"{int(width.numbers()[0])}x{int(height.numbers()[0])}"
 
 
-def _size_by_pillow(path: Path) -> str:
-    with Image.open(path) as picture:
-        return f"{picture.size[0]}x{picture.size[1]}"
+def _size_in_head(path: Path) -> str:
+    width, height, _ = picture_size(path)
+    return f"{width}x{height}"
 
 
 def _distance(exif: Exif) -> float | None:

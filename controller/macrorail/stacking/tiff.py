@@ -133,6 +133,21 @@ def read_tiff(path: Path, page: int | None = None) -> Picture:
         return _as_bgr(pictures[0], np.array(planes.reshape(shape)[page or 0]))
 
 
+def channel_and_time(path: Path) -> tuple[int, int]:
+    """Which channel and which time an OME-TIFF's plane is of, as far as it says so, from 0."""
+    try:
+        with _opened(path) as file:
+            text = file.ome_metadata if file.is_ome else None
+    except (OSError, *DAMAGES):
+        return 0, 0
+    for block in re.findall(r"<(?:\w+:)?TiffData\b.*?</(?:\w+:)?TiffData>", text or "", re.DOTALL):
+        if f'FileName="{path.name}"' in block:
+            places = (re.search(rf'\bFirst{axis}="(\d+)"', block) for axis in "CT")
+            channel, time = (int(place[1]) if place else 0 for place in places)
+            return channel, time
+    return 0, 0
+
+
 def _opened(path: Path) -> Any:
     # OME sets name the files of their neighbours; each file is read for itself.
     return tifffile.TiffFile(path, _multifile=False)
