@@ -15,7 +15,7 @@ import tifffile
 
 from macrorail.batch.finding import find_stacks
 from macrorail.batch.job import BatchSettings, StackJob
-from macrorail.batch.local import stack_here
+from macrorail.batch.local import stack_locally
 from macrorail.batch.progress import StackOutcome
 from macrorail.batch.work import is_finished, make_stack, read_stack_record
 from macrorail.cli import main
@@ -147,7 +147,7 @@ def test_a_stack_beyond_the_memory_is_named_and_no_process_is_started(tmp_path: 
     job = only(photograph(tmp_path / "one"), tmp_path / "out")
     assert job.needed_bytes() > 100e6
     told: list[StackOutcome] = []
-    stack_here([job], told.append, print, lambda: None, memory_bytes=100e6)
+    stack_locally([job], told.append, print, lambda: None, memory_bytes=100e6)
     assert [outcome.state for outcome in told] == ["failed"]
     assert "GB of memory, this machine gives 0.1 GB" in told[0].reason
 
@@ -173,7 +173,7 @@ def test_a_process_that_dies_costs_only_its_stack_a_second_try(
     jobs = find_stacks([tmp_path / "photos"], tmp_path / "out", BatchSettings()).jobs
     told: list[StackOutcome] = []
     said: list[str] = []
-    stack_here(jobs, told.append, said.append, lambda: None)
+    stack_locally(jobs, told.append, said.append, lambda: None)
     assert [(one.job.name, one.state) for one in told] == [
         ("a", "done"),
         ("b", "failed"),

@@ -1,7 +1,7 @@
-"""Makes stacks on a dask.distributed cluster; dask schedules, this end only keeps asking.
+"""Makes stacks on a dask.distributed cluster; dask schedules them.
 
-Workers read frames and write results themselves, under the same paths as this machine: only what
-is to be done and what became of it goes over the network.
+Workers read frames and write results themselves, under the same paths as this machine: only jobs
+and their outcomes go over the network.
 """
 
 from __future__ import annotations
@@ -88,32 +88,32 @@ def stack_on_cluster(
     for name in ("distributed", "distributed.client"):
         # It logs lost connections with tracebacks; what there is to say is said below.
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    work = _Work(deque(jobs), on_outcome, on_message, check)
+    batch = _Batch(deque(jobs), on_outcome, on_message, check)
     connected = False
-    while work.left:
+    while batch.left:
         check()
         try:
             with distributed.Client(
                 scheduler, timeout=_CONNECT_S, set_as_default=False, name="macrorail"
             ) as client:
                 connected = True
-                _go_on(client, work, patience_s)
+                _stack_connected(client, batch, patience_s)
         except (OSError, TimeoutError, CommClosedError, _SchedulerGone) as error:
             if not connected:
                 raise ConfigError(
                     f"no scheduler answers at {scheduler}: {error}; start one with 'dask scheduler'"
                 ) from error
-            if time.monotonic() - work.heard_s > patience_s:
+            if time.monotonic() - batch.heard_s > patience_s:
                 raise StackError(
                     f"the scheduler at {scheduler} has been away for {patience_s:g} s; "
-                    f"{work.left} stack(s) are left, the same command goes on with them"
+                    f"{batch.left} stack(s) are left; the same command continues with them"
                 ) from error
-            work.say_once(f"the scheduler at {scheduler} is away; waiting for it")
+            batch.message_once(f"the scheduler at {scheduler} is away; waiting for it")
             time.sleep(1)
 
 
 def stack_on_worker(told: dict[str, Any]) -> dict[str, Any]:
-    """What a worker does: make one stack, or say why not.
+    """On a worker: make one stack, or return why not.
 
     Returns
     -------
@@ -161,11 +161,11 @@ def _worker_memory_bytes() -> float:
 
 
 class _SchedulerGone(Exception):
-    """The connection broke; what was under way may or may not have been finished."""
+    """The connection broke; the stacks in progress may or may not be finished."""
 
 
-class _Work:
-    """What is left to do, across connections."""
+class _Batch:
+    """The stacks that are left, across connections."""
 
     def __init__(
         self, jobs: deque[StackJob], on_outcome: OnOutcome, on_message: OnMessage, check: CheckStop
@@ -177,23 +177,23 @@ class _Work:
         self.check = check
         self.heard_s = time.monotonic()
         self._on_outcome, self._on_message = on_outcome, on_message
-        self._said = ""
+        self._last_message = ""
 
     @property
     def left(self) -> int:
         return len(self.waiting) + len(self.suspects) + len(self.under_way)
 
-    def say_once(self, sentence: str) -> None:
-        if sentence != self._said:
-            self._said = sentence
-            self._on_message(sentence)
+    def message_once(self, text: str) -> None:
+        if text != self._last_message:
+            self._last_message = text
+            self._on_message(text)
 
     def finished(self, outcome: StackOutcome) -> None:
-        self.heard_s, self._said = time.monotonic(), ""
+        self.heard_s, self._last_message = time.monotonic(), ""
         self._on_outcome(outcome)
 
     def take_back(self) -> None:
-        """After a lost connection: what was under way comes first again, unless it is done."""
+        """After a lost connection: the stacks in progress come first, unless they are done."""
         for job in reversed(self.under_way.values()):
             if is_finished(job):
                 self.finished(StackOutcome(job, "done"))
@@ -212,51 +212,51 @@ class _Work:
         return None
 
 
-def _go_on(client: Client, work: _Work, patience_s: float) -> None:
-    """Hand over and collect until nothing is left.
+def _stack_connected(client: Client, batch: _Batch, patience_s: float) -> None:
+    """Submit stacks and collect outcomes until none is left.
 
     Raises
     ------
     _SchedulerGone
         The connection broke.
     """
-    work.take_back()
+    batch.take_back()
     warned = False
     asked_s = -_ASK_EVERY_S
     workers: dict[str, int] = {}
     try:
-        while work.left:
-            work.check()
+        while batch.left:
+            batch.check()
             if time.monotonic() - asked_s >= (_ASK_EVERY_S if workers else _POLL_S):
                 workers, asked_s = client.nthreads(), time.monotonic()
             threads = sum(workers.values())
             if threads > len(workers) and not warned:
                 warned = True
-                work.say_once(
+                batch.message_once(
                     "a worker process makes one stack at a time: start workers with --nthreads 1"
                 )
-            while len(work.under_way) < max(1, _AHEAD * threads):
-                job = work.next_job()
+            while len(batch.under_way) < max(1, _AHEAD * threads):
+                job = batch.next_job()
                 if job is None:
                     break
                 future = client.submit(
                     stack_on_worker, job.to_dict(), key=_key(job), pure=False, retries=0
                 )
-                work.under_way[future] = job
-            _collect(client, work)
+                batch.under_way[future] = job
+            _collect(client, batch)
             if workers:
-                work.heard_s = time.monotonic()
+                batch.heard_s = time.monotonic()
             else:
-                work.say_once("the cluster has no worker; waiting for one")
-                if time.monotonic() - work.heard_s > patience_s:
+                batch.message_once("the cluster has no worker; waiting for one")
+                if time.monotonic() - batch.heard_s > patience_s:
                     raise StackError(
-                        f"the cluster has had no worker for {patience_s:g} s; {work.left} "
-                        f"stack(s) are left, the same command goes on with them"
+                        f"the cluster has had no worker for {patience_s:g} s; {batch.left} "
+                        f"stack(s) are left; the same command continues with them"
                     )
             time.sleep(_POLL_S)
     except BaseException:
         if client.status == "running":
-            client.cancel(list(work.under_way), force=True)
+            client.cancel(list(batch.under_way), force=True)
         raise
 
 
@@ -265,34 +265,34 @@ def _key(job: StackJob) -> str:
     return f"stack-{job.name}-{time.monotonic_ns()}"
 
 
-def _collect(client: Client, work: _Work) -> None:
+def _collect(client: Client, batch: _Batch) -> None:
     if client.status != "running":
         raise _SchedulerGone(f"the connection is {client.status}")
-    for future in [one for one in work.under_way if one.done()]:
-        job = work.under_way[future]
+    for future in [one for one in batch.under_way if one.done()]:
+        job = batch.under_way[future]
         if future.status not in {"finished", "error"}:
             raise _SchedulerGone(f"a stack's future is {future.status}")
-        del work.under_way[future]
-        _take(future, job, work)
+        del batch.under_way[future]
+        _take(future, job, batch)
 
 
-def _take(future: Future, job: StackJob, work: _Work) -> None:
+def _take(future: Future, job: StackJob, batch: _Batch) -> None:
     from distributed import KilledWorker
 
     if future.status == "finished":
         record = future.result()
         if "failed" in record:
-            work.finished(StackOutcome(job, "failed", record["failed"]))
+            batch.finished(StackOutcome(job, "failed", record["failed"]))
         else:
-            work.finished(StackOutcome(job, "done", record=record))
+            batch.finished(StackOutcome(job, "done", record=record))
         return
     error = future.exception()
-    if isinstance(error, KilledWorker) and not work.alone:
-        work.say_once(f"{job.name}: its workers died; it is tried by itself at the end")
-        work.suspects.append(job)
+    if isinstance(error, KilledWorker) and not batch.alone:
+        batch.message_once(f"{job.name}: its workers died; it is tried by itself at the end")
+        batch.suspects.append(job)
     elif isinstance(error, KilledWorker):
-        work.finished(
+        batch.finished(
             StackOutcome(job, "failed", "every worker that tried it died; see the workers' logs")
         )
     else:
-        work.finished(StackOutcome(job, "failed", f"{type(error).__name__}: {error}"))
+        batch.finished(StackOutcome(job, "failed", f"{type(error).__name__}: {error}"))

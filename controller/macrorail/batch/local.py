@@ -1,4 +1,4 @@
-"""Makes stacks on this machine, in processes of their own: one that dies takes no other with it."""
+"""Makes stacks on this machine, each process on its own: one that dies affects no other."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MEMORY_SHARE = 0.9
 
 
 class _Slot:
-    """A process and the stack it is at."""
+    """A process and its present stack."""
 
     def __init__(self, log: Path | None) -> None:
         self._log = log
@@ -31,7 +31,7 @@ class _Slot:
         self.needed_bytes = 0.0
         self._request = 0
 
-    def begin(self, job: StackJob, needed_bytes: float, tries: int) -> None:
+    def start(self, job: StackJob, needed_bytes: float, tries: int) -> None:
         self.job, self.needed_bytes, self.tries = job, needed_bytes, tries
         try:
             self._request = self._worker.send("stack", job=job.to_dict())
@@ -40,7 +40,7 @@ class _Slot:
             self._request = self._worker.send("stack", job=job.to_dict())
 
     def outcome(self, job: StackJob) -> StackOutcome | None:
-        """What became of the stack, or ``None`` while it goes on.
+        """The outcome of the stack; ``None`` while it is being made.
 
         Raises
         ------
@@ -65,12 +65,12 @@ class _Slot:
 
     def close(self) -> None:
         if self.job is not None:
-            # Half a stack is of no use, and its result would come after everybody has left.
+            # Half a stack is of no use.
             self._worker.kill()
         self._worker.close()
 
 
-def stack_here(
+def stack_locally(
     jobs: Iterable[StackJob],
     on_outcome: OnOutcome,
     on_message: OnMessage,
@@ -86,7 +86,7 @@ def stack_here(
     processes
         How many stacks at a time, as long as their memory fits.
     memory_bytes
-        What they may need together; 90 % of what is free when not given.
+        Memory for all of them together; 90 % of what is free when not given.
     log
         Takes what the processes print.
     """
@@ -121,7 +121,7 @@ def _fill(
     log: Path | None,
     closers: ExitStack,
 ) -> None:
-    """Begin as many stacks as there are processes and memory for."""
+    """Start as many stacks as there are processes and memory for."""
     while waiting:
         job, tries = waiting[0]
         try:
@@ -144,7 +144,7 @@ def _fill(
             slot = closers.enter_context(closing(_Slot(log)))
             slots.append(slot)
         waiting.popleft()
-        slot.begin(job, needed, tries + 1)
+        slot.start(job, needed, tries + 1)
 
 
 def _collect(
@@ -169,7 +169,7 @@ def _collect(
 
 
 def too_large(needed: float, there: float, where: str) -> str:
-    """The sentence for a stack that does not fit."""
+    """The message for a stack that needs too much memory."""
     return (
         f"needs about {needed / 1e9:.1f} GB of memory, {where} gives {there / 1e9:.1f} GB; stack "
         f"it on a larger machine"

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from macrorail.batch.cluster import check_address, stack_on_cluster
 from macrorail.batch.job import StackJob
-from macrorail.batch.local import stack_here
+from macrorail.batch.local import stack_locally
 from macrorail.batch.progress import StackOutcome
 from macrorail.batch.work import is_finished
 from macrorail.clock import Clock
@@ -91,4 +91,6 @@ class BatchRunner:
             stack_on_cluster(left, self.scheduler, observer.on_outcome, observer.message, check)
         else:
             log = self.out / "batch.log"
-            stack_here(left, observer.on_outcome, observer.message, check, self.processes, log=log)
+            stack_locally(
+                left, observer.on_outcome, observer.message, check, self.processes, log=log
+            )

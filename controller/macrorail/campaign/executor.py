@@ -64,7 +64,7 @@ class CampaignExecutor:
     log_event
         Writes to the campaign's journal.
     systemd, observer
-        Are told the progress.
+        Take the progress.
     id_resolver
         Finds the ids of positions that have none; ``None`` where all have one.
     """

@@ -1,4 +1,4 @@
-"""``python -m macrorail.cli``: the same as ``macrorail``, whatever the PATH says."""
+"""``python -m macrorail.cli``: the same as ``macrorail``, without depending on the PATH."""
 
 import sys
 

@@ -37,7 +37,7 @@ class RunDisplay:
     console
         On standard error: standard output is for the result.
     view
-        The run so far; it hears what comes from here.
+        The run so far; each entry updates it.
     """
 
     def __init__(self, console: Console, view: RunView) -> None:
@@ -80,21 +80,21 @@ class RunDisplay:
             case events.SliceCounted(achieved_um=achieved_um):
                 self._counted(achieved_um)
             case events.SlicesInserted(slices=slices, why=why):
-                self._say(f"{len(slices)} slice(s) inserted: {why}")
+                self._print(f"{len(slices)} slice(s) inserted: {why}")
             case events.FaultOccurred(message=message, remedy=remedy):
-                self._say(f"{message} ({remedy_now(remedy)})")
+                self._print(f"{message} ({remedy_now(remedy)})")
             case events.FrameJudged(slice=number, why=why, action=action) if entry.event.faults:
-                self._say(f"slice {number}: {why} ({VERDICTS.get(action, action)})")
+                self._print(f"slice {number}: {why} ({VERDICTS.get(action, action)})")
             case events.SliceLeftOut(slice=number):
-                self._say(f"slice {number} is left out for now")
+                self._print(f"slice {number} is left out for now")
             case events.RunPaused(why=why):
-                self._say(f"paused: {why}")
+                self._print(f"paused: {why}")
             case events.PauseEnded(paused_s=paused_s, why=why):
-                self._say(f"going on after {format_duration(paused_s)}: {why}")
+                self._print(f"resumed after {format_duration(paused_s)}: {why}")
             case events.CameraDrained(files=files) if files:
-                self._say(f"files already on the camera: {', '.join(files)}")
+                self._print(f"files already on the camera: {', '.join(files)}")
             case events.AxisHomed(position_um=position_um):
-                self._say(f"axis homed at {format_length(position_um)}")
+                self._print(f"axis homed at {format_length(position_um)}")
 
     def _counted(self, achieved_um: float) -> None:
         now_s = self._counted_s = time.monotonic()
@@ -103,7 +103,7 @@ class RunDisplay:
         done, slices = self._view.done, len(self._view.slices)
         if now_s - self._last_line_s >= _LINE_EVERY_S or done == slices:
             self._last_line_s = now_s
-            self._say(f"slice {done} of {slices} at {format_length(achieved_um)}")
+            self._print(f"slice {done} of {slices} at {format_length(achieved_um)}")
 
     def _draw(self) -> Group:
         console, waited_s = self._console, time.monotonic() - self._counted_s
@@ -114,8 +114,8 @@ class RunDisplay:
             drawn.renderables.append(Text(KEYS, style="dim"))
         return drawn
 
-    def _say(self, text: str) -> None:
-        # A run does not end because nobody can read along: a closed terminal fails every word.
+    def _print(self, text: str) -> None:
+        # A closed terminal fails every write; the run must not end because of that.
         with suppress(OSError):
             self._console.print(text, markup=False)
 

@@ -119,7 +119,7 @@ export class RunPage {
     if (actions.dataset.kind === kind) return;
     actions.dataset.kind = kind;
     const made = [];
-    if (kind === "live") made.push(this.button("Pause", "pause"), this.button("Stop after slice", "stop"));
+    if (kind === "live") made.push(this.button("Pause", "pause"), this.button("End after slice", "stop"));
     if (kind === "paused") made.push(this.button("Resume", "resume", "primary"), this.button("End run", "stop"));
     if (over && head.reason !== "completed") {
       made.push(element("button", { class: "primary", on: { click: (event) => this.resume(this.name, event.target) } }, "Resume"));
@@ -134,7 +134,7 @@ export class RunPage {
   }
 
   button(text, what, style) {
-    const message = { pause: "Pausing after this slice.", resume: "Resuming.", stop: "Stopping after this slice. Every finished slice is kept." }[what];
+    const message = { pause: "Pausing after this slice.", resume: "Resuming.", stop: "Ending after this slice. Every finished slice is kept." }[what];
     return element("button", { class: style, "data-do": what, "data-key": what === "resume" ? "pause" : what, on: { click: (event) => press(event.target, async () => {
       await post(this.path("command"), { do: what });
       say(message);
