@@ -135,6 +135,14 @@ def test_a_result_never_replaces_a_frame(
     assert (folder / "a2.jpg").read_bytes() == before
 
 
+def test_a_link_to_a_frame_is_no_frame_of_its_own(tmp_path: Path) -> None:
+    folder = photographs(tmp_path, ["a1.jpg", "a2.jpg"])
+    (folder / "a0.jpg").symlink_to(folder / "a2.jpg")
+    found = frames_in([folder])
+    assert names(found) == ["a1.jpg", "a2.jpg"]
+    assert found.passed_over[0].reason == "a link to a2.jpg"
+
+
 def test_one_frame_is_said_to_be_one(tmp_path: Path) -> None:
     assert frames_in([photographs(tmp_path, ["a.jpg"])]).doubts == (
         "a.jpg is the only frame: there is nothing to stack it with",

@@ -109,10 +109,14 @@ def test_what_is_known_of_loose_frames_is_read_from_a_table_or_a_plan(tmp_path: 
         "\ufeffposition_um;scale\n1000;1\n1050,5;0,998\n",
         "Position_um\tScale\n1000\t1\n1050,5\t0,998\n\t\n",
     ):
-        for encoding in ("utf-8", "utf-16"):
-            table.write_text(
-                text.removeprefix("\ufeff") if encoding == "utf-16" else text, encoding
-            )
+        bare = text.removeprefix("\ufeff")
+        separator = max(",;\t", key=bare.count)
+        for written, encoding in (
+            (text, "utf-8"),
+            (bare, "utf-16"),
+            (f"sep={separator}\n" + bare.replace("\n", f"{separator}Käfer\n"), "cp1252"),
+        ):
+            table.write_bytes(written.encode(encoding))
             assert load_slices(table) == [Known(1000, 1), Known(1050.5, 0.998)]
     for text, message in (
         ("position,scale\n1,2\n", "no column is called position_um; the columns are position"),

@@ -168,6 +168,8 @@ def pick(
             own.append(path)
         else:
             picked.files.append(path)
+    if not are_named:
+        picked.files = _each_once(picked.files, picked.passed_over)
     if are_named and not picked.files:
         picked.files = own
     else:
@@ -186,6 +188,18 @@ def listed(passed_over: Iterable[Passed]) -> list[str]:
         + f" ({reason})"
         for reason, names in by_reason.items()
     ]
+
+
+def _each_once(files: list[Path], passed_over: list[Passed]) -> list[Path]:
+    """The files without links to others of them; those are passed over."""
+    real = {path.resolve() for path in files if not path.is_symlink()}
+    kept = []
+    for path in files:
+        if path.is_symlink() and path.resolve() in real:
+            passed_over.append(Passed(path, f"a link to {path.resolve().name}"))
+        else:
+            kept.append(path)
+    return kept
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -39,8 +39,9 @@ def load_slices(path: Path) -> list[Known]:
         text = data.decode("utf-16" if utf_16 else "utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not text in UTF-8: {error}") from error
+    except UnicodeDecodeError:
+        # Its plain "CSV" on Windows; only columns that are not read have other letters.
+        text = data.decode("cp1252", "replace")
     known = _of_plan(path, text) if path.suffix.lower() == ".json" else _of_table(path, text)
     if not known:
         raise ConfigError(f"{path} has no slices")
@@ -58,17 +59,19 @@ def _of_plan(path: Path, text: str) -> list[Known]:
 def _of_table(path: Path, text: str) -> list[Known]:
     """A table with commas, semicolons or tabs between its columns, and decimal points or commas."""
     lines = text.splitlines()
+    skipped = int(text.casefold().startswith("sep="))  # Excel's own first line
+    lines = lines[skipped:]
     head = lines[0] if lines else ""
     separator = max(",;\t", key=head.count)
     names = [name.strip().casefold() for name in next(csv.reader([head], delimiter=separator), [])]
     position = next((name for name in ("position_um", "target_um") if name in names), None)
     if position is None:
         raise ConfigError(
-            f"{path}:1: no column is called position_um; the columns are {', '.join(names) or '-'}"
+            f"{path}:{1 + skipped}: no column is called position_um; the columns are {', '.join(names) or '-'}"
         )
     rows = list(csv.reader(lines[1:], delimiter=separator))
     known = []
-    for number, one in enumerate(rows, start=2):
+    for number, one in enumerate(rows, start=2 + skipped):
         row = dict(zip(names, (cell.strip() for cell in one), strict=False))
         if not any(row.values()):
             continue
