@@ -114,7 +114,7 @@ def test_what_is_known_of_loose_frames_is_read_from_a_table_or_a_plan(tmp_path: 
         for written, encoding in (
             (text, "utf-8"),
             (bare, "utf-16"),
-            (f"sep={separator}\n" + bare.replace("\n", f"{separator}Käfer\n"), "cp1252"),
+            (f"sep={separator}\n" + bare.replace("\n", f"{separator}Käfer\n", 1), "cp1252"),
         ):
             table.write_bytes(written.encode(encoding))
             assert load_slices(table) == [Known(1000, 1), Known(1050.5, 0.998)]

@@ -67,7 +67,8 @@ def _of_table(path: Path, text: str) -> list[Known]:
     position = next((name for name in ("position_um", "target_um") if name in names), None)
     if position is None:
         raise ConfigError(
-            f"{path}:{1 + skipped}: no column is called position_um; the columns are {', '.join(names) or '-'}"
+            f"{path}:{1 + skipped}: no column is called position_um; the columns are "
+            f"{', '.join(names) or '-'}"
         )
     rows = list(csv.reader(lines[1:], delimiter=separator))
     known = []
