@@ -42,14 +42,37 @@ def feather(laid: Picture, reference: Picture, to_frame: NDArray[np.float64], st
 
 
 @compiled
-def _share(at: float, end: float, before: float, after: float) -> float:
-    """Share of the frame, 0..1, at a place ``at`` between its borders 0 and ``end``."""
-    share = 1.0
-    if before > 0:
-        share = min(share, at / before)
-    if after > 0:
-        share = min(share, (end - at) / after)
-    return max(share, 0.0)
+def _mix(
+    y: int,
+    first: int,
+    last: int,
+    laid: Pixels,
+    reference: Pixels,
+    to_frame: Doubles,
+    widths: Doubles,
+) -> None:
+    height, width = laid.shape[:2]
+    inverse = 1 / np.maximum(widths, 1e-9)
+    for x in range(first, last):
+        u = to_frame[0, 0] * x + to_frame[0, 1] * y + to_frame[0, 2]
+        v = to_frame[1, 0] * x + to_frame[1, 1] * y + to_frame[1, 2]
+        share = 1.0
+        if widths[0] > 0:
+            share = min(share, u * inverse[0])
+        if widths[1] > 0:
+            share = min(share, v * inverse[1])
+        if widths[2] > 0:
+            share = min(share, (width - 1 - u) * inverse[2])
+        if widths[3] > 0:
+            share = min(share, (height - 1 - v) * inverse[3])
+        share = max(share, 0.0)
+        if share >= 1:
+            continue
+        share = share * share * (3 - 2 * share)
+        for channel in range(3):
+            base = float(reference[y, x, channel])
+            mixed = base + share * (float(laid[y, x, channel]) - base)
+            laid[y, x, channel] = np.int32(mixed + 0.5)
 
 
 @compiled
@@ -58,17 +81,26 @@ def _feather(
 ) -> None:
     height, width = laid.shape[:2]
     for y in range(first, last):
-        for x in range(width):
-            u = to_frame[0, 0] * x + to_frame[0, 1] * y + to_frame[0, 2]
-            v = to_frame[1, 0] * x + to_frame[1, 1] * y + to_frame[1, 2]
-            share = min(
-                _share(u, width - 1.0, widths[0], widths[2]),
-                _share(v, height - 1.0, widths[1], widths[3]),
-            )
-            if share >= 1:
-                continue
-            share = share * share * (3 - 2 * share)
-            for channel in range(3):
-                base = float(reference[y, x, channel])
-                mixed = base + share * (float(laid[y, x, channel]) - base)
-                laid[y, x, channel] = np.int32(mixed + 0.5)
+        # The columns that lie inside the feather of all four borders are left as they are.
+        begin, end = 0, width
+        for axis in range(2):
+            slope, at = to_frame[axis, 0], to_frame[axis, 1] * y + to_frame[axis, 2]
+            most = (width if axis == 0 else height) - 1.0
+            for side in range(2):
+                margin = widths[axis + 2 * side]
+                if margin <= 0:
+                    continue
+                # rise * x + room >= 0, where room and rise are towards the inside.
+                rise = slope if side == 0 else -slope
+                room = (at if side == 0 else most - at) - margin
+                if rise == 0:
+                    if room < 0:
+                        end = 0
+                elif rise > 0:
+                    begin = max(begin, int(min(np.ceil(-room / rise), float(width))))
+                else:
+                    end = min(end, int(max(np.floor(room / -rise) + 1, 0.0)))
+        if end <= begin:
+            begin, end = width, width
+        _mix(y, 0, begin, laid, reference, to_frame, widths)
+        _mix(y, end, width, laid, reference, to_frame, widths)

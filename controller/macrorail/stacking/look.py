@@ -61,10 +61,17 @@ def look(
 ) -> Look:
     """Look at one frame: ``picture`` is (height, width, 3) BGR, the rest is :class:`Look`'s."""
     small = _shrunk(picture)
-    grey = np.clip(np.rint(small), 0, 255).astype(np.uint8)
+    grey = small.astype(np.uint8)
     scales = prepare(small, _COARSE_PX)
     return Look(
-        index, position, scale, name, picture.shape, scales, forms_of(small, scales[0].even), grey
+        index,
+        position,
+        scale,
+        name,
+        picture.shape,
+        scales,
+        forms_of(small, scales[min(1, len(scales) - 1)].even),
+        grey,
     )
 
 

@@ -38,7 +38,7 @@ _MOST_STEPS = 20
 _WHITE = 250.0
 _BESIDE_WHITE_PX = 25
 _HIGHLIGHT_PX = 5
-_ENOUGH_UNBIASED = 0.1
+_ENOUGH_UNBIASED = 0.02
 # Neighbouring points tell the same story, blurred alike: so many count as one.
 _POINTS_ALIKE = 60.0
 # By so much must what is found against expectations lay the pictures on each other better.
@@ -162,6 +162,8 @@ def _places(strength: Floats, grey: Floats) -> NDArray[np.int64]:
     """
     strong = strength > strength.mean() / 4
     white = np.asarray(grey > _WHITE, np.uint8)
+    if not white.any():
+        return np.flatnonzero(strong)
     # Small highlights grow alike to all sides, and may stay.
     white = np.asarray(cv2.erode(white, np.ones((_HIGHLIGHT_PX, _HIGHLIGHT_PX), np.uint8)))
     if white.any():
