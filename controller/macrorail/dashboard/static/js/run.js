@@ -176,16 +176,28 @@ export class RunPage {
     if (source === this.pictureShown) return;
     this.pictureShown = source;
     at("stage-empty").hidden = Boolean(source);
-    if (!source) { at("stage").hidden = true; return; }
-    // Loaded before it is shown, so that the picture does not flicker.
-    const next = new Image();
-    next.onload = () => {
-      if (this.pictureShown !== source) return;
-      at("stage").src = next.src;
-      at("stage").alt = caption;
-      at("stage").hidden = false;
-      at("stage").dataset.version = source;
+    if (source) this.loadStage();
+    else at("stage").hidden = true;
+  }
+
+  // Loads the picture before it is shown, so that it does not flicker. One at a time, the newest
+  // next: a picture that grows faster than it loads is shown all the same.
+  loadStage() {
+    if (this.loading) return;
+    const source = this.pictureShown, run = this.name, next = new Image();
+    const done = (loaded) => {
+      this.loading = null;
+      if (loaded && this.pictureShown && run === this.name) {
+        at("stage").src = next.src;
+        at("stage").alt = at("stage-caption").textContent;
+        at("stage").hidden = false;
+        at("stage").dataset.version = source;
+      }
+      if (this.pictureShown && this.pictureShown !== source) this.loadStage();
     };
+    this.loading = next;
+    next.onload = () => done(true);
+    next.onerror = () => done(false);
     next.src = source;
   }
 
