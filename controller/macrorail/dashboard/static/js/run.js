@@ -187,7 +187,8 @@ export class RunPage {
     const source = this.pictureShown, run = this.name, next = new Image();
     const done = (loaded) => {
       this.loading = null;
-      if (loaded && this.pictureShown && run === this.name) {
+      // Not when something else was chosen meanwhile.
+      if (loaded && run === this.name && file(source) === file(this.pictureShown)) {
         at("stage").src = next.src;
         at("stage").alt = at("stage-caption").textContent;
         at("stage").hidden = false;
@@ -264,6 +265,8 @@ export class RunPage {
     });
   }
 }
+
+function file(address) { return address.split("?")[0]; }
 
 // Proven by the positions of the slices, and where possible by the images too.
 function covered({ proven, gaps, images }) {
