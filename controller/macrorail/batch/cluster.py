@@ -35,7 +35,7 @@ _CONNECT_S = 10.0
 #: Stacks handed over for each thread of the cluster: one to work at, one to go on with. More
 #: would only fill the scheduler's memory.
 _AHEAD = 2
-#: mallopt(3): its parameters, and the bounds that it reaches by itself when nobody sets them.
+#: mallopt(3): its parameters, and the bounds that it reaches by default.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGEST_KEPT_BYTES = 32 << 20
 #: One stack at a time in each process: its memory limit is for one.
@@ -112,7 +112,7 @@ def stack_on_cluster(
             time.sleep(1)
 
 
-def stack_on_worker(told: dict[str, Any]) -> dict[str, Any]:
+def stack_on_worker(data: dict[str, Any]) -> dict[str, Any]:
     """On a worker: make one stack, or return why not.
 
     Returns
@@ -120,7 +120,7 @@ def stack_on_worker(told: dict[str, Any]) -> dict[str, Any]:
     dict
         The record, or ``{"failed": reason}``: an explained failure is no reason to try again.
     """
-    job = StackJob.from_dict(told)
+    job = StackJob.from_dict(data)
     with _ONE_AT_A_TIME, _memory_kept():
         try:
             needed, there = job.needed_bytes(), _worker_memory_bytes()

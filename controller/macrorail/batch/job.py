@@ -26,8 +26,8 @@ class BatchSettings:
     quality
         ``fast`` or ``best``.
     motion
-        What may differ between frames besides their focus; ``None``: a similarity, and a run's
-        frames lie as the run has laid them.
+        What may differ between frames besides their focus; ``None``: a similarity, or for a
+        run its own alignment.
     """
 
     reference: str = "first"
@@ -48,7 +48,7 @@ class StackJob:
     out
         The result's folder.
     um_per_px
-        Object-side size of a pixel, micrometres; ``None`` when nobody knows.
+        Object-side size of a pixel, micrometres; ``None`` when it is not known.
     notes
         What is to be known about the frames, for people.
     origin
@@ -104,21 +104,21 @@ class StackJob:
         }
 
     @staticmethod
-    def from_dict(told: dict[str, Any]) -> StackJob:
+    def from_dict(data: dict[str, Any]) -> StackJob:
         """The opposite of :meth:`to_dict`."""
         frames = (
             Source(one["index"], Path(one["path"]), one["z_um"], one["scale"], one.get("page"))
-            for one in told["frames"]
+            for one in data["frames"]
         )
         return StackJob(
-            told["name"],
+            data["name"],
             tuple(frames),
-            Path(told["out"]),
-            BatchSettings(**told["settings"]),
-            told["um_per_px"],
-            tuple(told["notes"]),
-            Path(told["origin"]),
-            tuple(Passed(Path(one["file"]), one["reason"]) for one in told["passed_over"]),
+            Path(data["out"]),
+            BatchSettings(**data["settings"]),
+            data["um_per_px"],
+            tuple(data["notes"]),
+            Path(data["origin"]),
+            tuple(Passed(Path(one["file"]), one["reason"]) for one in data["passed_over"]),
         )
 
     def needed_bytes(self) -> float:

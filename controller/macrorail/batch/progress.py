@@ -1,4 +1,4 @@
-"""The outcome of each stack of a batch, and who is told of it."""
+"""The outcome of each stack of a batch, and the functions that take it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class StackOutcome:
 
 #: Takes each outcome as it comes.
 OnOutcome = Callable[[StackOutcome], None]
-#: Takes a sentence for the person who looks on.
+#: Takes a sentence for the operator.
 OnMessage = Callable[[str], None]
 #: Raises ``OperatorStop`` when the operator wants to stop.
 CheckStop = Callable[[], None]

@@ -20,7 +20,7 @@ class BatchObserver(Protocol):
     """Follows a batch."""
 
     def message(self, text: str) -> None:
-        """Take a sentence for the person who looks on."""
+        """Take a sentence for the operator."""
         ...
 
     def on_outcome(self, outcome: StackOutcome) -> None:

@@ -89,10 +89,10 @@ def is_finished(job: StackJob, thoroughly: bool = False) -> bool:
     record = read_stack_record(job.out)
     if record is None:
         return False
-    told = job.to_dict()
-    if record["settings"] != told["settings"] or record["um_per_px"] != job.um_per_px:
+    data = job.to_dict()
+    if record["settings"] != data["settings"] or record["um_per_px"] != job.um_per_px:
         return False
-    if [_place(one) for one in record["inputs"]] != [_place(one) for one in told["frames"]]:
+    if [_place(one) for one in record["inputs"]] != [_place(one) for one in data["frames"]]:
         return False
     for name, size_bytes in record["outputs"].items():
         path = job.out / name
@@ -146,7 +146,7 @@ def _input(path: Path) -> dict[str, Any]:
         return {**_stamp(path), "sha256": hash_file(path)}
     except OSError as error:
         raise StackError(
-            f"{path} cannot be read on {socket.gethostname()}: {error.strerror}; frames must lie "
+            f"{path} cannot be read on {socket.gethostname()}: {error.strerror}; frames must be "
             f"where every worker sees them under the same path"
         ) from error
 
@@ -187,14 +187,14 @@ def _record(
     left_out: tuple[str, ...],
     seconds: float,
 ) -> dict[str, Any]:
-    told = job.to_dict()
+    data = job.to_dict()
     return {
         "name": job.name,
-        "origin": told["origin"],
-        "notes": told["notes"],
-        "settings": told["settings"],
+        "origin": data["origin"],
+        "notes": data["notes"],
+        "settings": data["settings"],
         "um_per_px": job.um_per_px,
-        "inputs": [{**frame, **known} for frame, known in zip(told["frames"], inputs, strict=True)],
+        "inputs": [{**frame, **known} for frame, known in zip(data["frames"], inputs, strict=True)],
         "outputs": outputs,
         "valid_rect": list(fused.valid_rect),
         "doubts": [*fused.doubts, *left_out],

@@ -18,7 +18,7 @@ YES_HELP = "move without asking; for scripts"
 
 
 def asking(yes: bool, question: str = "Move now?", refused: str = "nothing has moved") -> Permit:
-    """A function that tells what will happen and asks for permission.
+    """A function that says what will happen and asks for permission.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ _READING = {"GET", "HEAD"}
 _OPEN_PATHS = ("/static/",)
 _LOGIN = "/api/login"
 
-#: The page loads its own files and nothing else, and nobody may frame it.
+#: The page loads its own files and nothing else, and no other page may frame it.
 _HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -60,7 +60,7 @@ class Access:
 
     @property
     def secret(self) -> bytes:
-        """Key that signs cookies: from the token, so that a restart logs nobody out."""
+        """Key that signs cookies: from the token, so that a restart keeps everybody logged in."""
         if self.token is None:
             return self._secret
         return hashlib.sha256(b"macrorail viewer " + self.token.encode()).digest()

@@ -39,7 +39,7 @@ def load_interrupted(run: Path) -> tuple[RunJob, list[Entry]]:
     ConfigError, PlanError
         As loading and planning raise them.
     JournalError
-        Not a run folder, a damaged one, or not the one that was begun.
+        Not a run folder, a damaged one, or one that was started with different settings.
     """
     for name in ("protocol.yaml", "rig.yaml"):
         if not (run / name).is_file():
@@ -73,7 +73,7 @@ def load_interrupted(run: Path) -> tuple[RunJob, list[Entry]]:
 
 
 def _refuse_lost_journal(run: Path, entries: list[Entry]) -> None:
-    """Without its journal a run would shoot again what lies in ``frames`` already.
+    """Refuse a run without its journal: it would shoot again the frames that it has.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def _changed_settings(entries: list[Entry], wanted: Protocol) -> Iterator[str]:
             return
 
 
-def prepare_resume(begun: RunJob, entries: list[Entry], accept_scene: bool) -> RunJob:
+def prepare_resume(interrupted: RunJob, entries: list[Entry], accept_scene: bool) -> RunJob:
     """What is left of a run that was interrupted.
 
     Raises
@@ -176,8 +176,8 @@ def prepare_resume(begun: RunJob, entries: list[Entry], accept_scene: bool) -> R
     FrameError
         A counted frame is missing or altered.
     """
-    progress = read_progress(begun.plan, entries, begun.folder)
-    return replace(begun, progress=progress, accept_scene=accept_scene)
+    progress = read_progress(interrupted.plan, entries, interrupted.folder)
+    return replace(interrupted, progress=progress, accept_scene=accept_scene)
 
 
 def report_progress(job: RunJob, observer: RunObserver) -> None:

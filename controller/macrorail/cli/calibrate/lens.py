@@ -85,7 +85,7 @@ def lens(
         load_rig(rig),
         target,
         camera_settings(aperture, shutter, iso),
-        asking(yes, "Go on?"),
+        asking(yes, "Continue?"),
         TerminalObserver(console),
     )
     measured = found.measured
