@@ -17,6 +17,7 @@ from macrorail.cli import main
 from macrorail.errors import ConfigError, LimitError, OperatorStop
 from macrorail.run_folder.events import SearchSampled, SliceCounted
 from macrorail.run_folder.journal import Entry
+from macrorail.session.background import start_in_background
 from macrorail.states import FinishReason, State
 from tests.virtual import RAIL, protocol_text
 
@@ -82,6 +83,17 @@ def test_a_run_in_a_thread_gives_pictures_and_survives_its_callback(
     assert main(["stack", str(again.folder), "-o", str(tmp_path / "cli.tif")]) == 0
     by_command = cv2.imread(str(tmp_path / "cli.tif"), cv2.IMREAD_UNCHANGED)
     assert (by_command[..., ::-1] == again.picture).all()
+    job = start_in_background(
+        "stack",
+        folder=str(again.folder),
+        output=str(tmp_path / "page.tif"),
+        quality="best",
+        reference="first",
+        motion=None,
+    )
+    assert job.process.wait(200) == 0, job.error
+    job.discard()
+    assert (tmp_path / "page.tif").read_bytes() == (tmp_path / "cli.tif").read_bytes()
 
 
 def test_a_range_is_found_and_an_instrument_checked(rig: Path, tmp_path: Path) -> None:
