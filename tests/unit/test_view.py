@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from macrorail.clock import WorldClock
 from macrorail.dashboard.operator_lock import LEASE_S, NotOperator, OperatorLock
 from macrorail.dashboard.runs import NoSuchRun, RunFolders, catch_up, running_process
 from macrorail.errors import JournalError
 from macrorail.run_folder.journal import JOURNAL, Entry, Journal
 from macrorail.run_folder.view import RunView
+from macrorail.running.commands import Commands
+from macrorail.session.command_socket import CommandServer
+from macrorail.session.status import RunStatus
+from macrorail.states import State
 from tests.made_events import made
 
 PLAN: dict[str, Any] = {
@@ -139,6 +146,37 @@ def test_who_holds_the_journal_is_at_work_and_looking_does_not_disturb(tmp_path:
     assert RunFolders(tmp_path).live() == [folder.name]
     journal.close()
     assert RunFolders(tmp_path).live() == []
+
+
+def test_the_page_shows_the_state_that_the_run_reports(tmp_path: Path) -> None:
+    pytest.importorskip("fastapi", reason="the page is not installed")
+    from macrorail.dashboard.follow import RunFollowers
+    from macrorail.dashboard.launch import Launcher
+    from macrorail.dashboard.restack import Restacker
+
+    folder = run_folder(tmp_path)
+    status, clock = RunStatus(folder.name, slices=4), WorldClock()
+    followers = RunFollowers(Launcher(RunFolders(tmp_path), tmp_path / "rig.yaml"), Restacker())
+
+    async def shown() -> list[str]:
+        states: list[str] = []
+        updates = followers.of(folder).updates(-1)
+        states.append((await anext(updates))["head"]["state"])
+        for state in (State.VERIFYING, State.PAUSED):
+            status.on_state(state)
+            async with asyncio.timeout(60):
+                states.append((await anext(updates))["head"]["state"])
+        await updates.aclose()
+        return states
+
+    with (
+        closing(Journal(folder / JOURNAL, lambda: 0.0)) as journal,
+        closing(CommandServer(folder, Commands(clock), status)),
+    ):
+        for event, fields in shot(1):
+            journal.append(made(event, **fields))
+        # From the journal alone a display can only guess; then the run itself says it.
+        assert asyncio.run(shown()) == ["moving", "verifying", "paused"]
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "a/b", "../x", ".hidden", "x" * 200, "a\0b"])

@@ -65,7 +65,7 @@ def batch(
         str,
         typer.Option(help="with --watch: a stack is complete after this long without a new frame"),
     ] = "30 s",
-    again: Annotated[bool, typer.Option("--again", help="also make finished stacks")] = False,
+    again: Annotated[bool, typer.Option("--again", help="make finished stacks again")] = False,
     thorough: Annotated[
         bool, typer.Option("--thorough", help="read every frame to find out whether it has changed")
     ] = False,
