@@ -142,9 +142,9 @@ def stack(
 
       macrorail stack runs/20261122-200000-beetle --only 12-30 -o slab.tif
 
-      macrorail stack left-light/ -o left.tif --save-alignment lies.json
+      macrorail stack left-light/ -o left.tif --save-alignment alignment.json
 
-      macrorail stack right-light/ -o right.tif --alignment lies.json
+      macrorail stack right-light/ -o right.tif --alignment alignment.json
     """
     console = message_console()
     settings = StackSettings(

@@ -204,12 +204,12 @@ class Aligner:
         near = sorted(self._kept, key=lambda one: abs(one.frame.position - frame.position))
         prior, told = self._expect(near[0].frame, frame)
         step = self._follow(near[0], frame, prior, globally=False)
-        if step.agreement.trust < TRUSTED:
+        if step.agreement.trust < TRUSTED or _contradicts(step.found, prior, frame):
             for other in self._search(near, frame, step):
                 enough = other.agreement.agreeing > _FEW_MATCHES
-                if enough and other.agreement.trust > step.agreement.trust:
+                if enough and _merit(other) > _merit(step):
                     step = other
-                if step.agreement.trust >= TRUSTED:
+                if other.agreement.trust >= TRUSTED:
                     break
         seen = compare_forms(step.onto.frame.forms, frame.forms, step.found.warp, (height, width))
         doubts = [*self._check(step, frame, prior, seen)]
@@ -270,7 +270,8 @@ class Aligner:
         spread = np.array([corner, corner, shift, corner, corner, shift])
         points = local.agreement.points
         fitted = fit_similarity(points[:, :2], points[:, 2:], _FEATURES_PX, _FEW_MATCHES + 1)
-        if fitted is not None:
+        # Tiles that agree already have no better place to offer.
+        if fitted is not None and local.agreement.trust < TRUSTED:
             warp = self._limited(fitted, width, height)
             yield self._follow(local.onto, frame, Prior(warp, spread), globally=True)
         for onto in near:
@@ -375,6 +376,12 @@ class Aligner:
         highest = max(known, key=lambda one: one.frame.position)
         kept = (known[0], lowest, highest, placed)
         self._kept = [one for one in known if any(one is each for each in kept)]
+
+
+def _merit(step: _Step) -> tuple[float, float]:
+    """What one way to align a frame is better by than another; tiles before fine detail, which
+    correlates by chance where the two frames are sharp in different places."""
+    return step.agreement.trust, step.found.correlation
 
 
 def _contrast(frame: Look) -> float:

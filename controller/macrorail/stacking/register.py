@@ -328,12 +328,12 @@ def _descend(
     to_freedoms = np.linalg.pinv(freedoms)
     for _ in range(_MOST_STEPS):
         measured = _measure(fixed, moving, warp)
-        astray = to_middle @ np.linalg.inv(prior.warp) @ warp @ from_middle - np.eye(3)
+        off = to_middle @ np.linalg.inv(prior.warp) @ warp @ from_middle - np.eye(3)
         said = freedoms.T @ measured.information @ freedoms
         credible = _credible(measured.information, fixed.even.shape, motion)
         # The step that the pictures ask for, weighed against the way back to the prior.
         wanted = np.linalg.lstsq(said, freedoms.T @ measured.slope, rcond=1e-12)[0]
-        slope = credible @ wanted + held @ (to_freedoms @ astray[:2].ravel())
+        slope = credible @ wanted + held @ (to_freedoms @ off[:2].ravel())
         step = freedoms @ np.linalg.solve(credible + held, slope)
         change = np.eye(3)
         change[:2] += step.reshape(2, 3)
