@@ -130,6 +130,9 @@ class AxisSection(Section):
     shares_camera: ClassVar[bool] = False
     """True for an axis driven by the camera: it cannot move while a frame is downloaded."""
 
+    finer_steps: ClassVar[str] = "set the axis's controller to a finer step"
+    """What makes the axis's smallest step smaller, as part of an error."""
+
     @model_validator(mode="after")
     def _reachable(self) -> Self:
         closest = self.closest_approach_um
@@ -161,6 +164,11 @@ class AxisSection(Section):
     @property
     def far_focus(self) -> FarFocus | None:
         """For a lens that focuses up to infinity; ``None`` where positions are planes."""
+        return None
+
+    def resolution_um_at(self, position_um: float) -> float | None:
+        """Smallest step of the axis at a position; ``None`` when only the device knows it."""
+        del position_um
         return None
 
 

@@ -121,6 +121,15 @@ class LensAxis:
                 return self.far_focus.magnification(position_um, pupil_ratio=1.0)
             return magnification * self._lens_file.scale_at(position_um)
 
+        finer_steps: ClassVar[str] = (
+            "use a lens with a finer focus drive, or shoot from a rail (the smallest drive of a "
+            "lens is fixed)"
+        )
+
+        def resolution_um_at(self, position_um: float) -> float:
+            """See ``AxisSection``: the smallest drive."""
+            return self._lens_file.resolution_um_at(position_um)
+
         @property
         def far_focus(self) -> FarFocus | None:
             """Set when the lens file has distances up to infinity."""

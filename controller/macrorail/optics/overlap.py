@@ -19,6 +19,8 @@ from macrorail.quantity import format_fraction, format_length
 
 # Planned distances are exactly the largest allowed; rounding errors must not count as gaps.
 _ROUNDING_UM = 1e-6
+# Relative rounding error of distances that are a whole number of the axis's steps.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,31 @@ class Coverage:
         """Overlap of each band with the one before; ``None`` for the first."""
         return (None, *(Gap(*pair).overlap for pair in pairwise(self.bands)))
 
-    def error(self) -> OverlapError:
-        """The error to raise when coverage is not proven: the worst gap, numbers, what to do."""
+    def error(self, resolution_um: float = 0.0, tried: bool = False) -> OverlapError:
+        """The error to raise when coverage is not proven: the worst gap, numbers, what to do.
+
+        Parameters
+        ----------
+        resolution_um
+            Smallest step of the axis, >= 0: a gap that is no wider cannot be filled.
+        tried
+            Whether slices were added in the gaps and did not close them.
+        """
         worst = max(self.gaps, key=lambda gap: gap.distance_um / gap.dof_um, default=None)
         if worst is not None:
+            remedy = "Shoot these planes again, or plan a smaller step."
+            if worst.distance_um <= resolution_um * (1 + _ROUNDING):
+                remedy = (
+                    f"The axis moves in steps of {format_length(resolution_um)}, so no slice fits "
+                    f"between them: give the axis a finer step, close the aperture, or lower "
+                    f"minimum_overlap."
+                )
+            elif tried:
+                remedy = (
+                    f"Slices added there came to rest elsewhere: the axis does not make the steps "
+                    f"that it reports (smallest step {format_length(resolution_um)}). Check its "
+                    f"coupling, its play and the step size in the rig file, or close the aperture."
+                )
             return OverlapError(
                 worst.distance_um,
                 worst.dof_um,
@@ -118,7 +141,7 @@ class Coverage:
                 f"where the depth of field is {format_length(worst.dof_um)} (overlap "
                 f"{format_fraction(worst.overlap)}, wanted at least "
                 f"{format_fraction(self.minimum_overlap)}); {len(self.gaps)} such gap(s) in all. "
-                f"Shoot these planes again, or plan a smaller step.",
+                f"{remedy}",
             )
         if not self.bands:
             return OverlapError(
@@ -195,12 +218,18 @@ def prove_coverage(
     )
 
 
-def missing_positions(coverage: Coverage) -> list[float]:
+def missing_positions(coverage: Coverage, resolution_um: float = 0.0) -> list[float]:
     """Positions within the range, ascending, where more slices would prove its coverage.
 
     Between two slices the depth of field is assumed to be at least the smaller of the two; beyond
     the outermost slice, at least that slice's own. Where the assumption fails, call this again
     once the new slices are shot. When no slice covers any of the range, returns its two ends.
+
+    Parameters
+    ----------
+    resolution_um
+        Smallest step of the axis, >= 0: no more positions are returned than it can come to rest
+        at.
     """
     near_um, far_um = coverage.near_um, coverage.far_um
     useful = _reaching(coverage.bands, near_um, far_um)
@@ -209,13 +238,17 @@ def missing_positions(coverage: Coverage) -> list[float]:
     reach = 1 - coverage.minimum_overlap
     first, last = useful[0], useful[-1]
     positions: list[float] = []
+
+    def between(from_um: float, to_um: float, largest_um: float) -> list[float]:
+        return _between(from_um, to_um, max(largest_um, resolution_um * (1 + _ROUNDING)))
+
     if not coverage.near_covered:
-        positions += [near_um, *_between(near_um, first.position_um, reach * first.dof_um)]
+        positions += [near_um, *between(near_um, first.position_um, reach * first.dof_um)]
     for gap in coverage.gaps:
         thinner_um = min(gap.near.dof_um, gap.far.dof_um)
-        positions += _between(gap.near.position_um, gap.far.position_um, reach * thinner_um)
+        positions += between(gap.near.position_um, gap.far.position_um, reach * thinner_um)
     if not coverage.far_covered:
-        positions += [*_between(last.position_um, far_um, reach * last.dof_um), far_um]
+        positions += [*between(last.position_um, far_um, reach * last.dof_um), far_um]
     # A slice just outside the range can still reach into it; new slices stay inside.
     return sorted({min(max(position, near_um), far_um) for position in positions})
 

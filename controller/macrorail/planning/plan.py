@@ -8,10 +8,10 @@ be shorter.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +160,10 @@ class Plan:
         ``None`` when the lens's focal length is not known."""
         return self.optics.scale(position_um, self.slices[0].target_um)
 
+    def resolution_um_at(self, position_um: float) -> float | None:
+        """Smallest step of the axis at ``position_um``; ``None`` when only the device knows it."""
+        return self.optics.axis.resolution_um_at(position_um)
+
     def dof_um_at(self, position_um: float) -> float:
         """Limiting depth of field with the axis at ``position_um``."""
         return self.optics.at(position_um).limiting_um
@@ -211,6 +215,7 @@ def make_plan(protocol: Protocol, rig: Rig) -> Plan:
     PlanError
         The range is outside the travel or beyond the closest approach, there are too many
         slices, or protocol and rig disagree about the optics.
+        Or slices closer than the axis's smallest step.
     OverlapError
         Slices too far apart for their depth of field.
     """
@@ -226,6 +231,7 @@ def make_plan(protocol: Protocol, rig: Rig) -> Plan:
     targets_um = list(_targets(protocol, optics, near_um, far_um))
     slices = tuple(_planned(targets_um, optics, rig.camera.pixel_pitch_um))
     _check_overlap(slices, protocol, near_um, far_um)
+    _check_resolution(targets_um, protocol, optics)
     return Plan(
         slices=slices,
         near_um=near_um,
@@ -454,6 +460,42 @@ def _check_overlap(
         f"{format_length(_rounded_down(largest_um))}; or give 'overlap: "
         f"{format_fraction(max(protocol.planned_overlap, protocol.minimum_overlap))}' instead and "
         f"let the steps be computed, or close the aperture.",
+    )
+
+
+def too_fine(
+    positions_um: Sequence[float], resolution_um_at: Callable[[float], float | None]
+) -> tuple[int, float, float] | None:
+    """The first step that an axis cannot make: the index of the slice before it from 0, the step
+    and the axis's smallest step there, um. The last step of a plan may be a remainder."""
+    for index, (before_um, after_um) in enumerate(pairwise(positions_um[:-1])):
+        resolution_um = resolution_um_at(before_um) or 0.0
+        if after_um - before_um < resolution_um * (1 - _ROUNDING):
+            return index, after_um - before_um, resolution_um
+    return None
+
+
+def _check_resolution(targets_um: list[float], protocol: Protocol, optics: AxisOptics) -> None:
+    """Refuse steps finer than the axis makes: two slices would be shot at one position."""
+    found = too_fine(targets_um, optics.axis.resolution_um_at)
+    if found is None:
+        return
+    index, step_um, resolution_um = found
+    largest_um = (1 - protocol.minimum_overlap) * optics.at(targets_um[index]).limiting_um
+    key = "step" if protocol.step_um is not None else "overlap"
+    if protocol.range.positions_um is not None:
+        key = "range"
+    coarser = f"plan steps of {format_length(resolution_um)} or more"
+    if resolution_um > largest_um:
+        coarser = (
+            f"close the aperture (a minimum overlap of "
+            f"{format_fraction(protocol.minimum_overlap)} allows steps of at most "
+            f"{format_length(_rounded_down(largest_um))}, which this axis cannot make)"
+        )
+    raise PlanError(
+        f"{key}: slices {index + 1} and {index + 2} would be {format_length(step_um)} apart, but "
+        f"the smallest step of this axis is {format_length(resolution_um)}: "
+        f"{optics.axis.finer_steps}; or {coarser}"
     )
 
 

@@ -147,7 +147,7 @@ def analyse_coverage(frames: Sequence[MeasuredFrame], settings: ProofSettings) -
     state[tile_numbers[near | far]] = UNCOVERED
     state[tile_numbers[at_infinity]] = COVERED
     lost_um = _lost(located.short_moves, dof_um)
-    wanted = missing_positions(coverage)
+    wanted = missing_positions(coverage, settings.resolution_um)
     if coverage.near_covered and coverage.far_covered:
         # One at a time while the position of the axis is in doubt, otherwise a few.
         at_once = 1 if located.short_moves else _MOST_AT_ONCE

@@ -174,7 +174,7 @@ def _report(found: CoverageAnalysis, settings: ProofSettings, refused: str) -> d
         if tiles
     ]
     if found.coverage is not None and not found.coverage.proven:
-        reasons.insert(0, str(found.coverage.error()))
+        reasons.insert(0, str(found.coverage.error(settings.resolution_um)))
     measured = found.measured_coverage
     if not reasons and measured is not None and not measured.proven:
         assert found.dof is not None, "the measured coverage comes from it"

@@ -46,6 +46,8 @@ class ProofSettings:
         The optics as the rig states them.
     nothing_beyond_um
         Position of infinity, beyond which nothing can be in focus.
+    resolution_um
+        Smallest step of the axis; 0 when only the device knows it.
     policy
         ``reshoot``, ``fuse``, ``pause`` or ``stop`` by kind of fault.
     """
@@ -62,3 +64,4 @@ class ProofSettings:
     optics: ClaimedOptics
     policy: Mapping[str, str] = field(default_factory=lambda: dict(DEFAULT_POLICY))
     nothing_beyond_um: float = math.inf
+    resolution_um: float = 0.0

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 
 from macrorail.devices.interfaces import AxisReport, Camera, FocusAxis
 from macrorail.errors import LimitError, MacrorailError
-from macrorail.planning.plan import Plan
+from macrorail.planning.plan import Plan, too_fine
+from macrorail.quantity import format_length
 from macrorail.run_folder.events import (
     AxisHomed,
     AxisOpened,
@@ -45,6 +46,8 @@ class Devices:
     ----------
     busy_with
         The device that was opened or moved last: a fault is its own.
+    resolution_um
+        Smallest step of the axis, micrometres; 0 before it is opened.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Devices:
         self._found = found_settings
         self._parking_um: float | None = None
         self.busy_with = Part.AXIS
+        self.resolution_um = 0.0
 
     def open(self, part: Part | None = None) -> None:
         """Open one device again, or both, and prepare them for the run.
@@ -138,6 +142,8 @@ class Devices:
             )
         )
         self._check_travel(report)
+        self._check_resolution(report)
+        self.resolution_um = report.resolution_um
         self._parking_um = report.travel_um[0]
 
     def _check_travel(self, report: AxisReport) -> None:
@@ -148,6 +154,24 @@ class Devices:
                     f"slice {planned.index} at {planned.target_um:.1f} um is outside the "
                     f"{low_um:.1f}..{high_um:.1f} um that the axis allows; nothing has moved"
                 )
+
+    def _check_resolution(self, report: AxisReport) -> None:
+        """For an axis whose smallest step only the device knows; others are checked by the plan."""
+        positions_um = [planned.target_um for planned in self._plan.slices]
+
+        def resolution_um_at(position_um: float) -> float:
+            known_um = self._plan.resolution_um_at(position_um)
+            return report.resolution_um if known_um is None else 0.0
+
+        found = too_fine(positions_um, resolution_um_at)
+        if found is not None:
+            index, step_um, resolution_um = found
+            raise LimitError(
+                f"slices {index + 1} and {index + 2} would be {format_length(step_um)} apart, but "
+                f"the smallest step of the {report.model} is {format_length(resolution_um)}; "
+                f"nothing has moved. Plan larger steps, or "
+                f"{self._plan.optics.axis.finer_steps}"
+            )
 
     def _open_camera(self) -> None:
         self.busy_with = Part.CAMERA

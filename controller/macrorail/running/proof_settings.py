@@ -37,6 +37,7 @@ def proof_settings(plan: Plan, wanted: Protocol, rig: Rig, added: int = 0) -> Pr
         reshoots=proof.reshoots,
         optics=_claimed_optics(plan, rig, middle_um),
         policy=_policy(wanted),
+        resolution_um=plan.resolution_um_at(middle_um) or 0.0,
         nothing_beyond_um=math.inf if far is None else far.infinity_um,
     )
 

@@ -220,6 +220,7 @@ class Runner:
         while True:
             try:
                 self._devices.open()
+                self._work.resolution_um = self._devices.resolution_um
                 break
             except DeviceError as fault:
                 self._recovery.handle(self._devices.busy_with, fault)
@@ -486,7 +487,7 @@ class Runner:
             unproven = (
                 OverlapError(0.0, 0.0, f"coverage is not proven by the images: {images['reason']}")
                 if coverage.proven
-                else coverage.error()
+                else self._work.unproven()
             )
             return RunEnd(State.DONE, FinishReason.COVERAGE_NOT_PROVEN, str(unproven), unproven)
         if left_out:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -63,6 +63,16 @@ class RailOptions(AxisSection):
     )
     check_every_slices: Count | None = Field(alias="check_every", default=None, ge=1)
     check_tolerance_um: Length | None = Field(alias="check_tolerance", default=None, ge=0)
+
+    finer_steps: ClassVar[str] = (
+        "raise 'microsteps' in the rig file (and on the motor's driver), or use a screw with a "
+        "smaller 'lead'"
+    )
+
+    def resolution_um_at(self, position_um: float) -> float:
+        """See ``AxisSection``: one microstep."""
+        del position_um
+        return self.um_per_step
 
     @property
     def um_per_step(self) -> float:
