@@ -13,6 +13,7 @@ from macrorail.config.drivers import import_driver
 from macrorail.config.protocol import Protocol
 from macrorail.config.rig import load_rig
 from macrorail.devices.interfaces import Camera, Context, FocusAxis
+from macrorail.devices.rail.cable_camera import RailTriggeredCamera
 from macrorail.planning.plan import Plan, make_plan
 from macrorail.proof.image_proof import ImageProof
 from macrorail.run_folder.events import kind_of, values_of
@@ -24,6 +25,7 @@ from macrorail.running.proof_settings import proof_settings
 from macrorail.running.resume import read_progress
 from macrorail.running.runner import Runner, RunTask
 from macrorail.running.supervision import RunSupervision
+from macrorail.session.job import frames_asked
 from macrorail.states import State
 
 RAIL = """
@@ -113,6 +115,8 @@ class VirtualRun:
         self.axis = self.wrap_axis(
             import_driver("axis", self.rig.axis.driver)(self.rig.axis, context)
         )
+        if isinstance(self.camera, RailTriggeredCamera):
+            self.camera.use_shutter(self.axis)
 
     def _proof(self) -> FrameProof | None:
         if self.proof is not None or not self.by_images:
@@ -137,6 +141,7 @@ class VirtualRun:
             self.wanted.settle_s(self.rig.axis.settle_s),
             self.wanted.closest_approach_um,
             progress,
+            frames_asked(self.wanted, self.rig),
         )
         supervision = replace(self.supervision, commands=self.commands)
         if self.observe is not None:

@@ -116,6 +116,22 @@ class AutofocusFailed(CameraError):
     """Autofocus was on and failed, so the camera did not expose."""
 
 
+class SettingsDiffer(CameraError):
+    """A frame was exposed with other settings than asked for, by a camera that can be set again."""
+
+
+class SettingsByHandDiffer(CameraError):
+    """A frame was exposed with other settings than asked for, and only a hand can set them."""
+
+
+class FrameSizeDiffers(CameraError):
+    """The frames have another size in pixels than the rig says."""
+
+
+class OtherCamera(CameraError):
+    """Another camera body answers than the one that the run began with."""
+
+
 class FrameMissing(CameraError):
     """An exposure's file did not arrive, or another file came in its place."""
 

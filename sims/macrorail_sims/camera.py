@@ -15,7 +15,8 @@ from typing import TypeVar
 from pydantic import Field
 
 from macrorail.config.rig import CameraSection
-from macrorail.devices.gphoto.settings import as_in_protocol, choose, exceeds, quantity, widgets_of
+from macrorail.devices.frame_settings import quantity
+from macrorail.devices.gphoto.settings import as_in_protocol, choose, exceeds, widgets_of
 from macrorail.devices.interfaces import CameraReport, Context, Exposure
 from macrorail.devices.stale_frame import StaleFrameCheck
 from macrorail.errors import (

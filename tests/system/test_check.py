@@ -5,9 +5,24 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from macrorail.config.rig import load_rig
+from macrorail.devices.interfaces import Exposure
+from macrorail.errors import FrameError, FrameSizeDiffers
+from macrorail.frame import Frame, store_frame
+from macrorail.session.check import CheckReport, check_instrument
+from macrorail.session.observer import RunObserver
+from macrorail_sims import virtual
+from macrorail_sims.bodies.base import CameraBody
+from macrorail_sims.camera import InProcessCamera
+from macrorail_sims.virtual import build_body
 from tests.system.test_run_on_real_parts import macrorail, small_rig
+from tests.virtual import RAIL
 
 
 def test_a_fit_instrument_is_called_fit(tmp_path: Path) -> None:
@@ -51,3 +66,33 @@ def test_a_rig_whose_port_is_not_there_names_it(tmp_path: Path) -> None:
     assert done.returncode == 3
     assert "/dev/nowhere" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def check_virtual(folder: Path) -> CheckReport:
+    (folder / "rig.yaml").write_text(RAIL)
+    return check_instrument(load_rig(folder / "rig.yaml"), lambda what: None, RunObserver())
+
+
+def test_an_image_size_that_is_not_the_rigs_is_not_fit_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert check_virtual(tmp_path).frame_bytes > 0
+
+    def small(*parts: Any) -> CameraBody:
+        return replace(build_body(*parts), image_scale=0.5)
+
+    monkeypatch.setattr(virtual, "build_body", small)
+    with pytest.raises(FrameSizeDiffers, match="48 x 32 pixels, and the rig says 96 x 64"):
+        check_virtual(tmp_path)
+
+
+def test_frames_that_nothing_can_stack_are_not_fit_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def collect(camera: InProcessCamera, exposure: Exposure) -> Frame:
+        data = b"\0\0\0\x18ftypheic" + bytes(100)
+        return store_frame(exposure.stem.with_suffix(".hif"), data, "DSC_0001.HIF")
+
+    monkeypatch.setattr(InProcessCamera, "collect", collect)
+    with pytest.raises(FrameError, match=r"cannot be stacked: DSC_0001\.HIF.*JPEG or RAW"):
+        check_virtual(tmp_path)

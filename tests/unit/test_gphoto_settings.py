@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from macrorail.devices.frame_settings import quantity
 from macrorail.devices.gphoto.settings import (
     WIDGETS,
     as_in_protocol,
@@ -13,7 +14,6 @@ from macrorail.devices.gphoto.settings import (
     drive_sizes,
     drive_values,
     formats_of,
-    quantity,
     widgets_of,
 )
 from macrorail.errors import CameraSettingRefused

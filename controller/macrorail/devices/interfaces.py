@@ -148,6 +148,8 @@ class CameraReport:
         Current settings by canonical name; those that the camera does not report are missing.
     warnings
         Texts about anything that may end a long run early.
+    by_hand
+        Whether only a hand can set aperture, shutter and ISO.
     """
 
     model: str
@@ -157,6 +159,7 @@ class CameraReport:
     abilities: frozenset[str] = field(default_factory=frozenset)
     settings: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    by_hand: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from macrorail.devices.interfaces import AxisReport, Camera, FocusAxis
-from macrorail.errors import LimitError, MacrorailError
+from macrorail.devices.interfaces import AxisReport, Camera, CameraReport, FocusAxis
+from macrorail.errors import LimitError, MacrorailError, OtherCamera
 from macrorail.planning.plan import Plan, too_fine
 from macrorail.quantity import format_length
 from macrorail.run_folder.events import (
@@ -41,6 +41,8 @@ class Devices:
         Writes to the journal.
     found_settings
         How an interrupted run found the camera; ``None`` for a new run.
+    body
+        Model and serial number of the camera that an interrupted run began with.
 
     Attributes
     ----------
@@ -48,6 +50,8 @@ class Devices:
         The device that was opened or moved last: a fault is its own.
     resolution_um
         Smallest step of the axis, micrometres; 0 before it is opened.
+    set_by_hand
+        Whether only a hand can set the camera.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Devices:
         closest_approach_um: float | None,
         log_event: Callable[[Event], None],
         found_settings: Mapping[str, str] | None = None,
+        body: tuple[str, str] | None = None,
     ) -> None:
         self.axis = axis
         self.camera = camera
@@ -67,6 +72,8 @@ class Devices:
         self._closest_approach_um = closest_approach_um
         self._log_event = log_event
         self._found = found_settings
+        self._body = body
+        self.set_by_hand = False
         self._parking_um: float | None = None
         self.busy_with = Part.AXIS
         self.resolution_um = 0.0
@@ -177,6 +184,8 @@ class Devices:
         self.busy_with = Part.CAMERA
         self.camera.close()
         report = self.camera.open()
+        self._check_body(report)
+        self.set_by_hand = report.by_hand
         found = {name: report.settings[name] for name in self._settings if name in report.settings}
         if self._found is None:
             self._found = found
@@ -192,6 +201,19 @@ class Devices:
         )
         self.drain()
         self.configure()
+
+    def _check_body(self, report: CameraReport) -> None:
+        """Refuse another body than the run began with; what a body does not say is not compared."""
+        body = report.model, report.serial
+        if self._body is None:
+            self._body = body
+        for now, first in zip(body, self._body, strict=True):
+            if "unknown" not in (now, first) and now != first:
+                raise OtherCamera(
+                    f"{body[0]} with the serial number {body[1]} answers, and the run began with "
+                    f"{self._body[0]}, serial number {self._body[1]}; connect that body again, or "
+                    f"begin a new run"
+                )
 
     def _park(self) -> None:
         """Go as far from the specimen as the axis may."""

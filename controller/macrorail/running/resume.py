@@ -112,6 +112,8 @@ class RunProgress:
         again. ``None`` when there is none.
     found_settings
         The camera's settings before the run first changed them; ``None`` before that.
+    body
+        Model and serial number of the camera when the run first opened it; ``None`` before that.
     in_doubt
         Slices that a lost-step check had put in doubt when the run was interrupted; they are among
         ``targets`` again.
@@ -128,6 +130,7 @@ class RunProgress:
     discarded: Target | None = None
     found_settings: Mapping[str, str] | None = None
     in_doubt: tuple[Target, ...] = ()
+    body: tuple[str, str] | None = None
 
 
 def nothing_done(plan: Plan) -> RunProgress:
@@ -155,6 +158,7 @@ def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> RunProg
     hashes: set[str] = set()
     under_way: ExposureIntended | None = None
     found_settings: Mapping[str, str] | None = None
+    body: tuple[str, str] | None = None
     in_doubt: set[int] = set()
     for entry in entries:
         match entry.event:
@@ -182,8 +186,9 @@ def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> RunProg
                     target = replace(counted[number].target, position_um=um)
                     counted[number] = replace(counted[number], target=target, achieved_um=um)
                 in_doubt.clear()
-            case CameraOpened(found_settings=found) if found_settings is None:
-                found_settings = found
+            case CameraOpened() as opened if found_settings is None:
+                found_settings = opened.found_settings
+                body = opened.model, opened.serial
         if isinstance(entry.event, _SETTLED):
             under_way = None
     # Not before: a frame that was taken back has another name, and a new one is in its place.
@@ -211,6 +216,7 @@ def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> RunProg
         discarded,
         found_settings,
         tuple(each.target for each in doubtful),
+        body,
     )
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from macrorail.clock import Clock
+from macrorail.devices.frame_settings import FramesAsked, FrameSettingsCheck
 from macrorail.devices.interfaces import Camera, Exposure, FocusAxis
 from macrorail.errors import (
     AlignError,
@@ -51,7 +52,7 @@ from macrorail.running.interfaces import FrameProof, FrameStream
 from macrorail.running.lost_steps import LostStepMonitor
 from macrorail.running.pauses import Pauses
 from macrorail.running.recovery import FaultRecovery
-from macrorail.running.resume import CountedSlice, RunProgress, Target, nothing_done
+from macrorail.running.resume import CountedSlice, OrphanFrame, RunProgress, Target, nothing_done
 from macrorail.running.scene_recheck import SceneRecheck
 from macrorail.running.storage_retry import StorageRetry
 from macrorail.running.supervision import RunSupervision
@@ -89,6 +90,8 @@ class RunTask:
         A tighter limit than the rig's own, for this specimen.
     progress
         How far this run came before it was interrupted; ``None`` for a new one.
+    frames
+        What the frames have to say about themselves; ``None`` compares them with ``settings``.
     """
 
     plan: Plan
@@ -96,6 +99,7 @@ class RunTask:
     settle_s: float
     closest_approach_um: float | None = None
     progress: RunProgress | None = None
+    frames: FramesAsked | None = None
 
 
 class Runner:
@@ -151,6 +155,7 @@ class Runner:
             task.closest_approach_um,
             self._log_event,
             self._progress.found_settings,
+            self._progress.body,
         )
         pauses = Pauses(self._commands, supervision.watches, clock, supervision.pause_at_most_s)
         self._storage = StorageRetry(journal, self._machine, pauses, supervision.alarm)
@@ -170,6 +175,8 @@ class Runner:
         journal.listen(self._lost_steps.on_entry)
         self._last_good: CountedSlice | None = None
         self._hashes: set[str] = set()
+        asked = task.frames or FramesAsked(task.settings, drifts=axis.shares_camera)
+        self._frame_settings = FrameSettingsCheck(asked)
         self._pending: _Pending | None = None
         self._gate = FrameGate(
             proof, stream, clock, self._log_event, self._reject, self._commands.pause
@@ -200,11 +207,11 @@ class Runner:
             self._work.shot(done.target.number, done.achieved_um)
             self._last_good = done
             self._hashes.add(done.sha256)
+            self._frame_settings.adopt(done.frame)
             self._gate.take(done, self._plan.dof_um_at(done.achieved_um))
         orphan = self._progress.orphan
         if orphan is not None:
-            self._work.shot(orphan.target.number, orphan.achieved_um)
-            self._count(orphan.target, orphan.achieved_um, orphan.frame, adopted=True)
+            self._adopt(orphan)
         for target in self._progress.in_doubt:
             self._log_event(FrameRejected(slice=target.number, attempt=target.attempt))
         for target in self._progress.targets:
@@ -214,6 +221,19 @@ class Runner:
         if discarded is not None:
             self._set_aside(discarded)
             self._log_event(ExposureDiscarded(slice=discarded.number, attempt=discarded.attempt))
+
+    def _adopt(self, orphan: OrphanFrame) -> None:
+        """Count a frame that was shot before the interruption, unless its settings are others."""
+        target = orphan.target
+        try:
+            self._frame_settings.check(orphan.frame)
+        except DeviceError:
+            self._set_aside(target)
+            self._log_event(ExposureDiscarded(slice=target.number, attempt=target.attempt))
+            self._work.put_first_again(target)
+            return
+        self._work.shot(target.number, orphan.achieved_um)
+        self._count(target, orphan.achieved_um, orphan.frame, adopted=True)
 
     def _prepare(self) -> None:
         """Open both devices and check them against the plan; only then home."""
@@ -429,8 +449,11 @@ class Runner:
         return True
 
     def _verify(self, frame: Frame) -> None:
-        """Whole, and never seen before: noise never repeats, so the same bytes are an old frame
-        that the camera has handed out once more, perhaps after it was opened again."""
+        """Whole, never seen before, and exposed as asked.
+
+        Noise never repeats, so the same bytes are an old frame that the camera has handed out once
+        more, perhaps after it was opened again.
+        """
         verify_frame(frame)
         if frame.sha256 in self._hashes:
             raise FrameMissing(
@@ -438,6 +461,7 @@ class Runner:
                 f"drain the camera and repeat the exposure"
             )
         self._hashes.add(frame.sha256)
+        self._frame_settings.check(frame, self._devices.set_by_hand)
 
     def _count(
         self, target: Target, achieved_um: float, frame: Frame, adopted: bool = False

@@ -9,12 +9,15 @@ from typing import Any
 
 from macrorail.config.rig import Rig
 from macrorail.devices.connect import Instrument, connect
+from macrorail.devices.frame_settings import FrameSettings, same_size, size_differs
 from macrorail.devices.interfaces import AxisReport, CameraReport
-from macrorail.frame import verify_frame
+from macrorail.errors import FrameError, FrameSizeDiffers, StackError
+from macrorail.frame import Frame, verify_frame
 from macrorail.quantity import format_length, format_size
 from macrorail.session.axis import Permit
 from macrorail.session.observer import RunObserver
 from macrorail.session.signals import stopped_by_signals
+from macrorail.stacking.images import picture_size, read_picture
 
 
 @dataclass(frozen=True)
@@ -83,22 +86,18 @@ def check_instrument(rig: Rig, permit: Permit, observer: RunObserver) -> CheckRe
     DeviceError, FrameError
         The instrument is not fit to run.
     """
-    low_um, high_um = rig.axis.allowed_um
+    _, high_um = rig.axis.allowed_um
     stage = "" if rig.stage is None else "then the stage, "
     what = (
         f"This homes the axis, away from the specimen, {stage}and takes one picture. It never "
         f"goes beyond {format_length(high_um)}."
     )
     with connect(rig) as instrument, stopped_by_signals(instrument.clock):
-        return _check(instrument, what, permit, observer, (low_um, high_um))
+        return _check(instrument, rig, what, permit, observer)
 
 
 def _check(
-    instrument: Instrument,
-    what: str,
-    permit: Permit,
-    observer: RunObserver,
-    allowed_um: tuple[float, float],
+    instrument: Instrument, rig: Rig, what: str, permit: Permit, observer: RunObserver
 ) -> CheckReport:
     axis = instrument.axis.open()
     low_um, high_um = axis.travel_um
@@ -126,7 +125,32 @@ def _check(
     with tempfile.TemporaryDirectory(prefix="macrorail-check-") as folder:
         frame = instrument.camera.collect(instrument.camera.expose(Path(folder) / "test"))
         verify_frame(frame)
+        _check_picture(frame, rig)
     observer.message(f"frame   {frame.camera_name}, {format_size(frame.size_bytes)}, whole")
     return CheckReport(
-        axis, camera, stage, home_um, frame.camera_name, frame.size_bytes, allowed_um
+        axis, camera, stage, home_um, frame.camera_name, frame.size_bytes, rig.axis.allowed_um
     )
+
+
+def _check_picture(frame: Frame, rig: Rig) -> None:
+    """Read the test frame as align/blend will, and compare its size with the rig's.
+
+    Raises
+    ------
+    FrameError
+        It cannot be stacked.
+    FrameSizeDiffers
+        Scale bar and micrometres would be wrong.
+    """
+    try:
+        read_picture(frame.path)
+        width_px, height_px, _ = picture_size(frame.path)
+    except StackError as error:
+        reason = str(error).replace(str(frame.path), frame.camera_name)
+        raise FrameError(
+            f"the camera's frames cannot be stacked: {reason}. Or set the camera to JPEG or RAW"
+        ) from error
+    said = FrameSettings({}, (width_px, height_px))
+    wanted_px = rig.camera.image_width, rig.camera.image_height
+    if not same_size(said.size_px, wanted_px):
+        raise FrameSizeDiffers(size_differs(frame.camera_name, said, wanted_px))

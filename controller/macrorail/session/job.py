@@ -13,6 +13,7 @@ from macrorail.config.protocol import Protocol
 from macrorail.config.rig import Rig, geometry
 from macrorail.devices.bracket.camera import BracketingCamera
 from macrorail.devices.connect import Instrument, connect
+from macrorail.devices.frame_settings import FramesAsked
 from macrorail.devices.interfaces import Camera
 from macrorail.errors import MacrorailError
 from macrorail.planning.plan import Plan, results_bytes
@@ -163,6 +164,7 @@ def _shoot_slices(
             job.wanted.settle_s(job.rig.axis.settle_s),
             job.wanted.closest_approach_um,
             job.progress,
+            frames_asked(job.wanted, job.rig),
         )
         runner = Runner(
             task,
@@ -175,6 +177,17 @@ def _shoot_slices(
             replace(supervision, on_state=on_state),
         )
         return runner.run()
+
+
+def frames_asked(wanted: Protocol, rig: Rig) -> FramesAsked:
+    """What the frames of a run have to say about themselves."""
+    settings = dict(wanted.camera_settings)
+    varies = getattr(rig.camera, "exposure_mode", "manual") == "any"
+    if wanted.exposure.bracket_ev is not None:
+        # The bracket's exposures are compared one by one; which one a merged frame tells varies.
+        settings["shutter"] = "bracket"
+    size_px = rig.camera.image_width, rig.camera.image_height
+    return FramesAsked(settings, size_px, varies, drifts=rig.axis.shares_camera)
 
 
 def run_geometry(rig: Rig, plan: Plan) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol
 
+import cv2
+import numpy as np
+
 from macrorail.clock import Clock
 from macrorail_sims.bodies.exif import with_exif
 from macrorail_sims.bodies.exposure import LIVE_VIEW, SimulatedExposure
@@ -155,6 +158,8 @@ class CameraBody:
         Delay until a new value of a setting takes effect.
     auto_power_off_s
         Idle time after which it switches itself off; 0 for never.
+    image_scale
+        Width of its images over that of the largest: 1 for L.
     """
 
     world: BodyWorld
@@ -171,6 +176,7 @@ class CameraBody:
     settings_take_s: float = 0.0
     auto_power_off_s: int = 0
     serial: str = "6001234"
+    image_scale: float = 1.0
 
     maker = ""
     model = ""
@@ -338,7 +344,8 @@ class CameraBody:
         Rendering takes wall time; the files are ready at ``shot.ready_s`` or when rendering is
         done, whichever is later.
         """
-        picture = with_exif(self.world.render(shot.light), self.model, self.serial, shot.light)
+        rendered = _scaled(self.world.render(shot.light), self.image_scale)
+        picture = with_exif(rendered, self.model, self.serial, shot.light)
         with self._lock:
             due_s = max(shot.ready_s, self.world.clock.now())
             if shot.stray:
@@ -441,3 +448,13 @@ class CameraBody:
         waiting = sum(not file.on_card for file in self.files.values())
         waiting += sum(not shot.to_card for shot in self.under_way)
         return waiting < self.memory_frames
+
+
+def _scaled(jpeg: bytes, scale: float) -> bytes:
+    """The picture as a body writes it at a smaller image size."""
+    if scale == 1.0:
+        return jpeg
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None, "the rendered picture is not a JPEG"
+    smaller = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return bytes(cv2.imencode(".jpg", smaller)[1])

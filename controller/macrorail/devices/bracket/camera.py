@@ -14,6 +14,7 @@ from typing import Any
 
 from macrorail.clock import Clock
 from macrorail.config.bracket import format_ev, nearest_offered, shutter_s
+from macrorail.devices.frame_settings import FramesAsked, FrameSettingsCheck
 from macrorail.devices.interfaces import Camera, CameraReport, Exposure, OffersChoices
 from macrorail.errors import CameraSettingRefused, FrameError, FrameMissing, StorageError
 from macrorail.frame import Frame, verify_frame
@@ -79,11 +80,15 @@ class BracketingCamera:
         self._bracket: _Bracket | None = None
         self._worker: Worker | None = None
         self._seen_sha256: set[str] = set()
+        self._settings: dict[str, str] = {}
+        self._set_by_hand = False
 
     def open(self) -> CameraReport:
         """See :class:`Camera`."""
         self._bracket = None
-        return self._camera.open()
+        report = self._camera.open()
+        self._set_by_hand = report.by_hand
+        return report
 
     def configure(self, settings: Mapping[str, str]) -> dict[str, str]:
         """Set and read back; every shutter time of the bracket is tried once."""
@@ -92,6 +97,7 @@ class BracketingCamera:
             for shutter in shutters:
                 self._camera.configure({"shutter": shutter})
             self._shutters = tuple(shutters)
+        self._settings = dict(settings)
         return self._camera.configure(settings)
 
     def expose(self, stem: Path) -> Exposure:
@@ -156,6 +162,9 @@ class BracketingCamera:
                 f"camera and repeat the bracket"
             )
         self._seen_sha256.add(frame.sha256)
+        shutter = self._shutters[len(bracket.frames)]
+        asked = FramesAsked({**self._settings, "shutter": shutter})
+        FrameSettingsCheck(asked).check(frame, self._set_by_hand)
         bracket.frames.append(frame)
         self._log_event(
             BracketExposed(

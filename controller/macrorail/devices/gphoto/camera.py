@@ -19,8 +19,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from macrorail.config.rig import CameraSection
+from macrorail.devices.frame_settings import quantity
 from macrorail.devices.gphoto.preflight import Modes, refusals, warnings
-from macrorail.devices.gphoto.settings import as_in_protocol, quantity
+from macrorail.devices.gphoto.settings import as_in_protocol
 from macrorail.devices.interfaces import CameraReport, Context, Exposure
 from macrorail.devices.stale_frame import StaleFrameCheck
 from macrorail.errors import (

@@ -7,9 +7,9 @@ used as it is; otherwise the menu entry with the same quantity is used.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from macrorail.devices.frame_settings import quantity
 from macrorail.errors import CameraSettingRefused
 
 WIDGETS: dict[str, tuple[str, ...]] = {
@@ -132,18 +132,6 @@ def _short(seconds: float, digits: int) -> str | None:
     """A shutter time rounded to ``digits``, if that is accurate enough."""
     rounded = float(f"{seconds:.{digits}g}")
     return f"{rounded:g}" if abs(rounded - seconds) <= _ROUNDING["shutter"] * seconds else None
-
-
-def quantity(text: str) -> float | None:
-    """The number in a menu entry: seconds, f-number or ISO; ``None`` when it has none.
-
-    Understands ``1/60``, ``1/60 s``, ``0.0167s``, ``f/8`` and ``400``.
-    """
-    match = re.fullmatch(r"(?:f/?)?(\d+(?:\.\d+)?)(?:/(\d+(?:\.\d+)?))?\s*s?", text.strip())
-    if match is None:
-        return None
-    divisor = float(match.group(2) or 1)
-    return float(match.group(1)) / divisor if divisor else None
 
 
 def formats_of(image_format: str | None) -> tuple[str, ...]:

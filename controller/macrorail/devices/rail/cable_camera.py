@@ -2,8 +2,7 @@
 
 For bodies that no library supports. The folder of a card reader, a Wi-Fi card or another program
 is watched, and the files that appear after a release are the frame of that exposure. Such a camera
-is set by hand. Its settings are read from the EXIF data of every frame, and a frame that was
-exposed with other settings than the protocol's is refused.
+is set by hand; the run compares what its frames say with the protocol.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 from pydantic import Field
 
 from macrorail.config.rig import CameraSection
-from macrorail.devices.gphoto.settings import quantity
+from macrorail.devices.frame_settings import quantity
 from macrorail.devices.interfaces import CameraReport, Context, Exposure
 from macrorail.devices.stale_frame import StaleFrameCheck
 from macrorail.devices.watched_folder import WatchedFolder, is_unreadable_frame
@@ -26,14 +25,11 @@ from macrorail.errors import (
     ConnectError,
     FrameMissing,
 )
-from macrorail.exif import settings_in
 from macrorail.frame import Frame
 from macrorail.quantity import Duration
 
 _POLL_S = 0.1
 _FLASH_LATEST_S = 1.0
-_TOLERANCE = 0.1
-"""Relative. Some bodies write 1/64 for 1/60; a third of a stop is 0.26 (0.12 for f-numbers)."""
 
 
 @runtime_checkable
@@ -133,10 +129,11 @@ class RailTriggeredCamera:
             serial="unknown",
             battery_percent=None,
             abilities=frozenset({"trigger"}),
+            by_hand=True,
         )
 
     def configure(self, settings: Mapping[str, str]) -> dict[str, str]:
-        """Remember the settings made by hand; every frame is compared with them.
+        """Remember the settings made by hand; the run compares every frame with them.
 
         Raises
         ------
@@ -209,7 +206,6 @@ class RailTriggeredCamera:
             self._clock.sleep(_POLL_S)
         frame = next((f for f in frames if f.path.suffix in (".jpg", ".jpeg")), frames[0])
         self._freshness.check(frame, exposure)
-        self._check_settings(frame)
         return frame
 
     def drain(self) -> list[str]:
@@ -225,18 +221,6 @@ class RailTriggeredCamera:
                 raise CameraError(
                     f"{path.name} is of a kind that cannot be stacked; set the camera to JPEG or "
                     f"RAW. The file is still in {self._folder.path}"
-                )
-
-    def _check_settings(self, frame: Frame) -> None:
-        reported = settings_in(frame.path)
-        for name, value in self._wanted.items():
-            wanted, kept = quantity(value), reported.get(name)
-            if wanted is None or kept is None:
-                continue
-            if abs(kept - wanted) > _TOLERANCE * wanted:
-                raise CameraSettingRefused(
-                    f"{frame.camera_name} was exposed with {name} {kept:.4g}, but the protocol "
-                    f"says {value}; set it on the camera"
                 )
 
     def _exposure_s(self) -> float:

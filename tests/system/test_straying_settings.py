@@ -1,0 +1,116 @@
+"""A camera that is not what the run believes: dials turned, another body, another image size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from macrorail.devices.frame_settings import read_frame_settings
+from macrorail.states import FinishReason, State
+from tests.virtual import RAIL, VirtualRun, protocol_text
+
+MakeRun = Callable[..., VirtualRun]
+
+SHORT = protocol_text("10.2 mm", "10.45 mm") + "proof: {extend: 0 %}\n"
+CABLE = (
+    RAIL.replace("driver: virtual\n  port", "driver: cable\n  press: 0.1 s\n  port", 1)
+    .replace("bench:\n  driver: virtual", "bench:\n  driver: virtual\n  set_by_hand: BY_HAND")
+    .replace("BY_HAND", '{aperture: f/8, shutter: 1/60, iso: "100"}')
+)
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Iterator[MakeRun]:
+    runs = []
+
+    def make(rig: str, **options: Any) -> VirtualRun:
+        runs.append(VirtualRun(tmp_path / "run", rig, SHORT, **options))
+        return runs[-1]
+
+    yield make
+    for run in runs:
+        run.bench.close()
+
+
+def turn_dials(run: VirtualRun, aperture: str, iso: str) -> None:
+    settings = run.bench.body.settings
+    for name, label in (("aperture", aperture), ("iso", iso)):
+        settings[name].value = settings[name].choices[label]
+
+
+def exposed(run: VirtualRun) -> set[tuple[float, float]]:
+    """Aperture and ISO of the frames that count."""
+    frames = [run.folder / fields["frame"] for fields in run.said("counted")]
+    values = [read_frame_settings(frame).values for frame in frames]
+    return {(each["aperture"], each["iso"]) for each in values}
+
+
+def test_dials_turned_mid_run_are_set_back_and_the_slice_shot_again(
+    make_run: MakeRun,
+) -> None:
+    def turn(state: State) -> None:
+        if state is State.EXPOSING and run.bench.body.exposures == 4:
+            turn_dials(run, "f/11", "400")
+
+    run = make_run(RAIL, observe=turn, by_images=True)
+    end = run.run()
+    assert end.state is State.DONE, end.message
+    assert exposed(run) == {(8.0, 100)}
+    assert {fields["error"] for fields in run.said("fault")} == {"SettingsDiffer"}
+    assert "f/11 instead of f/8 and ISO 400 instead of ISO 100" in run.said("fault")[0]["message"]
+    assert not run.said("inserted"), "a turned dial was taken for something else"
+    assert len(run.said("counted")) == len(run.plan.slices)
+
+
+def test_dials_of_a_camera_on_the_cable_are_turned_back_by_a_hand(
+    make_run: MakeRun,
+) -> None:
+    def turn(state: State) -> None:
+        if state is State.EXPOSING and run.bench.body.exposures == 4:
+            turn_dials(run, "f/11", "400")
+        if state is State.PAUSED:
+            turn_dials(run, "f/8", "100")
+
+    run = make_run(CABLE, observe=turn)
+    end = run.run()
+    assert end.state is State.DONE, end.message
+    assert exposed(run) == {(8.0, 100)}
+    [fault] = run.said("fault")
+    assert (fault["error"], fault["remedy"]) == ("SettingsByHandDiffer", "pause")
+    assert "set that on the camera again" in fault["message"]
+
+
+def test_another_body_that_answers_is_refused_also_by_resume(
+    make_run: MakeRun,
+) -> None:
+    def exchange(state: State) -> None:
+        if state is State.RECOVERING:
+            run.bench.body.serial = "7009999"
+        if state is State.EXPOSING and run.bench.body.exposures == 3 and not run.said("fault"):
+            run.camera._opened = None  # unplugged
+
+    run = make_run(RAIL, observe=exchange)
+    end = run.run()
+    assert end.reason is FinishReason.DEVICE_FAULT
+    assert "7009999" in end.message
+    assert "6001234" in end.message
+    counted = len(run.said("counted"))
+    run.observe = None
+    again = run.run()
+    assert (again.reason, "7009999" in again.message) == (FinishReason.DEVICE_FAULT, True)
+    assert len(run.said("counted")) == counted
+    run.bench.body.serial = "6001234"
+    assert run.run().reason is FinishReason.COMPLETED
+
+
+@pytest.mark.parametrize("rig", [RAIL, CABLE], ids=["library", "cable"])
+def test_another_image_size_is_refused_at_the_first_frame(make_run: MakeRun, rig: str) -> None:
+    run = make_run(rig)
+    run.bench.body.image_scale = 0.5
+    end = run.run()
+    assert end.reason is FinishReason.DEVICE_FAULT
+    assert "has 48 x 32 pixels, and the rig says 96 x 64" in end.message
+    assert not run.said("counted")
