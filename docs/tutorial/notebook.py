@@ -1,7 +1,8 @@
 # %% [markdown]
 # # A stack from Python
-# Plans, interrupts, resumes and fuses a stack on the simulated instrument. Run it cell by cell in
-# an editor that knows `# %%`, or as a whole: `python notebook.py`. Run folders go to `runs/`.
+# This script plans, interrupts, resumes and fuses a stack on the simulated instrument. Run it cell
+# by cell in an editor that knows `# %%`, or all at once with `python notebook.py`. Run folders go
+# to `runs/`.
 
 # %%
 import signal
@@ -10,8 +11,9 @@ from pathlib import Path
 import macrorail
 
 # %% [markdown]
-# ## What to shoot, and with what
-# The shipped files, with small pictures and a flat specimen so that it takes seconds.
+# ## Write a rig and a protocol
+# These are the shipped files, with smaller pictures and a flatter specimen, so that the run takes
+# only seconds.
 
 # %%
 rig = Path("notebook-rig.yaml")
@@ -27,7 +29,7 @@ protocol.write_text(text.replace("far: 23 mm", "far: 21 mm"))
 
 # %% [markdown]
 # ## Plan
-# A plan touches no device. Its figures are arrays.
+# Planning touches no device. The figures of a plan are arrays.
 
 # %%
 plan = macrorail.plan(protocol, rig=rig)
@@ -37,8 +39,9 @@ print(f"about {plan.duration_s:.0f} s of the instrument's time")
 
 # %% [markdown]
 # ## Run, and interrupt it
-# `on_event` is called with every event of the run. Here it presses Ctrl-C after the thirtieth. The
-# axis stops, and the finished slices stay on disk. The error names the run folder.
+# `on_event` is called with every event of the run. Here this function presses Ctrl-C after the
+# thirtieth event. The axis stops, and the finished slices stay on disk. The error carries the path
+# of the run folder.
 
 # %%
 events = []
@@ -70,16 +73,18 @@ assert len(result.frames) >= len(plan.positions_um)
 
 # %% [markdown]
 # ## Look at the result
-# Picture and depth are arrays: (height, width, 3) RGB in 16 bits, and micrometres on the axis.
+# Picture and depth are arrays. The picture is (height, width, 3), RGB, 16 bits. Depth is in
+# micrometres on the axis.
 
 # %%
 picture, depth_um = result.picture, result.depth_um
 print(picture.shape, picture.dtype)
-print(f"the surface lies between {depth_um.min():.0f} and {depth_um.max():.0f} µm")
+print(f"the surface is between {depth_um.min():.0f} and {depth_um.max():.0f} µm")
 
 # %% [markdown]
 # ## Fuse the same frames again
-# A run folder gives the same pixels as the run did. A list of files or arrays works too.
+# Stacking a run folder gives the same pixels as the run did. `macrorail.stack` also takes a list
+# of files or arrays.
 
 # %%
 again = macrorail.stack(folder)
