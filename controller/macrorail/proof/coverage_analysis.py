@@ -1,8 +1,9 @@
-"""Analyses all frames of a run together: true positions, gaps, covered tiles, what is missing.
+"""Analyses all frames of a run together: true positions, gaps, covered tiles, missing slices.
 
-The sharpness curves of all textured tiles give the true positions of the slices, and these the
-gaps. Tiles that still get sharper at the first or last slice show that the specimen extends beyond
-it. The fall-off of sharpness is compared with the optics that the rig states.
+The sharpness curves of all textured tiles give the true positions of the slices. The gaps follow
+from the true positions. Tiles that still get sharper at the first or last slice show that the
+specimen extends beyond that slice. The fall-off of sharpness is compared with the optics that the
+rig file states.
 """
 
 from __future__ import annotations
@@ -34,18 +35,19 @@ _HALF_DOF = 0.5
 _PAST_END = 0.35
 _END_TILES = 3
 _END_SHARE = 0.005
-# Once an end has been extended, more slices follow until not a single tile gets sharper.
+# Once an end has been extended, slices are added there until no tile gets sharper any more.
 _PAST_EXTENDED = 0.0
-# Slices nearer to each other than this, in depths of field, differ by little more than noise.
+# Two slices closer together than this (depths of field) differ by little more than noise.
 _SMALLEST_DISTANCE = 0.4
-# The step of a margin slice: the largest that minimum_overlap allows, less the axis's errors.
+# Step from the outermost slice to a margin slice: the largest step that minimum_overlap allows,
+# less the positioning errors of the axis.
 _MARGIN_STEP = 0.97
 # Shortest step, in depths of field, that is worth a slice.
 _SHORTEST_STEP = 0.1
 # A range counts as extended when a slice lies at least this far beyond it (depths of field).
 _EXTENDED_BY = 0.25
 _MOST_AT_ONCE = 3
-# Peaks outside the range are extrapolated from one flank; so the nearer ones come first.
+# Peaks outside the range are extrapolated from one flank, so the nearer slices are added first.
 _CAUTIOUS_QUANTILE = 0.25
 # Remaining uncertainty after lost steps, in depths of field.
 _UNCERTAINTY = 0.3
@@ -53,41 +55,43 @@ _UNCERTAINTY = 0.3
 
 @dataclass(frozen=True)
 class CoverageAnalysis:
-    """What is proven, and what is still missing.
+    """Result of the analysis: which parts of the specimen are proven sharp and what is missing.
 
     Attributes
     ----------
     provable
-        False when there are too few slices or too little texture; then ignore all that follows.
+        False when there are too few slices or too little texture; all other attributes are then
+        meaningless.
     positions_um
         True position of each slice, by slice number.
     shortfalls
-        Moves that fell short: ``slice``, the number of ``slices`` it displaced (``None``: all
-        later ones) and ``size_um``.
+        Moves that fell short. Each has the ``slice`` at its end, the number of ``slices`` that it
+        displaced (``None``: this slice and all later ones) and its ``size_um``.
     lost_um
-        How far the axis is now from its reported position, after all lost steps.
+        Distance between the axis's reported and true position now, after all lost steps.
     coverage
-        From the true positions.
+        Coverage of the range computed from the true positions.
     near_tiles, far_tiles
-        Number of tiles still getting sharper at each end; 0 when the range must not be extended,
-        and at infinity.
+        Number of tiles that still get sharper at each end. 0 at infinity, and at an end where the
+        range must not be extended.
     state
         (tiles,) COVERED, UNCOVERED or NOT_PROVABLE. In a proven run no tile is UNCOVERED.
     gaps
-        ``near_um``, ``far_um`` and the ``tiles`` whose sharpest plane lies between.
+        Gaps between slices: ``near_um``, ``far_um`` and the number of ``tiles`` whose sharpest
+        plane is in the gap.
     missing_um
-        Positions to shoot, corrected for lost steps.
+        Reported positions at which slices must be added, corrected for lost steps.
     margins_um
-        Position of one more slice at the near and the far end, if that end was extended; ``None``
-        if it was not, or if the axis may not go there.
+        Position of one additional slice at the near and the far end. ``None`` for an end that was
+        not extended, or where the axis may not go.
     why
-        The reasons as text, for the journal.
+        Reasons for the missing slices as text, for the journal.
     dof
         ``ratio`` of measured to computed depth of field, and ``warning``; ``None`` when there are
         too few tiles.
     measured_coverage
-        Coverage with the measured depth of field, where that is clearly smaller than the computed
-        one; ``None`` otherwise.
+        Coverage computed with the measured depth of field, if the measured one is clearly smaller
+        than the computed one; otherwise ``None``.
     """
 
     provable: bool
@@ -108,12 +112,12 @@ class CoverageAnalysis:
 
 
 def analyse_coverage(frames: Sequence[MeasuredFrame], settings: ProofSettings) -> CoverageAnalysis:
-    """Analyse a run from its accepted frames.
+    """Analyse the accepted frames of a run and return what is proven and what is missing.
 
     Parameters
     ----------
     frames
-        In the order of shooting.
+        Accepted frames in the order of shooting.
     """
     good = [frame for frame in frames if not _unusable(frame)]
     reported_um = np.array([frame.position_um for frame in good])
@@ -138,7 +142,7 @@ def analyse_coverage(frames: Sequence[MeasuredFrame], settings: ProofSettings) -
     near, far = _rising(located.curves, located.u, table, extended)
     if settings.extend_um <= 0:
         near, far = np.zeros_like(near), np.zeros_like(far)
-    # Tiles that get sharper up to infinity are sharp there.
+    # Tiles that get sharper all the way to infinity are sharp at infinity.
     at_infinity = far & (settings.far_um >= settings.nothing_beyond_um)
     far &= ~at_infinity
     coverage = _coverage(true_um, dof_um, uncertainty_um, settings)
@@ -149,7 +153,7 @@ def analyse_coverage(frames: Sequence[MeasuredFrame], settings: ProofSettings) -
     lost_um = _lost(located.short_moves, dof_um)
     wanted = missing_positions(coverage, settings.resolution_um)
     if coverage.near_covered and coverage.far_covered:
-        # One at a time while the position of the axis is in doubt, otherwise a few.
+        # Add one slice at a time while the position of the axis is in doubt, otherwise a few.
         at_once = 1 if located.short_moves else _MOST_AT_ONCE
         wanted += _extensions(peak_um, near, far, true_um, dof_um, at_once, settings)
     low_um, high_um = settings.lowest_um, settings.highest_um
@@ -221,7 +225,7 @@ def _not_provable(frames: Sequence[MeasuredFrame]) -> CoverageAnalysis:
 def _coverage(
     true_um: Floats, dof_um: Floats, uncertainty_um: float, settings: ProofSettings
 ) -> Coverage:
-    """Coverage from the true positions, over the range and all slices beyond it."""
+    """Return the coverage of the range and of all slices beyond it, from the true positions."""
     bands = [Band(float(p), float(d)) for p, d in zip(true_um, dof_um, strict=True)]
     near_um = min(settings.near_um, float(true_um.min()))
     far_um = max(settings.far_um + uncertainty_um, float(true_um.max()))
@@ -231,7 +235,7 @@ def _coverage(
 def _rising(
     curves: Curves, u: Floats, table: SharpnessTable, extended: tuple[bool, bool]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Tiles whose sharpest plane lies beyond the first or the last slice.
+    """Return which tiles have their sharpest plane in front of the first or behind the last slice.
 
     Parameters
     ----------
@@ -250,7 +254,8 @@ def _rising_outwards(
     end = int(away.argmax())
     apart = np.flatnonzero(away <= away[end] - _SMALLEST_DISTANCE)
     inner = int(apart[away[apart].argmax()])
-    # In both fine octaves and steeply: a distant background gets sharper too, but slowly.
+    # The tile must get sharper in both fine octaves, and steeply: a distant background gets sharper
+    # too, but slowly.
     fine, visible = table.level[:, :, :2], table.weight[:, :, :2]
     both = (visible[:, end] > 0) & (visible[:, inner] > 0)
     steeply = _RISING_PER_DOF * abs(u[end] - u[inner])
@@ -270,7 +275,7 @@ def _extensions(
     at_once: int,
     settings: ProofSettings,
 ) -> list[float]:
-    """The next slices beyond each end that is not covered, at most ``at_once`` of them."""
+    """Return positions of at most ``at_once`` further slices beyond each end not yet covered."""
     positions: list[float] = []
     for rising, end, outwards in ((near, true_um.argmin(), -1), (far, true_um.argmax(), 1)):
         if not rising.any():
@@ -296,7 +301,7 @@ def _margins(
     near, far = int(true_um.argmin()), int(true_um.argmax())
     near_um = float(true_um[near] - step_um[near])
     far_um = float(true_um[far] + step_um[far])
-    # Where the whole step is not allowed, the part that is allowed is used.
+    # Where the axis limits do not allow the full step, the allowed part of the step is used.
     near_um = max(near_um, settings.near_um - settings.extend_um, settings.lowest_um + lost_um)
     far_um = min(far_um, settings.far_um + settings.extend_um, settings.highest_um + lost_um)
     least_um = _SHORTEST_STEP * dof_um
@@ -309,8 +314,11 @@ def _margins(
 def _covered(
     peak_um: Floats, true_um: Floats, dof_um: Floats, coverage: Coverage, table: SharpnessTable
 ) -> tuple[NDArray[np.int8], list[dict[str, Any]]]:
-    """State of each tile from its peak, and the gaps. A peak beyond the outermost slices is
-    extrapolated from one flank and proves nothing; `_rising` decides whether to extend there."""
+    """Return the state of each tile according to its peak, and the gaps.
+
+    A peak beyond the outermost slices is extrapolated from one flank and proves nothing. Whether
+    the range is extended there is decided by `_rising`.
+    """
     away = np.abs(peak_um[:, None] - true_um[None, :]) / dof_um[None, :]
     between = (peak_um > true_um.min()) & (peak_um < true_um.max())
     tile_numbers = np.flatnonzero(table.textured)
@@ -331,7 +339,7 @@ def _covered(
 
 
 def _lost(short_moves: Sequence[ShortMove], dof_um: Floats) -> float:
-    """How far the axis is now from its reported position, after all lost steps."""
+    """Return the distance between reported and true position now, in um, after all lost steps."""
     return float(sum(d.size * dof_um[d.index] for d in short_moves if d.slices is None))
 
 

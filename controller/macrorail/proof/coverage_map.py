@@ -24,15 +24,15 @@ _WIDTH_PX = 960
 def write_coverage_map(
     path: Path, found: CoverageAnalysis, frames: Sequence[MeasuredFrame]
 ) -> None:
-    """Write the coverage map over the middle frame.
+    """Write the coverage map, drawn over the middle frame, as an image file.
 
-    Green tiles are covered, red ones are not. Grey tiles are not provable: they have no texture,
-    or their peak lies beyond the outermost slices.
+    Green tiles are covered, red tiles are not. Grey tiles are not provable, because they have no
+    texture or because their peak is beyond the outermost slices.
 
     Raises
     ------
     StackError
-        The folder cannot be written.
+        The coverage map cannot be written to its folder.
     """
     middle = frames[len(frames) // 2].measurement
     grid = found.state.reshape(middle.rows, middle.columns)

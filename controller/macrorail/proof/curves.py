@@ -1,9 +1,9 @@
 """Fits a peak to the sharpness of each tile along z, and estimates where the slices truly were.
 
-The logarithm of the sharpness of one tile in one octave is modelled, from slice to slice, as
+The model for the logarithm of the sharpness of one tile in one octave, from slice to slice, is
 ``a - p log(1 + ((u - peak) / width)**2)``: round at the top, straight in the flanks. A tile has
-one peak position for all octaves, and a height and a width for each. Positions ``u`` and widths
-are in depths of field, so that the same fit works for a rail and for a lens whose depth of field
+one peak position for all octaves, and a height and a width for each octave. Positions ``u`` and
+widths are in depths of field. So the same fit works for a rail and for a lens whose depth of field
 changes as it focuses.
 """
 
@@ -26,8 +26,9 @@ _LEAST_NOISE = 0.04
 _NOISE_ROUNDS = 2
 _WINDOW = 24
 _LARGEST_STEP = 1.0
-# The deviation from the model that all curves share is estimated in bins of the distance from the
-# peak (depths of field). It is shrunk towards zero as if by this many samples without deviation.
+# The deviation of all curves together from the model is estimated in bins of the distance from the
+# peak (depths of field). This many samples without deviation are added to each bin, so that the
+# estimate in a bin with few samples is close to zero.
 _SHAPE_BIN, _SHAPE_REACH = 0.3, 6.0
 _SHAPE_PRIOR_SAMPLES = 20
 _SHAPE_LARGEST = 0.5
@@ -35,16 +36,16 @@ _SHAPE_LARGEST = 0.5
 
 @dataclass(frozen=True)
 class SharpnessSamples:
-    """Sharpness of the tiles, each in the slices around its sharpest one.
+    """Sharpness of each tile in the slices around the tile's sharpest slice.
 
     Attributes
     ----------
     level
-        (tiles, window, bands) float64: logarithm of the sharpness.
+        (tiles, window, bands) float64: natural logarithm of the sharpness.
     weight
-        Same shape: 0 where there is only noise, else 1.
+        (tiles, window, bands) float64: 0 where there is only noise, otherwise 1.
     index
-        (tiles, window) int: index of the slice.
+        (tiles, window) int: index of the slice of each sample.
     """
 
     level: Floats
@@ -54,14 +55,15 @@ class SharpnessSamples:
 
 @dataclass(frozen=True)
 class Curves:
-    """One fitted curve for each tile.
+    """One fitted sharpness curve for each tile.
 
     Attributes
     ----------
     peak
-        (tiles,) position in depths of field.
+        (tiles,) position of the sharpest plane in depths of field.
     height, log_width
-        (tiles, bands).
+        (tiles, bands): natural logarithm of the sharpness at the peak, and of the width of the
+        curve.
     noise
         (tiles, bands): standard deviation of the samples from the curve (logarithm).
     """
@@ -73,7 +75,7 @@ class Curves:
 
 
 def sample(level: Floats, weight: Floats, u: Floats) -> SharpnessSamples:
-    """From (tiles, slices, bands), select the slices around each tile's sharpest one."""
+    """Select the slices around each tile's sharpest slice from arrays (tiles, slices, bands)."""
     order = np.argsort(u, kind="stable")
     count = min(_WINDOW, len(u))
     level, weight = level[:, order], weight[:, order]
@@ -87,12 +89,12 @@ def sample(level: Floats, weight: Floats, u: Floats) -> SharpnessSamples:
 def fit(
     samples: SharpnessSamples, u: Floats, start: Curves | None = None, rounds: int = 25
 ) -> Curves:
-    """Fit the curve of every tile robustly, with the slices at ``u``.
+    """Return the curve of every tile, fitted robustly, for slices at the positions ``u``.
 
     Parameters
     ----------
     start
-        Curves to start from; their noise is kept.
+        Curves to start the fit from. Their noise is used unchanged.
     """
     curves = _first_guess(samples, u) if start is None else start
     tight = start is not None
@@ -120,7 +122,7 @@ def fit(
 
 
 def with_noise(curves: Curves, samples: SharpnessSamples, u: Floats) -> Curves:
-    """The same curves, with the noise estimated from their residuals."""
+    """Return the curves with their noise estimated from the residuals of the samples."""
     _, _, residual = _linearised(_pack(curves), samples, u)
     off = np.sort(np.where(samples.weight > 0, np.abs(residual), np.inf), axis=1)
     count = (samples.weight > 0).sum(axis=1)
@@ -132,7 +134,7 @@ def with_noise(curves: Curves, samples: SharpnessSamples, u: Floats) -> Curves:
 
 
 def fit_with_noise(samples: SharpnessSamples, u: Floats, start: Curves) -> Curves:
-    """Fit every tile's curve and its noise together, with the slices at ``u``."""
+    """Return the curve and the noise of every tile, fitted together, for slices at ``u``."""
     curves = start
     for _ in range(_NOISE_ROUNDS):
         curves = fit(samples, u, with_noise(curves, samples, u), rounds=6)
@@ -140,12 +142,12 @@ def fit_with_noise(samples: SharpnessSamples, u: Floats, start: Curves) -> Curve
 
 
 def without_common_shape(samples: SharpnessSamples, u: Floats, curves: Curves) -> SharpnessSamples:
-    """The samples without the deviation from the model that the curves of all tiles share.
+    """Return the samples less the deviation from the model that the curves of all tiles share.
 
     Near the diffraction limit the curves are flatter at the top than the model, and steeper below.
-    In a stack of few slices this would look like slices at the wrong positions. The deviation is
-    a function of the distance from the peak only, the same on both sides. A misplaced slice lies
-    in front of the peaks of some tiles and behind those of others, so it is not removed.
+    In a stack of few slices this would look like slices at the wrong positions. The deviation
+    depends only on the distance from the peak and is the same on both sides. A misplaced slice is
+    in front of the peaks of some tiles and behind those of others, so its effect is not removed.
     """
     _, _, residual = _linearised(_pack(curves), samples, u)
     away = np.abs(u[samples.index] - curves.peak[:, None])
@@ -162,26 +164,29 @@ def without_common_shape(samples: SharpnessSamples, u: Floats, curves: Curves) -
 
 
 def negative_log_likelihood(curves: Curves, samples: SharpnessSamples, u: Floats) -> float:
-    """Negative logarithm of the samples' likelihood, up to a constant."""
+    """Return the negative logarithm of the samples' likelihood, up to a constant."""
     count = samples.weight.sum(axis=1)
     return misfit(curves, samples, u) + float((count * np.log(curves.noise)).sum())
 
 
 def misfit(curves: Curves, samples: SharpnessSamples, u: Floats) -> float:
-    """Robust sum of squared residuals of all samples, each divided by its noise."""
+    """Return the robust sum of squared residuals of all samples, each divided by its noise."""
     usual = curves.log_width
     return float(_cost(_pack(curves), samples, u, curves.noise, usual, 0.0).sum())
 
 
 def information(curves: Curves, samples: SharpnessSamples, u: Floats) -> tuple[Floats, Floats]:
-    """What all tiles together imply about moving each slice, with their own parameters free.
+    """Return how the images constrain small displacements of each slice.
+
+    The parameters of the tiles' curves are free, that is, they follow each displacement.
 
     Returns
     -------
     information : ndarray
-        (slices, slices) float64.
+        (slices, slices) float64: information matrix of the displacements.
     gradient : ndarray
-        (slices,) float64: the best small displacement ``d`` solves ``information d = gradient``.
+        (slices,) float64: gradient; the best small displacement ``d`` solves
+        ``information d = gradient``.
     """
     count = len(u)
     jacobian, slope, residual = _linearised(_pack(curves), samples, u)
@@ -229,7 +234,8 @@ def _unpack(parameters: Floats) -> Curves:
 def _linearised(
     parameters: Floats, samples: SharpnessSamples, u: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """Derivatives by the tile's parameters and by the slice's position, and the residuals."""
+    """Return the derivatives by the tiles' parameters and by the slices' positions, and the
+    residuals."""
     width = np.exp(parameters[:, None, 1 + BANDS :])
     x = (u[samples.index][:, :, None] - parameters[:, None, :1]) / width
     q = 1 + x * x
@@ -252,7 +258,7 @@ def _normal(jacobian: Floats, weight: Floats, residual: Floats) -> tuple[Floats,
 
 
 def _robust(residual: Floats, weight: Floats, noise: Floats) -> Floats:
-    """Huber weights divided by the variance."""
+    """Return Huber weights divided by the variance."""
     sigma = noise[:, None, :]
     far = np.maximum(np.abs(residual) / sigma, _HUBER)
     return weight * (_HUBER / far) / sigma**2

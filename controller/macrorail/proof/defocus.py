@@ -1,7 +1,7 @@
 """Wave-optical model of how defocus reduces the sharpness of a tile.
 
-It gives how fast sharpness must fall off along z for the optics that the rig states. A faster or
-slower fall-off means that one of the rig's numbers is wrong.
+The model predicts how fast sharpness must fall off along z with the optics that the rig file
+states. A faster or slower fall-off means that one of the numbers in the rig file is wrong.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _ZERO_GRADIENT, _ZERO_SHARE = 1e-9, 1e-12
 
 @dataclass(frozen=True)
 class ClaimedOptics:
-    """The optics as the rig states them.
+    """Optics as stated in the rig file.
 
     Attributes
     ----------
     magnification, effective_f_number
-        In the middle of the range.
+        Magnification, and effective f-number, in the middle of the range.
     pixel_pitch_um, wavelength_um, dof_um
-        Of the sensor, of the light, and the depth of field in use.
+        Pixel pitch of the sensor, wavelength of the light, and depth of field used for planning.
     index
         Refractive index between objective and specimen.
     """
@@ -44,17 +44,17 @@ class ClaimedOptics:
 
 
 def depth_ratio(optics: ClaimedOptics, away: Floats, energy: Floats) -> float:
-    """Ratio of measured to computed depth of field, by the best fit to the measured fall-off.
+    """Return the ratio of measured to computed depth of field that fits the fall-off best.
 
     How fast sharpness falls off also depends on how coarse the texture is, which is not known. So
-    for each ratio the power of the texture in each octave of frequency is fitted, too.
+    the power of the texture in each octave of frequency is also fitted, for each ratio.
 
     Parameters
     ----------
     away
-        (distances,) from the plane in focus, in depths of field, >= 0.
+        (distances,) distances from the plane in focus, in depths of field, >= 0.
     energy
-        (octaves, distances) float64, > 0: sharpness there; ``nan`` where unknown.
+        (octaves, distances) float64, > 0: sharpness at these distances; ``nan`` where unknown.
 
     Notes
     -----
@@ -73,16 +73,16 @@ def depth_ratio(optics: ClaimedOptics, away: Floats, energy: Floats) -> float:
     best = int(np.clip(np.argmin(errors), 1, len(errors) - 2))
     before, least, behind = errors[best - 1 : best + 2]
     bend = before - 2 * least + behind
-    # Vertex of the parabola through three points of the error, over the logarithm of the ratio.
+    # Vertex of the parabola through three points of the misfit against the logarithm of the ratio.
     beside = float(np.clip((before - behind) / (2 * bend), -1, 1)) if bend > 0 else 0.0
     return float(_RATIOS[best] * (_RATIOS[1] / _RATIOS[0]) ** beside)
 
 
 def _parts(optics: ClaimedOptics, depths: Floats, octaves: int) -> Floats:
-    """Sharpness from the power in each octave of frequency alone.
+    """Return the sharpness produced by the power in each single octave of frequency.
 
-    Shape (octaves, depths, octaves of frequency); the last octave of frequency holds everything
-    coarser than the measured ones.
+    The shape is (octaves, depths, octaves of frequency). The last octave of frequency contains all
+    frequencies coarser than the measured ones.
     """
     na = numerical_aperture(optics.effective_f_number, optics.magnification)
     # Frequency in units of half the cut-off NA/lambda of the image side.
@@ -99,7 +99,7 @@ def _parts(optics: ClaimedOptics, depths: Floats, octaves: int) -> Floats:
 
 
 def _transfer(s: Floats, waves: Floats) -> Floats:
-    """Optical transfer function, (depths, frequencies)."""
+    """Return the optical transfer function, (depths, frequencies)."""
     reach = 1 - s / 2
     x = _ABSCISSAE[None, :] * reach[:, None]
     half_height = np.sqrt(np.maximum(0.0, 1 - (x + s[:, None] / 2) ** 2))
@@ -109,7 +109,10 @@ def _transfer(s: Floats, waves: Floats) -> Floats:
 
 
 def _gradient(band: int) -> Floats:
-    """Response of the measurement to each frequency: pixel size, reduction, differences."""
+    """Return the response of the measurement to each frequency.
+
+    The response includes the pixel size, the reduction of the picture, and the differences.
+    """
     nu, pixels = _FREQUENCIES, 2**band
     box = np.sinc(pixels * nu) / np.sinc(nu)
     passed: Floats = 4 * np.sin(np.pi * nu * pixels) ** 2 * box**2 * np.sinc(nu) ** 2
@@ -117,7 +120,9 @@ def _gradient(band: int) -> Floats:
 
 
 def _misfit(parts: Floats) -> float:
-    """Squared distance from one of the best non-negative combination of parts (samples, parts).
+    """Return the squared distance between one and the best non-negative combination of ``parts``.
+
+    ``parts`` has the shape (samples, parts).
 
     Source: C. L. Lawson, R. J. Hanson, Solving Least Squares Problems (1974), 23.
     """

@@ -1,7 +1,7 @@
 """Compares the depth of field measured in the images with the one computed from the rig's optics.
 
 The flattest tiles together show how sharpness falls off around the plane in focus. ``defocus.py``
-computes how it should fall off for the optics that the rig states.
+predicts the fall-off for the optics that the rig file states.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from macrorail.proof.measure import Floats
 from macrorail.proof.tiles import SharpnessTable, noise_floor
 
 DOF_RATIO = (0.83, 1.1)
-"""Range of measured over computed depth of field within which the rig's optics are accepted."""
+"""Range of the ratio of measured to computed depth of field in which the optics are accepted."""
 
 _LOWEST_RATIO_UNRESOLVED = 0.65
-# Below this cut-off of the lens (cycles per pixel) its diffraction spot alone determines the
-# fall-off, and the differences between the formula and a real lens matter most.
+# If the cut-off frequency of the lens (cycles per pixel) is below this, its diffraction spot alone
+# determines the fall-off. The formula then differs most from a real lens.
 _RESOLVES = 0.3
 
 _ENOUGH_TILES = 32
 _FLAT_SHARE = 0.25
-# Beyond this distance (depths of field) other structures in the tile matter as much.
+# Beyond this distance (depths of field) other structures in the tile contribute as much sharpness.
 _FARTHEST = 4.0
 _BINS = 11
 _ENOUGH_SAMPLES = 8
@@ -42,26 +42,27 @@ def check_dof(
     table: SharpnessTable,
     optics: ClaimedOptics,
 ) -> dict[str, Any] | None:
-    """The ``ratio`` of measured to computed depth of field, and a ``warning`` if they disagree.
+    """Return the ``ratio`` of measured to computed depth of field, and a ``warning`` if needed.
 
     Parameters
     ----------
     curves
-        Of the textured tiles.
+        Fitted curves of the textured tiles.
     u
         (slices,) true positions in depths of field.
     frames
-        Of the same slices.
+        Measured frames of the same slices.
 
     Returns
     -------
     dict or None
+        ``ratio``, and ``warning``: a text if the two depths of field disagree, otherwise empty.
         ``None`` when there are too few tiles.
     """
     inner = (curves.peak > np.sort(u)[1]) & (curves.peak < np.sort(u)[-2])
     if inner.sum() < _ENOUGH_TILES:
         return None
-    # A sloping surface within a tile stays sharp over a longer distance, whatever the optics.
+    # A sloping surface within a tile stays sharp over a longer distance, independent of the optics.
     slope = _slope(curves.peak, frames[0], table)
     flat = np.flatnonzero(inner & (slope <= np.quantile(slope[inner], _FLAT_SHARE)))
     away, energy = _fall_off(curves, u, frames, table, flat)
@@ -81,7 +82,7 @@ def check_dof(
 
 
 def _slope(peak: Floats, frame: MeasuredFrame, table: SharpnessTable) -> Floats:
-    """Largest difference between the peak of each textured tile and those of its neighbours."""
+    """Return each textured tile's largest difference of peak to its neighbours' peaks."""
     everywhere = np.full(len(table.textured), np.nan)
     everywhere[table.textured] = peak
     grid = everywhere.reshape(frame.measurement.rows, frame.measurement.columns)
@@ -99,20 +100,20 @@ def _fall_off(
     table: SharpnessTable,
     chosen: NDArray[np.intp],
 ) -> tuple[Floats, Floats]:
-    """Mean sharpness of the chosen tiles at each distance from their peaks.
+    """Return the mean sharpness of the chosen tiles at each distance from their peaks.
 
     Returns
     -------
     away : ndarray
-        (distances,) in depths of field.
+        (distances,) distances from the peak in depths of field.
     energy : ndarray
-        (octaves, distances), noise subtracted; ``nan`` where the rest is too weak.
+        (octaves, distances) sharpness less the noise; ``nan`` where the remainder is too weak.
     """
     tiles = np.flatnonzero(table.textured)[chosen]
     fine = np.array([frame.measurement.energy[:, tiles] for frame in frames])
     fine -= noise_floor(frames)[:, None]
     coarse = np.array([frame.measurement.coarse[:, tiles] for frame in frames])
-    # All tiles have the same weight, whatever their contrast.
+    # All tiles have the same weight, independent of their contrast.
     energies = np.concatenate([fine, coarse], axis=1) / np.exp(curves.height[chosen]).sum(axis=1)
     distance = np.abs(u[:, None] - curves.peak[chosen][None, :])
     place = (distance * (_BINS / _FARTHEST)).astype(np.intp)
@@ -125,10 +126,11 @@ def _fall_off(
 
 
 def _likely_causes(ratio: float, optics: ClaimedOptics) -> str:
-    """Which of the rig's numbers could be wrong, what values would fit, and how to tell them apart.
+    """Return a message that names the numbers of the rig file that could be wrong.
 
-    A wrong f-number, a wrong magnification and an axis that moves a different distance than it
-    reports have the same effect on the fall-off, so the message names all of them.
+    The message also gives the values that would fit and how to check each one. A wrong f-number, a
+    wrong magnification and an axis that moves a different distance than it reports have the same
+    effect on the fall-off, so the message names all three.
     """
     m = optics.magnification
     # Depth of field is proportional to the f-number, and nearly to (1 + m) / m**2.
@@ -137,10 +139,10 @@ def _likely_causes(ratio: float, optics: ClaimedOptics) -> str:
     na = m / (2 * optics.effective_f_number)
     return (
         f"the measured depth of field is {ratio:.2f} times the computed one "
-        f"({optics.dof_um:.4g} um). One of these is wrong: the f-number (effective f/"
-        f"{optics.effective_f_number * ratio:.3g}, NA {na / ratio:.3g} would fit: check the "
-        f"aperture ring and the EXIF of the frames), the magnification ({fitting:.3g} would fit, "
-        f"given is {m:.3g}: photograph a ruler), or the scale of the axis (it would move "
-        f"{1 / ratio:.3g} times as far as the rig says: check lead, steps_per_revolution and "
-        f"microsteps, and measure a move of 10 mm with a caliper)"
+        f"({optics.dof_um:.4g} um). One of three numbers in the rig file is wrong. The f-number: "
+        f"effective f/{optics.effective_f_number * ratio:.3g} (NA {na / ratio:.3g}) would fit; "
+        f"check the aperture ring and the EXIF of the frames. The magnification: {fitting:.3g} "
+        f"would fit, the rig file states {m:.3g}; photograph a ruler. The scale of the axis: it "
+        f"would move {1 / ratio:.3g} times as far as the rig file says; check lead, "
+        f"steps_per_revolution and microsteps, and measure a move of 10 mm with a caliper"
     )

@@ -8,12 +8,12 @@ from macrorail.proof.measure import Floats
 
 
 class DofScale:
-    """Positions counted in depths of field from the first slice; the depth of field may vary.
+    """Scale of positions in depths of field from the first slice; the depth of field may vary.
 
     Parameters
     ----------
     position_um, dof_um
-        (slices,) each, in any order.
+        (slices,) positions and the depth of field at each, in any order.
     """
 
     def __init__(self, position_um: Floats, dof_um: Floats) -> None:
@@ -24,14 +24,17 @@ class DofScale:
         self._first_dof_um, self._last_dof_um = float(dof[0]), float(dof[-1])
 
     def to_dof(self, position_um: Floats) -> Floats:
-        """Depths of field from the first slice; linear beyond the outermost slices."""
+        """Convert micrometres to depths of field from the first slice.
+
+        Beyond the outermost slices the conversion is linear.
+        """
         before = np.minimum(position_um - self._um[0], 0) / self._first_dof_um
         behind = np.maximum(position_um - self._um[-1], 0) / self._last_dof_um
         u: Floats = np.interp(position_um, self._um, self._u) + before + behind
         return u
 
     def to_um(self, u: Floats) -> Floats:
-        """The inverse of :meth:`to_dof`."""
+        """Convert depths of field from the first slice to micrometres (inverse of ``to_dof``)."""
         before = np.minimum(u - self._u[0], 0) * self._first_dof_um
         behind = np.maximum(u - self._u[-1], 0) * self._last_dof_um
         position_um: Floats = np.interp(u, self._u, self._um) + before + behind

@@ -1,8 +1,8 @@
-"""Checks each frame as it arrives and gives a verdict on it, at the latest one slice later.
+"""Checks each frame when it arrives and returns its verdict, at the latest one slice later.
 
-Faults that show in the frame itself or against the frame before are found at once. Motion blur
-and missed moves need a neighbour on both sides. Nothing is random: the same frames in the same
-order get the same verdicts.
+Faults that show in the frame itself or by comparison with the previous frame are found at once.
+Motion blur and missed moves need a neighbour on both sides. Nothing is random: the same frames in
+the same order get the same verdicts.
 """
 
 from __future__ import annotations
@@ -25,25 +25,26 @@ from macrorail.proof.frame_faults import (
 from macrorail.proof.measure import Measurement, measure
 from macrorail.proof.settings import FUSE, PAUSE, RESHOOT, STOP, ProofSettings
 
-# Shorter moves change the picture too little; longer ones change it no more than these.
+# Moves (depths of field) below the first value change the picture too little; moves above the
+# second change it no more than a move of that length.
 _SHORTEST_MOVE_DOF, _LONGEST_MOVE_DOF = 0.25, 1.5
 _WITHOUT_PICTURE = frozenset({"damaged", "frozen"})
 
 
 @dataclass(frozen=True)
 class MeasuredFrame:
-    """A measured frame.
+    """A frame with its position, measurements and faults.
 
     Attributes
     ----------
     slice, attempt
-        The slice, and which exposure of it.
+        Number of the slice, and of the exposure of that slice.
     position_um, dof_um
-        Position that the axis reported, and the depth of field there.
+        Position reported by the axis, and depth of field at that position.
     measurement
         What was measured in the frame.
     faults
-        With a fault the frame is not used to measure positions; it may still be fused.
+        Faults found. A frame with a fault is not used to measure positions; it may still be fused.
     """
 
     slice: int
@@ -55,7 +56,7 @@ class MeasuredFrame:
 
 
 class FrameChecker:
-    """Takes frames in the order of shooting and gives verdicts in the same order.
+    """Checks frames in the order of shooting and returns their verdicts in the same order.
 
     Attributes
     ----------
@@ -76,7 +77,7 @@ class FrameChecker:
     def add(
         self, number: int, attempt: int, path: Path, position_um: float, dof_um: float
     ) -> list[dict[str, Any]]:
-        """Measure a frame; returns the verdicts that are now possible."""
+        """Measure a frame and return the verdicts that are now possible."""
         try:
             measurement = measure(path)
         except FrameError as error:
@@ -86,7 +87,7 @@ class FrameChecker:
         return [*self._resolve_first_two(frame), *self._check(frame)]
 
     def _check(self, frame: MeasuredFrame) -> list[dict[str, Any]]:
-        """Check what can be checked at once; the rest waits for the next frame."""
+        """Check for faults that show at once; the other checks wait for the next frame."""
         reference = self._pending or self._reference
         fault = (
             None
@@ -98,7 +99,7 @@ class FrameChecker:
             self._pending = frame
             return verdicts
         if self._reference is None and self._pending is not None and fault.kind != "frozen":
-            # The first two frames differ, and it is not known yet which one is right.
+            # The first two frames differ, and it is not yet known which of the two is right.
             self._suspect = frame
             return []
         verdict = self._verdict(frame.slice, frame.attempt, (fault,))
@@ -109,24 +110,24 @@ class FrameChecker:
         return [*verdicts, verdict]
 
     def apply_true_positions(self, positions_um: Mapping[int, float], lost_um: float) -> bool:
-        """Use true positions of accepted frames, by slice number, as found from the images.
+        """Use true positions of accepted frames found from the images, given by slice number.
 
         Parameters
         ----------
         lost_um
-            How far the axis is now from its reported position.
+            Distance between the axis's reported and true position now.
 
         Returns
         -------
         bool
-            Whether a frame no longer counts as blurred.
+            Whether a frame that had counted as blurred no longer does.
         """
         moved = bool(positions_um) or bool(self._positions_um)
         self._positions_um, self._lost_um = positions_um, lost_um
         return moved and self._clear_blur()
 
     def _clear_blur(self) -> bool:
-        """Check blurred frames again, with their true neighbours."""
+        """Check blurred frames again, now with the neighbours at their true positions."""
         cleared = False
         for frame in list(self.accepted.values()):
             if any(fault.kind == "blur" for fault in frame.faults) and not self._blur_of(
@@ -143,8 +144,10 @@ class FrameChecker:
         return frame.position_um + self._lost_um
 
     def relocate(self, positions_um: Mapping[int, float]) -> None:
-        """Use true positions of accepted frames, by slice number, as found with the home switch.
-        They replace the positions found from the images."""
+        """Use true positions of accepted frames found with the home switch, given by slice number.
+
+        They replace the positions found from the images.
+        """
         self._positions_um, self._lost_um = {}, 0.0
         for number, position_um in positions_um.items():
             self.accepted[number] = replace(self.accepted[number], position_um=position_um)
@@ -153,12 +156,12 @@ class FrameChecker:
             self._reference = self.accepted[self._reference.slice]
 
     def flush(self) -> list[dict[str, Any]]:
-        """The verdict on the last frame, which has no next one."""
+        """Return the verdict on the last frame, which has no next frame to wait for."""
         verdicts = [] if self._suspect is None else self._resolve_first_two(self._suspect)
         return [*verdicts, *self._check_pending(None)]
 
     def _resolve_first_two(self, third: MeasuredFrame) -> list[dict[str, Any]]:
-        """When the first two frames differ, the one that the third resembles is right."""
+        """Decide which of two differing first frames is right: the one that the third resembles."""
         first, second = self._pending, self._suspect
         if first is None or second is None:
             return []
@@ -185,7 +188,8 @@ class FrameChecker:
         return [verdict]
 
     def _blur_of(self, frame: MeasuredFrame, following: MeasuredFrame | None) -> FrameFault | None:
-        # Frames with a fault are no reference; after a missed move even their position is wrong.
+        # Frames with a fault are not used as a reference; after a missed move even the reported
+        # position is wrong.
         others = [
             other
             for other in self.accepted.values()
@@ -206,7 +210,7 @@ class FrameChecker:
     def _missed_move_of(
         self, frame: MeasuredFrame, following: MeasuredFrame | None
     ) -> FrameFault | None:
-        """Compare the change made by the move to this frame with the usual change."""
+        """Compare the change in the picture from the move to this frame with the usual change."""
         before = self._reference
         if before is None:
             return None

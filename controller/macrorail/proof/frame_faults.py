@@ -1,7 +1,7 @@
 """Detects motion blur, shifts, wrong exposure, repeated frames and missed moves.
 
-Every test compares a frame with others of the same run, so none depends on the specimen: from one
-slice to the next only the focus changes, and the effect of focus on a picture is known.
+Every test compares a frame with other frames of the same run, so no test depends on the specimen.
+From one slice to the next only the focus changes, and the effect of focus on a picture is known.
 """
 
 from __future__ import annotations
@@ -16,25 +16,26 @@ from numpy.typing import NDArray
 from macrorail.proof.measure import Floats, Measurement
 
 EXPOSURE_EV = 0.15
-"""Largest accepted difference. Lamp flicker is a hundredth of this, a missing flash far more."""
+"""Largest accepted difference. Lamp flicker causes a hundredth of it, a missing flash much more."""
 
 MOTION_BLUR = 0.1
-"""Accepted loss of fine detail along one direction, relative to the loss across it (logarithm of
-the energy, mean over both neighbours). Good frames stay below a third of this; motion blur of
-three pixels gives three times as much."""
+"""Accepted loss of fine detail along one direction, relative to the loss across that direction
+(logarithm of the energy, mean over both neighbours). Good frames stay below a third of this value;
+motion blur of three pixels reaches three times this value."""
 
 MOTION_BLUR_FROM_EACH = 0.2
-"""Smallest ratio of the losses relative to the two neighbours. Oriented texture that comes into
-focus shows a loss relative to one neighbour only."""
+"""Smallest accepted ratio of the smaller to the larger of the losses relative to the two
+neighbours. Oriented texture that comes into focus shows a loss relative to one neighbour only."""
 
 DETAIL_LOSS = 0.12
 """Accepted loss of sharpness relative to the less sharp neighbour (logarithm of the energy), for
-texture in focus between the two. There a good frame is sharper than both, a frame of a neighbour's
-plane is as sharp as that neighbour, and differences in light below ``EXPOSURE_EV`` cost less."""
+texture in focus between the two. A good frame is sharper there than both neighbours. A frame of a
+neighbour's plane is as sharp as that neighbour. Differences in light below ``EXPOSURE_EV`` cause a
+smaller loss than this."""
 
 SHIFT_SHARE = 1 / 500
-"""Accepted shift as a fraction of the frame's width, at least three pixels: more than the picture
-drifts from slice to slice as its scale changes."""
+"""Accepted shift as a fraction of the frame's width, but at least three pixels. This is more than
+the picture drifts from slice to slice as its scale changes."""
 
 SMALLEST_CHANGE = 0.12
 """Smallest change between frames, as a fraction of the usual change, that proves a move."""
@@ -42,8 +43,8 @@ SMALLEST_CHANGE = 0.12
 _LEAST_SHIFT_PX = 3.0
 _DIRECTIONS = np.arange(8) * np.pi / 8
 _SHARPEST_SHARE = 0.5
-# Share of the loss across that is subtracted; with all of it, fading oriented texture would look
-# like motion blur.
+# Share of the loss across a direction that is subtracted from the loss along it. If all of it were
+# subtracted, oriented texture going out of focus would look like motion blur.
 _ACROSS = 0.8
 _LARGEST_LOSS = 0.7
 _IN_FOCUS_SHARE = 0.3
@@ -64,7 +65,7 @@ class FrameFault:
     kind
         ``damaged``, ``frozen``, ``exposure``, ``blur``, ``shift`` or ``missed_move``.
     message
-        What was measured, with numbers.
+        Text that describes the fault, with the measured numbers.
     """
 
     kind: str
@@ -72,7 +73,7 @@ class FrameFault:
 
 
 def exposure_fault(frame: Measurement, reference: Measurement) -> FrameFault | None:
-    """Too much or too little light, compared with a good frame."""
+    """Return a fault if the frame has too much or too little light compared with a good frame."""
     lit = reference.light > _DARK
     if not lit.any():
         return None
@@ -86,7 +87,7 @@ def exposure_fault(frame: Measurement, reference: Measurement) -> FrameFault | N
 
 
 def shift_fault(frame: Measurement, reference: Measurement) -> FrameFault | None:
-    """The whole picture is shifted, compared with a good frame."""
+    """Return a fault if the picture is shifted as a whole compared with a good frame."""
     right_px, down_px = shift_px(frame, reference)
     limit_px = max(_LEAST_SHIFT_PX, SHIFT_SHARE * frame.columns * frame.tile_px)
     if np.hypot(right_px, down_px) < limit_px:
@@ -95,19 +96,19 @@ def shift_fault(frame: Measurement, reference: Measurement) -> FrameFault | None
 
 
 def shift_px(frame: Measurement, reference: Measurement) -> tuple[float, float]:
-    """How far the picture has moved right and down, pixels of the frame (phase correlation).
+    """Return how far the picture has moved right and down, in pixels of the frame.
 
-    Zero when that shift does not make the pictures more similar: between pictures with very
-    different blur, phase correlation returns arbitrary shifts.
+    The shift is measured by phase correlation. It is zero when shifting does not make the pictures
+    more similar: between pictures with very different blur, phase correlation is arbitrary.
     """
     before, after = _coarse(reference), _coarse(frame)
     best, shift = _similarity(before, after, (0.0, 0.0)) + _LEAST_GAIN, (0.0, 0.0)
     if best >= 1:
-        # The similarity cannot increase; this saves two phase correlations in most frames.
+        # The similarity cannot increase. This return saves two phase correlations in most frames.
         return shift
     size = (before.shape[1], before.shape[0])
     window = cv2.createHanningWindow(size, cv2.CV_32F)
-    # Coarse pictures match better when focus has changed the fine detail.
+    # Reduced pictures match better when a change of focus has changed the fine detail.
     fine = reference.small.astype(np.float32), frame.small.astype(np.float32)
     for one, other in ((before, after), fine):
         # Copies, because OpenCV applies the window in place when no padding is needed.
@@ -127,7 +128,10 @@ def _coarse(frame: Measurement) -> NDArray[np.float32]:
 def _similarity(
     one: NDArray[np.float32], other: NDArray[np.float32], shift: tuple[float, float]
 ) -> float:
-    """Correlation coefficient of two pictures, the second shifted right and down by ``shift``."""
+    """Return the correlation coefficient of two pictures, the second shifted by ``shift``.
+
+    ``shift`` is in pixels to the right and down.
+    """
     right, down = round(shift[0]), round(shift[1])
     height, width = one.shape
     here = one[max(-down, 0) : height - max(down, 0), max(-right, 0) : width - max(right, 0)]
@@ -138,7 +142,7 @@ def _similarity(
 
 
 def frozen_fault(frame: Measurement, reference: Measurement) -> FrameFault | None:
-    """The pixels are identical to those of an earlier frame."""
+    """Return a fault if the pixels are identical to those of an earlier frame."""
     if frame.fingerprint != reference.fingerprint:
         return None
     return FrameFault(
@@ -150,7 +154,9 @@ def frozen_fault(frame: Measurement, reference: Measurement) -> FrameFault | Non
 def blur_fault(
     frame: Measurement, neighbours: Sequence[Measurement], unjudged: Measurement | None = None
 ) -> FrameFault | None:
-    """Motion blur along one direction, or less detail than both neighbours where it is in focus.
+    """Return a fault for motion blur, or for less detail in focus than in both neighbours.
+
+    Motion blur has one direction. Detail is compared only where the frame is in focus.
 
     Parameters
     ----------
@@ -158,8 +164,8 @@ def blur_fault(
         The nearest good frames in front and behind. With fewer than two there is no verdict,
         because oriented texture that comes into focus looks like motion blur.
     unjudged
-        The neighbour that is not yet checked: a good frame next to a blurred one looks blurred
-        in the other direction. Of the two, the one with more blur counts as blurred.
+        The neighbour that is not yet checked. A good frame next to a blurred one looks blurred in
+        the other direction. Of the two frames, the one with more blur counts as blurred.
     """
     if len(neighbours) < 2:
         return None
@@ -181,11 +187,11 @@ def blur_fault(
 
 
 def _motion_blur(frame: Measurement, neighbours: Sequence[Measurement]) -> tuple[int, float]:
-    """The direction with the largest one-sided loss of detail, and the loss; 0 unless it shows
-    relative to both neighbours.
+    """Return the direction with the largest loss of detail, and the loss.
 
-    Defocus removes detail in all directions, so most of the loss across is subtracted from the
-    loss along. The mean over both neighbours cancels steady changes along z.
+    The loss is 0 unless it shows relative to both neighbours. Defocus removes detail in all
+    directions, so most of the loss across the direction is subtracted from the loss along it. The
+    mean over both neighbours cancels steady changes along z.
     """
     losses = np.array([_one_sided(frame, other, _ACROSS) for other in neighbours])
     shown = losses.min(axis=0) > MOTION_BLUR_FROM_EACH * losses.max(axis=0)
@@ -195,8 +201,10 @@ def _motion_blur(frame: Measurement, neighbours: Sequence[Measurement]) -> tuple
 
 
 def _one_sided(frame: Measurement, other: Measurement, share: float) -> Floats:
-    """(directions,) loss of detail along each direction relative to the other frame, less a share
-    of the loss across it."""
+    """Return the loss of detail along each direction relative to the other frame, (directions,).
+
+    ``share`` of the loss across the direction is subtracted from it.
+    """
     energy = frame.energy[0]
     sharp = energy >= np.quantile(energy, 1 - _SHARPEST_SHARE)
     loss = _detail(other)[:, sharp] - _detail(frame)[:, sharp]
@@ -212,9 +220,11 @@ def _neighbour_is_blurred(
     unjudged: Measurement | None,
     along: int,
 ) -> bool:
-    """Whether the unchecked neighbour is the blurred one. Relative to the other neighbour, it must
-    have lost more than twice as much across the direction as the frame lost along it; up to twice
-    is explained by its larger distance."""
+    """Return whether the unchecked neighbour is the blurred one, not the frame.
+
+    Relative to the other neighbour, the unchecked one must have lost more than twice as much across
+    the direction as the frame lost along it. Its larger distance explains up to twice as much.
+    """
     if unjudged is None:
         return False
     across = (along + len(_DIRECTIONS) // 2) % len(_DIRECTIONS)
@@ -224,14 +234,14 @@ def _neighbour_is_blurred(
 
 
 def detail_loss(frame: Measurement, neighbours: Sequence[Measurement]) -> float:
-    """Loss of sharpness (logarithm) relative to the less sharp of two neighbours.
+    """Return the loss of sharpness (logarithm) relative to the less sharp of two neighbours.
 
-    Median over the tiles that are in focus between them: among the sharpest, and about equally
-    sharp in both. Blur in all directions shows only there; elsewhere defocus has removed the
-    detail already. 0 when too few tiles are in focus.
+    The loss is the median over the tiles in focus between the two neighbours: tiles that are among
+    the sharpest and about equally sharp in both. Blur in all directions shows only in these tiles;
+    elsewhere defocus has already removed the detail. The loss is 0 when too few tiles are in focus.
     """
     energy = np.array([other.energy[1] for other in neighbours])
-    # The frame itself is included, or tiles with only noise would seem to lose detail.
+    # The frame itself is included. Otherwise tiles with only noise would seem to lose detail.
     strength = energy.sum(axis=0) + frame.energy[1]
     level = np.log(energy + _NOISE_ENERGY)
     chosen = strength >= np.quantile(strength, 1 - _IN_FOCUS_SHARE)
@@ -243,7 +253,7 @@ def detail_loss(frame: Measurement, neighbours: Sequence[Measurement]) -> float:
 
 
 def sharpness_change(frame: Measurement, before: Measurement) -> float:
-    """Median change of sharpness (logarithm) of the textured tiles between two frames."""
+    """Return the textured tiles' median change of sharpness (logarithm) between two frames."""
     energy = np.maximum(frame.energy[1], before.energy[1])
     textured = energy >= np.median(energy)
     difference = np.log(frame.energy[1] + _NOISE_ENERGY) - np.log(before.energy[1] + _NOISE_ENERGY)
@@ -251,18 +261,18 @@ def sharpness_change(frame: Measurement, before: Measurement) -> float:
 
 
 def missed_move_fault(change_per_dof: float, usual_per_dof: float) -> FrameFault | None:
-    """The frame shows the plane of the frame before."""
+    """Return the fault of a frame that shows the same plane as the frame before."""
     if usual_per_dof <= 0 or change_per_dof >= SMALLEST_CHANGE * usual_per_dof:
         return None
     return FrameFault(
         "missed_move",
-        f"shows the plane of the frame before: sharpness changed by only "
+        f"shows the same plane as the frame before: sharpness changed by only "
         f"{100 * change_per_dof / usual_per_dof:.0f} % of what such a move usually changes",
     )
 
 
 def _detail(frame: Measurement) -> Floats:
-    """(directions, tiles) logarithm of the energy of fine detail along each direction."""
+    """Return the energy of fine detail along each direction, (directions, tiles), logarithm."""
     cos, sin = np.cos(_DIRECTIONS)[:, None], np.sin(_DIRECTIONS)[:, None]
     xx, yy, xy = frame.tensor
     detail: Floats = np.log(cos**2 * xx + sin**2 * yy + 2 * cos * sin * xy + _NOISE_ENERGY)

@@ -1,8 +1,9 @@
 """Checks an alignment tile by tile: do two pictures show the same detail at the same place?
 
-Each textured tile of one picture is searched for in the other around where the transform puts it.
-A right transform leaves the best match at zero displacement in nearly all tiles, whatever the
-frames' brightness and sharpness; a wrong one leaves it elsewhere, or nowhere.
+Each textured tile of one picture is searched for in the other picture, around the place where the
+transform puts the tile. If the transform is right, nearly all tiles match best at zero
+displacement, however much the frames differ in brightness and sharpness. If the transform is
+wrong, they match best at other displacements or not at all.
 """
 
 from __future__ import annotations
@@ -17,24 +18,26 @@ from numpy.typing import NDArray
 from macrorail.stacking.kernels import Floats
 from macrorail.stacking.register import Scale, Transform, shrink
 
-# Tiles are looked at in a picture of at most this long side first, then in its halves.
+# Tiles are compared first in a picture whose long side has at most this many pixels, then in
+# pictures of half that size, and so on.
 _FINEST_PX = 800
-# Tiles along the long and the short side, and their size in pixels, if the picture has room.
+# Number of tiles along the long and the short side, and the edge length of a tile in pixels. Tiles
+# of a small picture are smaller.
 _GRID = (7, 5)
 _TILE_PX = 40
 _LEAST_TILE_PX = 20
-# How far a tile is searched for, pixels of the scale.
+# How far around its expected place a tile is searched for, in pixels of the compared picture.
 _REACH_PX = 6
-# Standard deviation of an evened-out tile below which it shows noise.
+# A tile whose standard deviation after removal of the local mean is below this shows only noise.
 _FLAT = 0.1
-# Normalised correlation from which on a match is more than chance.
+# A match with at least this normalised correlation is more than chance.
 _MATCH = 0.55
-# A tile agrees where its correlation at zero displacement (to a pixel) is this near to the best;
-# along a straight edge every displacement is as good.
+# A tile agrees if its correlation at zero displacement (to a pixel) is within this of the best
+# correlation. Along a straight edge all displacements have the same correlation.
 _TIE = 0.05
-# So many tiles that match are enough to judge by.
+# This many matching tiles are enough for a decision.
 _ENOUGH = 6
-# Tiles that are taken to disagree before any was compared.
+# Number of disagreeing tiles assumed before any tile is compared.
 _PRIOR_TILES = 2
 
 
@@ -45,13 +48,13 @@ class Agreement:
     Attributes
     ----------
     agreeing, matching
-        Tiles with their best match where the transform puts them, and tiles with a match anywhere
-        in reach.
+        Number of tiles whose best match is where the transform puts them, and number of tiles with
+        a match anywhere within the search distance.
     tiles
-        Textured tiles that both pictures show.
+        Number of textured tiles that both pictures show.
     points
-        (n, 4) float64: x, y in the fixed picture and where they match in the moving one, pixels of
-        the finest scale; of the tiles that match.
+        (n, 4) float64, one row for each matching tile: x, y in the fixed picture and x, y of its
+        match in the moving picture, in pixels of the finest scale.
     """
 
     agreeing: int
@@ -61,17 +64,17 @@ class Agreement:
 
     @property
     def trust(self) -> float:
-        """0..1: the share of matching tiles that agree, less where there are few of them."""
+        """Share of matching tiles that agree, 0..1; lower when only few tiles match."""
         return self.agreeing / (self.matching + _PRIOR_TILES)
 
 
 def agreement(fixed: Sequence[Scale], moving: Sequence[Scale], warp: Transform) -> Agreement:
-    """Compare two pictures, as :func:`macrorail.stacking.register.prepare` gives them.
+    """Compare two pictures prepared by :func:`macrorail.stacking.register.prepare`.
 
     Parameters
     ----------
     warp
-        (3, 3), ``fixed[0]`` to ``moving[0]`` pixel coordinates.
+        (3, 3) transform from pixel coordinates of ``fixed[0]`` to those of ``moving[0]``.
     """
     best: Agreement | None = None
     for level, (one, other) in enumerate(zip(fixed, moving, strict=True)):
@@ -123,7 +126,7 @@ def _compare(fixed: Floats, moving: Floats, warp: Transform, factor: int) -> Agr
 
 
 def _reaches(warp: Transform, x: int, y: int, tile: int, shape: tuple[int, ...]) -> bool:
-    """Whether the moving picture shows a tile with its surroundings."""
+    """Return whether the moving picture shows the tile and its surroundings completely."""
     ends_x, ends_y = (x - _REACH_PX, x + tile + _REACH_PX), (y - _REACH_PX, y + tile + _REACH_PX)
     corners = np.array([[a, b, 1] for a in ends_x for b in ends_y])
     at = corners @ warp[:2].T

@@ -1,4 +1,4 @@
-"""A saved alignment: stacks other frames of the same slices, or some of them, the same way.
+"""A saved alignment, used to stack other frames of the same slices with the same transforms.
 
 Frames of the same slices under another light show other edges, but their transforms are the same.
 """
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from macrorail.errors import StackError
 
 Transform = NDArray[np.float64]
-#: In the folder of a run whose frames take another run's alignment.
+#: File in the folder of a run whose frames are stacked with the alignment of another run.
 ALIGNMENT = "alignment.json"
 
 
@@ -29,11 +29,11 @@ class FrameTransform:
     transform
         (2, 3) float64: frame pixel coordinates to reference pixel coordinates.
     correlation
-        Of fine detail with the neighbour it was aligned to, -1..1.
+        Correlation of fine detail with the neighbouring frame it was aligned to, -1..1.
     expected
-        True when the axis's steady course decided.
+        True when the transform was predicted from the steady course of the axis, not measured.
     trust
-        How far the transform can be trusted, 0..1; ``None`` when it is not known.
+        How far the transform can be trusted, 0..1; ``None`` when that is not known.
     """
 
     transform: Transform
@@ -49,22 +49,24 @@ class Alignment:
     Attributes
     ----------
     frames
-        By slice index, in the order of fusion.
+        Transform of each frame by slice index, in the order of fusion.
     size
-        (width, height) of the frames, pixels; ``None`` when it is not known.
+        (width, height) of the frames in pixels; ``None`` when it is not known.
     """
 
     frames: Mapping[int, FrameTransform]
     size: tuple[int, int] | None = None
 
     def of_slices(self, indices: Sequence[int]) -> Alignment:
-        """The same for frames that go by ``indices``: by index when all are known, otherwise,
-        for as many frames as there are here, each in its place.
+        """Return this alignment for frames with the slice numbers ``indices``.
+
+        Frames are matched by slice index if the alignment has all of the indices. Otherwise they
+        are matched in order, if there are as many frames as in the alignment.
 
         Raises
         ------
         StackError
-            Neither fits.
+            The alignment has neither these indices nor the same number of frames.
         """
         if all(index in self.frames for index in indices):
             return Alignment({index: self.frames[index] for index in indices}, self.size)
@@ -78,7 +80,7 @@ class Alignment:
         return Alignment({index: self.frames[known] for index, known in pairs}, self.size)
 
     def on(self, index: int, reference: int, name: str) -> FrameTransform:
-        """The transform of frame ``index`` to frame ``reference``; errors call it ``name``.
+        """Return the transform of frame ``index`` to frame ``reference``; errors call it ``name``.
 
         Raises
         ------
@@ -99,7 +101,7 @@ class Alignment:
 
 
 def save_alignment(path: Path, alignment: Alignment) -> None:
-    """Write an alignment as JSON, which :func:`load_alignment` reads back exactly.
+    """Write an alignment as JSON; :func:`load_alignment` reads exactly the same values.
 
     Raises
     ------
@@ -124,12 +126,12 @@ def save_alignment(path: Path, alignment: Alignment) -> None:
 
 
 def load_alignment(path: Path) -> Alignment:
-    """Read what :func:`save_alignment` has written.
+    """Read an alignment written by :func:`save_alignment`.
 
     Raises
     ------
     StackError
-        Unreadable, or not an alignment; names the file.
+        The file is unreadable or is not an alignment; the message names the file.
     """
     try:
         facts = json.loads(path.read_text())
@@ -147,12 +149,14 @@ def load_alignment(path: Path) -> Alignment:
 def frame_transforms(
     records: Iterable[Mapping[str, object]], index_key: str
 ) -> dict[int, FrameTransform]:
-    """From records with ``transform``, ``correlation``, ``expected`` and perhaps ``trust``.
+    """Return frame transforms from records, by the slice index in each record.
+
+    Each record has ``transform``, ``correlation``, ``expected`` and optionally ``trust``.
 
     Raises
     ------
     ValueError, KeyError, TypeError
-        A record lacks one, or its transform is not (2, 3).
+        A record lacks a value, or a value has the wrong type or shape.
     """
     found = {}
     for record in records:

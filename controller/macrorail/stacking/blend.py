@@ -1,9 +1,9 @@
-"""Blending as frames arrive: per pyramid level and pixel, a mean weighted by sharpness.
+"""Blending of frames as they arrive: at each pyramid level and pixel, a sharpness-weighted mean.
 
-The weights come from display values, where noise is about even from dark to bright; what they
-weigh is linear light, which is what a lens blurs. Two running sums per level and the bounds of
-what was seen around each pixel are all that is kept, so memory does not depend on the number of
-frames.
+The weights are computed from display values, where noise is about equal in dark and bright parts.
+The weighted values are linear light, because a lens blurs linear light. For each level only two
+running sums are kept, plus the lowest and highest value seen around each pixel. So memory use does
+not depend on the number of frames.
 """
 
 from __future__ import annotations
@@ -26,32 +26,33 @@ from macrorail.stacking.store import Store
 
 Quality = Literal["fast", "best"]
 
-# Sharpness, in 8-bit display steps, that noise reaches by itself. Where all frames have no more,
-# they share alike, and the result is smooth.
+# Sharpness, in 8-bit display steps, that noise alone reaches. Where no frame is sharper, all frames
+# get the same weight, and the result is smooth.
 _NOISE = 0.6
-# From so many pixels on, depth is worked out at a quarter of the size.
+# In pictures with more pixels than this, depth is computed at a quarter of the size.
 _LARGE_PX = 12_000_000
-# So many levels from half size on are weighed as the finest one is.
+# From half size on, this many levels are weighted in the same way as the finest level.
 _FINE = 2
-# Sharpness that comes to a coarse level from the finer ones is spread so far, pixels of that level:
-# where one slice is sharp and the next place's is another, coarse forms come from both.
+# Standard deviation, in pixels of the coarse level, by which sharpness from the finer levels is
+# spread. Where one slice is sharp and another slice is sharp next to it, coarse forms are then
+# blended from both.
 _SPREAD_PX = 1.0
-# In the place of sums that are not kept.
+# Placeholder for sums that are not kept.
 _NOTHING: Floats = np.empty((0, 0), np.float32)
 
 
 class Blender:
-    """Takes aligned frames one at a time and gives the fused picture at the end.
+    """Blends aligned frames, added one at a time, into one picture.
 
     Parameters
     ----------
     height, width
-        Of the reference frame and of the result, pixels, at least 16 each.
+        Size in pixels of the reference frame and of the result; each at least 16.
     quality
-        ``best`` blends blue, green and red, and weakens grain at the end. ``fast`` blends luma, and
-        the colour at half its size, as JPEGs store it.
+        ``best`` blends blue, green and red, and reduces grain in the finished picture. ``fast``
+        blends luma, and blends colour at half size, as JPEGs store it.
     store
-        Takes the sums; memory unless given.
+        Provides the memory for the sums; main memory if not given.
     """
 
     def __init__(
@@ -60,12 +61,12 @@ class Blender:
         self._store = store = store or Store()
         self._fast = quality == "fast"
         self._sizes = level_sizes(height, width)
-        # Of the levels from half size on; the finest one is never held but in its sums.
+        # Levels from half size on. Of the finest level only the sums are kept.
         self._grey = Pyramid(self._sizes[1:], store)
         self._planes = [Pyramid(self._sizes[1:], store) for _ in range(3)]
         self._weight_sums = [store.zeros(size) for size in self._sizes[1:]]
         self._sums = [[store.zeros(size) for size in self._sizes[1:]] for _ in range(3)]
-        # The sharpness that each level has from the finer one.
+        # For each level: the sharpness passed on from the next finer level.
         self._carried: list[Floats] = [store.empty(size) for size in self._sizes[1:]]
         self._finest_sums: list[Floats] = [
             store.zeros((height, width)) for _ in range(1 if self._fast else 3)
@@ -74,7 +75,7 @@ class Blender:
         self._grain = Grain()
         self._low: Picture | None = None
         self._high: Picture | None = None
-        #: How often the size of the sharpness that :meth:`add` returns is halved.
+        #: How many times the size of the sharpness that :meth:`add` returns has been halved.
         self.halvings_of_sharpness = 2 if height * width > _LARGE_PX else 1
         self._sharpness = _NOTHING
         if self.halvings_of_sharpness == 1:
@@ -86,23 +87,24 @@ class Blender:
         Parameters
         ----------
         picture
-            (height, width, 3) BGR, uint8 or uint16, already in the reference frame's geometry;
-            pixels that the frame does not reach may hold anything plausible.
+            (height, width, 3) BGR, uint8 or uint16, already in the reference frame's geometry.
+            Pixels outside the frame may have any plausible value.
         to_frame
-            (2, 3) float64, reference pixel coordinates to the frame's own: says which pixels the
-            frame reaches. The first frame must reach all.
+            (2, 3) float64 transform from reference pixel coordinates to pixel coordinates of the
+            frame. It shows which pixels the frame covers. The first frame must cover all pixels.
 
         Returns
         -------
         (height, width) float32, of half size (large frames: a quarter), rounded up
-            The frame's local sharpness, finest and second level together, 8-bit display steps;
-            until the next frame is added.
+            The frame's local sharpness in 8-bit display steps, finest and second level combined.
+            The array is valid until the next frame is added.
         """
         spans = [
             reached_spans(to_frame, self._sizes[0], n, size) for n, size in enumerate(self._sizes)
         ]
         if self._low is None or self._high is None:
-            # Pairs of rows share their bounds: half the memory, and bounds that noise narrows less.
+            # Each pair of rows shares its bounds. This halves the memory, and the wider bounds
+            # suppress less noise.
             shape = picture[::2].shape
             self._low = self._store.empty(shape, picture.dtype.type)
             self._high = self._store.empty(shape, picture.dtype.type)
@@ -123,7 +125,7 @@ class Blender:
         return self._add_levels(spans[1:])
 
     def _add_levels(self, spans: list[Spans]) -> Floats:
-        """Weigh and add what lies from half size on; returns the frame's sharpness."""
+        """Weight and add all levels from half size on; return the frame's sharpness."""
         self._grey.build()
         for pyramid in self._planes:
             pyramid.build()
@@ -138,7 +140,7 @@ class Blender:
             sums = tuple(each[n] for each in self._sums)
             into = (self._weight_sums[n], sums, self._sharpness if n == 0 else _NOTHING)
             self._store.by_bands(add_level, len(grey[n + 1]), *of_level, *into, carried[n + 1])
-        # The base holds what no level could tell apart: a plain mean.
+        # The base level is a plain mean: it contains only what no finer level could distinguish.
         for y, (begin, end) in enumerate(spans[-1]):
             self._weight_sums[-1][y, begin:end] += 1
             for pyramid, each in zip(self._planes, self._sums, strict=True):
@@ -148,8 +150,11 @@ class Blender:
         return carried[self.halvings_of_sharpness - 1]
 
     def preview(self, widest_px: int) -> NDArray[np.uint16]:
-        """The picture so far, (height, width, 3) BGR uint16, at the first level that is no wider
-        than ``widest_px``; the sums stay as they are."""
+        """Return the picture blended so far, (height, width, 3) BGR uint16.
+
+        Its size is that of the finest level that is at most ``widest_px`` wide, or else of the
+        coarsest level. The sums are not changed.
+        """
         last = len(self._sizes) - 1
         finest = next((n for n, size in enumerate(self._sizes) if size[1] <= widest_px), last)
         if finest == 0:
@@ -161,10 +166,10 @@ class Blender:
         return to_display(planes, curve_back())
 
     def finish(self) -> NDArray[np.uint16]:
-        """Collapse the sums into the picture, (height, width, 3) BGR uint16; call it once.
+        """Collapse the sums and return the picture, (height, width, 3) BGR uint16. Call this once.
 
-        No value leaves the range of what the frames have shown there: whatever lies in focus was
-        seen as it is, so anything beyond is a halo.
+        At every pixel the value is limited to the range of values seen there in the frames. Detail
+        in focus is always within this range, so a value outside the range would be a halo.
         """
         self._carried.clear()
         self._sharpness = _NOTHING
@@ -183,7 +188,7 @@ class Blender:
         return weakened(picture, deviation, self._store) if deviation > 0 else picture
 
     def _resolve(self) -> NDArray[np.uint16]:
-        """The picture in full size."""
+        """Return the picture in full size."""
         halves = [self._resolve_plane(sums, 1) for sums in self._sums]
         picture = self._store.empty((*self._sizes[0], 3), np.uint16)
         seen = (self._low, self._high, curve_back(), picture)
@@ -193,7 +198,7 @@ class Blender:
         return picture
 
     def _resolve_plane(self, sums: list[Floats], finest: int) -> Floats:
-        """One plane from its base up to a level (1 is half size), linear light."""
+        """Return one plane in linear light, built from the base up to a level (1 is half size)."""
         level: Floats = sums[-1] / self._weight_sums[-1]
         for n in reversed(range(finest - 1, len(sums) - 1)):
             into: Floats = self._store.empty(sums[n].shape)

@@ -1,4 +1,4 @@
-"""Colours: what a file's samples mean, turned into BGR samples whose meaning is known.
+"""Converts the samples of a file to BGR samples in a known colour space.
 
 RGB pictures keep their numbers and their profile. Grey pictures with a profile, CMYK and CIELab are
 converted to sRGB by LittleCMS.
@@ -19,12 +19,15 @@ from macrorail.errors import StackError
 Picture = NDArray[np.uint8] | NDArray[np.uint16]
 
 _PERCEPTUAL = 0
-#: From this share of full opacity on a picture is opaque: rounding in an editor takes a little.
+#: A picture with at least this opacity everywhere counts as opaque; editors round opacity a little.
 _OPAQUE = 0.98
 
 
 def profile_space(profile: bytes | None) -> str:
-    """``RGB``, ``GRAY``, ``CMYK``, ...; empty for what is no profile (ICC.1, section 7.2)."""
+    """Return the profile's colour space: ``RGB``, ``GRAY``, ``CMYK``, ... (ICC.1, section 7.2).
+
+    The text is empty if ``profile`` is not a valid profile.
+    """
     if profile is None or len(profile) < 128 or profile[36:40] != b"acsp":
         return ""
     if int.from_bytes(profile[:4], "big") > len(profile):
@@ -34,9 +37,10 @@ def profile_space(profile: bytes | None) -> str:
 
 @cache
 def srgb_profile() -> bytes:
-    """The profile of sRGB (IEC 61966-2-1)."""
+    """Return the profile of sRGB (IEC 61966-2-1)."""
     made = bytes(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    # Bytes 24 to 35 say when it was made (ICC.1): the same picture is to be the same file.
+    # Bytes 24 to 35 hold the date of creation (ICC.1). They are cleared, so that stacking the same
+    # frames twice writes identical files.
     return made[:24] + bytes(12) + made[36:]
 
 
@@ -46,16 +50,17 @@ def _lab_profile() -> bytes:
 
 
 def from_grey(grey: NDArray[Any], profile: bytes | None) -> Picture:
-    """A grey picture (height, width) as BGR; in sRGB where it has a grey profile."""
+    """Convert a grey picture (height, width) to BGR; to sRGB if its profile is a grey profile."""
     if profile is not None and profile_space(profile) == "GRAY":
         return _to_srgb(grey, profile, "gray")
     return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
 
 
 def from_cmyk(inks: NDArray[Any], profile: bytes | None) -> Picture:
-    """Cyan, magenta, yellow and black (height, width, 4), full scale for full ink, as BGR sRGB.
+    """Convert cyan, magenta, yellow and black (height, width, 4) to BGR in sRGB.
 
-    Without a profile each ink takes away its share of light, as Pillow and ImageMagick do.
+    The highest sample value stands for full ink. Without a profile each ink absorbs its share of
+    light, as in Pillow and ImageMagick.
     """
     if profile is not None and profile_space(profile) == "CMYK":
         return _to_srgb(inks, profile, "cmyk")
@@ -66,7 +71,7 @@ def from_cmyk(inks: NDArray[Any], profile: bytes | None) -> Picture:
 
 
 def from_lab(lab: NDArray[Any]) -> Picture:
-    """CIELab as LittleCMS has it in 8 or 16 bits (height, width, 3), as BGR sRGB."""
+    """Convert CIELab (height, width, 3), in LittleCMS's 8- or 16-bit encoding, to BGR in sRGB."""
     return _to_srgb(lab, _lab_profile(), "lab")
 
 
@@ -91,29 +96,29 @@ def _to_srgb(
 
 
 def opaque(colour: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
-    """The colours of a picture that is opaque everywhere.
+    """Return the colours of a picture, which must be opaque everywhere.
 
     Raises
     ------
     StackError
-        Parts are transparent: what stands there is not picture.
+        Parts are transparent, so their colours are not part of the picture.
     """
     top = np.iinfo(alpha.dtype).max
     if int(alpha.min()) < _OPAQUE * top:
         share = float((alpha < _OPAQUE * top).mean())
         raise StackError(
-            f"{share:.1%} of it is transparent, which is not picture; crop all frames to what is "
-            f"opaque in each, or give the frames from before they were cut out"
+            f"{share:.1%} of it is transparent and cannot be stacked; crop all frames to an area "
+            f"that is opaque in each, or use frames whose background has not been removed"
         )
     return colour
 
 
 def to_8_bit(pixels: Picture) -> NDArray[np.uint8]:
-    """The same picture in 8 bits, rounded."""
+    """Return the picture in 8 bits, rounded."""
     if pixels.dtype == np.uint8:
         return pixels.astype(np.uint8, copy=False)
-    # 65535 / 257 = 255: both ends of the range stay where they are. (x + 128) // 257 is
-    # (y - y // 256) // 256 of y = x + 128, no larger than 65535: that has room in 16 bits.
+    # 65535 / 257 = 255, so both ends of the range are preserved. (x + 128) // 257 equals
+    # (y - y // 256) // 256 for y = x + 128. As y is at most 65535, it fits in 16 bits.
     scaled = np.minimum(pixels, np.uint16(65535 - 128))
     scaled += 128
     scaled -= scaled >> 8
@@ -122,7 +127,7 @@ def to_8_bit(pixels: Picture) -> NDArray[np.uint8]:
 
 
 def reversed_in_place(pixels: NDArray[Any]) -> NDArray[Any]:
-    """RGB as BGR or the other way, strip by strip: a second copy of a large picture has no room."""
+    """Swap RGB and BGR in place, strip by strip, so that no copy of a large picture is needed."""
     if not pixels.flags.writeable or not pixels.flags.c_contiguous:
         return cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2BGR)
     for y in range(0, len(pixels), 256):

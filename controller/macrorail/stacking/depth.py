@@ -1,6 +1,6 @@
-"""Depth from focus: at every pixel, the slice in which it is sharpest, and between slices.
+"""Depth from focus: for each pixel the position of greatest sharpness, interpolated between slices.
 
-Worked out at half or quarter size: a depth needs a window of several pixels anyway.
+Depth is computed at half or quarter size, because it needs a window of several pixels anyway.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from macrorail.stacking.kernels import Floats, by_bands, track_peak
 from macrorail.stacking.pyramid import level_sizes
 from macrorail.stacking.store import Store
 
-# Standard deviation of the window, in pixels of the picture.
+# Standard deviation of the Gaussian window over the sharpness, in full-size pixels.
 _WINDOW_SIGMA_PX = 5.0
-# Sharpness in 8-bit display steps that noise alone reaches; depth is not believed below it.
+# Sharpness in 8-bit display steps that noise alone reaches. Depth is not trusted below it.
 _NOISE = 1.0
 
 
 @dataclass(frozen=True)
 class DepthMap:
-    """Depth of what the picture shows.
+    """Depth of each pixel of the picture.
 
     Attributes
     ----------
     depth
         (height, width) float32, micrometres or slice index.
     confidence
-        (height, width) float32, 0 (a guess from the surroundings) to 1.
+        (height, width) float32, from 0 (depth estimated from the surroundings only) to 1.
     """
 
     depth: Floats
@@ -37,14 +37,14 @@ class DepthMap:
 
 
 class DepthTracker:
-    """Takes the sharpness of frames in the reference's geometry; gives the depth at the end.
+    """Collects the sharpness of frames in the reference's geometry and computes the depth map.
 
     Parameters
     ----------
     height, width
-        Of the reference frame, pixels.
+        Size of the reference frame in pixels.
     halvings
-        How often the size of the sharpness has been halved, at least once.
+        How many times the size of the sharpness has been halved, at least once.
     """
 
     def __init__(self, height: int, width: int, halvings: int = 1) -> None:
@@ -60,16 +60,16 @@ class DepthTracker:
         self._positions: dict[int, float] = {}
 
     def add(self, index: int, position: float, sharpness: Floats) -> None:
-        """Take in one frame.
+        """Add one frame.
 
         Parameters
         ----------
         index
             Any number >= 0 that no other frame has.
         position
-            Where it lies along the axis; the depth is in the same unit.
+            Position of the frame along the axis. The depth has the same unit.
         sharpness
-            Local sharpness, as from ``Blender.add``.
+            Local sharpness as returned by ``Blender.add``.
         """
         measure: Floats = np.empty_like(self._best)
         cv2.GaussianBlur(sharpness, (0, 0), _WINDOW_SIGMA_PX / 2**self._halvings, dst=measure)
@@ -96,7 +96,7 @@ class DepthTracker:
         self._kept = {one: kept for one, kept in self._kept.items() if one in ends}
 
     def _neighbours(self, position: float) -> tuple[int, int]:
-        """The kept frames next to a position, -1 where there is none."""
+        """Return the kept frames next below and next above a position; -1 where there is none."""
         below = [one for one in self._kept if self._positions[one] < position]
         above = [one for one in self._kept if self._positions[one] >= position]
         return (
@@ -105,7 +105,7 @@ class DepthTracker:
         )
 
     def finish(self, store: Store) -> DepthMap:
-        """The map in the reference frame's size; ``store`` takes it."""
+        """Return the depth map in the reference frame's size, in memory from ``store``."""
         sharp = self._interpolate()
         mean = self._total / len(self._positions)
         contrast = self._best / np.maximum(mean, 1e-6)
@@ -114,7 +114,7 @@ class DepthTracker:
         return DepthMap(self._enlarged(filled, store), self._enlarged(confidence, store))
 
     def _enlarged(self, plane: Floats, store: Store) -> Floats:
-        """In the picture's size: pixel (x, y) lies on (x, y) * 2**halvings."""
+        """Return a plane in full size: its pixel (x, y) moves to (x, y) * 2**halvings."""
         height, width = self._full_size
         to_plane = np.diag([0.5**self._halvings] * 3)[:2]
         full: Floats = store.empty(self._full_size)
@@ -124,7 +124,7 @@ class DepthTracker:
         return full
 
     def _interpolate(self) -> Floats:
-        """Peak of a parabola through the logarithm of the sharpness around the best slice."""
+        """Return the peak of a parabola through the logarithmic sharpness at the best slice."""
         order = sorted(self._positions, key=self._positions.__getitem__)
         at, left, right = (np.zeros(max(order) + 1, np.float32) for _ in range(3))
         for place, index in enumerate(order):
@@ -143,13 +143,14 @@ class DepthTracker:
         fall /= np.where(usable, right_step, 1)
         bend = rise + fall
         usable &= bend > tiny
-        # The chords' slopes are the parabola's slopes at their middles; between them it is 0.
+        # The slope of each chord equals the parabola's slope at the chord's middle. The peak is
+        # where the slope between the two middles is 0.
         offset = (right_step * rise - left_step * fall) / np.where(usable, 2 * bend, 1)
         return (at[self._best_index] + np.where(usable, offset, 0)).astype(np.float32)
 
 
 def _fill(depth: Floats, confidence: Floats) -> Floats:
-    """Replace what is not believed by its believed surroundings, coarse to fine."""
+    """Replace depths of low confidence by trusted depths around them, from coarse to fine."""
     weights, values = [confidence + np.float32(1e-6)], [depth * (confidence + np.float32(1e-6))]
     while min(weights[-1].shape) > 4:
         weights.append(np.asarray(cv2.pyrDown(weights[-1]), np.float32))

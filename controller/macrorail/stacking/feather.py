@@ -1,4 +1,4 @@
-"""Feathers a frame's borders into the reference, so that no step is seen where a frame ends."""
+"""Fades a frame into the reference near the frame's borders, so that no step is visible there."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from macrorail.stacking.images import Picture
 from macrorail.stacking.kernels import Doubles, Pixels, compiled
 from macrorail.stacking.store import Store
 
-# Width of the feather: so many times as far as a border reaches into the picture, and at most this
-# share of its long side. A border that just misses the picture's edge needs next to none.
+# Width of the feather: this many times the distance by which a border cuts into the picture, at
+# least _LEAST_PX pixels and at most this share of the picture's long side. A border just inside the
+# picture's edge needs almost no feather.
 _TIMES = 2.0
 _LEAST_PX = 4.0
 _MOST_SHARE = 0.04
 
 
 def feather(laid: Picture, reference: Picture, to_frame: NDArray[np.float64], store: Store) -> None:
-    """Mix an aligned frame with the reference towards its borders, in place.
+    """Mix an aligned frame with the reference near the frame's borders, in place.
 
-    Beyond its borders the frame becomes the reference. Borders that lie outside the picture are
-    left alone.
+    Outside the frame's borders the pixels become those of the reference. Borders outside the
+    picture are not feathered.
 
     Parameters
     ----------
     laid, reference
         (height, width, 3), uint8 or uint16, in the reference's geometry.
-    to_frame
-        (2, 3) float64, reference pixel coordinates to the frame's.
+    (2, 3) float64 transform from reference pixel coordinates to the frame's.
     """
     height, width = laid.shape[:2]
     corners = np.array([[x, y, 1] for x in (0, width - 1) for y in (0, height - 1)])
     at = corners @ to_frame.T
     ends = np.array([width - 1, height - 1])
-    # How far the picture reaches beyond the frame's left, top, right and bottom border.
+    # How far the picture extends beyond the frame's left, top, right and bottom border.
     beyond = np.concatenate([-at.min(axis=0), (at - ends).max(axis=0)])
     most = _MOST_SHARE * max(height, width)
     widths = np.where(beyond > 1e-6, np.clip(_TIMES * beyond, _LEAST_PX, most), 0.0)
@@ -81,7 +81,7 @@ def _feather(
 ) -> None:
     height, width = laid.shape[:2]
     for y in range(first, last):
-        # The columns that lie inside the feather of all four borders are left as they are.
+        # Columns inside all four borders by more than the feather's width are not changed.
         begin, end = 0, width
         for axis in range(2):
             slope, at = to_frame[axis, 0], to_frame[axis, 1] * y + to_frame[axis, 2]
@@ -90,7 +90,8 @@ def _feather(
                 margin = widths[axis + 2 * side]
                 if margin <= 0:
                     continue
-                # rise * x + room >= 0, where room and rise are towards the inside.
+                # Solve rise * x + room >= 0, with rise and room counted towards the inside of the
+                # frame.
                 rise = slope if side == 0 else -slope
                 room = (at if side == 0 else most - at) - margin
                 if rise == 0:

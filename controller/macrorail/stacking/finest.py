@@ -1,11 +1,12 @@
-"""The finest level of a stack's pyramid, three quarters of all work, in as few passes as can be.
+"""The finest level of a stack's pyramid: three quarters of all work, in as few passes as possible.
 
-A frame's pixels are read, turned into light, compared with their surroundings, weighed and added
-row by row while they are in the processor's cache; nothing the size of the picture is kept between.
-Bands are of rows at half size, so that each holds whole pairs of rows. What lies beyond the border
-repeats the border.
+A frame's pixels are read, converted to light, compared with their surroundings, weighted and added
+row by row, while they are in the processor's cache. No intermediate result is as large as the
+picture. Bands consist of rows at half size, so that each band contains complete pairs of rows.
+Beyond the border the border pixels are repeated.
 
-Shifted rows are taken as views, and pixels summed as whole numbers: so the compiler makes vectors.
+Shifted rows are array views, and pixels are summed as integers, so that the compiler can vectorise
+the loops.
 """
 
 from __future__ import annotations
@@ -14,25 +15,26 @@ import numpy as np
 
 from macrorail.stacking.kernels import Floats, Pixels, Spans, compiled, expand_row
 
-# Sharpness is looked at under a Gaussian of standard deviation 0.7, over three pixels: smaller
-# follows noise, larger drags the blur of a near edge over what lies behind it.
+# Sharpness is smoothed by a Gaussian of standard deviation 0.7 over three pixels. A smaller window
+# follows noise; a larger one spreads the blur of a near edge over what is behind the edge.
 MIDDLE, BESIDE = np.float32(0.5811), np.float32(0.20945)
-# Sharpness is weighed in such parts (8-bit display steps), so that no power leaves float32.
+# Sharpness (8-bit display steps) is divided by this, so that its powers stay within float32.
 _UNIT = np.float32(64)
-# In these parts, the inverse square of the sharpness (20 steps) far above which noise decides
-# nothing any more: weights grow with the sixth power below and the twenty-fourth above.
+# Inverse square of a sharpness of 20 steps, in these units. Well above 20 steps noise no longer
+# matters. Weights grow with the sixth power of sharpness below, and with the 24th power above.
 _CLEAR = np.float32((64 / 20) ** 2)
 
-# Rows of a picture that lie between the last one looked up and the last one added, and more.
+# At least the number of picture rows between the last row converted and the last row added.
 _AHEAD_ROWS = 10
 
-# Colour at half size is made so much stronger, at most, where a pixel is brighter than around it.
+# Largest factor by which colour from half size is strengthened where a pixel is brighter than its
+# surroundings.
 _MOST_COLOUR = 3.0
 
 
 @compiled
 def _to_light(row: Pixels, curve: Floats, light: Floats) -> None:
-    """Light of display values, both (n), by the polynomial that ``light.curve`` gives."""
+    """Convert display values (n) to light (n), with the polynomial from ``light.curve``."""
     first, second, third, fourth, fifth = curve[0], curve[1], curve[2], curve[3], curve[4]
     for x in range(row.shape[0]):
         value = np.float32(row[x])
@@ -51,10 +53,10 @@ def _split_row(
     odd: Floats,
     grey: Floats,
 ) -> None:
-    """Blue, green and red light and grey of the even and of the odd pixels of a row (3 w).
+    """Split a row (3 w) into blue, green and red light and grey of its even and odd pixels.
 
-    ``even`` and ``odd`` are (4, w / 2), rounded up; ``grey`` takes the whole row, and so does
-    ``light`` (3 w).
+    ``even`` and ``odd`` are (4, w / 2), rounded up. ``grey`` (w) and ``light`` (3 w) receive the
+    grey and the light of the complete row.
     """
     width = row.shape[0] // 3
     _to_light(row, curve, light)
@@ -78,7 +80,7 @@ def _split_row(
 
 @compiled
 def _join_luma(even: Floats, odd: Floats, luma: Floats) -> None:
-    """The luma of a whole row from :func:`_split_row`'s light."""
+    """Compute the luma of a complete row from the light returned by :func:`_split_row`."""
     e_blue, e_green, e_red, o_blue, o_green, o_red = (
         even[0],
         even[1],
@@ -97,7 +99,7 @@ def _join_luma(even: Floats, odd: Floats, luma: Floats) -> None:
 
 @compiled
 def _halve_row(even: Floats, odd: Floats, half: Floats) -> None:
-    """Every second pixel of a row under 1 4 6 4 1; sixteen times too bright."""
+    """Filter a row by 1 4 6 4 1 and keep every second pixel; the result is 16 times too bright."""
     count = half.shape[0]
     if count < 3:
         for x in range(count):
@@ -126,8 +128,10 @@ def _halve_row(even: Floats, odd: Floats, half: Floats) -> None:
 
 @compiled
 def _halve_rows(ring: Floats, y: int, half: Floats) -> None:
-    """``half`` (4, w / 2): row ``y`` of half size from ``ring``, which holds what
-    :func:`_halve_row` made of row n of the picture in place n % 5."""
+    """Compute row ``y`` of half size, ``half`` (4, w / 2).
+
+    ``ring`` contains, at index n % 5, the result of :func:`_halve_row` for row n of the picture.
+    """
     for plane in range(4):
         two_above, above = ring[(2 * y - 2) % 5, plane], ring[(2 * y - 1) % 5, plane]
         here, below = ring[(2 * y) % 5, plane], ring[(2 * y + 1) % 5, plane]
@@ -144,9 +148,10 @@ def _halve_rows(ring: Floats, y: int, half: Floats) -> None:
 def _put_half(
     half: Floats, as_luma: bool, blue: Floats, green: Floats, red: Floats, grey: Floats
 ) -> None:
-    """The planes' rows from :func:`_halve_rows`'; ``as_luma``: see :func:`add_finest`.
+    """Write the row from :func:`_halve_rows` to the planes; for ``as_luma`` see :func:`add_finest`.
 
-    Each value is written once: the band beside may be writing the very same.
+    Each value is written only once, because the neighbouring band may write the same value at the
+    same time.
     """
     of_blue, of_green, of_red, of_grey = half[0], half[1], half[2], half[3]
     if as_luma:
@@ -161,7 +166,7 @@ def _put_half(
 
 @compiled
 def smooth_row(row: Floats, smooth: Floats) -> None:
-    """A row under the window of sharpness."""
+    """Smooth a row by the sharpness window."""
     width = row.shape[0]
     inner = width - 2
     before, here, after, out = row[:inner], row[1 : inner + 1], row[2:], smooth[1 : inner + 1]
@@ -174,11 +179,11 @@ def smooth_row(row: Floats, smooth: Floats) -> None:
 
 @compiled
 def weigh_row(sharpness: Floats, fine: bool, weights: Floats, total: Floats) -> None:
-    """``weights`` of a row's sharpness, added to ``total``.
+    """Compute the ``weights`` from a row's sharpness, and add them to ``total``.
 
-    Of a ``fine`` level what is far sharper is taken almost alone, since noise has no say in it;
-    what noise could have turned is shared. Coarse levels stay with the sixth power: a sharp edge
-    beside reaches into them.
+    In a ``fine`` level a much sharper pixel gets almost all the weight, because noise cannot have
+    caused the difference; pixels that differ by no more than noise share the weight. Coarse levels
+    use the sixth power everywhere, because sharp edges nearby extend into them.
     """
     if fine:
         for x in range(sharpness.shape[0]):
@@ -200,10 +205,10 @@ def weigh_row(sharpness: Floats, fine: bool, weights: Floats, total: Floats) -> 
 
 @compiled
 def carry_row(sharp: Floats, half: int, height: int, mixed: Floats, carried: Floats) -> None:
-    """A row of sharpness at half size, under 1 4 6 4 1 either way.
+    """Compute a row of sharpness at half size, filtered by 1 4 6 4 1 in both directions.
 
-    ``sharp`` holds, row n of a level of ``height`` in place n % 5, the rows around 2 * ``half``;
-    ``mixed`` (as wide as these) is scratch.
+    ``sharp`` contains, at index n % 5, row n of a level of ``height`` rows, for the rows around
+    2 * ``half``. ``mixed`` has the same width and is scratch space.
     """
     last = height - 1
     a, b = sharp[max(2 * half - 2, 0) % 5], sharp[max(2 * half - 1, 0) % 5]
@@ -262,15 +267,15 @@ def add_finest(
 ) -> None:
     """Halve a picture (h, w, 3), weigh its finest detail and add it.
 
-    ``curve`` is that of :func:`_to_light`. ``blue``, ``green``, ``red`` and ``grey`` take the
-    picture at half size: linear light, and display grey, which is ``grey_unit`` times blue + 2
-    green + red. With ``luma_only`` green becomes luma, of the same shares, blue and red their
-    differences from it, and detail is of luma alone.
+    ``curve`` is that of :func:`_to_light`. ``blue``, ``green``, ``red`` and ``grey`` receive the
+    picture at half size: linear light, and display grey, which is ``grey_unit`` times (blue + 2
+    green + red). With ``luma_only``, ``green`` receives the luma (the same sum in light), ``blue``
+    and ``red`` receive their differences from luma, and only the detail of luma is added.
 
-    Sharpness is the detail of grey in a small window, plus ``noise``; within the spans
-    :func:`weigh_row` weighs it. ``weights``, ``blues``, ``greens``, ``reds`` (h, w) are the running
-    sums, ``low`` and ``high`` (h / 2, w, 3) the bounds of what was seen in each pair of rows;
-    ``carried`` takes the sharpness at half size.
+    Sharpness is the detail of grey in a small window, plus ``noise``. :func:`weigh_row` computes
+    the weights from it within the spans. ``weights``, ``blues``, ``greens`` and ``reds`` (h, w) are
+    the running sums. ``low`` and ``high`` (h / 2, w, 3) are the lowest and highest values seen in
+    each pair of rows. ``carried`` receives the sharpness at half size.
     """
     height, width = picture.shape[:2]
     half_height, half_width = grey.shape
@@ -280,7 +285,7 @@ def add_finest(
     light = np.empty(3 * width, np.float32)
     halves = np.empty((5, 4, half_width), np.float32)
     half_row = np.empty((4, half_width), np.float32)
-    # Of whole rows, looked up once: row n in place n % _AHEAD_ROWS.
+    # Complete rows, each converted once: row n is at index n % _AHEAD_ROWS.
     lumas = np.empty((_AHEAD_ROWS, width), np.float32)
     greys = np.empty((_AHEAD_ROWS, width), np.float32)
     mixed = np.empty(half_width, np.float32)
@@ -288,7 +293,7 @@ def add_finest(
     ring = np.empty((3, width), np.float32)
     sharp = np.empty((5, width), np.float32)
     coarse = np.empty((3, width), np.float32)
-    # A band needs rows at half size that are its neighbours', and makes them for itself.
+    # A band needs some rows at half size of its neighbours, and computes them for itself.
     halved = max(first - 2, 0) - 1
     filled = 2 * halved - 1
     seen, weighed = 2 * first - 4, 2 * first - 3
@@ -325,7 +330,7 @@ def add_finest(
         for y in range(2 * half, min(2 * half + 2, height)):
             begin, end = spans[y, 0], spans[y, 1]
             pixels = picture[y].reshape(-1)[3 * begin : 3 * end]
-            # Weights go aside: the row below still needs the sharpness.
+            # The weights are kept aside, because the row below still needs the sharpness.
             power = scratch[begin:end]
             weigh_row(sharp[y % 5, begin:end], True, power, weights[y, begin:end])
             expand_row(green, y, mixed, coarse[1])
@@ -352,7 +357,10 @@ def add_finest(
 def _write_row(
     row: Floats, channel: int, low: Pixels, high: Pixels, table: Floats, pixels: Pixels
 ) -> None:
-    """Light (w) to one channel of 16-bit pixels (w, 3) between bounds, ``table`` interpolated."""
+    """Convert light (w) to one channel of 16-bit pixels (w, 3), limited to the bounds.
+
+    ``table`` is interpolated.
+    """
     unit = np.int32(257 if low.itemsize == 1 else 1)
     steps = np.float32(table.shape[0] - 2)
     for x in range(row.shape[0]):
@@ -380,8 +388,11 @@ def resolve_finest(
     table: Floats,
     picture: Pixels,
 ) -> None:
-    """The sums of :func:`add_finest` over the resolved level at half size (``blue`` to ``red``)
-    become a picture (h, w, 3), uint16, within the bounds of what was seen."""
+    """Convert the sums of :func:`add_finest` to a picture (h, w, 3), uint16.
+
+    ``blue``, ``green`` and ``red`` are the resolved level at half size. Values are limited to the
+    lowest and highest values seen.
+    """
     height, width = picture.shape[:2]
     mixed = np.empty(blue.shape[1], np.float32)
     row = np.empty(width, np.float32)
@@ -408,8 +419,10 @@ def resolve_finest_luma(
     table: Floats,
     picture: Pixels,
 ) -> None:
-    """As :func:`resolve_finest` for luma only; the resolved chromas and ``luma`` are at half
-    size."""
+    """Do the same as :func:`resolve_finest` with the sums of luma only.
+
+    The resolved chromas ``blue`` and ``red``, and ``luma``, are at half size.
+    """
     height, width = picture.shape[:2]
     mixed = np.empty(luma.shape[1], np.float32)
     rows = np.empty((3, width), np.float32)
@@ -421,7 +434,8 @@ def resolve_finest_luma(
             for x in range(width):
                 coarse = max(rows[1, x], np.float32(0.001))
                 mean = rows[1, x] + lumas[y, x] / weights[y, x]
-                # Within a pixel or two brightness changes and hue does not: colour goes with it.
+                # Within a pixel or two brightness changes but hue does not, so colour is scaled
+                # with luma.
                 share = min(max(mean / coarse, np.float32(0)), np.float32(_MOST_COLOUR))
                 of_blue, of_red = rows[0, x] * share, rows[2, x] * share
                 rows[0, x] = mean + of_blue

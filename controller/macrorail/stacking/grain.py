@@ -1,9 +1,9 @@
-"""Grain: how much of it frames have, and its weakening in the finished picture.
+"""Measures the grain of a stack's frames and reduces the grain in the finished picture.
 
-From frame to frame focus moves on by a slice: in most places what is finest changes by its grain
-and by nothing else. In the finished picture, too, grain lies in what is finest; so only that is
-weakened, in place after place by as much as grain has of it (Wiener 1949), to where it does not
-show beside real detail.
+From one frame to the next only the focus changes. So in most places the finest detail changes only
+because of grain, and this change gives the strength of the grain. In the finished picture only the
+finest detail is reduced: at each place by the share of its energy that grain accounts for (Wiener
+1949). Beside real detail, where grain does not show, almost nothing is removed.
 """
 
 from __future__ import annotations
@@ -14,25 +14,26 @@ from macrorail.stacking.images import Picture
 from macrorail.stacking.kernels import Floats, Pixels, compiled
 from macrorail.stacking.store import Store
 
-# A sample every so many pixels; the margins, which frames may not reach, are left out.
+# Distance between samples in pixels. The margins, which some frames may not cover, are left out.
 _EVERY_PX = 16
 _MARGIN = 0.1
-# Fewer frames, or samples of medium brightness, tell nothing.
+# With fewer frames, or fewer samples of medium brightness, grain is not measured.
 _FEWEST = 4
 _FEWEST_SAMPLES = 100
-# Where focus does more than grain, it is left out: so much of the samples, those that change least,
-# is looked at.
+# Share of the samples that is used: those that change least. In the others focus changes the
+# picture more than grain does.
 _STEADY = 0.75
-# Brightness, 8-bit display steps, between which a sensor shows its grain.
+# Brightness range, in 8-bit display steps, in which a sensor shows its grain.
 _DARK, _BRIGHT = 16, 240
-# From the mean change of what is finest between two frames to the deviation of the grain in what is
-# finest of the fused picture, by the frames' bits; measured on made stacks. Frames of 8 bits are
-# JPEGs, which lose grain where there is nothing else, and in detail have their rounding beside it.
+# Factor from the mean change of the finest detail between two frames to the standard deviation of
+# the grain in the finest detail of the fused picture, by bits per channel. Measured on synthetic
+# stacks. 8-bit frames are JPEGs: they lose grain in areas without detail, and where there is
+# detail, JPEG rounding adds to the grain.
 _STRENGTH = {8: 1.2, 16: 0.5}
 
 
 class Grain:
-    """Learns from a stack's frames how strong their grain is."""
+    """Measures how strong the grain of a stack's frames is."""
 
     def __init__(self) -> None:
         self._before: tuple[Floats, Floats] | None = None
@@ -41,7 +42,7 @@ class Grain:
         self._bits = 8
 
     def see(self, picture: Picture) -> None:
-        """Look at one more frame, (height, width, 3) uint8 or uint16, laid on the reference."""
+        """Add one frame, (height, width, 3) uint8 or uint16, aligned to the reference."""
         height, width = picture.shape[:2]
         top, left = int(_MARGIN * height) + 1, int(_MARGIN * width) + 1
         self._bits = picture.dtype.itemsize * 8
@@ -66,16 +67,20 @@ class Grain:
 
     @property
     def deviation(self) -> float:
-        """Of the grain that the fused picture has in its finest detail, 8-bit display steps; 0
-        where frames are too few or too dark to tell."""
+        """Standard deviation of the grain in the fused picture's finest detail.
+
+        In 8-bit display steps; 0 if the frames are too few or too dark to measure it.
+        """
         if self._frames < _FEWEST or np.isinf(self._least):
             return 0.0
         return _STRENGTH[self._bits] * self._least
 
 
 def weakened(picture: Pixels, deviation: float, store: Store) -> Pixels:
-    """A picture (h, w, 3) uint16 with less of the grain that has this ``deviation``, 8-bit display
-    steps."""
+    """Return a picture (h, w, 3) uint16 with its grain reduced.
+
+    ``deviation`` is the standard deviation of the grain in 8-bit display steps.
+    """
     result: Pixels = store.empty(picture.shape, np.uint16)
     store.by_bands(_weaken, len(picture), picture, (deviation * 257) ** 2, result)
     return result
@@ -83,8 +88,11 @@ def weakened(picture: Pixels, deviation: float, store: Store) -> Pixels:
 
 @compiled
 def _finest_row(picture: Pixels, y: int, mixed: Floats, finest: Floats, energy: Floats) -> None:
-    """What a row (3 w) has beyond its mean under 1 2 1 either way, and the mean of the squares of
-    blue, twice green, and red."""
+    """Compute the finest detail of a row (3 w), and its energy.
+
+    The finest detail is the difference from a mean weighted 1 2 1 in both directions. The energy is
+    the mean of the squares of blue, green counted twice, and red.
+    """
     last = picture.shape[0] - 1
     above = picture[max(y - 1, 0)].reshape(-1)
     here = picture[y].reshape(-1)
@@ -111,8 +119,10 @@ def _finest_row(picture: Pixels, y: int, mixed: Floats, finest: Floats, energy: 
 
 @compiled
 def _weaken(first: int, last: int, picture: Pixels, variance: float, result: Pixels) -> None:
-    """``result`` = the picture (h, w, 3) without the part of its finest detail that grain of this
-    ``variance`` has in it."""
+    """Write the picture (h, w, 3) without the grain's share of its finest detail to ``result``.
+
+    ``variance`` is the variance of the grain.
+    """
     height, width = picture.shape[:2]
     least = np.float32(variance)
     mixed = np.empty(3 * width, np.float32)
