@@ -48,8 +48,8 @@ export class Viewer {
         if (answer.status > 204) await pause(AGAIN_MS);
       } catch { this.missing(turn); await pause(AGAIN_MS); }
       await pause(this.shortest_ms - (performance.now() - began));
-      // A hidden page asks for no frames.
-      while (this.looking === turn && (document.hidden || !this.panel.checkVisibility())) await pause(AGAIN_MS);
+      // A hidden page asks for no frames. The panel itself stays hidden until the first one comes.
+      while (this.looking === turn && (document.hidden || !this.panel.parentElement.checkVisibility())) await pause(AGAIN_MS);
     }
   }
 
