@@ -45,7 +45,7 @@ def workers() -> set[int]:
             parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:  # it ended while we looked
             continue
-        if b"gphoto_worker" in command and parent == os.getpid():
+        if b"devices.gphoto.worker" in command and parent == os.getpid():
             found.add(int(entry.name))
     return found
 
@@ -172,7 +172,7 @@ def test_no_camera_is_told_as_such() -> None:
         OPTIONS | {"port": f"ptpip:127.0.0.1:{port}:{port}"}
     )
     camera = GphotoCamera(options, Context(WorldClock()))
-    with pytest.raises(ConnectError, match="no camera answers at ptpip"):
+    with pytest.raises(ConnectError, match="no camera responds at ptpip"):
         camera.open()
     camera.close()
 
