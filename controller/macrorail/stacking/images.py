@@ -1,9 +1,9 @@
-"""Reads the pixels of any picture file as the sensor saw them.
+"""Reads the pixels of a picture file of any supported type, in the orientation of the sensor.
 
-Pixels are BGR, uint8 or uint16. RGB pictures keep their numbers, which are meant in the profile
-that :func:`macrorail.stacking.metadata.colour_profile` gives; all others are converted to sRGB. An
-EXIF orientation is not applied: all frames of a stack then share one geometry, the sensor's, even
-when a camera pointing straight down changes its mind about which side is up.
+Pixels are BGR, uint8 or uint16. RGB pictures keep their numbers; their colour space is the profile
+returned by :func:`macrorail.stacking.metadata.colour_profile`. All other pictures are converted to
+sRGB. The EXIF orientation is not applied, so that all frames of a stack have the sensor's geometry.
+A camera that points straight down may write different orientations into frames of one stack.
 """
 
 from __future__ import annotations
@@ -29,44 +29,45 @@ from macrorail.stacking.tiff import DAMAGES, read_tiff, size_of
 
 __all__ = ["Picture", "is_picture", "picture_size", "read_picture", "to_8_bit"]
 
-# Only what stands in front of the pixels is read with it, so a large picture is no danger.
+# Pillow reads only the part of a file before the pixels, so a large picture is not a risk here.
 Image.MAX_IMAGE_PIXELS = None
 _PNG_END = b"IEND\xaeB`\x82"
 _NAMED = {"CMYK", "YCCK"}
-#: Baseline, extended and progressive, with either coding; the others are lossless or hierarchical.
+#: Baseline, extended and progressive JPEG with either entropy coding. Other processes are lossless
+#: or hierarchical.
 _JPEG_PROCESSES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)
-#: Colours by their numbers in ITU-T H.273: BT.709 or not specified; and the curves of HDR.
+#: Numbers of ITU-T H.273: primaries of BT.709 or not specified, and the transfer curves of HDR.
 _USUAL_PRIMARIES, _HDR_CURVES = {1, 2}, {16: "PQ", 18: "HLG"}
 
 
 def read_picture(path: Path, spent: Picture | None = None, page: int | None = None) -> Picture:
-    """Read a picture of any type in :mod:`~macrorail.stacking.kinds`, known by its first bytes.
+    """Read a picture of any type in :mod:`~macrorail.stacking.kinds`, found from its first bytes.
 
     Parameters
     ----------
     spent
-        A picture that is not needed any more: a JPEG of its size takes its place, since fresh
-        memory costs a fifth of the reading.
+        A picture that is no longer needed. A JPEG of the same size is decoded into its memory;
+        allocating new memory would take a fifth of the reading time.
     page
-        Of a TIFF that holds several pictures, the place from 0.
+        Index from 0 of the picture to read, if a TIFF contains several pictures.
 
     Returns
     -------
     array of shape (height, width, 3), BGR, uint8 or uint16
-        Grey pictures are repeated into three channels; an EXIF orientation is not applied.
+        Grey pictures are repeated into three channels. The EXIF orientation is not applied.
 
     Raises
     ------
     StackError
-        Unknown type, unreadable, truncated, transparent, or of a pixel type that cannot be
-        stacked; names the file.
+        The type is not known, or the file is unreadable, truncated or transparent, or its pixels
+        have a type that cannot be stacked. The message names the file.
     """
     try:
         kind = kind_in(path)
         if kind is None:
             raise StackError(
                 f"'{path.suffix}' is not a type that can be stacked; give JPEG, PNG, TIFF, "
-                f"HEIF, WebP, AVIF, JPEG XL or a camera's raw files"
+                f"HEIF, WebP, AVIF, JPEG XL or camera raw files"
             )
         if (obstacle := kind.obstacle()) is not None:
             raise StackError(obstacle)
@@ -87,25 +88,25 @@ def read_picture(path: Path, spent: Picture | None = None, page: int | None = No
             raise
         raise StackError(f"{path}: {text}") from error
     except OSError as error:
-        if error.errno is None:  # a decoder's own
+        if error.errno is None:  # an error of the decoder, not of the file system
             raise StackError(f"{path} is damaged or cut short: {error}") from error
         raise StackError(f"{path} cannot be read: {error.strerror or error}") from error
     except (*DAMAGES, cv2.error, SyntaxError, Warning) as error:
         if "imagecodecs" in str(error):
             raise StackError(
-                f"{path} is compressed in a way that needs imagecodecs; install it with "
+                f"{path} uses a compression that needs imagecodecs; install it with "
                 f"pip install imagecodecs"
             ) from error
         raise StackError(f"{path} is damaged or cut short: {error}") from error
 
 
 def picture_size(path: Path) -> tuple[int, int, int]:
-    """Width, height and bits per channel (8 or 16) of a picture, from its head.
+    """Return width, height and bits per channel (8 or 16) of a picture, read from its header.
 
     Raises
     ------
     StackError
-        Unreadable; names the file.
+        The file cannot be read; the message names the file.
     """
     try:
         kind = kind_in(path)
@@ -123,11 +124,11 @@ def picture_size(path: Path) -> tuple[int, int, int]:
             opened = pillow_heif.open_heif(path, convert_hdr_to_8bit=False)
             return *opened.size, 16 if ";16" in opened.mode else 8
         if kind is kinds.JXL:
-            import pillow_jxl  # noqa: F401  registers with Pillow
+            import pillow_jxl  # noqa: F401  registers JPEG XL with Pillow
         with Image.open(path) as picture:
             return *picture.size, 16 if _is_deep(path, kind) else 8
     except OSError as error:
-        if error.errno is None:  # a decoder's own
+        if error.errno is None:  # an error of the decoder, not of the file system
             raise StackError(f"{path} is damaged or cut short: {error}") from error
         raise StackError(f"{path} cannot be read: {error.strerror or error}") from error
     except (*DAMAGES, SyntaxError) as error:
@@ -141,11 +142,11 @@ def _is_deep(path: Path, kind: kinds.Kind) -> bool:
         return head[24] == 16
     if kind is kinds.AVIF:
         return _avif_bits(head) > 8
-    return kind is kinds.JXL  # the head of most does not say; the larger one
+    return kind is kinds.JXL  # most headers do not state the depth; assume the larger one
 
 
 def _avif_bits(data: bytes) -> int:
-    """8, 10 or 12: high_bitdepth and twelve_bit of av1C (AV1 in ISOBMFF, section 2.3.3)."""
+    """Return 8, 10 or 12, from high_bitdepth and twelve_bit of av1C (AV1 in ISOBMFF, 2.3.3)."""
     flags = data[data.find(b"av1C") + 6]
     return 8 if not flags & 0x40 else 12 if flags & 0x20 else 10
 
@@ -155,13 +156,13 @@ def _read_jpeg(path: Path, spent: Picture | None) -> Picture:
     marker, bits = _jpeg_process(data)
     if bits not in (0, 8) or marker not in _JPEG_PROCESSES:
         raise StackError(
-            f"is a JPEG of {bits} bits, process SOF{marker - 0xC0}, which nothing here reads; "
+            f"is a JPEG of {bits} bits, process SOF{marker - 0xC0}, which is not supported; "
             f"convert it to a 16-bit TIFF"
         )
     try:
         height, width, colours = simplejpeg.decode_jpeg_header(data)[:3]
     except ValueError:
-        # turbojpeg knows only the usual ways to subsample colours.
+        # turbojpeg knows only the usual colour subsampling.
         return _read_jpeg_by_pillow(data)
     if colours.upper() in _NAMED:
         return _read_jpeg_by_pillow(data)
@@ -183,7 +184,10 @@ def _read_jpeg_by_pillow(data: bytes) -> Picture:
 
 
 def _jpeg_process(data: bytes) -> tuple[int, int]:
-    """The marker of a JPEG's frame and its bits per sample (ITU-T T.81, table B.1); 0 without."""
+    """Return the marker of a JPEG's frame header and its bits per sample; 0 bits if not found.
+
+    Source: ITU-T T.81, table B.1.
+    """
     at = 2
     while at + 5 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
@@ -195,11 +199,11 @@ def _jpeg_process(data: bytes) -> tuple[int, int]:
 
 def _read_png(path: Path) -> Picture:
     data = path.read_bytes()
-    # libpng hands out the rows it has and only warns, so the end is looked for here.
+    # On a truncated file libpng returns the rows it has and only warns, so check for the end.
     if not data.rstrip(b"\0").endswith(_PNG_END):
         raise ValueError("the end of the PNG is missing")
     if b"acTL" in data[:4096]:
-        raise StackError("is an animation; give its pictures as files of their own")
+        raise StackError("is an animation; give its pictures as separate files")
     pixels: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("not a PNG")
@@ -207,14 +211,14 @@ def _read_png(path: Path) -> Picture:
         return from_grey(pixels, read_exif(path).icc)
     if pixels.shape[2] == 4:
         pixels = np.ascontiguousarray(opaque(pixels[:, :, :3], pixels[:, :, 3]))
-    # The type of colour stands in the header: bit 1 says colour (PNG, section 11.2.1).
+    # Bit 1 of the colour type in the header means colour (PNG, section 11.2.1).
     if not data[25] & 2:
         return from_grey(np.ascontiguousarray(pixels[:, :, 0]), read_exif(path).icc)
     return np.asarray(pixels)
 
 
 def _read_by_plugin(path: Path, kind: kinds.Kind) -> Picture:
-    """WebP, AVIF, HEIF and JPEG XL."""
+    """Read a WebP, AVIF, HEIF or JPEG XL picture."""
     if kind is kinds.HEIF:
         return _read_heif(path)
     data = path.read_bytes()
@@ -225,10 +229,10 @@ def _read_by_plugin(path: Path, kind: kinds.Kind) -> Picture:
         pixels = _spread(imagecodecs.avif_decode(data), _avif_bits(data))
         return _by_channels(pixels, read_exif(path).icc)
     if kind is kinds.JXL:
-        import pillow_jxl  # noqa: F401  registers with Pillow
+        import pillow_jxl  # noqa: F401  registers JPEG XL with Pillow
     with Image.open(io.BytesIO(data)) as picture:
         if getattr(picture, "n_frames", 1) > 1:
-            raise StackError("is an animation; give its pictures as files of their own")
+            raise StackError("is an animation; give its pictures as separate files")
         pixels, icc = np.asarray(picture), picture.info.get("icc_profile")
         mode = picture.mode
     if kind is kinds.JXL:
@@ -236,7 +240,7 @@ def _read_by_plugin(path: Path, kind: kinds.Kind) -> Picture:
 
         deep = imagecodecs.jpegxl_decode(data)
         if deep.dtype == np.uint16:
-            # Pillow's plugin gives 8 bits: the same picture, or the colours are in doubt.
+            # Pillow's plugin returns 8 bits. If its picture differs, the colours are in doubt.
             shown = pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]
             rough = deep.reshape(shown.shape).astype(np.int32) / 257 - shown
             if np.abs(rough).max() > 1.5:
@@ -261,7 +265,7 @@ def _read_heif(path: Path) -> Picture:
 
 
 def _refuse_unusual_colours(data: bytes) -> None:
-    """Refuse colours that are given by numbers only, and are not sRGB's."""
+    """Refuse pictures without a profile whose numeric colour description is not that of sRGB."""
     at = data.find(b"colrnclx") + 8
     if at < 8 or b"colrprof" in data or b"colrrICC" in data:
         return
@@ -272,7 +276,7 @@ def _refuse_unusual_colours(data: bytes) -> None:
 
 
 def _spread(pixels: NDArray[Any], bits: int) -> NDArray[Any]:
-    """Samples of 10 or 12 bits over the full range of 16."""
+    """Scale samples of 10 or 12 bits to the full range of 16 bits; return 8-bit samples as is."""
     if pixels.dtype == np.uint8:
         return pixels
     top = (1 << bits) - 1
@@ -286,7 +290,7 @@ def _by_mode(pixels: NDArray[Any], mode: str, icc: bytes | None) -> Picture:
 
 
 def _by_channels(pixels: NDArray[Any], icc: bytes | None) -> Picture:
-    """Grey or RGB, with or without alpha, as BGR."""
+    """Convert grey or RGB pixels, with or without alpha, to BGR."""
     if pixels.ndim == 2:
         pixels = pixels[:, :, np.newaxis]
     if pixels.shape[2] in (2, 4):

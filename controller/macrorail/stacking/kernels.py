@@ -1,7 +1,7 @@
-"""The passes over pixels that NumPy and OpenCV would make several of, compiled and run in bands.
+"""Compiled loops over pixels that would need several passes in NumPy or OpenCV, run in bands.
 
-Every kernel works on rows ``first..last`` and holds no lock, so that two bands run on two cores
-with the same result as one.
+Every kernel works on rows ``first..last`` and takes no lock, so that two bands run on two cores.
+The result does not depend on the number of bands.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ Spans = NDArray[np.int32]
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 _CORES = min(4, os.cpu_count() or 1)
-# More than cores: when another thread has kept one of these busy, the other takes what is left.
+# More bands than cores: when another thread keeps one core busy, the other cores take more bands.
 _BANDS_A_CORE = 4
 BANDS = 1 if _CORES == 1 else _BANDS_A_CORE * _CORES
 _SMALL_ROWS = 256
 _POINTS_AT_A_TIME = 256
-# What the compiler may assume of numbers. Not that sums may be rearranged or products fused: a
-# process that has just compiled a kernel would round otherwise than one that found it on disk, and
-# a stack's pixels are to be the same in both.
+# Floating-point properties the compiler may assume. It may not reorder sums or fuse products:
+# a process that has just compiled a kernel would then round differently from one that loaded it
+# from disk, but a stack must give the same pixels in both.
 _ASSUMED = {"nnan", "ninf", "nsz"}
-# Of a sum that only leads a search, and is kept with what it has found.
+# For a sum that only guides a search whose result is saved.
 _REARRANGED = {*_ASSUMED, "reassoc", "contract"}
 
 
 def compiled(function: Kernel, assumed: set[str] = _ASSUMED) -> Kernel:
-    """Compile with numba on first use, kept on disk for the next process.
+    """Compile a function with numba on first use, and cache the result on disk.
 
-    A user without a folder to write to, such as a service's, compiles in every process.
+    A user without a writable cache folder, such as a service's user, compiles in every process.
     """
     options: dict[str, Any] = {"nogil": True, "fastmath": assumed}
     try:
         return cast(Kernel, numba.njit(cache=True, **options)(function))
-    except RuntimeError:  # "no locator available": it can be kept nowhere
+    except RuntimeError:  # "no locator available": there is no writable cache folder
         return cast(Kernel, numba.njit(**options)(function))
 
 
@@ -60,7 +60,7 @@ def by_bands(kernel: Callable[..., None], height: int, *arguments: Any) -> None:
 
 
 def by_bands_of(rows: range, kernel: Callable[..., None], *arguments: Any) -> None:
-    """As :func:`by_bands`, over some of the rows."""
+    """Run ``kernel(first, last, *arguments)`` over the given rows, in parallel bands."""
     if len(rows) < _SMALL_ROWS or BANDS == 1:
         kernel(rows.start, rows.stop, *arguments)
         return
@@ -72,7 +72,7 @@ def by_bands_of(rows: range, kernel: Callable[..., None], *arguments: Any) -> No
 
 @compiled
 def map_values(first: int, last: int, picture: Pixels, curves: Pixels, result: Pixels) -> None:
-    """Every channel of a picture (h, w, 3) through its curve (3, values)."""
+    """Map every channel of a picture (h, w, 3) through its own curve (3, values)."""
     for y in range(first, last):
         for x in range(picture.shape[1]):
             for channel in range(3):
@@ -93,10 +93,10 @@ def add_weighted(
     greens: Floats,
     reds: Floats,
 ) -> None:
-    """Add a picture's (h, w, 3) light under weights within the spans.
+    """Add the light of a picture (h, w, 3), weighted by ``power``, within the spans.
 
-    ``power``, halved so often, are the weights; in full size they are interpolated linearly: pixel
-    (x, y) lies on (x, y) / 2**halvings.
+    The size of ``power`` has been halved ``halvings`` times. It is interpolated linearly: pixel (x,
+    y) of the picture is at (x, y) / 2**halvings of ``power``.
     """
     lowest, rightmost = power.shape[0] - 1, power.shape[1] - 1
     unit = np.float32(0.5**halvings)
@@ -120,7 +120,7 @@ def add_weighted(
 
 @compiled
 def to_channels(first: int, last: int, luma: Floats, blue: Floats, red: Floats) -> None:
-    """Luma and the chromas of blue and red, all (h, w), become linear green, blue and red."""
+    """Convert luma and the chromas of blue and red, all (h, w), to linear green, blue and red."""
     for y in range(first, last):
         for x in range(luma.shape[1]):
             mean, of_blue, of_red = luma[y, x], blue[y, x], red[y, x]
@@ -138,9 +138,10 @@ def by_parts(kernel: Callable[..., None], parts: int, *arguments: Any) -> None:
 
 @compiled
 def expand_row(coarse: Floats, y: int, mixed: Floats, row: Floats) -> None:
-    """Row ``y`` of a level twice as fine, by the 5-tap kernel 1 4 6 4 1 of Burt and Adelson (1983).
+    """Compute row ``y`` of a level twice as fine, by the 5-tap kernel 1 4 6 4 1.
 
-    ``mixed`` (width of ``coarse``) is scratch; ``row`` takes the result.
+    ``mixed`` (width of ``coarse``) is scratch space; ``row`` receives the result. Source: Burt and
+    Adelson (1983).
     """
     height, width = coarse.shape
     middle = y // 2
@@ -158,7 +159,7 @@ def expand_row(coarse: Floats, y: int, mixed: Floats, row: Floats) -> None:
         row[full - 1] = mixed[0]
         return
     row[1] = np.float32(0.5) * (mixed[0] + mixed[1])
-    # As views, and even and odd in one go: so the compiler makes vectors of it.
+    # Array views, with even and odd pixels in one loop, so that the compiler can vectorise it.
     left, centre, right, out = mixed[: width - 2], mixed[1 : width - 1], mixed[2:], row[2:]
     for x in range(width - 2):
         out[2 * x] = np.float32(0.75) * centre[x] + np.float32(0.125) * (left[x] + right[x])
@@ -174,7 +175,7 @@ def expand_row(coarse: Floats, y: int, mixed: Floats, row: Floats) -> None:
 def resolve_band(
     first: int, last: int, total: Floats, weights: Floats, coarse: Floats, level: Floats
 ) -> None:
-    """``level = total / weights + expanded coarse``, (h, w); ``level`` may be ``total``."""
+    """Set ``level = total / weights + expanded coarse``, (h, w); ``level`` may be ``total``."""
     mixed = np.empty(coarse.shape[1], np.float32)
     row = np.empty(total.shape[1], np.float32)
     for y in range(first, last):
@@ -188,7 +189,7 @@ def resolve_band(
 def encode_plane(
     first: int, last: int, plane: Floats, table: Floats, picture: Pixels, channel: int
 ) -> None:
-    """Linear plane (h, w) -> one channel of a uint16 picture, by a table interpolated linearly."""
+    """Encode a linear plane (h, w) into one channel of a uint16 picture, interpolating a table."""
     steps = np.float32(table.shape[0] - 2)
     for y in range(first, last):
         for x in range(plane.shape[1]):
@@ -217,8 +218,8 @@ def track_peak(
 ) -> None:
     """Keep, per pixel, the sharpest slice and the sharpness of its neighbours on either side.
 
-    ``below`` and ``above`` are the slices next to this one among those seen, -1 where there is
-    none; a side not seen is kept as -1.
+    ``below`` and ``above`` are the nearest slices on either side of this one among those already
+    added; -1 where there is none. Sharpness on a side without a slice is kept as -1.
     """
     for y in range(first, last):
         for x in range(sharpness.shape[1]):
@@ -247,16 +248,17 @@ def _dot(one: Floats, other: Floats) -> np.float32:
 def gather_normal_equations(
     first: int, last: int, points: Floats, moving: Floats, warp: Doubles, sums: Doubles
 ) -> None:
-    """One step's equations over parts ``first..last`` of the points, one row of ``sums`` each.
+    """Accumulate the normal equations of one step over parts ``first..last`` of the points.
 
-    A row: 21 of the upper triangle of the normal matrix of (xx, xy, x, yx, yy, y) about the
-    picture's middle, 6 of the right-hand side, then squares of fixed and moving, their product,
-    and the number of points that fall inside.
+    Each part fills one row of ``sums``. The row has 21 values of the upper triangle of the normal
+    matrix for (xx, xy, x, yx, yy, y) about the picture's middle, then 6 values of the right-hand
+    side. Then follow the sums of squares of the fixed and of the moving picture, the sum of their
+    product, and the number of points inside the moving picture.
     """
     height, width = moving.shape
     middle_x, middle_y = np.float32((width - 1) / 2), np.float32((height - 1) / 2)
     parts = sums.shape[0]
-    # Points are looked up some at a time and then summed, which the compiler makes vectors of.
+    # Points are looked up in groups and then summed, so that the compiler can vectorise the sums.
     terms = np.empty((9, _POINTS_AT_A_TIME), np.float32)
     weights = np.empty(_POINTS_AT_A_TIME, np.float32)
     for part in range(first, last):

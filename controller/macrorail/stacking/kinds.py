@@ -1,4 +1,4 @@
-"""The types of picture files: how each is recognised, and what has to be installed to read it."""
+"""The types of picture files: how each is recognised, and which package is needed to read it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Kind:
     Attributes
     ----------
     name
-        As messages call it.
+        Name of the type in messages.
     suffixes
-        In lower case, with the dot.
+        File name suffixes in lower case, with the dot.
     module, extra
-        What reads it beyond what macrorail needs anyway, and the extra that installs that;
-        empty when nothing more is needed.
+        Additional module that reads the type, and the extra of macrorail that installs the module.
+        Both are empty if no additional module is needed.
     is_readable
-        False for types that macrorail only knows by name.
+        False for types that macrorail recognises by name but cannot read.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Kind:
     is_readable: bool = True
 
     def obstacle(self) -> str | None:
-        """Why files of this type cannot be read here, and what to do; ``None`` when they can."""
+        """Return why files of this type cannot be read and what to do; ``None`` if they can."""
         if not self.is_readable:
             return f"{self.name} files cannot be stacked; convert them to 16-bit TIFF"
         if self.module and find_spec(self.module) is None:
@@ -64,40 +64,42 @@ RAW = Kind(
     "rawpy",
     "raw",
 )
-#: Types that people have beside frames, or for frames, and that nothing here reads.
+#: Types of pictures often found in folders with frames, but which macrorail cannot read.
 OTHER = Kind(
     "other picture",
     _suffixes("bmp gif psd psb jp2 j2k jxr exr hdr x3f ppm pgm czi lif nd2 lsm tga"),
     is_readable=False,
 )
-#: In the order in which one picture's files are preferred: the developed and deeper ones first.
+#: Order of preference among files of the same picture: developed and deeper files first.
 KINDS = (TIFF, PNG, JXL, HEIF, AVIF, WEBP, JPEG, RAW, OTHER)
 
 
 def kind_of(path: Path) -> Kind | None:
-    """The type that a file's name says it has; ``None`` for what is no picture."""
+    """Return the type indicated by a file's suffix; ``None`` if it is not that of a picture."""
     suffix = path.suffix.lower()
     return next((kind for kind in KINDS if suffix in kind.suffixes), None)
 
 
 def is_picture(path: Path) -> bool:
-    """Whether the suffix is of a type that can be stacked, with what is or could be installed."""
+    """Return whether the suffix is of a type that can be stacked, if its module is installed."""
     kind = kind_of(path)
     return kind is not None and kind.is_readable
 
 
 def kind_in(path: Path) -> Kind | None:
-    """The type that a file has by its first bytes, whatever it is called.
+    """Return the type of a file according to its first bytes, independent of its name.
+
+    A file of unknown first bytes, or with the suffix of a raw file, has the type of its suffix.
 
     Raises
     ------
     OSError
-        It cannot be read.
+        The file cannot be read.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     named = kind_of(path)
-    if named is RAW:  # many are built like a TIFF
+    if named is RAW:  # the first bytes of many raw files are those of a TIFF
         return RAW
     brand = head[8:12] if head[4:8] == b"ftyp" else b""
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):

@@ -1,7 +1,7 @@
-"""The levels of a stack's pyramid from half size on, each weighed and added in one pass over rows.
+"""The levels of a stack's pyramid from half size on, each weighted and added in one pass over rows.
 
-As :mod:`~macrorail.stacking.finest` does for the finest, and for its reason: what a row has in the
-processor's cache need not be fetched again.
+As in :mod:`~macrorail.stacking.finest`, the pass goes row by row, so that the data of a row stay in
+the processor's cache.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ def add_level(
     sharpness: Floats,
     carried_on: Floats,
 ) -> None:
-    """Weigh the detail of one level (h, w) and add it; rows ``first..last`` are the next level's.
+    """Weight the detail of one level (h, w) and add it to the running sums.
 
-    Sharpness is the detail of ``grey`` in a small window, plus what was ``carried`` from the finer
-    level, plus ``noise``; within the spans :func:`weigh_row` weighs it. ``weights`` and ``sums``
-    are the running sums; ``carried_on`` takes the sharpness at half the size, and ``sharpness`` as
-    it is, unless it is empty.
+    Rows ``first..last`` are rows of the next coarser level. Sharpness is the detail of ``grey`` in
+    a small window, plus the sharpness ``carried`` from the finer level, plus ``noise``.
+    :func:`weigh_row` computes the weights from it within the spans. ``weights`` and ``sums`` are
+    the running sums. ``carried_on`` receives the sharpness at half the size. ``sharpness``, unless
+    empty, receives it at full size.
     """
     height, width = grey.shape
     floor = np.float32(noise)

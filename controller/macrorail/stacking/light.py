@@ -1,6 +1,6 @@
-"""Display values and linear light: a lens adds up light, so that is what gets blended.
+"""Conversion between display values and linear light; a lens blurs light, so light is blended.
 
-The sRGB transfer function of IEC 61966-2-1, as tables.
+The conversion uses the sRGB transfer function of IEC 61966-2-1, in tables.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from numpy.typing import NDArray
 
 from macrorail.stacking.kernels import by_bands, encode_plane
 
-# Linear light in steps of 1/_STEPS, interpolated between: fine enough that every 16-bit value
-# comes back as itself (the curve is steepest, and straight, near black).
+# Linear light is tabulated in steps of 1/_STEPS and interpolated. The steps are fine enough to
+# return every 16-bit value exactly (the curve is steepest, and straight, near black).
 _STEPS = 1 << 16
-# Light as a polynomial of the display value 0..1, its first to its fifth power: within 0.44 of
-# an 8-bit step of sRGB's curve everywhere, 0 at 0, 1 at 1 and rising. The processor works it out
-# for many values at once; to look each up in a table takes more than twice as long. Fitted by least
-# squares in display steps, weighed anew until all the peaks of the deviation were alike.
+# Light as a polynomial of the display value 0..1, coefficients of its first to fifth power. It is
+# within 0.44 of an 8-bit step of sRGB's curve everywhere, 0 at 0, 1 at 1, and increases everywhere.
+# The processor computes it for many values at once; a table lookup takes more than twice as long.
+# Fitted by least squares in display steps, with weights adjusted until all peaks of the deviation
+# were equal.
 _POWERS = (0.06604, 0.20578, 1.70161, -1.64242, 0.66899)
 
 
 @cache
 def linear_table(bits: int) -> NDArray[np.float32]:
-    """Linear light 0..1 for every display value of 8 or 16 bits, float32."""
+    """Return linear light 0..1 for every display value of 8 or 16 bits, float32."""
     display = np.arange(1 << bits, dtype=np.float64) / ((1 << bits) - 1)
     linear = np.where(display <= 0.04045, display / 12.92, ((display + 0.055) / 1.055) ** 2.4)
     return linear.astype(np.float32)
@@ -32,7 +33,7 @@ def linear_table(bits: int) -> NDArray[np.float32]:
 
 @cache
 def display_table() -> NDArray[np.float32]:
-    """16-bit display values (float32, unrounded) of light in even steps, one step beyond 1."""
+    """Return 16-bit display values (float32, unrounded) for light in even steps, past 1."""
     linear = np.arange(_STEPS + 2, dtype=np.float64) / _STEPS
     display = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
     return (display * 65535).astype(np.float32)
@@ -40,9 +41,9 @@ def display_table() -> NDArray[np.float32]:
 
 @cache
 def curve(bits: int) -> NDArray[np.float32]:
-    """Factors (5,) of the first to the fifth power of a display value of 8 or 16 bits.
+    """Return coefficients (5,) for the first to fifth power of a display value of 8 or 16 bits.
 
-    Their sum is linear light 0..1, near enough to sRGB's to blend in, and quick.
+    The polynomial gives linear light 0..1. It is fast and close enough to sRGB for blending.
     """
     unit = float((1 << bits) - 1)
     return np.array([factor / unit**n for n, factor in enumerate(_POWERS, 1)], np.float32)
@@ -50,7 +51,7 @@ def curve(bits: int) -> NDArray[np.float32]:
 
 @cache
 def curve_back() -> NDArray[np.float32]:
-    """As :func:`display_table`, of the light that :func:`curve` gives."""
+    """Return a table like that of :func:`display_table`, as the inverse of :func:`curve`."""
     display = np.linspace(0, 1 + 1 / _STEPS, 1 << 18)
     light = np.polynomial.polynomial.polyval(display, (0, *_POWERS))
     steps = np.arange(_STEPS + 2, dtype=np.float64) / _STEPS
@@ -58,15 +59,16 @@ def curve_back() -> NDArray[np.float32]:
 
 
 def to_display(planes: list[NDArray[np.float32]], table: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Join linear planes into a picture.
+    """Join linear planes into a picture of display values.
 
     Parameters
     ----------
     planes
-        Blue, green and red, each (height, width), linear light. Outside 0..1 lies what noise and
-        overshoot of the pyramid add; the display has no such light, so it becomes black or white.
+        Blue, green and red, each (height, width), linear light. Values outside 0..1, caused by
+        noise and by overshoot of the pyramid, become black or white.
     table
-        :func:`display_table` or :func:`curve_back`, whichever is the way back.
+        Table from :func:`display_table` or :func:`curve_back`: the inverse of the curve used
+        before.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What alignment looks at of a frame: small, grey, and ready to be registered."""
+"""A frame prepared for alignment: small, grey, and ready to be registered."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from macrorail.stacking.images import Picture
 from macrorail.stacking.kernels import Floats, Pixels, by_bands, compiled
 from macrorail.stacking.register import Scale, prepare
 
-# Long side of the picture in which the last refinement is made, and of the one that starts it.
+# Long side of the picture used for the last refinement, and of the one used for the first.
 _FINE_PX = 1500
 _COARSE_PX = 200
 
 
 @dataclass(frozen=True)
 class Look:
-    """What alignment looks at of a frame: see :func:`look`.
+    """A frame prepared for alignment by :func:`look`.
 
     Attributes
     ----------
     index
-        What the frame is called in ``Placement.neighbour``.
+        Number that identifies the frame in ``Placement.neighbour``.
     position
-        Where it lies along the axis, in any unit: its neighbour is the placed frame nearest to it.
+        Position along the axis in any unit. A frame is aligned to the placed frame nearest to it.
     scale
-        Where the optics are known: by what the frame has to be enlarged to fit the reference, or
-        any other frame, but the same one for all.
+        Factor by which the frame has to be enlarged to fit the reference. It may also refer to
+        another frame, if it is the same frame for all. ``None`` if the optics are not known.
     name
-        What errors call the frame.
+        Name of the frame in errors.
     shape
-        Of the picture.
+        Shape of the full-size picture.
     scales, forms, grey
-        The picture, small and grey: ready to be registered, so small that defocus does not change
-        it, and as 8-bit display values.
+        The small grey picture in three forms: prepared for registration, reduced so much that
+        defocus does not change it, and as 8-bit display values.
     """
 
     index: int
@@ -52,14 +52,17 @@ class Look:
 
     @cached_property
     def features(self) -> Features:
-        """Where the global step looks for this frame in others; found when first asked for."""
+        """Features of this frame to search for in other frames; computed on first use."""
         return find_features(self.grey)
 
 
 def look(
     index: int, position: float, picture: Picture, name: str, scale: float | None = None
 ) -> Look:
-    """Look at one frame: ``picture`` is (height, width, 3) BGR, the rest is :class:`Look`'s."""
+    """Prepare a frame for alignment; ``picture`` is (height, width, 3) BGR.
+
+    For the other parameters see :class:`Look`.
+    """
     small = _shrunk(picture)
     grey = small.astype(np.uint8)
     scales = prepare(small, _COARSE_PX)
@@ -76,14 +79,14 @@ def look(
 
 
 def shrink_factor(shape: tuple[int, ...]) -> int:
-    """How many pixels of a picture of ``shape`` are one of those that alignment looks at."""
+    """Return the edge length, in picture pixels, of one pixel of the picture used for alignment."""
     return max(1, round(max(shape[:2]) / _FINE_PX))
 
 
 def _shrunk(picture: Picture) -> Floats:
     height, width = picture.shape[:2]
     factor = shrink_factor(picture.shape)
-    # Cropped to a multiple of the factor so that a small pixel is exactly factor x factor pixels.
+    # Crop to a multiple of the factor, so that a small pixel is exactly factor x factor pixels.
     small: Floats = np.empty((height // factor, width // factor), np.float32)
     by_bands(_shrink, len(small), picture, factor, 255 / np.iinfo(picture.dtype).max, small)
     return small
@@ -93,7 +96,7 @@ def _shrunk(picture: Picture) -> Floats:
 def _shrink(
     first: int, last: int, picture: Pixels, factor: int, unit: float, small: Floats
 ) -> None:
-    """Means of the brightness (ITU-R BT.601) of squares of a picture (h, w, 3), times ``unit``."""
+    """Average the brightness (ITU-R BT.601) of squares of a picture (h, w, 3), times ``unit``."""
     width = small.shape[1] * factor
     sums = np.empty(3 * width, np.int32)
     grey = np.empty(width, np.float32)

@@ -1,49 +1,50 @@
-"""How much memory a stack takes, foretold: it depends on the size of its frames alone."""
+"""Predicts how much memory a stack needs; it depends only on the size and depth of its frames."""
 
 from __future__ import annotations
 
 from macrorail.errors import StackError
 from macrorail.stacking.blend import Quality
 
-# Python and its libraries, bytes.
+# Memory of Python and its libraries, bytes.
 _PROGRAM = 380e6
-# Bytes per pixel of the running sums, pyramids and depth, and of 8-bit frames: read, read ahead,
-# aligned, the reference, and the bounds of what was seen. Measured, rounded up.
+# Bytes per pixel for the running sums, pyramids and depth; and for 8-bit frames: the frame being
+# read, the one read ahead, the aligned one, the reference, and the bounds. Measured, rounded up.
 _SUMS = {"best": 22, "fast": 16}
 _FRAMES = 24
-# Of the other methods' own sums.
+# Bytes per pixel for the additional sums of the methods other than the pyramid.
 _SMOOTH = 20
-# Of all that stays in memory where the sums lie in files, by the frames' bits: of 8 bits most is
-# taken while picture and depth map are written, of 16 bits while frames are read and laid.
+# Bytes per pixel that stay in memory when the sums are in files, by bits per channel. With 8 bits
+# the peak is reached while the picture and depth map are written, with 16 bits while frames are
+# read and aligned.
 _LEAST = {8: 16, 16: 31}
 
 
 def bytes_needed(
     width: int, height: int, bits: int, quality: Quality, smooth: bool = False
 ) -> float:
-    """The most memory that a stack of such frames takes, however many there are.
+    """Return the largest memory in bytes that a stack of such frames needs, however many there are.
 
-    ``smooth``: by another method than the pyramid.
+    ``smooth`` means a method other than the pyramid.
     """
     sums = _SUMS[quality] + _SMOOTH * smooth
     return _PROGRAM + width * height * (sums + _FRAMES * bits / 8)
 
 
 def least_bytes(width: int, height: int, bits: int) -> float:
-    """The least memory that a stack of such frames can do with, its sums in files."""
+    """Return the least memory in bytes needed to stack such frames, with the sums in files."""
     return _PROGRAM + width * height * _LEAST[bits]
 
 
 def fits(
     width: int, height: int, bits: int, quality: Quality, smooth: bool, allowed: float
 ) -> bool:
-    """Whether a stack may have its sums in memory.
+    """Return whether the sums of a stack fit in memory; otherwise they must be in files.
 
     Raises
     ------
     StackError
-        It would need more than it may take even with its sums in files: with what is needed, and
-        what to do.
+        The stack would need more than ``allowed`` bytes even with its sums in files. The message
+        states the need and what to do.
     """
     needed = bytes_needed(width, height, bits, quality, smooth)
     if needed <= allowed:
@@ -53,5 +54,5 @@ def fits(
         return False
     raise StackError(
         f"frames of {width} x {height} px and {bits} bits need {least / 1e9:.1f} GB to stack, and "
-        f"--memory allows {allowed / 1e9:.1f} GB; give more, or smaller frames"
+        f"--memory allows {allowed / 1e9:.1f} GB; allow more memory, or use smaller frames"
     )

@@ -1,8 +1,9 @@
-"""The metadata of what was fused: camera, lens, exposure and colour profile of the reference frame.
+"""Metadata of a fused picture: camera, lens, exposure and colour profile of the reference frame.
 
-EXIF, caption, XMP and IPTC are carried over as far as they can be read; what cannot is named and
-left out, and never costs the picture. Maker notes are left out: their offsets break when they are
-moved. The orientation is carried over: viewers turn the picture as they turn the frame.
+Readable EXIF, caption, XMP and IPTC data are copied from the reference frame. Data that cannot be
+read are reported and left out; the picture is written all the same. Maker notes are left out,
+because their internal offsets are wrong after copying. The orientation is copied, so that viewers
+rotate the picture as they rotate the frames.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from macrorail.stacking.kinds import HEIF, JXL, RAW, kind_in
 _EXIF_IFD = 0x8769
 _GPS_IFD = 0x8825
 _CAPTION, _ORIENTATION, _SOFTWARE, _COMPOSITE = 0x010E, 0x0112, 0x0131, 0xA460
-#: First-directory tags that hold for every frame and for what is made of them: Make, Model,
-#: DateTime, Artist, Copyright.
+#: Tags of the first directory that are valid for every frame and for the fused picture: Make,
+#: Model, DateTime, Artist, Copyright.
 _KEPT = (0x010F, 0x0110, 0x0132, 0x013B, 0x8298)
-#: Of the Exif directory: MakerNote, InteroperabilityIFD.
+#: Tags of the Exif directory that are left out: MakerNote, InteroperabilityIFD.
 _LEFT_OUT = (0x927C, 0xA005)
-#: PixelXDimension, PixelYDimension, ComponentsConfiguration: not for a TIFF.
+#: Tags not allowed in a TIFF: PixelXDimension, PixelYDimension, ComponentsConfiguration.
 _OF_A_JPEG = (0xA002, 0xA003, 0x9101)
-#: Captions that describe the layout of the file they were in.
+#: Starts of captions that describe the layout of the original file.
 _LAYOUTS = ('{"shape"', "ImageJ=", "<?xml", "<OME")
 _CLASSIC_KINDS = range(1, 13)
 _LARGEST_FIELD = 16_384
@@ -48,14 +49,15 @@ Tags = dict[int, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Composite:
-    """What the fused picture is.
+    """How the fused picture was made.
 
     Attributes
     ----------
     frames, used
-        How many frames were taken, and how many of them went into the picture.
+        Number of frames taken, and number of frames fused into the picture.
     software, operator, rights
-        For the tags of those names; ``None`` leaves the frames' own.
+        Values of the tags Software, Artist and Copyright. With ``None`` the frame's own value is
+        kept.
     """
 
     frames: int
@@ -67,18 +69,18 @@ class Composite:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What is written into a picture beside its pixels.
+    """Metadata to be written into a picture.
 
     Attributes
     ----------
     tags
-        Of the first directory, among them the Exif directory, as tifftools has them.
+        Tags of the first directory, including the Exif directory, in tifftools's form.
     icc
-        The profile that the colours are meant in.
+        ICC profile that defines the colours.
     xmp, iptc
-        Of the reference frame.
+        XMP and IPTC data of the reference frame.
     left_out
-        One sentence for each thing that the reference has and the picture cannot have.
+        One sentence for each item of the reference frame's metadata that cannot be copied.
     """
 
     tags: Tags = field(default_factory=dict)
@@ -89,7 +91,10 @@ class Metadata:
 
 
 def result_metadata(reference: Path, frames: int) -> Metadata:
-    """The metadata for a picture fused from ``frames`` frames; never fails on the reference's."""
+    """Return the metadata for a picture fused from ``frames`` frames.
+
+    Damaged metadata of the reference frame are reported in ``left_out`` and raise no error.
+    """
     composite = Composite(frames, frames, f"{_PROGRAM} {version('macrorail')}")
     try:
         exif, kind = read_exif(reference), kind_in(reference)
@@ -98,7 +103,7 @@ def result_metadata(reference: Path, frames: int) -> Metadata:
         return Metadata(_with_composite(Exif(), composite), srgb_profile(), left_out=(why,))
     problems = [one for one in exif.problems if "0x927c" not in one and "0xa005" not in one]
     tags = _with_composite(exif, composite)
-    # Decoders of these types turn the picture upright themselves.
+    # Decoders of these types apply the orientation themselves.
     orientation = 1 if kind in (HEIF, JXL) else exif.orientation
     if orientation != 1:
         tags[_ORIENTATION] = _value(Datatype.SHORT, [orientation])
@@ -109,7 +114,7 @@ def result_metadata(reference: Path, frames: int) -> Metadata:
         _say_srgb(tags)
     icc = _profile(exif, kind is RAW)
     if icc is None:
-        problems.append("its colours are said not to be sRGB, and there is no profile")
+        problems.append("its EXIF says that its colours are not sRGB, and it has no profile")
     elif exif.icc is not None and icc != exif.icc and profile_space(exif.icc) not in _CONVERTED:
         problems.append("its colour profile is damaged")
     xmp = exif.xmp
@@ -131,12 +136,12 @@ _CONVERTED = ("GRAY", "CMYK", "Lab")
 
 
 def exif_tags(frame: Path, composite: Composite) -> Tags:
-    """IFD0 tags for the fused picture, among them the Exif IFD.
+    """Return the first directory's tags for the fused picture, including the Exif directory.
 
     Parameters
     ----------
     frame
-        The reference frame; one without EXIF gives only what is known about the composite.
+        The reference frame. If it has no EXIF, the tags describe only the composite.
 
     Raises
     ------
@@ -144,13 +149,13 @@ def exif_tags(frame: Path, composite: Composite) -> Tags:
         The frame cannot be read.
     """
     tags = _with_composite(_read(frame), composite)
-    if frame.suffix.lower() in RAW.suffixes:  # developed into sRGB, whatever the camera was set to
+    if frame.suffix.lower() in RAW.suffixes:  # always developed into sRGB
         _say_srgb(tags)
     return tags
 
 
 def is_own_result(path: Path) -> bool:
-    """Whether macrorail wrote a file as a result, by the metadata in it."""
+    """Return whether macrorail wrote the file as a result, judged by its metadata."""
     try:
         exif = read_exif(path)
     except OSError:
@@ -161,13 +166,15 @@ def is_own_result(path: Path) -> bool:
 
 
 def own_software() -> str:
-    """The Software tag of results."""
+    """Return the Software tag that results have."""
     return f"{_PROGRAM} {version('macrorail')}"
 
 
 def colour_profile(path: Path) -> bytes | None:
-    """The ICC profile that a picture's colours are meant in as they are read: its own RGB profile,
-    otherwise sRGB's; ``None`` where it says that they are not sRGB, and not what they are.
+    """Return the ICC profile that defines the colours of a picture as it is read.
+
+    This is the picture's own RGB profile, otherwise sRGB's. It is ``None`` if the EXIF says that
+    the colours are not sRGB but there is no profile.
 
     Raises
     ------
@@ -220,7 +227,7 @@ def _with_composite(frame: Exif, composite: Composite) -> Tags:
 
 
 def exif_block(tags: Tags, width: int, height: int, um_per_px: float | None) -> bytes:
-    """The tags as the block that a JPEG of this size carries, with the resolution if known."""
+    """Return the tags as the EXIF block of a JPEG of this size, with the resolution if known."""
     tags = {**tags, **({} if um_per_px is None else resolution_tags(um_per_px))}
     exif = tags[_EXIF_IFD]["ifds"][0][0]["tags"] | {
         0x9101: _value(Datatype.UNDEFINED, b"\1\2\3\0"),  # ComponentsConfiguration: Y, Cb, Cr
@@ -235,7 +242,7 @@ def exif_block(tags: Tags, width: int, height: int, um_per_px: float | None) -> 
 
 
 def resolution_tags(um_per_px: float) -> Tags:
-    """XResolution, YResolution and their unit: pixels per centimetre of the specimen."""
+    """Return XResolution, YResolution and their unit: pixels per centimetre of the specimen."""
     per_cm = [round(10_000 / um_per_px * 10_000), 10_000]
     return {
         0x011A: _value(Datatype.RATIONAL, per_cm),
@@ -252,7 +259,7 @@ def _read(frame: Path) -> Exif:
 
 
 def _as_tags(fields: Mapping[int, Field]) -> Tags:
-    """Fields as tifftools has them; what a classic TIFF cannot hold is left out."""
+    """Return fields in tifftools's form, without those that a classic TIFF cannot contain."""
     return {
         tag: _as_tag(value)
         for tag, value in fields.items()

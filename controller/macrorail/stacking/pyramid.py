@@ -1,4 +1,4 @@
-"""Gaussian pyramids in buffers that are allocated once: fresh large arrays cost more than sums."""
+"""Gaussian pyramids in buffers allocated once; allocating large arrays takes longer than sums."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_HALVINGS = 9
 
 
 def level_sizes(height: int, width: int) -> list[tuple[int, int]]:
-    """(height, width) of every level, the picture's own first, the base last."""
+    """Return (height, width) of every level, from the picture itself to the base."""
     halvings = int(math.log2(max(1.0, min(height, width) / _COARSEST_PX)))
     sizes = [(height, width)]
     for _ in range(min(_MOST_HALVINGS, halvings)):
@@ -24,19 +24,20 @@ def level_sizes(height: int, width: int) -> list[tuple[int, int]]:
 
 
 class Pyramid:
-    """A picture and its halves.
+    """A picture and its successively halved copies.
 
     Parameters
     ----------
     sizes
-        (height, width) of every level, as :func:`level_sizes` has them or the later ones of them.
+        (height, width) of every level: all sizes from :func:`level_sizes`, or the last ones.
     store
-        Takes the levels.
+        Provides the memory for the levels.
 
     Attributes
     ----------
     levels
-        float32 (height, width) from fine to coarse; fill the finest, then call :meth:`build`.
+        float32 (height, width), from fine to coarse. Fill the finest level, then call
+        :meth:`build`.
     """
 
     def __init__(self, sizes: list[tuple[int, int]], store: Store) -> None:

@@ -1,7 +1,7 @@
-"""Cameras' raw files, developed for stacking: 16 bits, the camera's white balance, sRGB.
+"""Camera raw files, developed for stacking: 16 bits, the camera's white balance, sRGB.
 
-Nothing is brightened, sharpened or turned, and the sensor's white level is white: a frame's own
-brightest place has no say, so all frames of a stack come out alike.
+Pictures are not brightened, sharpened or rotated, and the sensor's white level becomes white. The
+brightest part of a frame has no influence, so all frames of a stack are developed alike.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from macrorail.stacking.kinds import RAW
 RAW_SUFFIXES = RAW.suffixes
 # Power and slope at black of the sRGB curve (IEC 61966-2-1).
 _SRGB_CURVE = (2.4, 12.92)
-#: LibRaw takes a frame's own maximum for white where it lies above this share of white: never.
+#: Share of white above which LibRaw would use a frame's own maximum as white; 0 disables that.
 _OWN_MAXIMUM_NEVER = 0.0
 
 
 def develop(path: Path) -> NDArray[np.uint16]:
-    """A raw file's picture.
+    """Develop a raw file and return its picture.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def develop(path: Path) -> NDArray[np.uint16]:
     Raises
     ------
     StackError
-        Damaged, of a camera that LibRaw does not know, or rawpy is not installed.
+        The file is damaged, or from a camera that LibRaw does not know, or rawpy is not installed.
     """
     rawpy = _rawpy(path)
     try:
@@ -50,18 +50,18 @@ def develop(path: Path) -> NDArray[np.uint16]:
             )
     except (rawpy.LibRawError, OSError) as error:
         raise StackError(
-            f"{path} is damaged, or a raw file of a camera that LibRaw does not know: {error}"
+            f"{path} is damaged, or is a raw file of a camera that LibRaw does not know: {error}"
         ) from error
     return np.ascontiguousarray(pixels[:, :, ::-1], np.uint16)
 
 
 def raw_size(path: Path) -> tuple[int, int]:
-    """Width and height of the developed picture.
+    """Return width and height of the developed picture.
 
     Raises
     ------
     StackError
-        As :func:`develop`.
+        For the same reasons as :func:`develop`.
     """
     rawpy = _rawpy(path)
     try:
@@ -70,11 +70,11 @@ def raw_size(path: Path) -> tuple[int, int]:
             return int(sizes.width), int(sizes.height)
     except (rawpy.LibRawError, OSError) as error:
         raise StackError(
-            f"{path} is damaged, or a raw file of a camera that LibRaw does not know: {error}"
+            f"{path} is damaged, or is a raw file of a camera that LibRaw does not know: {error}"
         ) from error
 
 
 def _rawpy(path: Path) -> ModuleType:
     with needs_extra("raw", f"reading the raw file {path}", StackError):
-        import rawpy  # an extra of its own: most cameras also give JPEG
+        import rawpy  # an optional extra, because most cameras also write JPEG
     return rawpy

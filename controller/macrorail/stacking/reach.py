@@ -1,4 +1,4 @@
-"""How far the frames of a stack reach: which pixels of the reference each of them covers."""
+"""Computes which pixels of the reference each frame of a stack covers."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from numpy.typing import NDArray
 def valid_rect(
     transforms: list[NDArray[np.float64]], size: tuple[int, ...]
 ) -> tuple[int, int, int, int]:
-    """The rectangle of reference pixels that every frame covers.
+    """Return the rectangle of reference pixels that every frame covers.
 
     Parameters
     ----------
     transforms
-        (2, 3) each, frame pixel coordinates to reference pixel coordinates.
+        One (2, 3) transform per frame, from frame to reference pixel coordinates.
     size
         (height, width) of frames and reference, pixels.
 
     Returns
     -------
-    (x, y, width, height) in whole pixels; width and height are 0 when nothing is common.
+    (x, y, width, height) in pixels; width and height are 0 when the frames have no common area.
     """
     height, width = size
     left, top, right, bottom = 0.0, 0.0, float(width - 1), float(height - 1)
     corners = np.array([[x, y, 1] for y in (0, height - 1) for x in (0, width - 1)])
     for transform in transforms:
-        # By their place, not their name: a frame may be upside down.
+        # Sort corners by where they are, not by name: a frame may be upside down.
         across, down = np.sort((corners @ transform.T).T)
         left, right = max(left, across[1]), min(right, across[2])
         top, bottom = max(top, down[1]), min(bottom, down[2])
@@ -39,22 +39,24 @@ def valid_rect(
 def reached_spans(
     to_frame: NDArray[np.float64], size: tuple[int, int], halvings: int, level_size: tuple[int, int]
 ) -> NDArray[np.int32]:
-    """The pixels of each row of a pyramid level that a frame reaches.
+    """Return the pixels of each row of a pyramid level that a frame covers.
 
     Parameters
     ----------
     to_frame
-        (2, 3), reference pixel coordinates to the frame's.
+        (2, 3) transform from reference pixel coordinates to the frame's.
     size
         (height, width) of frame and reference, pixels.
     halvings
-        How often the level has been halved: its pixel (x, y) lies on (x, y) * 2**halvings.
+        How many times the level has been halved; its pixel (x, y) is at (x, y) * 2**halvings of
+        the reference.
     level_size
         (height, width) of the level.
 
     Returns
     -------
-    (height, 2) int32: first column reached, and the one after the last; equal where none is.
+    (height, 2) int32: first covered column, and the column after the last; equal if none is
+    covered.
     """
     height, width = level_size
     step = float(1 << halvings)
@@ -69,7 +71,7 @@ def reached_spans(
             continue
         ends = np.sort(np.stack([-offset, most - offset]) / slope, axis=0)
         left, right = np.maximum(left, ends[0]), np.minimum(right, ends[1])
-    # A hair's breadth of play, so that rounding does not cut the reference's own last pixel.
+    # A tiny tolerance, so that rounding does not cut off the reference's own last pixel.
     first = np.ceil(left / step - 1e-6)
     end = np.maximum(first, np.floor(right / step + 1e-6) + 1)
     spans: NDArray[np.int32] = np.clip(np.stack([first, end], axis=1), 0, width).astype(np.int32)

@@ -1,9 +1,9 @@
-"""Laying a frame on the reference: an affine resampling by cubics, rows first, then columns.
+"""Resamples a frame onto the reference by an affine transform: cubic, rows first, then columns.
 
-In two passes a pixel takes twelve products where one pass takes 36 (Catmull and Smith, "3-D
-transformations of images in scanline order", 1980). Frames of a stack are turned by hundredths of a
-degree, so that long runs of pixels take their neighbours from the same places: plain sums over
-rows, which the compiler makes vectors of.
+With two passes a pixel takes twelve products, with one pass 36 (Catmull and Smith, "3-D
+transformations of images in scanline order", 1980). Frames of a stack are rotated by hundredths of
+a degree only. So long runs of pixels have their neighbours at the same offsets, and the sums over
+rows are plain enough for the compiler to vectorise.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ from numpy.typing import NDArray
 from macrorail.stacking.images import Picture
 from macrorail.stacking.kernels import Floats, Pixels, by_bands, compiled
 
-# A turn by which a row of the result crosses more rows of the frame than this is left to OpenCV.
+# If a row of the result crosses more rows of the frame than this, OpenCV resamples the frame.
 _MOST_ROWS_CROSSED = 40
 _TAPS = 6
 
 
 def lay(picture: Picture, to_frame: NDArray[np.float64], laid: Picture) -> None:
-    """Fill ``laid`` with ``picture`` as it lies on the reference.
+    """Fill ``laid`` with ``picture``, resampled into the reference's geometry.
 
     Parameters
     ----------
     picture
         (height, width, 3) uint8 or uint16.
     to_frame
-        (2, 3) float64, reference pixel coordinates to the frame's.
+        (2, 3) float64 transform from reference pixel coordinates to the frame's.
     laid
-        As ``picture``; where the frame does not reach it repeats the frame's border.
+        Receives the result; shape and type of ``picture``. Outside the frame its border is
+        repeated.
     """
     height, width = picture.shape[:2]
     crossed = abs(to_frame[1, 0]) * width
@@ -53,14 +54,18 @@ def _sum_shifted(
     shift: np.float32,
     result: Floats,
 ) -> None:
-    """``result`` = rows weighted for the fractions ``slope * at + shift`` of the way from the
-    third to the fourth: cubic convolution of fourth order (Keys 1981), which keeps fine detail."""
+    """Set ``result`` to the rows interpolated at the fraction ``slope * at + shift``.
+
+    The fraction is the part of the way from the third row to the fourth. The interpolation is cubic
+    convolution of fourth order (Keys 1981), which preserves fine detail.
+    """
     a, b, c, d, e, f = rows
     for x in range(result.shape[0]):
         past = at[x] * slope + shift
         here, below = np.float32(c[x]), np.float32(b[x])
         step, outer = np.float32(d[x]) - here, np.float32(e[x])
-        # The six weights as one polynomial of ``past``, whose value at 1 is the fourth row's.
+        # The six weights as one polynomial of ``past``; its value at 1 is the weight of the fourth
+        # row.
         linear = (np.float32(a[x]) - outer) + np.float32(8) * (np.float32(d[x]) - below)
         cubic = (np.float32(a[x]) - np.float32(f[x])) + (
             np.float32(7) * (outer - below) - np.float32(16) * step
@@ -71,9 +76,9 @@ def _sum_shifted(
 
 @compiled
 def _run_end(at: float, slope: float, x: int, width: int) -> int:
-    """The end of the run of pixels from ``x`` on over which floor(at) grows as x does.
+    """Return the end of the run of pixels, starting at ``x``, in which floor(at) grows as x does.
 
-    ``at`` gains ``slope`` more than that from pixel to pixel.
+    From pixel to pixel ``at`` grows by 1 plus ``slope``.
     """
     if slope == 0:
         return width
@@ -84,14 +89,14 @@ def _run_end(at: float, slope: float, x: int, width: int) -> int:
 
 @compiled
 def _pixel(row: Pixels, place: int) -> Pixels:
-    """The three values of one pixel of a row; the border's for places beyond it."""
+    """Return the three values of one pixel of a row; beyond the border, of the border pixel."""
     first = 3 * min(max(place, 0), row.shape[0] // 3 - 1)
     return row[first : first + 3]
 
 
 @compiled
 def _along_row(source: Pixels, scale: float, start: float, columns: Floats, result: Floats) -> None:
-    """``result[x] = source(scale * x + start)``, three channels side by side."""
+    """Set ``result[x] = source(scale * x + start)``, three channels side by side."""
     width = source.shape[0] // 3
     slope = np.float32(scale - 1)
     x = 0
@@ -112,7 +117,7 @@ def _along_row(source: Pixels, scale: float, start: float, columns: Floats, resu
                 source[base + 15 : base + 15 + size],
             )
         else:
-            # At the frame's border, and beyond it, one by one.
+            # At the frame's border and beyond it, pixels are processed one by one.
             end = x + 1
             rows = (
                 _pixel(source, left - 2),
@@ -140,7 +145,7 @@ def _lay(
     height, width = picture.shape[0], picture.shape[1] // 3
     m00, m01, m02 = to_frame[0]
     m10, m11, m12 = to_frame[1]
-    # Along a row v of the frame, y = (v - m10 x - m12) / m11; put into u.
+    # Along row v of the frame, y = (v - m10 x - m12) / m11; this y is inserted into u.
     scale, shear, start = m00 - m01 * m10 / m11, m01 / m11, m02 - m01 * m12 / m11
     ring = np.empty((ring_rows, width * 3), np.float32)
     held = np.full(ring_rows, -(1 << 30), np.int64)

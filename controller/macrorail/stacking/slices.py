@@ -1,8 +1,8 @@
-"""What is known of loose frames from elsewhere: where each was taken, how large it shows things.
+"""Reads the positions and scales of frames that were not taken by a run of macrorail.
 
-Either the ``plan.json`` of a run (its ``target_um`` and ``scale``), or a CSV table with the columns
-``position_um`` and, if known, ``scale`` (by what a frame has to be enlarged to fit the first one),
-one row per frame in order.
+The source is the ``plan.json`` of a run (its ``target_um`` and ``scale``) or a CSV table with one
+row per frame in order. The table has the column ``position_um`` and optionally ``scale``, the
+factor by which a frame has to be enlarged to fit the first frame.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from macrorail.errors import ConfigError
 
 @dataclass(frozen=True)
 class Known:
-    """Of one frame: its position along the axis, micrometres, and its scale or ``None``."""
+    """Position of one frame along the axis in micrometres, and its scale (``None`` if unknown)."""
 
     position_um: float
     scale: float | None
 
 
 def load_slices(path: Path) -> list[Known]:
-    """Read either form.
+    """Read positions and scales from a plan or a table.
 
     Raises
     ------
     ConfigError
-        Unreadable or not of that form; names file and row.
+        The file is unreadable or has neither form. The message names the file and the row.
     """
     try:
         data = path.read_bytes()
-        # Excel's "Unicode text" is UTF-16, its "CSV UTF-8" begins with a byte-order mark.
+        # Excel's "Unicode text" is UTF-16. Its "CSV UTF-8" begins with a byte-order mark.
         utf_16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
         text = data.decode("utf-16" if utf_16 else "utf-8-sig")
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError:
-        # Its plain "CSV" on Windows; only columns that are not read have other letters.
+        # Excel's plain "CSV" on Windows. Only columns that are not read can have other letters.
         text = data.decode("cp1252", "replace")
     known = _of_plan(path, text) if path.suffix.lower() == ".json" else _of_table(path, text)
     if not known:
@@ -57,7 +57,10 @@ def _of_plan(path: Path, text: str) -> list[Known]:
 
 
 def _of_table(path: Path, text: str) -> list[Known]:
-    """A table with commas, semicolons or tabs between its columns, and decimal points or commas."""
+    """Read a table.
+
+    Columns are separated by commas, semicolons or tabs. Numbers have a decimal point or comma.
+    """
     lines = text.splitlines()
     skipped = int(text.casefold().startswith("sep="))  # Excel's own first line
     lines = lines[skipped:]
@@ -83,7 +86,7 @@ def _of_table(path: Path, text: str) -> list[Known]:
     cells = " ".join(cell for row in rows for cell in row)
     if "," in cells and "." in cells:
         raise ConfigError(
-            f"{path} has decimal points and decimal commas; write all numbers in one way"
+            f"{path} has decimal points and decimal commas; write all numbers in the same way"
         )
     return known
 

@@ -1,8 +1,8 @@
-"""Blending without a pyramid: every pixel a mean of the frames that are sharp around it.
+"""Blending without a pyramid: each pixel is a mean of the frames that are sharp around it.
 
-Colours stay as the frames show them and nothing rings, which suits smooth surfaces; where hairs
-cross what lies far behind them the pyramid is better (``blend.py``). ``auto`` takes each where it
-is good, by the depth map.
+Colours stay as in the frames and there are no halos, which suits smooth surfaces. Where hairs cross
+a background far behind them the pyramid is better (``blend.py``). ``auto`` uses each method where
+it is better, according to the depth map.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from macrorail.stacking.kernels import Floats, Spans, add_weighted
 from macrorail.stacking.light import display_table, linear_table, to_display
 from macrorail.stacking.store import Store
 
-# Sharpness is looked at in a window of this standard deviation, pixels of the picture.
+# Standard deviation, in pixels of the picture, of the window over which sharpness is averaged.
 _WINDOW_SIGMA_PX = 6.0
-# A surface is smooth where depth stays within so many slices over a window of so many pixels.
+# A surface is smooth where depth varies by at most this many slices within a window of this many
+# pixels.
 _SMOOTH_SLICES = 2.0
 _SURROUNDINGS_PX = 25
-# What is worked out beside the compiled passes is worked out for so many rows at a time; for the
-# share of each picture so many rows around have a say, and some more do no harm.
+# Work outside the compiled kernels is done for this many rows at a time. For the share of each
+# picture, this many rows around them are included; they are at least as many as needed.
 _ROWS = 512
 _HALO_ROWS = 64
 
 
 class Method(Enum):
-    """How frames become one picture."""
+    """Method by which frames are fused into one picture."""
 
     PYRAMID = "pyramid"
     DEPTH_MAP = "depth-map"
@@ -38,14 +39,14 @@ class Method(Enum):
 
 
 class SmoothBlender:
-    """Takes aligned frames with their sharpness; gives the picture at the end.
+    """Fuses aligned frames, added one at a time with their sharpness, into one picture.
 
     Parameters
     ----------
     height, width
-        Of the reference frame, pixels.
+        Size of the reference frame in pixels.
     store
-        Takes the sums.
+        Provides the memory for the sums.
     """
 
     def __init__(self, height: int, width: int, store: Store) -> None:
@@ -54,16 +55,16 @@ class SmoothBlender:
         self._weights: Floats = store.zeros((height, width))
 
     def add(self, picture: Picture, spans: Spans, sharpness: Floats, halvings: int) -> None:
-        """Blend in one frame.
+        """Add one frame.
 
         Parameters
         ----------
         picture
             (height, width, 3) in the reference's geometry.
         spans
-            (height, 2): the columns of each row that it reaches.
+            (height, 2): the columns of each row that the frame covers.
         sharpness
-            As from ``Blender.add``, its size ``halvings`` times halved.
+            Local sharpness from ``Blender.add``; its size has been halved ``halvings`` times.
         """
         sigma = _WINDOW_SIGMA_PX / 2**halvings
         power = cv2.GaussianBlur(sharpness, (0, 0), sigma) ** 8
@@ -72,7 +73,7 @@ class SmoothBlender:
         self._store.by_bands(add_weighted, len(picture), *of_frame, *sums)
 
     def finish(self) -> NDArray[np.uint16]:
-        """The picture, (height, width, 3) BGR uint16; call it once."""
+        """Return the picture, (height, width, 3) BGR uint16. Call this once."""
         picture: NDArray[np.uint16] = self._store.empty((*self._weights.shape, 3), np.uint16)
         for first in range(0, len(picture), _ROWS):
             rows = slice(first, first + _ROWS)
@@ -89,16 +90,16 @@ def mix(
     slice_step: float,
     store: Store,
 ) -> None:
-    """Put ``smooth`` in the place of ``detailed``, both (height, width, 3), on even surfaces.
+    """Replace ``detailed`` by ``smooth``, both (height, width, 3), on smooth surfaces, in place.
 
     Parameters
     ----------
     depth
-        (height, width), in any unit.
+        (height, width) depth map in any unit.
     slice_step
-        Distance between two slices, in that unit.
+        Distance between two slices, in the unit of ``depth``.
     store
-        Holds them all.
+        Store that provided the memory of all these arrays.
     """
     window = np.ones((_SURROUNDINGS_PX, _SURROUNDINGS_PX), np.uint8)
     for first in range(0, len(depth), _ROWS):

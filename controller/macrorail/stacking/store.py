@@ -1,4 +1,4 @@
-"""Where a stack's running sums lie: in memory or, where there is too little of it, in files."""
+"""Provides memory for a stack's running sums: main memory, or files where it is too small."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 from macrorail.errors import StackError
 from macrorail.stacking.kernels import by_bands_of
 
-# So many rows go through a pass before what it has touched of files is let go.
+# Number of rows processed before the memory pages of the files are released.
 _ROWS = 256
 
 
 class Store:
-    """Takes the arrays of one stack.
+    """Provides the arrays of one stack.
 
     Parameters
     ----------
     folder
-        Takes files without names that hold the arrays, and go with them; ``None``: they lie in
-        memory.
+        Folder for temporary files that contain the arrays; they vanish with the arrays. With
+        ``None`` the arrays are in main memory.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -36,16 +36,16 @@ class Store:
         self._maps: WeakSet[mmap.mmap] = WeakSet()
 
     def empty(self, shape: tuple[int, ...], dtype: type[np.generic] = np.float32) -> NDArray[Any]:
-        """An array that may hold anything."""
+        """Return an array with arbitrary content."""
         return np.empty(shape, dtype) if self._folder is None else self.zeros(shape, dtype)
 
     def zeros(self, shape: tuple[int, ...], dtype: type[np.generic] = np.float32) -> NDArray[Any]:
-        """An array of zeros.
+        """Return an array of zeros.
 
         Raises
         ------
         StackError
-            The folder has no room for it.
+            There is not enough free space in the folder.
         """
         if self._folder is None:
             return np.zeros(shape, dtype)
@@ -53,29 +53,32 @@ class Store:
         size_bytes = count * np.dtype(dtype).itemsize
         try:
             with tempfile.TemporaryFile(dir=self._folder) as file:
-                # Now, with a message, not when a page is first written, by a signal.
+                # Reserve the space now, where a failure gives a message. Writing to a page without
+                # space later would end the process by a signal.
                 if hasattr(os, "posix_fallocate"):
                     os.posix_fallocate(file.fileno(), 0, size_bytes)
-                else:  # Windows, whose files have no holes
+                else:  # Windows, where files are not sparse
                     file.truncate(size_bytes)
                 mapped = mmap.mmap(file.fileno(), size_bytes)
         except OSError as error:
             raise StackError(
-                f"{self._folder} takes no temporary file of {size_bytes / 1e6:.0f} MB: "
-                f"{error.strerror}; make room there, or allow more memory"
+                f"cannot create a temporary file of {size_bytes / 1e6:.0f} MB in {self._folder}: "
+                f"{error.strerror}; free some space there, or allow more memory"
             ) from error
         self._maps.add(mapped)
         return np.frombuffer(mapped, dtype, count).reshape(shape)
 
     def let_go(self) -> None:
-        """Keep in memory nothing of what files hold."""
-        if hasattr(mmap, "MADV_DONTNEED"):  # not on Windows, which lets go by itself
+        """Release the memory pages of the files; the data stay in the files."""
+        if hasattr(mmap, "MADV_DONTNEED"):  # not on Windows, which releases pages by itself
             for mapped in self._maps:
                 mapped.madvise(mmap.MADV_DONTNEED)
 
     def by_bands(self, kernel: Callable[..., None], height: int, *arguments: Any) -> None:
-        """As :func:`~macrorail.stacking.kernels.by_bands`; arrays in files come into memory a
-        few rows at a time, with the same result."""
+        """Run a kernel like :func:`~macrorail.stacking.kernels.by_bands`, with the same result.
+
+        Arrays in files are brought into memory a few rows at a time.
+        """
         if self._folder is None:
             by_bands_of(range(height), kernel, *arguments)
             return

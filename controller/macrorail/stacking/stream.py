@@ -1,7 +1,7 @@
-"""A run's end of align/blend: frames go out as they are counted, the run never waits for it.
+"""Sends a run's accepted frames to a stacking process; the run never waits for it.
 
-A stacker that dies takes nothing with it: when the run has all its frames, the stack is built
-anew from them, in the same order, and gives the same pixels.
+If the stacking process dies, no frame is lost. When the run has all its frames, they are stacked
+again from the first, in the same order, and give the same pixels.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import Any
 from macrorail.errors import DeviceTimeout, StackError, WorkerCrashed
 from macrorail.workers import Worker
 
-#: For one frame, or for writing the results: far more than either takes at 100 megapixels.
+#: Time limit for one frame or for writing the results: far more than needed at 100 megapixels.
 _PATIENCE_S = 600.0
-#: Frames handed over and not yet reported; more would wait in the pipe and could fill it.
+#: Largest number of frames sent but not yet reported. More would wait in the pipe and could fill
+#: it.
 _UNDER_WAY = 4
-#: What ends the worker's process rather than one frame.
+#: Errors that end the worker process, not only the work on one frame.
 _DEATHS = (WorkerCrashed, DeviceTimeout)
 
 
@@ -32,16 +33,16 @@ class _Counted:
 
 
 class RunStream:
-    """Streams counted frames into a stacker process; see ``FrameStream``.
+    """Sends accepted frames to a stacking process; see ``FrameStream``.
 
     Parameters
     ----------
     folder
-        The run folder: takes the pictures and the process's log.
+        Run folder, in which the pictures and the log of the process are written.
     um_per_px
         Object-side size of a pixel in the reference frame, micrometres.
-    scale_at
-        By what the frame at a position (um) has to be enlarged to fit the one at another, the same
+    Function that returns the factor by which the frame at a position (um) has to be enlarged to
+    fit a reference frame, the same for all positions; ``None`` if the optics are not known.
         for all, or ``None`` where the optics do not tell.
     """
 
@@ -61,12 +62,12 @@ class RunStream:
         self._waiting.append(counted)
 
     def withdraw(self, numbers: Set[int]) -> None:
-        """See ``FrameStream``; what is left is stacked from the beginning."""
+        """See ``FrameStream``; the remaining frames are stacked again from the first."""
         self._frames = [counted for counted in self._frames if counted.number not in numbers]
         self._begin_anew()
 
     def relocate(self, positions_um: Mapping[int, float]) -> None:
-        """See ``FrameStream``; everything is stacked from the beginning, in the same order."""
+        """See ``FrameStream``; all frames are stacked again from the first, in the same order."""
         self._frames = [
             self._at(
                 positions_um.get(counted.number, counted.position_um), counted.number, counted.frame
@@ -76,7 +77,7 @@ class RunStream:
         self._begin_anew()
 
     def reports(self) -> list[dict[str, Any]]:
-        """See ``FrameStream``; a frame that could not be aligned has ``error`` in its report."""
+        """See ``FrameStream``; the report of a frame that could not be aligned has ``error``."""
         try:
             self._hand_over()
             while self._under_way and self._worker.ready(self._under_way[0][0]):
@@ -89,13 +90,15 @@ class RunStream:
         return told
 
     def finish(self, check: Callable[[], None]) -> dict[str, Any]:
-        """See ``FrameStream``; stacks everything once more if the process has died meanwhile, or
-        a frame could not be read, whose folder may have been away for a while.
+        """See ``FrameStream``.
+
+        All frames are stacked again if the process has died or a frame was unreadable. A frame may
+        be unreadable because its folder was unavailable for a while.
 
         Raises
         ------
         StackError
-            No frame fits, or the process has died a second time.
+            No frame could be aligned, or the process has died a second time.
         """
         try:
             fused = self._finish(check)
@@ -113,8 +116,8 @@ class RunStream:
             return self._finish(check)
         except _DEATHS as again:
             raise StackError(
-                f"align/blend died twice ({first}; {again}). All frames are on disk: see "
-                f"{self._folder / 'stacker.log'}, then 'macrorail stack {self._folder}'"
+                f"align/blend failed twice ({first}; {again}). All frames are on disk. See "
+                f"{self._folder / 'stacker.log'}, then run 'macrorail stack {self._folder}'"
             ) from again
 
     def close(self) -> None:
@@ -164,7 +167,7 @@ class RunStream:
     def _tell(self, reports: list[dict[str, Any]]) -> None:
         for report in reports:
             if "error" in report:
-                # Left out and said so: a frame that does not fit is never blended in silence.
+                # Left out and reported: a frame that does not fit is never blended without notice.
                 self._left_out.append(report["number"])
                 self._unread |= report.pop("unread")
             self._untold.append(report)

@@ -1,4 +1,4 @@
-"""The align/blend process of a run: frames come by name, the picture is written by itself."""
+"""The align/blend process of a run: it receives frames by file name and writes the pictures."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from macrorail.stacking.writing import confidence_path, write_picture, write_sta
 from macrorail.workers import serve
 
 _LESS_URGENT = 10
-# Confidence from which on a pixel's depth is counted as known.
+# Smallest confidence at which a pixel's depth counts as known.
 _BELIEVED = 0.5
-#: Of the picture that people watch growing.
+#: Width of the preview of the growing picture.
 PREVIEW = "preview.jpg"
 _PREVIEW_WIDTH_PX = 1600
-#: Showing may take this share of the time that stacking has.
+#: Largest share of the stacking time that may be used for previews.
 _PREVIEW_SHARE = 0.05
 
 
@@ -36,12 +36,12 @@ class _Handed:
 
 
 class StreamWorker:
-    """One stack from its first frame to its pictures on disk."""
+    """One stack, from its first frame to its pictures on disk."""
 
     def __init__(self) -> None:
         self._stacker = Stacker()
         self._reference: Path | None = None
-        # The first frames, until there are enough of them; None from then on.
+        # The first frames, until there are enough of them to determine the course; then None.
         self._held: list[_Handed] | None = []
         self._begun = False
         self._last_frame_s = 0.0
@@ -50,15 +50,15 @@ class StreamWorker:
     def add(
         self, number: int, frame: str, position_um: float, scale: float | None
     ) -> dict[str, Any]:
-        """Align and blend one frame; see :meth:`Stacker.add`. The first ones are held until there
-        are enough to see how they lie.
+        """Align and blend one frame; see :meth:`Stacker.add`.
 
-        A run folder that has an alignment already has its frames laid as that says.
+        The first frames are kept until there are enough of them to determine the course of the
+        alignment. If the run folder already contains an alignment, that alignment is used.
 
         Returns
         -------
         dict
-            ``reports`` of all frames that were taken or refused by this.
+            ``reports`` of all frames that this call blended or refused.
         """
         handed = _Handed(number, Path(frame), position_um, scale)
         known = handed.frame.parents[1] / ALIGNMENT
@@ -67,18 +67,18 @@ class StreamWorker:
         self._begun = True
         if self._held is None:
             return {"reports": [self._take(handed)]}
-        with suppress(StackError):  # told when it is taken
+        with suppress(StackError):  # reported when the frame is blended
             self._stacker.look_ahead(handed.frame, number, position_um, scale)
         self._held.append(handed)
         return self.take_held() if len(self._held) == AHEAD else {"reports": []}
 
     def take_held(self) -> dict[str, Any]:
-        """Align and blend the frames that are held; their ``reports``."""
+        """Align and blend the frames kept so far; return their ``reports``."""
         held, self._held = self._held or [], None
         return {"reports": [self._take(handed) for handed in held]}
 
     def _take(self, handed: _Handed) -> dict[str, Any]:
-        """Blend one frame; its report, or why it was left out."""
+        """Blend one frame; return its report, or the reason why it was left out."""
         try:
             report = self._stacker.add(
                 handed.frame, handed.number, handed.position_um, scale=handed.scale
@@ -93,19 +93,24 @@ class StreamWorker:
         return report_to_dict(report)
 
     def _show(self, folder: Path) -> None:
-        """Write the picture so far into the run folder, as often as its share of time allows."""
+        """Write a preview into the run folder, as often as its share of time allows."""
         began_s = time.monotonic()
         try:
             write_picture(folder / PREVIEW, self._stacker.preview(_PREVIEW_WIDTH_PX))
         except StackError as error:
-            # The frame is blended all the same: what cannot be shown must not leave it out.
+            # A failing preview must not prevent the frame from being blended.
             print(error, file=sys.stderr)
         ended_s = time.monotonic()
         self._next_preview_s = ended_s + (ended_s - began_s) / _PREVIEW_SHARE
 
     def finish(self, folder: str, um_per_px: float) -> dict[str, Any]:
-        """Write ``fused.tif``, ``fused.jpg``, ``depth.tif`` and its confidence; the manifest's
-        ``fused``."""
+        """Write ``fused.tif``, ``fused.jpg``, ``depth.tif`` and the confidence map.
+
+        Returns
+        -------
+        dict
+            The manifest's ``fused`` section.
+        """
         last_frame_s = self._last_frame_s
         fused = self._stacker.finish()
         seconds = time.monotonic() - last_frame_s
@@ -117,7 +122,7 @@ class StreamWorker:
 
 
 def report_to_dict(report: FrameReport) -> dict[str, Any]:
-    """As the journal and the manifest have it."""
+    """Return the report in the form of the journal and the manifest."""
     return {
         "number": report.index,
         "transform": report.transform.tolist(),
@@ -135,9 +140,10 @@ def report_to_dict(report: FrameReport) -> dict[str, Any]:
 def write_results(
     fused: Fused, folder: Path, um_per_px: float, reference: Path | None = None
 ) -> dict[str, Any]:
-    """Write a run's pictures, each whole or not at all; returns the manifest's ``fused``.
+    """Write a run's pictures and return the manifest's ``fused`` section.
 
-    The colours are meant as those of the ``reference`` frame, whose EXIF they carry.
+    A picture that cannot be written completely is not written at all. The pictures have the colour
+    profile and the EXIF of the ``reference`` frame.
     """
     picture, depth = folder / "fused.tif", folder / "depth.tif"
     names = (picture.name, "fused.jpg", depth.name)
@@ -167,17 +173,17 @@ def write_results(
 
 
 def peak_rss_mb() -> float | None:
-    """Largest memory this process has held, MB (10**6 bytes); ``None`` where unknown (Windows)."""
+    """Return the peak memory of this process in MB (10**6 bytes); ``None`` on Windows."""
     try:
         import resource
     except ImportError:
         return None
-    # Linux gives ru_maxrss in kibibytes (getrusage(2)).
+    # Linux returns ru_maxrss in kibibytes (getrusage(2)).
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, 1)
 
 
 def main() -> None:
-    """Serve the parent until it closes the pipe, giving way to whoever drives the devices."""
+    """Serve the parent until it closes the pipe, at lower priority than the device workers."""
     os.nice(_LESS_URGENT)
     worker = StreamWorker()
     serve({"add": worker.add, "take_held": worker.take_held, "finish": worker.finish})

@@ -1,4 +1,4 @@
-"""Reads TIFF: any photometric interpretation, compression and layout of planes, page by page."""
+"""Reads TIFF with any photometric interpretation, compression and plane layout, page by page."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from macrorail.stacking.colour import (
     reversed_in_place,
 )
 
-# It logs what is wrong with a file, which the refusal says in words.
+# tifffile logs the faults of a file, which macrorail's own error message already names.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
-#: What tifffile and its codecs raise on a damaged file.
+#: Errors that tifffile and its codecs raise for a damaged file.
 DAMAGES = (
     ValueError,
     RuntimeError,
@@ -41,7 +41,7 @@ DAMAGES = (
 )
 
 _PHOTOMETRIC = tifffile.PHOTOMETRIC
-#: NewSubfileType: a reduced copy, or a mask for another page.
+#: Values of NewSubfileType for a reduced copy and for a mask of another page.
 _REDUCED, _MASK = 1, 4
 _UNSPECIFIED_EXTRA = 0
 _INK_SET, _CMYK_INKS = 332, 1
@@ -59,14 +59,14 @@ _COLOURS = {
 
 
 def page_count(path: Path) -> int:
-    """How many pictures of full size a file holds: 1, or the planes of a z-stack.
+    """Return how many full-size pictures a file contains: 1, or the planes of a z-stack.
 
-    Reduced copies, masks and smaller pages beside larger ones do not count.
+    Reduced copies, masks, and pages smaller than others do not count.
 
     Raises
     ------
     StackError
-        Unreadable, or its pages are channels, times or places rather than planes.
+        The file is unreadable, or its pages are channels, times or places rather than planes.
     """
     try:
         with _opened(path) as file:
@@ -80,12 +80,12 @@ def page_count(path: Path) -> int:
 
 
 def size_of(path: Path) -> tuple[int, int, int]:
-    """Width, height, and bits per channel of the picture as it is read: 8 or 16.
+    """Return width, height, and bits per channel (8 or 16) of the picture as it is read.
 
     Raises
     ------
     StackError
-        Unreadable.
+        The file is unreadable.
     """
     try:
         with _opened(path) as file:
@@ -99,12 +99,12 @@ def size_of(path: Path) -> tuple[int, int, int]:
 
 
 def read_tiff(path: Path, page: int | None = None) -> Picture:
-    """Read a picture.
+    """Read one picture from a TIFF.
 
     Parameters
     ----------
     page
-        Place from 0 among the file's pictures of full size; ``None`` for the only one.
+        Index from 0 among the file's full-size pictures; ``None`` if there is only one.
 
     Returns
     -------
@@ -113,8 +113,8 @@ def read_tiff(path: Path, page: int | None = None) -> Picture:
     Raises
     ------
     StackError
-        Of a kind that cannot be stacked, or several pages where one is wanted; the reason only:
-        the caller names the file.
+        The picture has a kind that cannot be stacked, or there are several pages and ``page`` is
+        ``None``. The message is only the reason; the caller adds the file name.
     """
     with _opened(path) as file:
         shape = _contiguous(file)
@@ -122,10 +122,10 @@ def read_tiff(path: Path, page: int | None = None) -> Picture:
         count = len(pictures) if shape is None else int(shape[0])
         if page is None and count > 1:
             raise StackError(
-                f"holds {count} pictures; give the file by itself, and each is taken as a frame"
+                f"holds {count} pictures; give this file alone to use each picture as a frame"
             )
         if page is not None and page >= count:
-            raise StackError(f"holds {count} pictures, and number {page + 1} is wanted")
+            raise StackError(f"holds {count} pictures, and picture {page + 1} was requested")
         if shape is None:
             chosen = pictures[page or 0]
             return _as_bgr(chosen, _samples(chosen))
@@ -134,7 +134,7 @@ def read_tiff(path: Path, page: int | None = None) -> Picture:
 
 
 def channel_and_time(path: Path) -> tuple[int, int]:
-    """Which channel and which time an OME-TIFF's plane is of, as far as it says so, from 0."""
+    """Return the channel and the time, from 0, of an OME-TIFF's plane; 0 where not stated."""
     try:
         with _opened(path) as file:
             text = file.ome_metadata if file.is_ome else None
@@ -149,12 +149,15 @@ def channel_and_time(path: Path) -> tuple[int, int]:
 
 
 def _opened(path: Path) -> Any:
-    # OME sets name the files of their neighbours; each file is read for itself.
+    # OME sets name the files of their neighbours; each file is read on its own.
     return tifffile.TiffFile(path, _multifile=False)
 
 
 def _contiguous(file: Any) -> tuple[int, ...] | None:
-    """The shape (planes, height, width, ...) of ImageJ's files that describe one page for all."""
+    """Return the shape (planes, height, width, ...) of an ImageJ file with one page for all planes.
+
+    For other files return ``None``.
+    """
     if not file.is_imagej or len(file.pages) > 1:
         return None
     images = int(file.imagej_metadata.get("images", 1) if file.imagej_metadata else 1)
@@ -165,7 +168,7 @@ def _contiguous(file: Any) -> tuple[int, ...] | None:
 
 
 def _pictures(file: Any, path: Path) -> list[Any]:
-    """The pages that are pictures of full size, and not copies, masks or other channels."""
+    """Return the pages that are full-size pictures, not copies, masks or other channels."""
     pages = [page for page in file.pages if not int(page.subfiletype) & (_REDUCED | _MASK)]
     pages = [page for page in pages if page.photometric != _PHOTOMETRIC.MASK]
     if not pages:
@@ -176,13 +179,15 @@ def _pictures(file: Any, path: Path) -> list[Any]:
     pages = [page for page in pages if page.imagewidth * page.imagelength == largest]
     alike = {(p.imagewidth, p.samplesperpixel, p.bitspersample, p.photometric) for p in pages}
     if len(alike) > 1:
-        raise StackError(f"{path} holds {len(pages)} pictures of different kinds; give each a file")
+        raise StackError(
+            f"{path} holds {len(pages)} pictures of different kinds; save each as a separate file"
+        )
     _refuse_channels(file, path, len(pages))
     return pages
 
 
 def _refuse_channels(file: Any, path: Path, count: int) -> None:
-    """Refuse a file whose pages differ in more than their focus, as far as it says so."""
+    """Refuse a file whose pages differ not only in focus, as far as its metadata show this."""
     told: dict[str, int] = {}
     if file.is_imagej and file.imagej_metadata:
         found = file.imagej_metadata
@@ -204,7 +209,7 @@ def _refuse_channels(file: Any, path: Path, count: int) -> None:
 
 
 def _samples(page: Any) -> NDArray[Any]:
-    """Its samples as (height, width) or (height, width, samples)."""
+    """Return the samples of a page as (height, width) or (height, width, samples)."""
     if page.imagedepth > 1 or page.tiledepth > 1:
         raise StackError("is a volume; export its planes as pictures")
     samples = np.asarray(page.asarray())
@@ -238,7 +243,7 @@ def _as_bgr(page: Any, samples: NDArray[Any]) -> Picture:
 
 
 def _full_scale(samples: NDArray[Any], bits: int, photometric: Any) -> NDArray[Any]:
-    """Samples of another depth than 8 or 16 bits, spread over the next larger one."""
+    """Scale samples with other than 8 or 16 bits to the full range of the next larger depth."""
     if photometric == _PHOTOMETRIC.PALETTE or bits in (8, 16):
         return samples
     wide = 8 if bits < 8 else 16
@@ -256,7 +261,8 @@ def _colours(page: Any, photometric: Any, samples: NDArray[Any]) -> Picture:
             grey = np.iinfo(grey.dtype).max - grey
         return from_grey(np.ascontiguousarray(grey), icc)
     if photometric == _PHOTOMETRIC.PALETTE:
-        # 16 bits an entry, made from 8; some writers leave them at 8 (TIFF 6.0, section 5).
+        # Palette entries have 16 bits, made from 8; some writers leave them at 8 (TIFF 6.0, section
+        # 5).
         table = np.asarray(page.colormap)
         table = table >> 8 if int(table.max()) > 255 else table
         return np.ascontiguousarray(table[::-1, samples[:, :, 0]].transpose(1, 2, 0), np.uint8)
@@ -273,9 +279,12 @@ def _colours(page: Any, photometric: Any, samples: NDArray[Any]) -> Picture:
 
 
 def _lab(samples: NDArray[Any], is_signed: bool) -> NDArray[Any]:
-    """CIELab of a TIFF as LittleCMS has it: lightness to full scale, a and b from the middle."""
+    """Convert CIELab samples of a TIFF to LittleCMS's encoding.
+
+    Lightness is scaled to the full range; a and b are counted from the middle.
+    """
     deep = samples.dtype.itemsize == 2
-    if not is_signed:  # ICC.1 v2: 0xff00 stands for 100
+    if not is_signed:  # ICC.1 v2: 0xff00 means 100
         return (
             np.minimum(samples.astype(np.uint32) * 257 // 256, 65535).astype(np.uint16)
             if deep
