@@ -85,7 +85,8 @@ _WORKING = [
 #: (trigger, states it may leave, state it enters). Frames are collected
 #: - from SETTLING when the camera sent the frame during the move (rail),
 #: - from EXPOSING when camera and axis share one connection (lens) or no move follows,
-#: - from MOVING when the axis failed.
+#: - from MOVING when the axis failed,
+#: - from PREPARING when the connection to the camera was lost and is back.
 #: A run pauses between slices, or while a device is faulty. FINISH from PREPARING happens in a
 #: resumed run of which only the picture is missing.
 TABLE: tuple[tuple[Trigger, list[State], State], ...] = (
@@ -93,7 +94,7 @@ TABLE: tuple[tuple[Trigger, list[State], State], ...] = (
     (_T.MOVE, [_S.PREPARING, _S.SETTLING, _S.EXPOSING, _S.VERIFYING], _S.MOVING),
     (_T.SETTLE, [_S.MOVING], _S.SETTLING),
     (_T.EXPOSE, [_S.SETTLING, _S.VERIFYING], _S.EXPOSING),
-    (_T.COLLECT, [_S.MOVING, _S.SETTLING, _S.EXPOSING], _S.COLLECTING),
+    (_T.COLLECT, [_S.PREPARING, _S.MOVING, _S.SETTLING, _S.EXPOSING], _S.COLLECTING),
     (_T.VERIFY, [_S.COLLECTING], _S.VERIFYING),
     (_T.FINISH, [_S.PREPARING, _S.VERIFYING], _S.FINISHING),
     (_T.COMPLETE, [_S.FINISHING], _S.DONE),

@@ -105,6 +105,10 @@ class InProcessCamera:
         self._pending_frame: _PendingFrame | None = None
         self._known: set[int] | None = None
         self._left_behind: list[str] = []
+        # An exposure whose frame may be on the card since the connection was lost, and the files
+        # that have appeared there since.
+        self._owed: _PendingFrame | None = None
+        self._owed_handles: list[int] = []
         self._stale_check = StaleFrameCheck()
 
     def open(self) -> CameraReport:
@@ -117,7 +121,8 @@ class InProcessCamera:
         self._check_ready(body)
         self._opened = body
         self._target = _CARD
-        self._stale_check = StaleFrameCheck()
+        if self._owed is None:
+            self._stale_check = StaleFrameCheck()
         self._compare_card(body)
         abilities = {"bulb", "capture", "live_view", "trigger"}
         if body.lens is not None:
@@ -149,6 +154,7 @@ class InProcessCamera:
             )
         self._clock.sleep(max(0.0, self._flash_ready_s - self._clock.now()))
         self._check_ready(body)
+        self._give_up_owed()
         body.take_notices()
         fault = self._apply_fault("release")
         started_s = self._clock.now()
@@ -176,24 +182,44 @@ class InProcessCamera:
     def collect(self, exposure: Exposure) -> Frame:
         """See :class:`Camera`."""
         pending = self._pending_frame
+        if pending is None and self._owed is not None and exposure.number == self._exposures:
+            pending = self._owed_frame(self._owed)
         if pending is None or exposure.number != self._exposures:
             raise FrameMissing(
                 f"exposure {exposure.number} has no pending frame; drain the camera and repeat it"
             )
         try:
-            self._await_announcements(pending)
+            if not pending.announced:
+                self._await_announcements(pending)
             for file in pending.announced[len(pending.frames) :]:
                 pending.frames.append(self._fetch(file, exposure.stem))
         except OperatorStop:
             raise  # the frame is still pending and can be collected later
-        except MacrorailError:
+        except MacrorailError as error:
             self._pending_frame = None
+            self._owed = pending if isinstance(error, DeviceLost) else None
             raise
-        self._pending_frame = None
+        self._pending_frame = self._owed = None
+        self._owed_handles = []
         jpegs = (frame for frame in pending.frames if frame.path.suffix == ".jpg")
         frame = next(jpegs, pending.frames[0])
         self._stale_check.check(frame, exposure)
         return frame
+
+    def _owed_frame(self, owed: _PendingFrame) -> _PendingFrame:
+        """The exposure again, with the files that have appeared on the card since."""
+        files = [self._body().file(handle) for handle in self._owed_handles]
+        if len(files) != len(owed.shot.formats):
+            self._give_up_owed()
+            raise FrameMissing(
+                f"{len(files)} new files are on the card where the exposure gives "
+                f"{len(owed.shot.formats)}; its slice is shot again"
+            )
+        return _PendingFrame(owed.shot, files)
+
+    def _give_up_owed(self) -> None:
+        self._left_behind += [self._body().file(handle).name for handle in self._owed_handles]
+        self._owed, self._owed_handles = None, []
 
     def drain(self) -> list[str]:
         """See :class:`Camera`."""
@@ -206,6 +232,8 @@ class InProcessCamera:
             each.handle for each in body.take_notices() if each.kind is BodyEventKind.FILE_ADDED
         ]
         for handle in added:
+            if handle in self._owed_handles:
+                continue
             file = body.file(handle)
             names.append(file.name)
             if not file.on_card:
@@ -289,9 +317,11 @@ class InProcessCamera:
         """Compare the card with its first contents: new files were exposed and never fetched."""
         on_card = {file.handle: file.name for file in body.files.values() if file.on_card}
         if self._known is not None:
-            self._left_behind += [
-                on_card[handle] for handle in on_card if handle not in self._known
-            ]
+            new = [handle for handle in on_card if handle not in self._known]
+            if self._owed is None:
+                self._left_behind += [on_card[handle] for handle in new]
+            else:
+                self._owed_handles += new
             self._known |= set(on_card)
         else:
             self._known = set(on_card)

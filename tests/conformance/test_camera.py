@@ -21,6 +21,7 @@ from macrorail.errors import (
     CameraUnsupported,
     ConnectError,
     DeviceLost,
+    DeviceTimeout,
     FocusLimit,
     FrameMissing,
     OperatorStop,
@@ -311,20 +312,57 @@ def test_a_stale_frame_is_refused(world: CameraWorld, camera: Any, tmp_path: Pat
 
 
 @pytest.mark.parametrize("action", [Action.DROP, Action.SWALLOW])
-@pytest.mark.parametrize("operation", ["release", "read"])
-def test_a_lost_link_is_called_so_and_the_camera_opens_again(
-    world: CameraWorld, camera: Any, tmp_path: Path, operation: str, action: Action
+def test_a_link_lost_before_the_shutter_opens_again_and_nothing_was_exposed(
+    world: CameraWorld, camera: Any, tmp_path: Path, action: Action
 ) -> None:
-    world.add_fault(Fault(operation, action))
+    world.add_fault(Fault("release", action))
     with pytest.raises(DeviceLost):
         shoot(camera, tmp_path / "0001")
     camera.close()
     camera.open()
-    orphans = camera.drain()
-    assert orphans == (["DSC_0001.JPG"] if operation == "read" else [])
-    frame = shoot(camera, tmp_path / "0002")
-    assert frame.camera_name == ("DSC_0002.JPG" if operation == "read" else "DSC_0001.JPG")
+    assert camera.drain() == []
+    assert shoot(camera, tmp_path / "0002").camera_name == "DSC_0001.JPG"
     assert not (tmp_path / "0001.jpg").exists()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("read", Action.DROP),
+        Fault("read", Action.SWALLOW),
+        Fault("read", Action.STALL, delay_s=48.0),
+    ],
+    ids=lambda fault: fault.action.name,
+)
+def test_a_frame_whose_link_was_lost_is_fetched_from_the_card(
+    world: CameraWorld, camera: Any, tmp_path: Path, fault: Fault
+) -> None:
+    shoot(camera, tmp_path / "0001")
+    exposure = camera.expose(tmp_path / "0002")
+    world.add_fault(fault)
+    with pytest.raises((DeviceLost, DeviceTimeout)):
+        camera.collect(exposure)
+    camera.close()
+    camera.open()
+    assert camera.drain() == [], "the frame of a known exposure is nobody else's"
+    frame = camera.collect(exposure)
+    verify_frame(frame)
+    assert (frame.path.name, frame.camera_name) == ("0002.jpg", "DSC_0002.JPG")
+    assert shoot(camera, tmp_path / "0003").camera_name == "DSC_0003.JPG"
+    assert world.facts()["exposures"] == 3
+    assert world.facts()["card"] == []
+
+
+def test_a_frame_that_nobody_asks_for_again_is_left_behind(
+    world: CameraWorld, camera: Any, tmp_path: Path
+) -> None:
+    world.add_fault(Fault("read", Action.DROP))
+    with pytest.raises(DeviceLost):
+        shoot(camera, tmp_path / "0001")
+    camera.close()
+    camera.open()
+    assert shoot(camera, tmp_path / "0002").camera_name == "DSC_0002.JPG"
+    assert camera.drain() == ["DSC_0001.JPG"]
 
 
 def test_a_stop_while_the_frame_is_on_its_way_loses_nothing(

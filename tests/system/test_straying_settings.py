@@ -10,6 +10,7 @@ import pytest
 
 from macrorail.devices.frame_settings import read_frame_settings
 from macrorail.states import FinishReason, State
+from macrorail_sims.bodies.faults import Action, Fault
 from tests.virtual import RAIL, VirtualRun, protocol_text
 
 MakeRun = Callable[..., VirtualRun]
@@ -114,3 +115,41 @@ def test_another_image_size_is_refused_at_the_first_frame(make_run: MakeRun, rig
     assert end.reason is FinishReason.DEVICE_FAULT
     assert "has 48 x 32 pixels, and the rig says 96 x 64" in end.message
     assert not run.said("counted")
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_frame_whose_link_stalled_is_fetched_and_counted(make_run: MakeRun, times: int) -> None:
+    run = make_run(RAIL)
+    run.bench.body.faults.add(Fault("read", Action.STALL, delay_s=4.0, after=2, times=times))
+    end = run.run()
+    assert end.reason is FinishReason.COMPLETED, end.message
+    slices = len(run.plan.slices)
+    assert run.bench.body.exposures == slices, "a frame on the card was shot again"
+    assert sorted(fields["slice"] for fields in run.said("counted")) == [*range(1, slices + 1)]
+    assert not any(fields["files"] for fields in run.said("drained")), "called somebody else's"
+    assert len(run.said("fault")) == times
+    assert not run.bench.body.files
+
+
+def test_a_frame_that_is_not_alone_on_the_card_is_shot_again(make_run: MakeRun) -> None:
+    """Somebody released the camera by hand while the connection was lost."""
+
+    pressed: list[bool] = []
+
+    def press(state: State) -> None:
+        if state is State.RECOVERING and not pressed:
+            pressed.append(True)
+            body = run.bench.body
+            shot = body.release(to_card=True)
+            run.clock.sleep(1.0)
+            body.develop(shot)
+
+    run = make_run(RAIL, observe=press)
+    run.bench.body.faults.add(Fault("read", Action.DROP, after=2))
+    end = run.run()
+    assert end.reason is FinishReason.COMPLETED, end.message
+    slices = len(run.plan.slices)
+    assert sorted(fields["slice"] for fields in run.said("counted")) == [*range(1, slices + 1)]
+    assert run.bench.body.exposures == slices + 2
+    names = {fields["camera_name"] for fields in run.said("counted")}
+    assert not names & {"DSC_0003.JPG", "DSC_0004.JPG"}

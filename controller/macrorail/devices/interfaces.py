@@ -226,6 +226,9 @@ class Camera(Protocol):
     def collect(self, exposure: Exposure) -> Frame:
         """Wait until the frame is completely on disk (see :func:`macrorail.frame.store_frame`).
 
+        After a lost connection and :meth:`open` it is called once more for the same exposure: its
+        frame may be on the card. A camera that cannot tell raises ``FrameMissing``.
+
         Raises
         ------
         FrameMissing, CameraStorageFull, DeviceTimeout, WorkerCrashed, DeviceLost

@@ -18,6 +18,8 @@ from macrorail.devices.interfaces import Camera, Exposure, FocusAxis
 from macrorail.errors import (
     AlignError,
     DeviceError,
+    DeviceLost,
+    DeviceTimeout,
     FrameError,
     FrameMissing,
     JournalError,
@@ -25,6 +27,7 @@ from macrorail.errors import (
     NotVerified,
     OverlapError,
     SceneMoved,
+    WorkerCrashed,
 )
 from macrorail.frame import Frame, set_aside, verify_frame
 from macrorail.planning.plan import Plan
@@ -63,6 +66,8 @@ from macrorail.states import FinishReason, RunStateMachine, State, Trigger
 _ROUNDS = 3
 #: What can go wrong with a single picture: the camera, its file, or its line in the journal.
 _OF_A_PICTURE = (DeviceError, FrameError, JournalError)
+#: After these the shutter has opened, and the frame may be on the camera's card.
+_LINK_LOST = (DeviceLost, DeviceTimeout, WorkerCrashed)
 
 
 @dataclass(frozen=True)
@@ -434,19 +439,26 @@ class Runner:
         if self._pending is None:
             return True
         pending, target = self._pending, self._pending.target
-        self._machine.step(Trigger.COLLECT)
         try:
-            frame = self._camera.collect(pending.exposure)
-            self._machine.step(Trigger.VERIFY)
-            self._verify(frame)
+            frame = self._receive(pending)
         except _OF_A_PICTURE as fault:
             self._pending = None
             self._work.not_shot(target.number)
             self._set_aside(target)
-            self._recover_picture(fault, target)
+            if isinstance(fault, _LINK_LOST):
+                self._fetch_after(fault, pending)
+            else:
+                self._recover_picture(fault, target)
             return False
         self._count(target, pending.achieved_um, frame)
         return True
+
+    def _receive(self, pending: _Pending) -> Frame:
+        self._machine.step(Trigger.COLLECT)
+        frame = self._camera.collect(pending.exposure)
+        self._machine.step(Trigger.VERIFY)
+        self._verify(frame)
+        return frame
 
     def _verify(self, frame: Frame) -> None:
         """Whole, never seen before, and exposed as asked.
@@ -541,6 +553,30 @@ class Runner:
         if self._recovery.handle(part, fault, target):
             self._work.put_first_again(target)
             return
+        self._leave_out(fault, target)
+
+    def _fetch_after(self, fault: MacrorailError, pending: _Pending) -> None:
+        """Handle a connection that was lost after the shutter: fetch the frame from the card, or
+        shoot its slice again when it is not there."""
+        target = pending.target
+        while self._recovery.handle(Part.CAMERA, fault, target):
+            try:
+                frame = self._receive(pending)
+            except _LINK_LOST as again:
+                fault = again
+            except _OF_A_PICTURE:
+                self._set_aside(target)
+                self._machine.step(Trigger.RECOVER)
+                self._machine.step(Trigger.PREPARE)
+                self._work.put_first_again(target)
+                return
+            else:
+                self._work.shot(target.number, pending.achieved_um)
+                self._count(target, pending.achieved_um, frame)
+                return
+        self._leave_out(fault, target)
+
+    def _leave_out(self, fault: MacrorailError, target: Target) -> None:
         self._log_event(SliceLeftOut(slice=target.number, why=str(fault)))
         self._work.leave_gap_for_the_end()
 

@@ -33,9 +33,12 @@ from macrorail.errors import (
     CameraUnsupported,
     ConnectError,
     DeviceError,
+    DeviceLost,
+    DeviceTimeout,
     FrameMissing,
     MacrorailError,
     OperatorStop,
+    WorkerCrashed,
 )
 from macrorail.frame import Frame
 from macrorail.quantity import Duration, format_fraction, format_size
@@ -58,6 +61,8 @@ pair, and for a lost one."""
 _LONGEST_EXPOSURE_S = 60.0
 """Assumed for a shutter setting that is not a number."""
 
+_LINK_LOST = (DeviceLost, DeviceTimeout, WorkerCrashed)
+"""Errors after which a frame may be on the card."""
 _NOT_RELEASED = (CameraBusy, CameraStorageFull, CameraUnsupported, AutofocusFailed)
 """Errors after which it is certain that the shutter has not opened."""
 
@@ -118,6 +123,10 @@ class GphotoCamera:
         self._card_before: set[str] | None = None
         self._reported_names: set[str] = set()
         self._left_behind: list[str] = []
+        # An exposure whose frame may be on the card since the connection was lost, by its number,
+        # and the files that have appeared there since.
+        self._owed: int | None = None
+        self._owed_paths: list[str] = []
         self._stale_check = StaleFrameCheck()
         self._health_checked_s = 0.0
         self._flash_ready_s = 0.0
@@ -150,7 +159,8 @@ class GphotoCamera:
         self._settings, self._drive_sizes = answer["settings"], int(answer["drive_sizes"])
         self._refusals_certain = bool(answer["refusals_certain"])
         self._compare_card(answer["card"])
-        self._stale_check = StaleFrameCheck()
+        if self._owed is None:
+            self._stale_check = StaleFrameCheck()
         self._left_behind += self._drain()
         modes = self._check_health()
         return CameraReport(
@@ -186,6 +196,7 @@ class GphotoCamera:
             raise CameraSettingRefused(
                 "the camera is set to bulb without an exposure time; set a shutter time"
             )
+        self._give_up_owed()
         self._exposures += 1
         number, exposure_s = self._exposures, self._exposure_s()
         # Long-exposure noise reduction takes as long again before the frame is ready.
@@ -218,6 +229,8 @@ class GphotoCamera:
     def collect(self, exposure: Exposure) -> Frame:
         """Wait for the frame; see :class:`macrorail.devices.interfaces.Camera`."""
         pending = self._pending_frame
+        if self._owed == exposure.number:
+            return self._fetch_owed(exposure)
         if pending is None or pending.exposure_number != exposure.number:
             raise FrameMissing(
                 f"exposure {exposure.number} has no pending frame; drain the camera and repeat it"
@@ -226,10 +239,34 @@ class GphotoCamera:
             answer = self._receive(pending.request, pending.timeout_s)
         except OperatorStop:
             raise  # the frame is still pending and can be collected later
-        except MacrorailError:
+        except MacrorailError as error:
             self._pending_frame = None
+            if isinstance(error, _LINK_LOST):
+                self._owed, self._owed_paths = exposure.number, []
             raise
         self._pending_frame = None
+        return self._received(answer, exposure)
+
+    def _fetch_owed(self, exposure: Exposure) -> Frame:
+        """Fetch the frame of an exposure from the card, after a lost connection."""
+        paths = self._owed_paths
+        try:
+            timeout_s = _TRANSFER_TIMEOUT_S
+            answer = self._request("fetch", timeout_s, paths=paths, stem=str(exposure.stem))
+        except _LINK_LOST:
+            raise  # it may still be fetched after the next opening
+        except MacrorailError:
+            self._give_up_owed()
+            raise
+        self._owed, self._owed_paths = None, []
+        return self._received(answer, exposure)
+
+    def _give_up_owed(self) -> None:
+        """Nobody asks for the frame any more, or it cannot be told which it is."""
+        self._left_behind += [PurePosixPath(path).name for path in self._owed_paths]
+        self._owed, self._owed_paths = None, []
+
+    def _received(self, answer: Mapping[str, Any], exposure: Exposure) -> Frame:
         self._late_frame_until_s = 0.0
         frames = [_frame(file) for file in answer["files"]]
         self._reported_names.update(frame.camera_name for frame in frames)
@@ -320,9 +357,13 @@ class GphotoCamera:
         if self._card_before is None:
             self._card_before = set(card)
             return
-        new = set(card) - self._card_before
-        self._left_behind += self._new_names(sorted(PurePosixPath(path).name for path in new))
-        self._card_before |= new
+        new = sorted(set(card) - self._card_before)
+        if self._owed is None:
+            self._left_behind += self._new_names(PurePosixPath(path).name for path in new)
+        else:
+            names = self._new_names(PurePosixPath(path).name for path in new)
+            self._owed_paths += [path for path in new if PurePosixPath(path).name in names]
+        self._card_before.update(new)
 
     def _new_names(self, names: Iterable[str]) -> list[str]:
         """The names that were neither collected nor reported yet, by events or by the card."""

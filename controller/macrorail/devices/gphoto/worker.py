@@ -174,6 +174,17 @@ class CameraWorker(LiveViewAndFocus):
             )
         return {"files": [self._fetch(folder, name, Path(stem)) for folder, name in arrived]}
 
+    def fetch(self, paths: list[str], stem: str) -> dict[str, Any]:
+        """Fetch an exposure's frame from the card: what appeared there since it was released."""
+        wanted = len(formats_of(self._read_setting("image_format")))
+        if len(paths) != wanted:
+            raise FrameMissing(
+                f"{len(paths)} new files are on the card where the exposure gives {wanted}"
+                f"{': ' if paths else ''}{', '.join(paths)}; its slice is shot again"
+            )
+        split = [path.rpartition("/") for path in paths]
+        return {"files": [self._fetch(folder, name, Path(stem)) for folder, _, name in split]}
+
     def health(self) -> dict[str, Any]:
         """Battery charge as the camera reports it, free space on its card in kB, and its modes,
         which may have been changed on the camera."""
@@ -431,6 +442,7 @@ def main() -> None:
             "open_shutter": worker.open_shutter,
             "close_shutter": worker.close_shutter,
             "collect": worker.collect,
+            "fetch": worker.fetch,
             "drain": worker.drain,
             "health": worker.health,
             "preview": worker.preview,
