@@ -40,12 +40,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Docstrings name other code as reStructuredText does; drop the marks."""
+    """Remove the reStructuredText marks around names of code, such as ``:class:``."""
     return re.sub(r":\w+:<code>~?", "<code>", html)
 
 
 def _tree(section: type[Section], path: str, level: int = 2) -> str:
-    """A section and those within it, each below a heading with its path in the file."""
+    """Return a section and its inner sections, each below a heading with its path in the file."""
     seen: set[type[Section]] = set()
     return "\n".join(_parts(section, path, level, seen))
 
@@ -83,9 +83,9 @@ def _row(key: Key) -> str:
 
 def _campaign() -> str:
     return (
-        "# Campaign file\n\nA campaign file has two keys: `campaign`, below, and `stack`: a "
-        "[protocol](protocol.md) without `specimen` and `identity`, or the name of a protocol's "
-        "file.\n\n" + _tree(CampaignSection, "campaign")
+        "# Campaign file\n\nA campaign file has two keys. `campaign` is described below. `stack` "
+        "is a [protocol](protocol.md) without `specimen` and `identity`, or the name of the file "
+        "of such a protocol.\n\n" + _tree(CampaignSection, "campaign")
     )
 
 
@@ -128,9 +128,9 @@ def _commands() -> str:
 def _policies() -> str:
     rows = [
         "# Fault policies\n",
-        "What a run does about each fault, tried from left to right while no slice comes through; "
-        "`macrorail policies` prints it with an explanation of each step.\n",
-        "| part | fault | while | steps | then |\n|---|---|---|---|---|",
+        "The steps that a run takes after each fault. They are tried from left to right until a "
+        "slice succeeds. `macrorail policies` prints the same table and explains each step.\n",
+        "| part | fault | in state | steps | after the last step |\n|---|---|---|---|---|",
     ]
     for policy in TABLE:
         codes = f" ({', '.join(sorted(policy.codes))})" if policy.codes else ""
@@ -145,7 +145,7 @@ def _policies() -> str:
             f"| {policy.last.value} |"
         )
     faults = {policy.fault for policy in TABLE}
-    rows.append("\n| fault | what it is |\n|---|---|")
+    rows.append("\n| fault | meaning |\n|---|---|")
     for fault in sorted(faults, key=lambda each: each.__name__):
         doc = (inspect.getdoc(fault) or "").split("\n\n")[0].replace("\n", " ")
         rows.append(f"| `{fault.__name__}` | {doc} |")
