@@ -104,7 +104,7 @@ def test_only_a_profile_for_rgb_is_put_on_a_result(
 def test_metadata_too_long_for_a_jpeg_is_named_and_left_out(tmp_path: Path) -> None:
     long = XMP.replace(b"drawer 12", b"x" * 70_000)
     said = write_picture(tmp_path / "o.jpg", PIXELS, None, Metadata(xmp=long))
-    assert said == (f"XMP of {len(long) + 29} bytes left out: a JPEG has no room for it",)
+    assert said == (f"XMP of {len(long) + 29} bytes left out: too large for a JPEG",)
     assert write_picture(tmp_path / "o.tif", PIXELS, None, Metadata(xmp=long)) == ()
     with Image.open(tmp_path / "o.jpg") as picture:
         picture.load()
@@ -116,7 +116,7 @@ def test_metadata_too_long_for_a_jpeg_is_named_and_left_out(tmp_path: Path) -> N
         ("nowhere/out.tif", (48, 32), "nowhere does not exist"),
         ("out.webp", (48, 32), r"written as \.tif, \.png or \.jpg"),
         ("out.jpg", (65_501, 32), "at most 65500 px"),
-        ("folder.tif", (48, 32), "a folder of that name"),
+        ("folder.tif", (48, 32), "a folder with that name"),
         ("out.tif", (400_000, 400_000), "MB left"),
     ],
 )

@@ -1,8 +1,8 @@
-"""Align/blend of one stack: frames go in one at a time, the picture and its depth come out.
+"""Align/blend of one stack: frames are added one at a time; the result is a picture and its depth.
 
-Memory does not depend on the number of frames. The result depends on the frames, their positions
-and the order in which they are added, and on nothing else: the same frames in the same order give
-the same pixels, whether they stream from a run or lie in a folder.
+Memory use does not depend on the number of frames. The result depends only on the frames, their
+positions and the order in which they are added. The same frames in the same order give the same
+pixels, whether they arrive during a run or are read from a folder.
 """
 
 from __future__ import annotations
@@ -31,42 +31,43 @@ from macrorail.stacking.resample import lay
 from macrorail.stacking.smooth import Method, SmoothBlender, mix
 from macrorail.stacking.store import Store
 
-#: So many frames at the beginning are worth a look before the first is laid.
+#: Number of frames at the beginning that should be examined before the first is aligned.
 AHEAD = 6
-#: Frames that are smaller either way cannot be stacked.
+#: Frames with a side shorter than this cannot be stacked.
 SMALLEST_PX = 16
 
 
 @dataclass(frozen=True)
 class FrameReport:
-    """What became of one frame.
+    """How one frame was aligned and blended.
 
     Attributes
     ----------
     index
-        Of the slice.
+        Index of the slice.
     name
         File name, or the index when the frame came from memory.
     transform
         (2, 3) float64: frame pixel coordinates (x, y; the first pixel's centre is 0, 0) to
         reference pixel coordinates.
     correlation
-        Of fine detail with the neighbour it was aligned to, -1..1; 1 for the reference.
+        Correlation of fine detail with the neighbouring frame it was aligned to, -1..1; 1 for the
+        reference.
     expected
-        True when the frame shows too little to follow and was placed where the axis's steady
-        course puts it.
+        True when the frame shows too little detail to align it and was placed where the steady
+        course of the axis predicts it.
     sharpness
-        Mean over the frame of the sharpness that its weights come from, 8-bit display steps, >= 0.
+        Mean over the frame of the sharpness used for the weights, 8-bit display steps, >= 0.
     gains
-        What its blue, green and red light was multiplied by to match the reference.
+        Factors by which blue, green and red light were multiplied to match the reference.
     scale
-        What the optics told of its size; ``None`` when nothing was told.
+        Scale predicted from the optics; ``None`` when the optics are not known.
     closing
-        How the chain of neighbours compares with a direct alignment, for every third frame.
+        Comparison of the chain of neighbours with a direct alignment; only for every third frame.
     trust
-        How far the transform can be trusted, 0..1; ``None`` when it was given.
+        How far the transform can be trusted, 0..1; ``None`` when the transform was given.
     doubts
-        What a user should know about the frame.
+        Sentences about possible faults of the frame.
     """
 
     index: int
@@ -83,7 +84,7 @@ class FrameReport:
 
     @property
     def doubt(self) -> str | None:
-        """What should be looked at in this frame; ``None`` when nothing is known against it."""
+        """Text about possible faults of this frame; ``None`` when there are none."""
         doubts = list(self.doubts)
         if self.closing is not None and self.closing.is_doubtful:
             doubts.append(
@@ -96,16 +97,16 @@ class FrameReport:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A frame that is not in the picture.
+    """A frame that was not used for the picture.
 
     Attributes
     ----------
     index
-        Of its slice.
+        Index of the slice.
     name
-        What messages call it.
+        Name of the frame in messages.
     reason
-        Why it could not be used, in a sentence without its full stop; it names the frame.
+        Reason why the frame could not be used, a sentence without its full stop; names the frame.
     """
 
     index: int
@@ -122,14 +123,14 @@ class Fused:
     image
         (height, width, 3) uint16, BGR, sRGB-encoded, in the reference frame's geometry.
     depth_map
-        The depth, in micrometres when every frame came with its position, otherwise in slices, and
-        how much of it is to be believed; ``None`` where it was not asked for.
+        Depth and its confidence; ``None`` if depth was not requested. Depth is in micrometres if
+        every frame was added with its position, otherwise in slices.
     valid_rect
         (x, y, width, height): the part of the picture that every frame covers.
     reports
-        In the order of fusion.
+        Reports of the fused frames in the order of fusion.
     left_out
-        Frames that could not be aligned or are spoilt.
+        Frames that could not be aligned or are unusable.
     """
 
     image: NDArray[np.uint16]
@@ -140,18 +141,18 @@ class Fused:
 
     @property
     def doubts(self) -> list[str]:
-        """What a user should know about single frames, those left out first."""
+        """Return sentences about possible faults of single frames, first those left out."""
         kept = [report.doubt for report in self.reports if report.doubt is not None]
         return [f"left out: {one.reason}" for one in self.left_out] + kept
 
     @property
     def depth(self) -> NDArray[np.float32]:
-        """That of :attr:`depth_map`, (height, width) float32."""
+        """The depth of :attr:`depth_map`, (height, width) float32."""
         return self._mapped().depth
 
     @property
     def confidence(self) -> NDArray[np.float32]:
-        """That of :attr:`depth_map`, (height, width) float32, 0..1."""
+        """The confidence of :attr:`depth_map`, (height, width) float32, 0..1."""
         return self._mapped().confidence
 
     def _mapped(self) -> DepthMap:
@@ -162,7 +163,7 @@ class Fused:
 
 @dataclass(frozen=True)
 class Placed:
-    """A frame, and how it is aligned to the reference: see :meth:`Stacker.place`."""
+    """A frame with its transform to the reference; returned by :meth:`Stacker.place`."""
 
     picture: Picture
     index: int
@@ -173,7 +174,7 @@ class Placed:
 
     @property
     def position(self) -> float:
-        """Along the axis: micrometres, or the slice's index."""
+        """Position along the axis in micrometres, or the index of the slice if not known."""
         return float(self.index) if self.z_um is None else self.z_um
 
 
@@ -183,21 +184,21 @@ class Stacker:
     Parameters
     ----------
     quality
-        ``fast`` takes less time and memory than ``best``: see :class:`Blender`.
+        ``fast`` takes less time and memory than ``best``; see :class:`Blender`.
     motion
         What may differ between two frames besides their focus.
     alignment
-        Use these transforms instead of computing any; frames go by their index.
+        Transforms to use instead of computing them; frames are matched by slice index.
     equalise
-        Make all frames as bright, and of the same white, as the reference.
+        Adjust the brightness and white balance of all frames to those of the reference.
     method
-        Other methods than the pyramid take a third as much memory again.
+        How frames are fused. All methods except the pyramid need a third more memory.
     allowed_bytes
-        How much memory the process may take: what has no room in it lies in ``scratch``.
+        Memory in bytes that the process may use. Arrays that do not fit are kept in ``scratch``.
     scratch
-        Folder for a temporary file.
+        Folder for temporary files.
     depth
-        Work out the depth, too.
+        Compute the depth map, too.
     """
 
     def __init__(
@@ -238,7 +239,7 @@ class Stacker:
 
     @property
     def reports(self) -> tuple[FrameReport, ...]:
-        """Of the frames added so far, in the order of fusion."""
+        """Reports of the frames added so far, in the order of fusion."""
         return tuple(self._reports)
 
     @property
@@ -248,7 +249,7 @@ class Stacker:
 
     @property
     def alignment(self) -> Alignment:
-        """The transforms of the frames added so far, for another set of the same slices."""
+        """Transforms of the frames added so far, to align other frames of the same slices."""
         frames = {
             report.index: FrameTransform(
                 report.transform, report.correlation, report.expected, report.trust
@@ -265,21 +266,21 @@ class Stacker:
         scale: float | None = None,
         name: str | None = None,
     ) -> None:
-        """See one of the first frames before any is added: :data:`AHEAD` of them, in their order.
+        """Examine one of the first :data:`AHEAD` frames, in their order, before any frame is added.
 
-        The blurred first one is then aligned by the sharper ones; add them all afterwards. The
-        parameters are those of :meth:`add`.
+        A blurred first frame is then aligned by means of the sharper frames after it. Afterwards
+        add all frames. The parameters are those of :meth:`add`.
 
         Raises
         ------
         StackError
-            Unreadable.
+            The frame cannot be read.
         """
         if self._given is not None:
             return
         picture = self._picture(frame)
         if min(picture.shape[:2]) < SMALLEST_PX:
-            return  # for ``place`` to refuse
+            return  # ``place`` reports why the frame is refused
         if not self._ahead:
             self._fits(picture)
         if not self._ahead or picture.shape == self._ahead[0].shape:
@@ -296,28 +297,30 @@ class Stacker:
         name: str | None = None,
         scale: float | None = None,
     ) -> FrameReport:
-        """Align one frame and blend it in.
+        """Align one frame and blend it.
 
         Parameters
         ----------
         frame
-            A file, or (height, width, 3) BGR uint8/uint16.
+            Path of a picture file, or a picture (height, width, 3) BGR uint8/uint16.
         index
-            Of its slice, >= 0, each once; counted from 0 when not given.
+            Index of the slice, >= 0 and unique; counted from 0 if not given.
         z_um
-            Position of the slice along the axis, micrometres: for all frames of a stack or none.
+            Position of the slice along the axis in micrometres. Give it for all frames of a stack
+            or for none.
         name
-            What messages call the frame; a file's name by itself.
+            Name of the frame in messages; the file name if not given.
         scale
-            By what the optics say that the frame has to be enlarged to fit the first one: a first
-            guess for its alignment.
+            Factor by which, according to the optics, the frame has to be enlarged to fit the first
+            frame; the initial value for its alignment.
 
         Raises
         ------
         AlignError
-            The frame cannot be aligned; it has not been blended, and the stack can go on.
+            The frame cannot be aligned. It has not been blended, and further frames can be added.
         StackError
-            Unreadable, of another size or type than the first, or index or position do not fit.
+            The frame cannot be read, or differs in size or type from the first frame, or its index
+            or position is not allowed.
         """
         placed = self.place(frame, index, z_um, name, scale)
         self.lay(placed)
@@ -331,15 +334,15 @@ class Stacker:
         name: str | None = None,
         scale: float | None = None,
     ) -> Placed:
-        """The first part of :meth:`add`, with its parameters and errors: align a frame.
+        """Align a frame: the first part of :meth:`add`, with the same parameters and errors.
 
-        Another thread may do it while frames placed before are laid and blended.
+        Another thread may do this while frames placed earlier are resampled and blended.
         """
         index = len(self._placed) if index is None else index
         if name is None:
             name = frame.name if isinstance(frame, Path) else f"frame {index}"
         if index in self._placed:
-            raise StackError(f"{name}: slice {index} is in this stack already")
+            raise StackError(f"{name}: slice {index} is already in this stack")
         picture = self._picture(frame)
         self._check(picture, z_um, name)
         if not self._placed:
@@ -355,7 +358,10 @@ class Stacker:
         return Placed(picture, index, z_um, name, scale, placement)
 
     def lay(self, placed: Placed) -> None:
-        """The second part: lay it on the reference. Its own pixels are not looked at any more."""
+        """Resample a placed frame onto the reference: the second part of :meth:`add`.
+
+        Its original pixels are not needed after this.
+        """
         if self._laid is None:
             self._laid = np.empty_like(placed.picture)
         if placed.placement.neighbour is None:
@@ -364,7 +370,7 @@ class Stacker:
             lay(placed.picture, _inverse(placed.placement.transform), self._laid)
 
     def blend(self, placed: Placed) -> FrameReport:
-        """The last part: blend in the frame that was laid last."""
+        """Blend the frame that was resampled last: the last part of :meth:`add`."""
         if self._laid is None:
             raise StackError("there is no frame to blend")
         laid, transform = self._laid, placed.placement.transform
@@ -410,7 +416,7 @@ class Stacker:
         return report
 
     def _picture(self, frame: Picture | Path) -> Picture:
-        """The frame itself, or what its file holds, read in place of the file before."""
+        """Return the given picture, or read it from its file into the memory of the file before."""
         if not isinstance(frame, Path):
             self._read = None
             return frame
@@ -462,7 +468,7 @@ class Stacker:
         )
 
     def _fits(self, picture: Picture) -> bool:
-        """Whether the sums have room in memory; raises where not even the frames have."""
+        """Return whether the sums fit in memory; raise if not even the frames do."""
         height, width = picture.shape[:2]
         bits, smooth = picture.dtype.itemsize * 8, self._method is not Method.PYRAMID
         return fits(width, height, bits, self.quality, smooth, self._allowed_bytes)
@@ -482,7 +488,7 @@ class Stacker:
             self._equaliser = Equaliser(picture)
 
     def _equalise(self, aligned: Picture, transform: Transform) -> Equalisation:
-        """Give a frame the reference's brightness and white, in place."""
+        """Adjust a frame's brightness and white balance to the reference's, in place."""
         if self._equaliser is None:
             return Equalisation(NO_GAINS, False)
         light = self._equaliser.compare(aligned, valid_rect([transform], aligned.shape[:2]))
@@ -490,7 +496,7 @@ class Stacker:
         return light
 
     def preview(self, widest_px: int) -> Picture:
-        """The picture so far, (height, width, 3) BGR uint16, at most ``widest_px`` wide.
+        """Return the picture fused so far, (height, width, 3) BGR uint16, of limited width.
 
         Raises
         ------
@@ -502,7 +508,7 @@ class Stacker:
         return self._blender.preview(widest_px)
 
     def finish(self) -> Fused:
-        """The fused picture; the stacker is used up.
+        """Return the fused picture and its depth. The stacker cannot be used any more.
 
         Raises
         ------
@@ -511,7 +517,7 @@ class Stacker:
         """
         if self._blender is None:
             raise StackError("there is no frame to stack")
-        # Each part is let go before the next needs room: the end is where memory peaks.
+        # Release each part before memory for the next is needed: memory use peaks here.
         self._read = self._laid = self._reference = None
         image = self._blender.finish()
         self._blender = None
@@ -529,7 +535,7 @@ class Stacker:
 
 
 def rehearse(quality: Quality) -> None:
-    """Load the kernels, by a stack of two tiny frames, while something else waits for a disk."""
+    """Load the compiled kernels by stacking two tiny frames, while other work waits for a disk."""
     stacker = Stacker(quality)
     frame = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     for _ in range(2):

@@ -1,7 +1,8 @@
-"""What the frames placed so far say about the next one: an axis moves the picture steadily.
+"""Predicts the transform of the next frame from the frames placed so far: an axis moves steadily.
 
-Scale, shift and turn per unit of axis travel are followed by a Kalman filter each. The prediction
-holds a registration that has little to go by, and gives way to one that has.
+The change of scale, shift and rotation per unit of axis travel is tracked by one Kalman filter
+each. A registration with little detail follows the prediction; one with much detail follows the
+pictures.
 """
 
 from __future__ import annotations
@@ -13,27 +14,28 @@ from numpy.typing import NDArray
 
 from macrorail.stacking.register import FEIGNED_PX, Motion, Prior, Transform
 
-# How far a step may lie from a steady trend: shift, and the corners by scale or turn, in pixels
-# of a picture 1000 pixels wide; in smaller ones pixels are the limit. Carriages wander sideways
-# far more than magnification does.
+# How far a step may differ from a steady trend: by shift, and at the corners by scale or rotation.
+# In pixels of a picture 1000 pixels wide, and in pixels of the actual picture if that is smaller.
+# Carriages wander sideways far more than magnification varies.
 _UNSTEADY_SHIFT = 1.5
 _UNSTEADY_CORNER = 0.3
-# Share by which the effect of a step may differ from that of the step before.
+# Share by which the effect of a step may differ from that of the previous step.
 _UNSTEADY_SHARE = 0.15
-# What a first step may do, as a share of the width or of the picture's own size.
+# Largest expected effect of a first step, as a share of the picture's width or size.
 _FIRST_SHIFT = 0.05
 _FIRST_SCALE = 0.02
-# How well optics tell a change of size before a frame was seen: a share of the change, as focal
-# lengths and pupils are nominal (with a tenth, optics that are a tenth off cost a pixel at the
-# corners of 24 megapixels, and right ones gain nothing by it); how steady that share is from step
-# to step; and, however small the change, about a hundredth of a pixel at the corners.
+# Uncertainty of a change of size predicted from the optics, before a frame was seen. The first
+# value is a share of the change, because focal lengths and pupils are nominal. (With a share of one
+# tenth, optics that are wrong by a tenth cost a pixel at the corners of 24 megapixels, and correct
+# optics gain nothing.) The second value is how much that share varies from step to step. The third
+# value applies to the smallest changes: about a hundredth of a pixel at the corners.
 _OPTICS_SHARE = 0.3
 _OPTICS_UNSTEADY = 0.01
 _OPTICS_SURE = 1e-5
-# Innovations beyond this many standard deviations are a knock, not a new trend.
+# Innovations beyond this many standard deviations are taken for a knock, not for a new trend.
 _KNOCK = 3.0
 
-# Places of (xx, xy, x, yx, yy, y) that are shifts, and those that are growth.
+# Which of (xx, xy, x, yx, yy, y) are shifts, and which are growth.
 _SHIFTS = np.array([False, False, True, False, False, True])
 _GROWTH = [0, 4]
 
@@ -45,9 +47,9 @@ class Trend:
     Parameters
     ----------
     width, height
-        Of the pictures that are registered, pixels.
+        Size in pixels of the registered pictures.
     motion
-        What may change between frames.
+        What may differ between frames.
     """
 
     width: int
@@ -63,25 +65,26 @@ class Trend:
         self._first = np.where(_SHIFTS, _FIRST_SHIFT * max(self.width, self.height), _FIRST_SCALE)
         self._rate = np.zeros(6)
         self._variance: NDArray[np.float64] | None = None
-        # What the growth that is seen is of what the optics tell, and the variance of that.
+        # Ratio of the observed growth to the growth predicted from the optics, and its variance.
         self._share = np.ones(2)
         self._share_variance: NDArray[np.float64] | None = None
 
     def predict(self, travel: float) -> Prior:
-        """The transform that a step of ``travel`` (any unit, signed) is expected to bring."""
+        """Return the transform expected for a step of ``travel`` (any unit, signed)."""
         variance = self._first**2 if self._variance is None else self._variance * travel**2
         expected = self._rate * travel
         variance = variance + self._unsteady**2 + (_UNSTEADY_SHARE * expected) ** 2
         return Prior(_about_middle(expected, self.width, self.height), np.sqrt(variance))
 
     def predict_scaled(self, travel: float, scale: float) -> Prior:
-        """As :meth:`predict`, where the optics tell by how much the picture grows."""
+        """Return the expected transform, where the optics predict growth by ``scale``."""
         prior = self.predict(travel)
         change = change_about_middle(prior.warp, self.width, self.height)
         spread = prior.spread.copy()
         told = scale - 1
-        # Changes of defocus feign growth, always to the same side on a specimen that is a dome; no
-        # number of frames tells it from optics that are off. Each has its share of what was seen.
+        # Changes of defocus imitate growth, always in the same direction on a dome-shaped specimen.
+        # No number of frames can distinguish this from inaccurate optics, so each gets its share of
+        # the observed growth.
         feigned = self._feigned(told)
         if self._share_variance is None:
             self._share_variance = np.full(2, _OPTICS_SHARE**2 + feigned**2)
@@ -96,10 +99,10 @@ class Trend:
     def learn_scaled(
         self, scale: float, prior: Prior, warp: Transform, spread: NDArray[np.float64]
     ) -> None:
-        """Take in how much the picture grew where the optics told ``scale``.
+        """Update the trend with the observed growth, where the optics predicted ``scale``.
 
-        ``warp``, known to within ``spread``, was found from ``prior``, which :meth:`predict_scaled`
-        gave; what the pictures said by themselves is what ``prior`` does not explain.
+        ``warp``, known to within ``spread``, was found with ``prior`` from :meth:`predict_scaled`.
+        The part of ``warp`` that ``prior`` does not explain is what the pictures themselves showed.
         """
         told = scale - 1
         expected = change_about_middle(prior.warp, self.width, self.height)[_GROWTH]
@@ -116,12 +119,12 @@ class Trend:
         self._share_variance = (1 - gain) * self._share_variance
 
     def _feigned(self, told: float) -> float:
-        """What defocus may feign, as a share of the growth that is told."""
+        """Return how much growth defocus may imitate, as a share of the predicted growth."""
         half_diagonal = float(np.hypot(self.width, self.height)) / 2
         return FEIGNED_PX / max(abs(told) * half_diagonal, FEIGNED_PX / 100)
 
     def learn(self, travel: float, warp: Transform, spread: NDArray[np.float64]) -> None:
-        """Take in what a step of ``travel`` has brought, known to within ``spread`` (6,)."""
+        """Update the trend with ``warp``, found for a step of ``travel``, known to ``spread`` (6,)."""
         if travel == 0:
             return
         found = change_about_middle(warp, self.width, self.height)
@@ -138,7 +141,10 @@ class Trend:
 
 
 def change_about_middle(warp: Transform, width: int, height: int) -> NDArray[np.float64]:
-    """(xx, xy, x, yx, yy, y): how a (3, 3) transform differs from identity about the middle."""
+    """Return (xx, xy, x, yx, yy, y): the difference of a (3, 3) transform from identity.
+
+    The difference is taken about the middle of the picture.
+    """
     to_middle = _to_middle(width, height)
     change = to_middle @ warp @ np.linalg.inv(to_middle) - np.eye(3)
     return np.asarray(change[:2].ravel())

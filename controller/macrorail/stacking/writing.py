@@ -1,7 +1,8 @@
-"""Writes results, each whole or not at all: pictures, depth maps, and their metadata.
+"""Writes results: pictures, depth maps, and their metadata. Incomplete files are never left behind.
 
-The one place that writes them, for runs, batches and single stacks. Where a result goes is checked
-before the first frame is read; metadata that cannot be written is named and left out.
+Runs, batches and single stacks all write their results through this module. The place of a result
+is checked before the first frame is read. Metadata that cannot be written are reported and left
+out.
 """
 
 from __future__ import annotations
@@ -32,29 +33,30 @@ if TYPE_CHECKING:
     from macrorail.stacking.stacker import Fused
 
 _JPEG_QUALITY = 95
-#: The longest side that libjpeg writes, pixels.
+#: Longest side in pixels that libjpeg can write.
 JPEG_LIMIT_PX = 65_500
 _STRIP_ROWS = 256
-# A segment of a JPEG holds 65535 bytes with its length; a profile's piece has 14 of its own.
+# A JPEG segment has at most 65535 bytes including its length; a piece of a profile has 14 more
+# bytes of header.
 _SEGMENT, _ICC_PIECE = 65_533, 65_519
 _XMP_SEGMENT = b"http://ns.adobe.com/xap/1.0/\0"
 _IPTC_SEGMENT = b"Photoshop 3.0\x008BIM\x04\x04\0\0"
 _QUICK_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
-# For what is smooth: no choice of filters, which takes as long as all the rest.
+# For smooth pictures: a fixed filter, because choosing filters takes as long as everything else.
 _SMOOTH_PNG = [*_QUICK_PNG, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
 _XMP_TAG, _IPTC_TAG = 0x02BC, 0x83BB
-#: Bytes per pixel of an uncompressed 16-bit picture, and of a depth map.
+#: Bytes per pixel of an uncompressed 16-bit picture and of a depth map.
 _PICTURE_BYTES, _DEPTH_BYTES = 6, 4
 
 
 def check_output(path: Path, width: int, height: int) -> None:
-    """See that a picture of this size can be written, before any work is done for it.
+    """Check that a picture of this size can be written, before any work is done.
 
     Raises
     ------
     StackError
-        Unknown suffix, the folder is missing, read-only or full, or the type has no room for the
-        size.
+        The suffix is not known, the folder is missing, read-only or full, or the file type is
+        limited to a smaller size.
     """
     suffix = path.suffix.lower()
     if suffix not in TIFF.suffixes | JPEG.suffixes | {".png"}:
@@ -70,30 +72,30 @@ def check_output(path: Path, width: int, height: int) -> None:
 
 
 def check_depth_output(path: Path, width: int, height: int) -> None:
-    """As :func:`check_output`, for a depth map.
+    """Check that a depth map of this size can be written; see :func:`check_output`.
 
     Raises
     ------
     StackError
-        As there; a depth map is written as .tif only.
+        For the same reasons as there; also if the suffix is not .tif.
     """
     _check_depth_suffix(path)
     check_place(path, width * height * _DEPTH_BYTES)
 
 
 def check_place(path: Path, size: int = 0) -> None:
-    """See that a file of ``size`` bytes can be written.
+    """Check that a file of ``size`` bytes can be written.
 
     Raises
     ------
     StackError
-        Its folder is missing, read-only or has no room.
+        The folder is missing or read-only, or has not enough free space.
     """
     folder = path.parent
     if not folder.is_dir():
-        raise StackError(f"{path} cannot be written: the folder {folder} does not exist; make it")
+        raise StackError(f"{path} cannot be written: the folder {folder} does not exist; create it")
     if path.is_dir():
-        raise StackError(f"{path} cannot be written: a folder of that name is there")
+        raise StackError(f"{path} cannot be written: there is a folder with that name")
     probe = folder / f".{path.name}.{os.getpid()}.part"
     try:
         probe.write_bytes(b"")
@@ -105,8 +107,8 @@ def check_place(path: Path, size: int = 0) -> None:
             probe.unlink(missing_ok=True)
     if size > free:
         raise StackError(
-            f"{path} needs {size / 1e6:.1f} MB, and {folder} has {free / 1e6:.1f} MB left; make "
-            f"room or write elsewhere"
+            f"{path} needs {size / 1e6:.1f} MB, and {folder} has {free / 1e6:.1f} MB left; free "
+            f"some space there, or write to another folder"
         )
 
 
@@ -116,28 +118,29 @@ def write_picture(
     um_per_px: float | None = None,
     metadata: Metadata | None = None,
 ) -> tuple[str, ...]:
-    """Write a picture, its format chosen by the suffix: TIFF and PNG as they are, JPEG in 8 bits.
+    """Write a picture: TIFF and PNG with the depth of the pixels, JPEG with 8 bits.
 
-    Written aside and renamed: an older file of that name is replaced by a whole one, or kept.
+    The suffix selects the format. The picture is written to a temporary file, which is then
+    renamed. So an older file with the same name is either replaced by a complete picture or kept.
 
     Parameters
     ----------
     pixels
         (height, width, 3), BGR, uint8 or uint16.
     um_per_px
-        Size of a pixel on the specimen, micrometres; goes into TIFF and JPEG as the resolution.
+        Size of a pixel on the specimen in micrometres; written as resolution into TIFF and JPEG.
     metadata
-        What :func:`macrorail.stacking.metadata.result_metadata` gives.
+        Metadata from :func:`macrorail.stacking.metadata.result_metadata`.
 
     Returns
     -------
     tuple of str
-        One sentence for each part of the metadata that had to be left out.
+        One sentence for each part of the metadata that was left out.
 
     Raises
     ------
     StackError
-        Unknown suffix, or the folder cannot be written.
+        The suffix is not known, or the folder cannot be written.
     """
     suffix = path.suffix.lower()
     metadata = metadata or Metadata()
@@ -158,7 +161,7 @@ def write_picture(
 
 
 def confidence_path(depth: Path) -> Path:
-    """Of the picture beside a depth map that says how much of it is to be believed."""
+    """Return the path of the confidence picture that belongs to a depth map."""
     return depth.with_name(f"{depth.stem}-confidence.png")
 
 
@@ -168,17 +171,17 @@ def write_depth(
     confidence: NDArray[np.float32],
     um_per_px: float | None = None,
 ) -> None:
-    """Write a depth map as a float32 TIFF and its confidence beside it, aside and renamed.
+    """Write a depth map as a float32 TIFF, and its confidence as a PNG in the same folder.
 
     Parameters
     ----------
     confidence
-        (height, width), 0..1; the picture has it in 8 bits, 255 for 1.
+        (height, width), 0..1. The PNG has 8 bits, with 255 for 1.
 
     Raises
     ------
     StackError
-        Another suffix than .tif, or the folder cannot be written.
+        The suffix is not .tif, or the folder cannot be written.
     """
     _check_depth_suffix(path)
     with _written_aside(path) as aside:
@@ -196,21 +199,21 @@ def write_stack(
     reference: Path | None,
     frames: int,
 ) -> tuple[str, ...]:
-    """Write a stack's pictures and its depth: TIFF and JPEG of the picture, depth, confidence.
+    """Write a stack's pictures: TIFF and JPEG of the fused picture, depth map, and confidence.
 
     Parameters
     ----------
     names
-        Of the TIFF, the JPEG and the depth map.
+        File names of the TIFF, the JPEG and the depth map.
     reference
-        The frame whose colours and metadata the pictures have; ``None`` for none.
+        Frame whose colour profile and metadata are written into the pictures; ``None`` for none.
     frames
-        How many frames were stacked.
+        Number of frames stacked.
 
     Returns
     -------
     tuple of str
-        What was left out or reduced, one sentence each.
+        One sentence for each thing that was left out or reduced.
 
     Raises
     ------
@@ -226,7 +229,7 @@ def write_stack(
         scale = JPEG_LIMIT_PX / longest
         size = [max(1, int(side * scale)) for side in image.shape[1::-1]]
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-        said.append(f"{names[1]} is reduced to {size[0]} x {size[1]} px: JPEG has no room for more")
+        said.append(f"{names[1]} is reduced to {size[0]} x {size[1]} px, the most that JPEG allows")
     um_per_jpeg_px = None if um_per_px is None else um_per_px / scale
     said += write_picture(folder / names[1], image, um_per_jpeg_px, metadata)
     write_depth(folder / names[2], fused.depth, fused.confidence, um_per_px)
@@ -237,7 +240,13 @@ def write_beside(
     picture: tuple[Path, Picture, Metadata],
     depth: tuple[Path, NDArray[np.float32], NDArray[np.float32]] | None,
 ) -> tuple[str, ...]:
-    """Write a picture and, at the same time, its depth map and confidence; what was left out."""
+    """Write a picture and, at the same time, its depth map and confidence.
+
+    Returns
+    -------
+    tuple of str
+        One sentence for each part of the metadata that was left out.
+    """
     path, pixels, metadata = picture
     with ThreadPoolExecutor(1, thread_name_prefix="depth") as beside:
         written = None if depth is None else beside.submit(write_depth, *depth)
@@ -249,7 +258,7 @@ def write_beside(
 
 @contextmanager
 def _written_aside(path: Path) -> Iterator[Path]:
-    """A file beside ``path`` that takes its place once it is whole; nothing is left otherwise."""
+    """Give a temporary path that replaces ``path`` when complete and is removed otherwise."""
     aside = path.with_name(f".{path.name}.part{path.suffix}")
     try:
         yield aside
@@ -271,7 +280,7 @@ def _check_depth_suffix(path: Path) -> None:
 def _write_tiff(
     path: Path, pixels: NDArray[Any], um_per_px: float | None, icc: bytes | None, is_result: bool
 ) -> None:
-    """Write a plane, or a BGR picture, a few rows at a time: a copy of it all has no room."""
+    """Write a plane or a BGR picture a few rows at a time, to save the memory for a copy."""
     size: dict[str, Any] = {}
     if um_per_px is not None:
         per_cm = 10_000 / um_per_px
@@ -295,9 +304,9 @@ def _as_stored(rows: NDArray[Any]) -> NDArray[Any]:
 
 
 def _add_tags(path: Path, metadata: Metadata) -> tuple[str, ...]:
-    """Put tags into a TIFF that tifffile has no way to write; the pixels are copied as they are.
+    """Add tags that tifffile cannot write to a TIFF; the pixels are copied unchanged.
 
-    The file stays as it is where that fails: tags are not worth a picture.
+    If this fails, the file keeps the picture without these tags.
     """
     tags = dict(metadata.tags)
     if metadata.xmp is not None:
@@ -338,7 +347,7 @@ def _exif_block(
 def _jpeg_with(
     data: bytes, pixels: Picture, um_per_px: float | None, metadata: Metadata
 ) -> tuple[bytes, tuple[str, ...]]:
-    """A JPEG with metadata behind its JFIF header, and what has no room in it."""
+    """Return a JPEG with metadata after its JFIF header, and the parts that do not fit into it."""
     exif, problems = _exif_block(metadata, pixels, um_per_px)
     xmp = None if metadata.xmp is None else _XMP_SEGMENT + metadata.xmp
     iptc = None
@@ -353,15 +362,15 @@ def _jpeg_with(
         (b"\xff\xed", "IPTC", iptc),
     ):
         if block is not None and len(block) > _SEGMENT:
-            left_out.append(f"{name} of {len(block)} bytes left out: a JPEG has no room for it")
+            left_out.append(f"{name} of {len(block)} bytes left out: too large for a JPEG")
         elif block is not None:
             segments.append((mark, block))
     icc = metadata.icc or b""
-    # ICC.1, annex B.4: in pieces, each with its number and how many there are.
+    # A profile is split into pieces, each with its number and the number of pieces (ICC.1, B.4).
     pieces = [icc[k : k + _ICC_PIECE] for k in range(0, len(icc), _ICC_PIECE)]
     for number, piece in enumerate(pieces, 1):
         segments.append((b"\xff\xe2", b"ICC_PROFILE\0" + bytes([number, len(pieces)]) + piece))
-    header = 4 + int.from_bytes(data[4:6], "big")  # of start and JFIF segment together
+    header = 4 + int.from_bytes(data[4:6], "big")  # length of the start and the JFIF segment
     inserted = b"".join(
         mark + (len(block) + 2).to_bytes(2, "big") + block for mark, block in segments
     )
@@ -369,7 +378,7 @@ def _jpeg_with(
 
 
 def _png_with(data: bytes, pixels: Picture, metadata: Metadata) -> bytes:
-    """A PNG with profile, EXIF and XMP behind its header (PNG, third edition, section 11.3)."""
+    """Return a PNG with profile, EXIF and XMP after its header (PNG, 3rd edition, section 11.3)."""
     exif, _ = _exif_block(replace(metadata, iptc=None), pixels, None)
     chunks = b""
     if metadata.icc is not None:
