@@ -498,6 +498,8 @@ class Stacker:
     def preview(self, widest_px: int) -> Picture:
         """Return the picture fused so far, (height, width, 3) BGR uint16, of limited width.
 
+        The width is at most ``widest_px``.
+
         Raises
         ------
         StackError

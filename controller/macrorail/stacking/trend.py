@@ -124,7 +124,7 @@ class Trend:
         return FEIGNED_PX / max(abs(told) * half_diagonal, FEIGNED_PX / 100)
 
     def learn(self, travel: float, warp: Transform, spread: NDArray[np.float64]) -> None:
-        """Update the trend with ``warp``, found for a step of ``travel``, known to ``spread`` (6,)."""
+        """Update the trend with ``warp`` (known to ``spread``, (6,)) of a step of ``travel``."""
         if travel == 0:
             return
         found = change_about_middle(warp, self.width, self.height)
