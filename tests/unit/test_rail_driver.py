@@ -341,5 +341,5 @@ def test_a_rig_the_board_cannot_do_is_refused_before_it_is_opened(
 
 
 def test_a_closest_approach_short_of_the_travel_is_refused() -> None:
-    with pytest.raises(LimitError, match="no room to move"):
+    with pytest.raises(LimitError, match="no travel"):
         Bench().rail.open(closest_approach_um=500.0)

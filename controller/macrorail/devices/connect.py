@@ -1,4 +1,4 @@
-"""Constructs the drivers that a rig names, and closes them in reverse order."""
+"""Constructs the drivers named in a rig file, and closes them in reverse order."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from macrorail.devices.rail.cable_camera import RailTriggeredCamera
 
 @dataclass(frozen=True)
 class Instrument:
-    """The drivers of a rig, constructed; no device is open and nothing has moved yet.
+    """The constructed drivers of a rig; no device is open yet and nothing has moved.
 
     Attributes
     ----------
     clock
-        World time: real time, or the bench's.
+        Clock that gives the run's time: real time, or the simulated world's time.
     camera, axis
-        The caller opens them.
+        Drivers of the camera and the focus axis; the caller opens them.
     stage
-        Moves specimens under the lens; ``None`` when they are changed by hand.
+        Driver of the stage that moves specimens under the lens; ``None`` if they are changed by
+        hand.
     bench_address
         Address of the simulated world; ``None`` for real devices.
     """
@@ -51,7 +52,7 @@ def connect(rig: Rig, log_folder: Path | None = None) -> Iterator[Instrument]:
     Yields
     ------
     Instrument
-        Always closed at the end of the block: axis, then camera, then bench.
+        The drivers. They are closed at the end of the block: axis, then camera, then bench.
     """
     with ExitStack() as closing:
         context = Context(clock=WorldClock(), log_folder=log_folder)

@@ -1,7 +1,7 @@
-"""What a frame says about its own exposure, and whether that is what was asked for.
+"""Reads a frame's exposure settings from its EXIF data and compares them with the requested ones.
 
-Dials are turned by accident and bodies are exchanged while a run goes on, and no camera reports
-that. Every frame has its settings, its size and its body's serial number in its EXIF data.
+A dial may be turned by accident, or a body exchanged, during a run, and no camera reports that.
+But the EXIF data of every frame contain its settings, its size and the body's serial number.
 """
 
 from __future__ import annotations
@@ -27,26 +27,28 @@ from macrorail.stacking.kinds import RAW, TIFF, kind_of
 _SHUTTER, _APERTURE, _ISO, _FOCAL_LENGTH, _SERIAL = 0x829A, 0x829D, 0x8827, 0x920A, 0xA431
 _TIFF_SIZE, _EXIF_SIZE = (0x0100, 0x0101), (0xA002, 0xA003)
 _HIGHEST_ISO = 65535
-"""EXIF's ISO has 16 bits; higher values are written as this one (CIPA DC-008, table 8)."""
+"""EXIF's ISO field has 16 bits; higher values are written as this one (CIPA DC-008, table 8)."""
 _TOLERANCE = 0.1
-"""Relative. Some bodies write 1/64 for 1/60; a third of a stop is 0.26 (0.12 for f-numbers)."""
+"""Accepted relative difference. Some bodies write 1/64 for 1/60. A third of a stop is 0.26 (0.12
+for f-numbers)."""
 _SIZE_TOLERANCE = 0.02
-"""Relative. A raw file has some rows and columns more than the body's JPEG."""
+"""Accepted relative difference. A raw file has a few rows and columns more than the body's JPEG."""
 
 
 @dataclass(frozen=True)
 class FrameSettings:
-    """What a frame says about itself.
+    """Settings of a frame according to its EXIF data.
 
     Attributes
     ----------
     values
-        By name: ``shutter`` in seconds, ``aperture`` as f-number, ``iso``, ``focal_length`` in mm;
-        what the frame does not say is missing.
+        Settings by name: ``shutter`` in seconds, ``aperture`` as f-number, ``iso``,
+        ``focal_length`` in mm. Settings that the frame does not contain are missing.
     size_px
-        Width and height, not turned for viewing; ``None`` when the file does not say.
+        Width and height before any rotation for viewing; ``None`` if the file does not contain
+        them.
     serial
-        Of the body; empty when the file does not say.
+        Serial number of the body; empty if the file does not contain it.
     """
 
     values: Mapping[str, float]
@@ -56,20 +58,20 @@ class FrameSettings:
 
 @dataclass(frozen=True)
 class FramesAsked:
-    """What the frames of a run have to be.
+    """Settings and size that the frames of a run must have.
 
     Attributes
     ----------
     settings
-        As the protocol writes them, by canonical name; others than numbers are not compared.
+        Settings as written in the protocol, by canonical name. Only numbers are compared.
     size_px
-        Width and height by the rig; ``None`` does not compare them.
+        Width and height according to the rig file; with ``None`` sizes are not compared.
     varies
-        Whether settings that were not asked for may differ from frame to frame: the camera
-        exposes by itself.
+        Whether settings that were not requested may differ from frame to frame, because the camera
+        sets its exposure automatically.
     drifts
-        Whether aperture and focal length may change gradually: a lens that is the axis changes
-        both while it focuses.
+        Whether aperture and focal length may change gradually. They do if the lens is the focus
+        axis, because a lens changes both while it focuses.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -79,12 +81,12 @@ class FramesAsked:
 
 
 class FrameSettingsCheck:
-    """Checks the frames of one run.
+    """Checks that all frames of one run have the same camera, size and settings.
 
     Parameters
     ----------
     asked
-        What they have to be.
+        Settings and size that the frames must have.
     """
 
     def __init__(self, asked: FramesAsked) -> None:
@@ -93,25 +95,25 @@ class FrameSettingsCheck:
         self._before: FrameSettings | None = None
 
     def adopt(self, path: Path) -> None:
-        """Take a frame that an interrupted run has counted as one to compare with."""
+        """Use a frame accepted earlier in an interrupted run for comparison with later frames."""
         self._remember(read_frame_settings(path))
 
     def check(self, frame: Frame, by_hand: bool = False) -> None:
-        """Accept a frame, or raise.
+        """Accept a frame, or raise an error that says what differs.
 
         Parameters
         ----------
         by_hand
-            Whether only a hand can set the camera.
+            Whether the camera can only be set by hand.
 
         Raises
         ------
         OtherCamera
-            Another body took it than the first frame of the run.
+            The frame was taken with another body than the first frame of the run.
         FrameSizeDiffers
-            The run's first frame has another size than the rig says.
+            The run's first frame has another size than the rig file states.
         SettingsDiffer, SettingsByHandDiffer
-            It was exposed with other settings than asked for, or than the first frame.
+            The frame was exposed with other settings than requested, or than the first frame.
         """
         said = read_frame_settings(frame.path)
         first = self._first or said
@@ -154,13 +156,13 @@ class FrameSettingsCheck:
 
     @property
     def _drifting(self) -> frozenset[str]:
-        """Settings that are compared with the frame before."""
+        """Return the names of settings that are compared with the previous frame."""
         names = ("aperture", "focal_length") if self._asked.drifts else ()
         return frozenset(names if self._before is not None else ())
 
 
 def read_frame_settings(path: Path) -> FrameSettings:
-    """Read what a photograph says about itself; what cannot be read counts as not said."""
+    """Return a frame's settings from its EXIF data; unreadable settings are left out."""
     try:
         exif = read_exif(path)
     except OSError:
@@ -172,7 +174,7 @@ def read_frame_settings(path: Path) -> FrameSettings:
         "focal_length": _FOCAL_LENGTH,
     }
     values = {name: exif.number(tag) for name, tag in tags.items()}
-    # A lens without contacts is written as f/0 and 0 mm.
+    # A lens without contacts is recorded as f/0 and 0 mm.
     said = {name: value for name, value in values.items() if value is not None and value > 0}
     if said.get("iso") == _HIGHEST_ISO:
         del said["iso"]
@@ -182,7 +184,7 @@ def read_frame_settings(path: Path) -> FrameSettings:
 def differences(
     said: FrameSettings, settings: Mapping[str, str], without: frozenset[str] = frozenset()
 ) -> list[str]:
-    """What a frame says otherwise than its settings, each as a phrase with both values."""
+    """Return a phrase with both values for each setting in which a frame differs."""
     found = []
     for name, text in settings.items():
         wanted, value = _asked(name, text), said.values.get(name)
@@ -192,7 +194,7 @@ def differences(
 
 
 def same_size(size_px: tuple[int, int] | None, wanted_px: tuple[int, int] | None) -> bool:
-    """Whether two sizes are the same, turned or not; one that is not known is."""
+    """Return whether two sizes are equal, rotated or not; also if one of them is not known."""
     if size_px is None or wanted_px is None:
         return True
     pairs = zip(sorted(size_px), sorted(wanted_px), strict=True)
@@ -200,16 +202,16 @@ def same_size(size_px: tuple[int, int] | None, wanted_px: tuple[int, int] | None
 
 
 def size_differs(name: str, said: FrameSettings, wanted_px: tuple[int, int] | None) -> str:
-    """A message about a frame whose size is not the rig's."""
+    """Return a message about a frame whose size differs from that in the rig file."""
     return (
         f"{name} has {_size(said.size_px)} pixels, and the rig says {_size(wanted_px)} "
-        f"(image_width, image_height): scale bar and micrometres would be wrong; set the camera's "
+        f"(image_width, image_height): scale bar and micrometres would be wrong. Set the camera's "
         f"image size back, or correct the rig with the pixel pitch that belongs to this size"
     )
 
 
 def quantity(text: str) -> float | None:
-    """The number in a menu entry: seconds, f-number or ISO; ``None`` when it has none.
+    """Return the number in a menu entry: seconds, f-number or ISO; ``None`` if there is none.
 
     Understands ``1/60``, ``1/60 s``, ``0.0167s``, ``f/8`` and ``400``.
     """
@@ -221,7 +223,7 @@ def quantity(text: str) -> float | None:
 
 
 def _asked(name: str, text: str) -> float | None:
-    """The number of a protocol's setting; ``None`` for one such as automatic ISO."""
+    """Return the number of a setting in the protocol; ``None`` for one such as automatic ISO."""
     number = quantity(text)
     if number is None and name == "shutter":
         try:
@@ -246,7 +248,7 @@ def _size_of(path: Path, exif: Exif) -> tuple[int, int] | None:
         with Image.open(path) as picture:
             return picture.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None  # reading the pixels says what is wrong
+        return None  # reading the pixels reports what is wrong
 
 
 def _size(size_px: tuple[int, int] | None) -> str:

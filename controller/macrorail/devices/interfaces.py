@@ -26,11 +26,11 @@ class AxisReport:
     Attributes
     ----------
     model, version
-        Device, and its firmware or lens file.
+        Name of the device, and the version of its firmware or the name of its lens file.
     travel_um
         Lowest and highest position this rig allows, micrometres; the highest is never beyond
         ``closest_approach``.
-    resolution_um
+    Smallest step in micrometres, > 0.
         Smallest step, micrometres, > 0.
     position_um
         Position of the axis, micrometres; ``None`` when it must be homed first.
@@ -53,12 +53,13 @@ class LostStepCheck:
     Attributes
     ----------
     measure
-        Touches the home switch again, restarts the count there, and returns the error of the
-        former count, micrometres.
+        Function that touches the home switch again, restarts the position count there, and returns
+        the error of the previous count in micrometres.
     every_slices
         Number of exposures between checks, > 0; ``None`` checks only at the end of a run.
     tolerance_um
-        With a larger error the positions since the last check are in doubt, >= 0.
+        Largest accepted error, >= 0. With a larger error the positions since the last check are in
+        doubt.
     """
 
     measure: Callable[[], float]
@@ -77,7 +78,7 @@ class FocusAxis(Protocol):
 
     @property
     def lost_step_check(self) -> LostStepCheck | None:
-        """How to check for lost steps; ``None`` for an axis without a home switch."""
+        """How a run checks for lost steps; ``None`` for an axis without a home switch."""
         ...
 
     def open(self, closest_approach_um: float | None = None) -> AxisReport:
@@ -86,7 +87,7 @@ class FocusAxis(Protocol):
         Parameters
         ----------
         closest_approach_um
-            A lower limit than the rig's for this run; it cannot widen the rig's limits.
+            Limit for this run that is lower than the rig's; it cannot widen the rig's limits.
 
         Raises
         ------
@@ -95,7 +96,7 @@ class FocusAxis(Protocol):
         ...
 
     def home(self) -> float:
-        """Find the home switch, moving away from the specimen; returns the position, um."""
+        """Find the home switch, moving away from the specimen; return the position, um."""
         ...
 
     def start_move(self, position_um: float) -> None:
@@ -111,7 +112,7 @@ class FocusAxis(Protocol):
         ...
 
     def finish_move(self) -> float:
-        """Wait until the axis is at rest; returns the *achieved* position in micrometres.
+        """Wait until the axis is at rest; return the *achieved* position in micrometres.
 
         Raises
         ------
@@ -120,7 +121,7 @@ class FocusAxis(Protocol):
         ...
 
     def stop(self) -> None:
-        """Decelerate and stop, from any state; returns when the axis is at rest, or raises."""
+        """Decelerate and stop, from any state; return when the axis is at rest, or raise."""
         ...
 
     def halt(self) -> None:
@@ -145,11 +146,11 @@ class CameraReport:
     abilities
         Any of ``bulb``, ``capture``, ``trigger``, ``focus_drive``, ``live_view``.
     settings
-        Current settings by canonical name; those that the camera does not report are missing.
+        Current settings by canonical name; settings that the camera does not report are missing.
     warnings
-        Texts about anything that may end a long run early.
+        Texts about conditions that may end a long run early.
     by_hand
-        Whether only a hand can set aperture, shutter and ISO.
+        Whether aperture, shutter and ISO can only be set by hand.
     """
 
     model: str
@@ -173,7 +174,7 @@ class Exposure:
     number
         Number of the exposure since the camera was opened, from 1.
     started_s, ended_s
-        World time in seconds.
+        Start and end of the exposure in seconds of run time.
     """
 
     stem: Path
@@ -186,7 +187,7 @@ class Camera(Protocol):
     """Anything that takes pictures."""
 
     def open(self) -> CameraReport:
-        """Connect, discard what an earlier session left behind, and report.
+        """Connect, discard files left over from an earlier session, and report.
 
         Raises
         ------
@@ -200,7 +201,7 @@ class Camera(Protocol):
         Parameters
         ----------
         settings
-            Values as the camera's own menus name them, by canonical name: ``iso``, ``shutter``,
+            Values as named in the camera's own menus, by canonical name: ``iso``, ``shutter``,
             ``aperture``, ``white_balance``, ``image_format``, ``capture_target``.
 
         Returns
@@ -211,13 +212,13 @@ class Camera(Protocol):
         Raises
         ------
         CameraSettingRefused
-            The name is unknown, the value is not offered (the message lists those that are), or
-            the camera did not keep it.
+            The name is unknown, the value is not offered (the message lists the offered values), or
+            the camera did not keep the value.
         """
         ...
 
     def expose(self, stem: Path) -> Exposure:
-        """Take one picture; returns when the exposure is over and the axis may move.
+        """Take one picture; return when the exposure is over and the axis may move.
 
         The download of the frame to ``stem`` plus suffix starts by itself.
         """
@@ -226,8 +227,8 @@ class Camera(Protocol):
     def collect(self, exposure: Exposure) -> Frame:
         """Wait until the frame is completely on disk (see :func:`macrorail.frame.store_frame`).
 
-        After a lost connection and :meth:`open` it is called once more for the same exposure: its
-        frame may be on the card. A camera that cannot tell raises ``FrameMissing``.
+        After a lost connection and :meth:`open` this is called again for the same exposure: the
+        frame may be on the card. A camera that cannot find out raises ``FrameMissing``.
 
         Raises
         ------
@@ -236,7 +237,7 @@ class Camera(Protocol):
         ...
 
     def drain(self) -> list[str]:
-        """Receive all pending events; returns the names of files that belong to no exposure."""
+        """Receive all pending events; return the names of files that belong to no exposure."""
         ...
 
     def close(self) -> None:
@@ -262,8 +263,10 @@ class OffersChoices(Protocol):
     """A camera that lists the values of its settings."""
 
     def choices(self) -> dict[str, list[str]]:
-        """Values that ``aperture``, ``shutter`` and ``iso`` can have now, as written in a protocol;
-        a setting that the camera cannot change is missing."""
+        """Return the values that ``aperture``, ``shutter`` and ``iso`` can have now.
+
+        Values are written as in a protocol. A setting that the camera cannot change is missing.
+        """
         ...
 
 
@@ -272,21 +275,21 @@ class Bench(Protocol):
 
     @property
     def clock(self) -> Clock:
-        """World time; available once started."""
+        """Clock of the simulated world; available after :meth:`start`."""
         ...
 
     @property
     def ports(self) -> Mapping[str, Any]:
-        """The meaning of ``port: bench`` for each kind of device (``rail``, ``camera``)."""
+        """What ``port: bench`` stands for, by kind of device (``rail``, ``camera``)."""
         ...
 
     @property
     def address(self) -> str | None:
-        """Address at which another process can reach this world; ``None`` when it runs in ours."""
+        """Address of this world for other processes; ``None`` if it runs in this process."""
         ...
 
     def start(self) -> None:
-        """Start the world.
+        """Start the simulated world.
 
         Raises
         ------
@@ -295,26 +298,26 @@ class Bench(Protocol):
         ...
 
     def close(self) -> None:
-        """End the world, or disconnect when another process owns it. Safe to call twice."""
+        """End the world, or disconnect from it if another process owns it. Safe to call twice."""
         ...
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a driver gets besides its options from the rig.
+    """Everything a driver receives in addition to its options from the rig file.
 
     A driver named in a rig is called as ``Driver(options, context)``, where ``options`` is an
-    instance of ``Driver.Options`` (see ``macrorail.config.rig``); it touches no device.
+    instance of ``Driver.Options`` (see ``macrorail.config.rig``). The call touches no device.
 
     Attributes
     ----------
     clock
-        World time.
+        Clock that gives the run's time (real or simulated).
     bench_ports
-        The meaning of ``port: bench`` for each kind of device (``rail``, ``camera``); empty
-        without a bench. A value is an address, or an object that acts as the opened port.
+        What ``port: bench`` stands for, by kind of device (``rail``, ``camera``): an address, or an
+        object that acts as the opened port. Empty without a bench.
     camera
-        The rig's camera, for an axis that the camera drives.
+        Camera of the rig, for an axis that is driven by the camera.
     log_folder
         Folder for the logs of worker processes; ``None`` discards them.
     """
@@ -325,7 +328,7 @@ class Context:
     log_folder: Path | None = None
 
     def resolve_port(self, port: str, kind: str) -> Any:
-        """``port`` unchanged, or the bench's port of that kind when it is ``bench``."""
+        """Return ``port``, or the bench's port for that kind of device if ``port`` is ``bench``."""
         if port != "bench":
             return port
         if kind not in self.bench_ports:
@@ -341,11 +344,11 @@ class Stage(Protocol):
 
     @property
     def turns(self) -> bool:
-        """Whether it has a turntable."""
+        """Whether the stage has a turntable."""
         ...
 
     def open(self) -> str:
-        """Connect and check without moving; returns a description.
+        """Connect and check without moving; return a description of the stage.
 
         Raises
         ------
@@ -358,7 +361,7 @@ class Stage(Protocol):
         ...
 
     def move(self, there: StagePosition) -> StagePosition:
-        """Move to a position, one axis after the other; returns the position reached.
+        """Move to a position, one axis after the other; return the position reached.
 
         Raises
         ------
@@ -370,7 +373,7 @@ class Stage(Protocol):
         ...
 
     def stop(self) -> None:
-        """Stop now."""
+        """Stop all axes immediately."""
         ...
 
     def close(self) -> None:

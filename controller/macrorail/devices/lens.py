@@ -1,9 +1,9 @@
 """A lens as focus axis: the camera drives its motor, a lens file converts steps to positions.
 
-The position is an estimate: steps are counted from the near stop, and nothing measures where the
-lens is. So every target is approached towards far. A move back goes past the target and returns,
-so that backlash is always taken up in the same direction. On a body with fixed drive sizes, large
-drives cover most of the distance and the smallest the rest.
+The position is an estimate: steps are counted from the near stop, and the true position of the lens
+is not measured. So every target is approached in the far direction. A move back goes past the
+target and returns, so that backlash is always taken up in the same direction. On a body with fixed
+drive sizes, large drives cover most of the distance and drives of the smallest size the rest.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ class FocusDrive(Protocol):
 
     @property
     def drive_sizes(self) -> int:
-        """Number of drive sizes; 0 when it takes any number of steps at once."""
+        """Number of drive sizes; 0 if the camera accepts any number of steps at once."""
         ...
 
     def drive_focus(self, steps: int, size: int = 1) -> None:
-        """Drive by ``steps`` (never 0), towards far when positive, and wait for the motor.
+        """Drive by ``steps`` (never 0), in the far direction if positive, and wait for the motor.
 
-        For a body with drive sizes: ``steps`` drives of one ``size`` (1 is the smallest).
+        If the body has drive sizes, make ``steps`` drives of one ``size`` (1 is the smallest).
 
         Raises
         ------
         FocusLimit
-            The lens is at an end stop; how far the motor turned is unknown.
+            The lens is at an end stop. How far the motor turned is not known.
         """
         ...
 
 
 def split_into_drives(distance_steps: float, sizes: Sequence[float]) -> list[tuple[int, int]]:
-    """Drives that cover a distance towards far: pairs of count and size, the largest size first.
+    """Split a distance into drives: pairs of count and size, the largest size first.
 
     The last drives have the smallest size; there is at least one of them unless the distance is
     zero. A remainder of less than half the smallest drive is dropped.
@@ -58,7 +58,7 @@ def split_into_drives(distance_steps: float, sizes: Sequence[float]) -> list[tup
     ----------
     distance_steps
         Distance in units of the smallest drive, >= 0.
-    sizes
+    Distance of one drive of each size, ascending; the first is 1.
         Distance of each size, ascending; the first is 1.
     """
     drives, left = [], distance_steps
@@ -76,9 +76,9 @@ class LensAxis:
     Parameters
     ----------
     options
-        With the name of the lens file.
+        Options that name the lens file.
     context
-        Its camera drives the lens.
+        Context whose camera drives the lens.
     """
 
     class Options(AxisSection):
@@ -87,7 +87,7 @@ class LensAxis:
         Attributes
         ----------
         lens
-            Name of a lens file that comes with macrorail, or the path of one. Example:
+            Name of a lens file that comes with macrorail, or the path of a lens file. Example:
             ``simulated-105mm``
         """
 
@@ -116,7 +116,11 @@ class LensAxis:
             return self._lens_file
 
         def magnification_at(self, position_um: float, magnification: float) -> float:
-            """The magnification in the rig holds at the near stop; elsewhere the lens breathes."""
+            """Return the magnification at a position.
+
+            The magnification in the rig file is valid at the near stop; a lens changes its
+            magnification as it focuses.
+            """
             if self.far_focus is not None:
                 return self.far_focus.magnification(position_um, pupil_ratio=1.0)
             return magnification * self._lens_file.scale_at(position_um)
@@ -127,12 +131,12 @@ class LensAxis:
         )
 
         def resolution_um_at(self, position_um: float) -> float:
-            """See ``AxisSection``: the smallest drive."""
+            """See ``AxisSection``; the resolution is the smallest drive."""
             return self._lens_file.resolution_um_at(position_um)
 
         @property
         def far_focus(self) -> FarFocus | None:
-            """Set when the lens file has distances up to infinity."""
+            """Set if the lens file has distances up to infinity; otherwise ``None``."""
             return self._lens_file.far_focus
 
     def __init__(self, options: Options, context: Context) -> None:
@@ -142,7 +146,7 @@ class LensAxis:
         self._allowed_um = options.allowed_um
         self._clock = context.clock
         self._camera = context.camera
-        # Motor steps from the near stop; None while unknown.
+        # Motor steps from the near stop; None while the position is not known.
         self._motor: float | None = None
         self._target_um: float | None = None
 
@@ -164,7 +168,7 @@ class LensAxis:
             highest_um = min(highest_um, closest_approach_um)
         if highest_um <= lowest_um:
             raise LimitError(
-                f"closest_approach {format_length(highest_um)} leaves the lens no room to move: "
+                f"closest_approach {format_length(highest_um)} leaves the lens no travel: "
                 f"its travel starts at {format_length(lowest_um)}"
             )
         self._allowed_um = lowest_um, highest_um
@@ -178,15 +182,15 @@ class LensAxis:
         )
 
     def home(self) -> float:
-        """Drive to the near stop; returns 0.
+        """Drive to the near stop and return 0.
 
-        Most bodies report the stop. With one that does not, the lens is driven further than its
-        travel: the motor slips at the stop, or the body stops it there.
+        Most bodies report the stop. If a body does not, the lens is driven further than its travel:
+        the motor then slips at the stop, or the body stops the motor there.
 
         Raises
         ------
         PositionInDoubt
-            The stop should have been reported and was not.
+            The body should have reported the stop but did not.
         """
         self._motor, self._target_um = None, None
         size = len(self._lens.drive_sizes)
@@ -204,15 +208,15 @@ class LensAxis:
             self._motor = 0
             return 0.0
         raise PositionInDoubt(
-            f"the lens was driven {searched:g} steps towards near and never reported its stop, "
-            f"although its travel is {self._lens.travel_steps}; check that it is the lens of "
+            f"the lens was driven {searched:g} steps in the near direction and never reported its "
+            f"stop, although its travel is {self._lens.travel_steps}. Check that it is the lens of "
             f"{self._file_name} and that its focus switch allows the motor to move"
         )
 
     def start_move(self, position_um: float) -> None:
         """Check and accept a target; see :class:`macrorail.devices.interfaces.FocusAxis`.
 
-        The motor moves in :meth:`finish_move`: a drive returns only when it is over.
+        The motor moves in :meth:`finish_move`, because a drive returns only when it is over.
         """
         lowest_um, highest_um = self._allowed_um
         if not lowest_um <= position_um <= highest_um:
@@ -224,7 +228,7 @@ class LensAxis:
         self._target_um = position_um
 
     def finish_move(self) -> float:
-        """Drive to the target; returns the position as counted, micrometres."""
+        """Drive to the target; return the position in micrometres according to the step count."""
         if self._target_um is not None:
             target_um, self._target_um = self._target_um, None
             self._approach(self._lens.steps_at(target_um) + self._lens.slack_steps)
@@ -235,7 +239,7 @@ class LensAxis:
         self._target_um = None
 
     def halt(self) -> None:
-        """As :meth:`stop`: the motor is at rest between drives."""
+        """Do the same as :meth:`stop`: between drives the motor is at rest."""
         self.stop()
 
     def close(self) -> None:
@@ -243,7 +247,7 @@ class LensAxis:
         self._motor, self._target_um = None, None
 
     def _approach(self, motor: float) -> None:
-        """Move the motor as near to a count as whole drives allow, the last drive towards far."""
+        """Move as near to a step count as full drives allow, with the last drive towards far."""
         sizes = self._lens.drive_sizes
         way = motor - self._motor_or_raise()
         if round(way) < 0:
@@ -264,19 +268,19 @@ class LensAxis:
         self._clock.check()
         here = self._motor_or_raise()
         there = here + count * self._lens.drive_sizes[size - 1]
-        self._motor = None  # unknown until the drive has succeeded
+        self._motor = None  # not known until the drive has succeeded
         try:
             self._focus_drive().drive_focus(count, size)
         except FocusLimit as error:
             raise PositionInDoubt(
                 f"the lens met an end stop between steps {here:g} and {there:g}, where "
-                f"{self._file_name} has none; home it, and calibrate it again if this happens "
-                f"again"
+                f"{self._file_name} has none. Home the lens; if this happens again, calibrate "
+                f"the lens again"
             ) from error
-        self._motor = max(0.0, there)  # a stop that is not reported holds it at 0
+        self._motor = max(0.0, there)  # a stop that is not reported keeps the lens at 0
 
     def _most_at_once(self, size: int) -> int:
-        """The largest number of drives of a size in one request."""
+        """Return the largest number of drives of a size in one request."""
         return max(1, int(self._lens.largest_drive_steps // self._lens.drive_sizes[size - 1]))
 
     def _motor_or_raise(self) -> float:

@@ -11,7 +11,7 @@ _TIMEOUT_S = 30.0
 
 
 class Light:
-    """The lamp: switched on for a run, and off again however it ends.
+    """The lamp of an instrument, switched on for a run and off again when the run ends.
 
     Parameters
     ----------
@@ -25,14 +25,14 @@ class Light:
 
     def switch_on(self) -> None:
         """Switch the lamp on; raise ``ConnectError`` if that fails."""
-        # Set first, so that a command that fails halfway is undone as well.
+        # Set first, so that the lamp is switched off even if the command fails halfway.
         self._is_on = True
         why = _run_command(self._on)
         if why is not None:
             raise ConnectError(f"the light cannot be switched on: {why}; see 'light' in the rig")
 
     def switch_off(self) -> list[str]:
-        """Switch the lamp off; returns what went wrong. Safe to call twice; never raises."""
+        """Switch the lamp off; return messages about failures. Safe to call twice; never raises."""
         if not self._is_on:
             return []
         self._is_on = False
@@ -41,14 +41,15 @@ class Light:
 
 
 def _run_command(command: str) -> str | None:
-    """Run a command; returns what went wrong, or ``None``."""
+    """Run a shell command; return a message if it failed, or ``None``."""
     try:
         done = subprocess.run(
             command,
             shell=True,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            # Its own group: a Ctrl-C that ends the run must not end this.
+            # A process group of its own, so that a Ctrl-C that ends the run does not end this
+            # command.
             start_new_session=True,
             timeout=_TIMEOUT_S,
             check=False,

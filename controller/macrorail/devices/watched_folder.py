@@ -1,8 +1,8 @@
-"""A folder in which another program puts a camera's photographs: which are whole, and taking them.
+"""A folder into which another program writes a camera's photographs, and how they are taken over.
 
-Nothing is removed from the folder before it is known to be a photograph, to be whole, and to be
-safe on our own disk. Files of other kinds (notes, sidecars) are left alone. A folder that cannot
-be read for a while, such as a network share, counts as empty meanwhile.
+A file is removed from the folder only when it is known to be a complete photograph and is safely
+stored on this computer's disk. Other files (notes, sidecars) are not touched. A folder that cannot
+be read for a while, such as a network share, counts as empty during that time.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from macrorail.frame import Frame, store_frame
 from macrorail.stacking.images import is_picture
 
 _STEADY_POLLS = 3
-"""A file without an end marker counts as whole when this many looks found it unchanged."""
+"""A file without an end marker counts as complete after this many looks without a change."""
 
-# Photographs that cameras write and that cannot be stacked.
+# Types of photographs that cameras write but that cannot be stacked.
 _UNREADABLE = (".hif", ".heif", ".heic", ".mov", ".mp4")
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
@@ -35,7 +35,7 @@ class WatchedFolder:
     Parameters
     ----------
     path
-        Of the folder.
+        Path of the folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,7 +44,7 @@ class WatchedFolder:
         self._seen: dict[str, tuple[_Stamp, int]] = {}
 
     def ignore_present(self) -> list[str]:
-        """Leave alone, from now on, what is there; returns the names of new photographs among it.
+        """Ignore all present files from now on; return the names of new photographs among them.
 
         Raises
         ------
@@ -63,7 +63,7 @@ class WatchedFolder:
         return new
 
     def arrived(self) -> list[Path]:
-        """New photographs, whole or not, by name; empty while the folder cannot be read."""
+        """Return new photographs by name, complete or not; none while the folder cannot be read."""
         try:
             return sorted(
                 path
@@ -74,10 +74,10 @@ class WatchedFolder:
             return []
 
     def is_whole(self, path: Path) -> bool:
-        """Whether a file has stopped growing and ends as its kind does.
+        """Return whether a file has stopped growing and has the end marker of its type.
 
-        To be asked every now and then: a file without an end marker must stay as it is for some
-        looks.
+        Call this repeatedly: a file without an end marker counts as complete only after several
+        calls without a change.
         """
         try:
             stamp = _stamp(path)
@@ -92,17 +92,17 @@ class WatchedFolder:
         return self._seen[path.name][1] >= _STEADY_POLLS
 
     def take(self, path: Path, target: Path) -> Frame | None:
-        """Store a file as a frame, and remove it from the folder once it is safe.
+        """Store a file as a frame, and remove it from the folder once the frame is safely stored.
 
         Returns
         -------
         Frame or None
-            ``None``, and nothing is removed, when the file could not be read or changed meanwhile.
+            The frame. ``None`` if the file could not be read or changed meanwhile; then it is kept.
 
         Raises
         ------
         StorageError, FrameError
-            It could not be stored; it is still in the folder.
+            The file could not be stored; it is still in the folder.
         """
         try:
             before = _stamp(path)
@@ -115,7 +115,7 @@ class WatchedFolder:
         frame = store_frame(target, data, path.name)
         stored = target.read_bytes()
         if hashlib.sha256(stored).hexdigest() == frame.sha256:
-            # It stays known: a folder that is gone by now may come back with it.
+            # The file stays known, because a folder that is gone now may come back with it.
             self._known.add(path.name)
             try:
                 path.unlink()
@@ -126,7 +126,7 @@ class WatchedFolder:
 
 
 def is_unreadable_frame(name: str) -> bool:
-    """Whether a camera's file is of a kind that cannot be stacked."""
+    """Return whether a camera's file has a type that cannot be stacked."""
     path = Path(name)
     return path.suffix.lower() in _UNREADABLE and not is_picture(path)
 
@@ -143,7 +143,7 @@ def _stamp(path: Path) -> _Stamp:
 
 
 def _has_both_ends(path: Path) -> bool:
-    """Whether a JPEG has its start and end markers (ITU-T T.81, table B.1); zeros may follow."""
+    """Return whether a JPEG has its start and end markers (ITU-T T.81, B.1); zeros may follow."""
     with path.open("rb") as file:
         if file.read(2) != _JPEG_START:
             return False

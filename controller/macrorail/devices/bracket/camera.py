@@ -1,7 +1,7 @@
-"""A camera that shoots an exposure bracket for every picture and returns the merged one.
+"""A camera that shoots an exposure bracket for every picture and returns the merged picture.
 
-To the run it is a camera like any other: a slice has one frame. The exposures of the bracket stay
-in ``exposures/``, with their checksums in the journal. When one of them fails, or the run is
+The run uses it like any other camera: each slice has one frame. The exposures of the bracket stay
+in ``exposures/``, with their checksums in the journal. If one of them fails, or the run is
 interrupted between them, all are set aside and the slice is shot again.
 """
 
@@ -47,15 +47,15 @@ class BracketingCamera:
     bracket_ev
         Exposure values relative to ``shutter``, in the order of shooting.
     shutter
-        The protocol's shutter time.
+        Shutter time in the protocol.
     folder
-        Where the exposures are stored.
+        Folder in which the exposures are stored.
     clock
-        Its stop interrupts the wait for a merge.
+        Clock whose stop interrupts the wait for a merge.
     log_event
-        Writes to the journal: ``BracketExposed`` for each exposure that is on disk.
+        Function that writes events to the journal: ``BracketExposed`` for each exposure on disk.
     log
-        Log file of the merging process; discarded when ``None``.
+        Log file of the merging process; with ``None`` its log is discarded.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class BracketingCamera:
         return report
 
     def configure(self, settings: Mapping[str, str]) -> dict[str, str]:
-        """Set and read back; every shutter time of the bracket is tried once."""
+        """Set the settings and read them back; every shutter time of the bracket is tried once."""
         if settings.get("shutter") == self._shutter:
             shutters = [self._menu_time(ev) for ev in self._bracket_ev]
             for shutter in shutters:
@@ -101,7 +101,7 @@ class BracketingCamera:
         return self._camera.configure(settings)
 
     def expose(self, stem: Path) -> Exposure:
-        """Shoot every exposure of the bracket; returns when the last one is over."""
+        """Shoot every exposure of the bracket; return when the last one is over."""
         if not self._shutters:
             raise CameraSettingRefused("a bracket was started before its shutter times were set")
         self._set_earlier_aside(stem)
@@ -131,7 +131,7 @@ class BracketingCamera:
         return frame
 
     def drain(self) -> list[str]:
-        """See :class:`Camera`; an unfinished bracket is given up."""
+        """See :class:`Camera`; an unfinished bracket is discarded."""
         self._bracket = None
         return self._camera.drain()
 
@@ -152,7 +152,7 @@ class BracketingCamera:
             frame = self._camera.collect(bracket.pending)
             verify_frame(frame)
         except FrameError as error:
-            # The run expects errors about files from collect(), not while exposing.
+            # The run expects errors about files from collect(), not from expose().
             bracket.damaged, bracket.pending = bracket.damaged or error, None
             return
         bracket.pending = None
@@ -194,7 +194,7 @@ class BracketingCamera:
         return Frame(Path(answer["path"]), answer["sha256"], answer["size_bytes"], names)
 
     def _menu_time(self, ev: float) -> str:
-        """The shutter time of an exposure, as written in the camera's menu if there is one."""
+        """Return the shutter time of an exposure, as written in the camera's menu if it has one."""
         wanted_s = shutter_s(parse_duration(self._shutter), ev)
         offered: list[tuple[float, str]] = []
         if isinstance(self._camera, OffersChoices):

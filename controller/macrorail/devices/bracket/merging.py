@@ -1,8 +1,8 @@
 """Merges the exposures of one slice into one picture, in a process of its own.
 
-Exposure fusion (Mertens, Kautz and van Reeth, Pacific Graphics 2007): at each pixel, exposures that
-are well exposed, saturated and rich in contrast get the highest weight. It needs no response curve
-and no tone mapping, and the result is an ordinary picture, ready to be stacked.
+Exposure fusion (Mertens, Kautz and van Reeth, Pacific Graphics 2007) gives, at each pixel, the
+highest weight to exposures that are well exposed, saturated and rich in contrast. The method needs
+no response curve and no tone mapping. The result is an ordinary picture that can be stacked.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _QUALITY = 97
 
 
 def fuse_exposures(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Fuse exposures of the same size.
+    """Fuse exposures of the same size into one picture.
 
     Parameters
     ----------
@@ -42,19 +42,19 @@ def fuse_exposures(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 
 
 def merge(exposures: list[str], like: int, stem: str) -> dict[str, Any]:
-    """Merge exposures on disk and write ``stem`` + ``.jpg``.
+    """Merge exposures on disk and write the result to ``stem`` + ``.jpg``.
 
     Parameters
     ----------
     exposures
-        Paths, at least two.
+        Paths of at least two exposures.
     like
         Index of the exposure whose EXIF data and colour profile are copied.
 
     Raises
     ------
     FrameError
-        An exposure cannot be read, or they differ in size.
+        An exposure cannot be read, or the exposures differ in size.
     """
     try:
         pictures = [to_8_bit(read_picture(Path(path))) for path in exposures]
@@ -81,7 +81,7 @@ def _blocks_of(path: Path) -> dict[str, bytes]:
                 "icc_profile": picture.info.get("icc_profile"),
             }
     except (OSError, UnidentifiedImageError):
-        return {}  # read_picture could read it; the picture just has no EXIF data
+        return {}  # the picture is readable but has no EXIF data
     return {name: block for name, block in blocks.items() if block}
 
 

@@ -1,1 +1,1 @@
-"""Rails and stages behind grbl."""
+"""Rails and stages driven by grbl."""

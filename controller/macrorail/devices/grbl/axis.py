@@ -1,9 +1,9 @@
-"""One axis of a machine that runs grbl 1.1, grblHAL or FluidNC: for the CNC frames that labs own.
+"""One axis of a machine that runs grbl 1.1, grblHAL or FluidNC, such as a CNC frame.
 
-Each move is staged, echoed, and only then started. ``G92`` names the target as work zero, which
-moves nothing; grbl's own report says what zero it understood; ``$J=G90G21X0F..`` goes there. A
-character lost from that last line leaves a line that grbl refuses, or a slower move to the same
-place.
+A move has three parts: the target is set, read back, and only then approached. ``G92`` makes the
+target the work zero, which moves nothing. grbl's own report shows which zero it understood.
+``$J=G90G21X0F..`` moves there. If characters of that last line are lost, grbl refuses the line, or
+moves more slowly to the same place.
 """
 
 from __future__ import annotations
@@ -39,15 +39,16 @@ from macrorail.quantity import Length, format_length
 
 _POLL_S = 0.1
 _ATTEMPTS = 6
-#: grbl reports positions to the thousandth of a millimetre.
+#: grbl reports positions with a resolution of a thousandth of a millimetre.
 _REPORTED_UM = 1.0
 
 
 class GrblRail:
-    """An axis of a grbl machine, by name; a ``macrorail.devices.interfaces.FocusAxis``.
+    """An axis of a grbl machine; a ``macrorail.devices.interfaces.FocusAxis``.
 
-    Position 0 is where the axis's home switch closes, as far as ``$27`` (pull-off) says. Opening
-    resets grbl. It does not report how many steps its motor lost: homing restarts its count.
+    Position 0 is where the axis's home switch closes, according to ``$27`` (pull-off). Opening
+    resets grbl. grbl does not report how many steps its motor lost, because homing restarts its
+    count.
     """
 
     class Options(AxisSection):
@@ -58,7 +59,7 @@ class GrblRail:
         port
             Serial port, or ``bench`` for a simulated machine. Example: ``/dev/ttyUSB0``
         machine_axis
-            Axis of the machine that carries the camera. Example: ``Z``
+            Letter of the machine axis that carries the camera. Example: ``Z``
         backlash_um
             How far a move away from the specimen goes beyond its target before it returns; a little
             more than the play of the screw.
@@ -78,7 +79,7 @@ class GrblRail:
         self._link: GrblLink | None = None
         self._settings: dict[int, float] = {}
         self._homes_alone = False
-        # Machine position of the rest after homing, mm; None while the position is not known.
+        # Machine position after homing, mm; None while the position is not known.
         self._home_mm: float | None = None
         self._approached = False
         self._target_um: float | None = None
@@ -91,7 +92,7 @@ class GrblRail:
 
     @property
     def lost_step_check(self) -> None:
-        """grbl does not report where its switch closed by the count from before."""
+        """``None``: grbl does not report where its switch closed by the previous count."""
         return
 
     def open(self, closest_approach_um: float | None = None) -> AxisReport:
@@ -130,7 +131,7 @@ class GrblRail:
     def home(self) -> float:
         link = self._opened()
         self._forget()
-        # Out of whatever alarm or half a line it was left with.
+        # Clear any alarm or incomplete line left over from before.
         link.reset()
         way_mm = self._setting(130)
         seek_mm_min = self._settings[25]
@@ -176,7 +177,7 @@ class GrblRail:
         if self._home_mm is not None:
             self._wait("stopping")
         else:
-            # Only a reset ends homing.
+            # Only a reset can end homing.
             self._link.reset()
 
     def halt(self) -> None:
@@ -190,7 +191,7 @@ class GrblRail:
             return
         try:
             self.stop()
-            # Other programs find their own work zero again.
+            # Other programs find their own work zero unchanged.
             self._harmless("G92.1")
         except DeviceError:
             self._forget()
@@ -201,7 +202,7 @@ class GrblRail:
     # ------------------------------------------------------------------- one move, three sentences
 
     def _go(self, position_um: float) -> None:
-        """Stage the target as work zero, have it echoed, go there."""
+        """Set the target as work zero, read it back, and move there."""
         link = self._opened()
         target_mm = self._wanted_mm(position_um)
         self._stage(target_mm)
@@ -217,7 +218,8 @@ class GrblRail:
                 self._deadline_s = self._clock.now() + 2 * expected_s + 3
                 return
             except GrblRefused as refusal:
-                # A line that lost characters; nothing of it is a move. Or a true refusal:
+                # Either the line lost characters, and no part of it is a move, or grbl really
+                # refused it.
                 if refusal.code == 15:
                     raise LimitError(f"{refusal}; nothing has moved") from refusal
             except DeviceError:
@@ -225,8 +227,8 @@ class GrblRail:
                 raise
         self._forget()
         raise WireError(
-            f"grbl understood '{line}' in none of {_ATTEMPTS} attempts; check the cable, then open "
-            f"it again and home it"
+            f"grbl did not understand '{line}' in any of {_ATTEMPTS} attempts; check the cable, "
+            f"then open it again and home it"
         )
 
     def _stage(self, target_mm: float) -> None:
@@ -239,7 +241,7 @@ class GrblRail:
                 return
         self._forget()
         raise WireError(
-            f"grbl did not take {target_mm:.3f} mm for its target in {_ATTEMPTS} attempts; check "
+            f"grbl did not accept {target_mm:.3f} mm as its target in {_ATTEMPTS} attempts; check "
             f"the cable, then open it again and home it"
         )
 
@@ -258,7 +260,7 @@ class GrblRail:
     # ---------------------------------------------------------------------------------- small help
 
     def _wait(self, what: str) -> Report:
-        """Until it rests."""
+        """Wait until the axis is at rest; return the last report."""
         while True:
             report = self._report()
             if report.state == "Idle":
@@ -297,7 +299,7 @@ class GrblRail:
         )
 
     def _harmless(self, line: str) -> list[str]:
-        """Have a line that moves nothing carried out, again if it or its answer got lost."""
+        """Send a line that moves nothing, and send it again if the line or its answer got lost."""
         for attempt in range(_ATTEMPTS):
             try:
                 return self._opened().ask(line)
@@ -327,7 +329,7 @@ class GrblRail:
             )
 
     def _check_reports(self) -> None:
-        """Raise unless reports give what every move needs: better now than on the way."""
+        """Raise an error if reports lack something that moves need, so that no move fails later."""
         if self._report().machine_mm is None:
             raise ConnectError("grbl reports work positions; set $10=1")
         if self._opened().offset() is None:
@@ -341,7 +343,7 @@ class GrblRail:
 
     @property
     def _direction(self) -> int:
-        """Which way of the machine leads to the specimen: away from the home switch."""
+        """Direction of the machine axis from the home switch to the specimen: 1 or -1."""
         return 1 if int(self._settings[23]) >> self._axis & 1 else -1
 
     def _position_um(self, machine_mm: float) -> float:
@@ -353,7 +355,7 @@ class GrblRail:
         assert self._home_mm is not None
         per_um = self._setting(100) / 1000
         pull_off_um = self._settings[27] * 1000
-        # The limits are positions, not steps: rounding must not carry a target across one.
+        # The limits are positions, not steps: rounding must not move a target across a limit.
         low, high = (per_um * (limit_um - pull_off_um) for limit_um in self._travel_um)
         steps = round(per_um * (position_um - pull_off_um))
         if position_um >= self._travel_um[0]:

@@ -1,8 +1,8 @@
-"""One conversation with grbl: a line, its answer, and reports that are believed when said twice.
+"""The connection to grbl: sends lines, receives answers, and trusts only reports received twice.
 
-grbl's serial line has no check: characters that get lost can leave a command or a number that is
-well formed and wrong. So nothing is taken from one report alone, and the driver makes
-sure beforehand that no part of the line would be a move elsewhere (``grbl.py``).
+grbl's serial line has no checksum: if characters get lost, a command or a number may still be well
+formed but wrong. So no information is taken from one report alone, and the driver makes sure that
+no incomplete part of a line would be a move to another place (``axis.py``).
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from macrorail.devices.grbl.wire import (
 from macrorail.devices.rail.link import Port
 from macrorail.errors import ConnectError, DeviceLost, DeviceTimeout, RailAlarm
 
-#: Silences after which a board still starting is asked again: an ESP32 takes some seconds.
+#: Number of silent periods for which a starting board is asked again; an ESP32 needs some seconds.
 _RESETS = 24
-#: Lines of a board that is starting, at most; an ESP32 sends a page of them.
+#: Largest number of lines from a starting board; an ESP32 sends a page of them.
 _START_LINES = 400
-#: Lines without a silence after a greeting, from a board that reports by itself.
+#: Largest number of lines without a pause after a greeting, from a board that reports by itself.
 _GREETED_LINES = 40
 _QUIET_LINES = 8
 _REPORT_ATTEMPTS = 24
-#: Wall time of silence in which a line's answer is given up, in reads of the port's timeout.
+#: Wall time of silence after which waiting for an answer ends, in reads of the port's timeout.
 _SILENT_READS = 12
 
 
 class GrblRefused(Exception):
-    """grbl answered a line with an error and did nothing.
+    """grbl answered a line with an error and did not carry it out.
 
     Attributes
     ----------
     code
-        Its number.
+        Number of the error.
     """
 
     def __init__(self, line: str, code: int) -> None:
@@ -52,16 +52,16 @@ class GrblRefused(Exception):
 
 
 class GrblLink:
-    """A session with grbl behind an opened port.
+    """A session with grbl at an opened port.
 
     Parameters
     ----------
     port
-        As ``link.open_port`` gives it.
+        Port from ``macrorail.devices.rail.link.open_port``.
     name
-        Of the port, for messages.
+        Name of the port in messages.
     clock
-        The world's clock.
+        Clock that gives the run's time (real or simulated).
     """
 
     def __init__(self, port: Port, name: str, clock: Clock) -> None:
@@ -71,16 +71,16 @@ class GrblLink:
         self._dialect = "grbl"
 
     def reset(self) -> Welcome:
-        """Have grbl drop whatever it was doing or reading.
+        """Reset grbl, so that it discards whatever it was doing or reading; return its greeting.
 
-        A board that starts when its port is opened greets twice: for its start and for our reset.
-        Both greetings are waited for, so that none is taken for a reset later. At rest grbl keeps
-        its count through this.
+        A board that starts when its port is opened greets twice: for its start and for this reset.
+        Both greetings are awaited, so that neither is mistaken for a reset later. At rest grbl
+        keeps its step count during a reset.
 
         Raises
         ------
         ConnectError
-            Nothing like grbl answers.
+            Nothing answers like grbl.
         """
         welcome: Welcome | None = None
         silences = greeted = 0
@@ -106,22 +106,22 @@ class GrblLink:
         )
 
     def ask(self, line: str, patience_s: float = 0.0) -> list[str]:
-        """Have grbl carry out a line; returns what it said before its ``ok``.
+        """Send a line for grbl to carry out; return what grbl sent before its ``ok``.
 
         Parameters
         ----------
         line
-            Without its end.
+            Text of the line without its end.
         patience_s
-            World time for which silence is all right, for a command that takes so long.
+            Run time for which grbl may stay silent, for a command that takes that long.
 
         Raises
         ------
         GrblRefused
-            Nothing has happened.
+            grbl refused the line; nothing has happened.
         RailAlarm, DeviceLost
         DeviceTimeout
-            The line or its answer got lost: it may or may not have been carried out.
+            The line or its answer got lost; the line may or may not have been carried out.
         """
         self._port.reset_input_buffer()
         self._write(line.encode("ascii") + b"\n")
@@ -147,7 +147,7 @@ class GrblLink:
         )
 
     def report(self) -> Report:
-        """What grbl is doing now, said twice in the same words but for a changing position.
+        """Return what grbl is doing now, from two reports that agree apart from the position.
 
         Raises
         ------
@@ -162,12 +162,12 @@ class GrblLink:
                 return now
             before = now
         raise DeviceTimeout(
-            f"grbl on {self._name} does not say twice the same of itself; check the cable and what "
-            f"disturbs it, then open it again"
+            f"grbl on {self._name} does not report the same state twice; check the cable and "
+            f"sources of interference, then open it again"
         )
 
     def offset(self) -> tuple[float, ...] | None:
-        """The newest work offset, machine millimetres; ``None`` when no report had it."""
+        """Return the newest work offset in machine millimetres; ``None`` if never reported."""
         for _ in range(_REPORT_ATTEMPTS):
             report = self._one_report()
             if report is not None and report.offset_mm is not None:
@@ -175,7 +175,7 @@ class GrblLink:
         return None
 
     def send_now(self, byte: bytes) -> None:
-        """Send a real-time command, which no line can hold up."""
+        """Send a real-time command, which grbl carries out even while it processes a line."""
         self._write(byte)
 
     def close(self) -> None:
@@ -206,7 +206,7 @@ class GrblLink:
             raise self._alarm(alarm)
 
     def _read(self) -> str | None:
-        """The next line that is not empty; ``None`` when it is silent."""
+        """Return the next line that is not empty; ``None`` if nothing is received."""
         try:
             while True:
                 line = self._port.readline()

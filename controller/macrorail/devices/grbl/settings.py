@@ -1,4 +1,4 @@
-"""The settings of a grbl, grblHAL or FluidNC machine: read, and checked before any move."""
+"""Reads the settings of a grbl, grblHAL or FluidNC machine and checks them before any move."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from macrorail.errors import ConnectError, WireError
 
 _KEPT_ON = 255
 _REPORT_MASK = 10
-#: Settings from here on are one for each axis.
+#: From this number on, there is one setting for each axis.
 _PER_AXIS = 100
 
 Ask = Callable[[str], list[str]]
@@ -19,18 +19,18 @@ Ask = Callable[[str], list[str]]
 
 @dataclass(frozen=True)
 class MachineSettings:
-    """What the machine says of itself.
+    """Settings that the machine reports.
 
     Attributes
     ----------
     dialect
         ``grbl``, ``grblHAL`` or ``FluidNC``.
     axis
-        Index of the axis in use.
+        Index of the axis used.
     values
-        By grbl's numbers, in grbl's units.
+        Values by grbl's setting number, in grbl's units.
     homes_alone
-        Whether ``$HX`` homes one axis.
+        Whether ``$HX`` homes a single axis.
     """
 
     dialect: str
@@ -45,13 +45,13 @@ def read_settings(ask: Ask, dialect: str, axis: int) -> MachineSettings:
     Parameters
     ----------
     ask
-        Has a line that moves nothing carried out; gives the lines of the answer.
+        Function that sends a line that moves nothing, and returns the lines of the answer.
     dialect, axis
-        As in ``MachineSettings``.
+        See ``MachineSettings``.
     """
     values = settings_of(ask("$$"))
     if dialect == "grblHAL":
-        # Bits: homing at all, each axis by itself, and what to do at the start.
+        # Bits: homing enabled, homing of single axes, and what to do at the start.
         homing = int(values.get(22, 0))
         if 22 in values:
             values[22] = homing & 1
@@ -61,7 +61,7 @@ def read_settings(ask: Ask, dialect: str, axis: int) -> MachineSettings:
             value = _fluidnc_setting(number, axis, name, ask(f"${name}"))
             if value is not None:
                 values[number + (axis if number >= _PER_AXIS else 0)] = value
-        # It reports millimetres unless $13 says otherwise, which older versions do not have.
+        # It reports millimetres unless $13 says otherwise; older versions do not have $13.
         values.setdefault(13, 0)
     built = "".join(ask("$I")).partition("[OPT:")[2]
     options = re.match(r"[A-Z+*]*", built)
@@ -69,14 +69,14 @@ def read_settings(ask: Ask, dialect: str, axis: int) -> MachineSettings:
 
 
 def check_settings(settings: MachineSettings) -> None:
-    """Raise for settings that macrorail cannot move by.
+    """Raise an error if macrorail cannot work with the settings.
 
     Raises
     ------
     ConnectError
-        One has to be changed; the message says which, and to what.
+        A setting has to be changed; the message says which one, and to what.
     WireError
-        The machine did not give one that is needed.
+        The machine did not report a setting that is needed.
     """
     axis, values, dialect = settings.axis, settings.values, settings.dialect
     names = _fluidnc_names(axis) if dialect == "FluidNC" else {}
@@ -109,7 +109,7 @@ def _fluidnc_remedy(name: str, number: int, value: int) -> str:
     return f"{name.lstrip('/')} to {text} in its configuration file"
 
 
-#: FluidNC keeps its settings in a tree of names, and gives few of grbl's numbers to ``$$``.
+#: FluidNC keeps its settings in a tree of names, and reports few of grbl's numbers for ``$$``.
 _FLUIDNC_AXIS: dict[int, str] = {
     100: "steps_per_mm",
     110: "max_rate_mm_per_min",
@@ -124,17 +124,17 @@ _FLUIDNC_AXIS: dict[int, str] = {
 
 
 def _fluidnc_names(axis: int) -> dict[int, str]:
-    """FluidNC's names of the settings that concern an axis, by grbl's number."""
+    """Return FluidNC's names of the settings of an axis, by grbl's setting number."""
     tree = f"/axes/{AXES[axis].lower()}/"
     names = {number: tree + name for number, name in _FLUIDNC_AXIS.items()}
     return names | {1: "/stepping/idle_ms"}
 
 
 def _fluidnc_setting(number: int, axis: int, name: str, lines: list[str]) -> float | None:
-    """A setting as grbl would give it, out of FluidNC's answer to ``$name``; ``None`` without one.
+    """Return a setting in grbl's form from FluidNC's answer to ``$name``; ``None`` if absent.
 
-    Homing towards the positive end, which is grbl's habit, is a bit that is not set in ``$23``; a
-    homing cycle of 0 or less never homes the axis.
+    In ``$23`` a cleared bit means homing in the positive direction, which is grbl's default. An
+    axis with a homing cycle of 0 or less is never homed.
     """
     said = [line.partition("=")[2].strip() for line in lines if name in line and "=" in line]
     if len(said) != 1:

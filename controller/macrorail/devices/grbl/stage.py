@@ -1,7 +1,7 @@
-"""A stage of two axes, and a turntable if there is one, on a machine that runs grbl 1.1.
+"""A stage of two axes, and optionally a turntable, on a machine that runs grbl 1.1.
 
-Each axis is a ``GrblRail`` with all its care; they share one serial line and move one after the
-other.
+Each axis is a ``GrblRail`` with all its checks. The axes share one serial line and move one after
+the other.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from macrorail.devices.rail.link import Port, open_port
 from macrorail.errors import DeviceError, LimitError
 from macrorail.quantity import Angle, Duration, Length, Speed, format_length
 
-#: grbl counts a turntable's degrees as millimetres, whose thousandths a rail counts.
+#: grbl counts a turntable's degrees as millimetres; ``GrblRail`` counts thousandths of them.
 _UM_PER_DEG = 1000.0
 _FULL_TURN_DEG = 360.0
 
@@ -30,9 +30,9 @@ class StageAxis(Section):
     Attributes
     ----------
     machine_axis
-        Axis of the machine. Example: ``X``
+        Letter of the machine axis. Example: ``X``
     travel
-        Where it may go, from its home switch. Example: ``{from: 2 mm, to: 78 mm}``
+        Allowed positions, from the home switch. Example: ``{from: 2 mm, to: 78 mm}``
     speed_um_s
         Speed of a move. Example: ``30 mm/s``
     backlash_um
@@ -46,18 +46,18 @@ class StageAxis(Section):
 
 
 class Turntable(Section):
-    """A turntable, whose ``$10x`` and ``$13x`` in grbl count degrees.
+    """A turntable; its settings ``$10x`` and ``$13x`` in grbl are in degrees.
 
     Attributes
     ----------
     machine_axis
-        Axis of the machine.
+        Letter of the machine axis.
     from_deg
-        Lowest angle, from its home switch. Example: ``0 deg``
+        Lowest angle from the home switch. Example: ``0 deg``
     to_deg
         Highest angle. Example: ``350 deg``
     full_turn_s
-        How long 360 degrees take. Example: ``10 s``
+        Time for a turn of 360 degrees. Example: ``10 s``
     backlash_deg
         How far a move back goes beyond its target before it returns; a little more than the play.
     """
@@ -77,14 +77,14 @@ class GrblStage:
 
         Attributes
         ----------
-        x
-            The axis along X. Example: ``{machine_axis: X, travel: {from: 2 mm, to: 78 mm}, speed:
+        Axis in the X direction. Example: ``{machine_axis: X, travel: {from: 2 mm, to: 78 mm},
+        speed: 30 mm/s}``
             30 mm/s}``
         y
-            The axis along Y. Example: ``{machine_axis: Y, travel: {from: 2 mm, to: 78 mm}, speed:
-            30 mm/s}``
+            Axis in the Y direction. Example: ``{machine_axis: Y, travel: {from: 2 mm, to: 78 mm},
+            speed: 30 mm/s}``
         turntable
-            A turntable, if there is one. Example: ``{machine_axis: A, from: 0 deg, to: 350 deg,
+            Turntable, if there is one. Example: ``{machine_axis: A, from: 0 deg, to: 350 deg,
             full_turn: 10 s}``
         """
 
@@ -97,7 +97,7 @@ class GrblStage:
             for name, axis, to_um in (("x", self.x, where.x_um), ("y", self.y, where.y_um)):
                 if to_um is not None and not axis.travel.from_um <= to_um <= axis.travel.to_um:
                     return (
-                        f"{name} {format_length(to_um)} lies outside the stage's travel of "
+                        f"{name} {format_length(to_um)} is outside the stage's travel of "
                         f"{format_length(axis.travel.from_um)} to "
                         f"{format_length(axis.travel.to_um)}"
                     )
@@ -107,7 +107,7 @@ class GrblStage:
             if self.turntable.from_deg <= turn <= self.turntable.to_deg:
                 return None
             return (
-                f"{turn:g} deg lies outside the turntable's {self.turntable.from_deg:g} to "
+                f"{turn:g} deg is outside the turntable's {self.turntable.from_deg:g} to "
                 f"{self.turntable.to_deg:g} deg"
             )
 
@@ -141,7 +141,7 @@ class GrblStage:
 
     def open(self) -> str:
         self.close()
-        # All on one line: the first opens it, the last closes it.
+        # All axes use one serial line: the first axis opens it, the last one closes it.
         line = _SharedPort(self._context.resolve_port(self._options.port, "stage"))
         context = Context(self._context.clock, {"rail": line})
         self._x = GrblRail(_rail_options(self._options.x), context)
@@ -166,7 +166,7 @@ class GrblStage:
         targets = self._targets(there)
         here = self._here.to_dict()
         for axis, key, target_um, unit in targets:
-            # Until it has come to rest its place is not known.
+            # The position is not known until the axis has come to rest.
             self._here = StagePosition()
             axis.start_move(target_um)
             here[key] = axis.finish_move() / unit
@@ -205,7 +205,7 @@ class GrblStage:
 
 
 class _SharedPort:
-    """A port that several drivers open and close, each as if it were its own."""
+    """A port that several drivers open and close as if each had a port of its own."""
 
     timeout: float | None = None
 

@@ -1,6 +1,6 @@
-"""What grbl 1.1, grblHAL and FluidNC say: their lines read, their numbers put into words. No I/O.
+"""Parses what grbl 1.1, grblHAL and FluidNC send, and describes their codes as text. No I/O.
 
-After their own documentation: https://github.com/gnea/grbl/wiki (Interface, Commands, Settings),
+Source: their documentation at https://github.com/gnea/grbl/wiki (Interface, Commands, Settings),
 https://github.com/grblHAL/core/wiki (Report extensions, Additional or extended settings) and
 http://wiki.fluidnc.com (Grbl compatibility, Config file).
 """
@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-#: The fourth is that of grbl's offspring for larger boards.
+#: The fourth letter is that of grbl's successors for larger boards.
 AXES = "XYZA"
 SOFT_RESET = b"\x18"
 JOG_CANCEL = b"\x85"
 STATUS = b"?"
 
-#: An alarm's number, and whether the step count survives it.
+#: Meaning of each alarm number.
 ALARMS: dict[int, str] = {
     1: "a limit switch was pressed during a move",
     2: "a target lay outside the machine's travel",
@@ -30,7 +30,7 @@ ALARMS: dict[int, str] = {
     10: "homing did not find the second switch of an axis with two motors",
 }
 
-#: Refusals that a macrorail user can meet; the others are given by their number.
+#: Refusals that a macrorail user can meet; others are shown by their number.
 ERRORS: dict[int, str] = {
     5: "homing is switched off: set $22=1",
     8: "it is not idle",
@@ -40,7 +40,7 @@ ERRORS: dict[int, str] = {
     15: "the target lies outside the machine's travel",
 }
 
-#: Alarms that mean something else to grblHAL, or that only it has.
+#: Alarms with another meaning in grblHAL, or that exist only there.
 _GRBLHAL_ALARMS: dict[int, str] = {
     10: "its emergency stop is pressed",
     11: "it has to be homed first",
@@ -49,7 +49,7 @@ _GRBLHAL_ALARMS: dict[int, str] = {
     17: "a motor driver reports a fault",
 }
 
-#: States in which nothing goes on until a hand does something.
+#: States in which the machine does not continue until the operator does something.
 STUCK: dict[str, str] = {
     "Hold": "it was put on hold, by a button or another program",
     "Door": "its safety door is open",
@@ -66,7 +66,7 @@ _STATES = frozenset({"Idle", "Jog", "Home", "Alarm", *STUCK})
 _NUMBER = r"-?\d+\.\d{3}"
 _VECTOR = re.compile(rf"{_NUMBER}(?:,{_NUMBER}){{2,8}}")
 _FIELD = re.compile(r"([A-Za-z][A-Za-z0-9]*):([^|<>:]*(?::[^|<>]*)?)")
-#: What one lost character makes of the names that matter; ``F`` is a field of its own.
+#: Field names that result when one character of an important name is lost; ``F`` is a valid field.
 _SPOILT_NAMES = {
     name[:at] + name[at + 1 :] for name in ("MPos", "WPos", "WCO", "FS") for at in range(len(name))
 } - {"F"}
@@ -78,14 +78,14 @@ _FINISHED = re.compile(r"ok|error:\d+")
 
 @dataclass(frozen=True)
 class Welcome:
-    """What follows every reset.
+    """The greeting that grbl sends after every reset.
 
     Attributes
     ----------
     dialect
         ``grbl``, ``grblHAL`` or ``FluidNC``.
     version
-        Of it, such as ``1.1h`` or ``v3.7.17``.
+        Version of the dialect, such as ``1.1h`` or ``v3.7.17``.
     """
 
     dialect: str
@@ -93,24 +93,24 @@ class Welcome:
 
     @property
     def is_spoken_here(self) -> bool:
-        """Whether the driver knows what this version says."""
+        """Whether the driver supports this version."""
         return self.dialect != "grbl" or self.version.startswith("1.1")
 
 
 @dataclass(frozen=True)
 class Report:
-    """A status report; fields that are not named here are passed over.
+    """A status report; fields that are not listed here are ignored.
 
     Attributes
     ----------
     state
-        Without its sub-state: ``Idle``, ``Jog``, ``Home``, ``Alarm`` ...
+        State without its sub-state: ``Idle``, ``Jog``, ``Home``, ``Alarm`` ...
     machine_mm
-        Machine position by axis; ``None`` when the report gives the work position.
+        Machine position of each axis; ``None`` if the report gives the work position.
     offset_mm
-        Machine position of the work zero, in the reports that have it.
+        Machine position of the work zero, if the report contains it.
     pressed
-        Letters of the inputs that are active.
+        Letters of the active inputs.
     """
 
     state: str
@@ -120,7 +120,7 @@ class Report:
 
 
 def report_of(line: str) -> Report | None:
-    """A status report; ``None`` for any other line, and for one with characters missing."""
+    """Parse a status report; return ``None`` for any other line or if characters are missing."""
     if not (line.startswith("<") and line.endswith(">")):
         return None
     whole_state, *parts = line[1:-1].split("|")
@@ -152,7 +152,7 @@ def _vector(text: str) -> tuple[float, ...]:
 
 
 def welcome_of(line: str) -> Welcome | None:
-    """The welcome that follows every reset; ``None`` for any other line."""
+    """Parse the greeting sent after every reset; return ``None`` for any other line."""
     match = _WELCOME.fullmatch(line)
     if match is None:
         return None
@@ -162,24 +162,24 @@ def welcome_of(line: str) -> Welcome | None:
 
 
 def alarm_text(number: int, dialect: str) -> str:
-    """What an alarm's number means in a dialect."""
+    """Return the meaning of an alarm number in a dialect."""
     if dialect == "grblHAL" and number in _GRBLHAL_ALARMS:
         return _GRBLHAL_ALARMS[number]
     return ALARMS.get(number, f"alarm {number}")
 
 
 def is_finished(line: str) -> bool:
-    """Whether a line ends the answer to a command."""
+    """Return whether a line ends the answer to a command."""
     return _FINISHED.fullmatch(line) is not None
 
 
 def number_of(line: str, kind: str) -> int | None:
-    """The number of ``error:9`` or ``ALARM:1``; ``None`` for any other line."""
+    """Return the number in ``error:9`` or ``ALARM:1``; ``None`` for any other line."""
     match = re.fullmatch(rf"{kind}:(\d{{1,3}})", line)
     return None if match is None else int(match[1])
 
 
 def settings_of(lines: list[str]) -> dict[int, float]:
-    """The ``$`` settings out of the answer to ``$$``."""
+    """Return the ``$`` settings in the answer to ``$$``, by number."""
     matches = [_SETTING.fullmatch(line) for line in lines]
     return {int(match[1]): float(match[2]) for match in matches if match is not None}

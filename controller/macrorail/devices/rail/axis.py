@@ -1,4 +1,4 @@
-"""The rail: a carriage on a lead screw, moved by our firmware on an Arduino."""
+"""The rail: a carriage on a lead screw, moved by macrorail's firmware on an Arduino."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _LET_GO_LATEST_S = 2.0
 class SerialRail:
     """A rail behind a serial port; a ``macrorail.devices.interfaces.FocusAxis``.
 
-    Every rest is approached with the carriage moving towards the specimen, so that the screw's
-    play never shows; every rest is checked against the board's own count.
+    Every target is approached with the carriage moving towards the specimen, so that the play of
+    the screw has no effect. Every position reached is checked against the board's own step count.
     """
 
     class Options(RailOptions):
@@ -47,10 +47,10 @@ class SerialRail:
         self._greeting: Greeting | None = None
         self._travel_um = options.allowed_um
         self._lowest, self._highest = 0, 0
-        # Where the newest rest left the carriage, steps; None while that is not known.
+        # Position in steps at which the carriage last came to rest; None while it is not known.
         self._position: int | None = None
         self._approached = False
-        # What finish_move() waits for, steps; and the step that the present leg of it goes to.
+        # Target of finish_move() in steps, and the end of the present part of the move.
         self._target: int | None = None
         self._leg = 0
         self._motion = 0
@@ -75,7 +75,8 @@ class SerialRail:
         try:
             self._greeting = greeting = link.hello()
             self._link = link
-            # A board that was not reset may still be stopping what an earlier host had started.
+            # A board that was not reset may still be stopping a motion started by an earlier
+            # program.
             status = self._wait_for_rest(link)
             self._configure()
         except BaseException:
@@ -104,7 +105,7 @@ class SerialRail:
             max(round(speed / self._um_per_step), SPEEDS_STEPS_S[0]),
             clearance,
         )
-        # Backing off and touching the switch again is slow, a few seconds at most.
+        # Backing off and touching the switch again is slow but takes a few seconds at most.
         self._deadline_s = self._clock.now() + 2 * search_um / speed + 60
         status = self._finish("homing")
         if status.position != clearance or not status.is_known:
@@ -116,18 +117,18 @@ class SerialRail:
         return clearance * self._um_per_step
 
     def check_count(self) -> float:
-        """Touch the home switch again and count from it.
+        """Touch the home switch again and restart the step count there.
 
         Returns
         -------
         float
-            How far the count was off, micrometres: what the motor lost since the last homing.
-            Above 0 the carriage stood nearer to the home switch than was said.
+            Error of the step count in micrometres: what the motor lost since the last homing. Above
+            0 the carriage was nearer to the home switch than reported.
 
         Raises
         ------
         PositionInDoubt
-            There is no count to check.
+            The position is not known, so there is no count to check.
         """
         if self._position is None:
             raise PositionInDoubt("the rail does not know where it is; home it first")
@@ -135,20 +136,20 @@ class SerialRail:
         return self._opened().status().slip * self._um_per_step
 
     def measure_play(self) -> float:
-        """How far the screw turns back, by the home switch, before the carriage follows it.
+        """Return how far the screw turns back before the carriage follows, by the home switch.
 
-        Homes, drives onto the switch and comes back a step at a time until the switch opens. What
-        the switch itself needs to open counts too.
+        Homes the rail, drives onto the switch and moves back step by step until the switch opens.
+        The distance that the switch itself needs to open is included.
 
         Returns
         -------
         float
-            Micrometres.
+            Play of the screw in micrometres.
 
         Raises
         ------
         DeviceError
-            The switch has not opened within ``home_clearance``.
+            The switch did not open within ``home_clearance``.
         """
         clearance = round(self.home() / self._um_per_step)
         try:
@@ -158,14 +159,14 @@ class SerialRail:
                 self._finish_leg()
                 self._clock.sleep(_SWITCH_QUIET_S)
                 if not self._opened().status().inputs & _HOME_SWITCH:
-                    # Without any play it opens with the first step away from it.
+                    # Without play the switch opens at the first step away from it.
                     return (step - 1) * self._um_per_step
         finally:
             self._approached = False
             self._configure()
         raise DeviceError(
             f"the home switch had not opened {format_length(self._options.home_clearance_um)} from "
-            f"where it closed; raise 'home_clearance' in the rig file, or see whether the nut is "
+            f"where it closed; raise 'home_clearance' in the rig file, or check whether the nut is "
             f"loose"
         )
 
@@ -174,7 +175,7 @@ class SerialRail:
         self._opened()
         if self._position is None:
             raise PositionInDoubt("the rail does not know where it is; home it first")
-        # The limits are positions, not steps: rounding must not carry a target across one.
+        # The limits are positions, not steps: rounding must not move a target across a limit.
         target = min(max(round(position_um / self._um_per_step), self._lowest), self._highest)
         self._target = target
         first_leg = target
@@ -194,22 +195,22 @@ class SerialRail:
         return target * self._um_per_step
 
     def expose(self, focus_s: float, release_s: float, flash_s: float = 0.0) -> Shots:
-        """Press the camera's cable: the focus line alone, then the release line as well.
+        """Release the camera by its cable: close the focus line, then the release line as well.
 
-        Returns when it was let go and the hot shoe has closed, or not within ``flash_s`` after;
-        world time.
+        Returns when both lines are open again and the hot-shoe contact has fired, or when
+        ``flash_s`` (run time) has passed without the contact.
 
         Raises
         ------
         RailAlarm
-            The rail moves, or the shutter is pressed already.
+            The rail is moving, or the shutter is already being released.
         DeviceTimeout
-            The board has not let go.
+            The board has not opened the release line.
         """
         before = self.shots()
         self._ask("EXPOSE", round(focus_s * 1000), round(release_s * 1000))
         over_s = self._clock.now() + focus_s + release_s
-        # Asked all the while: a board that hears nothing for long lets go.
+        # Ask repeatedly: a board that receives nothing for a while opens the lines.
         while True:
             self._clock.sleep(_POLL_S)
             shots, now_s = self.shots(), self._clock.now()
@@ -220,13 +221,13 @@ class SerialRail:
                 raise DeviceTimeout(f"the board has not let go of the shutter: {shots}; reset it")
 
     def inspect(self) -> tuple[Greeting, Status]:
-        """What the board said when it was opened, and what it says now."""
+        """Return the board's greeting from when it was opened, and its present status."""
         link = self._opened()
         assert self._greeting is not None
         return self._greeting, link.status()
 
     def shots(self) -> Shots:
-        """What the camera's cable did and what its hot shoe saw since the board's reset."""
+        """Return how often release and hot-shoe contact have closed since the board's reset."""
         return shots_of(self._opened().ask("SHOTS"))
 
     def stop(self) -> None:
@@ -237,7 +238,8 @@ class SerialRail:
         try:
             self._ask("STOP")
         except DeviceError:
-            # Said without an answer: all that can be done through a line that fails.
+            # Sent without waiting for an answer: nothing more can be done over a failing
+            # connection.
             self._opened().emergency()
             raise
         status = self._wait_for_rest(self._opened())
@@ -255,7 +257,7 @@ class SerialRail:
         try:
             self.stop()
         except DeviceError:
-            # The link is broken: the board stops by itself when it hears nothing from us.
+            # The connection is broken; the board stops by itself when it receives nothing.
             self._forget()
         finally:
             self._link = None
@@ -264,7 +266,7 @@ class SerialRail:
     def _set_limits(self, closest_approach_um: float | None) -> None:
         low_um, high_um = limited_travel(self._options.allowed_um, closest_approach_um)
         self._travel_um = (low_um, high_um)
-        # A hair of tolerance, so that a limit of 45 mm is step 72000 and not 71999.
+        # A tiny tolerance, so that a limit of 45 mm is step 72000 and not 71999.
         self._lowest = math.ceil(low_um / self._um_per_step - 1e-6)
         self._highest = math.floor(high_um / self._um_per_step + 1e-6)
 
@@ -301,7 +303,7 @@ class SerialRail:
         self._position, self._approached, self._target = None, False, None
 
     def _ask(self, verb: str, *arguments: int) -> int:
-        """Have a command carried out; returns its sequence number."""
+        """Send a command and wait until the board accepts it; return its sequence number."""
         try:
             return self._opened().ask(verb, *arguments).sequence
         except CommandRefused as refusal:
@@ -331,7 +333,7 @@ class SerialRail:
                 return WireError(f"{said}; this is a bug, or the firmware is not ours")
 
     def _why_unknown(self) -> str:
-        """What ended the board's knowledge of its position, as part of a sentence."""
+        """Return why the position is not known, as part of a sentence."""
         stop = self._opened().status().stop
         return "" if stop in ("none", "done") else f" ({STOPS[stop]})"
 
@@ -356,7 +358,7 @@ class SerialRail:
         return self._leg
 
     def _finish(self, what: str) -> Status:
-        """Wait until the motion that was started last has reached its target."""
+        """Wait until the motion started last has reached its target; return the status."""
         link = self._opened()
         while True:
             try:

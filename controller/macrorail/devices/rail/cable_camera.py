@@ -1,8 +1,8 @@
 """A camera released by cable from the rail's board; its frames appear in a folder.
 
-For bodies that no library supports. The folder of a card reader, a Wi-Fi card or another program
-is watched, and the files that appear after a release are the frame of that exposure. Such a camera
-is set by hand; the run compares what its frames say with the protocol.
+This driver is for bodies that no library supports. It watches the folder of a card reader, a Wi-Fi
+card or another program. The files that appear after a release are the frame of that exposure. Such
+a camera is set by hand; the run compares the EXIF settings of its frames with the protocol.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""One conversation with the rail's board: ask, wait, ask again, never take an old answer for new.
+"""The connection to the rail's board: commands are repeated until they are answered exactly once.
 
-A command that got no answer is sent again with the same sequence number, which the board answers
-again without carrying it out again. After a reset the board refuses everything until a new hello,
-so that no repetition ever crosses a reset.
+A command without an answer is sent again with the same sequence number. The board then repeats its
+answer but does not carry the command out again. After a reset the board refuses all commands until
+a new hello, so a command from before the reset cannot be carried out after it.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ from macrorail.errors import ConnectError, DeviceError, DeviceLost, DeviceTimeou
 
 _ANSWER_TIMEOUT_S = 0.25
 _ATTEMPTS = 8
-# Opening its port resets an Uno, whose bootloader then ignores the line for up to two seconds.
+# Opening the port resets an Uno. Its bootloader then ignores the line for up to two seconds.
 _HELLO_ATTEMPTS = 24
 _LINES_PER_ATTEMPT = 8
-#: Older firmware backs off a home switch with a broken wire by 2048 steps, towards the specimen.
+#: With older firmware a home switch with a broken wire causes a move of 2048 steps towards the
+#: specimen.
 _OLDEST_FIRMWARE = (0, 2, 0)
 
 
 class Port(Protocol):
-    """What we use of ``serial.Serial``; a bench in this process serves an object like it."""
+    """The part of ``serial.Serial`` used here; a bench in this process also provides it."""
 
     timeout: float | None
 
@@ -38,14 +39,14 @@ class Port(Protocol):
 
 
 class CommandRefused(Exception):
-    """The board understood a command and will not carry it out.
+    """The board understood a command but refused to carry it out.
 
     Attributes
     ----------
     code
-        Out of ``codes.ERRORS``.
+        Name of the error, one of ``codes.ERRORS``.
     answer
-        The whole answer.
+        Complete answer of the board.
     """
 
     def __init__(self, answer: wire.Answer) -> None:
@@ -56,7 +57,7 @@ class CommandRefused(Exception):
 
 
 def open_port(port: Any) -> Port:
-    """Open a serial port by its path, for us alone; or the bench's object that acts as one.
+    """Open a serial port by its path for exclusive use; or open the bench's object for it.
 
     Raises
     ------
@@ -88,36 +89,37 @@ def _advice(port: str, error: OSError) -> str:
 
 
 class Link:
-    """A session with the board behind an opened port.
+    """A session with the board at an opened port.
 
     Parameters
     ----------
     port
-        As :func:`open_port` gives it.
+        Port from :func:`open_port`.
     name
-        What messages call it.
+        Name of the port in messages.
     """
 
     def __init__(self, port: Port, name: str) -> None:
         self._port = port
         self._name = name
         self._sequence = 0
-        # After an unanswered command the two ends may disagree on the next sequence number.
+        # After an unanswered command the two sides may disagree on the next sequence number.
         self._broken = False
 
     def hello(self) -> wire.Greeting:
-        """Open a session, waiting for the board to come out of its reset.
+        """Open a session, and wait for the board to start up after its reset.
 
         Raises
         ------
         ConnectError
-            Nothing like our firmware answers, it speaks another version of the wire, or it is
-            too old to be safe.
+            Nothing answers like macrorail's firmware, the board uses another version of the serial
+            protocol, or its firmware is too old to be safe.
         WireError
-            It answers something else.
+            The board's answer is not understood.
         """
         self._port.reset_input_buffer()
-        # Distinguishes the answer to this hello from one that was still on its way.
+        # Distinguishes the answer to this hello from an earlier answer that is still being
+        # received.
         number = secrets.randbelow(wire.INTEGER_LIMIT) + 1
         try:
             answer = self._ask(_HELLO_ATTEMPTS, "HELLO", wire.WIRE_VERSION, number)
@@ -129,35 +131,35 @@ class Link:
         except CommandRefused as refusal:
             theirs = refusal.answer.result or refusal.answer.arguments[2:] or ("unknown",)
             raise ConnectError(
-                f"the board on {self._name} speaks version {theirs[0]} of the wire, this macrorail "
-                f"speaks version {wire.WIRE_VERSION}; flash the firmware that came with it"
+                f"the board on {self._name} uses version {theirs[0]} of the serial protocol, this "
+                f"macrorail uses version {wire.WIRE_VERSION}; flash the firmware that came with it"
             ) from refusal
         greeting = wire.greeting_of(answer)
         self._refuse_old(greeting.version)
         return greeting
 
     def ask(self, verb: str, *arguments: int) -> wire.Answer:
-        """Have a command carried out exactly once; returns the board's answer.
+        """Send a command that is carried out exactly once; return the board's answer.
 
         Raises
         ------
         CommandRefused
-            The board will not; nothing has happened.
+            The board refused the command; nothing has happened.
         DeviceTimeout
-            No answer; the command may or may not have been carried out.
+            The board did not answer; the command may or may not have been carried out.
         DeviceLost
             The board was reset, or the port is gone.
         WireError
-            The board understood something else than was said.
+            The board repeated another command than was sent.
         """
         return self._ask(_ATTEMPTS, verb, *arguments)
 
     def status(self) -> wire.Status:
-        """What the board is doing; raises as :meth:`ask`."""
+        """Return the state of the board; raises the same errors as :meth:`ask`."""
         return wire.status_of(self.ask("STATUS"))
 
     def emergency(self) -> None:
-        """Have the board stop dead, whatever else it is hearing; its position is lost."""
+        """Stop the motor immediately, whatever the board is doing; the position is lost."""
         self._write(wire.EMERGENCY)
 
     def close(self) -> None:
@@ -197,7 +199,7 @@ class Link:
         )
 
     def _listen(self, verb: str) -> wire.Answer | None:
-        """The answer to the newest command; ``None`` when it is time to ask again."""
+        """Return the answer to the newest command; ``None`` when it is time to ask again."""
         for _ in range(_LINES_PER_ATTEMPT):
             try:
                 line = self._port.readline()
@@ -225,7 +227,7 @@ class Link:
             raise self._lost("another program is talking to it")
         echo = (verb, arguments)
         if answer.error is not None:
-            # A refused hello carries the board's own version behind the echo.
+            # A refused hello has the board's own version after the repeated command.
             if (answer.verb, answer.arguments[: len(arguments)]) != echo:
                 raise self._misheard(answer, verb)
             raise CommandRefused(answer)

@@ -1,4 +1,4 @@
-"""What a rig file says of a rail with our firmware, and whether its board can do it."""
+"""Options of a rail with macrorail's firmware, checked against the limits of its board."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ACCELERATIONS_STEPS_S2 = (100, 200_000)
 
 
 class RailOptions(AxisSection):
-    """Axis section of a rail with the firmware of this project.
+    """Axis section of a rail with macrorail's own firmware.
 
     Attributes
     ----------
@@ -23,11 +23,11 @@ class RailOptions(AxisSection):
         Serial port, or ``bench`` for a simulated rail. Example: ``/dev/ttyACM0``
     lead_um
         How far one turn of the screw moves the carriage.
-    steps_per_revolution
+    Distance that one turn of the screw moves the carriage.
         Full steps of one turn of the motor.
-    microsteps
+    Full steps per turn of the motor.
         Microsteps of one full step, as set on the motor's driver.
-    acceleration_um_s2
+    Microsteps per full step, as set on the motor's driver.
         Acceleration of the ramps.
     home_clearance_um
         Distance from the home switch at which the carriage stops after homing. The travel must not
@@ -36,18 +36,18 @@ class RailOptions(AxisSection):
         How far a move away from the specimen goes beyond its target before it returns; a little
         more than the play of the screw.
     host_silence_s
-        The board stops by itself when it has heard nothing from the computer for so long (world
+        Time without any message from the computer after which the board stops by itself (run
         time).
     motor_off_after_s
-        After so long at rest the motor is switched off (world time), and the rail has to be homed
-        before it moves again. When not given the motor holds for ever, as a vertical rail needs.
+        Time at rest after which the motor is switched off (run time). The rail must then be homed
+        before it moves again. If not given, the motor stays on, as a vertical rail needs.
         Example: ``10 min``
     check_every_slices
-        Every so many slices the run touches the home switch again to see whether the motor lost
-        steps. It always does at the end. Example: ``50 slices``
+        Number of slices after which the run touches the home switch again to check for lost
+        steps. The run always checks at its end. Example: ``50 slices``
     check_tolerance_um
-        A larger error of the position puts the slices since the check before in doubt; two full
-        steps of the motor when not given. Example: ``20 um``
+        Largest accepted error of the position. A larger error puts the slices since the previous
+        check in doubt. If not given: two full steps of the motor. Example: ``20 um``
     """
 
     port: str
@@ -70,21 +70,21 @@ class RailOptions(AxisSection):
     )
 
     def resolution_um_at(self, position_um: float) -> float:
-        """See ``AxisSection``: one microstep."""
+        """See ``AxisSection``; the resolution is one microstep."""
         del position_um
         return self.um_per_step
 
     @property
     def um_per_step(self) -> float:
-        """Micrometres of one microstep."""
+        """Distance that one microstep moves the carriage, micrometres."""
         return self.lead_um / (self.steps_per_revolution * self.microsteps)
 
     @property
     def tolerated_um(self) -> float:
-        """Error of the count that is still taken for the switch's own spread, micrometres.
+        """Largest error of the count that may come from the switch alone, micrometres.
 
-        A stepper that loses its step falls into the next place where its coils fit, which is
-        four full steps away: half of that tells loss from spread.
+        A stepper motor that loses steps comes to rest four full steps, or a multiple of four, away.
+        Half of that distance separates lost steps from the scatter of the switch.
         """
         if self.check_tolerance_um is not None:
             return self.check_tolerance_um

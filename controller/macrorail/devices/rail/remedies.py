@@ -1,4 +1,4 @@
-"""What the operator does after each way in which the rail can stop."""
+"""What the operator has to do after each kind of stop of the rail."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ _REMEDIES: dict[str, str] = {
 
 
 def remedy_of(stop: str) -> str:
-    """What to do after a stop, out of ``codes.STOPS``, as part of a sentence."""
+    """Return what to do after a stop (one of ``codes.STOPS``), as part of a sentence."""
     return _REMEDIES.get(stop, "home it before it moves again")

@@ -1,4 +1,4 @@
-"""The rail's wire: messages to bytes and back, as firmware/PROTOCOL.md has it. No I/O."""
+"""The rail's serial protocol: converts messages to bytes and back, see firmware/PROTOCOL.md."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _NOTICE = re.compile(rf"! (boot|bad) ({_NAME})")
 
 @dataclass(frozen=True)
 class Answer:
-    """What the board says to a command.
+    """The board's answer to a command.
 
     Attributes
     ----------
     sequence
-        Of the command, 1..65535.
+        Sequence number of the command, 1..65535.
     error
-        ``None`` when it was accepted, else a name out of ``codes.ERRORS``.
+        ``None`` if the command was accepted, otherwise a name from ``codes.ERRORS``.
     verb, arguments
-        The command as the board understood it; ``""`` for a verb it does not know.
+        The command as the board understood it; ``""`` for a verb that the board does not know.
     result
-        The words after the echo.
+        Words after the repeated command.
     """
 
     sequence: int
@@ -47,14 +47,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Notice:
-    """What the board says unasked.
+    """A message that the board sends without being asked.
 
     Attributes
     ----------
     kind
-        ``boot``: it was reset; ``bad``: a line to it arrived damaged.
+        ``boot``: the board was reset; ``bad``: a line arrived damaged at the board.
     detail
-        The cause of the reset (``codes.CAUSES``) or what is wrong (``codes.ERRORS``).
+        Cause of the reset (``codes.CAUSES``), or fault of the line (``codes.ERRORS``).
     """
 
     kind: str
@@ -68,19 +68,20 @@ class Status:
     Attributes
     ----------
     state
-        Out of ``codes.STATES``.
+        Name of the state, one of ``codes.STATES``.
     position
-        Steps from the home switch.
+        Position in steps from the home switch.
     is_known
-        Whether the position means anything; False until homed.
+        Whether the position is known; False until the rail is homed.
     motion
-        Sequence number of the newest motion command, 0 when there was none.
+        Sequence number of the newest motion command; 0 if there was none.
     stop
-        How that motion ended, out of ``codes.STOPS``; ``none`` while it lasts.
+        How that motion ended, one of ``codes.STOPS``; ``none`` while it continues.
     inputs
-        Bit 0 home switch, bit 1 far switch, bit 2 emergency stop; 1 is pressed.
+        Bit 0 home switch, bit 1 far switch, bit 2 emergency stop; 1 means pressed.
     slip
-        Where the newest homing found its switch by the count from before it, steps; 0 without one.
+        Position in steps, by the previous count, at which the newest homing found its switch; 0
+        without such a count.
     """
 
     state: str
@@ -99,11 +100,11 @@ class Greeting:
     Attributes
     ----------
     version
-        Of the firmware.
+        Version of the firmware.
     cause
-        Of the last reset, out of ``codes.CAUSES``.
+        Cause of the last reset, one of ``codes.CAUSES``.
     kept
-        Where the count stood, steps, when the board lost power at rest; ``None`` otherwise.
+        Step count when the board lost power at rest; ``None`` otherwise.
     """
 
     version: str
@@ -113,17 +114,17 @@ class Greeting:
 
 @dataclass(frozen=True)
 class Shots:
-    """The board's answer to SHOTS: what the camera's cable did and what its hot shoe saw.
+    """The board's answer to SHOTS: counts of the shutter release and of the hot-shoe contact.
 
     Attributes
     ----------
     pulses
         How often the release line was closed since the reset, modulo 65536.
     closed_us, lasted_us
-        When it was closed last, microseconds since the reset modulo 2**31, and for how long;
-        0 while it still is.
+        Time at which the line was last closed, in microseconds since the reset modulo 2**31, and
+        for how long; 0 while it is still closed.
     contacts, contact_us
-        How often the hot shoe's contact closed, modulo 65536, and when it did last.
+        How often the hot-shoe contact fired, modulo 65536, and the time at which it last fired.
     """
 
     pulses: int
@@ -134,19 +135,19 @@ class Shots:
 
 
 def next_sequence(sequence: int) -> int:
-    """The sequence number after ``sequence``; 1 follows 65535."""
+    """Return the sequence number after ``sequence``; 1 follows 65535."""
     return sequence % 65535 + 1
 
 
 def encode(sequence: int, verb: str, *arguments: int) -> bytes:
-    """A command as the bytes of its line.
+    """Return the bytes of the line that sends a command.
 
-    The line starts with a line feed, so that whatever noise stands before it is a line of its own.
+    The line starts with a line feed, so that noise received before it becomes a separate line.
 
     Raises
     ------
     ValueError
-        Unknown verb, wrong number of arguments, or a number that the wire cannot carry.
+        The verb is unknown, the number of arguments is wrong, or a number is too large.
     """
     if VERBS.get(verb) != len(arguments):
         raise ValueError(f"the wire has no {verb} with {len(arguments)} arguments")
@@ -159,7 +160,7 @@ def encode(sequence: int, verb: str, *arguments: int) -> bytes:
 
 
 def check(line: bytes) -> str | None:
-    """The text of a received line, ``None`` when it is damaged or empty."""
+    """Return the text of a received line; ``None`` if the line is damaged or empty."""
     text = line.rstrip(b"\r\n")
     body, star, digits = text[:-9], text[-9:-8], text[-8:]
     if star != b"*" or digits != b"%08X" % zlib.crc32(body) or not body.isascii():
@@ -168,12 +169,12 @@ def check(line: bytes) -> str | None:
 
 
 def decode(text: str) -> Answer | Notice:
-    """A checked line as a message.
+    """Decode a checked line into a message.
 
     Raises
     ------
     WireError
-        The line is whole but is nothing that this version of the wire knows.
+        The line is intact, but this version of the protocol does not define it.
     """
     notice = _NOTICE.fullmatch(text)
     if notice is not None and notice[2] in (CAUSES if notice[1] == "boot" else ERRORS):
@@ -187,19 +188,19 @@ def decode(text: str) -> Answer | Notice:
     verb, arguments, result = answer[4] or "", answer[5] or "", answer[6] or ""
     numbers = [int(number) for number in arguments.split()]
     words = result.split()
-    # The echo is as long as the verb's own arguments; numbers beyond it belong to the result.
+    # The repeated command has as many numbers as the verb has arguments; the rest is the result.
     echoed = len(numbers) if answer[3] is not None else min(len(numbers), VERBS.get(verb, 0))
     words = [str(number) for number in numbers[echoed:]] + words
     return Answer(int(answer[1]), answer[3], verb, tuple(numbers[:echoed]), tuple(words))
 
 
 def greeting_of(answer: Answer) -> Greeting:
-    """The greeting that an accepted HELLO carries.
+    """Return the greeting in the answer to an accepted HELLO.
 
     Raises
     ------
     WireError
-        It carries something else.
+        The answer is not a greeting.
     """
     try:
         version, cause, kept, position = answer.result
@@ -211,12 +212,12 @@ def greeting_of(answer: Answer) -> Greeting:
 
 
 def shots_of(answer: Answer) -> Shots:
-    """The counts that an accepted SHOTS carries.
+    """Return the counts in the answer to an accepted SHOTS.
 
     Raises
     ------
     WireError
-        It carries something else.
+        The answer does not contain the counts.
     """
     try:
         return Shots(*map(int, answer.result))
@@ -225,12 +226,12 @@ def shots_of(answer: Answer) -> Shots:
 
 
 def status_of(answer: Answer) -> Status:
-    """The status that an accepted STATUS carries.
+    """Return the status in the answer to an accepted STATUS.
 
     Raises
     ------
     WireError
-        It carries something else.
+        The answer is not a status.
     """
     try:
         state, position, known, motion, stop, inputs, slip = answer.result
