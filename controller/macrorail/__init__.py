@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from macrorail.session.results import RunResult, StackResult
     from macrorail.shipped import CONFIGS
 
-# Importing the whole of it takes a second, which workers and short commands need not pay.
+# Importing all of macrorail takes a second; workers and short commands import only some modules.
 _LOCATIONS = {
     "CONFIGS": "macrorail.shipped",
     "CheckReport": "macrorail.session.check",

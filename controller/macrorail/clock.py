@@ -1,7 +1,7 @@
 """The clock of a run: real time, or simulated time that runs faster; waits can be interrupted.
 
-*World time* is the time of the real or simulated instrument. Settling, pulses and moves are waited
-for in world time; timeouts that guard real I/O stay in wall time. When the operator asks for a
+*World time* is the time of the real or simulated instrument. Waits for settling, pulses and moves
+are in world time; timeouts of real input and output are in wall time. When the operator asks for a
 stop, the current or next ``sleep`` or ``check`` raises ``OperatorStop`` once.
 """
 
@@ -19,10 +19,10 @@ _HEARTBEAT_S = 1.0
 
 
 class Clock(Protocol):
-    """Gives world time and waits for it, in seconds."""
+    """Gives the world time and waits for a duration of world time, in seconds."""
 
     def now(self) -> float:
-        """World time since its start, seconds, >= 0; never decreases."""
+        """Return the seconds of world time since the clock started, >= 0; never decreases."""
         ...
 
     def sleep(self, duration_s: float) -> None:
@@ -31,7 +31,7 @@ class Clock(Protocol):
         Raises
         ------
         OperatorStop
-            A stop was requested before or during the wait. Raised once for each request.
+            A stop was requested before or during the wait. Each request raises once.
         """
         ...
 

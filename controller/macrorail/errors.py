@@ -15,17 +15,17 @@ class MacrorailError(Exception):
 
     exit_code = 70
     run_folder: Path | None = None
-    """Folder of the run that it ended, where there is one."""
+    """Folder of the run that this error ended; None when no run had started."""
 
 
 class ConfigError(MacrorailError):
-    """A YAML file, option or argument that cannot be used; names ``file:line:column``."""
+    """A YAML file, option or argument cannot be used; the message names ``file:line:column``."""
 
     exit_code = 2
 
 
 class IdentityError(ConfigError):
-    """A specimen id that is missing, wrong, ambiguous or already used."""
+    """A specimen id is missing, wrong, ambiguous or already used."""
 
 
 class PlanError(MacrorailError):
@@ -53,7 +53,7 @@ class DeviceLost(DeviceError):
 
 
 class LimitError(DeviceError):
-    """A move that would leave the travel or pass ``closest_approach``; nothing has moved."""
+    """A move would leave the travel or pass ``closest_approach``; nothing has moved."""
 
 
 class WireError(DeviceError):
@@ -97,7 +97,7 @@ class BatteryExhausted(CameraError):
 
 
 class CameraSettingRefused(CameraError):
-    """A setting that the camera lacks, does not offer, or did not keep when it was read back."""
+    """The camera lacks a setting, does not offer the value, or did not keep the value when read."""
 
 
 class CameraUnsupported(CameraError):
@@ -113,7 +113,7 @@ class NotInLiveView(CameraError):
 
 
 class AutofocusFailed(CameraError):
-    """Autofocus was on and failed, so the camera did not expose."""
+    """Autofocus was on and failed, so the camera took no picture."""
 
 
 class SettingsDiffer(CameraError):
@@ -133,7 +133,7 @@ class OtherCamera(CameraError):
 
 
 class FrameMissing(CameraError):
-    """An exposure's file did not arrive, or another file came in its place."""
+    """The file of an exposure did not arrive, or a different file arrived."""
 
 
 class WorkerCrashed(CameraError):
@@ -147,11 +147,11 @@ class FrameError(MacrorailError):
 
 
 class StorageError(FrameError):
-    """A frame cannot be written: the disk is full, read-only or gone."""
+    """A frame cannot be written: the disk is full, read-only or no longer connected."""
 
 
 class SceneMoved(MacrorailError):
-    """Specimen, light or camera have moved since the run was interrupted."""
+    """The specimen, light or camera has moved since the run was interrupted."""
 
     exit_code = 3
 
@@ -178,13 +178,13 @@ class OverlapError(MacrorailError):
 
 
 class OperatorStop(MacrorailError):
-    """The operator stopped the run (Ctrl-C, SIGTERM, the page)."""
+    """The operator stopped the run with Ctrl-C, SIGTERM or the dashboard page."""
 
     exit_code = 5
 
 
 class PausedTooLong(MacrorailError):
-    """A pause lasted longer than ``pause_at_most`` and nobody responded."""
+    """A pause lasted longer than ``pause_at_most``."""
 
     exit_code = 3
 
@@ -196,23 +196,23 @@ class CalibrationError(MacrorailError):
 
 
 class NotVerified(MacrorailError):
-    """All slices are shot and overlap by their positions, but the images could not confirm it."""
+    """All slices are shot and their positions overlap, but the images could not confirm overlap."""
 
     exit_code = 7
 
 
 class StackError(MacrorailError):
-    """Align/blend cannot produce a picture."""
+    """Alignment or blending cannot produce a picture."""
 
     exit_code = 6
 
 
 class AlignError(StackError):
-    """A frame that cannot be aligned to its neighbours; names the frame."""
+    """A frame cannot be aligned to its neighbours; the message names the frame."""
 
 
 class JournalError(MacrorailError):
-    """A run folder that cannot be written or read, or is corrupt; names the file and line."""
+    """A run folder is corrupt, or cannot be read or written; the message names file and line."""
 
     exit_code = 2
 

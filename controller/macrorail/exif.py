@@ -1,7 +1,8 @@
 """Reads the metadata of a photograph: EXIF, XMP, IPTC and the colour profile of any file type.
 
-The only reader of EXIF. It follows no chain of directories, reads nothing beyond the end of the
-file, and never fails on a damaged block: what can be read is returned, the rest is in ``problems``.
+All of macrorail reads EXIF with this module. It follows no chain of directories, reads nothing
+beyond the end of the file, and never fails on a damaged block: it returns the readable parts and
+lists the others in ``problems``.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from typing import BinaryIO
 EXIF_IFD, GPS_IFD = 0x8769, 0x8825
 XMP, IPTC, PHOTOSHOP, ICC = 0x02BC, 0x83BB, 0x8649, 0x8773
 _SHUTTER, _APERTURE, _ISO = 0x829A, 0x829D, 0x8827
-#: When a photograph was taken, digitised and last changed, each with its fractions of a second.
+#: Tags for when a photograph was taken, digitised and changed; each with its fraction of a second.
 _TAKEN, _DIGITISED, _CHANGED = (0x9003, 0x9291), (0x9004, 0x9292), (0x0132, 0x9290)
 
-#: Bytes of one value by its type (TIFF 6.0, section 2; BigTIFF), and how struct calls it.
+#: struct's format character for each TIFF type (TIFF 6.0, section 2; BigTIFF).
 _KINDS = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 6: "b", 7: "s", 8: "h", 9: "i", 10: "ii"}
 _KINDS |= {11: "f", 12: "d", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 _SIZES = {kind: struct.calcsize("<" + code) for kind, code in _KINDS.items()}
 _ASCII, _RATIONALS = 2, (5, 10)
-#: Magic numbers of TIFF, Panasonic's RW2 and Olympus's ORF, which are built alike.
+#: Magic numbers of TIFF, Panasonic's RW2 and Olympus's ORF, which have the same structure.
 _CLASSIC = {42, 0x55, 0x4F52, 0x5352}
 _BIG = 43
 _MOST_ENTRIES = 4096
@@ -44,12 +45,12 @@ _IPTC_RESOURCE = 0x0404
 
 @dataclass(frozen=True)
 class Field:
-    """The value of one tag, as it is stored.
+    """The value of one tag, as it is stored in the file.
 
     Attributes
     ----------
     kind
-        Its TIFF type, 1 to 18.
+        TIFF type of the value, 1 to 18.
     data
         The value's bytes.
     order
@@ -61,7 +62,7 @@ class Field:
     order: str
 
     def numbers(self) -> tuple[float, ...]:
-        """Its numbers; a rational with the denominator 0 is left out. Empty for text."""
+        """Return the value's numbers; rationals with denominator 0 are left out. Empty for text."""
         code = _KINDS[self.kind]
         if code == "s":
             return ()
@@ -73,21 +74,21 @@ class Field:
         return values
 
     def text(self) -> str:
-        """Its text without padding."""
+        """Return the value's text without padding."""
         return self.data.split(b"\0")[0].decode("utf-8", "replace").strip()
 
 
 @dataclass(frozen=True)
 class Exif:
-    """What a photograph says about itself.
+    """The metadata of a photograph.
 
     Attributes
     ----------
     first, details, gps
-        Fields by tag of the first directory, the Exif directory and the GPS directory
+        Fields of the first directory, the Exif directory and the GPS directory, by tag
         (CIPA DC-008, section 4.6).
     xmp, iptc, icc
-        The XMP packet, the IPTC records and the ICC profile; ``None`` without one.
+        The XMP packet, the IPTC records and the ICC profile; ``None`` where absent.
     problems
         One phrase for each part that cannot be read.
     """
@@ -101,36 +102,36 @@ class Exif:
     problems: tuple[str, ...] = ()
 
     def text(self, tag: int) -> str:
-        """The text of a tag of the Exif or first directory; empty without it."""
+        """Return the text of a tag in the Exif or first directory; empty if the tag is absent."""
         found = self.details.get(tag) or self.first.get(tag)
         return found.text() if found is not None and found.kind == _ASCII else ""
 
     def number(self, tag: int) -> float | None:
-        """The first number of a tag of the Exif or first directory; ``None`` without one."""
+        """Return the first number of a tag in the Exif or first directory; ``None`` if absent."""
         found = self.details.get(tag) or self.first.get(tag)
         numbers = found.numbers() if found is not None else ()
         return float(numbers[0]) if numbers else None
 
     @property
     def orientation(self) -> int:
-        """1 to 8 (TIFF 6.0, section 8): how the picture is to be turned for viewing."""
+        """Orientation for viewing, 1 to 8 (TIFF 6.0, section 8); 1 if absent."""
         value = self.first.get(0x0112)
         number = value.numbers()[:1] if value is not None else ()
         return int(number[0]) if number and 1 <= number[0] <= 8 else 1
 
     def taken(self, or_changed: bool = False) -> tuple[float, bool] | None:
-        """When it was taken.
+        """Return the time at which the photograph was taken.
 
         Parameters
         ----------
         or_changed
-            Whether the time of the last change will do where no other is given.
+            Whether to return the time of the last change if the photograph gives no other time.
 
         Returns
         -------
         tuple or None
             Seconds since 1970 on the camera's clock, and whether fractions of a second are given;
-            ``None`` when the photograph does not say.
+            ``None`` if the photograph gives no time.
         """
         for tag, fraction in (_TAKEN, _DIGITISED, *((_CHANGED,) if or_changed else ())):
             parts = re.match(r"(\d{4})\D(\d\d)\D(\d\d)\D(\d\d):(\d\d):(\d\d)", self.text(tag))
@@ -186,8 +187,10 @@ def parse_exif(block: bytes) -> Exif:
 
 
 def settings_in(path: Path) -> dict[str, float]:
-    """Shutter (seconds), aperture (f-number) and ISO as a photograph tells them, by canonical name;
-    what it does not tell is missing."""
+    """Return a photograph's shutter time (seconds), aperture (f-number) and ISO by canonical name.
+
+    A setting that the photograph does not give is left out.
+    """
     exif = read_exif(path)
     names = {"shutter": _SHUTTER, "aperture": _APERTURE, "iso": _ISO}
     numbers = {name: exif.number(tag) for name, tag in names.items()}
@@ -234,7 +237,7 @@ def _parse(file: BinaryIO) -> Exif:
 
 
 class _DirectoryReader:
-    """Reads directories of a TIFF structure, never beyond its end."""
+    """Reads directories of a TIFF structure, never beyond the end of the file."""
 
     def __init__(
         self, file: BinaryIO, order: str, is_big: bool, report: Callable[[str], None]
@@ -243,7 +246,7 @@ class _DirectoryReader:
         self._end = file.seek(0, io.SEEK_END)
 
     def directory(self, at: int, name: str) -> dict[int, Field]:
-        """The fields of the directory at ``at``; those that cannot be read are reported."""
+        """Return the fields of the directory at byte ``at``; report fields that are unreadable."""
         count_code, entry_code, inside = ("Q", "HHQ", 8) if self._is_big else ("H", "HHI", 4)
         entry_bytes = struct.calcsize("<" + entry_code) + inside
         count_bytes = struct.calcsize("<" + count_code)
@@ -278,7 +281,7 @@ class _DirectoryReader:
 
 
 def _jpeg_blocks(file: BinaryIO, start: int) -> _Found:
-    """The metadata segments in front of a JPEG's pixels (ITU-T T.81, annex B)."""
+    """Return the metadata segments in front of a JPEG's pixels (ITU-T T.81, annex B)."""
     found = _Found()
     file.seek(start + 2)
     while True:
@@ -304,7 +307,7 @@ def _jpeg_blocks(file: BinaryIO, start: int) -> _Found:
 
 
 def _iptc_in(resources: bytes) -> bytes | None:
-    """The IPTC records among Photoshop's image resources."""
+    """Return the IPTC records among Photoshop's image resources; ``None`` if absent."""
     at = 0
     while resources[at : at + 4] == b"8BIM" and at + 12 <= len(resources):
         kind = int.from_bytes(resources[at + 4 : at + 6], "big")
@@ -318,7 +321,7 @@ def _iptc_in(resources: bytes) -> bytes | None:
 
 
 def _png_blocks(file: BinaryIO) -> _Found:
-    """The metadata chunks of a PNG (PNG, third edition, section 11.3)."""
+    """Return the metadata chunks of a PNG (PNG, third edition, section 11.3)."""
     import zlib
 
     found = _Found()
@@ -344,7 +347,7 @@ def _png_blocks(file: BinaryIO) -> _Found:
 
 
 def _cr3(file: BinaryIO) -> Exif:
-    """Canon's CR3 keeps each directory as a TIFF structure in a box of its own."""
+    """Read Canon's CR3, which keeps each directory as a TIFF structure in a separate box."""
     file.seek(0)
     head = file.read(_CR3_HEAD_BYTES)
     parts = []
@@ -358,7 +361,7 @@ def _cr3(file: BinaryIO) -> Exif:
 
 @cache
 def _register_plugins() -> None:
-    """Let Pillow open HEIF and JPEG XL, where what reads them is installed."""
+    """Let Pillow open HEIF and JPEG XL if the plugins for these types are installed."""
     with suppress(ImportError):
         import_module("pillow_heif").register_heif_opener()
     with suppress(ImportError):
@@ -366,7 +369,7 @@ def _register_plugins() -> None:
 
 
 def _pillow_blocks(path: Path) -> _Found:
-    """The blocks of other types, as far as Pillow or its plugins know them."""
+    """Return the metadata blocks of other file types, read by Pillow or its plugins."""
     from PIL import Image
 
     found = _Found()

@@ -1,4 +1,4 @@
-"""Optional libraries: which extra of macrorail installs one that is missing."""
+"""Optional libraries: reports the extra of macrorail that installs a missing library."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from macrorail.errors import ConfigError, MacrorailError
 def needs_extra(
     extra: str, purpose: str, error_class: type[MacrorailError] = ConfigError
 ) -> Iterator[None]:
-    """Import optional libraries inside this block; a missing one is reported with its extra.
+    """Enclose imports of optional libraries; a missing library is reported with its extra.
 
     Parameters
     ----------
     extra
         Name of the extra in pyproject.toml, such as ``raw``.
     purpose
-        What needs the library, as the beginning of a sentence: ``"reading labels"``.
+        Task that needs the library, as the beginning of a sentence: ``"reading labels"``.
     error_class
         Class of the error raised.
 
     Raises
     ------
     MacrorailError
-        Of class ``error_class``: a library cannot be imported. The message names it and the pip
-        command that installs it.
+        A library cannot be imported. The error's class is ``error_class``. The message names the
+        library and the pip command that installs it.
     """
     try:
         yield

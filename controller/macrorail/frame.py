@@ -17,13 +17,13 @@ class Frame:
     Attributes
     ----------
     path
-        Of the file.
+        Path of the file.
     sha256
-        Of the file's bytes as they came from the camera, lower-case hex.
+        SHA-256 of the bytes that the camera delivered, in lower-case hexadecimal.
     size_bytes
-        > 0.
+        Size of the file, > 0.
     camera_name
-        The file name that the camera gave it (``DSC_0001.JPG``).
+        The file name that the camera used (``DSC_0001.JPG``).
     """
 
     path: Path
@@ -33,17 +33,17 @@ class Frame:
 
 
 def store_frame(path: Path, data: bytes | memoryview, camera_name: str) -> Frame:
-    """Write a frame atomically and durably.
+    """Write a frame atomically and durably, and return its path and checksum.
 
     The data goes to a temporary file, which is fsynced and renamed; then the folder is fsynced.
-    Once this returns, the frame survives a power cut.
+    Once this function returns, the frame survives a power cut.
 
     Raises
     ------
     FrameError
-        The file exists already (it is never overwritten), or the data is empty.
+        The file exists already (existing files are never overwritten), or the data is empty.
     StorageError
-        The disk is full or gone.
+        The file cannot be written, for instance because the disk is full.
     """
     if len(data) == 0:
         raise FrameError(f"{camera_name} arrived empty; nothing was written to {path}")
@@ -67,7 +67,7 @@ def store_frame(path: Path, data: bytes | memoryview, camera_name: str) -> Frame
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames and new files in ``folder`` survive a power cut, where a system can do that."""
+    """Make renames and new files in ``folder`` survive a power cut; does nothing on Windows."""
     if not hasattr(os, "O_DIRECTORY"):  # Windows
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -78,12 +78,12 @@ def sync_folder(folder: Path) -> None:
 
 
 def verify_frame(frame: Frame) -> None:
-    """Read the frame back and compare it with what the camera delivered.
+    """Read the frame back and compare its checksum with that of the camera's data.
 
     Raises
     ------
     FrameError
-        Missing, altered, or a JPEG without its end marker (a truncated transfer).
+        The file is missing or altered, or is a JPEG without its end marker (a truncated transfer).
     """
     try:
         data = frame.path.read_bytes()
@@ -105,7 +105,7 @@ def set_aside(folder: Path, slice_number: int, attempt: int) -> None:
     Raises
     ------
     StorageError
-        The disk is gone.
+        The file cannot be renamed, for instance because the disk is no longer connected.
     """
     try:
         for path in folder.glob(f"{slice_number:04d}.*"):

@@ -1,7 +1,7 @@
 """Reads and prints quantities with units, as written in YAML: ``40 um``, ``1/60 s``, ``30 %``.
 
-A value from YAML is text and must have a unit. A number from Python is taken to be in the unit
-that the attribute's name ends with (``step_um``).
+A value from YAML is text and must have a unit. A Python number is in the unit that ends the
+attribute's name: micrometres for ``step_um``.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ _QUANTITY = re.compile(rf"({_NUMBER})(?:\s*/\s*({_NUMBER}))?\s*(.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Notation:
-    """How a value is written in YAML; the reference and the JSON Schemas are made from it.
+    """How a value is written in YAML; the source of the reference pages and the JSON Schemas.
 
     Attributes
     ----------
     kind
-        ``length``, ``duration`` ...
+        Kind of quantity: ``length``, ``duration`` ...
     example
-        A value as it may be written.
+        An example of a value as text.
     units
         Factor from each unit to the base unit; empty for values without a unit.
     pattern
-        Regular expression of the whole text; made from the units when not given.
+        Regular expression that the complete text must match; made from the units when not given.
     words
-        Words that may stand instead, such as ``infinity``.
+        Words that are allowed in place of a number and unit, such as ``infinity``.
     """
 
     kind: str
@@ -49,7 +49,7 @@ class Notation:
             object.__setattr__(self, "pattern", pattern)
 
     def write(self, value: float) -> str:
-        """A value in base units as written in YAML, such as ``2 mm`` for 2000 micrometres."""
+        """Return YAML text for a value in base units: ``2 mm`` for 2000 micrometres."""
         usual = [unit for unit in self.units if unit not in _RARE]
         fitting = [unit for unit in usual if abs(value) >= self.units[unit]]
         if fitting and value:
@@ -59,12 +59,12 @@ class Notation:
         return f"{value / self.units.get(unit, 1.0):.10g} {unit}".strip()
 
 
-#: Accepted, but not used to write values.
+#: Units that are accepted, but not used to write values.
 _RARE = ("cm", "in", "cm/s", "in/s", "cm/s2", "in/s2", "nm/s", "nm/s2", "slice", "step", "°", "C")
 
 
 def _any_sign(unit: str) -> str:
-    """A pattern for a unit with any of its signs: both micro signs, and the superscript two."""
+    """Return a pattern for a unit that allows either micro sign for ``u`` and ² for ``2``."""
     return unit.replace("u", "[uµμ]").replace("s2", "s(2|²|\\^2)")
 
 
@@ -90,7 +90,7 @@ STEPS = Notation("number of motor steps", "14 steps", _STEP_UNITS, r"^\s*\d+\s*s
 STEP_SIZE = Notation("size in motor steps", "29.71 steps", _STEP_UNITS)
 
 LARGEST_EV = 6.0
-"""Largest exposure difference in a bracket, either way."""
+"""Largest exposure difference in a bracket, brighter or darker, in EV."""
 
 
 def _parse(value: object, notation: Notation) -> float:
@@ -139,23 +139,24 @@ def _unknown_unit(text: str, unit: str, kind: str, units: Mapping[str, float], e
 
 
 def parse_length(value: object) -> float:
-    """Length in micrometres from text such as ``40 um``, ``1.2 mm``, ``1/4 in``.
+    """Return a length in micrometres from text such as ``40 um``, ``1.2 mm``, ``1/4 in``.
 
     Raises
     ------
     ValueError
-        No unit, unknown unit, not a number, not finite; says what to write instead.
+        The text has no unit or an unknown unit, or its number is missing or not finite. The
+        message says what to write instead.
     """
     return _parse(value, LENGTH)
 
 
 def parse_distance(value: object) -> float:
-    """Distance in micrometres as :func:`parse_length`, or ``infinity``.
+    """Return a distance in micrometres from text such as ``1.5 m``, or from ``infinity``.
 
     Raises
     ------
     ValueError
-        As :func:`parse_length`.
+        The text is invalid, as for :func:`parse_length`.
     """
     if value == math.inf or (isinstance(value, str) and value.strip() == "infinity"):
         return math.inf
@@ -163,89 +164,89 @@ def parse_distance(value: object) -> float:
 
 
 def parse_duration(value: object) -> float:
-    """Duration in seconds from text such as ``0.8 s``, ``250 ms``, ``1/60 s``, ``2 min``.
+    """Return a duration in seconds from text such as ``0.8 s``, ``250 ms``, ``1/60 s``, ``2 min``.
 
     Raises
     ------
     ValueError
-        As :func:`parse_length`.
+        The text is invalid, as for :func:`parse_length`.
     """
     return _parse(value, DURATION)
 
 
 def parse_fraction(value: object) -> float:
-    """Fraction (1 is 100 %) from text such as ``30 %``.
+    """Return a fraction (1 is 100 %) from text such as ``30 %``.
 
     Raises
     ------
     ValueError
-        As :func:`parse_length`.
+        The text is invalid, as for :func:`parse_length`.
     """
     return _parse(value, SHARE)
 
 
 def parse_speed(value: object) -> float:
-    """Speed in micrometres per second from text such as ``2 mm/s``.
+    """Return a speed in micrometres per second from text such as ``2 mm/s``.
 
     Raises
     ------
     ValueError
-        As :func:`parse_length`.
+        The text is invalid, as for :func:`parse_length`.
     """
     return _parse(value, SPEED)
 
 
 def parse_acceleration(value: object) -> float:
-    """Acceleration in micrometres per second squared from text such as ``20 mm/s2``.
+    """Return an acceleration in micrometres per second squared from text such as ``20 mm/s2``.
 
     Raises
     ------
     ValueError
-        As :func:`parse_length`.
+        The text is invalid, as for :func:`parse_length`.
     """
     return _parse(value, ACCELERATION)
 
 
 def parse_size(value: object) -> float:
-    """Amount of data in bytes from text such as ``12 MB`` (1 MB is 10**6 bytes).
+    """Return an amount of data in bytes from text such as ``12 MB`` (1 MB is 10**6 bytes).
 
     Raises
     ------
     ValueError
-        As :func:`parse_length`.
+        The text is invalid, as for :func:`parse_length`.
     """
     return _parse(value, DATA_SIZE)
 
 
 def parse_angle(value: object) -> float:
-    """Angle in degrees from text such as ``45 deg``.
+    """Return an angle in degrees from text such as ``45 deg``.
 
     Raises
     ------
     ValueError
-        As :func:`parse_length`.
+        The text is invalid, as for :func:`parse_length`.
     """
     return _parse(value, ANGLE)
 
 
 def parse_temperature(value: object) -> float:
-    """Temperature in degrees Celsius from text such as ``80 °C``.
+    """Return a temperature in degrees Celsius from text such as ``80 °C``.
 
     Raises
     ------
     ValueError
-        As :func:`parse_length`.
+        The text is invalid, as for :func:`parse_length`.
     """
     return _parse(value, TEMPERATURE)
 
 
 def parse_count(value: object) -> int:
-    """A number of slices from text such as ``50 slices``.
+    """Return a number of slices from text such as ``50 slices``.
 
     Raises
     ------
     ValueError
-        As :func:`parse_length`, or not a whole number.
+        The text is invalid, as for :func:`parse_length`, or the number is not whole.
     """
     number = _parse(value, SLICES)
     if number != int(number):
@@ -254,12 +255,12 @@ def parse_count(value: object) -> int:
 
 
 def parse_ev(value: object) -> float:
-    """An exposure value from text such as ``-2 EV`` or ``+0.7 EV``.
+    """Return an exposure value in EV from text such as ``-2 EV`` or ``+0.7 EV``.
 
     Raises
     ------
     ValueError
-        As :func:`parse_length`, or more than 6 EV either way.
+        The text is invalid, as for :func:`parse_length`, or the value is not from -6 EV to +6 EV.
     """
     ev = _parse(value, EXPOSURE_VALUE)
     if abs(ev) > LARGEST_EV:
@@ -268,12 +269,12 @@ def parse_ev(value: object) -> float:
 
 
 def parse_steps(value: object) -> int:
-    """A whole number of motor steps from text such as ``14 steps``.
+    """Return a whole number of motor steps from text such as ``14 steps``.
 
     Raises
     ------
     ValueError
-        As :func:`parse_length`, or not a whole number.
+        The text is invalid, as for :func:`parse_length`, or the number is not whole.
     """
     number = _parse(value, STEPS)
     if number != int(number):
@@ -282,23 +283,24 @@ def parse_steps(value: object) -> int:
 
 
 def parse_step_size(value: object) -> float:
-    """A size in motor steps, not necessarily whole, from text such as ``29.71 steps``.
+    """Return a size in motor steps, not necessarily whole, from text such as ``29.71 steps``.
 
     Raises
     ------
     ValueError
-        As :func:`parse_length`.
+        The text is invalid, as for :func:`parse_length`.
     """
     return _parse(value, STEP_SIZE)
 
 
 def parse_f_number(value: object) -> float:
-    """F-number from text such as ``f/5.6``; the number is used as written.
+    """Return the f-number from text such as ``f/5.6``; the number is used as written.
 
     Raises
     ------
     ValueError
-        Not written as an f-number, or not above 0; says what to write instead.
+        The text is not an f-number, or the number is not above 0. The message says what to write
+        instead.
     """
     if isinstance(value, str):
         match = re.fullmatch(rf"[fF]\s*/?\s*({_NUMBER})", value.strip())
@@ -349,7 +351,7 @@ DataSize = Annotated[float, _typed(parse_size), DATA_SIZE]
 
 
 def format_length(length_um: float, digits: int = 4) -> str:
-    """A length to read, to ``digits`` significant digits: ``850 nm``, ``40 µm``, ``1.2 mm``."""
+    """Return a length as text with ``digits`` significant digits: ``850 nm``, ``1.2 mm``."""
     if math.isinf(length_um):
         return "infinity"
     size = abs(length_um)
@@ -367,7 +369,7 @@ def format_length(length_um: float, digits: int = 4) -> str:
 
 
 def format_duration(duration_s: float) -> str:
-    """A duration to read: ``350 ms``, ``12.5 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    """Return a duration as text: ``350 ms``, ``12.5 s``, ``3 min 20 s``, ``2 h 05 min``."""
     if duration_s < 1:
         return f"{duration_s * 1e3:.3g} ms"
     if duration_s < 59.95:
@@ -380,12 +382,12 @@ def format_duration(duration_s: float) -> str:
 
 
 def format_fraction(fraction: float) -> str:
-    """A percentage to read: ``30 %``."""
+    """Return a fraction as a percentage in text: ``30 %`` for 0.3."""
     return f"{fraction * 100:.3g} %"
 
 
 def format_size(size_bytes: float) -> str:
-    """An amount of data to read: ``3.2 MB``."""
+    """Return an amount of data as text: ``3.2 MB``."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size_bytes >= factor:
             return f"{size_bytes / factor:.3g} {unit}"

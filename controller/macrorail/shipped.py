@@ -1,6 +1,6 @@
-"""Where the files that come with macrorail lie: example configurations and the firmware's sources.
+"""Paths of the files shipped with macrorail: example configurations and the firmware's sources.
 
-A wheel carries them inside the package, a checkout has them beside it.
+In an installed wheel these files are inside the package, in a checkout beside it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def _build_folder() -> Path:
         return FIRMWARE / "build"
     try:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:  # nobody's home is known; what is built says where it cannot be written
+    except RuntimeError:  # no home folder is known; a build there reports why it cannot write
         cache = _INSTALLED / "cache"
     return cache / "macrorail" / f"firmware-{version('macrorail')}"
 
 
 BUILD = _build_folder()
-"""Folder that built firmware is kept in: the checkout's, or the user's cache where installed."""
+"""Folder of built firmware: in a checkout its ``firmware/build``, otherwise the user's cache."""

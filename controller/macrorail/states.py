@@ -1,8 +1,8 @@
-"""The run's state machine: a table of allowed transitions, and a check that only those happen.
+"""The run's state machine: a table of allowed transitions, and a check that no others happen.
 
-``run/runner.py`` does the work and reports each transition here; one that is not in the table is a
-bug and raises. Devices are never called from here: chained callbacks recurse, and a callback that
-raises would leave the machine in the new state with the work undone.
+``running/runner.py`` does the work and reports each transition here. A transition that is not in
+the table is a bug and raises. No device is called from here: chained callbacks recurse, and a
+callback that raises would leave the machine in the new state with the work undone.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from enum import Enum
 
 from transitions import Machine, MachineError
 
-# With model_override it warns about every convenience method that the model does not define.
+# With model_override, transitions warns about every convenience method the model does not define.
 logging.getLogger("transitions").setLevel(logging.ERROR)
 
 
 class State(Enum):
-    """What a run is doing. Names in -ING take time; in the others the run waits or has ended."""
+    """State of a run. In states named -ING the run works; in the others it waits or has ended."""
 
     IDLE = "idle"
     PREPARING = "preparing"
@@ -54,7 +54,7 @@ class Trigger(Enum):
 
 
 class FinishReason(Enum):
-    """Why a run ended. Separate from the state: a run can be DONE with coverage not proven."""
+    """Why a run ended. A run can be in the state DONE although its coverage is not proven."""
 
     COMPLETED = "completed"
     COVERAGE_NOT_PROVEN = "coverage_not_proven"
@@ -88,7 +88,7 @@ _WORKING = [
 #: - from MOVING when the axis failed,
 #: - from PREPARING when the connection to the camera was lost and is back.
 #: A run pauses between slices, or while a device is faulty. FINISH from PREPARING happens in a
-#: resumed run of which only the picture is missing.
+#: resumed run that lacks only the stacked picture.
 TABLE: tuple[tuple[Trigger, list[State], State], ...] = (
     (_T.PREPARE, [_S.IDLE, _S.RECOVERING], _S.PREPARING),
     (_T.MOVE, [_S.PREPARING, _S.SETTLING, _S.EXPOSING, _S.VERIFYING], _S.MOVING),
@@ -112,8 +112,8 @@ class RunStateMachine:
     Parameters
     ----------
     on_enter
-        Called with ``(trigger, state)`` after each transition, for journals and displays. It must
-        not trigger another one.
+        Called with ``(trigger, state)`` after each transition, for journals and displays. The
+        callback must not trigger another transition.
     """
 
     def __init__(self, on_enter: Callable[[Trigger, State], None] | None = None) -> None:
@@ -139,16 +139,16 @@ class RunStateMachine:
         return self.state in FINAL
 
     def may(self, trigger: Trigger) -> bool:
-        """Whether the table allows ``trigger`` in the current state."""
+        """Return whether the table allows ``trigger`` in the current state."""
         return any(t is trigger and self.state in sources for t, sources, _ in TABLE)
 
     def step(self, trigger: Trigger) -> State:
-        """Make a transition.
+        """Make a transition and return the new state.
 
         Raises
         ------
         IllegalStep
-            The table does not allow it; the state is unchanged.
+            The table does not allow the transition; the state is unchanged.
         """
         before = self.state
         try:
@@ -174,7 +174,7 @@ class _Model:
 
 
 def diagram() -> str:
-    """The table as a Mermaid state diagram; a test checks that the README shows the same."""
+    """Return the table as a Mermaid state diagram; a test compares the README's with it."""
     lines = ["stateDiagram-v2", "    [*] --> IDLE"]
     everywhere = {_T.ABORT, _T.FAIL, _T.RECOVER}
     for trigger, sources, destination in TABLE:

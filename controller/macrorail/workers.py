@@ -1,7 +1,7 @@
-"""Runs code in a child process: for libraries that can crash, hang or occupy a core.
+"""Runs code in a child process; used for libraries that can crash, hang or occupy a core.
 
 The parent sends ``{"id": 1, "do": "verb", ...}`` on the child's standard input; the child answers
-``{"id": 1, ...}`` or ``{"id": 1, "error": "ClassName", "message": "..."}`` on what was its
+``{"id": 1, ...}`` or ``{"id": 1, "error": "ClassName", "message": "..."}`` on its original
 standard output. When the parent is killed, the child's input ends and the child exits.
 """
 
@@ -28,9 +28,10 @@ _POLL_S = 0.05
 
 
 def module_command(module: str) -> list[str]:
-    """Command that runs a module in a process of its own.
+    """Return the command that runs a module in a separate process.
 
-    Nothing in the working directory is imported: a ``numpy.py`` there would be, without ``-P``.
+    The option ``-P`` keeps Python from importing files of the working directory, such as a
+    ``numpy.py``.
     """
     return [sys.executable, "-P", "-m", module]
 
@@ -43,7 +44,7 @@ class Worker:
     module
         Module run with ``python -m``; it calls :func:`serve`.
     name
-        How messages refer to it ("camera", "stacker").
+        Name of the worker in messages ("camera", "stacker").
     env
         Environment variables to add to those of this process.
     log
@@ -83,7 +84,7 @@ class Worker:
         return self._process.poll() is None
 
     def send(self, verb: str, **arguments: Any) -> int:
-        """Send a request without waiting for the answer; returns its id for :meth:`receive`."""
+        """Send a request and return its id for :meth:`receive`, without waiting for an answer."""
         self._next_id += 1
         message = {"id": self._next_id, "do": verb, **arguments}
         assert self._process.stdin is not None
@@ -102,19 +103,20 @@ class Worker:
         Parameters
         ----------
         timeout_s
-            Wall time; past it the child is killed, because a call into C cannot be cancelled.
+            Longest wait in wall time. After it the child is killed, because a call into a C
+            library cannot be cancelled.
         check
-            Called every 50 ms while waiting; what it raises ends the wait (the answer can still
-            be received later).
+            Called every 50 ms while waiting. An exception that ``check`` raises ends the wait; the
+            answer can still be received later.
 
         Raises
         ------
         DeviceTimeout
-            No answer in time; the child has been killed.
+            The child did not answer in time and has been killed.
         WorkerCrashed
             The child exited unexpectedly.
         MacrorailError
-            The error that the child raised, with its class.
+            The child raised this error; its class is the same as in the child.
         """
         deadline = time.monotonic() + timeout_s
         while request not in self._answers:
@@ -134,7 +136,7 @@ class Worker:
         return answer
 
     def ready(self, request: int) -> bool:
-        """Whether the answer to ``request`` has arrived."""
+        """Return whether the answer to ``request`` has arrived."""
         self._take_answers(0, request)
         return request in self._answers
 
@@ -178,7 +180,7 @@ class Worker:
         self._lines.put(None)
 
     def _take_answers(self, wait_s: float, request: int) -> None:
-        """Keep the answers that have arrived, after a wait of up to ``wait_s`` for the first."""
+        """Wait up to ``wait_s`` for an answer, then store all answers that have arrived."""
         with suppress(queue.Empty):
             line = self._lines.get(timeout=wait_s) if wait_s > 0 else self._lines.get_nowait()
             while line is not None:
@@ -197,7 +199,7 @@ class Worker:
 
 
 def _open_log(log: Path | None) -> BinaryIO:
-    """Open the log; a log that cannot be written (its folder is gone) stops nothing."""
+    """Open the log; return the null device if no log is wanted or the log cannot be opened."""
     if log is not None:
         with suppress(OSError):
             return log.open("ab")
@@ -205,11 +207,11 @@ def _open_log(log: Path | None) -> BinaryIO:
 
 
 def serve(handlers: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
-    """The child's end: answer requests from standard input until it ends.
+    """Answer requests from standard input until it ends; called in the child.
 
-    Standard output carries answers only; what C libraries print goes to standard error.
-    Ctrl-C and a closed terminal signal the whole process group. The child ignores them: the
-    parent handles them and still needs its children to shut down cleanly.
+    Standard output carries answers only; the output of C libraries goes to standard error.
+    Ctrl-C and a closed terminal signal all processes of the group. The child ignores both signals:
+    the parent handles them and needs its children until it has shut down cleanly.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):

@@ -1,8 +1,8 @@
-"""The controller's side of a simulated instrument, which runs in a process of its own.
+"""The controller's side of a simulated instrument, which runs in a separate process.
 
 The simulated world (``bench_process.py``) outlives the controller that started it: killing the
-controller does not affect the carriage, the camera's memory or an exposure in progress. A world
-without a connection ends by itself after ``linger``.
+controller does not affect the carriage, the camera's memory or an exposure in progress. A simulated
+world to which no controller is connected ends by itself after ``linger``.
 """
 
 from __future__ import annotations
@@ -44,22 +44,22 @@ class SimulatedBench:
     options
         The rig's bench section.
     rig
-        The whole rig; the world simulates its camera, axis and optics.
+        The complete rig; the simulated world contains its camera, axis and optics.
     """
 
     class Options(WorldSection):
-        """Bench section of a simulated instrument that runs in a process of its own.
+        """Bench section of a simulated instrument that runs in a separate process.
 
         Attributes
         ----------
         linger_s
-            How long the world waits for a controller before it ends (wall time).
+            How long the simulated world waits for a controller before it ends (wall time).
         address
-            Folder of a world that runs already; a new one is started when not given. Example:
-            ``/tmp/macrorail-bench-1``
+            Folder of a simulated world that is already running; a new world is started when not
+            given. Example: ``/tmp/macrorail-bench-1``
         diary
-            File to which the world adds a line for each exposure with the true position of the
-            plane in focus, for tests. Example: ``diary.jsonl``
+            File for tests: a line is added for each exposure, with the true position of the plane
+            in focus. Example: ``diary.jsonl``
         """
 
         linger_s: Duration = Field(alias="linger", default=60.0, gt=0)
@@ -77,7 +77,7 @@ class SimulatedBench:
 
     @property
     def clock(self) -> WorldClock:
-        """World time; available once started."""
+        """Clock of the simulated world; available after :meth:`start`."""
         assert self._clock is not None, "the bench is not started"
         return self._clock
 
@@ -89,7 +89,7 @@ class SimulatedBench:
 
     @property
     def address(self) -> str | None:
-        """The folder through which another process can connect to this world."""
+        """Folder through which another process can connect to this simulated world."""
         return None if self._folder is None else str(self._folder)
 
     @staticmethod
@@ -99,23 +99,23 @@ class SimulatedBench:
         Raises
         ------
         ConfigError
-            There is no C compiler, or it fails.
+            There is no C compiler, or the compiler fails.
         """
         if isinstance(rig.axis, SerialRail.Options):
             build_library()
 
     def start(self) -> None:
-        """Start the world, or connect to the one at ``address``, and keep the connection.
+        """Start a simulated world or connect to the one at ``address``, and stay connected.
 
         Raises
         ------
         ConnectError
-            The world did not start, or has ended.
+            The simulated world did not start, or has ended.
         ConfigError
-            As :meth:`prepare`.
+            There is no C compiler, or the compiler fails.
         """
         if self._folder is not None and not self._is_alive(self._folder):
-            # A world that was killed leaves its folder behind; a run that goes on gets a new one.
+            # A killed world leaves its folder behind; a resumed run then gets a new world.
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
         if self._folder is None:
@@ -129,16 +129,20 @@ class SimulatedBench:
             self._control.connect(str(self._folder / CONTROL_SOCKET))
         except OSError as error:
             raise ConnectError(
-                f"no simulated bench responds at {self._folder}: {error.strerror}; it ends by "
-                f"itself when it is not used for {self._options.linger_s:g} s. Start a new run"
+                f"no simulated bench responds at {self._folder}: {error.strerror}. A simulated "
+                f"bench ends by itself when it is not used for {self._options.linger_s:g} s. Start "
+                f"a new run"
             ) from error
         self._clock = WorldClock(self._facts["time_scale"], self._facts["epoch_s"])
 
     @staticmethod
     def _is_alive(folder: Path) -> bool:
-        """Whether a world answers in a folder; one that does not, and is not a world's, is kept."""
+        """Return whether a world answers in ``folder``; True also for an unrelated folder.
+
+        An unrelated folder must not be deleted.
+        """
         if not (folder / ADDRESS_FILE).is_file():
-            return True  # connecting will say what is wrong
+            return True  # the attempt to connect reports the problem
         with socket.socket(socket.AF_UNIX) as control:
             control.settimeout(_ANSWER_TIMEOUT_S)
             try:
@@ -161,7 +165,7 @@ class SimulatedBench:
         Raises
         ------
         ConnectError
-            The world refused the request, or has ended.
+            The simulated world refused the request, or has ended.
         """
         assert self._control is not None, "the bench is not started"
         try:
@@ -170,7 +174,7 @@ class SimulatedBench:
             while not line.endswith(b"\n"):
                 data = self._control.recv(1 << 16)
                 if not data:
-                    raise ConnectionResetError(0, "it ended")
+                    raise ConnectionResetError(0, "the connection was closed")
                 line += data
         except OSError as error:
             raise ConnectError(f"the simulated bench has ended: {error.strerror}") from error
@@ -180,7 +184,7 @@ class SimulatedBench:
         return answer
 
     def close(self) -> None:
-        """End the world. Safe to call twice."""
+        """End the simulated world. Safe to call twice."""
         if self._control is None:
             return
         try:

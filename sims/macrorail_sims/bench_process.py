@@ -1,8 +1,8 @@
 """The process of a simulated world: firmware behind a PTY, camera behind PTP/IP, one scene.
 
-``bench.py`` starts it with a folder as its address. It serves a control socket there. When no
-process has been connected to that socket for ``linger``, it ends everything it started and removes
-the folder.
+``bench.py`` starts this process with a folder as its address. The process serves a control socket
+in the folder. When no other process has been connected to the socket for ``linger``, it ends all
+simulated devices and removes the folder.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from macrorail_sims.stage import StageThread
 from macrorail_sims.tray import Tray
 from macrorail_sims.world import World, build_body, build_scene, build_tray_scene
 
-#: The board latches a press, so none is missed between two polls.
+#: The board latches a release, so a release between two polls is not missed.
 _POLL_CABLE_S = 0.002
 
 
 class WorldProcess:
-    """All simulated devices of one world, and the requests that the world answers.
+    """All simulated devices of one world, and the requests that this process answers.
 
     Parameters
     ----------
     rig
         The instrument to simulate.
     folder
-        For the control socket and the shared state of the firmware.
+        Folder of the control socket and of the shared state of the firmware.
     """
 
     def __init__(self, rig: Rig, folder: Path) -> None:
@@ -59,7 +59,7 @@ class WorldProcess:
             self._rail = FirmwareProcess(folder, self._clock, um_per_microstep=rig.axis.um_per_step)
         carriage = self._rail.carriage if self._rail else None
         scene = build_scene(rig, rig.bench)
-        # Drawn now, or the first exposure would wait for it while world time passes.
+        # The specimen is drawn now, so that the first exposure does not wait while time passes.
         scene.truth(rig.bench.specimen.near_um)
         world = World(scene, self._clock, rig.bench.vibration, carriage, rig.bench.diary)
         self._body = build_body(rig, rig.bench, world)
@@ -99,7 +99,7 @@ class WorldProcess:
         return replace(world, tray=tray if options.tray else None)
 
     def serve(self) -> None:
-        """Announce the world and answer until it ends."""
+        """Write the address file, then answer requests until the simulated world ends."""
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(self._folder / CONTROL_SOCKET))
         listener.listen()
@@ -161,7 +161,7 @@ class WorldProcess:
                     lines.write(json.dumps(answer).encode() + b"\n")
                     lines.flush()
         except OSError:
-            return  # the controller was killed; another may connect
+            return  # the controller was killed; another controller may connect
         finally:
             self._owners -= 1
             self._left_at_s = time.monotonic()
@@ -174,7 +174,7 @@ class WorldProcess:
         return {}
 
     def _state(self) -> dict[str, Any]:
-        """The true positions of all devices."""
+        """Return the true positions of all devices."""
         state: dict[str, Any] = {"world_s": self._clock.now(), "files": len(self._body.files)}
         if self._rail is not None:
             state["carriage_um"] = self._rail.carriage.position_um(self._clock.now())
@@ -190,7 +190,7 @@ class WorldProcess:
         return {}
 
     def _unplug_camera(self) -> dict[str, Any]:
-        """Cut the camera's connections; it accepts new ones at once."""
+        """Cut the camera's connections; the camera accepts new connections at once."""
         self._camera.unplug()
         return {}
 
@@ -215,7 +215,7 @@ def _load(path: Path) -> Rig:
 
 
 def main() -> None:
-    """Run the world whose folder is the first argument."""
+    """Run the simulated world whose folder is the first command-line argument."""
     folder = Path(sys.argv[1])
     # Ctrl-C in the operator's terminal is meant for the controller only.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

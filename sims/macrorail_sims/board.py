@@ -15,15 +15,15 @@ class SerialBoard(Protocol):
         ...
 
     def rx(self, data: bytes) -> None:
-        """Send bytes to the board."""
+        """Send bytes from the host to the board."""
         ...
 
     def tx(self) -> bytes:
-        """Receive the bytes that the board has sent."""
+        """Return the bytes that the board has sent since the last call."""
         ...
 
     def reset(self, cause: str = "pin") -> None:
-        """Reset the board (``power``, ``pin``, ``brownout``, ``watchdog``)."""
+        """Reset the board; ``cause`` is ``power``, ``pin``, ``brownout`` or ``watchdog``."""
         ...
 
 
@@ -40,5 +40,5 @@ class RailBoard(SerialBoard, Protocol):
         ...
 
     def is_quiet(self) -> bool:
-        """True when nothing will happen until the host sends something."""
+        """Return whether the board stays idle until the host sends something."""
         ...

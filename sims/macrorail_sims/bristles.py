@@ -33,20 +33,20 @@ class _Bristle:
 def bristle_sheets(
     rng: np.random.Generator, body: Sheet, frame_px: int, near_um: float, depth_um: float
 ) -> tuple[Sheet, ...]:
-    """Draw bristles on a body; bristles on the same sheet do not cross.
+    """Draw bristles on a body and return their sheets; bristles on the same sheet do not cross.
 
     Parameters
     ----------
     rng
-        Source of everything random.
+        Random number generator.
     body
-        The surface they grow on.
+        Surface on which the bristles grow.
     frame_px
-        Width of the frame; lengths are relative to it.
+        Width of the frame; the lengths of bristles are relative to this width.
     near_um
-        Nearest position of a tip; one bristle reaches it.
+        Nearest position of a tip; the tip of one bristle is at this position.
     depth_um
-        Depth of the whole specimen; heights are relative to it.
+        Depth of the complete specimen; the heights of bristles are relative to this depth.
     """
     drawings = [_Drawing(body.coverage.shape) for _ in range(_SHEETS)]
     wanted = [_grow(rng, body, frame_px, near_um, depth_um) for _ in range(_BRISTLES)]
@@ -67,7 +67,7 @@ def _grow(
         if body.coverage[int(y), int(x)] > 0.9:
             break
     root_um = float(body.depth_um[int(y), int(x)])
-    # They lean outwards, more so near the edge.
+    # Bristles lean outwards, more strongly near the edge.
     out = np.arctan2(y - height / 2, x - width / 2)
     heading = out + rng.normal(0, 0.5) + np.linspace(0, rng.normal(0, 0.7), _POINTS)
     length = frame_px * rng.uniform(0.035, 0.115)
@@ -96,7 +96,7 @@ class _Drawing:
         return Sheet(self._colour, self._coverage, self._depth_um, solid=False)
 
     def add(self, bristle: _Bristle) -> bool:
-        """Draw a bristle unless it would cross another; returns whether it was drawn."""
+        """Draw a bristle unless it would cross another; return whether the bristle was drawn."""
         left, right = int(bristle.x.min()) - 10, int(bristle.x.max()) + 11
         top, bottom = int(bristle.y.min()) - 10, int(bristle.y.max()) + 11
         height, width = self._taken.shape
@@ -141,7 +141,7 @@ def _line(
     width_px: float,
     value: int,
 ) -> None:
-    """Draw the segment between two points; below one pixel of width it is drawn fainter."""
+    """Draw the segment between two points; a segment narrower than a pixel is drawn fainter."""
     one = 1 << _SUBPIXEL_BITS
     start, end = ((points[i] * one).round().astype(int) for i in (index, index + 1))
     faint = value if value == 1 else max(1, round(value * min(1.0, width_px)))

@@ -1,7 +1,7 @@
-"""A camera on the rail's cable release: the board's pins release it, its files go to a folder.
+"""A camera on the rail's cable release: the board's pins release the shutter.
 
-The body is the same as behind PTP/IP, but without a data connection. It is set by hand, its
-shutter follows the release line as driven by the board's pins, and its files are moved to a
+The camera body is the same as with PTP/IP, but has no data connection. Its settings are made by
+hand. Its shutter follows the release line, which the board's pins drive. Its files are moved to a
 folder, as by a card reader or a Wi-Fi card.
 """
 
@@ -15,7 +15,7 @@ from macrorail_sims.carriage import TICKS_PER_S, Carriage
 
 
 class CableRelease:
-    """Passes releases to a body and its files to a folder.
+    """Passes releases from the board to a camera body, and the body's files to a folder.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class CableRelease:
     carriage
         The carriage whose board has the release pins.
     folder
-        Where its files appear.
+        Folder in which the camera's files appear.
     """
 
     def __init__(self, body: CameraBody, carriage: Carriage, folder: Path) -> None:
@@ -37,7 +37,7 @@ class CableRelease:
         self._shots: list[BodyExposure] = []
 
     def run_until(self, world_s: float) -> None:
-        """Simulate up to a world time, seconds; to be called often."""
+        """Simulate up to a world time in seconds; must be called often."""
         if self._state.presses != self._presses:
             self._presses = int(self._state.presses)
             self._press(self._state.pressed_at / TICKS_PER_S)
@@ -50,7 +50,7 @@ class CableRelease:
         open_now = any(shot.light.start_s <= world_s for shot in self._shots)
         self._state.shoe = int(open_now or self._holding)
         for shot in [shot for shot in self._shots if shot.light.end_s <= world_s]:
-            # The board must see the contact closed at least once, however short the exposure.
+            # Even in a short exposure, the board must see the contact closed at least once.
             if shoe_was_closed:
                 self._shots.remove(shot)
                 self._body.develop(shot)

@@ -1,7 +1,7 @@
 """A camera driver for a simulated body in the same process, without PTP and libgphoto2.
 
-It uses the same body model and error classes as the real driver with the PTP/IP simulator, but
-waits in world time only: in virtual time thousands of runs take minutes.
+This driver uses the same body model and error classes as the real driver with the PTP/IP simulator,
+but waits only in world time. With virtual time, thousands of runs take minutes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Answer = TypeVar("Answer")
 
 _REFUSED: dict[Reason, tuple[type[CameraError], str]] = {
     Reason.BUSY: (CameraBusy, "drain the camera and wait a moment"),
-    Reason.STORE_FULL: (CameraStorageFull, "it is full; empty or replace the card"),
+    Reason.STORE_FULL: (CameraStorageFull, "the card is full; empty or replace the card"),
     Reason.NOT_LIVE_VIEW: (NotInLiveView, "switch live view on before driving the lens"),
     Reason.LIVE_VIEW_PROHIBITED: (CameraError, "live view cannot start"),
     Reason.END_STOP: (FocusLimit, "the lens is at its end stop; home the axis"),
@@ -64,7 +64,7 @@ _REFUSED: dict[Reason, tuple[type[CameraError], str]] = {
 
 @dataclass
 class _PendingFrame:
-    """An exposure whose frame is pending: the files announced and the frames on disk."""
+    """An exposure whose frame is pending, with its announced files and its frames on disk."""
 
     shot: BodyExposure
     announced: list[StoredFile] = field(default_factory=list)
@@ -77,18 +77,19 @@ class InProcessCamera:
     Parameters
     ----------
     options
-        ``port`` is ``bench``.
+        The rig's camera section; its ``port`` is ``bench``.
     context
-        Its bench port ``camera`` is a :class:`macrorail_sims.bodies.base.CameraBody`.
+        Clock and bench ports; the bench port ``camera`` is a
+        :class:`macrorail_sims.bodies.base.CameraBody`.
     """
 
     class Options(CameraSection):
-        """Camera section of a simulated camera in process and in virtual time, for tests.
+        """Camera section of a simulated camera in the same process, in virtual time, for tests.
 
         Attributes
         ----------
         frame_timeout_s
-            How long after the end of an exposure its frame counts as lost.
+            Time after the end of an exposure until its frame counts as lost.
         """
 
         frame_timeout_s: Duration = Field(alias="frame_timeout", default=30.0, gt=0)
@@ -149,8 +150,8 @@ class InProcessCamera:
         body = self._body()
         if self._pending_frame is not None:
             raise FrameMissing(
-                f"exposure {self._exposures} has not been collected; collect it or drain the "
-                f"camera first"
+                f"the frame of exposure {self._exposures} has not been collected; collect the "
+                f"frame or drain the camera first"
             )
         self._clock.sleep(max(0.0, self._flash_ready_s - self._clock.now()))
         self._check_ready(body)
@@ -186,7 +187,8 @@ class InProcessCamera:
             pending = self._owed_frame(self._owed)
         if pending is None or exposure.number != self._exposures:
             raise FrameMissing(
-                f"exposure {exposure.number} has no pending frame; drain the camera and repeat it"
+                f"exposure {exposure.number} has no pending frame; drain the camera and repeat the "
+                f"exposure"
             )
         try:
             if not pending.announced:
@@ -240,11 +242,11 @@ class InProcessCamera:
                 body.delete(handle)
         return list(dict.fromkeys(names))
 
-    #: Any number of motor steps at once, for every maker.
+    #: 0: the lens can be driven by any number of motor steps at once.
     drive_sizes = 0
 
     def drive_focus(self, steps: int, size: int = 1) -> None:
-        """Drive the lens by ``steps`` motor steps, towards far when positive, and wait for it.
+        """Drive the lens by ``steps`` motor steps, towards far if positive, and wait for the end.
 
         Raises
         ------
@@ -257,7 +259,7 @@ class InProcessCamera:
         if size != 1:
             raise CameraUnsupported(f"this camera has no drives of size {size}; calibrate the lens")
         if steps == 0:
-            raise CameraSettingRefused("a focus drive of zero steps was requested; leave it out")
+            raise CameraSettingRefused("a focus drive of zero steps was requested; do not drive")
         if not body.live_view:
             self._retry_while_busy("live_view", lambda: body.set_live_view(True))
             self._clock.sleep(body.busy_s)
@@ -314,7 +316,7 @@ class InProcessCamera:
         return self._opened
 
     def _compare_card(self, body: CameraBody) -> None:
-        """Compare the card with its first contents: new files were exposed and never fetched."""
+        """Compare the card with its first contents; record new files, which were never fetched."""
         on_card = {file.handle: file.name for file in body.files.values() if file.on_card}
         if self._known is not None:
             new = [handle for handle in on_card if handle not in self._known]
@@ -329,7 +331,7 @@ class InProcessCamera:
     # Time and faults.
 
     def _finish(self, shot: BodyExposure) -> None:
-        """Finish an exposure and wait for its frame, at most for the time-out."""
+        """Finish an exposure and wait for its frame, at most until ``frame_timeout``."""
         body = self._body()
         self._sleep_until(shot.light.end_s)
         if shot in body.under_way:
@@ -363,7 +365,7 @@ class InProcessCamera:
         try:
             self._apply_fault("delete")
         except CameraError:
-            return frame  # it is safe on disk; leaving it on the card costs only space
+            return frame  # the frame is on disk; its copy on the card only takes up space
         body.delete(file.handle)
         return frame
 
@@ -386,7 +388,7 @@ class InProcessCamera:
         return chosen
 
     def _retry_while_busy(self, operation: str, act: Callable[[], None]) -> None:
-        """Call ``act``; while the body is busy, wait and call it again."""
+        """Call ``act``; while the body is busy, wait and repeat the call."""
         for _ in range(_BUSY_RETRIES):
             try:
                 self._apply_fault(operation)
@@ -416,7 +418,7 @@ class InProcessCamera:
             self._opened = None
             raise DeviceLost(
                 f"{operation}: the connection to the camera is lost; check cable and power, then "
-                f"open it again"
+                f"open the camera again"
             )
         return fault
 

@@ -1,4 +1,4 @@
-"""The rail's mechanics as the world sees them: where the carriage truly is, and what goes wrong."""
+"""The rail's simulated mechanics: the true position of the carriage, and mechanical faults."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class _Sample(ctypes.Structure):
 
 
 class WireFault(IntEnum):
-    """``enum wire_fault`` of ``carriage.h``: what the wire of a switch does."""
+    """``enum wire_fault`` of ``carriage.h``: state of the wire to a switch."""
 
     WHOLE = 0
     PRESSED = 1
@@ -25,7 +25,7 @@ class WireFault(IntEnum):
 
 
 class CarriageState(ctypes.Structure):
-    """``struct carriage`` of ``carriage.h``, where every field is explained."""
+    """``struct carriage`` of ``carriage.h``; the header file explains every field."""
 
     _fields_ = (
         ("size", ctypes.c_uint64),
@@ -69,17 +69,17 @@ class CarriageState(ctypes.Structure):
 
 
 class Carriage:
-    """The true carriage behind a simulated board, in this process or in another one.
+    """The true carriage of a simulated board, in this process or in another process.
 
-    Positions are micrometres from the home switch, growing towards the specimen. They are the
-    carriage's, not the screw's: play makes the two differ.
+    Positions are micrometres from the home switch, growing towards the specimen. They are positions
+    of the carriage, which differ from those of the screw because of play.
 
     Parameters
     ----------
     state
-        The simulation's own memory.
+        Memory in which the simulation keeps the carriage.
     um_per_microstep
-        Micrometres of one microstep, > 0.
+        Length of one microstep in micrometres, > 0.
     """
 
     def __init__(self, state: CarriageState, um_per_microstep: float) -> None:
@@ -93,15 +93,15 @@ class Carriage:
 
     @classmethod
     def of_file(cls, path: Path, um_per_microstep: float) -> Carriage:
-        """The carriage of a board that runs in another process and shares it through a file."""
+        """Return the carriage of a board in another process, which shares it through a file."""
         with path.open("r+b") as file:
             memory = mmap.mmap(file.fileno(), ctypes.sizeof(CarriageState))
         return cls(CarriageState.from_buffer(memory), um_per_microstep)
 
     def position_um(self, world_s: float) -> float:
-        """Where the carriage was at an instant of the last second or so of motion.
+        """Return the carriage's position at a world time within about the last second of motion.
 
-        An instant that the simulation has not reached yet gives the newest position.
+        For a time that the simulation has not reached yet, the newest position is returned.
         """
         tick = world_s * TICKS_PER_S
         state = self.state
@@ -119,9 +119,9 @@ class Carriage:
         return float(later_place * self.um_per_microstep)
 
     def at_rest_since_s(self, world_s: float) -> float:
-        """When the newest motion before an instant ended, world seconds; 0 when there was none.
+        """Return when the last motion before ``world_s`` ended, in world seconds; 0 if none.
 
-        An instant in the middle of a motion gives itself, to the millisecond.
+        If ``world_s`` is during a motion, ``world_s`` itself is returned, to the millisecond.
         """
         tick = world_s * TICKS_PER_S
         state = self.state
@@ -133,7 +133,7 @@ class Carriage:
         return 0.0
 
     def velocity_um_s(self, world_s: float) -> float:
-        """Mean velocity over the 2 ms before an instant, micrometres per second."""
+        """Return the mean velocity over the 2 ms before ``world_s``, micrometres per second."""
         before_s = max(world_s - 2e-3, 0.0)
         if world_s <= before_s:
             return 0.0
@@ -142,7 +142,7 @@ class Carriage:
 
     @property
     def last_motion_s(self) -> float:
-        """World time of the newest step, seconds; 0 when there was none."""
+        """World time of the newest step, seconds; 0 if there has been none."""
         return float(self.state.last_edge) / TICKS_PER_S
 
     @property
@@ -151,17 +151,17 @@ class Carriage:
         return float(self.state.now) / TICKS_PER_S
 
     def press_estop(self, pressed: bool) -> None:
-        """Press or release the emergency stop."""
+        """Press the emergency stop, or release it if ``pressed`` is false."""
         self.state.estop = int(pressed)
 
     def jam(self, steps: int) -> None:
-        """Let the next ``steps`` steps come to nothing."""
+        """Let the next ``steps`` steps have no effect."""
         self.state.jam = steps
 
     def let_switches_bounce(self, duration_s: float) -> None:
-        """Let each switch chatter for ``duration_s`` after it has changed."""
+        """Let each switch bounce for ``duration_s`` after each change of its state."""
         self.state.bounce = round(duration_s * TICKS_PER_S)
 
     def reset_board(self) -> None:
-        """Press the board's reset button; acts when its process next looks."""
+        """Press the board's reset button; the reset happens when the board's process next polls."""
         self.state.reset += 1

@@ -1,4 +1,4 @@
-"""Virtual world time: it passes only while something waits, and drives all devices."""
+"""Virtual world time, which passes only during waits and drives all simulated devices."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ _LONGEST_STEP_S = 0.05
 class VirtualClock:
     """A ``macrorail.clock.Clock`` whose time passes only during waits.
 
-    Attached devices are simulated along with it. One thread waits; any thread may request a stop.
+    Attached devices are simulated as time passes. Only one thread may wait; any thread may request
+    a stop.
     """
 
     def __init__(self) -> None:
@@ -31,19 +32,19 @@ class VirtualClock:
         return self._now_s
 
     def advance(self, duration_s: float) -> None:
-        """Let world time pass; an operator's stop does not interrupt it.
+        """Let world time pass; a stop request does not interrupt this call.
 
         Raises
         ------
         ValueError
             The duration is negative.
         RuntimeError
-            A device calls this while it is being simulated.
+            A device calls this method while it is being simulated.
         """
         if duration_s < 0:
             raise ValueError(f"cannot wait for {duration_s} s")
         if self._advancing:
-            raise RuntimeError("an attached device must not wait itself")
+            raise RuntimeError("an attached device must not call advance() or sleep()")
         self._advancing = True
         try:
             self._now_s += duration_s
@@ -58,7 +59,7 @@ class VirtualClock:
         end_s = self._now_s + duration_s
         self.check()
         while self._now_s < end_s:
-            # Short steps keep the devices in step and let a stop requested by a device act soon.
+            # With short steps the devices stay synchronous, and a device's stop request acts soon.
             left_s = end_s - self._now_s
             if left_s > _LONGEST_STEP_S:
                 self.advance(_LONGEST_STEP_S)

@@ -1,10 +1,10 @@
 """The point spread function of a defocused lens, by wave optics, as a kernel of pixels.
 
 The spot is the squared Fourier transform of the pupil with the phase due to defocus (J. W. Goodman,
-Introduction to Fourier Optics, 3rd ed., 6.4), averaged over three wavelengths of white light. Its
-shape depends only on the wavefront error in waves, and its size on the wavelength times the
-f-number at the sensor. So one table of radial profiles is enough for every lens. Beyond
-``_MAX_WAVES`` the spot is practically the geometric disc.
+Introduction to Fourier Optics, 3rd ed., 6.4), averaged over three wavelengths of white light. The
+shape of the spot depends only on the wavefront error in waves. Its size depends only on the
+wavelength times the f-number at the sensor. So one table of radial profiles is enough for every
+lens. Beyond ``_MAX_WAVES`` the spot is practically the geometric disc.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 WAVELENGTH_UM = 0.55
-"""Middle of white light; reference for wavefront errors and sizes."""
+"""Wavelength in the middle of white light; the reference for wavefront errors and sizes."""
 
 _WHITE_UM = (0.47, 0.55, 0.61)
 _MAX_WAVES = 3.0
@@ -31,7 +31,7 @@ _SUBSAMPLES = 4
 
 
 def first_dark_ring_um(sensor_f_number: float) -> float:
-    """Radius of the Airy disc on the sensor, micrometres: ``1.22 lambda N`` (Goodman 4.4.2)."""
+    """Return the Airy disc's radius on the sensor, micrometres: ``1.22 lambda N`` (Goodman 4.4.2)."""
     return 1.22 * WAVELENGTH_UM * sensor_f_number
 
 
@@ -41,19 +41,19 @@ def spot(
     pixel_um: float,
     widened_px2: float = 0.0,
 ) -> Floats:
-    """The energy of the spot in each pixel around its centre.
+    """Return the energy of the spot in each pixel around its centre.
 
     Parameters
     ----------
     wavefront_error_um
-        At the edge of the pupil, >= 0.
+        Wavefront error at the edge of the pupil, >= 0.
     sensor_f_number
         F-number of the cone of light at the sensor.
     pixel_um
         Pixel pitch at the sensor.
     widened_px2
-        Variance (along x, in square pixels) that later resampling adds; the defocus of the spot
-        is reduced accordingly.
+        Variance along x that later resampling adds, in square pixels. The defocus of the spot is
+        reduced so that the final blur is right.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def spot(
 
 
 def _profile(waves: float) -> npt.NDArray[np.float64]:
-    """Intensity of white light over the radius, ``_RADII_PER_UNIT`` samples per unit."""
+    """Return the intensity of white light over the radius, ``_RADII_PER_UNIT`` samples per unit."""
     table = _profiles()
     at = min(waves / _WAVES_STEP, len(table) - 1.0)
     low = min(int(at), len(table) - 2)
@@ -102,13 +102,13 @@ def _profiles() -> npt.NDArray[np.float64]:
         for wavelength_um in _WHITE_UM:
             stretch = WAVELENGTH_UM / wavelength_um
             colour = _spot_of_one_colour(row * _WAVES_STEP * stretch, radii * stretch)
-            # The same energy in every colour: the intensity is inversely proportional to the area.
+            # Every colour has the same energy, so intensity is inversely proportional to area.
             rows[row] += colour * stretch**2
     return rows
 
 
 def _spot_of_one_colour(waves: float, radii: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Intensity at radii in units of wavelength times f-number, from the pupil's FFT."""
+    """Return the intensity at radii in units of wavelength times f-number, by FFT of the pupil."""
     axis = (np.arange(_PUPIL_SAMPLES) + 0.5) / (_PUPIL_SAMPLES / 2) - 1
     squared = axis[:, None] ** 2 + axis[None, :] ** 2
     # Samples at the edge of the pupil count in proportion to their coverage.

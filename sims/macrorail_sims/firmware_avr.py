@@ -1,6 +1,6 @@
-"""The rail's firmware as the board runs it: the ATmega328P image in an emulator of the chip.
+"""Runs the rail's real firmware image in an emulator of the board's chip, the ATmega328P.
 
-Needs the ``hil`` extra (yasimavr) and avr-gcc. The mechanics are those of ``carriage.c``.
+Needs the ``hil`` extra (yasimavr) and avr-gcc. ``carriage.c`` simulates the mechanics.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _MIN, _MAX, _ESTOP, _SHOE = "PB1", "PB2", "PC0", "PC3"
 
 
 def build_image() -> Path:
-    """The image for the board, built if it is older than its sources.
+    """Build the firmware image if it is missing or older than its sources; return its path.
 
     Raises
     ------
     ConfigError
-        It cannot be built.
+        The image cannot be built.
     """
     if shutil.which("avr-gcc") is None or shutil.which("make") is None:
         raise ConfigError(
@@ -49,19 +49,22 @@ def build_image() -> Path:
         check=False,
     )
     if made.returncode != 0:
-        raise ConfigError(f"'make -C {FIRMWARE} avr' said:\n{made.stderr.strip()}")
+        raise ConfigError(
+            f"the firmware image cannot be built; 'make -C {FIRMWARE} avr' printed:\n"
+            f"{made.stderr.strip()}"
+        )
     return IMAGE
 
 
 class AvrBoard:
-    """One emulated Uno with its carriage; used as ``firmware_native.NativeBoard`` is.
+    """One emulated Uno with its carriage; the same interface as ``firmware_native.NativeBoard``.
 
     Parameters
     ----------
     state
-        Memory to hold the carriage; its own when ``None``.
+        Memory for the carriage, such as a shared file; newly allocated when ``None``.
     start_place, length
-        Where the carriage stands at first and how far the switches are apart, microsteps.
+        First position of the carriage, and distance between the switches, in microsteps.
     now_s
         World time at power-on, seconds.
     """
@@ -78,7 +81,7 @@ class AvrBoard:
             import yasimavr.lib.core as core
             from yasimavr.device_library import load_device
 
-        #: The emulator and its chip, for measurements.
+        #: The emulator's library, also used for measurements.
         self.core: Any = core
         core.global_logger().set_level(core.Logger.Level.Silent)
         self.state = CarriageState() if state is None else state
@@ -100,7 +103,7 @@ class AvrBoard:
         self._epoch_ticks = round(now_s * TICKS_PER_S)
         self._received = bytearray()
         self._levels: dict[str, bool] = {}
-        # The emulator does not keep what it calls alive.
+        # The emulator keeps no references to the hooks that it calls.
         self._hooks: list[Any] = []
         self._pins = {
             name: self.device.find_pin(name)
@@ -122,15 +125,15 @@ class AvrBoard:
         self._drive_inputs()
 
     def run_until(self, world_s: float) -> None:
-        """Live up to an instant of world time, seconds."""
+        """Simulate up to a world time, seconds."""
         self._run_to(round(world_s * TICKS_PER_S))
 
     def run_us(self, duration_us: float) -> None:
-        """Live for so many microseconds of world time."""
+        """Simulate for a number of microseconds of world time."""
         self._run_to(int(self.state.now) + round(duration_us * TICKS_PER_S / 1e6))
 
     def rx(self, data: bytes) -> None:
-        """Put bytes on the line to the board; they take their time at 115200 baud."""
+        """Send bytes to the board; the transfer takes as long as at 115200 baud."""
         if not data:
             return
         request = self.core.ctlreq_data_t()
@@ -138,7 +141,7 @@ class AvrBoard:
         self.device.ctlreq(self._uart, self.core.CTLREQ_USART_BYTES, request)
 
     def tx(self) -> bytes:
-        """Take the bytes that have arrived from the board."""
+        """Return the bytes that have arrived from the board since the last call."""
         taken = bytes(self._received)
         self._received.clear()
         return taken
@@ -162,8 +165,8 @@ class AvrBoard:
         self.state.enabled = self.state.focus = 0
         self._on_release(False)
         self.state.resets += 1
-        # The reset takes effect with the next cycles. The emulator then forgets the levels at the
-        # pins and looks at them again only when they change.
+        # The reset takes effect in the next cycles. The emulator then forgets the levels of the
+        # pins and reads a pin again only when its level changes.
         self.loop.run(_RESET_CYCLES)
         self._received.clear()
         self._levels.clear()
@@ -172,7 +175,7 @@ class AvrBoard:
         self._drive_inputs()
 
     def is_quiet(self) -> bool:
-        """False: a real chip always has something to do."""
+        """Return False, because an emulated chip is never idle."""
         return False
 
     def _run_to(self, tick: int) -> None:

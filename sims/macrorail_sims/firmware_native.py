@@ -1,6 +1,6 @@
 """The rail's firmware, compiled for this computer, running in virtual time inside this process.
 
-``python -m macrorail_sims.serial_bridge`` runs it as a process of its own behind a pseudo terminal.
+``python -m macrorail_sims.serial_bridge`` runs it in a separate process behind a pseudo terminal.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ _CAUSES = {"unknown": 0, "power": 1, "pin": 2, "brownout": 3, "watchdog": 4}
 
 
 def build_library() -> Path:
-    """The firmware as a shared library, built if it is missing or older than its sources.
+    """Return the path of the firmware as a shared library; build it if missing or out of date.
 
-    ``MACRORAIL_NATIVE_LIBRARY`` names one built elsewhere.
+    If the environment variable ``MACRORAIL_NATIVE_LIBRARY`` names a library built elsewhere, that
+    path is returned.
 
     Raises
     ------
     ConfigError
-        It has to be built and cannot be.
+        The library needs to be built and cannot be built.
     """
     elsewhere = os.environ.get("MACRORAIL_NATIVE_LIBRARY")
     if elsewhere:
@@ -55,8 +56,8 @@ def build_library() -> Path:
     if made.returncode != 0:
         raise ConfigError(
             f"the firmware could not be built for this computer; "
-            f"'make -C {FIRMWARE} native BUILD={BUILD}' said:\n{made.stderr.strip()}\n"
-            f"If {BUILD} cannot be written, set XDG_CACHE_HOME to a folder that can"
+            f"'make -C {FIRMWARE} native BUILD={BUILD}' printed:\n{made.stderr.strip()}\n"
+            f"If {BUILD} cannot be written, set XDG_CACHE_HOME to a folder that can be written"
         )
     return LIBRARY
 
@@ -73,7 +74,7 @@ def _is_fresh() -> bool:
 
 
 def _load_private(library: Path) -> ctypes.CDLL:
-    """Load a copy: the firmware keeps one board's variables, and each board needs its own."""
+    """Load a private copy of the library, because a loaded library has variables for one board."""
     with tempfile.NamedTemporaryFile(prefix="macrorail-", suffix=".so") as copy:
         copy.write(library.read_bytes())
         copy.flush()
@@ -81,19 +82,19 @@ def _load_private(library: Path) -> ctypes.CDLL:
 
 
 class NativeBoard:
-    """One board with its carriage, living in world time.
+    """One board with its carriage, simulated in world time.
 
     Parameters
     ----------
     state
-        Memory to hold the carriage, such as a file shared with other processes; its own when
+        Memory for the carriage, such as a file shared with other processes; newly allocated when
         ``None``.
     start_place, length
-        Where the carriage stands at first and how far the two switches are apart, microsteps.
+        First position of the carriage, and distance between the switches, in microsteps.
     now_s
         World time at power-on, seconds.
     bootloader_s
-        How long the board hears nothing after a reset, seconds of world time.
+        How long the board receives nothing after a reset, seconds of world time.
     """
 
     def __init__(
@@ -126,19 +127,19 @@ class NativeBoard:
         self._received = ctypes.create_string_buffer(4096)
 
     def run_until(self, world_s: float) -> None:
-        """Live up to an instant of world time, seconds."""
+        """Simulate up to a world time, seconds."""
         self._code.native_run(round(world_s * TICKS_PER_S))
 
     def run_us(self, duration_us: float) -> None:
-        """Live for so many microseconds of world time."""
+        """Simulate for a number of microseconds of world time."""
         self._code.native_run(self.state.now + round(duration_us * TICKS_PER_S / 1e6))
 
     def rx(self, data: bytes) -> None:
-        """Put bytes on the line to the board; they take their time at 115200 baud."""
+        """Send bytes to the board; the transfer takes as long as at 115200 baud."""
         self._code.native_send(data, len(data))
 
     def tx(self) -> bytes:
-        """Take the bytes that have arrived from the board."""
+        """Return the bytes that have arrived from the board since the last call."""
         count = self._code.native_receive(self._received, len(self._received))
         return self._received.raw[:count]
 
@@ -153,5 +154,5 @@ class NativeBoard:
         self._code.native_reset(_CAUSES[cause], self._bootloader_ticks)
 
     def is_quiet(self) -> bool:
-        """True when nothing will happen until the host speaks."""
+        """Return whether the board stays idle until the host sends something."""
         return bool(self._code.native_is_quiet())

@@ -18,22 +18,22 @@ _END_WAIT_S = 5.0
 
 
 class FirmwareProcess:
-    """A simulated rail in a process of its own, sharing the world's clock.
+    """A simulated rail in a separate process that uses the clock of the simulated world.
 
     Parameters
     ----------
     folder
-        Of the file that the carriage is shared in, and of the log.
+        Folder of the log and of the file through which the carriage is shared.
     clock
-        The world's clock.
+        Clock of the simulated world.
     um_per_microstep
-        Micrometres of one microstep, as the rig's axis has it.
+        Length of one microstep in micrometres, as in the rig's axis section.
     start_um, length_um, play_um
-        Where the carriage stands at first, distance of the two switches, play of the screw's nut;
-        micrometres.
+        First position of the carriage, distance between the switches, and play of the screw's nut,
+        in micrometres.
     emulated
-        Run the chip's own image in an emulator (``firmware_avr``) and not the firmware
-        compiled for this computer; that keeps up with a time scale of 2 at most.
+        Run the real firmware image in an emulator of the chip (``firmware_avr``), not the firmware
+        compiled for this computer. The emulator is fast enough for a time scale of at most 2.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class FirmwareProcess:
             self.close()
             raise DeviceTimeout(
                 f"the simulated rail ended while starting "
-                f"(exit code {self._process.returncode}); {log} says why"
+                f"(exit code {self._process.returncode}); the reason is in {log}"
             )
         self.port: str = json.loads(greeting)["port"]
         self.carriage = Carriage.of_file(world, um_per_microstep)

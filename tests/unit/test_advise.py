@@ -50,7 +50,7 @@ def test_high_magnification_is_never_advised_wide_open_or_closed(tmp_path: Path)
 
 def test_an_objective_has_no_aperture_to_choose(tmp_path: Path) -> None:
     rig = RAIL.replace("optics: {magnification: 2}", "optics: {magnification: 10, na: 28e-2}")
-    with pytest.raises(PlanError, match="fixed by its NA"):
+    with pytest.raises(PlanError, match="NA fixes its aperture"):
         compare_apertures(*read(tmp_path, rig), 2.8, 16.0)
 
 

@@ -88,7 +88,7 @@ def test_reads_a_whole_document(tmp_path):
         ("legs: []\n", "1:1: name: is missing"),
         ("name: x\nname: y\n", "2:1: name: is given twice; the first is at 1:1"),
         ("name: x\nname :\n", "2:1: name: is given twice"),
-        ("name:\n", "name: has no value; give one or leave the key out"),
+        ("name:\n", "name: has no value; write a value or remove the key"),
         ("name: &a x\n", "1:7: name: YAML anchors"),
         ("name: x\nlegs: *a\n", "2:7: legs: YAML anchors"),
         ("name: !!python/object:os.system x\n", "1:7: name: YAML tags"),

@@ -183,7 +183,7 @@ def test_a_name_made_safe_is_safe(text: str) -> None:
         ("id,position\n,1\n", ":2: has no id"),
         ("id\n?\n", ":2: the id must be"),
         ("id\nA,B\n", "more fields"),
-        ("id,barcode,label\nA,B,C\n", "two columns hold the label"),
+        ("id,barcode,label\nA,B,C\n", "two columns give the label"),
         ("id\n", "lists no specimen"),
     ],
 )
@@ -248,7 +248,7 @@ BODY = "range: {near: 1 mm, far: 2 mm}\nsettle: 0 s\nexposure: {shutter: 1/60 s}
     [
         ("", "has no 'id'"),
         ("specimen: {part: elytra}", "has no 'id'"),
-        ("specimen: {id: A}\nidentity: {from: prompt}", "remove one of them"),
+        ("specimen: {id: A}\nidentity: {from: prompt}", "remove one of the two"),
         ("identity: {from: frame}", "misread label"),
         ("identity: {from: list}", "'list: FILE.csv' is missing"),
         ("identity: {from: prompt, pattern: '('}", "is not a regular expression"),

@@ -124,7 +124,7 @@ def test_a_short_move_leaves_a_gap_with_its_numbers():
     error = coverage.error()
     assert isinstance(error, OverlapError)
     assert (error.gap_um, error.dof_um, error.exit_code) == (32, 20, 4)
-    assert "14 µm and 46 µm are 32 µm apart where the depth of field is 20 µm" in str(error)
+    assert "14 µm and 46 µm are 32 µm apart, but the depth of field is 20 µm" in str(error)
 
 
 def test_too_little_overlap_is_a_gap_even_where_bands_touch():

@@ -182,7 +182,7 @@ def test_the_depth_of_field_changes_along_a_lens_sweep():
     ("keys", "says"),
     [
         ({"range": {"near": "-1 mm", "far": "1 mm"}}, "starts at 0 µm"),
-        ({"range": {"near": "-1 mm", "far": "1 mm"}}, "the range up by 1 mm"),
+        ({"range": {"near": "-1 mm", "far": "1 mm"}}, "positions of the range by 1 mm"),
         ({"range": {"near": "49 mm", "far": "50.2 mm"}}, "200 µm beyond closest_approach at 50 mm"),
         ({"closest_approach": "12 mm"}, "1 mm beyond closest_approach at 12 mm"),
         ({"step": "1 um"}, "more than 1000 slices"),

@@ -1,13 +1,13 @@
 """Calibrates a lens: the plane in focus at each motor step, focus breathing and backlash.
 
-The camera photographs a tilted ruling (``ruling.py``). The sharp line moves across the ruling as
+The camera photographs a tilted ruling (``ruling.py``). The sharp zone moves across the ruling as
 the motor turns. Its position times the slope gives the plane in focus, and the spacing of the
-lines there gives the scale of the picture. The method uses only the target, neither the rig's
-magnification nor an earlier lens file.
+ruling's lines at this position gives the scale of the picture. The method uses only the target; it
+needs neither the rig's magnification nor an existing lens file.
 
-A body with fixed drive sizes (a Canon EOS) reports no end stop and not how large its drives are.
-For it the lens is at a stop when a drive does not change the picture, the table counts in the
-smallest drive, and the larger drives are measured against the table.
+A camera body with fixed drive sizes (a Canon EOS) reports neither its end stop nor the sizes of its
+drives. With such a body, the lens is at a stop when a drive does not change the picture. The table
+counts in units of the smallest drive, and the larger drives are measured against the table.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _FEWEST_POINTS = 4
 _SLACK_POSITIONS = 10
 _REPEATS = 2
 _SEARCH_DRIVES = 5
-"""Number of largest drives between two pictures when searching for an unreported stop."""
+"""Number of drives of the largest size between two pictures in a search for an unreported stop."""
 _LONGEST_SEARCH_DRIVES = 500
 _NOT_MOVED = 0.01
-"""Fraction of the picture's width: if the sharp line moves less, the lens has not moved."""
+"""Fraction of the picture's width: if the sharp zone moves less, the lens has not moved."""
 _CUT_SHORT = 0.1
-"""Fraction of the previous step: a shorter step has reached the far stop."""
+"""Fraction of the previous step: if a step is shorter, the lens is at the far stop."""
 _MEASURED_SHARE = 0.6
 """Fraction of the table over which a drive size is measured."""
 
@@ -56,13 +56,13 @@ class LensMeasurement:
     Attributes
     ----------
     steps
-        Motor steps from the near stop, driving towards far, backlash taken up.
+        Motor steps from the near stop when driving towards far, without the backlash.
     plane_um
-        Plane in focus there, micrometres from that of the near stop.
+        Plane in focus at each entry of ``steps``, micrometres from the plane at the near stop.
     scale
-        Size of the image there relative to that at the near stop.
+        Size of the image at each entry of ``steps``, relative to the size at the near stop.
     slack_steps, slack_spread_steps
-        Backlash: mean over several positions, and the standard deviation of that mean.
+        Mean backlash over several positions, and the standard deviation of this mean.
     repeatability_um
         Standard deviation of the plane when approached repeatedly from the same side.
     px_per_um
@@ -70,7 +70,7 @@ class LensMeasurement:
     larger_drives
         Sizes of the second, third, ... drive, in units of the smallest.
     end_reason
-        Why the measurement ended where it did, as text.
+        Why the measurement ended, as text.
     """
 
     steps: tuple[int, ...]
@@ -84,7 +84,7 @@ class LensMeasurement:
     end_reason: str
 
     def to_lens_file(self, name: str, largest_drive_steps: int) -> LensFile:
-        """The result as a lens file; planes to 0.1 um, scales to six digits."""
+        """Return the result as a lens file; planes to 0.1 um, scales to six digits."""
         rows = zip(self.steps, self.plane_um, self.scale, strict=True)
         return LensFile.model_validate(
             {
@@ -126,9 +126,9 @@ class LensCalibration:
     largest_drive_steps
         Longest drive in one request.
     sizes
-        Number of drive sizes of the body; 0 when it takes any number of steps at once.
+        Number of drive sizes of the body; 0 when the body can drive any number of steps.
     field_um
-        Width of the picture on the specimen, roughly.
+        Approximate width of the picture on the specimen.
     on_progress
         Called with a text about the progress.
     """
@@ -155,12 +155,13 @@ class LensCalibration:
         self._motor = 0
 
     def measure(self, last_steps: int | None = None) -> LensMeasurement:
-        """Measure the table from the near stop, then backlash and repeatability.
+        """Measure the table from the near stop, then backlash and repeatability; return all.
 
         Parameters
         ----------
         last_steps
-            Last motor step of the table; by default where the target, the picture or the lens ends.
+            Last motor step of the table. By default the table ends when the sharp zone leaves the
+            picture or the lens reaches its far stop.
 
         Raises
         ------
@@ -172,8 +173,8 @@ class LensCalibration:
         if len(observations) < _FEWEST_POINTS:
             raise CalibrationError(
                 f"the target was sharp at {len(observations)} motor position(s) only, then "
-                f"{end_reason}; at least {_FEWEST_POINTS} are needed. Tilt the target more, or "
-                f"take pictures every {max(1, self._every // 4)} steps"
+                f"{end_reason}; at least {_FEWEST_POINTS} positions are needed. Tilt the target "
+                f"more, or take pictures every {max(1, self._every // 4)} steps"
             )
         across_um = np.array([each.sharpest.across_um for each in observations])
         # Driving towards far, the plane moves away, whichever end of the target is nearer.
@@ -181,7 +182,7 @@ class LensCalibration:
         motor = np.array([float(each.motor) for each in observations])
         plane_um = towards_far * across_um
         slack_result = self._measure_slack(motor, plane_um, towards_far)
-        # The first row is the stop, where the backlash is not taken up yet.
+        # The first row is the near stop, where the backlash is not yet taken up.
         larger = self._larger_drives(motor[1:], plane_um[1:], towards_far)
         return self._table(observations, plane_um - plane_um[0], slack_result, larger, end_reason)
 
@@ -191,8 +192,9 @@ class LensCalibration:
         at_stop = self._take_picture()
         if at_stop is None:
             raise CalibrationError(
-                "no sharp lines are visible with the lens at its near stop; move the target so "
-                "that its near end is sharp at one side of the picture, lines running left to right"
+                "no sharp lines are visible with the lens at its near stop. Move the target until "
+                "its near end is sharp at one side of the picture, with the lines running from "
+                "left to right"
             )
         observations = [_Observation(0, at_stop)]
         for motor in range(self._every, last + 1, self._every):
@@ -212,7 +214,7 @@ class LensCalibration:
 
     @staticmethod
     def _cut_short(observations: list[_Observation], sharpest: SharpestColumn) -> bool:
-        """Whether the last drive moved the plane much less than the one before."""
+        """Return whether the last drive moved the plane much less than the previous drive."""
         if len(observations) < _FEWEST_POINTS:
             return False
         before, last = observations[-2].sharpest.across_um, observations[-1].sharpest.across_um
@@ -221,7 +223,7 @@ class LensCalibration:
     def _larger_drives(
         self, motor: Floats, plane_um: Floats, towards_far: float
     ) -> tuple[float, ...]:
-        """Size of each larger drive in units of the smallest, from how far the plane moves."""
+        """Return the size of each larger drive in units of the smallest, from the plane's moves."""
 
         def motor_position() -> float:
             seen_um = towards_far * self._look_again(self._motor).across_um
@@ -237,27 +239,28 @@ class LensCalibration:
             smaller = found[-1] if found else 1.0
             if not size_steps > smaller:
                 raise CalibrationError(
-                    f"a drive of size {size} moved the lens by {size_steps:.1f} of the smallest "
-                    f"drive, and the next smaller size by {smaller:.1f}; choose other distances "
-                    f"(--every), and do not touch the target during the calibration"
+                    f"a drive of size {size} moved the lens by {size_steps:.1f} smallest drives, "
+                    f"which is not more than the next smaller size ({smaller:.1f}). Choose another "
+                    f"distance between rows (--every), and do not touch the target during the "
+                    f"calibration"
                 )
             more = max(1, int(_MEASURED_SHARE * (motor[-1] - start) / size_steps) - 1)
             for _ in range(more):
                 self._drive.drive_focus(1, size)
             found.append((motor_position() - start) / (1 + more))
-            self._on_progress(f"a drive of size {size} is {found[-1]:.2f} of the smallest")
+            self._on_progress(f"a drive of size {size} is {found[-1]:.2f} smallest drives")
         return tuple(found)
 
     def _measure_slack(
         self, motor: Floats, plane_um: Floats, towards_far: float
     ) -> tuple[float, float, float]:
-        """Backlash in steps, the standard deviation of its mean, and the repeatability in um.
+        """Return the backlash and the standard deviation of its mean in steps, and repeatability.
 
-        The same motor position is approached from near and from far; the difference is the
-        backlash.
+        The repeatability is in micrometres. The same motor position is approached from near and
+        from far; the difference is the backlash.
         """
         self._home()
-        # The first row is the stop, where the backlash is not taken up yet.
+        # The first row is the near stop, where the backlash is not yet taken up.
         way_um = np.gradient(plane_um[1:], motor[1:])
         slacks, deviations_um = [], []
         for index in self._spread_rows(len(motor)):
@@ -276,8 +279,8 @@ class LensCalibration:
         slack = float(np.mean(slacks))
         if not -0.5 <= slack < self._every:
             raise CalibrationError(
-                f"the measured backlash is {slack:.1f} steps, which cannot be measured in steps of "
-                f"{self._every}; choose larger steps (--every)"
+                f"the measured backlash is {slack:.1f} steps, which cannot be measured reliably "
+                f"with rows {self._every} steps apart; choose a larger distance (--every)"
             )
         freedom = len(deviations_um) * (1 - 1 / _REPEATS)
         spread = float(np.std(slacks, ddof=1) / math.sqrt(len(slacks)))
@@ -285,7 +288,7 @@ class LensCalibration:
 
     @staticmethod
     def _spread_rows(rows: int) -> Iterator[int]:
-        """Rows with a neighbour on both sides, spread over the table."""
+        """Yield rows with a neighbour on both sides, spread over the table."""
         inner = np.linspace(2, rows - 2, min(_SLACK_POSITIONS, rows - 3))
         yield from dict.fromkeys(round(each) for each in inner)
 
@@ -302,8 +305,9 @@ class LensCalibration:
         if not (np.diff(plane_um) > 0).all():
             raise CalibrationError(
                 "the plane in focus did not move away steadily while the lens was driven towards "
-                "far; check that the lines run left to right, that nothing moves, and that the "
-                "steps between rows (--every) are larger than the repeatability of the lens"
+                "far. Check that the lines run from left to right and that nothing moves. Check "
+                "also that the plane moves farther between rows (--every) than the lens's "
+                "repeatability"
             )
         return LensMeasurement(
             steps=tuple(max(0, each.motor - round(slack)) for each in observations),
@@ -321,8 +325,8 @@ class LensCalibration:
         sharpest = self._take_picture()
         if sharpest is None:
             raise CalibrationError(
-                f"at {motor} steps the target was sharp before and no longer is; do not touch it "
-                f"during the calibration"
+                f"at {motor} steps the target was sharp before and no longer is; do not touch the "
+                f"target during the calibration"
             )
         return sharpest
 
@@ -344,7 +348,7 @@ class LensCalibration:
         )
 
     def _home_by_picture(self) -> None:
-        """Find a stop that is not reported: drive until the picture no longer changes."""
+        """Find a stop that the body does not report: drive until the picture no longer changes."""
         before = None
         for _ in range(_LONGEST_SEARCH_DRIVES // _SEARCH_DRIVES):
             self._drive.drive_focus(-_SEARCH_DRIVES, self._sizes)
@@ -354,9 +358,10 @@ class LensCalibration:
                 return
             before = now
         raise CalibrationError(
-            f"after {_LONGEST_SEARCH_DRIVES} of its largest drives towards near no sharp lines "
-            f"stayed in place; move the target so that its near end is sharp at one side of the "
-            f"picture with the lens at its near stop, lines running left to right"
+            f"after {_LONGEST_SEARCH_DRIVES} of the largest drives towards near, the sharp lines "
+            f"still moved or were not visible. With the lens at its near stop, move the target "
+            f"until its near end is sharp at one side of the picture, with the lines running from "
+            f"left to right"
         )
 
     def _drive_to(self, motor: int) -> None:

@@ -1,9 +1,9 @@
-"""Measures a tilted ruling in a photograph: where it is sharpest, and the scale there.
+"""Finds the sharpest column of a tilted ruling in a photograph, and the scale at this column.
 
 The target is a plate with straight parallel lines of known pitch. The lines run across the picture
 from left to right, and the plate is tilted so that one end of the lines is nearer than the other.
-In every column the contrast of the lines shows how sharp that depth is, and their spacing gives
-the scale in pixels per micrometre.
+In every column, the contrast of the lines shows how sharp the plate is at this depth. The spacing
+of the lines gives the scale in pixels per micrometre.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy.typing as npt
 from macrorail.errors import CalibrationError
 
 _PADDING = 4
-"""Zero padding: how much finer the frequency steps are than those of the picture's height."""
+"""Factor by which zero padding lengthens the columns, for finer steps in frequency."""
 _PITCH_TOLERANCE = 1.5
 """Accepted factor between the measured and the expected spacing of the lines."""
 _LEAST_CONTRAST = 0.08
-"""Lowest modulation of the sharpest column; below it there are no visible lines."""
+"""Lowest modulation of the sharpest column; with less modulation no lines are visible."""
 _TOP = 0.75
 """Columns above this fraction of the highest contrast determine the position of the maximum."""
 _SMOOTHED_COLUMNS = 5
@@ -31,16 +31,16 @@ Grey = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SharpestColumn:
-    """Where a tilted ruling is sharpest in a picture.
+    """The column of a picture in which a tilted ruling is sharpest.
 
     Attributes
     ----------
     across_um
-        Micrometres on the target, to the right of the middle of the picture.
+        Distance of the column to the right of the picture's middle, micrometres on the target.
     px_per_um
         Scale of the plane in focus: pixels of the picture per micrometre on the target.
     contrast
-        Modulation of the lines there (amplitude over mean), 0..1.
+        Modulation of the lines in this column (amplitude divided by mean), 0..1.
     """
 
     across_um: float
@@ -51,21 +51,21 @@ class SharpestColumn:
 def find_sharpest_column(
     grey: Grey, pitch_um: float, expected_px_per_um: float
 ) -> SharpestColumn | None:
-    """Find the sharpest column of the ruling.
+    """Find the sharpest column of the ruling and return it.
 
     Parameters
     ----------
     grey
-        Float (height, width), one channel of the photograph.
+        One channel of the photograph, float (height, width).
     pitch_um
         Distance from line to line.
     expected_px_per_um
-        Approximate scale; two thirds to one and a half times of it are searched.
+        Approximate scale. The search covers two thirds to one and a half times this scale.
 
     Returns
     -------
-    Sharpest or None
-        ``None`` when there are no lines, or the sharpest column is at an edge.
+    SharpestColumn or None
+        ``None`` when no lines are visible, or the sharpest column is at an edge of the picture.
 
     Raises
     ------
@@ -104,14 +104,14 @@ def find_sharpest_column(
 def _check_pitch(expected_px: float, height: int) -> None:
     if not 3.0 * _PITCH_TOLERANCE <= expected_px <= height / 20:
         raise CalibrationError(
-            f"the target's lines would be {expected_px:.3g} pixels apart in the picture; this "
-            f"needs {3.0 * _PITCH_TOLERANCE:.3g} to {height / 20:.3g}. Check the target's pitch "
-            f"and the rig's magnification, or use another target"
+            f"the target's lines would be {expected_px:.3g} pixels apart in the picture; the "
+            f"calibration needs {3.0 * _PITCH_TOLERANCE:.3g} to {height / 20:.3g} pixels. Check "
+            f"the target's pitch and the rig's magnification, or use another target"
         )
 
 
 def _lines(grey: Grey, expected_px: float) -> tuple[Grey, Grey]:
-    """Contrast and frequency (cycles per pixel) of the lines in every column."""
+    """Return the contrast and the frequency (cycles per pixel) of the lines in every column."""
     height = grey.shape[0]
     mean = grey.mean(axis=0)
     window = np.hanning(height)[:, None]

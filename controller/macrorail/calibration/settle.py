@@ -1,4 +1,4 @@
-"""Measures the settle time of an axis: pictures at ever shorter waits after a move.
+"""Measures the settle time of an axis from pictures taken after shorter and shorter waits.
 
 A picture shot too early is blurred by vibration. The settle time is the shortest wait after which
 pictures are as sharp as after a long wait. The spread of pictures after a long wait gives the
@@ -23,10 +23,10 @@ WAITS_S = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 1.6, 2.4)
 """Waits to try, beginning with the longest."""
 
 LONG_S = 5.0
-"""After this wait everything is assumed to be at rest."""
+"""Wait in seconds after which the instrument is assumed to be at rest."""
 
 _SURE = 3.0
-# A smaller loss of contrast energy counts as none, whatever the spread.
+# A smaller loss of contrast energy is ignored, even if the spread of the pictures is smaller.
 _SMALLEST_LOSS = 0.03
 _TEXTURED_SHARE = 0.25
 _LEAST_ENERGY = 20.0
@@ -39,7 +39,7 @@ class SettleTrial:
     Attributes
     ----------
     wait_s
-        From the end of the move to the shutter, world time.
+        Wait from the end of the move to the exposure, world time.
     loss
         Loss of contrast energy (fraction) relative to a long wait; about 0 at rest.
     at_rest
@@ -58,9 +58,9 @@ class SettleMeasurement:
     Attributes
     ----------
     settle_s
-        The wait.
+        The shortest sufficient wait.
     limit
-        Largest loss that counts as none.
+        Largest loss of contrast energy (fraction) that counts as being at rest.
     waits
         All waits that were tried, from long to short.
     """
@@ -71,20 +71,20 @@ class SettleMeasurement:
 
 
 class SettleCalibration:
-    """Measures one axis with one camera.
+    """Measures the settle time of one axis with one camera.
 
     Parameters
     ----------
     axis, clock
-        The axis, homed; and world time.
+        The homed axis, and the clock that gives world time.
     take_picture
         Takes a picture now and measures it.
     at_um
-        Position of the pictures; something with texture must be in focus there.
+        Position of the pictures; a textured surface must be in focus at this position.
     move_um
-        Length of the moves, as between slices.
+        Length of the moves, the same as between slices.
     repeats
-        Pictures for each wait, at least 2.
+        Number of pictures for each wait, at least 2.
     on_progress
         Called with a text about each wait.
     """
@@ -108,7 +108,7 @@ class SettleCalibration:
         self._on_progress = on_progress
 
     def measure(self) -> SettleMeasurement:
-        """Find the shortest wait.
+        """Find and return the shortest sufficient wait.
 
         Raises
         ------
@@ -134,14 +134,14 @@ class SettleCalibration:
         enough = [wait.wait_s for wait in waits if wait.at_rest]
         if not enough:
             raise PlanError(
-                f"not even {WAITS_S[-1]:g} s are enough to come to rest ({100 * waits[0].loss:.0f} "
-                f"% of the sharpness is lost): something else moves. Check the table, fans, the "
-                f"specimen and the camera's mirror"
+                f"the instrument is not at rest {WAITS_S[-1]:g} s after a move "
+                f"({100 * waits[0].loss:.0f} % of the sharpness is lost), so something else moves. "
+                f"Check the table, fans, the specimen and the camera's mirror"
             )
         return SettleMeasurement(min(enough), limit, tuple(waits))
 
     def _picture_after(self, wait_s: float) -> Measurement:
-        """Move as between slices, away from the camera, wait, and take a picture."""
+        """Move away from the camera as between slices, wait, and take a picture."""
         for position_um in (self._at_um - self._move_um, self._at_um):
             self._axis.start_move(position_um)
             self._axis.finish_move()
@@ -163,8 +163,8 @@ def _textured(rested: Sequence[Measurement]) -> NDArray[np.bool_]:
     )
     if textured.sum() < 8:
         raise PlanError(
-            "nothing is in focus there: give a position with --at at which fine texture is in "
-            "focus, and provide enough light"
+            "nothing is in focus at the position of the pictures. Use --at to give a position at "
+            "which fine texture is in focus, and provide enough light"
         )
     return textured
 

@@ -11,8 +11,8 @@ from pydantic import AfterValidator
 from macrorail.quantity import ExposureValue
 
 _LARGEST_BRACKET = 9
-#: How far a shutter time of the camera may be from the wanted one. Menus round (1/250 s stands for
-#: 1/256 s), and a third of a stop does not harm a bracket.
+#: Largest difference between a shutter time that the camera offers and the wanted time. Camera
+#: menus round (1/250 s means 1/256 s), and a third of a stop does not harm a bracket.
 _TOLERANCE_EV = 1 / 3
 
 
@@ -30,24 +30,24 @@ Bracket = Annotated[tuple[ExposureValue, ...], AfterValidator(_check_bracket)]
 
 
 def format_ev(ev: float) -> str:
-    """``-2 EV``, ``0 EV``, ``+0.7 EV``."""
+    """Return an exposure value as text: ``-2 EV``, ``0 EV``, ``+0.7 EV``."""
     return f"{ev:+g} EV" if ev else "0 EV"
 
 
 def shutter_s(base_s: float, ev: float) -> float:
-    """Exposure time that gives ``ev`` more light than ``base_s``, seconds."""
+    """Return the exposure time, in seconds, that is ``ev`` stops longer than ``base_s``."""
     return base_s * math.exp2(ev)
 
 
 def nearest_offered(wanted_s: float, offered: Sequence[tuple[float, str]]) -> str | None:
-    """The shutter time in the camera's menu that is nearest to the wanted one.
+    """Return the shutter time in the camera's menu that is nearest to the wanted time.
 
-    ``None`` when there is none within a third of a stop.
+    Returns ``None`` when the menu has no time within a third of a stop.
 
     Parameters
     ----------
     offered
-        Each shutter time in seconds, and as the camera writes it.
+        Each shutter time of the menu, in seconds and as the menu's text.
     """
     if not offered:
         return None

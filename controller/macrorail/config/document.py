@@ -1,8 +1,8 @@
 """Strict YAML: every error names file, line and column, and nothing is guessed.
 
 Scalars stay text (``1:30``, ``on`` and ``1e3`` are kept as written) until the model's types parse
-them. Refused: duplicate and unknown keys, empty values, anchors and aliases, tags, several
-documents in a file, files above 1 MB, nesting deeper than 20.
+them. These are refused: duplicate and unknown keys, empty values, anchors and aliases, tags,
+several documents in a file, files above 1 MB, and nesting deeper than 20 levels.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Section(BaseModel):
     """Base of every part of a YAML file: frozen, no unknown keys, no NaN.
 
     A field whose attribute carries a unit (``step_um``) has the YAML key as its alias (``step``).
-    The docstring's ``Attributes`` describe the keys: the reference pages and the JSON Schemas are
-    made from them (``config/reference.py``).
+    The reference pages and the JSON Schemas take the descriptions of the keys from the
+    ``Attributes`` part of the docstring (``config/reference.py``).
     """
 
     shorthands: ClassVar[tuple[str, ...]] = ()
-    """Words that may stand instead of the whole section."""
+    """Words that are allowed in place of the complete section."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -49,23 +49,23 @@ class Section(BaseModel):
 
 
 def key_error(key: str, message: str) -> PydanticCustomError:
-    """An error to raise in a model validator about one ``key`` of its section."""
+    """Return an error about one ``key`` of a section, to be raised in the section's validator."""
     # Passed as a value, so that braces in the text are not taken as placeholders.
     return PydanticCustomError("key", "{message}", {"key": key, "message": message})
 
 
 @dataclass(frozen=True)
 class Document:
-    """A YAML file as text values, and the position of each.
+    """A YAML file as text values, with the position of each value in the file.
 
     Attributes
     ----------
     path
-        The file.
+        Path of the file.
     data
-        Nested dicts and lists with text at the leaves.
+        Content of the file: nested dicts and lists with text at the leaves.
     values, keys
-        Line and column, both from 1, of the value (and of its key) at each location.
+        Line and column of each value and of each key, by location; both count from 1.
     """
 
     path: Path
@@ -74,7 +74,7 @@ class Document:
     keys: Mapping[Location, LineColumn]
 
     def error(self, location: Location, message: str, at_key: bool = False) -> ConfigError:
-        """An error about ``location``, as ``file:line:column: key: message``."""
+        """Return an error about ``location``; its text is ``file:line:column: key: message``."""
         return ConfigError(self._line(location, message, at_key))
 
     def validate(
@@ -88,12 +88,13 @@ class Document:
         Parameters
         ----------
         data
-            Used instead of that part when some of it has been validated already.
+            Data to validate in place of that part, when some of the part is validated already.
 
         Raises
         ------
         ConfigError
-            One line for each error, in the order of the file.
+            The data does not fit the model. The message has one line for each error, in the order
+            of the file.
         """
         try:
             return model.model_validate(
@@ -251,7 +252,7 @@ class _Reader:
         self._accept(event, location)
         assert isinstance(event, yaml.ScalarEvent)
         if event.value == "" and event.style is None:
-            raise self._error(event, "has no value; give one or leave the key out", location)
+            raise self._error(event, "has no value; write a value or remove the key", location)
         text: str = event.value
         return text
 
@@ -308,7 +309,7 @@ def _syntax_error(path: Path, error: yaml.MarkedYAMLError) -> ConfigError:
 
 
 def _message(model: type[BaseModel], details: ErrorDetails, written: str) -> str:
-    """What is wrong, and what to write instead."""
+    """Return the message for an error of pydantic: the problem and what to write instead."""
     context = details.get("ctx", {})
     match details["type"]:
         case "missing":
@@ -361,7 +362,7 @@ def _allowed_keys(model: type[BaseModel], location: Location) -> list[str]:
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models in an annotation such as ``Model | None`` or ``tuple[Model, ...]``."""
+    """Yield the models in an annotation such as ``Model | None`` or ``tuple[Model, ...]``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):

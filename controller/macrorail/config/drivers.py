@@ -21,7 +21,7 @@ GROUPS = {
 }
 """Entry-point group of each section of a rig that names a driver."""
 
-# Names in rigs from before drivers had short names; old run folders hold copies of such rigs.
+# Names used in rigs before drivers had short names; old run folders contain copies of such rigs.
 _FORMER_NAMES = {
     "controller.drivers.gphoto:GphotoCamera": "gphoto",
     "controller.drivers.rail_triggered:RailTriggeredCamera": "cable",
@@ -36,12 +36,12 @@ _FORMER_NAMES = {
 
 
 def driver_names(section: str) -> list[str]:
-    """Short names of the installed drivers for a section of a rig, sorted."""
+    """Return the short names of the installed drivers for a section of a rig, sorted."""
     return sorted(entry_points(group=GROUPS[section]).names)
 
 
 def import_driver(section: str, name: str) -> type[Any]:
-    """The driver class that a section of a rig names.
+    """Import and return the driver class that a section of a rig names.
 
     Parameters
     ----------
@@ -53,8 +53,8 @@ def import_driver(section: str, name: str) -> type[Any]:
     Raises
     ------
     ConfigError
-        The driver is unknown, cannot be imported or is not a class. The message has no file
-        position.
+        The driver is unknown, cannot be imported or is not a class. The message does not name the
+        line of the rig file.
     """
     name = _FORMER_NAMES.get(name, name)
     if ":" in name:

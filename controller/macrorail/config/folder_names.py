@@ -1,4 +1,4 @@
-"""Which names are allowed for folders: specimen ids name folders on every operating system."""
+"""Checks folder names: a specimen id must be a valid folder name on every operating system."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 LONGEST = 64
 
 _NOT_ALLOWED = re.compile(r"[^A-Za-z0-9._-]+")
-#: Windows allows no files of these names, with any suffix.
+#: Windows does not allow files with these names, whatever their suffix.
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])(\..*)?", re.IGNORECASE)
 
 
@@ -17,7 +17,7 @@ def check_folder_name(name: str) -> str:
     Raises
     ------
     ValueError
-        It cannot; the message says why.
+        The name is not allowed; the message gives the reason.
     """
     if _NOT_ALLOWED.search(name) or not 1 <= len(name) <= LONGEST or not name[0].isalnum():
         raise ValueError(
@@ -25,12 +25,12 @@ def check_folder_name(name: str) -> str:
             f"digit, because it names folders; got '{name}'"
         )
     if _RESERVED.fullmatch(name) or name.endswith("."):
-        raise ValueError(f"must not be '{name}': Windows allows no folder of that name")
+        raise ValueError(f"must not be '{name}': Windows does not allow a folder of that name")
     return name
 
 
 def safe_name(text: str) -> str:
-    """A label's text as an id: each run of characters that is not allowed becomes one '-'.
+    """Return a label's text as an id: each run of characters that is not allowed becomes one '-'.
 
     ``BMNH(E) 1234567`` gives ``BMNH-E-1234567``.
 

@@ -1,4 +1,4 @@
-"""The schema of a protocol's ``identity`` section: where ids come from, which are accepted."""
+"""The schema of a protocol's ``identity`` section: where ids come from and which are accepted."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ class IdentitySection(Section):
     Attributes
     ----------
     origin
-        ``list``: the row of the list that names the position. ``prompt``: the operator types it.
-        ``scanner``: a barcode scanner that works like a keyboard. ``frame``: a Data Matrix or QR
-        label in a picture that the camera takes before the first slice.
+        Where the id comes from. ``list``: the row of the list that names the position. ``prompt``:
+        the operator types the id. ``scanner``: a barcode scanner that works like a keyboard.
+        ``frame``: a Data Matrix or QR label in a picture that the camera takes before the first
+        slice.
     position_um
-        With ``from: frame``, where the axis goes for that picture; it stays where it is when not
-        given. Example: ``20 mm``
+        With ``from: frame``, the position of the axis for the picture of the label. The axis does
+        not move for this picture when no position is given. Example: ``20 mm``
     listing
-        CSV file of all ids that exist, relative to the protocol; no other id is accepted. Example:
-        ``specimens.csv``
+        CSV file of all ids that exist; its path is relative to the protocol. No other id is
+        accepted. Example: ``specimens.csv``
     check_digit
         Check-digit scheme of the ids: the last character checks the others.
     pattern
-        Regular expression that the whole text of a label must match. Its first group, if it has
-        one, is the id. Example: ``NHMUK (\\d{9})``
+        Regular expression that the complete text of a label must match. The id is the first group
+        of the expression, or the complete text if there is no group. Example: ``NHMUK (\\d{9})``
     missing
-        What to do without an id. ``error``: no shot is taken. ``quarantine``: the specimen is shot
-        as ``unidentified-...`` into a folder of its own.
+        What to do without an id. ``error``: no picture is taken. ``quarantine``: the specimen is
+        shot as ``unidentified-...`` into a separate folder.
     repeats
         What to do with an id that was shot already.
     """
@@ -67,6 +68,6 @@ class IdentitySection(Section):
             raise key_error(
                 "from",
                 "is the frame: give 'list: FILE.csv' or 'check_digit', so that a misread label "
-                "is not taken for another specimen",
+                "is not mistaken for the label of another specimen",
             )
         return self

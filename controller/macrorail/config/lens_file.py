@@ -27,16 +27,17 @@ class LensPoint(Section):
     Attributes
     ----------
     at_steps
-        Motor steps from the near stop, driving towards far, after the play is taken up. Example:
-        ``200 steps``
+        Motor steps from the near stop when driving towards far, without the play of the focus gear.
+        Example: ``200 steps``
     plane_um
-        Plane in focus, counted from that of the near stop, growing away from the camera. Example:
-        ``816 um``
+        Distance of the plane in focus from the plane in focus at the near stop; grows away from the
+        camera. Example: ``816 um``
     scale
-        Size of the image relative to that at the near stop (focus breathing). Example: ``0.99476``
+        Size of the image relative to its size at the near stop (focus breathing). Example:
+        ``0.99476``
     distance_um
-        Instead of ``plane`` and ``scale``, for a lens with a ``focal_length``: distance of the
-        plane in focus from the entrance pupil, up to ``infinity``. Example: ``558.5 mm``
+        Distance of the plane in focus from the entrance pupil, up to ``infinity``. For a lens with
+        a ``focal_length``; replaces ``plane`` and ``scale``. Example: ``558.5 mm``
     """
 
     at_steps: Steps = Field(alias="at", ge=0)
@@ -59,15 +60,16 @@ class LensFile(Section):
         Longest drive that the camera finishes within the one second that libgphoto2 waits. Example:
         ``1000 steps``
     end_stop
-        Whether the end stop is ``reported`` by the camera (Nikon) or ``silent``: then homing drives
-        the whole travel towards near and a fifth more, and takes it that the stop has been met
-        (Canon). A step is then the smallest drive of the camera.
+        ``reported``: the camera reports the end stop (Nikon). ``silent``: the camera does not
+        report the end stop (Canon). Homing then drives 1.2 times the travel towards near and
+        assumes that the lens is at the stop; a step is the smallest drive of the camera.
     larger_drives
-        For a camera whose drives come in fixed sizes: the second size, the third and so on, counted
-        in the smallest. Without them only the smallest is used. Example: ``[4.2857 steps, 29.7143
-        steps]``
+        For a camera whose drives have fixed sizes: the second, third and further sizes, in units
+        of the smallest. Only the smallest size is used when none are given. Example: ``[4.2857
+        steps, 29.7143 steps]``
     repeatability_um
-        Standard deviation of a plane that is driven to repeatedly, as measured. Example: ``15 um``
+        Measured standard deviation of the plane in focus when the same position is approached
+        repeatedly. Example: ``15 um``
     focal_length_um
         Focal length of a lens that focuses up to infinity; its table lists distances. Example: ``50
         mm``
@@ -104,8 +106,8 @@ class LensFile(Section):
         if focal_um and nearest_um and not nearest_um > 2 * focal_um:
             raise key_error(
                 "focal_length",
-                "is too long: the nearest distance must be more than twice the focal length (a "
-                "macro lens has planes and scales instead)",
+                "is too long: the nearest distance must be more than twice the focal length; for a "
+                "macro lens, give planes and scales instead",
             )
         planes_um = self._planes_um()
         if not all(smaller < larger for smaller, larger in pairwise(self.drive_sizes)):
@@ -127,7 +129,7 @@ class LensFile(Section):
 
     @property
     def far_focus(self) -> FarFocus | None:
-        """Converts distances to positions, for a lens with a focal length."""
+        """Conversion of distances to positions, for a lens with a focal length; else ``None``."""
         nearest_um = self.table[0].distance_um
         if self.focal_length_um is None or nearest_um is None:
             return None
@@ -135,17 +137,17 @@ class LensFile(Section):
 
     @property
     def drive_sizes(self) -> tuple[float, ...]:
-        """Size of each of the body's drives in steps, smallest first; the smallest is 1."""
+        """Sizes of the camera's drives in steps, smallest first; the smallest is 1."""
         return (1.0, *self.larger_drives)
 
     @property
     def travel_steps(self) -> int:
-        """Steps of the last row of the table."""
+        """Motor steps in the last row of the table."""
         return self.table[-1].at_steps
 
     @property
     def travel_um(self) -> float:
-        """Plane of the last row of the table, micrometres."""
+        """Position of the plane in the last row of the table, micrometres."""
         return self._planes_um()[-1]
 
     @property
@@ -160,15 +162,15 @@ class LensFile(Section):
         return float((planes_um[row] - planes_um[row - 1]) / (steps[row] - steps[row - 1]))
 
     def steps_at(self, position_um: float) -> float:
-        """Steps from the near stop at which a plane is in focus; in general not whole."""
+        """Return the steps from the near stop that focus a plane; not necessarily whole."""
         return float(np.interp(position_um, self._planes_um(), self._steps()))
 
     def position_at(self, steps: float) -> float:
-        """The plane in focus at a number of steps from the near stop, micrometres."""
+        """Return the plane in focus at a number of steps from the near stop, micrometres."""
         return float(np.interp(steps, self._steps(), self._planes_um()))
 
     def scale_at(self, position_um: float) -> float:
-        """Size of the image of a plane, relative to that at the near stop."""
+        """Return the size of a plane's image, relative to the image size at the near stop."""
         scales = [1.0 if point.scale is None else point.scale for point in self.table]
         return float(np.interp(position_um, self._planes_um(), scales))
 
@@ -187,12 +189,12 @@ class LensFile(Section):
 
 
 def find_lens_file(name: str) -> Path:
-    """The path of a lens file, given as a path or as the name of one that macrorail ships.
+    """Return the path of a lens file, named by a path or by the name of a shipped lens file.
 
     Raises
     ------
     ConfigError
-        Not there; the message lists what is shipped.
+        No shipped lens file has this name; the message lists the names.
     """
     if "/" in name or name.endswith((".yaml", ".yml")):
         return Path(name).expanduser().absolute()
@@ -207,7 +209,7 @@ def find_lens_file(name: str) -> Path:
 
 
 def lens_file_text(lens: LensFile, comment: str) -> str:
-    """A lens file's text; ``comment`` (one or more lines) says how it was made."""
+    """Return the text of a lens file, with ``comment`` (one or more lines) at its beginning."""
     lines = [f"# {line}" for line in comment.splitlines()]
     lines += [
         f"name: {json.dumps(lens.name, ensure_ascii=False)}",
@@ -241,6 +243,6 @@ def load_lens_file(path: Path) -> LensFile:
     Raises
     ------
     ConfigError
-        Unreadable or wrong; names file, line and column.
+        The file is unreadable or wrong; the message names file, line and column.
     """
     return load_document(path, LensFile)

@@ -1,4 +1,4 @@
-"""The schema of a protocol file, which says what to shoot; a rig describes the instrument.
+"""The schema of a protocol file, which describes what to shoot; a rig describes the instrument.
 
 Positions are axis positions: micrometres, increasing away from the camera, so ``near`` is the
 plane nearest to the camera.
@@ -85,16 +85,17 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 
 
 class SpecimenSection(Section):
-    """The specimen and what is known of it.
+    """The specimen and its catalogue data.
 
     Attributes
     ----------
     id
-        Name of the specimen: letters, digits, ``-``, ``_`` and ``.``, since folders are named after
-        it. Left out only where the ``identity`` section says how it is found before the first shot.
-        Example: ``NHMUK-010823456``
+        Name of the specimen, also used in folder names: letters, digits, ``-``, ``_`` and ``.``.
+        Leave the id out only with an ``identity`` section, which finds the id before the first
+        shot. Example: ``NHMUK-010823456``
     id_from
-        How the id was found. macrorail writes this into the run folder's copy; leave it out.
+        How the id was found. macrorail writes this key into the run folder's copy of the protocol;
+        leave it out.
     occurrence_id
         Darwin Core's ``occurrenceID``, written into all results. Example:
         ``urn:catalog:NHMUK:ENT:010823456``
@@ -106,10 +107,11 @@ class SpecimenSection(Section):
         Darwin Core's ``scientificName``, written into all results. Example: ``Carabus auratus
         Linnaeus, 1761``
     part
-        Audiovisual Core's ``subjectPart``: which part of the specimen is seen. Example: ``head``
+        Audiovisual Core's ``subjectPart``: the part of the specimen in the picture. Example:
+        ``head``
     orientation
-        Audiovisual Core's ``subjectOrientation``: the side from which it is seen. Example:
-        ``dorsal``
+        Audiovisual Core's ``subjectOrientation``: the side from which the specimen is seen.
+        Example: ``dorsal``
     """
 
     id: str = ""
@@ -143,8 +145,8 @@ class SearchRange(Section):
         End of the search; the highest position that the axis may reach when not given. Example:
         ``26 mm``
     margin_um
-        Added to the range at both ends. When not given, the uncertainty of the ends that were
-        found. Example: ``100 um``
+        Length added to the range at both ends; the uncertainty of the ends that were found when not
+        given. Example: ``100 um``
     """
 
     near_um: Length | None = Field(alias="near", default=None)
@@ -179,7 +181,7 @@ class Range(Section):
     to_um
         Longest distance from the lens to be covered, up to ``infinity``. Example: ``infinity``
     search
-        The range is searched for before the first slice is shot. ``range: auto`` searches
+        Limits of a search for the range before the first slice is shot. ``range: auto`` searches
         everywhere that the axis may go. Example: ``{near: 18 mm, far: 26 mm}``
     """
 
@@ -268,18 +270,18 @@ class Range(Section):
 
 
 class ExposureSettings(Section):
-    """Camera settings; what is not given stays as it is set on the camera.
+    """Camera settings; settings that are not given stay as they are set on the camera.
 
     Attributes
     ----------
     aperture
-        F-number as set on the lens or the camera; left out for an objective without one. Example:
-        ``f/5.6``
+        F-number as set on the lens or the camera; leave it out for an objective, which has no
+        f-number. Example: ``f/5.6``
     shutter
         Exposure time. Example: ``1/60 s``
     bracket_ev
-        2 to 9 exposures of each slice, relative to ``shutter``, in the order in which they are
-        shot; they are merged into the frame that is stacked. Example: ``[-2 EV, 0 EV, +2 EV]``
+        2 to 9 exposures of each slice, relative to ``shutter``, in the order of shooting. They are
+        merged into the frame that is stacked. Example: ``[-2 EV, 0 EV, +2 EV]``
     iso
         ISO sensitivity, as the camera's menu names it. Example: ``100``
     white_balance
@@ -309,7 +311,7 @@ class ExposureSettings(Section):
 
     @property
     def exposures_s(self) -> tuple[float, ...]:
-        """Exposure times of one slice, in the order in which they are shot, seconds."""
+        """Exposure times of one slice in seconds, in the order of shooting."""
         return tuple(shutter_s(self.shutter_s, ev) for ev in self.bracket_ev or (0.0,))
 
 
@@ -324,10 +326,10 @@ class OpticsSettings(Section):
     wavelength_um
         Wavelength of the light.
     medium
-        Refractive index of what the specimen is embedded in behind a flat surface (a cover glass,
-        the face of a resin block): 1.33 for water, 1.36 for alcohol, 1.5 for resin, 1 for air. In
-        the medium, the plane in focus moves by ``medium`` times the move of the axis, and the depth
-        of field is deeper by the same factor. Example: ``1.33``
+        Refractive index of the medium that surrounds the specimen behind a flat surface (a cover
+        glass, the face of a resin block): 1.33 for water, 1.36 for alcohol, 1.5 for resin, 1 for
+        air. In the medium, the plane in focus moves ``medium`` times as far as the axis, and the
+        depth of field is deeper by the same factor. Example: ``1.33``
     """
 
     coc_um: Length | None = Field(alias="coc", default=None, gt=0)
@@ -337,33 +339,35 @@ class OpticsSettings(Section):
 
 FrameFaultAction = Literal["reshoot", "fuse", "pause", "stop"]
 """What to do about a faulty frame: shoot the slice again, use the frame anyway, pause for the
-operator and then shoot it again, or end the run."""
+operator and then shoot the slice again, or end the run."""
 
 
 class FrameFaultSection(Section):
     """What to do about each fault that a frame can show.
 
-    ``reshoot`` shoots the slice again, ``fuse`` uses the frame as it is, ``pause`` waits until an
-    operator has looked and then shoots it again, ``stop`` ends the run. A fault that remains after
-    every repeat is fused and named in the manifest; a frame without a picture ends the run then.
+    ``reshoot`` shoots the slice again. ``fuse`` uses the frame as it is. ``pause`` waits for an
+    operator and then shoots the slice again. ``stop`` ends the run. If the fault remains after all
+    repeats, the frame is fused and the fault is listed in the manifest; a frame that cannot be
+    decoded ends the run instead.
 
     Attributes
     ----------
     damaged
         The file cannot be decoded to its end.
     frozen
-        The frame has the same pixels as the one before.
+        The frame has the same pixels as the previous frame.
     exposure
-        The frame is brighter or darker than those before. Frames of a bracket are fused unless the
-        protocol says otherwise: the brightness of a merged picture depends on what is sharp in it.
+        The frame is brighter or darker than the previous frames. In a bracketed run such frames
+        are fused unless this key is given, because the brightness of a merged picture depends on
+        which parts are sharp.
     blur
         Motion or vibration has blurred the frame.
     shift
-        Specimen or camera has moved.
+        The specimen or the camera has moved, so the picture is shifted.
     missed_move
-        The frame shows the plane of the frame before. Another exposure at the same position cannot
-        tell a missed move from lost steps, so the frame is fused; gaps are found from all slices
-        together and filled.
+        The frame shows the same plane as the previous frame. Another exposure at the same position
+        cannot distinguish a missed move from lost steps, so the frame is fused by default. The gaps
+        are later found from all slices together and filled.
     """
 
     damaged: FrameFaultAction = "reshoot"
@@ -382,13 +386,13 @@ class ProofSection(Section):
     images
         ``on`` proves coverage from the images; ``off`` trusts the achieved positions alone.
     extend
-        How far a run may go beyond each end of the range, as a share of its length, while something
-        in the frame is still getting sharper. With ``0 %`` the ends are final.
+        How far a run may go beyond each end of the range while something in the frame is still
+        getting sharper, as a share of the range's length. With ``0 %`` the ends are final.
     extra_slices
-        How many slices a run may add; 10 more than are planned when not given.
-        Example: ``20``
+        How many slices a run may add to the plan; the number of planned slices plus 10 when not
+        given. Example: ``20``
     reshoots
-        How often one slice is shot again.
+        How often one slice may be shot again.
     faults
         What to do about each fault that a frame can show. Example: ``{exposure: fuse}``
     """
@@ -406,9 +410,9 @@ class Protocol(Section):
     Attributes
     ----------
     specimen
-        The specimen and what is known of it. Example: ``{id: beetle-1}``
+        The specimen and its catalogue data. Example: ``{id: beetle-1}``
     identity
-        How the specimen's id is found before the first shot; instead of ``specimen: id``. Example:
+        How the specimen's id is found before the first shot; replaces ``specimen: id``. Example:
         ``{from: prompt}``
     range
         Where to shoot. ``auto`` searches for the specimen everywhere that the axis may go. Example:
@@ -417,22 +421,23 @@ class Protocol(Section):
         Distance between slices. The last step is shorter where the range needs it. Example: ``40
         um``
     overlap
-        Share of its depth of field that a slice has in common with its neighbour; instead of
+        Share of its depth of field that a slice has in common with its neighbour; replaces
         ``step``. 30 % when neither is given. At most 95 %. Example: ``30 %``
     minimum_overlap
-        Overlap that must be proven from the achieved positions. It is less than the planned
-        overlap, since no axis stops exactly at its target. At most 95 %.
+        Overlap that must be proven from the achieved positions. Give less than the planned overlap,
+        since no axis stops exactly at its target. At most 95 %.
     settle
-        Waiting time between the end of a move and the shutter (world time). ``measured`` uses the
-        rig's own. Example: ``0.4 s``
+        Waiting time between the end of a move and the exposure (world time). ``measured`` uses the
+        settle time in the rig. Example: ``0.4 s``
     exposure
         Camera settings. Example: ``{aperture: f/5.6, shutter: 1/60 s, iso: 100}``
     optics
         What counts as sharp. Example: ``{coc: 9 um}``
     closest_approach_um
-        A tighter limit than the rig's, for this specimen. Example: ``24 mm``
+        Highest position allowed for this specimen; stricter than the rig's limit. Example: ``24
+        mm``
     max_slices
-        Plans with more slices are refused; most of them come from a mistyped unit.
+        Plans with more slices are refused, because such plans mostly come from a mistyped unit.
     proof
         How coverage is proven from the images. Example: ``{extend: 0 %}``
     operator
@@ -466,7 +471,8 @@ class Protocol(Section):
         if self.identity is not None and self.specimen.given:
             raise key_error(
                 "identity",
-                "says how to find the id, but 'specimen: id' gives one; remove one of them",
+                "says how to find the id, but 'specimen: id' already gives the id; remove one of "
+                "the two",
             )
         return self
 
@@ -490,7 +496,7 @@ class Protocol(Section):
         return self
 
     def with_range(self, near_um: float, far_um: float) -> Self:
-        """The same protocol with the range that a search found."""
+        """Return a copy of the protocol with the range that a search found."""
         found = Range.model_validate({"near_um": near_um, "far_um": far_um})
         return self.model_copy(update={"range": found})
 
@@ -500,7 +506,7 @@ class Protocol(Section):
 
     @property
     def camera_settings(self) -> dict[str, str]:
-        """For `Camera.configure`: ``{"aperture": "f/5.6", "shutter": "1/60 s", "iso": "100"}``."""
+        """Settings for `Camera.configure`: ``{"aperture": "f/5.6", "shutter": "1/60 s"}``."""
         exposure = self.exposure
         given = {
             "aperture": None if exposure.aperture is None else f"f/{exposure.aperture:g}",
@@ -512,12 +518,12 @@ class Protocol(Section):
         return {name: value for name, value in given.items() if value is not None}
 
     def settle_s(self, measured_s: float | None) -> float:
-        """World time between a move's end and the shutter.
+        """Return the world time between a move's end and the exposure, in seconds.
 
         Parameters
         ----------
         measured_s
-            The settle time in the rig, or ``None``.
+            Settle time in the rig, or ``None`` if the rig has none.
 
         Raises
         ------
@@ -545,6 +551,6 @@ def load_protocol(path: Path) -> Protocol:
     Raises
     ------
     ConfigError
-        As :func:`macrorail.config.document.load_document`.
+        The file cannot be read, is not strict YAML, or does not fit the schema.
     """
     return load_document(path, Protocol)

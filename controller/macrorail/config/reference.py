@@ -1,8 +1,8 @@
-"""Every key of a YAML file with its unit, range, default, example and description.
+"""Lists every key of a YAML file with its unit, range, default, example and description.
 
-Worked out from the file's models, so that neither the JSON Schemas nor the reference pages can
-differ from what macrorail accepts. Descriptions are those of the models' docstrings, where each may
-end with ``Example: ``VALUE````, a value as YAML.
+The list is made from the file's models, so the JSON Schemas and the reference pages always agree
+with the keys that macrorail accepts. The descriptions come from the models' docstrings, where each
+may end with ``Example: ``VALUE````, a value as YAML.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True)
 class Shape:
-    """What a value looks like.
+    """The form of a value.
 
     Attributes
     ----------
     kind
-        In words: ``length``, ``whole number``, ``list (text)``, ``section`` ...
+        Kind of value as text: ``length``, ``whole number``, ``list (text)``, ``section`` ...
     schema
-        As a JSON Schema; sections in it are references into ``definitions``.
+        JSON Schema of the value; sections are references into ``definitions``.
     notation
-        How it is written, for a quantity (or for each in a list of them).
+        Notation of a quantity, or of each quantity in a list; ``None`` for other values.
     sections
-        The models it is made of.
+        Models of the sections in the value.
     """
 
     kind: str
@@ -61,21 +61,20 @@ class Key:
     Attributes
     ----------
     name
-        As the file has it.
+        Name of the key in the file.
     shape
-        What its value looks like.
+        Form of the key's value.
     description
-        In Markdown.
+        Description of the key, in Markdown.
     units
-        Units that it may be written in, the usual one of its example first; empty without.
+        Units in which the value may be written; empty for a value without a unit.
     range
-        Limits in words; empty without.
+        Limits of the value as text; empty without limits.
     default
-        As the file would have it; ``required`` where it must be given, empty where nothing stands
-        in for it.
+        Default as written in the file; ``required`` for a key that must be given, empty for a key
+        without a default.
     example
-        A value as a file may have it, text at the leaves; ``None`` for a section, whose keys have
-        their own.
+        An example value with text at the leaves; ``None`` for a section, whose keys have examples.
     """
 
     name: str
@@ -88,17 +87,17 @@ class Key:
 
     @property
     def required(self) -> bool:
-        """Whether the file must have it."""
+        """Whether the file must contain the key."""
         return self.default == "required"
 
 
 def keys_of(section: type[Section]) -> list[Key]:
-    """The keys of a section, in the order of its model."""
+    """Return the keys of a section, in the order of its model."""
     return [_key(section, name, info) for name, info in section.model_fields.items()]
 
 
 def sections_of(section: type[Section]) -> list[type[Section]]:
-    """A section and all sections within it, each once, outer ones first."""
+    """Return a section and all sections within it, each once, outer sections first."""
     found = [section]
     for each in found:
         for key in keys_of(each):
@@ -107,21 +106,21 @@ def sections_of(section: type[Section]) -> list[type[Section]]:
 
 
 def summary_of(section: type[Section]) -> str:
-    """The first paragraph of a section's docstring, in Markdown."""
+    """Return the first paragraph of a section's docstring, in Markdown."""
     return _markdown((inspect.getdoc(section) or "").split("\n\n")[0])
 
 
 def json_schema(title: str, root: Mapping[str, Any], sections: Iterable[type[Section]]) -> Schema:
-    """A JSON Schema (draft 7, which editors know) of a file.
+    """Return the JSON Schema of a file (draft 7, which editors support).
 
     Parameters
     ----------
     title
-        What the file is.
+        Name of the file type, such as ``macrorail rig``.
     root
-        The schema of the file's outermost mapping.
+        Schema of the file's outermost mapping.
     sections
-        Models to define, with all that they are made of.
+        Models to define, together with the models of all sections within them.
     """
     wanted = dict.fromkeys(inner for each in sections for inner in sections_of(each))
     return {
@@ -133,7 +132,7 @@ def json_schema(title: str, root: Mapping[str, Any], sections: Iterable[type[Sec
 
 
 def section_schema(section: type[Section], *, complete: bool = True) -> Schema:
-    """A section as a JSON Schema; without its required keys where it is not ``complete``."""
+    """Return the JSON Schema of a section; if not ``complete``, no key is required."""
     keys = keys_of(section)
     required = [key.name for key in keys if key.required] if complete else []
     return {
@@ -146,12 +145,12 @@ def section_schema(section: type[Section], *, complete: bool = True) -> Schema:
 
 
 def reference_to(section: type[Section]) -> Schema:
-    """A JSON Schema that points at a section's definition."""
+    """Return a JSON Schema that refers to a section's definition."""
     return {"$ref": f"#/definitions/{_definition(section)}"}
 
 
 def written(value: Any) -> str:
-    """An example or default as one line of YAML."""
+    """Return an example or default as one line of YAML."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {written(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -202,7 +201,7 @@ def _shorthands(shape: Shape) -> tuple[str, ...]:
 
 
 def _descriptions(section: type[BaseModel]) -> dict[str, tuple[str, str]]:
-    """What the docstrings of a model and its bases say of each attribute, and its example."""
+    """Return each attribute's description and example from the docstrings of a model's classes."""
     found: dict[str, tuple[str, str]] = {}
     for base in reversed(section.__mro__):
         attributes = _ATTRIBUTES.search(inspect.cleandoc(base.__dict__.get("__doc__") or ""))
@@ -214,7 +213,7 @@ def _descriptions(section: type[BaseModel]) -> dict[str, tuple[str, str]]:
 
 
 def _markdown(text: str) -> str:
-    """A docstring's text without its reStructuredText marks."""
+    """Return a docstring's text in Markdown instead of reStructuredText."""
     return _ROLE.sub(r"`\1`", " ".join(text.split())).replace("``", "`")
 
 
@@ -241,7 +240,7 @@ def _shape(annotation: Any, metadata: Iterable[Any] = ()) -> Shape:
     return _plain(annotation, metadata)
 
 
-#: YAML readers take '100' for a number; macrorail takes it as written.
+#: Other YAML readers parse 100 as a number; macrorail keeps it as text.
 _TEXT: Schema = {"type": ["string", "number"]}
 
 

@@ -1,8 +1,8 @@
-"""The schema of a rig file, which describes the instrument; a protocol says what to shoot.
+"""The schema of a rig file, which describes the instrument; a protocol describes what to shoot.
 
-A section that names a ``driver`` is validated by that driver's ``Options``, a subclass of the
-section here with the driver's own keys added. Loading a rig imports its drivers but touches no
-device.
+A section that names a ``driver`` is validated by that driver's ``Options``. ``Options`` is a
+subclass of the section's model in this module and adds the driver's keys. Loading a rig imports the
+drivers but does not open a device.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class CameraSection(Section):
-    """What every camera section has.
+    """The keys that every camera section has.
 
     Attributes
     ----------
@@ -41,9 +41,9 @@ class CameraSection(Section):
         A short name such as ``gphoto``, or ``package.module:Class`` for a driver of your own.
         Example: ``gphoto``
     port
-        Where the camera is: ``auto`` (the first on USB), ``usb:BUS,DEVICE``, ``ptpip:ADDRESS``, the
-        folder of a ``cable`` camera, or ``bench`` for a simulated one. Example:
-        ``ptpip:192.168.1.1``
+        Where the camera is connected: ``auto`` (the first on USB), ``usb:BUS,DEVICE``,
+        ``ptpip:ADDRESS``, the folder in which a ``cable`` camera's pictures arrive, or ``bench``
+        for a simulated camera. Example: ``ptpip:192.168.1.1``
     image_width
         Width of a frame as it is delivered, in pixels. Example: ``6000``
     image_height
@@ -56,7 +56,7 @@ class CameraSection(Section):
         Time from the end of an exposure until its frame is on disk, to predict the duration.
         Example: ``0.8 s``
     battery_floor
-        No exposure is started when the camera's battery has less charge.
+        Lowest charge of the camera's battery at which an exposure is started.
     flash_recycle_s
         Time from the end of an exposure until the flash can fire again.
     """
@@ -98,7 +98,7 @@ class Travel(Section):
 
 
 class AxisSection(Section):
-    """What every axis section has.
+    """The keys that every axis section has.
 
     Attributes
     ----------
@@ -108,16 +108,18 @@ class AxisSection(Section):
     travel
         Where the axis may go. Example: ``{from: 1 mm, to: 60 mm}``
     closest_approach_um
-        Highest position ever allowed, whatever asks for it; the end of the travel when not given.
-        Example: ``45 mm``
+        Highest position allowed for any move; the end of the travel when not given. Example: ``45
+        mm``
     speed_um_s
-        Speed of a move, to predict the duration; drivers that can set it do. Example: ``4 mm/s``
+        Speed of a move, used to predict the duration. Drivers that can set the speed use this
+        value. Example: ``4 mm/s``
     acceleration_um_s2
-        Acceleration of a move, likewise. Without it the full speed counts as reached at once.
+        Acceleration of a move, used to predict the duration. Drivers that can set the acceleration
+        use this value. When not given, predictions assume that full speed is reached immediately.
         Example: ``20 mm/s2``
     settle_s
-        How long the instrument vibrates after a move, as ``macrorail calibrate settle`` has
-        measured it; for protocols with ``settle: measured``. Example: ``0.6 s``
+        How long the instrument vibrates after a move, measured by ``macrorail calibrate settle``;
+        used by protocols with ``settle: measured``. Example: ``0.6 s``
     """
 
     driver: str
@@ -146,24 +148,24 @@ class AxisSection(Section):
 
     @property
     def allowed_um(self) -> tuple[float, float]:
-        """Lowest and highest position allowed: the travel, ended by ``closest_approach``."""
+        """Lowest and highest position allowed: the travel, shortened by ``closest_approach``."""
         highest = self.travel.to_um
         if self.closest_approach_um is not None:
             highest = min(highest, self.closest_approach_um)
         return self.travel.from_um, highest
 
     def magnification_at(self, position_um: float, magnification: float) -> float:
-        """Magnification at a position, given that of the optics section.
+        """Return the magnification at a position, given the optics section's magnification.
 
-        A rail does not change it. The options of a lens driver override this with the breathing
-        that the lens file gives.
+        On a rail the magnification is the same at every position. A lens driver's options override
+        this method to include focus breathing from the lens file.
         """
         del position_um
         return magnification
 
     @property
     def far_focus(self) -> FarFocus | None:
-        """For a lens that focuses up to infinity; ``None`` where positions are planes."""
+        """Focus scale of a lens that focuses up to infinity; ``None`` if positions are planes."""
         return None
 
     def resolution_um_at(self, position_um: float) -> float | None:
@@ -178,13 +180,14 @@ class OpticsSection(Section):
     Attributes
     ----------
     written_magnification
-        Image size over object size; for an objective, what is engraved on it. Example: ``2``
+        Image size divided by object size; for an objective, the magnification engraved on the
+        objective. Example: ``2``
     pupil_ratio
-        Diameter of the exit pupil over that of the entrance pupil; 1 for a symmetrical lens.
-        Example: ``1``
+        Diameter of the exit pupil divided by the diameter of the entrance pupil; 1 for a
+        symmetrical lens. Example: ``1``
     focal_length_um
-        Focal length of the lens as it is used. It tells how the scale of the picture changes along
-        the sweep. Example: ``65 mm``
+        Focal length of the lens in this set-up. From it macrorail computes how the scale of the
+        picture changes from slice to slice. Example: ``65 mm``
     na
         Numerical aperture of a microscope objective, which has no f-number to set. Example:
         ``0.28``
@@ -195,11 +198,11 @@ class OpticsSection(Section):
         Focal length of the tube lens that the objective is made for; needs ``tube_lens``. Example:
         ``200 mm``
     immersion
-        Refractive index of what is between an immersion objective and the specimen: 1.33 for water,
-        1.52 for oil. Example: ``1.33``
+        Refractive index of the medium between an immersion objective and the specimen: 1.33 for
+        water, 1.52 for oil. Example: ``1.33``
     f_number_is
-        Which f-number the camera shows: the ``marked`` one (at infinity), or the ``effective`` one,
-        as Nikon bodies show it for their macro lenses.
+        Which f-number the camera shows: ``marked`` (at infinity) or ``effective`` (Nikon bodies
+        with Nikon macro lenses).
     """
 
     written_magnification: float = Field(alias="magnification", gt=0)
@@ -235,10 +238,10 @@ class OpticsSection(Section):
 
     @property
     def magnification(self) -> float:
-        """Image size over object size.
+        """Image size divided by object size.
 
-        The magnification of an objective is proportional to the focal length of its tube lens;
-        its numerical aperture does not depend on it.
+        The magnification of an objective is proportional to the focal length of its tube lens; the
+        numerical aperture does not depend on the tube lens.
         """
         if self.tube_lens_um is None or self.made_for_um is None:
             return self.written_magnification
@@ -246,16 +249,17 @@ class OpticsSection(Section):
 
 
 class BenchSection(Section):
-    """A simulated world that takes the place of devices whose ``port`` is ``bench``.
+    """A simulated world that replaces the devices whose ``port`` is ``bench``.
 
     Attributes
     ----------
     driver
-        ``simulated``, ``virtual``, or ``package.module:Class``. Example: ``simulated``
+        Simulator to use: ``simulated``, ``virtual``, or ``package.module:Class``. Example:
+        ``simulated``
     time_scale
-        How many times faster than life the simulated world runs. Example: ``20``
+        How many times faster than real time the simulated world runs. Example: ``20``
     seed
-        Seed of everything random in it. Example: ``7``
+        Seed of the random numbers in the simulated world. Example: ``7``
     """
 
     driver: str
@@ -264,7 +268,7 @@ class BenchSection(Section):
 
 
 class Rig(Section):
-    """A rig file: what the instrument is; a section with a ``driver`` has the keys of that driver.
+    """A rig file: the instrument. A section with a ``driver`` also has the keys of that driver.
 
     Attributes
     ----------
@@ -281,10 +285,10 @@ class Rig(Section):
         x: {machine_axis: X, travel: {from: 2 mm, to: 78 mm}, speed: 30 mm/s}, y: {machine_axis: Y,
         travel: {from: 2 mm, to: 78 mm}, speed: 30 mm/s}}``
     bench
-        A simulated world that takes the place of devices whose ``port`` is ``bench``. Example:
+        A simulated world that replaces the devices whose ``port`` is ``bench``. Example:
         ``{driver: simulated, time_scale: 20, specimen: {near: 20 mm, far: 23 mm}}``
     unattended
-        What watches over runs that nobody attends. Example: ``{park: start}``
+        Supervision of runs without an operator. Example: ``{park: start}``
     """
 
     camera: SerializeAsAny[CameraSection]
@@ -321,7 +325,8 @@ def load_rig(path: Path) -> Rig:
     Raises
     ------
     ConfigError
-        As :func:`macrorail.config.document.load_document`, or a driver that cannot be imported.
+        The file cannot be read, is not strict YAML or does not fit the schema, or a driver cannot
+        be imported.
     """
     document = read_document(path)
     sections: dict[str, Any] = dict(document.data)
@@ -359,7 +364,7 @@ def _options(document: Document, name: str, base: type[Section]) -> type[Section
     return options
 
 
-# Keys of an axis that may change between the slices of one run: they move no slice.
+# Axis keys that may change during a run, because they do not affect the positions of slices.
 _WITHOUT_EFFECT_ON_POSITIONS = {
     *("driver", "port", "travel", "closest_approach", "speed", "acceleration", "settle"),
     *("host_silence", "motor_off_after", "check_every", "check_tolerance", "home_clearance"),
@@ -367,12 +372,12 @@ _WITHOUT_EFFECT_ON_POSITIONS = {
 
 
 def geometry(rig: Rig) -> dict[str, Any]:
-    """The keys of a rig on which the positions and the scale of slices depend.
+    """Return the keys of a rig that affect the positions and the scale of slices.
 
     Returns
     -------
     dict
-        Values as JSON has them, by path: ``axis.lead``, ``optics.magnification``...
+        Values of JSON types by dotted key: ``axis.lead``, ``optics.magnification``...
     """
     sections = {
         "axis": rig.axis.model_dump(mode="json", by_alias=True, exclude_none=True),

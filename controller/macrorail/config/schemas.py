@@ -16,20 +16,20 @@ from macrorail.config.rig import DRIVEN, Rig
 
 
 def protocol_schema() -> Schema:
-    """The JSON Schema of a protocol."""
+    """Return the JSON Schema of a protocol."""
     return json_schema("macrorail protocol", section_schema(Protocol), [Protocol])
 
 
 def lens_schema() -> Schema:
-    """The JSON Schema of a lens file."""
+    """Return the JSON Schema of a lens file."""
     return json_schema("macrorail lens file", section_schema(LensFile), [LensFile])
 
 
 def rig_schema() -> Schema:
-    """The JSON Schema of a rig, with the sections of all drivers that are installed.
+    """Return the JSON Schema of a rig, with the sections of all installed drivers.
 
-    A section with a driver of one's own (``package.module:Class``) is checked by macrorail, not by
-    the schema.
+    The schema does not check a section whose driver is named as ``package.module:Class``; macrorail
+    checks such a section when it loads the rig.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from macrorail.config.document import Section
 
 
 class StageSection(Section):
-    """What every stage section has.
+    """The keys that every stage section has.
 
     Attributes
     ----------
@@ -28,24 +28,24 @@ class StageSection(Section):
     port: str
 
     def unreachable_reason(self, where: StagePosition) -> str | None:
-        """Why the stage cannot reach a position, as text; ``None`` when it can."""
+        """Return why the stage cannot reach a position, as text; ``None`` if reachable."""
         raise NotImplementedError
 
     def move_s(self, here: StagePosition, there: StagePosition) -> float:
-        """World time that a move takes, seconds."""
+        """Return the world time of a move, in seconds."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class StagePosition:
-    """A position of the stage. ``None`` leaves an axis where it is, or the stage has no such axis.
+    """A position of the stage. ``None`` means: do not move this axis, or the stage lacks the axis.
 
     Attributes
     ----------
     x_um, y_um
-        Micrometres from the home switches.
+        Distances from the home switches, micrometres.
     turn_deg
-        Of the turntable.
+        Angle of the turntable, degrees.
     """
 
     x_um: float | None = None
@@ -53,5 +53,5 @@ class StagePosition:
     turn_deg: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As written to the journal."""
+        """Return the position as written to the journal."""
         return {"x_um": self.x_um, "y_um": self.y_um, "turn_deg": self.turn_deg}

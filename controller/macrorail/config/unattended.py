@@ -1,4 +1,4 @@
-"""The schema of a rig's ``unattended`` section: what supervises a run when nobody is present."""
+"""The schema of a rig's ``unattended`` section: supervision of runs without an operator."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from macrorail.quantity import DataSize, Duration, Fraction, Temperature
 
 
 class LightSection(Section):
-    """Shell commands that switch the lamp, for a socket or relay that a program can reach.
+    """Shell commands that switch the lamp through a socket or relay.
 
     Attributes
     ----------
     on
-        Run before the devices are opened; if it fails, the run does not start. Example: ``curl -sf
-        http://lamp.local/on``
+        Command that switches the lamp on before the devices are opened. If the command fails, the
+        run does not start. Example: ``curl -sf http://lamp.local/on``
     off
-        Run at the end of every run, whatever its result. Example: ``curl -sf
-        http://lamp.local/off``
+        Command that switches the lamp off at the end of every run, whatever its result. Example:
+        ``curl -sf http://lamp.local/off``
     """
 
     on: str
@@ -28,37 +28,39 @@ class LightSection(Section):
 
 
 class UnattendedSection(Section):
-    """What watches over runs that nobody attends.
+    """Supervision of runs without an operator.
 
     Attributes
     ----------
     park
-        At the end of a run the axis holds where it is (``hold``), or goes to the start of its
-        travel, far from the specimen (``start``).
+        Where the axis goes at the end of a run. ``hold``: it stays at its last position. ``start``:
+        it goes to the start of its travel, far from the specimen.
     pause_at_most_s
-        A longer pause ends the run (world time).
+        Longest pause (world time). A longer pause ends the run.
     keep_free_bytes
-        A run pauses when its disk has less free space.
+        Least free space on the disk of a run. A run pauses when less is free.
     least_battery
-        A run pauses when the computer runs on its battery and that has less charge.
+        Lowest charge of the computer's battery. A run pauses when the computer runs on its battery
+        and the charge is lower.
     hottest_c
-        A run pauses when a temperature sensor shows more, until all sensors are 5 degrees below it.
-        Example: ``80 °C``
+        Highest temperature of any sensor. A run pauses when a sensor shows more, until all sensors
+        are 5 degrees below this limit. Example: ``80 °C``
     sensors
-        Files that hold a temperature in thousandths of a degree, as Linux has them; ``*`` matches
-        anything.
+        Files that contain a temperature in thousandths of a degree Celsius, as Linux provides them;
+        ``*`` matches any text.
     light
-        How the lamp is switched; left alone when not given. Example: ``{on: lamp on, off: lamp
-        off}``
+        Commands that switch the lamp; the lamp is not switched when not given. Example: ``{on: lamp
+        on, off: lamp off}``
     ask
-        A shell command that checks whether all is well. A run pauses when its exit code is not 0;
-        the last line it prints is the reason. Example: ``/usr/local/bin/check-room``
+        A shell command that checks whether the run may continue. A run pauses when the exit code is
+        not 0; the last line of the command's output is the reason. Example:
+        ``/usr/local/bin/check-room``
     ask_every_s
-        Time between two such checks (wall time).
+        Time between two checks by ``ask`` (wall time).
     notify
         Where notifications of a run go: addresses in the form that Apprise reads, or files that
-        list some. A rig is copied into the folder of every run, so keep addresses with passwords in
-        a file. Example: ``[~/.config/macrorail-notify.txt]``
+        list such addresses. A rig is copied into the folder of every run, so keep addresses with
+        passwords in a file. Example: ``[~/.config/macrorail-notify.txt]``
     """
 
     park: Literal["hold", "start"] = "hold"

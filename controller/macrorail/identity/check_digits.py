@@ -11,9 +11,10 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def iso7064_mod37_36(text: str) -> bool:
-    """ISO/IEC 7064 MOD 37,36: letters and digits; the last one is the check character.
+    """Return whether the last character is the right check character by ISO/IEC 7064 MOD 37,36.
 
-    Detects every wrong character and every swap of two neighbours.
+    The scheme uses letters and digits. It detects every wrong character and every swap of two
+    neighbouring characters.
     """
     letters = _letters(text)
     if len(letters) < 2:
@@ -26,9 +27,10 @@ def iso7064_mod37_36(text: str) -> bool:
 
 
 def luhn(text: str) -> bool:
-    """ISO/IEC 7812-1, annex B (mod 10): the last digit checks all digits; letters are ignored.
+    """Return whether the last digit is the right check digit by ISO/IEC 7812-1, annex B (mod 10).
 
-    Detects every wrong digit and every swap of two neighbours except 09 and 90.
+    Letters are ignored. The scheme detects every wrong digit and every swap of two neighbouring
+    digits except 09 and 90.
     """
     digits = [int(letter) for letter in text if letter.isascii() and letter.isdigit()]
     if len(digits) < 2 or not text[-1].isdigit():
@@ -44,7 +46,7 @@ METHODS: dict[str, Callable[[str], bool]] = {
 
 
 def with_check(text: str, method: str) -> str:
-    """``text`` with its check character appended, for printing labels."""
+    """Return ``text`` with its check character appended, for printing labels."""
     return next(
         text + letter
         for letter in (_ALPHABET if method == "iso7064-mod37-36" else _ALPHABET[:10])

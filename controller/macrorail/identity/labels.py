@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 from macrorail.errors import StackError
 from macrorail.extras import needs_extra
 
-#: Smaller copies to try too, pixels on the long side: a code that fills a large frame is often
-#: read only in a smaller copy.
+#: Sizes of smaller copies to try, in pixels on the long side. A code that fills a large frame is
+#: often readable only in a smaller copy.
 _SMALLER_PX = (2400, 1200)
 
 
 def read_labels(picture: Path | NDArray[np.uint8]) -> list[str]:
-    """The texts of the Data Matrix and QR codes in a picture, without duplicates.
+    """Return the texts of the Data Matrix and QR codes in a picture, without duplicates.
 
     Parameters
     ----------
     picture
-        JPEG, PNG or TIFF, or (height, width) or (height, width, 3) BGR uint8.
+        Path of a JPEG, PNG or TIFF file, or a uint8 array: (height, width) grey or
+        (height, width, 3) BGR.
 
     Raises
     ------
@@ -58,9 +59,9 @@ def _grey(picture: Path | NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _variants(grey: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
-    """The picture unchanged, then smaller, denoised and sharpened; the first readable one is used.
+    """Yield the unchanged picture, then smaller, denoised and sharpened copies, to try in turn.
 
-    The variants and their strengths were chosen on the labels of tests/studies/labels.py.
+    The variants and their strengths were chosen with the labels in tests/studies/labels.py.
     """
     yield grey
     for longest in _SMALLER_PX:

@@ -1,4 +1,4 @@
-"""The copy of a protocol that a run folder keeps, with the specimen filled in."""
+"""Makes the copy of a protocol for a run folder, with the specimen filled in."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _HEAD = "# The protocol of this run, with the specimen that was identified.\n"
 
 
 def with_specimen(protocol: Mapping[str, Any], specimen: Mapping[str, str]) -> dict[str, Any]:
-    """A protocol with its ``specimen`` section filled in and without ``identity``.
+    """Return a protocol with its ``specimen`` section filled in and without ``identity``.
 
     Parameters
     ----------
     protocol
-        As :class:`macrorail.config.document.Document` holds it: text at the leaves.
+        Data of a :class:`macrorail.config.document.Document`, with text at the leaves.
     specimen
         Keys of the ``specimen`` section; they override those of the protocol.
     """
@@ -26,6 +26,6 @@ def with_specimen(protocol: Mapping[str, Any], specimen: Mapping[str, str]) -> d
 
 
 def as_yaml(protocol: Mapping[str, Any]) -> str:
-    """The protocol as YAML text; comments of the original are lost."""
+    """Return the protocol as YAML text; comments of the original are lost."""
     dumped = yaml.safe_dump(dict(protocol), sort_keys=False, allow_unicode=True)
     return _HEAD + str(dumped)

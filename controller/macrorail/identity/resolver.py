@@ -1,4 +1,4 @@
-"""Finds and checks specimen ids: each id is checked, and used once."""
+"""Finds and checks specimen ids, so that each id is valid and is used only once."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from macrorail.identity.check_digits import METHODS
 from macrorail.identity.labels import read_labels
 from macrorail.identity.specimen_list import ListedSpecimen, read_specimen_list
 
-#: Attempts, by the operator or the camera, before an id counts as missing.
+#: Number of attempts by the operator or the camera before an id counts as missing.
 TRIES = 3
 
-#: Shows a question and returns the line typed or scanned; an empty line means there is no id.
+#: Shows a question and returns the line that is typed or scanned; an empty line means "no id".
 AskOperator = Callable[[str], str]
 #: Takes a picture of the label and returns its file.
 TakePicture = Callable[[], Path]
@@ -34,15 +34,15 @@ class Identity:
     Attributes
     ----------
     id
-        Allowed as the name of a folder; ``unidentified-...`` in quarantine.
+        The id, valid as a folder name; ``unidentified-...`` in quarantine.
     origin
-        Where the id came from.
+        Source of the id: ``list``, ``prompt``, ``scanner`` or ``frame``.
     label
-        The text of the label as read or typed; empty in quarantine.
+        Text of the label as read or typed; empty in quarantine.
     terms
-        Further entries of the list, as keys of a protocol's ``specimen`` section.
+        The specimen's other entries in the list, as keys of a protocol's ``specimen`` section.
     quarantined
-        Why there is no id, or ``None``.
+        Why no id was found; ``None`` if an id was found.
     """
 
     id: str
@@ -73,7 +73,7 @@ class IdResolver:
     Raises
     ------
     ConfigError
-        The list cannot be read or is wrong.
+        The list cannot be read or contains an error.
     """
 
     def __init__(self, settings: IdentitySection, folder: Path, taken: Iterable[str] = ()) -> None:
@@ -95,12 +95,12 @@ class IdResolver:
         return tuple(self._list or ())
 
     def check_places(self, places: Iterable[str]) -> None:
-        """Refuse a campaign that takes its ids from the list when the list does not cover it.
+        """Refuse a campaign that takes its ids from the list if an id is missing or already used.
 
         Raises
         ------
         IdentityError
-            Names every position without an id, and every id that was shot already.
+            The message names every position without an id and every id that was shot already.
         """
         if self._settings.origin != "list" or self._settings.missing == "quarantine":
             return
@@ -116,16 +116,16 @@ class IdResolver:
     def identify(
         self, place: str, ask: AskOperator | None = None, look: TakePicture | None = None
     ) -> Identity:
-        """The identity of the specimen at ``place``; to be called before the first shot.
+        """Return the identity of the specimen at ``place``; must be called before the first shot.
 
         Parameters
         ----------
         place
             Name of the position, as in the list (``A3``), or the name of the run.
         ask
-            Used by ``from: prompt`` and ``from: scanner``.
+            Asks the operator for the id; needed for ``from: prompt`` and ``from: scanner``.
         look
-            Used by ``from: frame``.
+            Takes a picture of the label; needed for ``from: frame``.
 
         Raises
         ------
@@ -149,18 +149,18 @@ class IdResolver:
             return self._quarantine(place, str(error))
 
     def accept(self, text: str, claim: bool = True) -> Identity:
-        """Check the text of a label and reserve its id.
+        """Check the text of a label, reserve its id and return the identity.
 
         Parameters
         ----------
         claim
-            ``False`` only checks and reserves nothing.
+            ``False`` only checks the text and reserves nothing.
 
         Raises
         ------
         IdentityError
-            The text is not an id, is not in the list, has a wrong check digit, or was shot
-            already.
+            The text is not a valid id, is not in the list, has a wrong check digit, or its id was
+            shot already.
         """
         identity = self._decide(text)
         self._refuse_repeats(identity)
@@ -229,7 +229,7 @@ class IdResolver:
                 self.accept(text, claim=False)
                 if unchecked:
                     # Nothing else would reveal a typing error, so the id is asked for twice.
-                    again = ask(f"{verb} the id of the specimen at {place} once more: ")
+                    again = ask(f"{verb} the id of the specimen at {place} a second time: ")
                     if again.strip() != text.strip():
                         raise IdentityError("the two entries differ")
                 return self.accept(text)
@@ -252,10 +252,10 @@ class IdResolver:
             except IdentityError as error:
                 problems.append(str(error))
         if len(decided) > 1:
-            # A neighbour's label is in the frame, too.
+            # The frame also shows a neighbour's label.
             raise IdentityError(
                 f"the frame at {place} shows the labels of {' and '.join(sorted(decided))}; cover "
-                f"one of them"
+                f"all labels except the specimen's own"
             )
         if not decided:
             found = "; ".join(problems) or f"no Data Matrix or QR code was read in {TRIES} frames"

@@ -10,7 +10,7 @@ from pathlib import Path
 from macrorail.config.folder_names import safe_name
 from macrorail.errors import ConfigError
 
-#: Column name (lower case, no blanks or underscores) to key of a protocol's ``specimen``.
+#: Key of a protocol's ``specimen`` for each column name (lower case, no blanks or underscores).
 _COLUMNS = {
     "id": "id",
     "specimen": "id",
@@ -38,11 +38,11 @@ class ListedSpecimen:
     Attributes
     ----------
     id
-        Allowed as the name of a folder.
+        The specimen's id, valid as a folder name.
     label
         Text of the label or barcode.
     place
-        Its position in the tray, as the list says (``A3``), or ``None``.
+        Position in the tray, as written in the list (``A3``); ``None`` if the list gives none.
     terms
         The other keys of a protocol's ``specimen`` section.
     """
@@ -54,7 +54,7 @@ class ListedSpecimen:
 
 
 def read_specimen_list(path: Path) -> list[ListedSpecimen]:
-    """Read a list; other columns are ignored.
+    """Read a list of specimens; unknown columns are ignored.
 
     The id is in the column ``id``, ``specimen``, ``materialSampleID`` or ``catalogNumber``.
     Columns are separated by commas, semicolons or tabs.
@@ -62,8 +62,8 @@ def read_specimen_list(path: Path) -> list[ListedSpecimen]:
     Raises
     ------
     ConfigError
-        Unreadable, no id column, an empty or unusable id, the same id, label or place twice;
-        names file and line.
+        The file is unreadable or has no id column, an id is empty or unusable, or an id, label or
+        place occurs twice. The message names file and line.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -79,7 +79,7 @@ def read_specimen_list(path: Path) -> list[ListedSpecimen]:
     }
     twice = sorted(key for key in set(keys.values()) if list(keys.values()).count(key) > 1)
     if twice:
-        raise ConfigError(f"{path}:1: two columns hold the {twice[0]}; keep one of them")
+        raise ConfigError(f"{path}:1: two columns give the {twice[0]}; keep only one of them")
     if not {"id", "catalog_number"} & set(keys.values()):
         raise ConfigError(f"{path}:1: has no column 'id' or 'catalogNumber'; it has: {head}")
     listed: list[ListedSpecimen] = []

@@ -21,12 +21,12 @@ filter resolves spans two pixels."""
 
 @dataclass(frozen=True)
 class DepthOfField:
-    """Total depth of field (from near edge to far edge) by both criteria.
+    """Total depth of field, from near edge to far edge, by the geometric and the wave criterion.
 
     Attributes
     ----------
     effective_f_number
-        The f-number as the sensor sees it.
+        Working f-number at the sensor, including the effect of magnification.
     na
         Numerical aperture on the specimen side.
     geometric_um
@@ -42,20 +42,20 @@ class DepthOfField:
 
     @property
     def limiting_um(self) -> float:
-        """The smaller of the two, which plans use.
+        """The smaller of the two depths in micrometres, which plans use.
 
-        Some texts use the sum; steps planned that way leave visible bands.
+        Some texts use the sum of both depths; steps planned from the sum leave visible bands.
         """
         return min(self.geometric_um, self.wave_um)
 
     @property
     def criterion(self) -> str:
-        """Which of the two limits: ``geometric`` or ``wave``."""
+        """The criterion that gives the smaller depth: ``geometric`` or ``wave``."""
         return "geometric" if self.geometric_um <= self.wave_um else "wave"
 
 
 def effective_f_number(f_number: float, magnification: float, pupil_ratio: float = 1.0) -> float:
-    """Effective (working) f-number ``N (1 + m/P)``.
+    """Return the effective (working) f-number ``N (1 + m/P)``.
 
     Source: R. Kingslake, Optics in Photography (SPIE, 1992), chapter on image illumination; the
     Canon MP-E 65 manual prints the same for P = 1.
@@ -64,25 +64,26 @@ def effective_f_number(f_number: float, magnification: float, pupil_ratio: float
 
 
 def numerical_aperture(effective_f_number: float, magnification: float) -> float:
-    """Object-side numerical aperture ``m / (2 Neff)``, by the Abbe sine condition."""
+    """Return the object-side numerical aperture ``m / (2 Neff)``, by the Abbe sine condition."""
     return magnification / (2 * effective_f_number)
 
 
 def effective_f_number_of_na(na: float, magnification: float) -> float:
-    """Effective f-number ``m / (2 NA)`` of an objective: the inverse of `numerical_aperture`."""
+    """Return the effective f-number ``m / (2 NA)`` of an objective."""
     return magnification / (2 * na)
 
 
 def geometric_dof_um(
     effective_f_number: float, magnification: float, coc_um: float, index: float = 1.0
 ) -> float:
-    """Geometric depth of field ``2 n Neff c / m**2``, micrometres.
+    """Return the geometric depth of field ``2 n Neff c / m**2``, micrometres.
 
-    A point that is out of focus by ``z`` gives a blur disc of diameter ``z m**2 / Neff`` on the
-    sensor; it equals ``c`` at half this depth on either side. Source: the close-up limit of the
-    usual formula ``2 N c (1 + m/P) / m**2``, as in S. F. Ray, Applied Photographic Optics (Focal
-    Press, 2002).
-    In a medium of refractive index ``n`` the cone of light is narrower by ``n`` (Snell's law).
+    A point at a distance ``z`` from the plane in focus gives a blur disc of diameter
+    ``z m**2 / Neff`` on the sensor. The diameter equals ``c`` when ``z`` is half the depth of
+    field. Source: the close-up limit of the usual formula ``2 N c (1 + m/P) / m**2``, as in
+    S. F. Ray, Applied Photographic Optics (Focal Press, 2002).
+    In a medium of refractive index ``n`` the cone of light is narrower by the factor ``n`` (Snell's
+    law).
     """
     return 2 * index * effective_f_number * coc_um / magnification**2
 
@@ -90,11 +91,10 @@ def geometric_dof_um(
 def wave_dof_um(
     na: float, wavelength_um: float = DEFAULT_WAVELENGTH_UM, index: float = 1.0
 ) -> float:
-    """Wave-optical depth of field ``n lambda / NA**2``, micrometres.
+    """Return the wave-optical depth of field ``n lambda / NA**2``, micrometres.
 
-    Rayleigh's quarter-wave criterion: defocus by half of this on either side gives a wavefront
-    error of a quarter wave at the edge of the pupil. Source: M. Born, E. Wolf, Principles of
-    Optics, 8.8.
+    Rayleigh's quarter-wave criterion: a defocus of half this depth gives a wavefront error of a
+    quarter wave at the edge of the pupil. Source: M. Born, E. Wolf, Principles of Optics, 8.8.
     """
     return index * wavelength_um / na**2
 
@@ -106,7 +106,7 @@ def depth_of_field(
     wavelength_um: float = DEFAULT_WAVELENGTH_UM,
     index: float = 1.0,
 ) -> DepthOfField:
-    """Depth of field by both criteria; all arguments must be above 0.
+    """Return the depth of field by both criteria; all arguments must be above 0.
 
     Parameters
     ----------
@@ -123,5 +123,5 @@ def depth_of_field(
 
 
 def object_pixel_um(pixel_pitch_um: float, magnification: float) -> float:
-    """Size of one pixel on the specimen, micrometres."""
+    """Return the size of one pixel on the specimen, micrometres."""
     return pixel_pitch_um / magnification

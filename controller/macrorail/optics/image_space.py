@@ -6,9 +6,10 @@ The focus axis of such a lens therefore uses
 
     position = f**2 (1 / nearest - 1 / distance)
 
-the distance between the image of the plane in focus and the image of the nearest plane (Newton's
-equation, with distances from the entrance pupil). In these positions the depth of field extends
-equally to both sides, infinity is an ordinary position, and overlap is proven as on a rail.
+This position is the distance between the image of the plane in focus and the image of the nearest
+plane (Newton's equation, with distances from the entrance pupil). Measured in these positions, the
+depth of field extends equally to both sides, infinity is an ordinary position, and overlap is
+proven as for a rail.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ class FarFocus:
     Attributes
     ----------
     focal_length_um
-        > 0.
+        Focal length, > 0.
     nearest_um
-        Distance from the entrance pupil to the plane at position 0; more than twice the focal
-        length (a lens that focuses nearer than that, beyond life size, is a macro lens).
+        Distance from the entrance pupil to the plane at position 0. Must be more than twice the
+        focal length: a lens that focuses nearer, beyond life size, is a macro lens.
     """
 
     focal_length_um: float
@@ -43,18 +44,18 @@ class FarFocus:
         return self.focal_length_um**2 / self.nearest_um
 
     def position_um(self, distance_um: float) -> float:
-        """Position at which a plane at this distance (or ``math.inf``) is in focus."""
+        """Return the position that focuses a plane at this distance (may be ``math.inf``)."""
         return self.focal_length_um**2 * (1 / self.nearest_um - 1 / distance_um)
 
     def distance_um(self, position_um: float) -> float:
-        """Distance of the plane in focus; ``math.inf`` at infinity and beyond."""
+        """Return the distance of the plane in focus; ``math.inf`` at infinity and beyond."""
         vergence = 1 / self.nearest_um - position_um / self.focal_length_um**2
         return 1 / vergence if vergence > _ROUNDING / self.nearest_um else math.inf
 
     def magnification(self, position_um: float, pupil_ratio: float) -> float:
-        """Magnification of the plane in focus; 0 at infinity.
+        """Return the magnification of the plane in focus; 0 at infinity.
 
-        A plane at magnification ``m`` is ``f / m + f / P`` in front of the entrance pupil.
+        The distance of a plane at magnification ``m`` from the entrance pupil is ``f / m + f / P``.
         """
         distance_um = self.distance_um(position_um)
         if math.isinf(distance_um):
@@ -69,18 +70,18 @@ class FarFocus:
         coc_um: float,
         wavelength_um: float,
     ) -> DepthOfField:
-        """Depth of field in image space, in the units of positions.
+        """Return the depth of field in image space, in micrometres of position.
 
-        A point that is ``d`` out of focus gives a blur disc of diameter ``d (1 + m/P) / N`` and a
-        wavefront error of ``d / (8 N**2)`` at the edge of the pupil. So the disc stays within
-        ``c`` over a depth of ``2 c N / (1 + m/P)``, and the error within a quarter wave over
-        ``4 lambda N**2``. Multiplied by ``((1 + m/P) / m)**2`` these are the object-space formulas
-        of :mod:`macrorail.optics.dof`.
+        A defocus of ``d`` gives a blur disc of diameter ``d (1 + m/P) / N`` and a wavefront error
+        of ``d / (8 N**2)`` at the edge of the pupil. The disc is at most ``c`` over a depth of
+        ``2 c N / (1 + m/P)``. The wavefront error is at most a quarter wave over a depth of
+        ``4 lambda N**2``. Both depths, multiplied by ``((1 + m/P) / m)**2``, give the object-space
+        formulas of :mod:`macrorail.optics.dof`.
 
         Parameters
         ----------
         f_number
-            As marked: focal length divided by the diameter of the entrance pupil.
+            Marked f-number: focal length divided by the diameter of the entrance pupil.
         """
         m = self.magnification(position_um, pupil_ratio)
         effective = effective_f_number(f_number, m, pupil_ratio)

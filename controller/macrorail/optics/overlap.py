@@ -2,7 +2,7 @@
 
 A slice at position p with depth of field d covers the band from p - d/2 to p + d/2. The overlap of
 two slices is ``1 - distance / mean depth of field``: 1 for the same plane, 0 for bands that just
-touch. Shrinking each band by the minimum overlap gives its *core*. Two slices overlap enough
+touch. The *core* of a band is the band shortened by the minimum overlap. Two slices overlap enough
 exactly when their cores touch, so a range is covered when the union of the cores has no hole.
 """
 
@@ -30,9 +30,9 @@ class Band:
     Attributes
     ----------
     position_um
-        At which the slice was taken.
+        Position at which the slice was taken.
     dof_um
-        Total depth of field there, > 0.
+        Total depth of field at that position, > 0.
     """
 
     position_um: float
@@ -68,7 +68,7 @@ class Gap:
 
     @property
     def overlap(self) -> float:
-        """Fraction; negative when the bands do not touch."""
+        """Overlap of the two slices as a fraction; negative when the bands do not touch."""
         return 1 - self.distance_um / self.dof_um
 
 
@@ -79,13 +79,13 @@ class Coverage:
     Attributes
     ----------
     bands
-        The slices, ordered by position.
+        The bands of the slices, ordered by position.
     near_um, far_um
-        The range.
+        Ends of the range.
     minimum_overlap
-        Fraction from 0 to below 1 that neighbours must overlap by.
+        Required overlap of neighbours, a fraction from 0 to below 1.
     gaps
-        Where neighbours overlap less, from near to far.
+        Pairs of neighbours that overlap less than required, from near to far.
     near_covered, far_covered
         Whether a band reaches each end of the range.
     """
@@ -100,23 +100,23 @@ class Coverage:
 
     @property
     def proven(self) -> bool:
-        """Whether both ends are covered and there is no gap."""
+        """Whether both ends of the range are covered and there is no gap."""
         return self.near_covered and self.far_covered and not self.gaps
 
     @property
     def overlaps(self) -> tuple[float | None, ...]:
-        """Overlap of each band with the one before; ``None`` for the first."""
+        """Overlap of each band with the preceding band; ``None`` for the first."""
         return (None, *(Gap(*pair).overlap for pair in pairwise(self.bands)))
 
     def error(self, resolution_um: float = 0.0, tried: bool = False) -> OverlapError:
-        """The error to raise when coverage is not proven: the worst gap, numbers, what to do.
+        """Return the error to raise when coverage is not proven; it describes the worst gap.
 
         Parameters
         ----------
         resolution_um
-            Smallest step of the axis, >= 0: a gap that is no wider cannot be filled.
+            Smallest step of the axis, >= 0. A gap that is not wider than one step cannot be filled.
         tried
-            Whether slices were added in the gaps and did not close them.
+            Whether slices were added in the gaps and did not close the gaps.
         """
         worst = max(self.gaps, key=lambda gap: gap.distance_um / gap.dof_um, default=None)
         if worst is not None:
@@ -124,21 +124,22 @@ class Coverage:
             if worst.distance_um <= resolution_um * (1 + _ROUNDING):
                 remedy = (
                     f"The axis moves in steps of {format_length(resolution_um)}, so no slice fits "
-                    f"between them: give the axis a finer step, close the aperture, or lower "
+                    f"between them. Give the axis a finer step, close the aperture, or lower "
                     f"minimum_overlap."
                 )
             elif tried:
                 remedy = (
-                    f"Slices added there came to rest elsewhere: the axis does not make the steps "
-                    f"that it reports (smallest step {format_length(resolution_um)}). Check its "
-                    f"coupling, its play and the step size in the rig file, or close the aperture."
+                    f"Slices added in the gap were shot at other positions: the axis does not make "
+                    f"the steps that it reports (smallest step {format_length(resolution_um)}). "
+                    f"Check the axis's coupling, its play and the step size in the rig file, or "
+                    f"close the aperture."
                 )
             return OverlapError(
                 worst.distance_um,
                 worst.dof_um,
                 f"coverage is not proven: slices at {_place(worst.near.position_um)} and "
-                f"{_place(worst.far.position_um)} are {format_length(worst.distance_um)} apart "
-                f"where the depth of field is {format_length(worst.dof_um)} (overlap "
+                f"{_place(worst.far.position_um)} are {format_length(worst.distance_um)} apart, "
+                f"but the depth of field is {format_length(worst.dof_um)} (overlap "
                 f"{format_fraction(worst.overlap)}, wanted at least "
                 f"{format_fraction(self.minimum_overlap)}); {len(self.gaps)} such gap(s) in all. "
                 f"{remedy}",
@@ -157,11 +158,11 @@ class Coverage:
             band.dof_um,
             f"coverage is not proven: the {end} end at {_place(at_um)} is not covered; the nearest "
             f"slice is sharp only to {_place(edge_um)} ({format_length(abs(edge_um - at_um))} "
-            f"short). Check that the axis can reach it.",
+            f"short). Check that the axis can reach this end.",
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """As written to the journal and the manifest: plain numbers, micrometres."""
+        """Return the coverage as written to journal and manifest: plain numbers, micrometres."""
         return {
             "proven": self.proven,
             "near_um": self.near_um,
@@ -189,12 +190,12 @@ class Coverage:
 def prove_coverage(
     bands: Sequence[Band], near_um: float, far_um: float, minimum_overlap: float
 ) -> Coverage:
-    """Check whether ``bands``, in any order, cover the range from ``near_um`` to ``far_um``.
+    """Return how ``bands``, in any order, cover the range from ``near_um`` to ``far_um``.
 
     Parameters
     ----------
     minimum_overlap
-        Fraction from 0 to below 1.
+        Required overlap of neighbours, a fraction from 0 to below 1.
 
     Raises
     ------
@@ -219,17 +220,17 @@ def prove_coverage(
 
 
 def missing_positions(coverage: Coverage, resolution_um: float = 0.0) -> list[float]:
-    """Positions within the range, ascending, where more slices would prove its coverage.
+    """Return the positions, ascending, at which more slices would prove the range's coverage.
 
-    Between two slices the depth of field is assumed to be at least the smaller of the two; beyond
-    the outermost slice, at least that slice's own. Where the assumption fails, call this again
-    once the new slices are shot. When no slice covers any of the range, returns its two ends.
+    Between two slices, the depth of field is assumed to be at least the smaller of their depths.
+    Beyond the outermost slice, it is assumed to be at least that slice's depth. If a gap remains
+    after the new slices are shot, call this function again. If no slice covers any part of the
+    range, its two ends are returned.
 
     Parameters
     ----------
     resolution_um
-        Smallest step of the axis, >= 0: no more positions are returned than it can come to rest
-        at.
+        Smallest step of the axis, >= 0. The positions returned are at least one step apart.
     """
     near_um, far_um = coverage.near_um, coverage.far_um
     useful = _reaching(coverage.bands, near_um, far_um)
@@ -254,7 +255,7 @@ def missing_positions(coverage: Coverage, resolution_um: float = 0.0) -> list[fl
 
 
 def _reaching(ordered: Sequence[Band], near_um: float, far_um: float) -> list[Band]:
-    """The bands that cover any part of the range."""
+    """Return the bands that cover any part of the range."""
     return [
         band
         for band in ordered
@@ -265,7 +266,7 @@ def _reaching(ordered: Sequence[Band], near_um: float, far_um: float) -> list[Ba
 def _gaps(
     bands: Sequence[Band], near_um: float, far_um: float, minimum_overlap: float
 ) -> tuple[Gap, ...]:
-    """Holes in the union of the cores, except those outside the range."""
+    """Return the holes in the union of the cores, except holes outside the range."""
     half = (1 - minimum_overlap) / 2
     gaps: list[Gap] = []
     reaching: Band | None = None  # the band whose core ends farthest so far
@@ -275,7 +276,7 @@ def _gaps(
             continue
         edge_um = reaching.position_um + half * reaching.dof_um
         hole_um = band.position_um - half * band.dof_um - edge_um
-        # A band across an end of the range covers that end; what lies beyond does not matter.
+        # A band across an end of the range covers that end; a hole beyond the end does not matter.
         inside = band.from_um > near_um + _ROUNDING_UM and reaching.to_um < far_um - _ROUNDING_UM
         if hole_um > _ROUNDING_UM and inside:
             gaps.append(Gap(reaching, band))
@@ -285,7 +286,7 @@ def _gaps(
 
 
 def _between(from_um: float, to_um: float, largest_um: float) -> list[float]:
-    """Evenly spaced positions strictly between two, at most ``largest_um`` apart."""
+    """Return evenly spaced positions between two positions, at most ``largest_um`` apart."""
     parts = math.ceil((to_um - from_um - _ROUNDING_UM) / largest_um)
     return [from_um + (to_um - from_um) * part / parts for part in range(1, parts)]
 

@@ -15,7 +15,7 @@ class ScaleBar:
     length_um
         Length on the specimen: 1, 2 or 5 times a power of ten.
     share
-        Fraction of the picture's width.
+        Length of the bar as a fraction of the picture's width.
     """
 
     length_um: float
@@ -23,7 +23,7 @@ class ScaleBar:
 
 
 def scale_bar(width_px: int, um_per_px: float) -> ScaleBar:
-    """The longest round length that takes up at most a fifth of the picture's width."""
+    """Return the longest bar of a round length that is at most a fifth of the picture's width."""
     longest_um = width_px * um_per_px / 5
     power = 10.0 ** math.floor(math.log10(longest_um))
     length_um = max(factor * power for factor in (1, 2, 5) if factor * power <= longest_um)

@@ -1,1 +1,1 @@
-"""From a protocol and a rig to slices: positions, apertures, and the search for a range."""
+"""Plans a stack from a protocol and a rig: positions, apertures, and the search for a range."""

@@ -1,4 +1,4 @@
-"""Compares apertures: slices, time and detail of each full stop, and which one to use."""
+"""Compares the number of slices, time and detail of each full stop, and recommends an aperture."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from macrorail.planning.plan import make_plan
 from macrorail.quantity import format_length
 
 STOPS = (1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.0, 16.0, 22.0)
-"""Full stops as lenses mark them."""
+"""Full stops as marked on lenses."""
 
 WIDEST, SMALLEST = 2.8, 16.0
-"""The stops compared when nothing is known of the lens."""
+"""Widest and smallest stop compared when the lens's own range is not known."""
 
 _AIRY = 2.44
 
 
 @dataclass(frozen=True)
 class ApertureCost:
-    """What a stack takes at one aperture.
+    """The cost of a stack at one aperture: slices, time, disk space and detail.
 
     Attributes
     ----------
     f_number, effective_f_number
-        As marked, and as the sensor sees it at the near end.
+        Marked f-number, and working f-number at the sensor for the near end of the range.
     airy_px
         Diameter of the Airy disc on the sensor, in pixels: ``2.44 lambda Neff``.
     detail_um
-        Finest detail on the specimen: two pixels or half the Airy disc, whichever is coarser.
+        Finest detail on the specimen: two pixels or half the Airy disc, whichever is larger.
     dof_um
         Limiting depth of field at the near end.
     slices, duration_s, size_bytes
-        Of the whole stack; ``None`` where no plan is possible.
+        Number of slices, duration and disk space of the stack; ``None`` if no plan is possible.
     refusal
-        Why no plan is possible; empty when there is one.
+        Why no plan is possible; empty if a plan is possible.
     """
 
     f_number: float
@@ -52,27 +52,28 @@ class ApertureCost:
 
     @property
     def sharp(self) -> bool:
-        """Whether diffraction leaves all the detail that the sensor can resolve.
+        """Whether diffraction preserves all the detail that the sensor can resolve.
 
-        Half the Airy disc (the Rayleigh criterion) must stay within the two pixels of the finest
-        detail. The protocol's circle of confusion does not count here: it is the blur accepted at
-        the edges of a slice's depth of field, whereas diffraction blurs the plane in focus too.
+        Half the Airy disc (the Rayleigh criterion) must not exceed two pixels, the finest detail
+        of the sensor. The protocol's circle of confusion is not used here. It limits the blur at
+        the edges of a slice's depth of field, whereas diffraction also blurs the plane in focus.
         """
         return self.airy_px / 2 <= PIXELS_PER_COC
 
 
 @dataclass(frozen=True)
 class ApertureAdvice:
-    """All apertures, and the recommended one.
+    """The costs of all apertures, and the recommended aperture.
 
     Attributes
     ----------
     costs
-        From open to closed.
+        Cost of each aperture, from open to closed.
     best
-        The recommended one.
+        Cost of the recommended aperture.
     reason
-        Why, and whether the photographers' rule (the middle of the lens's range) agrees.
+        Reason for the recommendation, and whether it agrees with the photographers' rule to use the
+        middle of the lens's range.
     """
 
     costs: tuple[ApertureCost, ...]
@@ -83,21 +84,22 @@ class ApertureAdvice:
 def compare_apertures(
     protocol: Protocol, rig: Rig, widest: float = WIDEST, smallest: float = SMALLEST
 ) -> ApertureAdvice:
-    """Compare the full stops from ``widest`` to ``smallest`` and recommend one.
+    """Compare the full stops from ``widest`` to ``smallest`` and return a recommendation.
 
-    The recommended one needs the fewest slices among those that are sharp (see
-    `ApertureCost.sharp`). The widest stop is not recommended when there is another, because
-    lenses are softest wide open.
+    The recommended stop needs the fewest slices among the stops that are sharp (see
+    `ApertureCost.sharp`). The widest possible stop is recommended only if it is the only one,
+    because lenses are softest wide open.
 
     Raises
     ------
     PlanError
-        An objective without an aperture to choose, a list of positions, or no stop that works.
+        The rig has an objective with a fixed aperture, the protocol lists positions or searches
+        for its range, or no stop gives a plan.
     """
     if rig.optics.na is not None:
-        raise PlanError("an objective's aperture is fixed by its NA; there is nothing to choose")
+        raise PlanError("an objective's NA fixes its aperture, so there are no stops to compare")
     if protocol.range.search is not None:
-        raise PlanError("the range is searched for; give near and far to compare stops")
+        raise PlanError("the run searches for its range; give near and far to compare stops")
     if protocol.range.positions_um is not None:
         raise PlanError("'range: positions' fixes the slices; give near and far to compare stops")
     stops = [stop for stop in STOPS if widest * 0.99 <= stop <= smallest * 1.01]
@@ -115,9 +117,9 @@ def compare_apertures(
 
 
 def compare_with_best(advice: ApertureAdvice, protocol: Protocol, rig: Rig) -> str:
-    """Compare the protocol's own aperture with the recommended one, in one or two sentences.
+    """Return one or two sentences that compare the protocol's aperture with the recommendation.
 
-    Empty when the protocol sets no aperture.
+    The text is empty if the protocol sets no aperture.
     """
     if protocol.exposure.aperture is None:
         return ""
@@ -127,7 +129,7 @@ def compare_with_best(advice: ApertureAdvice, protocol: Protocol, rig: Rig) -> s
     if not chosen.sharp:
         return (
             f"Diffraction costs detail at f/{chosen.f_number:g}: the Airy disc spans "
-            f"{chosen.airy_px:.2g} pixels, and up to {2 * PIXELS_PER_COC:g} cost nothing. "
+            f"{chosen.airy_px:.2g} pixels; no detail is lost up to {2 * PIXELS_PER_COC:g} pixels. "
             f"Recommended: f/{best.f_number:g}."
         )
     if chosen.f_number < best.f_number:
@@ -136,8 +138,8 @@ def compare_with_best(advice: ApertureAdvice, protocol: Protocol, rig: Rig) -> s
             f"f/{chosen.f_number:g} and loses no detail."
         )
     return (
-        f"f/{chosen.f_number:g} is a good choice: closed further, diffraction would cost detail; "
-        f"opened wider, more slices would be needed."
+        f"f/{chosen.f_number:g} is a good choice: a smaller aperture would lose detail to "
+        f"diffraction, and a wider one would need more slices."
     )
 
 
@@ -149,7 +151,7 @@ def _cost(protocol: Protocol, rig: Rig, stop: float) -> ApertureCost:
     airy_px = _AIRY * protocol.optics.wavelength_um * effective / rig.camera.pixel_pitch_um
     detail_um = max(PIXELS_PER_COC, airy_px / 2) * rig.camera.pixel_pitch_um / m
     exposure = protocol.exposure.model_copy(update={"aperture": stop})
-    # Each stop with the steps that its own depth of field allows.
+    # Plan each stop with the steps that the depth of field at this stop allows.
     wanted = protocol.model_copy(update={"exposure": exposure, "step_um": None})
     try:
         plan = make_plan(wanted, rig)
@@ -177,15 +179,16 @@ def _reason(best: ApertureCost, sharp: bool, stops: list[float]) -> str:
         )
     else:
         why = (
-            f"every stop from here on is limited by diffraction (at f/{best.f_number:g} the Airy "
-            f"disc spans {best.airy_px:.2g} pixels): f/{best.f_number:g} keeps the finest detail, "
-            f"{format_length(best.detail_um)}, without being wide open."
+            f"every stop from f/{best.f_number:g} on is limited by diffraction (at "
+            f"f/{best.f_number:g} the Airy disc spans {best.airy_px:.2g} pixels): "
+            f"f/{best.f_number:g} keeps the finest detail, {format_length(best.detail_um)}, "
+            f"without being wide open."
         )
     if best.f_number == middle:
         return f"{why} The rule of thumb, the middle of the lens's range, says the same."
-    towards = "more open" if best.f_number < middle else "further closed"
+    towards = "wider" if best.f_number < middle else "smaller"
     return (
-        f"{why} The rule of thumb, the middle of the lens's range, says f/{middle:g}; at this "
-        f"magnification the numbers say {towards}. If your lens is visibly soft there, trust a "
-        f"test picture."
+        f"{why} The rule of thumb, the middle of the lens's range, gives f/{middle:g}; at this "
+        f"magnification a {towards} aperture is better. If a test picture at "
+        f"f/{best.f_number:g} is visibly soft, trust the test picture."
     )

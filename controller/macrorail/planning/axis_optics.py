@@ -17,26 +17,27 @@ from macrorail.optics.image_space import FarFocus
 
 @dataclass(frozen=True)
 class AxisOptics:
-    """The optics at each position of the axis: a lens changes its magnification as it focuses.
+    """The optics at each position of the axis; focusing changes the magnification of a lens.
 
     Attributes
     ----------
     axis
-        Gives the magnification at a position.
+        The rig's axis section, which gives the magnification at a position.
     magnification, pupil_ratio
-        Of the rig's optics section.
+        Magnification and pupil ratio in the rig's optics section.
     f_number
-        As set; ``None`` for an objective with an ``na``.
+        F-number as set on the camera or lens; ``None`` for an objective with an ``na``.
     f_number_is
         Whether the camera shows the ``marked`` or the ``effective`` f-number.
     na
         Numerical aperture of an objective, or ``None``.
     coc_um, wavelength_um
-        Circle of confusion and wavelength.
+        Circle of confusion on the sensor, and wavelength of the light.
     immersion
         Refractive index between objective and specimen, 1 for air.
     focal_length_um
-        Of the lens, which gives the distance of the entrance pupil; ``None`` when not known.
+        Focal length of the lens, from which the distance of the entrance pupil is computed;
+        ``None`` when not known.
     """
 
     axis: AxisSection
@@ -51,13 +52,13 @@ class AxisOptics:
     focal_length_um: float | None = None
 
     def magnification_at(self, position_um: float) -> float:
-        """Magnification with the axis at ``position_um``."""
+        """Return the magnification with the axis at ``position_um``."""
         if self.axis.far_focus is not None:
             return self.axis.far_focus.magnification(position_um, self.pupil_ratio)
         return self.axis.magnification_at(position_um, self.magnification)
 
     def at(self, position_um: float) -> DepthOfField:
-        """Depth of field with the axis at ``position_um``, in the axis's positions."""
+        """Return the depth of field with the axis at ``position_um``, in micrometres of travel."""
         m = self.magnification_at(position_um)
         if self.axis.far_focus is not None:
             return self._far(self.axis.far_focus, position_um, m)
@@ -71,21 +72,22 @@ class AxisOptics:
         return depth_of_field(effective, m, self.coc_um, self.wavelength_um, self.immersion)
 
     def with_coc(self, coc_um: float) -> AxisOptics:
-        """The same optics with another circle of confusion."""
+        """Return the same optics with another circle of confusion."""
         return replace(self, coc_um=coc_um)
 
     def scale(self, position_um: float, reference_um: float) -> float | None:
-        """Factor by which the frame at a position must be resized to match the reference frame.
+        """Return the factor by which the frame at a position must be resized to match a reference.
 
-        It holds for what is in focus at ``position_um``. The entrance pupil is ``D = f/m + f/P``
-        in front of the plane in focus (Gaussian optics). In the reference frame a plane ``z``
-        beyond the plane in focus appears smaller by ``D / (D + z)``, so the factor is
-        ``m_r D / (m (D + z))``. On a rail ``m`` is constant and only the perspective changes.
+        The factor applies to the plane in focus at ``position_um``. The distance from this plane to
+        the entrance pupil is ``D = f/m + f/P`` (Gaussian optics). In the reference frame, a plane
+        at a distance ``z`` beyond the plane in focus appears smaller by the factor ``D / (D + z)``.
+        The result is therefore ``m_r D / (m (D + z))``. On a rail ``m`` is constant and only the
+        perspective changes.
 
         Returns
         -------
         float or None
-            ``None`` when the focal length is not known.
+            The factor; ``None`` when the focal length is not known.
         """
         m, m_reference = self.magnification_at(position_um), self.magnification_at(reference_um)
         if self.axis.far_focus is not None:
@@ -111,14 +113,14 @@ class AxisOptics:
 def axis_optics(
     rig: Rig, f_number: float | None, coc_um: float | None, wavelength_um: float
 ) -> AxisOptics:
-    """The optics of a rig at an f-number.
+    """Return the optics of a rig at an f-number.
 
     Parameters
     ----------
     f_number
-        ``None`` for an objective; the rig gives its ``na``.
+        F-number as set; ``None`` for an objective, whose ``na`` is in the rig.
     coc_um
-        ``None`` for two pixels of the camera.
+        Circle of confusion; ``None`` for two pixels of the camera.
     """
     return AxisOptics(
         axis=rig.axis,

@@ -1,8 +1,8 @@
 """Plans the slices to shoot from a protocol and a rig, and refuses plans that are unsafe.
 
 The first slice is at the near end, the last at the far end. The distance between slices is the
-step, or follows from the planned overlap and the local depth of field; only the last distance may
-be shorter.
+protocol's step, or is computed from the planned overlap and the local depth of field. Only the last
+distance may be shorter.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from macrorail.optics.overlap import Band, Gap, prove_coverage
 from macrorail.planning.axis_optics import AxisOptics, axis_optics
 from macrorail.quantity import format_fraction, format_length
 
-# Largest relative difference between the rig's magnification and the lens file's.
+# Largest relative difference between the magnifications in the rig and in the lens file.
 _MAGNIFICATION_TOLERANCE = 0.05
 # A last distance shorter than this fraction of a step is a rounding error, not another slice.
 _ROUNDING = 1e-9
-# Besides the frames: the fused picture in 16 bits, the depth map, and previews.
+# Disk space in addition to the frames: the fused picture in 16 bits, depth map and previews.
 _RESULT_BYTES_PER_PIXEL = 16
 
 
@@ -60,22 +60,23 @@ class PlannedSlice:
     Attributes
     ----------
     index
-        From 1, in the order of shooting.
+        Number of the slice, from 1, in the order of shooting.
     target_um
-        Position of the axis.
+        Planned position of the axis.
     overlap
-        With the slice before, as a fraction; ``None`` for the first.
+        Overlap with the previous slice, as a fraction; ``None`` for the first slice.
     dof_um
-        Limiting depth of field there.
+        Limiting depth of field at this position.
     criterion
-        Which criterion limits it: ``geometric`` or ``wave``.
+        Criterion that limits the depth of field: ``geometric`` or ``wave``.
     magnification, effective_f_number, um_per_px
-        Of the picture there; ``um_per_px`` is ``None`` at infinity.
+        Magnification, working f-number and pixel size on the specimen at this position;
+        ``um_per_px`` is ``None`` at infinity.
     scale
-        Factor by which its frame must be resized to match the first one, the starting value for
-        alignment; ``None`` when the lens's focal length is not known.
+        Factor by which the slice's frame must be resized to match the first frame, the starting
+        value for alignment; ``None`` when the lens's focal length is not known.
     distances
-        The distances it is sharp at, for a lens that focuses up to infinity.
+        Distances between which the slice is sharp, for a lens that focuses up to infinity.
     """
 
     index: int
@@ -90,7 +91,7 @@ class PlannedSlice:
     distances: SharpDistances | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As written to ``plan.json``; scale and distances only when known."""
+        """Return the slice as written to ``plan.json``; scale and distances only when known."""
         data = asdict(self)
         unknown = [name for name in ("scale", "distances") if data[name] is None]
         return {name: value for name, value in data.items() if name not in unknown}
@@ -103,9 +104,9 @@ class Plan:
     Attributes
     ----------
     slices
-        In the order of shooting, from near to far.
+        The slices in the order of shooting, from near to far.
     near_um, far_um
-        The range to be covered.
+        Ends of the range to be covered.
     minimum_overlap
         Overlap (fraction) that the achieved positions must prove.
     optics
@@ -139,7 +140,7 @@ class Plan:
 
     @property
     def positions_um(self) -> NDArray[np.float64]:
-        """(slices,) float64: where each slice is to be shot, micrometres."""
+        """(slices,) float64: planned position of each slice, micrometres."""
         return np.array([planned.target_um for planned in self.slices])
 
     @property
@@ -149,15 +150,15 @@ class Plan:
 
     @property
     def overlap(self) -> NDArray[np.float64]:
-        """(slices,) float64: share of the depth of field that each slice has in common with the
-        slice before it; NaN for the first."""
+        """(slices,) float64: overlap of each slice with the previous slice, as a share of the depth
+        of field; NaN for the first."""
         return np.array(
             [math.nan if one.overlap is None else one.overlap for one in self.slices], dtype=float
         )
 
     def scale_at(self, position_um: float) -> float | None:
-        """Factor by which the frame at a position must be resized to match the first slice's;
-        ``None`` when the lens's focal length is not known."""
+        """Return the factor by which the frame at a position must be resized to match the first
+        slice's frame; ``None`` when the lens's focal length is not known."""
         return self.optics.scale(position_um, self.slices[0].target_um)
 
     def resolution_um_at(self, position_um: float) -> float | None:
@@ -165,11 +166,11 @@ class Plan:
         return self.optics.axis.resolution_um_at(position_um)
 
     def dof_um_at(self, position_um: float) -> float:
-        """Limiting depth of field with the axis at ``position_um``."""
+        """Return the limiting depth of field with the axis at ``position_um``, in micrometres."""
         return self.optics.at(position_um).limiting_um
 
     def to_dict(self) -> dict[str, Any]:
-        """As written to ``plan.json``: plain numbers with their units in the names."""
+        """Return the plan as written to ``plan.json``: plain numbers with units in the names."""
         return {
             "slices": [planned.to_dict() for planned in self.slices],
             "near_um": self.near_um,
@@ -186,7 +187,7 @@ class Plan:
 
 @contextmanager
 def errors_with_lines(path: Path) -> Iterator[None]:
-    """Let errors of planning name the line of the protocol that they are about.
+    """Add the protocol's line to planning errors that are raised inside this block.
 
     Parameters
     ----------
@@ -208,7 +209,7 @@ def errors_with_lines(path: Path) -> Iterator[None]:
 
 
 def make_plan(protocol: Protocol, rig: Rig) -> Plan:
-    """Plan the slices for ``protocol`` on ``rig``, and check them.
+    """Plan the slices for ``protocol`` on ``rig``, check them and return the plan.
 
     Raises
     ------
@@ -217,12 +218,12 @@ def make_plan(protocol: Protocol, rig: Rig) -> Plan:
         slices, or protocol and rig disagree about the optics.
         Or slices closer than the axis's smallest step.
     OverlapError
-        Slices too far apart for their depth of field.
+        Slices would be too far apart for their depth of field.
     """
     if protocol.range.search is not None:
         raise PlanError(
-            "range: the run will first search for the specimen, and the slices follow from the "
-            "range it finds; give 'near' and 'far' to plan without a search"
+            "range: the run first searches for the specimen, and the slices depend on the range "
+            "that is found; give 'near' and 'far' to plan without a search"
         )
     low_um, high_um = limits_um(protocol, rig)
     near_um, far_um = _ends_um(protocol.range, rig)
@@ -249,12 +250,12 @@ def make_plan(protocol: Protocol, rig: Rig) -> Plan:
 
 
 def plan_before_search(protocol: Protocol, rig: Rig) -> Plan:
-    """The plan of a run that has yet to search for its range: no slices.
+    """Return the plan, without slices, of a run that has not yet searched for its range.
 
     Raises
     ------
     PlanError
-        Protocol and rig disagree about the optics.
+        The protocol and the rig disagree about the optics.
     """
     low_um, high_um = limits_um(protocol, rig)
     return Plan(
@@ -271,12 +272,12 @@ def plan_before_search(protocol: Protocol, rig: Rig) -> Plan:
 
 
 def results_bytes(rig: Rig) -> int:
-    """Predicted size of a run's fused pictures, depth map and coverage map."""
+    """Return the predicted bytes of a run's fused pictures, depth map and coverage map."""
     return rig.camera.image_width * rig.camera.image_height * _RESULT_BYTES_PER_PIXEL
 
 
 def limits_um(protocol: Protocol, rig: Rig) -> tuple[float, float]:
-    """Lowest and highest position that rig and protocol allow."""
+    """Return the lowest and highest position that rig and protocol allow, micrometres."""
     low_um, high_um = rig.axis.allowed_um
     if protocol.closest_approach_um is not None:
         high_um = min(high_um, protocol.closest_approach_um)
@@ -284,7 +285,10 @@ def limits_um(protocol: Protocol, rig: Rig) -> tuple[float, float]:
 
 
 def move_s(distance_um: float, axis: AxisSection) -> float:
-    """World time of a move, seconds: a trapezoidal speed profile, triangular when it is short."""
+    """Return the world time of a move in seconds, for a trapezoidal speed profile.
+
+    The profile of a short move is triangular: the move does not reach full speed.
+    """
     distance_um = abs(distance_um)
     speed, acceleration = axis.speed_um_s, axis.acceleration_um_s2
     if acceleration is None:
@@ -295,15 +299,15 @@ def move_s(distance_um: float, axis: AxisSection) -> float:
 
 
 def _ends_um(wanted: Range, rig: Rig) -> tuple[float, float]:
-    """The ends of the range as axis positions."""
+    """Return the ends of the range as axis positions."""
     far = rig.axis.far_focus
     if far is not None:
         m = far.magnification(0.0, rig.optics.pupil_ratio)
         if abs(m / rig.optics.magnification - 1) > _MAGNIFICATION_TOLERANCE:
             raise PlanError(
                 f"optics.magnification: the rig says {rig.optics.magnification:g} at the lens's "
-                f"nearest distance, but its lens file's focal length and distance give {m:.4g}; "
-                f"correct the wrong one"
+                f"nearest distance, but the focal length and nearest distance in its lens file "
+                f"give {m:.4g}; correct the rig or the lens file"
             )
     if wanted.from_um is None or wanted.to_um is None:
         if far is not None and not wanted.nearest_um < far.infinity_um:
@@ -320,7 +324,8 @@ def _ends_um(wanted: Range, rig: Rig) -> tuple[float, float]:
     if wanted.from_um < far.nearest_um:
         raise PlanError(
             f"range: {format_length(wanted.from_um)} is nearer than the lens's nearest distance of "
-            f"{format_length(far.nearest_um)}; begin there, or use a lens that focuses nearer"
+            f"{format_length(far.nearest_um)}; begin the range at the nearest distance, or use a "
+            f"lens that focuses nearer"
         )
     return far.position_um(wanted.from_um), far.position_um(wanted.to_um)
 
@@ -331,15 +336,15 @@ def _check_limits(
     if near_um < low_um:
         raise PlanError(
             f"range: the near end {_place(near_um)} is outside the axis' travel, which starts at "
-            f"{_place(low_um)}; move the specimen away from the camera, or the range up by "
-            f"{format_length(low_um - near_um)}"
+            f"{_place(low_um)}; move the specimen away from the camera, or increase the positions "
+            f"of the range by {format_length(low_um - near_um)}"
         )
     if far_um > high_um:
         limit = "the axis' travel, which ends" if high_um == travel_end_um else "closest_approach"
         raise PlanError(
             f"range: the far end {_place(far_um)} is {format_length(far_um - high_um)} beyond "
             f"{limit} at {_place(high_um)}; move the specimen towards the camera, or end the "
-            f"range there"
+            f"range at this limit"
         )
 
 
@@ -353,7 +358,7 @@ def _axis_optics(protocol: Protocol, rig: Rig) -> AxisOptics:
     if na is None and f_number is None:
         raise PlanError(
             "exposure.aperture: is missing, so the depth of field is not known; write "
-            "'aperture: f/5.6', or give the rig's optics an 'na' if it is an objective"
+            "'aperture: f/5.6', or for an objective add its 'na' to the rig's optics"
         )
     return axis_optics(rig, f_number, protocol.optics.coc_um, protocol.optics.wavelength_um)
 
@@ -361,7 +366,7 @@ def _axis_optics(protocol: Protocol, rig: Rig) -> AxisOptics:
 def _targets(
     protocol: Protocol, optics: AxisOptics, near_um: float, far_um: float
 ) -> Iterator[float]:
-    """Positions of the slices from near to far; raises when there are more than max_slices."""
+    """Yield the positions of the slices from near to far; raise for more than max_slices."""
     if protocol.range.positions_um is not None:
         yield from _at_most_max_slices(iter(protocol.range.positions_um), protocol)
     elif protocol.step_um is not None:
@@ -375,13 +380,14 @@ def _at_most_max_slices(targets_um: Iterator[float], protocol: Protocol) -> Iter
         if index > protocol.max_slices:
             raise PlanError(
                 f"the plan needs more than {protocol.max_slices} slices; check the units of range "
-                f"and step, or raise max_slices if you mean it"
+                f"and step, or raise max_slices if the plan is intended"
             )
         yield target_um
 
 
 def _by_step(near_um: float, far_um: float, step_um: float) -> Iterator[float]:
-    # Multiplied, not added up: repeated addition drifts and can drop or double the last slice.
+    # The step is multiplied, because adding it repeatedly accumulates rounding errors, which can
+    # drop or double the last slice.
     for index in count():
         if far_um - near_um - index * step_um <= step_um * _ROUNDING:
             break
@@ -398,9 +404,9 @@ def _by_overlap(
         yield position_um
         here_um = optics.at(position_um).limiting_um
         # The overlap is relative to the mean depth of field of both slices. The depth of field of
-        # the next slice is taken at a guess: where it would be if both were equal. Whether the
-        # depth of field increases (the guess is too near) or decreases (it is too far), the
-        # resulting step is on the safe side.
+        # the next slice is evaluated at an estimated position, which assumes equal depths of field.
+        # If the depth of field increases, the estimate is too near; if it decreases, the estimate
+        # is too far. In both cases the resulting step is on the safe side.
         guess_um = min(position_um + reach * here_um, far_um)
         step_um = reach * (here_um + optics.at(guess_um).limiting_um) / 2
         if far_um - position_um <= step_um * (1 + _ROUNDING):
@@ -441,7 +447,7 @@ def _distances(far: FarFocus | None, band: Band) -> SharpDistances | None:
 def _check_overlap(
     slices: tuple[PlannedSlice, ...], protocol: Protocol, near_um: float, far_um: float
 ) -> None:
-    """Refuse slices that would not overlap enough even if the axis were perfect."""
+    """Refuse slices that would not overlap enough even with a perfect axis."""
     bands = [Band(planned.target_um, planned.dof_um) for planned in slices]
     coverage = prove_coverage(bands, near_um, far_um, protocol.minimum_overlap)
     if coverage.proven:
@@ -453,13 +459,13 @@ def _check_overlap(
     raise OverlapError(
         worst.distance_um,
         worst.dof_um,
-        f"slices {index - 1} and {index} would be {format_length(worst.distance_um)} apart where "
+        f"slices {index - 1} and {index} would be {format_length(worst.distance_um)} apart, but "
         f"the depth of field is {format_length(worst.dof_um)} ({limiting} criterion): overlap "
         f"{format_fraction(worst.overlap)}, required at least "
         f"{format_fraction(protocol.minimum_overlap)}. The largest allowed step is "
-        f"{format_length(_rounded_down(largest_um))}; or give 'overlap: "
-        f"{format_fraction(max(protocol.planned_overlap, protocol.minimum_overlap))}' instead and "
-        f"let the steps be computed, or close the aperture.",
+        f"{format_length(_rounded_down(largest_um))}. Write a smaller step, or 'overlap: "
+        f"{format_fraction(max(protocol.planned_overlap, protocol.minimum_overlap))}' to have the "
+        f"steps computed, or close the aperture.",
     )
 
 
@@ -500,18 +506,21 @@ def _check_resolution(targets_um: list[float], protocol: Protocol, optics: AxisO
 
 
 def _rounded_down(length_um: float) -> float:
-    """Rounded down to four digits, so that the value in a message is itself allowed."""
+    """Return a length rounded down to four digits, so that the value in a message is allowed."""
     unit_um = 10.0 ** (math.floor(math.log10(length_um)) - 3)
     return math.floor(length_um / unit_um * (1 + _ROUNDING)) * unit_um
 
 
 def _duration_s(targets_um: list[float], protocol: Protocol, rig: Rig) -> float:
-    """From the axis' start to the last frame. On a rail, frames download while the axis moves."""
+    """Return the time from the first move to the last frame on disk.
+
+    With a rail, frames are downloaded while the axis moves.
+    """
     axis, download_s = rig.axis, rig.camera.download_s
     position_um = axis.travel.from_um
     total_s = 0.0
     exposures_s = protocol.exposure.exposures_s
-    # In a bracket each frame but the last is downloaded before the next is shot.
+    # In a bracket, each frame except the last is downloaded before the next exposure.
     shooting_s = sum(exposures_s) + (len(exposures_s) - 1) * download_s
     for index, target_um in enumerate(targets_um):
         ready_s = move_s(target_um - position_um, axis) + protocol.settle_s(axis.settle_s)
@@ -528,7 +537,7 @@ def _duration_s(targets_um: list[float], protocol: Protocol, rig: Rig) -> float:
 
 def _files_of_a_slice(protocol: Protocol) -> int:
     exposures = len(protocol.exposure.exposures_s)
-    return exposures if exposures == 1 else exposures + 1  # and the merged one
+    return exposures if exposures == 1 else exposures + 1  # plus the merged frame
 
 
 def _place(position_um: float) -> str:

@@ -1,8 +1,8 @@
 """Finds the near and far end of the specimen from pictures taken along the axis.
 
 Each tile of the picture is sharpest at one position. The nearest and the farthest of these
-positions, each supported by several tiles, are the ends. Two kinds of tile are ignored: those
-without texture, and those that only show the blur of their neighbours. Blur changes slowly along
+positions, each supported by several tiles, are the ends. Two kinds of tile are ignored: tiles
+without texture, and tiles that show only the blur of neighbouring tiles. Blur changes slowly along
 the axis, whereas detail is sharp over a short distance.
 """
 
@@ -35,7 +35,7 @@ class SearchPicture:
     position_um
         Position of the axis.
     measurement
-        What was measured in the picture.
+        Sharpness and light measured in the picture.
     """
 
     position_um: float
@@ -49,11 +49,11 @@ class SpecimenEnds:
     Attributes
     ----------
     near_um, far_um
-        Positions of its nearest and farthest sharp plane.
+        Positions of the specimen's nearest and farthest sharp plane.
     tiles, of_tiles
-        How many tiles have texture, and how many there are.
+        Number of tiles with texture, and number of all tiles.
     near_open, far_open
-        Whether it seems to extend beyond the first or last picture.
+        Whether the specimen seems to extend beyond the first or the last picture.
     """
 
     near_um: float
@@ -67,14 +67,16 @@ class SpecimenEnds:
 def find_specimen_ends(
     pictures: Sequence[SearchPicture], band: int, dof_um: float
 ) -> SpecimenEnds | None:
-    """The ends, from the detail of one octave; ``None`` when too few tiles have texture.
+    """Return the ends of the specimen; ``None`` when too few tiles have texture.
 
     Parameters
     ----------
     pictures
-        In any order; fewer than three give ``None``.
+        Pictures in any order; the result is ``None`` for fewer than three.
+    band
+        Octave of detail that is used.
     dof_um
-        Depth of field of a picture in that octave, micrometres.
+        Depth of field of a picture in this octave, micrometres.
     """
     pictures = _in_order(pictures)
     if len(pictures) < _FEWEST_PICTURES:
@@ -102,7 +104,7 @@ def find_specimen_ends(
 
 
 def _in_order(pictures: Sequence[SearchPicture]) -> list[SearchPicture]:
-    """By position; of several at the same position, the newest."""
+    """Return the pictures ordered by position, only the newest picture for each position."""
     return [
         picture
         for _, picture in sorted({picture.position_um: picture for picture in pictures}.items())
@@ -110,7 +112,7 @@ def _in_order(pictures: Sequence[SearchPicture]) -> list[SearchPicture]:
 
 
 def _is_peaked(energy: Floats, position_um: Floats, within_um: float) -> NDArray[np.bool_]:
-    """Tiles that are clearly less sharp shortly before and behind their sharpest picture."""
+    """Return which tiles are clearly less sharp just before and after their sharpest picture."""
     sharpest = energy.argmax(axis=1)
     away_um = position_um[None, :] - position_um[sharpest][:, None]
     limit = _FALL_OFF * energy.max(axis=1)
@@ -124,19 +126,22 @@ def _is_peaked(energy: Floats, position_um: Floats, within_um: float) -> NDArray
 
 
 def _energy(pictures: Sequence[SearchPicture], band: int) -> Floats:
-    """(tiles, pictures) float64: sharpness, corrected for changes of the light."""
+    """Return the sharpness, (tiles, pictures) float64, corrected for changes of the light."""
     energy = np.array([picture.measurement.energy[band] for picture in pictures]).T
     light = np.array([picture.measurement.light for picture in pictures])
     lit = light.mean(axis=0) >= np.median(light.mean(axis=0))
-    # Sharpness is proportional to the square of the pixel values, which are the light to the
-    # power of 1/2.2.
+    # Sharpness is proportional to the square of the pixel values, and a pixel value is proportional
+    # to the light to the power of 1/2.2.
     brightness = np.maximum(np.median(light[:, lit], axis=1), 1e-4)
     energy = energy * (np.median(brightness) / brightness) ** (2 / 2.2)
     return np.asarray(energy, np.float64)
 
 
 def _peaks_um(energy: Floats, sharpest: NDArray[np.intp], position_um: Floats) -> Floats:
-    """Peaks between the pictures: vertex of the parabola through the three around the sharpest."""
+    """Return the peak position of each tile, interpolated between the pictures.
+
+    The peak is the vertex of a parabola through the sharpest picture and its two neighbours.
+    """
     level = np.log(energy + 1e-3)
     tiles = np.arange(len(energy))
     inner = np.clip(sharpest, 1, len(position_um) - 2)

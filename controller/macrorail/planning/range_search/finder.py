@@ -26,7 +26,7 @@ from macrorail.run_folder.events import (
 
 # How often the fine search is extended because the specimen reaches its edge.
 _EXTENSIONS = 4
-# How far the fine search goes beyond the ends from the coarse one, in coarse steps.
+# How far the fine search goes beyond the ends found by the coarse search, in coarse steps.
 _BEYOND = 1.5
 
 
@@ -37,9 +37,9 @@ class FoundRange:
     Attributes
     ----------
     near_um, far_um
-        Of the range: the ends of the specimen with their margin, within the allowed positions.
+        Ends of the range: the ends of the specimen plus the margin, within the allowed positions.
     margin_um
-        Added at each end.
+        Margin added at each end.
     looks
         Number of pictures taken.
     ends
@@ -53,7 +53,7 @@ class FoundRange:
     ends: SpecimenEnds
 
     def to_dict(self) -> dict[str, Any]:
-        """For the journal: plain numbers, micrometres."""
+        """Return the range as written to the journal: plain numbers, micrometres."""
         data = asdict(self.ends)
         data |= {"sharp_from_um": data.pop("near_um"), "sharp_to_um": data.pop("far_um")}
         fields = {"near_um": self.near_um, "far_um": self.far_um, "margin_um": self.margin_um}
@@ -68,15 +68,16 @@ class RangeFinder:
     search
         Positions, steps and optics of the search.
     axis, camera, clock
-        Constructed, not yet opened.
+        Devices that are constructed but not yet opened, and the clock.
     settings
-        Camera settings by canonical name; the former ones are restored afterwards.
+        Camera settings during the search, by canonical name; the previous settings are restored
+        after the search.
     settle_s
         World time between the end of a move and the picture.
     closest_approach_um
-        A stricter limit than the rig's, for this specimen.
+        Highest position allowed for this specimen; ``None`` for the rig's limit.
     folder
-        Holds each picture while it is measured.
+        Folder in which each picture is stored while it is measured.
     log_event
         Called with each event, for the journal.
     """
@@ -107,13 +108,16 @@ class RangeFinder:
         self._count = 0
 
     def find(self) -> FoundRange:
-        """Home, search, close both devices and restore the camera's settings.
+        """Home the axis, search and return the range; then close both devices.
+
+        The camera's previous settings are restored.
 
         Raises
         ------
         PlanError
             No texture was found.
         DeviceError, FrameError, OperatorStop
+            A device failed, a picture is damaged, or the operator stopped the search.
         """
         self._folder.mkdir(exist_ok=True)
         found_settings: dict[str, str] = {}
@@ -163,7 +167,7 @@ class RangeFinder:
         return ends
 
     def _ends_between(self, from_um: float, to_um: float, band: int) -> SpecimenEnds:
-        """Take pictures from one position to another; the ends from all pictures at this step."""
+        """Take pictures from one position to another; return the ends from all stored pictures."""
         search = self._search
         for position_um in search.positions_um(band, from_um, to_um):
             self._take(position_um)
@@ -173,7 +177,7 @@ class RangeFinder:
                 f"range: no texture was found from {format_length(search.low_um, 6)} to "
                 f"{format_length(search.high_um, 6)} ({self._count} pictures by {self._by}). "
                 f"Check that the light is on, the lens cap is off and the specimen is in focus at "
-                f"some position in between; or give near and far by hand"
+                f"some position in this range. Or write 'near' and 'far' into the protocol"
             )
         return ends
 
@@ -217,7 +221,7 @@ class RangeFinder:
         )
 
     def _release(self, found_settings: Mapping[str, str]) -> None:
-        """Close the devices. A failure here is ignored: the run opens them again and reports it."""
+        """Close the devices. Failures are ignored: the run reopens the devices and reports them."""
         with suppress(DeviceError):
             if self._live is not None:
                 self._live.end_live_view()

@@ -1,4 +1,4 @@
-"""Plans a range search: the positions, with steps that miss nothing sharp in a small picture.
+"""Plans a range search: positions close enough that every plane is sharp in some picture.
 
 A picture reduced to about 640 pixels across has a much larger depth of field than a photograph,
 because its pixels are larger. A coarse search uses the coarse detail of these pictures, over all
@@ -19,14 +19,14 @@ from macrorail.planning.plan import limits_um, move_s
 from macrorail.quantity import format_duration, format_length
 
 WIDEST_PX = 640
-"""Width to which search pictures are reduced; live view is about as wide."""
+"""Width in pixels to which search pictures are reduced; live view has about this width."""
 
 COARSE_BAND, FINE_BAND = 2, 0
-"""Octaves of detail: differences over four pixels of a search picture, and over one."""
+"""Octaves of detail: differences over four pixels and over one pixel of a search picture."""
 
 _COARSE_STEP, _FINE_STEP = 0.5, 0.7
 _MOST_PICTURES = 400
-# A range that takes no more fine pictures than this needs no coarse search first.
+# A range that needs at most this many fine pictures is searched without a coarse search.
 _FEW_PICTURES = 40
 _PICTURE_S = 0.5
 
@@ -38,14 +38,14 @@ class RangeSearch:
     Attributes
     ----------
     low_um, high_um
-        Positions allowed; the highest is never beyond ``closest_approach``.
+        Lowest and highest position of the search, both within ``closest_approach``.
     optics
-        At each position of the axis.
+        Optics at each position of the axis.
     pixel_um
         Width of a pixel of a search picture, measured on the sensor.
     margin_um
-        How far the range extends beyond the ends that are found; ``None`` for one fine step, the
-        accuracy of the ends.
+        How far the range extends beyond the ends that are found. ``None`` means one fine step,
+        which is the accuracy of the ends.
     """
 
     low_um: float
@@ -61,18 +61,18 @@ class RangeSearch:
         return self.high_um - self.low_um > few_um
 
     def step_um(self, band: int, position_um: float) -> float:
-        """Distance from one picture to the next, for the detail of an octave."""
+        """Return the distance from one picture to the next for an octave of detail, micrometres."""
         share = _COARSE_STEP if band == COARSE_BAND else _FINE_STEP
         return share * self.dof_um(band, position_um)
 
     def dof_um(self, band: int, position_um: float) -> float:
-        """Depth over which the detail of an octave stays sharp in a search picture."""
+        """Return the depth over which an octave of detail is sharp in a search picture."""
         coc_um = PIXELS_PER_COC * 2**band * self.pixel_um
         dof = self.optics.with_coc(coc_um).at(position_um)
         return max(dof.geometric_um, dof.wave_um)
 
     def positions_um(self, band: int, from_um: float, to_um: float) -> list[float]:
-        """Positions of the pictures from one position to another, within the allowed range."""
+        """Return the positions of the pictures from ``from_um`` to ``to_um``, within the limits."""
         positions, position_um = [], max(from_um, self.low_um)
         last_um = min(to_um, self.high_um)
         while position_um < last_um:
@@ -81,7 +81,7 @@ class RangeSearch:
         return [*positions, last_um]
 
     def to_dict(self) -> dict[str, Any]:
-        """For the journal and for ``plan.json``: plain numbers, micrometres."""
+        """Return the search as written to journal and ``plan.json``: plain numbers, micrometres."""
         band = COARSE_BAND if self.needs_coarse else FINE_BAND
         return {
             "from_um": self.low_um,
@@ -92,7 +92,7 @@ class RangeSearch:
 
 
 def make_search(protocol: Protocol, rig: Rig) -> RangeSearch:
-    """Plan the search of a protocol.
+    """Plan the range search of a protocol and return it.
 
     Raises
     ------
@@ -129,19 +129,20 @@ def make_search(protocol: Protocol, rig: Rig) -> RangeSearch:
         raise PlanError(
             f"range: searching for the specimen from {format_length(near_um, 6)} to "
             f"{format_length(far_um, 6)} would take {pictures:.0f} pictures, more than "
-            f"{_MOST_PICTURES}; say roughly where it is: 'range: "
+            f"{_MOST_PICTURES}; limit the search to the specimen's approximate range: 'range: "
             f"{{search: {{near: ..., far: ...}}}}'"
         )
     return search
 
 
 def describe_search(search: RangeSearch, protocol: Protocol, rig: Rig) -> str:
-    """The search as text, for the operator who is about to start it."""
+    """Return a description of the search for the operator who is about to start the run."""
     data = search.to_dict()
     each_s = move_s(data["step_um"], rig.axis) + protocol.settle_s(rig.axis.settle_s) + _PICTURE_S
     return (
         f"The run first searches for the specimen, from {format_length(search.low_um, 6)} to "
         f"{format_length(search.high_um, 6)}: {data['looks']} pictures in steps of "
         f"{format_length(data['step_um'], 3)}, about {format_duration(data['looks'] * each_s)}, "
-        f"then finer steps around its ends. The slices follow from the range it finds."
+        f"then finer steps around the specimen's ends. The slices are planned from the range that "
+        f"is found."
     )
