@@ -31,7 +31,7 @@ _SUBSAMPLES = 4
 
 
 def first_dark_ring_um(sensor_f_number: float) -> float:
-    """Return the Airy disc's radius on the sensor, micrometres: ``1.22 lambda N`` (Goodman 4.4.2)."""
+    """Return the radius of the Airy disc on the sensor: ``1.22 lambda N`` (Goodman 4.4.2), um."""
     return 1.22 * WAVELENGTH_UM * sensor_f_number
 
 
