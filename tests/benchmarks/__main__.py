@@ -48,7 +48,7 @@ def machine() -> str:
     import numba  # only to name its version
 
     return (
-        f"{os.cpu_count()} cores, {platform.machine()}, load {os.getloadavg()[0]:.1f} when done; "
+        f"{os.cpu_count()} cores, {platform.machine()}, load {os.getloadavg()[0]:.1f} at the end; "
         f"Python {platform.python_version()}, OpenCV {cv2.__version__}, NumPy {np.__version__}, "
         f"numba {numba.__version__}; {time.strftime('%Y-%m-%d')}"
     )
@@ -60,11 +60,11 @@ def measure(name: str, work: Path) -> str:
         return "### Frames and megapixels\n\n" + scaling(work)
     if name == "ablation":
         folders = [_made(name, work) for name in _ABLATED]
-        title = f"### What each ingredient buys: {_ABLATED[0]}, best, PSNR in dB"
+        title = f"### Gain of each ingredient: {_ABLATED[0]}, best, PSNR in dB"
         return f"{title}\n\n{ablation(folders[0], folders)}"
     commands = programs(work)
     if name == "speed":
-        title = f"### Speed alone: {_told(LARGE)}, without depth, in turn"
+        title = f"### Speed alone: {_told(LARGE)}, without depth, the programs in turn"
         return f"{title}\n\n{turns(_made('large', work), LARGE.frames // 2, commands)}"
     folder = _made(name, work)
     if name == "instrument":
@@ -76,8 +76,10 @@ def measure(name: str, work: Path) -> str:
     crops = RESULT.parent / "benchmark-crops.jpg" if name == _CROPS_OF else None
     parts = [title, "The middle frame as reference:", compare(folder, count // 2, commands, crops)]
     if crops is not None:
-        parts.append(f"Truth, then in the order above:\n\n![crops]({crops.name})")
-    parts += ["The first frame as reference, as a live run has it:"]
+        parts.append(
+            f"The truth, then the results in the order of the table:\n\n![crops]({crops.name})"
+        )
+    parts += ["The first frame as reference, as in a run:"]
     parts.append(compare(folder, 0, commands, None))
     return "\n\n".join(parts)
 

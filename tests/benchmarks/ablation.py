@@ -45,9 +45,9 @@ def ablation(pictures: Path, alignments: list[Path]) -> str:
         Scenes whose alignment is, their first frame as reference.
     """
     variants: dict[str, tuple[dict[str, Any], Callable[[], AbstractContextManager[Any]]]] = {
-        "as it is": ({}, nullcontext),
+        "all ingredients": ({}, nullcontext),
         "with the true transforms": ({"alignment": _truth(pictures)}, nullcontext),
-        "without the bounds of what was seen": ({}, _without_bounds),
+        "without limiting pixels to the values seen in the frames": ({}, _without_bounds),
         "linear resampling": ({}, _with_linear_resampling),
         "sharpness not carried to coarser levels": ({}, _without_carrying),
         "colour at half size (fast)": ({"quality": "fast"}, nullcontext),
@@ -71,19 +71,19 @@ def ablation(pictures: Path, alignments: list[Path]) -> str:
         rows.append(f"| {name} | " + " | ".join(f"{one:.2f}" for one in figures.values()) + " |")
     rows += [
         "",
-        "Alignment on the first frame, corner error in pixels, median / worst:",
+        "Alignment with the first frame as reference, corner error in pixels, median / worst:",
         "",
         "| | " + " | ".join(folder.name for folder in alignments) + " |",
         "|---|" + "---|" * len(alignments),
     ]
     for name, told, ahead in (
-        ("frame by frame, nothing known", None, False),
-        ("the first frames looked at beforehand (`stack`)", None, True),
-        ("frame by frame, optics told, growth 10 % too large", _LARGE, False),
-        ("frame by frame, optics told, growth 10 % too small", _SMALL, False),
-        ("both, as a run does, growth 10 % too large", _LARGE, True),
-        ("both, as a run does, growth 10 % too small", _SMALL, True),
-        ("both, optics told exactly", 1.0, True),
+        ("frame by frame, without the optics", None, False),
+        ("first frames examined beforehand, without the optics (`stack`)", None, True),
+        ("frame by frame, with the optics, growth 10 % too large", _LARGE, False),
+        ("frame by frame, with the optics, growth 10 % too small", _SMALL, False),
+        ("first frames examined, with the optics (a run), growth 10 % too large", _LARGE, True),
+        ("first frames examined, with the optics (a run), growth 10 % too small", _SMALL, True),
+        ("first frames examined, with the exact optics", 1.0, True),
     ):
         cells = []
         for folder in alignments:

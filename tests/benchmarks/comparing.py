@@ -26,7 +26,7 @@ _COLUMNS = (
     "dark flats",
     "Laplacian",
     "corner px, median / worst",
-    "after the last frame",
+    "time after the last frame",
     "depth error, median / 90 %",
 )
 HEAD = f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}"
@@ -57,14 +57,14 @@ def compare(folder: Path, reference: int, commands: dict[str, str], crops: Path 
     if reference == 0 and facts.get("frame_to_middle"):
         runs += [
             (
-                f"macrorail best, informed: growth {words}",
+                f"macrorail best, with {words}",
                 commands["macrorail best"],
                 ["--slices", str(_informed(folder, facts["frame_to_middle"], told))],
             )
             for told, words in (
-                (1.0, "as it is"),
-                (1.1, "told 10 % too large"),
-                (0.9, "told 10 % too small"),
+                (1.0, "the right growth"),
+                (1.1, "growth 10 % too large"),
+                (0.9, "growth 10 % too small"),
             )
         ]
     for name, template, further in runs:

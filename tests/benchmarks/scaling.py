@@ -22,7 +22,7 @@ COUNTS = (10, 50, 200)
 
 def scaling(work: Path) -> str:
     """The table, as Markdown."""
-    each = "wall s | CPU s | GB | after the last frame"
+    each = "wall s | CPU s | GB | time after the last frame"
     rows = [f"| | frames | fast: {each} | best: {each} |", "|" + "---|" * 10]
     for megapixels, width, height in SIZES:
         frames = _frames(work / f"{megapixels}mp", width, height)

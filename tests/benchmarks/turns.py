@@ -45,8 +45,9 @@ def turns(folder: Path, reference: int, commands: dict[str, str]) -> str:
                 whole[name].append(timing)
                 start[name].append(starting)
     rows = [
-        "| | wall s | of it to start | CPU s | of it to start | peak GB | wall, times as fast | "
-        "… start-up apart | CPU, times as fast | … start-up apart |",
+        "| | wall s | of which start-up | CPU s | of which start-up | peak GB | "
+        "wall time, times as fast | … without start-up | CPU time, times as fast | … without "
+        "start-up |",
         f"|{'---|' * 10}",
     ]
     for name in commands:
