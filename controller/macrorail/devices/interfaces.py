@@ -30,7 +30,7 @@ class AxisReport:
     travel_um
         Lowest and highest position this rig allows, micrometres; the highest is never beyond
         ``closest_approach``.
-    Smallest step in micrometres, > 0.
+    resolution_um
         Smallest step, micrometres, > 0.
     position_um
         Position of the axis, micrometres; ``None`` when it must be homed first.

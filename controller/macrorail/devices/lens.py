@@ -58,8 +58,8 @@ def split_into_drives(distance_steps: float, sizes: Sequence[float]) -> list[tup
     ----------
     distance_steps
         Distance in units of the smallest drive, >= 0.
-    Distance of one drive of each size, ascending; the first is 1.
-        Distance of each size, ascending; the first is 1.
+    sizes
+        Distance of one drive of each size, ascending; the first is 1.
     """
     drives, left = [], distance_steps
     for number in range(len(sizes), 1, -1):

@@ -27,7 +27,8 @@ def feather(laid: Picture, reference: Picture, to_frame: NDArray[np.float64], st
     ----------
     laid, reference
         (height, width, 3), uint8 or uint16, in the reference's geometry.
-    (2, 3) float64 transform from reference pixel coordinates to the frame's.
+    to_frame
+        (2, 3) float64 transform from reference pixel coordinates to the frame's.
     """
     height, width = laid.shape[:2]
     corners = np.array([[x, y, 1] for x in (0, width - 1) for y in (0, height - 1)])

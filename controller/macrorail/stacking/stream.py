@@ -41,9 +41,9 @@ class RunStream:
         Run folder, in which the pictures and the log of the process are written.
     um_per_px
         Object-side size of a pixel in the reference frame, micrometres.
-    Function that returns the factor by which the frame at a position (um) has to be enlarged to
-    fit a reference frame, the same for all positions; ``None`` if the optics are not known.
-        for all, or ``None`` where the optics do not tell.
+    scale_at
+        Function that returns the factor by which the frame at a position (um) has to be enlarged
+        to fit a reference frame, the same for all positions; ``None`` if the optics are not known.
     """
 
     def __init__(

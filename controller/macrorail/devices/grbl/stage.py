@@ -77,9 +77,9 @@ class GrblStage:
 
         Attributes
         ----------
-        Axis in the X direction. Example: ``{machine_axis: X, travel: {from: 2 mm, to: 78 mm},
-        speed: 30 mm/s}``
-            30 mm/s}``
+        x
+            Axis in the X direction. Example: ``{machine_axis: X, travel: {from: 2 mm, to: 78 mm},
+            speed: 30 mm/s}``
         y
             Axis in the Y direction. Example: ``{machine_axis: Y, travel: {from: 2 mm, to: 78 mm},
             speed: 30 mm/s}``

@@ -22,12 +22,12 @@ class RailOptions(AxisSection):
     port
         Serial port, or ``bench`` for a simulated rail. Example: ``/dev/ttyACM0``
     lead_um
-        How far one turn of the screw moves the carriage.
-    Distance that one turn of the screw moves the carriage.
-        Full steps of one turn of the motor.
-    Full steps per turn of the motor.
-        Microsteps of one full step, as set on the motor's driver.
-    Microsteps per full step, as set on the motor's driver.
+        Distance that one turn of the screw moves the carriage.
+    steps_per_revolution
+        Full steps per turn of the motor.
+    microsteps
+        Microsteps per full step, as set on the motor's driver.
+    acceleration_um_s2
         Acceleration of the ramps.
     home_clearance_um
         Distance from the home switch at which the carriage stops after homing. The travel must not
@@ -83,8 +83,8 @@ class RailOptions(AxisSection):
     def tolerated_um(self) -> float:
         """Largest error of the count that may come from the switch alone, micrometres.
 
-        A stepper motor that loses steps comes to rest four full steps, or a multiple of four, away.
-        Half of that distance separates lost steps from the scatter of the switch.
+        A stepper motor that loses steps comes to rest four full steps, or a multiple of four,
+        away. Half of that distance separates lost steps from the scatter of the switch.
         """
         if self.check_tolerance_um is not None:
             return self.check_tolerance_um
