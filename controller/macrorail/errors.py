@@ -128,6 +128,10 @@ class FrameSizeDiffers(CameraError):
     """The frames have another size in pixels than the rig says."""
 
 
+class ShutterLags(CameraError):
+    """The shutter opens later than the rig says, when the axis has moved on."""
+
+
 class OtherCamera(CameraError):
     """Another camera body answers than the one that the run began with."""
 

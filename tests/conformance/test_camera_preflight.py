@@ -93,6 +93,29 @@ def test_a_delay_for_the_mirror_must_be_on_when_the_rig_wants_it(
     opened(body_process, nikon, mirror="delayed").close()
 
 
+def test_a_self_timer_is_refused_unless_the_rig_knows_its_time(
+    body_process: BodyProcess, nikon: CameraWorld, tmp_path: Path
+) -> None:
+    nikon.set_body(self_timer=True)
+    with pytest.raises(CameraSettingRefused, match=r"drive mode is 'Timer'.*'shutter_lag'"):
+        opened(body_process, nikon)
+    camera = opened(body_process, nikon, shutter_lag="6 s")
+    exposure = camera.expose(tmp_path / "0001")
+    assert exposure.ended_s - exposure.started_s >= 6.0
+    camera.collect(exposure)
+    camera.close()
+
+
+def test_an_exposure_delay_that_is_on_is_warned_of(
+    body_process: BodyProcess, nikon: CameraWorld
+) -> None:
+    nikon.set_body(mirror_delay=True)
+    camera = nikon.make()
+    (warning,) = camera.open().warnings
+    assert "exposure delay mode is on" in warning
+    camera.close()
+
+
 def test_a_body_that_switches_itself_off_is_warned_of(body_process: BodyProcess) -> None:
     with over_ptpip(body_process, maker="canon", auto_power_off_s=60) as world:
         camera = world.make()

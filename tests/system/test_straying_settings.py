@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from macrorail.devices.frame_settings import read_frame_settings
+from macrorail.running import scene_worker
+from macrorail.running.ending import RunEnd
+from macrorail.running.supervision import RunSupervision
 from macrorail.states import FinishReason, State
+from macrorail_sims.bodies.base import Timing
 from macrorail_sims.bodies.faults import Action, Fault
 from tests.virtual import RAIL, VirtualRun, protocol_text
 
@@ -153,3 +158,66 @@ def test_a_frame_that_is_not_alone_on_the_card_is_shot_again(make_run: MakeRun) 
     assert run.bench.body.exposures == slices + 2
     names = {fields["camera_name"] for fields in run.said("counted")}
     assert not names & {"DSC_0003.JPG", "DSC_0004.JPG"}
+
+
+class InThisProcess:
+    """The comparison of ``macrorail.running.scene_worker`` without its process."""
+
+    def differences(
+        self, held: Path, leaving: Path, away: Path, check: Callable[[], None]
+    ) -> dict[str, float]:
+        return scene_worker.differences(held, leaving, away)
+
+
+def lagging(
+    make_run: MakeRun, lag_s: float, keys: str = "", compared: bool = True
+) -> tuple[VirtualRun, RunEnd]:
+    """A run on the cable whose shutter opens ``lag_s`` after the release."""
+    run = make_run(
+        CABLE.replace("  press: 0.1 s", f"  press: 0.1 s{keys}"),
+        supervision=RunSupervision(lag=InThisProcess() if compared else None),
+    )
+    run.bench.body.world = replace(run.bench.world, diary=run.folder / "diary")
+    run.bench.body.timing = Timing(shutter_lag_s=lag_s)
+    return run, run.run()
+
+
+def wrong_um(run: VirtualRun) -> float:
+    """How far a counted frame was exposed from where the journal says, at most."""
+    lines = (run.folder / "diary").read_text().splitlines()
+    true_um = {int(number): float(um) for number, um in map(str.split, lines)}
+    return max(
+        abs(true_um[int(fields["camera_name"][4:8])] - fields["achieved_um"])
+        for fields in run.said("counted")
+    )
+
+
+@pytest.mark.parametrize("lag_s", [2.0, 10.0])
+def test_a_self_timer_is_found_before_the_first_slice(make_run: MakeRun, lag_s: float) -> None:
+    run, end = lagging(make_run, lag_s)
+    assert end.reason is FinishReason.DEVICE_FAULT
+    assert "'shutter_lag'" in end.message
+    assert not run.said("counted")
+    [checked] = run.said("shutter_lag_checked")
+    assert checked["late"]
+
+
+def test_a_shutter_without_a_lag_is_seen_to_have_none(make_run: MakeRun) -> None:
+    run, end = lagging(make_run, 0.02)
+    assert end.reason is FinishReason.COMPLETED, end.message
+    [checked] = run.said("shutter_lag_checked")
+    assert (checked["late"], checked["certain"]) == (False, True)
+    assert wrong_um(run) < 3.0
+
+
+@pytest.mark.parametrize("keys", ["\n  shutter_lag: 2 s", "\n  shutter_lag: 2 s\n  hot_shoe: true"])
+def test_a_lag_that_the_rig_knows_is_waited_for(make_run: MakeRun, keys: str) -> None:
+    run, end = lagging(make_run, 2.0, keys)
+    assert end.reason is FinishReason.COMPLETED, end.message
+    assert wrong_um(run) < 1.0
+
+
+def test_where_nothing_tells_the_lag_the_axis_waits_for_each_frame(make_run: MakeRun) -> None:
+    run, end = lagging(make_run, 2.0, compared=False)
+    assert end.reason is FinishReason.COMPLETED, end.message
+    assert wrong_um(run) < 1.0

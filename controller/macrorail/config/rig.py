@@ -55,6 +55,9 @@ class CameraSection(Section):
     download_s
         Time from the end of an exposure until its frame is on disk, to predict the duration.
         Example: ``0.8 s``
+    shutter_lag_s
+        Time from the release until the shutter opens: that of a self-timer or an exposure delay,
+        or of a slow shutter. The axis stands still for it. Example: ``2 s``
     battery_floor
         Lowest charge of the camera's battery at which an exposure is started.
     flash_recycle_s
@@ -68,6 +71,7 @@ class CameraSection(Section):
     pixel_pitch_um: Length = Field(alias="pixel_pitch", gt=0)
     frame_size_bytes: DataSize = Field(alias="frame_size", gt=0)
     download_s: Duration = Field(alias="download", ge=0)
+    shutter_lag_s: Duration = Field(alias="shutter_lag", default=0.0, ge=0)
     battery_floor: Fraction = Field(default=0.05, ge=0, lt=1)
     flash_recycle_s: Duration = Field(alias="flash_recycle", default=0.0, ge=0)
 

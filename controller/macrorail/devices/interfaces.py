@@ -151,6 +151,8 @@ class CameraReport:
         Texts about conditions that may end a long run early.
     by_hand
         Whether aperture, shutter and ISO can only be set by hand.
+    reports_exposure
+        Whether the camera, or its hot shoe, reports when it exposes.
     """
 
     model: str
@@ -161,6 +163,7 @@ class CameraReport:
     settings: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     by_hand: bool = False
+    reports_exposure: bool = True
 
 
 @dataclass(frozen=True)
@@ -218,7 +221,8 @@ class Camera(Protocol):
         ...
 
     def expose(self, stem: Path) -> Exposure:
-        """Take one picture; return when the exposure is over and the axis may move.
+        """Take one picture; return when the exposure is over and the axis may move: not before
+        the rig's ``shutter_lag`` and the exposure time have passed.
 
         The download of the frame to ``stem`` plus suffix starts by itself.
         """

@@ -27,6 +27,7 @@ from macrorail.run_folder.events import (
     RunStarted,
     SceneChecked,
     SearchStarted,
+    ShutterLagChecked,
     SliceCounted,
     SliceLeftOut,
     SlicesInserted,
@@ -99,6 +100,12 @@ def _of_the_instrument(event: Event) -> str | None:
             return "The camera's settings were restored."
         case SceneChecked():
             return _scene(event)
+        case ShutterLagChecked(certain=certain):
+            return (
+                None
+                if certain
+                else "When the shutter opens cannot be told: the axis waits for each frame."
+            )
         case SearchStarted():
             low, high = (format_length(um, digits=5) for um in (event.from_um, event.to_um))
             return f"The specimen is searched for by {event.method} from {low} to {high}."

@@ -52,6 +52,8 @@ class Devices:
         Smallest step of the axis, micrometres; 0 before it is opened.
     set_by_hand
         Whether only a hand can set the camera.
+    reports_exposure
+        Whether the camera reports when it exposes.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Devices:
         self._found = found_settings
         self._body = body
         self.set_by_hand = False
+        self.reports_exposure = True
         self._parking_um: float | None = None
         self.busy_with = Part.AXIS
         self.resolution_um = 0.0
@@ -186,6 +189,7 @@ class Devices:
         report = self.camera.open()
         self._check_body(report)
         self.set_by_hand = report.by_hand
+        self.reports_exposure = report.reports_exposure
         found = {name: report.settings[name] for name in self._settings if name in report.settings}
         if self._found is None:
             self._found = found

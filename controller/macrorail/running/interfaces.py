@@ -107,6 +107,18 @@ class Watch(Protocol):
         ...
 
 
+class LagComparison(Protocol):
+    """Compares the frames by which a shutter lag is found."""
+
+    def differences(
+        self, held: Path, leaving: Path, away: Path, check: Callable[[], None]
+    ) -> dict[str, float]:
+        """Mean squared differences between the three, in 8-bit steps: ``held_leaving``,
+        ``leaving_away`` and ``held_away``; ``check`` is called while waiting and may raise.
+        StackError where a frame cannot be read."""
+        ...
+
+
 class SceneCheck(Protocol):
     """Checks whether the camera still sees the same scene."""
 

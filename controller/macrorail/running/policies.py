@@ -34,6 +34,7 @@ from macrorail.errors import (
     SceneMoved,
     SettingsByHandDiffer,
     SettingsDiffer,
+    ShutterLags,
     StackError,
     StorageError,
     WireError,
@@ -129,6 +130,7 @@ TABLE: tuple[Policy, ...] = (
     # What frames say about themselves. A dial that was turned is set back by the library, or by a
     # hand; a body that was exchanged is exchanged again by one.
     Policy(_CAMERA, FrameSizeDiffers, (), _STOP),
+    Policy(_CAMERA, ShutterLags, (), _STOP),
     Policy(_CAMERA, OtherCamera, (), _STOP, states=_AT_FIRST),
     Policy(_CAMERA, OtherCamera, (_WAIT_FOR_OPERATOR,), _STOP),
     Policy(_CAMERA, SettingsByHandDiffer, (_WAIT_FOR_OPERATOR,), _STOP),

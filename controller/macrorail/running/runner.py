@@ -57,6 +57,7 @@ from macrorail.running.pauses import Pauses
 from macrorail.running.recovery import FaultRecovery
 from macrorail.running.resume import CountedSlice, OrphanFrame, RunProgress, Target, nothing_done
 from macrorail.running.scene_recheck import SceneRecheck
+from macrorail.running.shutter_lag import ShutterLagCheck
 from macrorail.running.storage_retry import StorageRetry
 from macrorail.running.supervision import RunSupervision
 from macrorail.running.worklist import Worklist
@@ -64,6 +65,9 @@ from macrorail.states import FinishReason, RunStateMachine, State, Trigger
 
 #: How often the gaps of a sweep are filled: enough for a passing fault, and never for ever.
 _ROUNDS = 3
+#: Over this many slices the axis moves off to see whether the shutter opens too late: enough for a
+#: difference in focus, and few enough to see a small part of it.
+_LAG_SLICES = 6
 #: What can go wrong with a single picture: the camera, its file, or its line in the journal.
 _OF_A_PICTURE = (DeviceError, FrameError, JournalError)
 #: After these the shutter has opened, and the frame may be on the camera's card.
@@ -176,6 +180,18 @@ class Runner:
                 task.settle_s,
                 self._log_event,
             )
+        self._lag = ShutterLagCheck(
+            supervision.lag,
+            folder / "checks",
+            self._devices,
+            self._machine,
+            clock,
+            task.settle_s,
+            self._verify,
+            self._log_event,
+        )
+        # The axis waits for each frame: when the shutter opens is not known.
+        self._waits_for_frames = False
         self._lost_steps = LostStepMonitor(axis, self._log_event)
         journal.listen(self._lost_steps.on_entry)
         self._last_good: CountedSlice | None = None
@@ -253,6 +269,7 @@ class Runner:
 
     def _sweep(self) -> None:
         """Shoot until nothing is left to shoot and no gap is left to fill."""
+        self._check_shutter_lag()
         for _ in range(_ROUNDS):
             self._shoot_all()
             missing_um = self._work.missing_um()
@@ -275,7 +292,7 @@ class Runner:
         """One slice: move, settle, collect the frame before, expose."""
         self._check_requests()
         self._lost_steps_want_more()
-        if self._axis.shares_camera or not self._work:
+        if self._axis.shares_camera or self._waits_for_frames or not self._work:
             self._collect_frame()
             if not self._work:
                 return
@@ -316,6 +333,19 @@ class Runner:
             except DeviceError as fault:
                 self._recovery.handle(self._scene.busy_with, fault)
         self._recovery.scene_in_doubt = False
+
+    def _check_shutter_lag(self) -> None:
+        """Before the first slice: find out whether the axis has to wait for each frame."""
+        slices = self._plan.slices
+        first_um, next_um = slices[0].target_um, slices[:_LAG_SLICES][-1].target_um
+        while not self._devices.reports_exposure:
+            try:
+                self._waits_for_frames = not self._lag.is_certain(first_um, next_um)
+                return
+            except FrameError as fault:
+                self._recovery.handle(Part.STORAGE, fault)
+            except DeviceError as fault:
+                self._recovery.handle(self._lag.busy_with, fault)
 
     def _lost_steps_want_more(self, at_the_end: bool = False) -> bool:
         """Check the axis's step count when it is due; whether anything is to be shot again."""

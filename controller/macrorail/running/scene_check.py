@@ -18,7 +18,7 @@ LEAST_CORRELATION = 0.7
 
 
 class FrameComparison:
-    """A ``macrorail.running.interfaces.SceneCheck``.
+    """A ``SceneCheck`` and a ``LagComparison`` of ``macrorail.running.interfaces``.
 
     Parameters
     ----------
@@ -37,9 +37,7 @@ class FrameComparison:
         SceneMoved
             Displaced, or another picture; with the amount and what to do.
         """
-        with closing(
-            Worker("macrorail.running.scene_worker", "scene check", log=self._log)
-        ) as worker:
+        with closing(self._worker()) as worker:
             try:
                 found = worker.request(
                     "compare", _PATIENCE_S, check, before=str(before), now=str(now)
@@ -63,3 +61,15 @@ class FrameComparison:
                 f"{LARGEST_SHIFT * found['width_px']:.1f} are allowed): {then}"
             )
         return found
+
+    def differences(
+        self, held: Path, leaving: Path, away: Path, check: Callable[[], None]
+    ) -> dict[str, float]:
+        """See ``LagComparison``."""
+        paths = {"held": str(held), "leaving": str(leaving), "away": str(away)}
+        with closing(self._worker()) as worker:
+            found = worker.request("differences", _PATIENCE_S, check, **paths)
+        return {name: found[name] for name in ("held_leaving", "leaving_away", "held_away")}
+
+    def _worker(self) -> Worker:
+        return Worker("macrorail.running.scene_worker", "scene check", log=self._log)

@@ -16,6 +16,8 @@ from macrorail.workers import serve
 #: Frames are compared at this width: what is blurred stays, noise goes.
 _WIDTH_PX = 256
 _NOISE_SIGMA_PX, _BACKGROUND_SIGMA_PX = 1.5, 24.0
+#: Blur before frames are subtracted: what is out of focus stays, noise goes.
+_LAG_SIGMA_PX = 4.0
 #: Standard deviation, in 8-bit steps, below which there is nothing to recognise.
 _LEAST_CONTRAST = 0.3
 
@@ -57,6 +59,24 @@ def compare(before: Path, now: Path) -> dict[str, Any]:
     }
 
 
+def differences(held: Path, leaving: Path, away: Path) -> dict[str, float]:
+    """Mean squared differences between the frames by which a shutter lag is found.
+
+    Raises
+    ------
+    StackError
+        One cannot be read.
+    """
+    pictures = (_small(read_picture(path)) for path in (held, leaving, away))
+    first, second, third = (cv2.GaussianBlur(each, (0, 0), _LAG_SIGMA_PX) for each in pictures)
+    pairs = {
+        "held_leaving": (first, second),
+        "leaving_away": (second, third),
+        "held_away": (first, third),
+    }
+    return {name: round(float(np.mean((a - b) ** 2)), 4) for name, (a, b) in pairs.items()}
+
+
 def _small(pixels: NDArray[Any]) -> NDArray[np.float32]:
     """In 8-bit steps, grey, small."""
     full = 255.0 if pixels.dtype == np.uint8 else 65535.0
@@ -91,9 +111,13 @@ def _answer(before: str, now: str) -> dict[str, Any]:
         return {"shift_px": None, "correlation": None, "why": str(error)}
 
 
+def _differences(held: str, leaving: str, away: str) -> dict[str, Any]:
+    return differences(Path(held), Path(leaving), Path(away))
+
+
 def main() -> None:
     """Serve the parent until it closes the pipe."""
-    serve({"compare": _answer})
+    serve({"compare": _answer, "differences": _differences})
 
 
 if __name__ == "__main__":

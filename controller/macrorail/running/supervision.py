@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from macrorail.running.commands import Commands
-from macrorail.running.interfaces import SceneCheck, Watch
+from macrorail.running.interfaces import LagComparison, SceneCheck, Watch
 from macrorail.states import State
 
 
@@ -24,6 +24,9 @@ class RunSupervision:
         World time after which a pause ends the run.
     scene
         Compares frames after an interruption; ``None`` trusts the scene.
+    lag
+        Compares the frames that tell when the shutter opens; with ``None`` the axis waits for each
+        frame of a camera that does not report it.
     alarm
         Called with the reason why a run waits whose folder cannot even take the journal.
     switch_off
@@ -38,6 +41,7 @@ class RunSupervision:
     watches: tuple[Watch, ...] = ()
     pause_at_most_s: float = 12 * 3600.0
     scene: SceneCheck | None = None
+    lag: LagComparison | None = None
     alarm: Callable[[str], None] = lambda _: None
     switch_off: Callable[[], list[str]] = list
     park: bool = False

@@ -83,11 +83,13 @@ def supervised(
         if light is not None:
             closings.callback(light.switch_off)
             light.switch_on()
+        comparison = FrameComparison(folder / "scene.log")
         yield RunSupervision(
             commands=commands,
             watches=watches,
             pause_at_most_s=wanted.pause_at_most_s,
-            scene=None if accept_scene else FrameComparison(folder / "scene.log"),
+            scene=None if accept_scene else comparison,
+            lag=comparison,
             alarm=alarm,
             switch_off=list if light is None else light.switch_off,
             park=wanted.park == "start",

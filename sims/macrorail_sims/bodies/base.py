@@ -158,6 +158,8 @@ class CameraBody:
         Delay until a new value of a setting takes effect.
     auto_power_off_s
         Idle time after which it switches itself off; 0 for never.
+    self_timer
+        Whether its drive mode is the self-timer.
     image_scale
         Width of its images over that of the largest: 1 for L.
     """
@@ -176,6 +178,7 @@ class CameraBody:
     settings_take_s: float = 0.0
     auto_power_off_s: int = 0
     serial: str = "6001234"
+    self_timer: bool = False
     image_scale: float = 1.0
 
     maker = ""

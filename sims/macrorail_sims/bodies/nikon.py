@@ -57,6 +57,7 @@ _PREVIEW_HEADER_BYTES = 384
 _TOWARDS_NEAR = 1
 _TO_MEMORY = 1
 _MANUAL, _APERTURE_PRIORITY = 1, 3
+_SINGLE_SHOT, _SELF_TIMER = 0x0001, 0x8011
 _MANUAL_FOCUS, _SINGLE_AUTOFOCUS = 1, 0x8010
 
 
@@ -162,6 +163,11 @@ class NikonResponder(Responder):
             ),
             0x500F: self._setting("iso", UINT16),
             0x5011: Property(TEXT, lambda: f"{CLOCK_ZERO:%Y%m%dT%H%M%S}"),
+            0x5013: Property(
+                UINT16,
+                lambda: _SELF_TIMER if body.self_timer else _SINGLE_SHOT,
+                choices=[_SINGLE_SHOT, _SELF_TIMER],
+            ),
             0xD054: Property(UINT8, lambda: int(body.auto_iso), limits=(0, 1, 1)),
             0xD06A: Property(UINT8, lambda: int(body.mirror_delay), limits=(0, 1, 1)),
             0xD100: self._setting("shutter", UINT32),

@@ -222,6 +222,9 @@ class GphotoCamera:
             if self._refusals_certain and isinstance(refused, _NOT_RELEASED):
                 self._late_frame_until_s = 0.0
             raise
+        # A body that reports the end of its exposure too early is waited for.
+        over_s = started_s + self._options.shutter_lag_s + exposure_s
+        self._context.clock.sleep(max(0.0, over_s - self._context.clock.now()))
         ended_s = self._context.clock.now()
         self._flash_ready_s = ended_s + self._options.flash_recycle_s
         return Exposure(stem, number, started_s, ended_s)
@@ -403,6 +406,7 @@ class GphotoCamera:
             manual_focus=options.focus_mode == "manual",
             manual_exposure=options.exposure_mode == "manual",
             mirror_delayed=options.mirror == "delayed",
+            lag_known=options.shutter_lag_s > 0,
         )
         if reasons := refusals(modes, wanted):
             raise CameraSettingRefused(f"the camera is not ready to shoot: {'; '.join(reasons)}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 WIDGETS = (
     *("focusmode", "expprogram", "autoexposuremode", "autoiso", "isoauto"),
-    *("exposuredelaymode", "mirrorlock", "autopoweroff"),
+    *("capturemode", "drivemode", "exposuredelaymode", "mirrorlock", "autopoweroff"),
 )
 """libgphoto2's names of the modes that are checked."""
 
@@ -29,11 +29,14 @@ class Modes:
         False when the rig says ``any``.
     mirror_delayed
         True when the shutter must wait until the mirror is still.
+    lag_known
+        True when the rig says how long after the release the shutter opens.
     """
 
     manual_focus: bool = True
     manual_exposure: bool = True
     mirror_delayed: bool = False
+    lag_known: bool = False
 
 
 def refusals(reported: Mapping[str, str], wanted: Modes) -> list[str]:
@@ -62,6 +65,14 @@ def refusals(reported: Mapping[str, str], wanted: Modes) -> list[str]:
     for name in ("autoiso", "isoauto"):
         if wanted.manual_exposure and reported.get(name, "").lower() == "on":
             found.append("automatic ISO is on; switch it off")
+    for name in ("capturemode", "drivemode"):
+        drive = reported.get(name, "")
+        if "timer" in drive.lower() and not wanted.lag_known:
+            found.append(
+                f"its drive mode is '{drive}', so the shutter would open when the axis has moved "
+                f"on; set it to single shots, or write the timer's time as 'shutter_lag' in the "
+                f"rig's camera section"
+            )
     delay = reported.get("exposuredelaymode", "").lower()
     if wanted.mirror_delayed and delay != "on":
         found.append(
@@ -75,6 +86,11 @@ def refusals(reported: Mapping[str, str], wanted: Modes) -> list[str]:
 def warnings(reported: Mapping[str, str]) -> list[str]:
     """Texts about anything that may end a long run early."""
     found = []
+    if reported.get("exposuredelaymode", "off").lower() not in ("off", "0"):
+        found.append(
+            "the camera's exposure delay mode is on: if frames show the plane after their own, "
+            "write its time as 'shutter_lag' in the rig's camera section"
+        )
     off = reported.get("autopoweroff", "0")
     if off.isdigit() and int(off) > 0:
         found.append(

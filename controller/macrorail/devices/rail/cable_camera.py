@@ -130,6 +130,7 @@ class RailTriggeredCamera:
             battery_percent=None,
             abilities=frozenset({"trigger"}),
             by_hand=True,
+            reports_exposure=self._options.hot_shoe,
         )
 
     def configure(self, settings: Mapping[str, str]) -> dict[str, str]:
@@ -159,16 +160,21 @@ class RailTriggeredCamera:
         press_s = exposure_s if self._options.bulb else self._options.press_s
         started_s = self._clock.now()
         self._exposures += 1
-        flash_s = _FLASH_LATEST_S if self._options.hot_shoe else 0.0
+        lag_s = self._options.shutter_lag_s
+        flash_s = _FLASH_LATEST_S + lag_s if self._options.hot_shoe else 0.0
         shots = shutter.expose(self._options.focus_s, press_s, flash_s)
         # The release may have been shorter than the exposure.
-        over_s = started_s + self._options.focus_s + exposure_s
+        over_s = started_s + self._options.focus_s + lag_s + exposure_s
+        if self._options.hot_shoe and not self._options.bulb:
+            # The hot shoe has closed by now, so the shutter is open, or was.
+            over_s = max(over_s, self._clock.now() + exposure_s)
         self._clock.sleep(max(0.0, over_s - self._clock.now()))
         if self._options.hot_shoe and shots.contacts == contacts:
             raise CameraError(
                 "the shutter was released and the hot shoe did not close: nothing was exposed; "
-                "check that the camera is awake and in manual focus, and that the cable is plugged "
-                "in"
+                "check that the camera is awake and in manual focus, that the cable is plugged in, "
+                "and that self-timer and exposure delay are off (or write their time as "
+                "'shutter_lag' in the rig's camera section)"
             )
         ended_s = self._clock.now()
         self._flash_ready_s = ended_s + self._options.flash_recycle_s

@@ -63,6 +63,7 @@ from macrorail.run_folder.events.instrument import (
     CameraOpened,
     CameraRestored,
     SceneChecked,
+    ShutterLagChecked,
     StepsChecked,
 )
 from macrorail.run_folder.events.run import (
@@ -124,6 +125,7 @@ __all__ = [
     "SceneChecked",
     "SearchSampled",
     "SearchStarted",
+    "ShutterLagChecked",
     "SliceCounted",
     "SliceLeftOut",
     "SlicesInserted",

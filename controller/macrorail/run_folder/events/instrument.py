@@ -96,6 +96,26 @@ class CameraRestored(Event, kind="settings_restored"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShutterLagChecked(Event, kind="shutter_lag_checked"):
+    """Before the first slice it was tried whether the shutter opens before the axis moves on.
+
+    Attributes
+    ----------
+    late
+        Whether it opens after that.
+    certain
+        Whether the frames could tell; if not, the axis waits for each frame.
+    differences
+        Mean squared differences of the three frames, in 8-bit steps: ``held_leaving``,
+        ``leaving_away`` and ``held_away``; empty when they could not be compared.
+    """
+
+    late: bool
+    certain: bool
+    differences: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class SceneChecked(Event, kind="scene_checked"):
     """After an interruption, a new frame was compared with the last good one.
 
