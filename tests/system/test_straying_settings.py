@@ -16,6 +16,7 @@ from macrorail.running.supervision import RunSupervision
 from macrorail.states import FinishReason, State
 from macrorail_sims.bodies.base import Timing
 from macrorail_sims.bodies.faults import Action, Fault
+from tests.studies import straying_settings
 from tests.virtual import RAIL, VirtualRun, protocol_text
 
 MakeRun = Callable[..., VirtualRun]
@@ -221,3 +222,10 @@ def test_where_nothing_tells_the_lag_the_axis_waits_for_each_frame(make_run: Mak
     run, end = lagging(make_run, 2.0, compared=False)
     assert end.reason is FinishReason.COMPLETED, end.message
     assert wrong_um(run) < 1.0
+
+
+def test_no_camera_that_strays_gives_a_wrong_result() -> None:
+    """A few runs of ``tests.studies.straying_settings``, which has the larger study."""
+    found = straying_settings.study(runs=20, seed=11)
+    assert (found.wrong, found.doubts, found.lost) == ([], [], [])
+    assert found.runs.total() == 20
