@@ -1,7 +1,7 @@
-"""A machine of three axes that speaks grbl 1.1, from grbl's documentation, in virtual time.
+"""A simulated machine with three axes and grbl 1.1, after grbl's documentation, in virtual time.
 
-It knows what a camera's axis needs: reports, settings, homing, jogs, work offsets, soft limits,
-alarms and resets. Each axis has a carriage and a home switch.
+The simulated part of grbl is the part that a camera's axis needs: reports, settings, homing, jogs,
+work offsets, soft limits, alarms and resets. Each axis has a carriage and a home switch.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _AXES = "XYZA"
 _WORD = re.compile(r"([A-Z])(-?(?:\d+\.?\d*|\.\d+))")
 _SETTING = re.compile(r"\$(\d+)=(-?\d+(?:\.\d*)?)")
 _HOMING_S = 3.0
-#: Settings that are given without decimals.
+#: Settings that are printed without decimals.
 _WHOLE = {0, 1, 2, 3, 4, 5, 6, 10, 13, 20, 21, 22, 23, 26, 30, 31, 32}
 
-#: As grbl has them when it was set up for a frame that homes, and keeps its motors on.
+#: Values of grbl's settings for a frame with home switches whose motors stay on.
 SETTINGS: dict[int, float] = {
     0: 10,
     1: 255,
@@ -52,7 +52,7 @@ SETTINGS: dict[int, float] = {
 
 @dataclass
 class _Motion:
-    """A straight move along all axes with ramps, machine millimetres and seconds."""
+    """A straight move of all axes with ramps, in millimetres (machine coordinates) and seconds."""
 
     start: list[float]
     end: list[float]
@@ -81,7 +81,7 @@ class _Motion:
         return [a + share * (b - a) for a, b in zip(self.start, self.end, strict=True)]
 
     def cancel(self, now_s: float) -> None:
-        """Ramp down from here on."""
+        """Ramp down from the position at ``now_s``."""
         since, here = now_s - self.began_s, self.at(now_s)
         speed = self.acceleration * min(since, self.ramp_s, max(self.lasts_s - since, 0.0))
         brake = speed**2 / (2 * self.acceleration)
@@ -99,20 +99,20 @@ class GrblMachine:
     Parameters
     ----------
     start_mm
-        How far each carriage stands from its home switch at first.
+        First distance of each carriage from its home switch.
     axes
-        3, or 4 for the offspring of grbl that has an axis A.
+        Number of axes: 3, or 4 for a grbl variant with an axis A.
 
     Attributes
     ----------
     settings
         The ``$`` settings by number.
     options
-        Build options that ``$I`` gives.
+        Build options in the answer to ``$I``.
     lines
-        Every line that came whole, as it came.
+        Every complete line received, unchanged.
     welcome
-        What it says after a reset.
+        Greeting after a reset.
     """
 
     welcome = "\r\nGrbl 1.1h ['$' for help]\r\n"
@@ -133,19 +133,19 @@ class GrblMachine:
         self._homes_until_s: float | None = None
         self._power_up()
 
-    # ------------------------------------------------------------------------------ the outside
+    # ------------------------------------------------------------------------------ interface
 
     def from_switch_mm(self, axis: int) -> float:
-        """How far a carriage truly is from its home switch."""
+        """Return the true distance of a carriage from its home switch, in millimetres."""
         return self._from_switch[axis]
 
     @property
     def is_moving(self) -> bool:
-        """Whether any carriage is under way; homing counts."""
+        """Whether any carriage is moving or homing."""
         return self._motion is not None or self._homes_until_s is not None
 
     def run_until(self, world_s: float) -> None:
-        """Live up to an instant of world time, seconds."""
+        """Simulate up to a world time, seconds."""
         self.now_s = max(self.now_s, world_s)
         if self._homes_until_s is not None and self.now_s >= self._homes_until_s:
             self._end_homing()
@@ -156,7 +156,7 @@ class GrblMachine:
                 self._state = "Idle"
 
     def rx(self, data: bytes) -> None:
-        """Take bytes from the host: real-time commands act at once, wherever they stand."""
+        """Receive bytes from the host; real-time commands act at once, even inside a line."""
         for byte in data:
             char = chr(byte)
             if byte in self._real_time:
@@ -167,19 +167,19 @@ class GrblMachine:
                 self._line += char.upper()
 
     def tx(self) -> bytes:
-        """Give the bytes that the host has not had yet."""
+        """Return the bytes that the host has not read yet."""
         taken = bytes(self._out)
         self._out.clear()
         return taken
 
     def reset(self, cause: str = "pin") -> None:
-        """As opening the port does: everything but the carriages starts again."""
+        """Reset the machine as opening the port does; only the carriages keep their positions."""
         del cause
         self._machine = [0.0] * len(self._axes)
         self._power_up()
 
     def alarm(self, number: int) -> None:
-        """Stop dead with an alarm, as a limit switch does."""
+        """Stop at once with an alarm, as when a limit switch is pressed."""
         self._motion = self._homes_until_s = None
         self._state = "Alarm"
         self._say(f"ALARM:{number}")
@@ -240,7 +240,7 @@ class GrblMachine:
             self._say("ok" if error == 0 else f"error:{error}")
 
     def _obey(self, line: str) -> int | None:
-        """The error's number, 0 for ok, ``None`` when the answer comes later."""
+        """Execute a line; return the error's number, 0 for ok, ``None`` if the answer is later."""
         if not line:
             return 0
         if line.startswith("$J="):
@@ -364,7 +364,7 @@ class GrblMachine:
             self._offset_is_news = False
         self._say(f"<{'|'.join(fields)}>")
 
-    # ------------------------------------------------------------------- what dialects differ in
+    # ------------------------------------------------------------------- differences of dialects
 
     def _homes(self) -> bool:
         return bool(self.settings[22])
@@ -378,7 +378,7 @@ class GrblMachine:
     def _extra_fields(self) -> list[str]:
         return []
 
-    # ------------------------------------------------------------------------------- small help
+    # ------------------------------------------------------------------------------- helpers
 
     def _say(self, line: str) -> None:
         self._out += f"{line}\r\n".encode()
@@ -404,7 +404,7 @@ class GrblMachine:
 
 
 def _words(text: str) -> list[tuple[str, str]] | int:
-    """A line's words, or the number of the error that grbl finds in it."""
+    """Return the words of a line, or the number of the error that grbl reports for the line."""
     words = _WORD.findall(text)
     if "".join(letter + value for letter, value in words) != text:
         return 1 if text[:1].isdigit() else 2

@@ -1,4 +1,4 @@
-"""grblHAL, FluidNC and a grbl that starts slowly, as their documentation has them."""
+"""Simulated grblHAL, FluidNC, and grbl with a slow start, after their documentation."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ _AXES = "xyza"
 
 
 class UnoGrbl(GrblMachine):
-    """grbl on an Uno: it hears nothing while its bootloader runs, then greets for the start.
+    """grbl on an Uno: receives nothing while its bootloader runs, then sends its greeting.
 
     Parameters
     ----------
     boot_s
-        How long it hears nothing after a reset by the opened port, seconds.
+        How long the board receives nothing after opening the port has reset it, seconds.
     """
 
     def __init__(self, boot_s: float = 1.6) -> None:
@@ -42,13 +42,13 @@ class UnoGrbl(GrblMachine):
 
 
 class GrblHal(UnoGrbl):
-    """grblHAL: a greeting of its own, more fields in its reports, masks for settings."""
+    """grblHAL: a different greeting, more fields in its reports, bit masks for some settings."""
 
     welcome = "\r\nGrblHAL 1.1f ['$' or '$HELP' for help]\r\n"
 
     def __init__(self) -> None:
         super().__init__(boot_s=0.4)
-        # Each axis may be homed by itself; every field is reported.
+        # Each axis can be homed separately; every field is reported.
         self.settings |= {10: 511, 22: 3}
         self.options = "VNMGPHSL"
 
@@ -66,7 +66,7 @@ class GrblHal(UnoGrbl):
 
 
 class FluidNc(UnoGrbl):
-    """FluidNC: a page of messages at its start, and its settings in a tree of names."""
+    """FluidNC: many messages at its start, and settings in a tree of names."""
 
     welcome = "\r\nGrbl 3.7 [FluidNC v3.7.17 (wifi) '$' for help]\r\n"
 

@@ -2,7 +2,7 @@
 
 The lower half of the picture is level ground: below the horizon the reciprocal distance increases
 linearly from row to row. The upper half is at infinity. All computations use reciprocal distances,
-in which infinity is 0.
+so infinity is 0.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ class LandscapeOptions:
     Attributes
     ----------
     seed
-        Seed of everything random in the picture.
+        Seed of all random numbers in the picture.
     width_px, height_px, pixel_pitch_um
-        The sensor.
+        Width, height and pixel pitch of the sensor.
     focal_length_um, pupil_ratio
-        The lens.
+        Focal length and pupil ratio of the lens.
     ground_from_um
         Distance of the ground at the picture's lower edge from the entrance pupil.
     sensor
-        Exposure and noise.
+        Exposure and noise of the sensor.
     """
 
     seed: int = 7
@@ -56,7 +56,7 @@ class LandscapeOptions:
 
 
 class Landscape:
-    """Renders the landscape, like :class:`macrorail_sims.scene.Scene` its specimen.
+    """Renders the landscape, as :class:`macrorail_sims.scene.Scene` renders a specimen.
 
     ``position_um`` is the distance of the plane in focus from the entrance pupil, up to
     ``math.inf``.
@@ -66,7 +66,7 @@ class Landscape:
     options
         Lens and sensor.
     drawn
-        A landscape, with its margin, to use instead of drawing one.
+        A landscape with its margin, if it is drawn already.
     """
 
     def __init__(self, options: LandscapeOptions, drawn: Floats | None = None) -> None:
@@ -85,7 +85,7 @@ class Landscape:
         breathing: float = 1.0,
         quality: int = 92,
     ) -> bytes:
-        """The JPEG of one exposure; the camera does not move, so the offsets have no effect."""
+        """Return the JPEG of an exposure; the camera does not move, so offsets have no effect."""
         del offsets_um, breathing
         light = self.render_linear(position_um, f_number)
         rng = np.random.default_rng([self.options.seed, 2, exposure_number])
@@ -93,11 +93,11 @@ class Landscape:
         return bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
 
     def render_linear(self, position_um: float, f_number: float) -> Floats:
-        """Light on the sensor, float32 (height, width, 3); 1 is white paper."""
+        """Return the light on the sensor, float32 (height, width, 3); 1 is white paper."""
         sharp, vergence = self._at_scale(position_um)
         pupil_um = self.options.focal_length_um / f_number
         image_distance_ratio = self._image_distance_ratio(position_um)
-        # Distance of the exit pupil over its diameter, and pixels per tangent of the angle.
+        # Distance of the exit pupil divided by its diameter, and pixels per tangent of the angle.
         sensor_f_number = f_number * image_distance_ratio
         px_per_tangent = (
             self.options.focal_length_um * image_distance_ratio / self.options.pixel_pitch_um
@@ -128,14 +128,14 @@ class Landscape:
     def truth(
         self, position_um: float, f_number: float = 5.6, breathing: float = 1.0
     ) -> tuple[npt.NDArray[np.uint8], Floats]:
-        """The ideal result of a stack, in the geometry of the frame focused at a distance.
+        """Return the ideal result of a stack, in the geometry of the frame focused at a distance.
 
         Returns
         -------
         picture : ndarray
             uint8 (height, width, 3), blue green red, sRGB; as sharp as diffraction allows.
         vergence : ndarray
-            float32 (height, width), reciprocal distance in 1/um of what is seen.
+            float32 (height, width), reciprocal distance in 1/um of the surface in each pixel.
         """
         del breathing
         sharp, vergence = self._at_scale(position_um)
@@ -148,7 +148,7 @@ class Landscape:
     def write_truth(
         self, folder: Path, position_um: float, f_number: float = 5.6, breathing: float = 1.0
     ) -> tuple[Path, Path]:
-        """Write :meth:`truth` as ``truth.png`` and ``truth_depth.npy``; returns their paths."""
+        """Write :meth:`truth` as ``truth.png`` and ``truth_depth.npy``; return their paths."""
         picture, vergence = self.truth(position_um, f_number, breathing)
         folder.mkdir(parents=True, exist_ok=True)
         paths = folder / "truth.png", folder / "truth_depth.npy"
@@ -157,9 +157,10 @@ class Landscape:
         return paths
 
     def _image_distance_ratio(self, position_um: float) -> float:
-        """Image distance relative to that at infinity: ``1 + m / P``.
+        """Return the image distance relative to the image distance at infinity: ``1 + m / P``.
 
-        The plane in focus is ``f / m + f / P`` in front of the entrance pupil (Newton's equation).
+        The distance from the plane in focus to the entrance pupil is ``f / m + f / P`` (Newton's
+        equation).
         """
         if math.isinf(position_um):
             return 1.0
@@ -168,7 +169,7 @@ class Landscape:
         return 1 + magnification / ratio
 
     def _at_scale(self, position_um: float) -> tuple[Floats, npt.NDArray[np.float64]]:
-        """The sharp landscape as focused at a distance, and the reciprocal distance of each row."""
+        """Return the sharp landscape scaled for a focus distance, and reciprocal distances."""
         options = self.options
         height, width = options.height_px, options.width_px
         drawn = self.drawn
@@ -181,7 +182,7 @@ class Landscape:
         )
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         sharp = cv2.warpAffine(drawn, matrix, (width, height), flags=flags)
-        # Rows as they would be with the lens at infinity, from the horizon down.
+        # Rows in the geometry of the lens focused at infinity, counted from the horizon down.
         middle = (height - 1) / 2
         rows = (np.arange(height) - middle) / zoom + middle - _HORIZON * height
         vergence = np.clip(rows, 0, None) / (height * (1 - _HORIZON)) / options.ground_from_um
@@ -189,7 +190,7 @@ class Landscape:
 
     @property
     def drawn(self) -> Floats:
-        """Sky, mountains and ground with a margin all around; drawn on first use."""
+        """Sky, mountains and ground with a margin on all sides; drawn on first use."""
         with self._drawing:
             if self._sharp is None:
                 self._sharp = _draw(self.options)
@@ -197,7 +198,7 @@ class Landscape:
 
 
 def _draw(options: LandscapeOptions) -> Floats:
-    """Draw sky, mountains and ground: linear light, detail down to the pixel, margin all around."""
+    """Draw sky, mountains and ground in linear light, with detail down to pixels and a margin."""
     rng = np.random.default_rng([options.seed, 1])
     height = round(options.height_px * (1 + 2 * _MARGIN))
     width = round(options.width_px * (1 + 2 * _MARGIN))
@@ -221,7 +222,7 @@ def _draw(options: LandscapeOptions) -> Floats:
 
 
 def _grain(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
-    """Noise in every octave down to two pixels, mean 0, standard deviation 1."""
+    """Return noise in every octave down to two pixels, mean 0, standard deviation 1."""
     total = np.zeros(shape, np.float32)
     cell_px = 2.0
     while cell_px < shape[0] / 3:

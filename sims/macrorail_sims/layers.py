@@ -1,7 +1,7 @@
 """Cuts surfaces into layers of equal depth, and stores each layer at several sizes.
 
-A point between two layers is divided between both, so that there are no seams and its sharpness
-peaks at its true depth, not at a layer.
+A point between two layers is divided between both layers. So there are no seams, and the sharpness
+of the point peaks at its true depth, not at the depth of a layer.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ SIZES = 6
 Raster = npt.NDArray[np.float32] | npt.NDArray[np.int16]
 
 _RASTER_MULTIPLE = 1 << (SIZES - 1)
-# With headroom for overshoots of the interpolation.
+# Value of white in int16 rasters; leaves headroom for overshoots of the interpolation.
 _FULL_SCALE = 24_000.0
-# Number of full-size layers in memory: the few around the plane in focus, or all if small.
+# Number of full-size layers in memory: a few around the plane in focus, or all if they are small.
 _KEPT = 8
 _KEPT_BYTES = 150_000_000
 
 
 def raster_length(wanted_px: float) -> int:
-    """The next length that halves evenly down to the smallest size."""
+    """Return ``wanted_px`` rounded up to a length that halves evenly down to the smallest size."""
     return math.ceil(wanted_px / _RASTER_MULTIPLE) * _RASTER_MULTIPLE
 
 
 def full_scale(size: int) -> float:
-    """The value of white in a raster at ``1 / 2**size``."""
+    """Return the value of white in a raster at ``1 / 2**size``."""
     return 1.0 if size == 0 else _FULL_SCALE
 
 
@@ -56,8 +56,9 @@ class Layers:
     depths_um
         Depth of each layer, float64 (count,).
     ground, core
-        Rasters at every size, as from :meth:`raster`: the opaque ground, at the depth of the last
-        layer; and the inside of a solid sheet, at ``core_um`` (``None`` without such a sheet).
+        Rasters at every size, in the format of :meth:`raster`. ``ground`` is the opaque ground at
+        the depth of the last layer. ``core`` is the inside of a solid sheet, at the depth
+        ``core_um``; ``None`` without a solid sheet.
     """
 
     def __init__(self, specimen: Specimen, count: int) -> None:
@@ -76,18 +77,18 @@ class Layers:
         self.core_um = float(solid.depth_um[solid.coverage > 0].max()) if solid else None
 
     def raster(self, index: int, size: int) -> Raster:
-        """A layer at ``1 / 2**size``: premultiplied blue, green, red, coverage, linear light.
+        """Return a layer at ``1 / 2**size``: premultiplied linear blue, green, red; coverage.
 
-        float32 at full size, int16 below; white is `full_scale`.
+        The raster is float32 at full size and int16 at smaller sizes; white is `full_scale`.
         """
         return self._full(index) if size == 0 else self._small[index][size - 1]
 
     def is_empty(self, index: int) -> bool:
-        """Whether a layer is empty."""
+        """Return whether a layer is empty."""
         return not self._small[index]
 
     def occupies(self, index: int, rows: Sequence[float], columns: Sequence[float]) -> bool:
-        """Whether a layer may have content between two rows and two columns of its raster."""
+        """Return whether a layer may have content between two rows and two columns."""
         coarsest = self._small[index][-1][..., 3]
         spans = []
         for (start, stop), length in zip((rows, columns), coarsest.shape, strict=True):
@@ -98,7 +99,7 @@ class Layers:
         return bool(coarsest[tuple(spans)].any())
 
     def surfaces(self, index: int) -> list[tuple[Floats, Floats]]:
-        """Coverage and depth of each sheet's share in a layer, the nearest sheet first."""
+        """Return coverage and depth of each sheet's share in a layer, the nearest sheet first."""
         at_um = float(self.depths_um[index])
         return [points.surface(at_um, self.shape) for points in self._sheets]
 
@@ -136,7 +137,7 @@ class _Points:
         flat[pixels] = flat[pixels] * (1 - coverage) + self._colour[part] * coverage
 
     def _part(self, at_um: float) -> tuple[slice, Floats]:
-        """The pixels that belong to a layer, and their coverage on it."""
+        """Return the pixels that belong to a layer, and their coverage in this layer."""
         ends_um = (at_um - self._spacing_um, at_um + self._spacing_um)
         first, last = np.searchsorted(self._depth_um, ends_um)
         part = slice(int(first), int(last))
@@ -145,7 +146,7 @@ class _Points:
 
 
 def _core(solid: Sheet) -> Floats:
-    """The smoothed colours of a solid, visible behind its blurred edges."""
+    """Return the smoothed colours of a solid sheet, visible behind its blurred edges."""
     coverage = solid.coverage[..., None]
     opaque = np.dstack([solid.colour, np.ones_like(solid.coverage)])
     box = solid.coverage.shape[1] // 32 * 2 + 1

@@ -1,6 +1,6 @@
-"""Renders live view: the scene in a few pixels, many times a second.
+"""Renders live view: small pictures of the scene, many times a second.
 
-Real bodies send frames of about 640 pixels across, whatever their sensor.
+Real bodies send frames about 640 pixels wide, whatever the size of their sensor.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from macrorail_sims.landscape import Landscape
 from macrorail_sims.scene import Offset, Scene
 from macrorail_sims.sheet import Floats, Sheet
 
-#: Wider frames are halved until they are no wider than this.
+#: Frames are halved until their width is at most this many pixels.
 WIDEST_PX = 800
-#: An instrument that moves less than this between two frames counts as at rest, micrometres.
+#: An instrument that moves less than this between two frames is treated as at rest, micrometres.
 _STILL_UM = 0.05
 
 
@@ -27,7 +27,7 @@ class LiveViewScene:
     Parameters
     ----------
     scene
-        The scene from which photographs are rendered; both show the same specimen.
+        The scene of the photographs; live view shows the same specimen.
     """
 
     def __init__(self, scene: Scene | Landscape) -> None:
@@ -45,9 +45,9 @@ class LiveViewScene:
         breathing: float = 1.0,
         quality: int = 70,
     ) -> bytes:
-        """The JPEG of one live-view frame; parameters as in :meth:`Scene.render`.
+        """Return the JPEG of one live-view frame; parameters as in :meth:`Scene.render`.
 
-        Each frame has its own noise. While the instrument is at rest only the noise is computed.
+        Each frame has different noise. While the instrument is at rest, only the noise is computed.
         """
         steps = np.round(np.array([position_um, *np.ravel(offsets_um)]) / _STILL_UM)
         seen = (f_number, breathing, *steps)
@@ -68,7 +68,7 @@ class LiveViewScene:
 
 
 def live_view_scene(scene: Scene | Landscape) -> Scene | Landscape:
-    """The same specimen in front of a sensor with fewer, larger pixels."""
+    """Return a scene of the same specimen with a sensor that has fewer, larger pixels."""
     options, factor = scene.options, 1
     while options.width_px / factor > WIDEST_PX:
         factor *= 2
@@ -92,7 +92,7 @@ def live_view_scene(scene: Scene | Landscape) -> Scene | Landscape:
 
 
 def _smaller_sheet(sheet: Sheet, factor: int, shape: tuple[int, int]) -> Sheet:
-    # Depths are sampled, not averaged: an average of two surfaces would lie on neither.
+    # Depths are sampled, because the average depth of two surfaces belongs to neither surface.
     half = factor // 2
     depth_um, there = (
         raster[half::factor, half::factor] for raster in (sheet.depth_um, sheet.coverage)
@@ -113,7 +113,7 @@ def _averaged(raster: Floats, factor: int) -> Floats:
 
 
 def _centred(raster: Floats, shape: tuple[int, int]) -> Floats:
-    """The middle of a raster, in ``shape`` rows and columns; its edge is repeated."""
+    """Return the middle of a raster with ``shape`` rows and columns; the edge is repeated."""
     for axis, wanted in enumerate(shape):
         first = (raster.shape[axis] - wanted) // 2
         places = np.clip(np.arange(first, first + wanted), 0, raster.shape[axis] - 1)

@@ -1,10 +1,10 @@
 """Projects layers through a lens: each is blurred by its defocus and composited from near to far.
 
 Compositing is in linear light. Each layer, from near to far, fills the part of a pixel that is
-still free: a blurred foreground spreads over what is behind it and is partly transparent, and
+still free. So a blurred foreground spreads over the background and is partly transparent, and
 along a slope the shares of the layers add up to one. A strongly defocused layer is blurred at a
-reduced size. The layers in front of the focus are composited from coarse to fine, those behind it
-likewise, and both groups are joined at the focus.
+reduced size. The layers in front of the focus are composited from coarse to fine. The layers behind
+the focus are also composited from coarse to fine. Both groups are joined at the focus.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class View:
     plane_um
         Position of the plane in focus.
     aside_um
-        Offset of the lens to the right of and below the middle of the raster.
+        Offset of the lens from the middle of the raster, to the right and down.
     width_px, height_px, pixel_pitch_um
-        The sensor.
+        Width, height and pixel pitch of the sensor.
     object_pixel_um
         Size of a pixel of the rasters.
     """
@@ -62,9 +62,9 @@ class View:
     object_pixel_um: float
 
     def light(self, defocused: bool = True) -> Floats:
-        """Linear light on the sensor, float32 (height, width, 3); 1 is white paper.
+        """Return the linear light on the sensor, float32 (height, width, 3); 1 is white paper.
 
-        With ``defocused`` false every layer is in focus.
+        If ``defocused`` is false, every layer is in focus.
         """
         layers = self.layers
         ground = self._projected(layers.ground, float(layers.depths_um[-1]), defocused)
@@ -77,7 +77,7 @@ class View:
             if not layers.is_empty(index)
         ]
         finest = min(each.size for each in (*projected, core, ground) if each)
-        # The sharpest layers end the group in front; the others are composited from behind.
+        # The group in front ends with the sharpest layers; the others are composited from behind.
         sharpest = [at for at, each in enumerate(projected) if each.size == finest]
         split = sharpest[-1] + 1 if sharpest else len(projected)
         front = _Composite(self, projected[0].size if projected[:split] else finest)
@@ -105,7 +105,7 @@ class View:
         return np.maximum(front.light[inside, inside, :3], np.float32(0))
 
     def depth_um(self) -> Floats:
-        """Depth of the visible surface at each pixel, float32 (height, width), micrometres."""
+        """Return the depth of the visible surface, float32 (height, width), micrometres."""
         size = (self.width_px, self.height_px)
         depth_um = np.full(size[::-1], self.layers.depths_um[-1], np.float32)
         covered = np.zeros(size[::-1], np.float32)
@@ -117,12 +117,12 @@ class View:
                 before = covered
                 covered = before + _warp(coverage, to_raster, size)
                 here = _warp(sheet_um, to_raster, size, cv2.INTER_NEAREST)
-                # The surface at which half of the pixel is covered counts.
+                # The depth of a pixel is that of the surface at which half the pixel is covered.
                 depth_um = np.where((before < 0.5) & (covered >= 0.5), here, depth_um)
         return depth_um
 
     def canvas(self, size: int) -> tuple[int, int]:
-        """Width and height at ``1 / 2**size``, with the margin all around."""
+        """Return the width and height at ``1 / 2**size``, including the margin on all sides."""
         width = -(-self.width_px // 2**size) + 2 * _MARGIN_PX
         height = -(-self.height_px // 2**size) + 2 * _MARGIN_PX
         return width, height
@@ -144,11 +144,11 @@ class View:
         return self.lens.working_distance_um + at_um - self.plane_um
 
     def _blur(self, at_um: float, defocused: bool) -> tuple[int, Floats]:
-        """The size at which a depth is blurred, and its point spread function at that size."""
+        """Return the size at which a depth is blurred, and the point spread function there."""
         distance_um = self._distance_um(at_um) if defocused else self.lens.working_distance_um
         f_number = self.lens.sensor_f_number
         disc_um = self.lens.blur_disc_um(distance_um)
-        # The diffraction spot has a sharp centre, so only half of it counts.
+        # The diffraction spot has a sharp centre, so only half its radius counts.
         spot_um = np.hypot(disc_um, first_dark_ring_um(f_number) / 2)
         spot_px = spot_um / self.pixel_pitch_um
         size = 0
@@ -161,7 +161,7 @@ class View:
         return size, kernel / np.float32(full_scale(size))
 
     def _to_raster(self, at_um: float, size: int, margin_px: int) -> npt.NDArray[np.float64]:
-        """2 x 3 transform from pixels of the canvas to pixels of the raster, at a size."""
+        """Return the 2 x 3 transform from canvas pixels to raster pixels, at a size."""
         per_px = self.pixel_pitch_um / self.lens.scale(self._distance_um(at_um))
         zoom = per_px / self.object_pixel_um
         rows, columns = self.layers.shape
@@ -177,7 +177,7 @@ class View:
         return matrix
 
     def _add(self, light: Floats, layer: _ProjectedLayer, in_front: bool) -> None:
-        """Add a layer in front or behind, tile by tile; tiles that do not change are skipped."""
+        """Add a layer in front of or behind the composite; skip tiles that do not change."""
         for window in _tiles(light):
             there = light[window]
             hidden = not in_front and there[..., 3].min() >= _OPAQUE
@@ -191,7 +191,7 @@ class View:
                 _fill(there, blurred)
 
     def _reaches(self, layer: _ProjectedLayer, window: _Window) -> bool:
-        """Whether light of a layer can fall into a window of its canvas."""
+        """Return whether light of a layer can fall into a window of its canvas."""
         assert layer.index is not None
         reach = layer.kernel.shape[0] // 2 + 2
         bounds = []
@@ -202,7 +202,7 @@ class View:
         return self.layers.occupies(layer.index, *bounds)
 
     def _backdrop(self, layer: _ProjectedLayer, size: int) -> Floats:
-        """The background, enlarged from the size at which it is blurred."""
+        """Return a background layer, enlarged from the size at which it is blurred."""
         composite = _Composite(self, layer.size)
         height, width = composite.light.shape[:2]
         composite.light = layer.blurred((slice(0, height), slice(0, width)))
@@ -212,9 +212,9 @@ class View:
 
 @dataclass(frozen=True)
 class _ProjectedLayer:
-    """A layer: its raster at the size at which it is blurred, its kernel and its transform.
+    """A layer to be blurred: its raster at the size of blurring, its kernel and its transform.
 
-    The raster is loaded when needed, because all at once need too much memory.
+    The raster is loaded when needed, because all rasters together need too much memory.
     """
 
     raster: Callable[[], Raster]
@@ -224,7 +224,7 @@ class _ProjectedLayer:
     index: int | None
 
     def blurred(self, window: _Window) -> Floats:
-        """The blurred layer in a window of its canvas."""
+        """Return the blurred layer in a window of its canvas."""
         reach = self.kernel.shape[0] // 2
         rows, columns = window
         to_raster = self.to_raster.copy()
@@ -248,7 +248,7 @@ class _Composite:
         self.light: Floats = np.zeros((height, width, 4), np.float32)
 
     def resize(self, size: int) -> None:
-        """Change to a finer (or the same) size."""
+        """Enlarge the composite to a finer size; does nothing for the same size."""
         while self._size > size:
             self._size -= 1
             width, height = self._view.canvas(self._size)
@@ -274,7 +274,7 @@ def _fill(light: Floats, behind: Floats) -> None:
 
 
 def _fill_up_to(light: Floats, behind: Floats) -> None:
-    """Fill each pixel up to the coverage that the layer behind would have alone."""
+    """Fill each pixel with the layer behind, up to that layer's own coverage."""
     _add_share(light, behind, behind[..., 3])
 
 
@@ -285,11 +285,11 @@ def _add_share(light: Floats, behind: Floats, until: Floats | float) -> None:
 
 
 def _widened_px2(size: int) -> float:
-    """Variance added by working at a reduced size, in pixels of that size.
+    """Return the variance added by work at a reduced size, in square pixels of that size.
 
-    A box of one pixel (1/12) twice, for reducing and for the pixels of the kernel; minus 1/15 for
-    OpenCV's cubic interpolation (a = -0.75), which sharpens; plus 3/16 for enlarging, and a fourth
-    of that at each finer size.
+    Two boxes of one pixel add 1/12 each: one for the reduction, one for the pixels of the kernel.
+    OpenCV's cubic interpolation (a = -0.75) sharpens and subtracts 1/15. The first enlargement adds
+    3/16, and each further enlargement a fourth of the previous one.
     """
     if size == 0:
         return 0.0

@@ -1,7 +1,7 @@
 """Serves a simulated body over PTP/IP on the loopback interface, for any PTP/IP client.
 
-Packets after CIPA DC-005 (PTP/IP): an initiator opens a command and an event connection to the
-same port. It is reachable only from this computer.
+The packets follow CIPA DC-005 (PTP/IP): a client opens a command connection and an event connection
+to the same port. The server is reachable only from this computer.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _CHUNK_BYTES = 1 << 17
 
 
 class PtpIpServer:
-    """One body on one port; connections are served by threads until :meth:`stop`.
+    """Serves one body on one port; threads serve the connections until :meth:`stop`.
 
     Parameters
     ----------
     responder
-        Answers the operations.
+        Answers the PTP operations of the body.
     port
-        TCP port; 0 takes a free one.
+        TCP port; 0 chooses a free port.
     """
 
     def __init__(self, responder: Responder, port: int = 0) -> None:
@@ -46,18 +46,18 @@ class PtpIpServer:
 
     @property
     def address(self) -> str:
-        """The address for libgphoto2. The port is given twice: for command and event channel."""
+        """Address for libgphoto2, with the port twice: for command and event connections."""
         return f"ptpip:{_HOST}:{self.port}:{self.port}"
 
     def start(self) -> PtpIpServer:
-        """Start to listen; returns itself."""
+        """Start to accept connections; return the server itself."""
         self._spawn(self._accept, "accept")
         return self
 
     def stop(self) -> None:
         """Close every connection and end every thread; an exposure in progress is finished."""
         self._stopped = True
-        # close() alone would leave accept() waiting for one more connection.
+        # With close() alone, accept() would still wait for another connection.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -177,7 +177,7 @@ def _receive_data(connection: socket.socket) -> bytes:
 def _exactly(connection: socket.socket, count: int) -> bytes:
     data = bytearray()
     while len(data) < count:
-        # libgphoto2 sends a command in several writes; without a quick acknowledgement each one
+        # libgphoto2 sends a command in several writes. Without a quick acknowledgement, each write
         # waits for the delayed-ACK timer (40 ms).
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         part = connection.recv(count - len(data))

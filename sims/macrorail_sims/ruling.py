@@ -19,7 +19,7 @@ def tilted_ruling(
     near_um: float,
     far_um: float,
 ) -> Specimen:
-    """A plate with lines across the picture; its left end is nearer than its right end.
+    """Return a plate with lines across the picture; its left end is nearer than its right end.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def tilted_ruling(
     tilt_deg
         Angle between the plate and the plane in focus, above 0 and below 90.
     near_um, far_um
-        Positions of its ends; the middle of the picture is halfway between them.
+        Positions of the plate's ends; the middle of the picture is halfway between them.
     """
     rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float64)
     across_um = (columns - (shape[1] - 1) / 2) * object_pixel_um

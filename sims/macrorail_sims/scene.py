@@ -1,4 +1,4 @@
-"""Renders photographs of a simulated specimen: specimen, lens and sensor.
+"""Renders photographs of a simulated specimen through a simulated lens and sensor.
 
 The blur is computed from the pupils of the lens (``pupil.py``) and from diffraction
 (``diffraction.py``), independently of the controller's formulas.
@@ -25,9 +25,9 @@ from macrorail_sims.specimen import make_specimen
 
 Offset = tuple[float, float, float]
 
-# Largest step from layer to layer: an eighth of a wave or half a pixel of blur, whichever is
-# coarser, and this much perspective in the corners of the frame. Twice that would shift the
-# sharpness peaks by a sixth of a depth of field.
+# Limits of the step from layer to layer: an eighth of a wave or half a pixel of blur (the larger
+# step applies), and 0.6 pixels of perspective in the corners of the frame. Steps twice as large
+# would shift the sharpness peaks by a sixth of a depth of field.
 _WAVEFRONT_STEP_UM = WAVELENGTH_UM / 8
 _BLUR_STEP_PX = 0.5
 _PERSPECTIVE_STEP_PX = 0.6
@@ -45,20 +45,20 @@ class SceneOptions:
     Attributes
     ----------
     seed
-        Seed of everything random in the picture.
+        Seed of all random numbers in the picture.
     width_px, height_px, pixel_pitch_um
-        The sensor.
+        Width, height and pixel pitch of the sensor.
     magnification
-        Of the plane in focus (times the ``breathing`` of an exposure).
+        Magnification of the plane in focus; multiplied by the ``breathing`` of an exposure.
     pupil_ratio
-        Exit over entrance pupil diameter.
+        Diameter of the exit pupil divided by that of the entrance pupil.
     focal_length_um
-        Of the lens; with the magnification it determines the distance of the entrance pupil and
-        so the perspective.
+        Focal length of the lens. Together with the magnification, it determines the distance of
+        the entrance pupil and therefore the perspective.
     specimen_near_um, specimen_far_um
-        Position of the nearest bristle's tip, and of the dark ground behind everything.
+        Position of the nearest bristle's tip, and position of the dark ground behind the specimen.
     sensor
-        Exposure and noise.
+        Exposure and noise of the sensor.
     """
 
     seed: int = 7
@@ -85,20 +85,20 @@ class SceneOptions:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         if not self.specimen_near_um < self.specimen_far_um:
             raise ValueError(
-                f"the specimen ends at {self.specimen_far_um:g} um before it starts at "
-                f"{self.specimen_near_um:g} um: positions grow away from the camera"
+                f"the specimen's far end ({self.specimen_far_um:g} um) must be greater than its "
+                f"near end ({self.specimen_near_um:g} um): positions grow away from the camera"
             )
 
 
 class Scene:
-    """Renders what the camera sees; the specimen is drawn on first use. Thread-safe.
+    """Renders the camera's pictures of a specimen, which is drawn on first use. Thread-safe.
 
     Parameters
     ----------
     options
         Specimen, lens and sensor.
     specimen
-        Replaces the beetle; its rasters have ``raster_shape`` rows and columns.
+        Specimen that replaces the beetle; its rasters have ``raster_shape`` rows and columns.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Scene:
 
     @property
     def raster_shape(self) -> tuple[int, int]:
-        """Rows and columns of the sheets: the frame and a margin, centred on it."""
+        """Rows and columns of the sheets, which are centred on the frame and include a margin."""
         return (
             raster_length(self.options.height_px * (1 + 2 * _VIEW_MARGIN)),
             raster_length(self.options.width_px * (1 + 2 * _VIEW_MARGIN)),
@@ -133,16 +133,18 @@ class Scene:
         breathing: float = 1.0,
         quality: int = 92,
     ) -> bytes:
-        """The JPEG of one exposure; parameters as in :meth:`render_linear`, and
+        """Return the JPEG of one exposure.
 
         Parameters
         ----------
+        position_um, f_number, offsets_um, breathing
+            As in :meth:`render_linear`.
         iso, shutter_s
-            As set on the camera.
+            ISO sensitivity and exposure time, as set on the camera.
         exposure_number
-            Determines the noise, together with the seed.
+            Number of the exposure; determines the noise, together with the seed.
         quality
-            Of the JPEG, 1..100.
+            Quality of the JPEG, 1..100.
         """
         light = self.render_linear(position_um, f_number, offsets_um, breathing)
         rng = np.random.default_rng([self.options.seed, 2, exposure_number])
@@ -156,21 +158,21 @@ class Scene:
         offsets_um: Sequence[Offset] = (),
         breathing: float = 1.0,
     ) -> Floats:
-        """Light on the sensor before exposure and noise.
+        """Return the light on the sensor, before exposure and noise.
 
         Parameters
         ----------
         position_um
             Position of the plane in focus.
         f_number
-            Focal length over entrance pupil diameter. When it changes, the specimen is cut into
-            layers again, which takes a second.
+            Focal length divided by the diameter of the entrance pupil. For a new f-number, the
+            layers of the specimen are computed again, which takes a second.
         offsets_um
             Offsets of the lens at equal intervals while the shutter was open: right, down, away
             from the camera. Empty means at rest.
         breathing
-            Magnification of the plane in focus over ``options.magnification``: 1 on a rail, where
-            the whole lens moves; a lens that focuses by itself changes it.
+            Magnification of the plane in focus divided by ``options.magnification``. It is 1 on a
+            rail, where the complete lens moves, and differs from 1 for a lens that focuses itself.
 
         Returns
         -------
@@ -197,9 +199,9 @@ class Scene:
     def truth(
         self, position_um: float, f_number: float = 5.6, breathing: float = 1.0
     ) -> tuple[npt.NDArray[np.uint8], Floats]:
-        """The ideal result of a stack, in the geometry of the frame at a position.
+        """Return the ideal result of a stack, in the geometry of the frame at a position.
 
-        Every depth is as sharp as diffraction allows at that f-number, exposed as metered and
+        Every depth is as sharp as diffraction allows at this f-number. The exposure is as metered,
         without noise.
 
         Returns
@@ -207,7 +209,7 @@ class Scene:
         picture : ndarray
             uint8 (height, width, 3), blue green red, sRGB.
         depth_um : ndarray
-            float32 (height, width), position of what is seen.
+            float32 (height, width), position of the surface in each pixel.
         """
         view = self._view(position_um, f_number, breathing, (0.0, 0.0))
         return self.options.sensor.picture(view.light(defocused=False)), view.depth_um()
@@ -215,7 +217,7 @@ class Scene:
     def write_truth(
         self, folder: Path, position_um: float, f_number: float = 5.6, breathing: float = 1.0
     ) -> tuple[Path, Path]:
-        """Write :meth:`truth` as ``truth.png`` and ``truth_depth.npy``; returns their paths."""
+        """Write :meth:`truth` as ``truth.png`` and ``truth_depth.npy``; return their paths."""
         picture, depth_um = self.truth(position_um, f_number, breathing)
         folder.mkdir(parents=True, exist_ok=True)
         paths = folder / "truth.png", folder / "truth_depth.npy"
@@ -224,7 +226,7 @@ class Scene:
         return paths
 
     def lens(self, f_number: float, breathing: float = 1.0) -> Lens:
-        """The lens at an f-number."""
+        """Return the lens at an f-number."""
         return Lens(
             focal_length_um=self.options.focal_length_um,
             magnification=self.options.magnification * breathing,
@@ -238,7 +240,7 @@ class Scene:
         right_um, down_um, away_um = path.mean(axis=0)
         aside_um = (float(right_um), float(down_um))
         light = self._view(position_um + float(away_um), f_number, breathing, aside_um).light()
-        # The picture moves opposite to the lens.
+        # The picture moves in the opposite direction to the lens.
         moves_px = -(path[:, :2] - (right_um, down_um)) * (breathing / self.object_pixel_um)
         if np.abs(moves_px).max() < _STILL_PX:
             return light
@@ -296,7 +298,7 @@ class Scene:
             specimen = self._drawn()
             count = self._layer_count(f_number, specimen)
             if self._layers is None or len(self._layers.depths_um) != count:
-                self._layers = None  # freed first: two at once need too much memory
+                self._layers = None  # freed first, because two sets of layers need too much memory
                 self._layers = Layers(specimen, count)
             return self._layers
 
@@ -315,7 +317,7 @@ class Scene:
 
 
 def _motion_blur_kernel(moves_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """The kernel of motion blur: the track of a point over the pixels, sum 1."""
+    """Return the kernel of motion blur: the track of a point over the pixels, with the sum 1."""
     reach = int(np.ceil(np.abs(moves_px).max())) + 1
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
     for x, y in moves_px:

@@ -24,7 +24,7 @@ class Sensor:
     full_well_e
         Electrons that saturate a pixel at ISO 100.
     read_noise_e
-        Standard deviation of reading a pixel, electrons.
+        Standard deviation of the read noise of a pixel, electrons.
     lamp_flicker
         Relative standard deviation of the light from one exposure to the next.
     metered_f_number, metered_shutter_s, metered_iso
@@ -41,16 +41,16 @@ class Sensor:
     def expose(
         self, light: Floats, f_number: float, shutter_s: float, iso: int, rng: np.random.Generator
     ) -> npt.NDArray[np.uint8]:
-        """The picture of one exposure.
+        """Return the picture of one exposure.
 
         Parameters
         ----------
         light
             float32 (height, width, 3), linear; 1 is white paper.
         f_number, shutter_s, iso
-            As set on the camera.
+            Settings of the camera.
         rng
-            Source of the noise.
+            Random number generator of the noise.
 
         Returns
         -------
@@ -62,18 +62,20 @@ class Sensor:
         gain *= 1 + self.lamp_flicker * rng.standard_normal()
         well_e = self.full_well_e * 100 / iso
         signal = light * np.float32(gain)
-        # Photons arrive independently: the variance of a count is the count.
+        # Photons arrive independently, so the variance of their number equals the number.
         deviation = np.sqrt(signal / well_e + (self.read_noise_e / well_e) ** 2)
         signal += deviation * _roughly_normal(rng, signal.shape)
         return encode_srgb(signal)
 
     def picture(self, light: Floats) -> npt.NDArray[np.uint8]:
-        """The picture of a noiseless exposure as metered; array as from :meth:`expose`."""
+        """Return the picture of a metered exposure without noise; array as from :meth:`expose`."""
         return encode_srgb(light * np.float32(_WHITE_READS))
 
 
 def _roughly_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-    """Random numbers with mean 0 and standard deviation 1, three times faster than normal ones.
+    """Return random numbers with mean 0 and standard deviation 1, approximately normal.
+
+    They are computed three times faster than normally distributed numbers.
 
     Each is the sum of four uniform bytes (Irwin-Hall distribution), limited to 3.4 deviations.
     """
@@ -87,7 +89,7 @@ def _roughly_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
 
 
 def encode_srgb(linear: Floats) -> npt.NDArray[np.uint8]:
-    """sRGB's transfer curve (IEC 61966-2-1) from linear light; outside 0..1 saturates."""
+    """Encode linear light as 8-bit sRGB (IEC 61966-2-1); values outside 0..1 saturate."""
     level = np.clip(linear, 0, 1) * _LUT_STEPS
     encoded: npt.NDArray[np.uint8] = _SRGB[level.astype(np.uint16)]
     return encoded

@@ -1,4 +1,4 @@
-"""Runs a simulated board behind a pseudo terminal, at the world's pace, in a process of its own."""
+"""Runs a simulated board behind a pseudo terminal, in world time, in a separate process."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _CLOSED_WAIT_MS = 5
 
 
 class SerialBridge:
-    """A board, the pseudo terminal that a host opens as its serial port, and the pace.
+    """Connects a board with the pseudo terminal that a host opens as its serial port.
 
     Parameters
     ----------
     board
-        The board; its time must start at the clock's.
+        The board; its world time must equal that of the clock at the start.
     clock
-        The world's clock.
+        Clock of the simulated world.
     """
 
     def __init__(self, board: RailBoard, clock: WorldClock) -> None:
@@ -41,7 +41,7 @@ class SerialBridge:
         self._master, slave = pty.openpty()
         tty.setraw(slave)
         self.port = os.ttyname(slave)
-        # Closed here, so that the terminal hangs up exactly while no host has it open.
+        # Closed here, so that the terminal reports a hang-up exactly while no host has it open.
         os.close(slave)
         os.set_blocking(self._master, False)
         self._is_open = False
@@ -58,7 +58,8 @@ class SerialBridge:
         line = select.poll()
         line.register(self._master, select.POLLIN)
         while True:
-            # A terminal that no program has open reports that at once, so it cannot be waited on.
+            # poll() returns at once for a terminal that no program has open, so it cannot wait for
+            # this terminal.
             ready = dict((both if self._is_open else owner).poll(self._patience_ms()))
             if until_closed in ready and not os.read(until_closed, 4096):
                 return
@@ -76,7 +77,7 @@ class SerialBridge:
     def _serve_line(self, events: int) -> None:
         is_open = not events & select.POLLHUP
         if is_open and not self._is_open:
-            # The host's opening pulls DTR, which is wired to the reset pin of an Uno.
+            # Opening the port changes DTR, which is wired to the reset pin of an Uno.
             self.board.reset("pin")
             self._unsent = b""
         self._is_open = is_open
@@ -89,19 +90,19 @@ class SerialBridge:
             try:
                 self._unsent = self._unsent[os.write(self._master, self._unsent) :]
             except BlockingIOError:
-                return  # the host does not read; its terminal is full
+                return  # the host does not read, and the terminal's buffer is full
 
 
 def main() -> None:
-    """Serve one board; prints ``{"port": ...}`` and ends when standard input does."""
+    """Print ``{"port": ...}``, then serve one board until standard input ends."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--world", type=Path, required=True, help="file to share the carriage in")
+    parser.add_argument("--world", type=Path, required=True, help="file that shares the carriage")
     parser.add_argument("--time-scale", type=float, default=1.0)
-    parser.add_argument("--epoch", type=float, help="time.monotonic() at the world's start")
+    parser.add_argument("--epoch", type=float, help="time.monotonic() at world time 0")
     parser.add_argument("--start-place", type=int, default=5_000, help="microsteps")
     parser.add_argument("--length", type=int, default=160_000, help="microsteps between switches")
     parser.add_argument("--play", type=int, default=0, help="microsteps")
-    parser.add_argument("--emulated", action="store_true", help="the chip's own image, emulated")
+    parser.add_argument("--emulated", action="store_true", help="emulate the board's chip")
     asked = parser.parse_args()
     clock = WorldClock(asked.time_scale, asked.epoch)
     size = ctypes.sizeof(CarriageState)

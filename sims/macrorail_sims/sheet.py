@@ -1,4 +1,4 @@
-"""Coloured surfaces at varying depth, of which simulated specimens consist."""
+"""The parts of simulated specimens: coloured surfaces with a depth at each pixel."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Sheet:
     colour
         float32 (height, width, 3), blue green red, linear light, 0..1; 1 is white paper.
     coverage
-        float32 (height, width), 0..1: how much of the pixel the surface covers.
+        float32 (height, width), 0..1: share of the pixel that the surface covers.
     depth_um
-        float32 (height, width), position, increasing away from the camera.
+        float32 (height, width), position of the surface, increasing away from the camera.
     solid
-        True when nothing is visible behind its steps, as with a solid body.
+        True for a solid body: nothing is visible behind steps in its surface.
     """
 
     colour: Floats
@@ -39,12 +39,12 @@ class Specimen:
     Attributes
     ----------
     sheets
-        Surfaces between ``near_um`` and ``far_um``; of two at the same depth, the earlier one is
-        in front. At most one is solid.
+        Surfaces between ``near_um`` and ``far_um``. Of two surfaces at the same depth, the first
+        in this list is in front. At most one surface is solid.
     ground
-        Colour of the flat ground behind them, as in a sheet.
+        Colour of the flat ground behind the sheets, as in :class:`Sheet`.
     near_um, far_um
-        Position of the nearest point, and of the ground.
+        Position of the nearest point, and position of the ground.
     """
 
     sheets: tuple[Sheet, ...]

@@ -1,4 +1,4 @@
-"""Draws a beetle in front of a dark ground: colour and height, from a seed.
+"""Draws a beetle in front of a dark ground: colour and height, determined by a seed.
 
 The body is a dome with raised wing cases, ribs and knobs with vertical walls, pits, and small
 iridescent scales with texture down to single pixels. Sizes are fractions of the width of the frame
@@ -35,7 +35,7 @@ _GROUND = np.array((0.016, 0.012, 0.010), np.float32)
 
 @dataclass(frozen=True)
 class _Grid:
-    """Coordinates from the middle in frame widths, along the axes of picture and body."""
+    """Coordinates from the middle, in frame widths, along the axes of the picture and the body."""
 
     x: Floats
     y: Floats
@@ -57,16 +57,16 @@ def make_specimen(
     near_um: float,
     far_um: float,
 ) -> Specimen:
-    """Draw a specimen.
+    """Draw a specimen and return it.
 
     Parameters
     ----------
     seed
-        Seed of everything random in it.
+        Seed of all random numbers.
     shape
-        Rows and columns of the rasters, a margin around the frame included.
+        Rows and columns of the rasters, including a margin around the frame.
     frame_width_px
-        Width of the frame on the raster; sizes are relative to it.
+        Width of the frame on the raster; sizes are relative to this width.
     object_pixel_um
         Size of a pixel of the raster.
     near_um, far_um
@@ -95,9 +95,10 @@ def _grid(shape: tuple[int, int], frame_px: int) -> _Grid:
 
 
 def _noise(grid: _Grid, rng: np.random.Generator, coarsest: float, fall: float) -> Floats:
-    """Noise over every octave from ``coarsest`` (in frame widths) down to pixels, mean 0, sd 1.
+    """Return noise in every octave from ``coarsest`` (in frame widths) down to pixels.
 
-    Each octave has ``fall`` times the amplitude of the one before.
+    Its mean is 0 and its standard deviation 1. Each octave has ``fall`` times the amplitude of the
+    next coarser octave.
     """
     height, width = grid.shape
     total = np.zeros(grid.shape, np.float32)
@@ -114,9 +115,9 @@ def _noise(grid: _Grid, rng: np.random.Generator, coarsest: float, fall: float) 
 
 
 def _body_shape(grid: _Grid, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
-    """Coverage 0..1, height above the rim in fractions of the depth, and bare cuticle 0..1."""
+    """Return coverage 0..1, height above the rim as a share of the depth, and bare cuticle 0..1."""
     along, across = grid.along, grid.across
-    # An egg: broader behind the middle.
+    # The outline is an egg, broader behind the middle.
     breadth = _HALF_BREADTH * (1 + 0.30 * along - 0.35 * along**2)
     side = across / breadth
     radius = np.sqrt((along / _HALF_LENGTH) ** 2 + side**2)
@@ -160,7 +161,7 @@ def _body_shape(grid: _Grid, rng: np.random.Generator) -> tuple[Floats, Floats, 
 
 
 def _skin(grid: _Grid, height_px: Floats, bare: Floats, rng: np.random.Generator) -> Floats:
-    """Colour of the body under the lamp; ``height_px`` is its relief in pixels."""
+    """Return the colour of the body under the lamp; ``height_px`` is its relief in pixels."""
     tint, tone, gap, rib = _scales(grid, rng)
     colour = np.empty((*grid.shape, 3), np.float32)
     warm = np.clip(0.5 + 0.28 * _noise(grid, rng, 0.35, 0.5) + tint, 0, 1)
@@ -182,7 +183,7 @@ def _skin(grid: _Grid, height_px: Floats, bare: Floats, rng: np.random.Generator
     smooth = cv2.GaussianBlur(height_px, (0, 0), max(0.8, grid.frame_px / 900))
     slope_x = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8)
     slope_y = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
-    # Slopes are reduced, because the large lamp lights them from the side, too.
+    # Slopes are reduced, because the large lamp also lights them from the side.
     normal = np.dstack([-0.45 * slope_x, -0.45 * slope_y, np.ones_like(slope_x)])
     normal /= np.linalg.norm(normal, axis=2, keepdims=True)
     lamp = _LAMP / np.linalg.norm(_LAMP)
@@ -198,7 +199,7 @@ def _skin(grid: _Grid, height_px: Floats, bare: Floats, rng: np.random.Generator
 
 
 def _scales(grid: _Grid, rng: np.random.Generator) -> tuple[Floats, Floats, Floats, Floats]:
-    """Per pixel: the scale's tint -0.5..0.5, its tone, the gaps between scales, its fine ribs."""
+    """Return for each pixel the scale's tint -0.5..0.5, tone, gaps between scales and fine ribs."""
     height, width = grid.shape
     pitch = max(4.0, _SCALE * grid.frame_px)
     rows, columns = np.mgrid[0 : height + pitch : pitch, 0 : width + pitch : pitch]
@@ -226,7 +227,7 @@ def _scales(grid: _Grid, rng: np.random.Generator) -> tuple[Floats, Floats, Floa
 
 
 def _ground(grid: _Grid, rng: np.random.Generator) -> Floats:
-    """Dark and almost without texture, a little lighter towards the lamp."""
+    """Return the ground: dark, almost without texture, a little lighter towards the lamp."""
     fall = 1 - 0.55 * (grid.x * -_LAMP[0] + grid.y * -_LAMP[1]) / 0.4
     grain = 1 + 0.03 * _noise(grid, rng, 0.2, 0.6)
     light = np.clip(fall, 0.3, None) * grain

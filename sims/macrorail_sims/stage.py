@@ -1,4 +1,4 @@
-"""The simulated stage: a grbl machine behind a pseudo-terminal, in a thread of its own."""
+"""The simulated stage: a grbl machine behind a pseudo-terminal, in a separate thread."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from macrorail_sims.tray import TraySpecimen
 
 _POLL_MS = 2
 _CLOSED_POLL_S = 0.005
-#: Within this distance of a specimen its stage alarms occur.
+#: A specimen's stage alarms occur within this distance of the specimen.
 _ALARM_WITHIN_UM = 5_000.0
 
 
 class StageThread:
-    """A machine with axes X, Y, Z and A; X and Y move the tray.
+    """A grbl machine with axes X, Y, Z and A; X and Y move the tray.
 
     Parameters
     ----------
     clock
-        World time.
+        Clock of the simulated world.
     lying
         The specimens on the tray.
     at_rest
@@ -52,7 +52,7 @@ class StageThread:
         self._master, slave = pty.openpty()
         tty.setraw(slave)
         self.port = os.ttyname(slave)
-        # Closed here, so that the terminal is hung up exactly while no host has it open.
+        # Closed here, so that the terminal reports a hang-up exactly while no host has it open.
         os.close(slave)
         os.set_blocking(self._master, False)
         self._ended = threading.Event()
@@ -63,7 +63,7 @@ class StageThread:
         self._thread.start()
 
     def position_um(self) -> tuple[float, float]:
-        """True position of the tray: X and Y from their home switches."""
+        """Return the true position of the tray: X and Y from their home switches, micrometres."""
         return self.machine.from_switch_mm(0) * 1e3, self.machine.from_switch_mm(1) * 1e3
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A tray of simulated specimens, and which of them is under the lens."""
+"""A tray of simulated specimens; determines which specimen is under the lens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from macrorail_sims.scene import Scene
 
 #: Specimens farther from the optical axis than this are not in the picture.
 _IN_VIEW_UM = 2_000.0
-#: Number of scenes in memory; a drawn one is large.
+#: Number of scenes kept in memory, because a drawn scene is large.
 _KEPT = 2
 
 
@@ -25,16 +25,16 @@ class CameraFault(Section):
     Attributes
     ----------
     operation
-        Operation that fails, one of those that ``macrorail_sims.bodies.faults.Fault`` lists.
-        Example: ``release``
+        Operation that fails: one of the operations that ``macrorail_sims.bodies.faults.Fault``
+        lists. Example: ``release``
     action
-        What happens instead, an ``Action`` of that module. Example: ``REFUSE``
+        Kind of fault: an ``Action`` of ``macrorail_sims.bodies.faults``. Example: ``REFUSE``
     reason
-        The answer of the camera, a ``Reason`` of that module.
+        Answer of the camera: a ``Reason`` of ``macrorail_sims.bodies.faults``.
     delay_s
-        How long it takes.
+        Delay of the answer or the frame, for the actions ``STALL`` and ``LATE``.
     after
-        How many operations come through first.
+        How many operations succeed before the fault.
     times
         How many operations fail.
     """
@@ -47,7 +47,7 @@ class CameraFault(Section):
     times: int = 1
 
     def to_fault(self) -> Fault:
-        """The fault for the fault script of the body."""
+        """Return the fault for the body's fault script."""
         return Fault(
             self.operation,
             Action[self.action],
@@ -64,20 +64,20 @@ class TraySpecimen(Section):
     Attributes
     ----------
     x_um
-        Position of the stage that brings it under the lens, along X. Example: ``10 mm``
+        X position of the stage with the specimen under the lens. Example: ``10 mm``
     y_um
-        Likewise along Y. Example: ``10 mm``
+        Y position of the stage with the specimen under the lens. Example: ``10 mm``
     near_um
-        Position of its nearest point along the focus axis. Example: ``20 mm``
+        Position of the specimen's nearest point along the focus axis. Example: ``20 mm``
     far_um
-        Position of the ground behind it along the focus axis. Example: ``21.5 mm``
+        Position of the ground behind the specimen along the focus axis. Example: ``21.5 mm``
     faults
-        Faults of the camera while it is under the lens. Example: ``[{operation: release, action:
-        REFUSE}]``
+        Faults of the camera while the specimen is under the lens. Example: ``[{operation: release,
+        action: REFUSE}]``
     visits
-        Number of its visits under the lens in which the faults happen.
+        Number of visits to the specimen during which the faults happen.
     stage_alarms
-        How often the stage stops with an alarm on its way there.
+        How often the stage stops with an alarm on the way to the specimen.
     """
 
     x_um: Length = Field(alias="x")
@@ -95,11 +95,11 @@ class Tray:
     Parameters
     ----------
     lying
-        The specimens.
+        The specimens on the tray.
     stage_um
-        True position of the stage, X and Y.
+        Returns the true position of the stage, X and Y in micrometres.
     draw
-        Makes the scene of a specimen from its number.
+        Makes the scene of a specimen from the specimen's number.
     faults
         The fault script of the camera.
     """
@@ -121,7 +121,7 @@ class Tray:
 
     @property
     def under_lens(self) -> int | None:
-        """The number of the specimen in the picture, from 0; ``None`` for bare ground."""
+        """Number of the specimen in the picture, from 0; ``None`` if there is none."""
         x_um, y_um = self._stage_um()
         for number, one in enumerate(self._lying):
             if max(abs(one.x_um - x_um), abs(one.y_um - y_um)) < _IN_VIEW_UM:
@@ -129,7 +129,7 @@ class Tray:
         return None
 
     def scene(self) -> tuple[int, Scene | None]:
-        """Number and scene of the specimen in the picture; -1 and ``None`` without one."""
+        """Return number and scene of the specimen in the picture; -1 and ``None`` if none."""
         number = self.under_lens
         if number is None:
             return -1, None
@@ -137,7 +137,10 @@ class Tray:
             return number, self._draw(number)
 
     def arrive(self) -> None:
-        """The stage has come to rest: arm the faults of the specimen there, and draw its scene."""
+        """Activate the faults of the specimen under the lens and draw its scene.
+
+        Called when the stage has come to rest.
+        """
         number = self.under_lens
         if number is None or number == self._last:
             return

@@ -1,8 +1,8 @@
 """A simulated instrument in the same process and in virtual time, for thousands of test runs.
 
-It uses the same firmware, carriage, scene and body model as the bench in its own process, without
-serial line, libgphoto2 and waiting. It ends with its process, so runs on it cannot be resumed
-later.
+This bench uses the same firmware, carriage, scene and body model as the bench in a separate
+process, but no serial line, no libgphoto2 and no real waiting. The simulated instrument ends with
+its process, so its runs cannot be resumed later.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from macrorail_sims.world import World, WorldSection, build_body, build_scene
 
 
 class VirtualBench:
-    """A rig's ``bench`` with ``driver: virtual``; its camera names ``driver: virtual`` too.
+    """A rig's ``bench`` with ``driver: virtual``; the rig's camera also has ``driver: virtual``.
 
     Attributes
     ----------
     body, board, carriage, world
-        The simulated parts, for tests; ``board`` and ``carriage`` are ``None`` when the lens is
-        the axis.
+        The simulated parts, for tests; ``board`` and ``carriage`` are ``None`` when the focus axis
+        is the lens.
     """
 
     class Options(WorldSection):
-        """Bench section of a simulated instrument in process and in virtual time, for tests;
+        """Bench section of a simulated instrument in the same process, in virtual time, for tests.
         ``time_scale`` has no effect.
         """
 
@@ -60,11 +60,11 @@ class VirtualBench:
 
     @property
     def address(self) -> str | None:
-        """``None``: no other process can connect to this world."""
+        """Always ``None``, because no other process can connect to this simulated world."""
         return None
 
     def start(self) -> None:
-        """Nothing to start."""
+        """Do nothing; this bench has no process to start."""
 
     def close(self) -> None:
         """Remove the simulated memory card."""

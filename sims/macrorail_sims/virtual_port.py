@@ -11,14 +11,14 @@ _STEP_S = 0.0005
 
 
 class VirtualPort:
-    """Has the interface of ``serial.Serial``; opening it resets the board, as with an Uno.
+    """A port with the interface of ``serial.Serial``; opening it resets the board, as on an Uno.
 
     Parameters
     ----------
     board
         The board at the other end.
     clock
-        World time, which drives the board.
+        Clock of the simulated world, which drives the board.
     """
 
     def __init__(self, board: SerialBoard, clock: VirtualClock) -> None:

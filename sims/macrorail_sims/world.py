@@ -1,4 +1,4 @@
-"""One simulated world: a clock, a scene, and the true position of the lens at any time."""
+"""The simulated world: a clock, a scene, and the true position of the lens at any time."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from macrorail_sims.ruling import tilted_ruling
 from macrorail_sims.scene import Scene, SceneOptions
 from macrorail_sims.tray import Tray, TraySpecimen
 
-#: Positions of the carriage sampled during an exposure: enough for motion blur, fast to render.
+#: Number of carriage positions sampled during an exposure: enough for motion blur, fast to render.
 _SAMPLES = 5
-#: Focal lengths of the macro lens on the rail, and of the camera's own lens in the lens rig.
+#: Focal lengths of the macro lens on a rail, and of the camera's lens if it is the focus axis.
 _RAIL_LENS_UM, _OWN_LENS_UM = 65_000.0, 105_000.0
 #: F-number of a lens whose aperture the body cannot read.
 _UNREAD_F_NUMBER = 8.0
 
 
 class SimulatedSpecimenSection(Section):
-    """Where the simulated specimen stands: positions along the axis.
+    """Positions of the simulated specimen along the axis.
 
     Attributes
     ----------
     near_um
-        Position of its nearest point. Example: ``20 mm``
+        Position of the specimen's nearest point. Example: ``20 mm``
     far_um
-        Position of the ground behind it. Example: ``23 mm``
+        Position of the ground behind the specimen. Example: ``23 mm``
     """
 
     near_um: Length = Field(alias="near")
@@ -55,7 +55,7 @@ class SimulatedSpecimenSection(Section):
 
 
 class VibrationSection(Section):
-    """How the instrument vibrates after a move: a damped swing across the optical axis.
+    """Vibration of the instrument after a move: a damped oscillation across the optical axis.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class VibrationSection(Section):
     decay_s
         Time in which the amplitude falls to 1/e.
     frequency_hz
-        Frequency in hertz.
+        Frequency of the vibration in hertz.
     """
 
     amplitude_um: Length = Field(alias="amplitude", default=12.0, ge=0)
@@ -72,20 +72,20 @@ class VibrationSection(Section):
     frequency_hz: float = Field(alias="frequency", default=22.0, gt=0)
 
     def offset_um(self, since_rest_s: float) -> float:
-        """Displacement at a time after the axis came to rest, micrometres."""
+        """Return the displacement in micrometres at a time after the axis came to rest."""
         swing = math.sin(2 * math.pi * self.frequency_hz * since_rest_s)
         return self.amplitude_um * math.exp(-since_rest_s / self.decay_s) * swing
 
 
 class TargetSection(Section):
-    """A tilted plate with lines on it in place of the beetle, to calibrate a lens on.
+    """A tilted plate with lines in place of the beetle, for calibrating a lens.
 
     Attributes
     ----------
     pitch_um
         Distance from line to line. Example: ``60 um``
     tilt_deg
-        Tilt of the plate out of the plane in focus. Example: ``72 deg``
+        Angle between the plate and the plane in focus. Example: ``72 deg``
     """
 
     pitch_um: Length = Field(alias="pitch", gt=0)
@@ -98,22 +98,24 @@ class WorldSection(BenchSection):
     Attributes
     ----------
     specimen
-        Where the specimen stands. Example: ``{near: 20 mm, far: 23 mm}``
+        Positions of the specimen along the axis. Example: ``{near: 20 mm, far: 23 mm}``
     target
         A tilted plate in place of the beetle. Example: ``{pitch: 60 um, tilt: 72 deg}``
     landscape
         ``yes`` for ground from ``near`` to the horizon in place of the beetle, for a lens that
         focuses up to infinity.
     vibration
-        How the instrument vibrates after a move. Example: ``{amplitude: 12 um, decay: 80 ms}``
+        Vibration of the instrument after a move. Example: ``{amplitude: 12 um, decay: 80 ms}``
     body
-        Maker whose camera is simulated.
+        Maker of the simulated camera.
     tray
-        Specimens that a stage brings under the lens, each different. ``specimen`` stands beside
-        them all. Example: ``[{x: 10 mm, y: 10 mm, near: 20 mm, far: 21.5 mm}]``
+        Specimens that a stage brings under the lens; each looks different. Where none of them is
+        under the lens, ``specimen`` is seen. Example: ``[{x: 10 mm, y: 10 mm, near: 20 mm, far:
+        21.5 mm}]``
     set_by_hand
-        Settings at the dials of the simulated camera, for a camera on the rail's cable, which no
-        program can set. Example: ``{aperture: f/5.6, shutter: 1/10, iso: "100"}``
+        Settings made by hand on the simulated camera. A camera on the rail's cable release needs
+        them, because programs cannot set such a camera. Example: ``{aperture: f/5.6, shutter: 1/10,
+        iso: "100"}``
     """
 
     specimen: SimulatedSpecimenSection
@@ -127,21 +129,21 @@ class WorldSection(BenchSection):
 
 @dataclass(frozen=True)
 class World:
-    """The surroundings of the camera.
+    """The simulated surroundings of the camera.
 
     Attributes
     ----------
     scene
         Specimen and optics.
     clock
-        The world's clock.
+        Clock of the simulated world.
     vibration
         Vibration after each move of the carriage.
     carriage
-        The carriage of the camera; ``None`` when the camera is fixed and its lens focuses.
+        Carriage that moves the camera; ``None`` when the camera is fixed and its lens focuses.
     diary
-        File with a line for each exposure: its number and the true position of the plane in
-        focus; with a tray also the number of the specimen, from 0.
+        File with a line for each exposure: number of the exposure, true position of the plane in
+        focus and, with a tray, number of the specimen from 0.
     tray
         A tray with several specimens; ``None`` for a single one.
     """
@@ -155,11 +157,11 @@ class World:
 
     @cached_property
     def _screens(self) -> dict[str, LiveViewScene]:
-        """The live-view scene of the specimen shown last."""
+        """The live-view scene of the specimen that was shown last."""
         return {}
 
     def render(self, light: SimulatedExposure) -> bytes:
-        """Render an exposure; returns a JPEG."""
+        """Render an exposure and return its JPEG."""
         shutter_s = light.end_s - light.start_s
         times_s = [light.start_s + shutter_s * look / (_SAMPLES - 1) for look in range(_SAMPLES)]
         breathing = 1.0
@@ -209,7 +211,7 @@ class World:
 
 
 def build_scene(rig: Rig, world: WorldSection) -> Scene | Landscape:
-    """The scene for the camera and optics of a rig."""
+    """Return the scene for the camera and optics of a rig."""
     if world.landscape:
         return Landscape(
             LandscapeOptions(
@@ -249,7 +251,7 @@ def build_scene(rig: Rig, world: WorldSection) -> Scene | Landscape:
 
 
 def build_tray_scene(rig: Rig, world: WorldSection, number: int) -> Scene:
-    """The scene of one specimen of the tray, from 0."""
+    """Return the scene of one specimen of the tray; ``number`` counts from 0."""
     lying = world.tray[number]
     one = world.model_copy(
         update={
@@ -269,7 +271,7 @@ def write_truth(rig: Rig, position_um: float, f_number: float, folder: Path) -> 
     Parameters
     ----------
     rig
-        Its bench section is a :class:`WorldSection`.
+        The rig; its bench section is a :class:`WorldSection`.
     """
     assert isinstance(rig.bench, WorldSection), "only a simulated world knows the truth"
     scene = build_scene(rig, rig.bench)
@@ -278,12 +280,12 @@ def write_truth(rig: Rig, position_um: float, f_number: float, folder: Path) -> 
 
 
 def build_body(rig: Rig, options: WorldSection, world: World) -> CameraBody:
-    """The simulated camera body of a rig, with its lens and the settings of the bench section."""
+    """Return the simulated camera body of a rig, with its lens and the bench section's settings."""
     return make_body(options.body, world, build_lens(rig), options.set_by_hand)
 
 
 def build_lens(rig: Rig) -> SimulatedLens | None:
-    """The focusing lens of the camera; ``None`` on a rail."""
+    """Return the focusing lens of the camera; ``None`` on a rail."""
     if not rig.axis.shares_camera:
         return None
     landscape = isinstance(rig.bench, WorldSection) and rig.bench.landscape

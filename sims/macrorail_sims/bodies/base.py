@@ -1,7 +1,7 @@
 """The model of a simulated camera body, independent of its protocol: settings, exposures, files.
 
-All times are world seconds. A body outlives its clients: its memory, its card and an exposure in
-progress stay when the controller is killed.
+All times are seconds of world time. A body outlives its clients: if the controller is killed, the
+body keeps its memory and its card, and an exposure in progress continues.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _STRAY_NUMBER = 9999
 
 
 class BodyWorld(Protocol):
-    """What a body needs from the simulated world."""
+    """The part of the simulated world that a body uses."""
 
     @property
     def clock(self) -> Clock:
-        """World time."""
+        """Clock that gives world time."""
         ...
 
     def render(self, light: SimulatedExposure) -> bytes:
-        """Render a finished exposure; returns a JPEG."""
+        """Render a finished exposure and return its JPEG."""
         ...
 
 
@@ -48,9 +48,9 @@ class Setting:
     Attributes
     ----------
     choices
-        PTP values by libgphoto2's label for them.
+        PTP value for each label that libgphoto2 uses.
     value
-        The current PTP value; without a label when the lens is manual.
+        The current PTP value; with a manual lens, the aperture's value has no label.
     """
 
     choices: Mapping[str, int]
@@ -58,12 +58,12 @@ class Setting:
 
     @property
     def label(self) -> str | None:
-        """The current value's label, ``None`` when the body has no name for it."""
+        """Label of the current value; ``None`` if the value has no label."""
         return next((label for label, value in self.choices.items() if value == self.value), None)
 
 
 class BodyEventKind(Enum):
-    """The kinds of events."""
+    """Kinds of events that a body announces."""
 
     FILE_ADDED = auto()
     EXPOSURE_COMPLETE = auto()
@@ -71,7 +71,7 @@ class BodyEventKind(Enum):
 
 @dataclass(frozen=True)
 class BodyEvent:
-    """An event that the body announces at ``due_s``; ``handle`` is that of the file."""
+    """An event that the body announces at ``due_s``; ``handle`` is the handle of the file."""
 
     due_s: float
     kind: BodyEventKind
@@ -91,10 +91,11 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class BodyExposure:
-    """An exposure in progress; ``ready_s`` is when its files can be read.
+    """An exposure in progress; ``ready_s`` is the time from which its files can be read.
 
-    Faults: ``announced`` is false when the frame is lost, ``stale`` is true when the previous
-    picture is delivered instead, ``stray`` when it is delivered additionally, under another name.
+    Faults: ``announced`` is false if the frame is lost. ``stale`` is true if the previous picture
+    is delivered in place of the new picture. ``stray`` is true if the previous picture is delivered
+    in addition, under another name.
     """
 
     light: SimulatedExposure
@@ -108,18 +109,18 @@ class BodyExposure:
 
 @dataclass(frozen=True)
 class Timing:
-    """How fast the body is.
+    """Delays and transfer rate of a body.
 
     Attributes
     ----------
     shutter_lag_s
-        From the command to the opening of the shutter.
+        Time from the release command to the opening of the shutter.
     readout_s
-        From the closing of the shutter to the announcement of the file.
+        Time from the closing of the shutter to the announcement of the file.
     bytes_per_s
         Download rate.
     live_view_s
-        To raise the mirror and switch the sensor on.
+        Time to raise the mirror and switch the sensor on.
     """
 
     shutter_lag_s: float = 0.04
@@ -130,26 +131,26 @@ class Timing:
 
 @dataclass
 class CameraBody:
-    """State and behaviour of a camera body; subclasses add the settings and names of a maker.
+    """State and behaviour of a camera body; subclasses add a maker's settings and names.
 
     Parameters
     ----------
     world
-        Clock and scene.
+        Clock and scene of the simulated world.
     lens
-        The body's own lens, or ``None`` when another optic is mounted.
+        The lens that the body drives; ``None`` when a lens or objective without motor is mounted.
     timing
-        How fast it is.
+        Delays and transfer rate.
     memory_frames
-        Capacity of the internal memory, in frames not yet read.
+        Capacity of the internal memory, in frames that are not yet downloaded.
     card_bytes
         Capacity of the card.
     manual_aperture
         True for a lens or bellows whose aperture the body can neither read nor set.
     autofocus
-        True when autofocus is on, which fails at this distance.
+        True when autofocus is on; autofocus always fails at these distances.
     manual_exposure, auto_iso
-        Whether the mode dial is at M (otherwise at A), and whether automatic ISO is on.
+        Whether the mode dial is at M (otherwise it is at A), and whether automatic ISO is on.
     mirror_delay
         Whether exposure delay mode is on (Nikon).
     mirror_lock
@@ -157,11 +158,11 @@ class CameraBody:
     settings_take_s
         Delay until a new value of a setting takes effect.
     auto_power_off_s
-        Idle time after which it switches itself off; 0 for never.
+        Idle time after which the body switches itself off; 0 for never.
     self_timer
-        Whether its drive mode is the self-timer.
+        Whether the drive mode is the self-timer.
     image_scale
-        Width of its images over that of the largest: 1 for L.
+        Width of the images divided by the width of the largest images; 1 for size L.
     """
 
     world: BodyWorld
@@ -206,12 +207,12 @@ class CameraBody:
     # Overridden for each maker.
 
     def _settings(self) -> dict[str, Setting]:
-        """Settings by canonical name, as they are when the body is switched on."""
+        """Return the settings by canonical name, with their values when the body is switched on."""
         raise NotImplementedError
 
     @property
     def shutter_s(self) -> float:
-        """Exposure time as set; infinite for bulb."""
+        """Exposure time as set, seconds; infinite for bulb."""
         raise NotImplementedError
 
     @property
@@ -226,16 +227,16 @@ class CameraBody:
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """Kinds of file an exposure gives: ``jpeg``, ``raw``."""
+        """Kinds of file that an exposure produces: ``jpeg``, ``raw``."""
         raise NotImplementedError
 
     @property
     def jpeg_quality(self) -> int:
-        """1..100."""
+        """Quality of JPEG files, 1..100."""
         raise NotImplementedError
 
     def file_name(self, number: int, kind: str) -> str:
-        """The name of the file of exposure ``number``."""
+        """Return the file name for exposure ``number`` and a kind of file."""
         raise NotImplementedError
 
     # Common to all bodies.
@@ -252,11 +253,11 @@ class CameraBody:
 
     @property
     def busy_s(self) -> float:
-        """How much longer it will be busy, world seconds, >= 0."""
+        """How much longer the body will be busy, world seconds, >= 0."""
         return max(0.0, self._busy_until_s - self.world.clock.now())
 
     def set(self, name: str, value: int) -> None:
-        """Set a setting by its PTP value."""
+        """Change a setting to a PTP value."""
         setting = self.settings[name]
         if value not in setting.choices.values():
             raise Refusal(Reason.VALUE_NOT_OFFERED)
@@ -275,9 +276,9 @@ class CameraBody:
     def release(
         self, to_card: bool, fault: Fault | None = None, at_s: float | None = None
     ) -> BodyExposure:
-        """Open the shutter; the caller must call :meth:`develop` once the exposure is over.
+        """Open the shutter and return the exposure; call :meth:`develop` after its end.
 
-        ``at_s`` is when the release was pressed, world seconds; now when not given.
+        ``at_s`` is the world time at which the release was pressed; the current time if ``None``.
         """
         with self._lock:
             self._refuse_release(to_card)
@@ -303,7 +304,7 @@ class CameraBody:
             self._busy_until_s = math.inf
 
     def close_bulb(self, at_s: float, fault: Fault | None = None) -> BodyExposure:
-        """End the exposure that :meth:`open_bulb` began; then as after :meth:`release`."""
+        """End the exposure of :meth:`open_bulb` and return it, as :meth:`release` does."""
         with self._lock:
             if self._bulb is None:
                 raise Refusal(Reason.GENERAL)
@@ -365,7 +366,7 @@ class CameraBody:
 
     def _store(self, shot: BodyExposure, name: str, data: bytes, due_s: float) -> None:
         if not (shot.announced or shot.to_card):
-            return  # a frame in memory that is not announced is lost
+            return  # a frame in memory is lost if it is not announced
         handle = self._handles
         self._handles += 1
         self.files[handle] = StoredFile(handle, name, data, shot.to_card, shot.light.start_s)
@@ -373,7 +374,7 @@ class CameraBody:
             self._notices.append(BodyEvent(due_s, BodyEventKind.FILE_ADDED, handle))
 
     def take_notices(self) -> list[BodyEvent]:
-        """The events that are due, each returned once."""
+        """Return the events that are due; each event is returned once."""
         with self._lock:
             now_s = self.world.clock.now()
             due = [notice for notice in self._notices if notice.due_s <= now_s]
@@ -381,7 +382,7 @@ class CameraBody:
             return due
 
     def file(self, handle: int) -> StoredFile:
-        """A file by its handle."""
+        """Return a file by its handle."""
         with self._lock:
             if handle not in self.files:
                 raise Refusal(Reason.NO_SUCH_FILE)
@@ -394,7 +395,7 @@ class CameraBody:
             del self.files[handle]
 
     def transfer_s(self, size_bytes: int) -> float:
-        """Time to transfer a number of bytes, world seconds."""
+        """Return the time to transfer a number of bytes, world seconds."""
         return size_bytes / self.timing.bytes_per_s
 
     def set_live_view(self, on: bool) -> None:
@@ -407,7 +408,7 @@ class CameraBody:
             self.live_view = on
 
     def live_view_frame(self) -> bytes:
-        """The current live-view frame, a JPEG."""
+        """Return the current live-view frame as a JPEG."""
         with self._lock:
             if not self.live_view:
                 raise Refusal(Reason.NOT_LIVE_VIEW)
@@ -439,7 +440,7 @@ class CameraBody:
             self._busy_until_s = self.world.clock.now() + abs(turned) * self.lens.step_s
 
     def drive_end(self) -> Reason | None:
-        """What stopped the last drive early; returned once, while not busy."""
+        """Return why the last drive stopped early, or ``None``; each reason is returned once."""
         with self._lock:
             result, self._drive_result = self._drive_result, None
             return result

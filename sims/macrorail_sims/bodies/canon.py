@@ -1,8 +1,8 @@
 """A Canon EOS body: its settings with libgphoto2's labels, and its variant of PTP.
 
-An EOS reports everything through one queue of records that the host polls (operation 0x9116):
-values and choices of settings, new files. It reports neither the end of an exposure nor the end
-stop of its lens.
+An EOS reports values and choices of settings and new files through one queue of records, which the
+host polls (operation 0x9116). It reports neither the end of an exposure nor the end stop of its
+lens.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ISOS = {
 _WHITE_BALANCES = {"Auto": 0, "Daylight": 1, "Cloudy": 2, "Tungsten": 3, "Fluorescent": 4}
 _JPEG_LARGE_FINE, _RAW_LARGE = (1, 0, 3), (6, 0, 4)
 _FORMATS: dict[int, tuple[tuple[int, int, int], ...]] = {
-    # What property 0xD120 lists: type, size, compression of each file.
+    # Type, size and compression of each file, as listed in property 0xD120.
     0: (_JPEG_LARGE_FINE,),
     1: (_RAW_LARGE,),
     2: (_RAW_LARGE, _JPEG_LARGE_FINE),
@@ -56,7 +56,7 @@ _NAMES = {
 _AUTO_POWER_OFF, _MIRROR_LOCK, _APERTURE_PRIORITY = 0xD114, 0xD13A, 2
 _MANUAL_MODE, _MANUAL_FOCUS, _SINGLE_AUTOFOCUS = 3, 3, 0
 _BATTERY_STEPS = ((88, 2), (63, 4), (38, 1), (13, 5), (0, 0))
-"""Full, three quarters, half, a quarter, low; each with its lowest percentage."""
+"""Lowest percentage and PTP value of each step: full, three quarters, half, a quarter, low."""
 _TO_CARD, _TO_HOST = 2, 4
 _LIVE_VIEW_TO_HOST = 2
 
@@ -72,7 +72,7 @@ _TOWARDS_FAR = 0x8000
 
 
 class CanonBody(CameraBody):
-    """A Canon EOS as it answers over PTP/IP."""
+    """A Canon EOS body as seen over PTP/IP."""
 
     maker = "Canon Inc."
     model = "Canon EOS 80D"
@@ -122,12 +122,12 @@ class CanonBody(CameraBody):
 
 
 class CanonResponder(Responder):
-    """A Canon EOS body behind PTP.
+    """Answers PTP operations for a Canon EOS body.
 
     Parameters
     ----------
     body
-        The camera behind it.
+        The camera body.
     """
 
     vendor = 0x0000000B
@@ -171,7 +171,7 @@ class CanonResponder(Responder):
     # The queue.
 
     def _values(self) -> dict[int, bytes]:
-        """The current values of all settings, encoded."""
+        """Return the current values of all settings, encoded, by property code."""
         body = self.canon
         numbers = {code: body.settings[name].value for code, name in _NAMES.items()}
         numbers |= {
@@ -191,7 +191,7 @@ class CanonResponder(Responder):
         return values
 
     def _battery(self) -> int:
-        """The charge in the steps that an EOS reports."""
+        """Return the battery's charge as the step that an EOS reports."""
         return next(step for above, step in _BATTERY_STEPS if self.canon.battery_percent >= above)
 
     def _tell(self, code: int) -> None:
@@ -201,7 +201,7 @@ class CanonResponder(Responder):
         self._records.append(struct.pack("<II", 8 + len(payload), kind) + payload)
 
     def _event_mode(self, parameters: tuple[int, ...], _data: bytes) -> PtpAnswer:
-        """When the host enables the queue, all values are reported first."""
+        """Enable or disable the queue; when enabled, it first reports all values."""
         if parameters[0]:
             self._records.clear()
             for code in self._values():
@@ -315,10 +315,10 @@ class CanonResponder(Responder):
 
 
 def _taken(_parameters: tuple[int, ...], _data: bytes) -> PtpAnswer:
-    """Taken without effect."""
+    """Accept an operation without effect."""
     return PtpAnswer()
 
 
 def _pack_format(kinds: tuple[tuple[int, int, int], ...]) -> bytes:
-    """An image format as property 0xD120 holds it."""
+    """Return an image format as encoded in property 0xD120."""
     return struct.pack("<I", len(kinds)) + b"".join(struct.pack("<IIII", 16, *k) for k in kinds)

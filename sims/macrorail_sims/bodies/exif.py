@@ -1,6 +1,6 @@
 """Writes the EXIF data of a body into its JPEGs: camera, time and exposure.
 
-Layout after TIFF 6.0 and EXIF 2.3 (CIPA DC-008): an APP1 segment with IFD0 and the EXIF IFD.
+The layout follows TIFF 6.0 and EXIF 2.3 (CIPA DC-008): an APP1 segment with IFD0 and the EXIF IFD.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _Entry = tuple[int, int, int, bytes]  # tag, type, count, value
 
 
 def with_exif(jpeg: bytes, model: str, serial: str, light: SimulatedExposure) -> bytes:
-    """``jpeg`` with an EXIF segment after its start marker.
+    """Return ``jpeg`` with an EXIF segment after its start marker.
 
     Raises
     ------
     ValueError
-        Not a JPEG.
+        ``jpeg`` is not a JPEG.
     """
     if jpeg[:2] != b"\xff\xd8":
         raise ValueError("the rendered picture is not a JPEG")
@@ -39,7 +39,7 @@ def with_exif(jpeg: bytes, model: str, serial: str, light: SimulatedExposure) ->
     if light.f_number is not None:
         exposure.insert(1, (0x829D, *_rational(light.f_number)))  # FNumber
     camera = [(0x0110, *_text(model))]
-    # IFD0 starts at 8; the EXIF IFD follows it, and IFD0 points there (tag 0x8769).
+    # IFD0 starts at byte 8. The EXIF IFD follows IFD0, which points to it (tag 0x8769).
     pointed = len(_directory([*camera, (0x8769, _LONG, 1, bytes(4))], 8)) + 8
     first = _directory([*camera, (0x8769, _LONG, 1, struct.pack("<I", pointed))], 8)
     tiff = b"II*\0\x08\0\0\0" + first + _directory(exposure, pointed)
@@ -57,7 +57,7 @@ def _rational(number: float) -> tuple[int, int, bytes]:
 
 
 def _directory(entries: list[_Entry], start: int) -> bytes:
-    """An IFD at offset ``start`` of the TIFF, followed by the values that do not fit into it."""
+    """Return an IFD for offset ``start`` of the TIFF, followed by values that do not fit inside."""
     table, values = b"", b""
     behind = start + 2 + 12 * len(entries) + 4
     for tag, kind, count, value in entries:

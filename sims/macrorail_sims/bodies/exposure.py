@@ -1,4 +1,4 @@
-"""One exposure of a simulated body: all that the scene needs to render its picture."""
+"""One exposure of a simulated body, with all data that the scene needs to render it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from macrorail_sims.bodies.lens import LensState
 
 LIVE_VIEW = 0
-"""The number of a live-view frame, which is no exposure."""
+"""Exposure number of a live-view frame, which is not counted as an exposure."""
 
 
 @dataclass(frozen=True)
 class SimulatedExposure:
-    """One exposure, as the scene has to render it.
+    """One exposure to be rendered by the scene.
 
     Attributes
     ----------
     number
-        Counts the body's exposures, from 1; ``LIVE_VIEW`` for a frame of live view.
+        Number of the body's exposure, from 1; ``LIVE_VIEW`` for a live-view frame.
     start_s, end_s
         World time during which the shutter was open, seconds.
     f_number
@@ -25,9 +25,9 @@ class SimulatedExposure:
     iso
         Sensitivity.
     lens
-        The body's own lens; ``None`` when another optic is mounted.
+        State of the lens that the body drives; ``None`` when the body drives no lens.
     jpeg_quality
-        1..100.
+        Quality of the JPEG, 1..100.
     """
 
     number: int

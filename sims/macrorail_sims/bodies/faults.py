@@ -1,4 +1,4 @@
-"""Scripted faults of a simulated body, and the reasons for which it can refuse."""
+"""Scripted faults of a simulated body, and the reasons for which a body refuses an operation."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Refusal(Exception):
 
 
 class Action(Enum):
-    """What a fault does to an operation.
+    """Effect of a fault on an operation.
 
-    ``REFUSE`` answers with a reason, ``DROP`` cuts the connection, ``STALL`` answers late,
-    ``SWALLOW`` never answers, ``LOSE`` exposes but never announces the frame, ``LATE`` announces
-    it late, ``STALE`` delivers the previous picture under the new name, ``STRAY`` first announces
-    a file of another name with the previous picture.
+    ``REFUSE`` answers with a reason. ``DROP`` cuts the connection. ``STALL`` answers late.
+    ``SWALLOW`` never answers. ``LOSE`` exposes but never announces the frame. ``LATE`` announces
+    the frame late. ``STALE`` delivers the previous picture under the new name. ``STRAY`` first
+    announces a file with another name and the previous picture.
     """
 
     REFUSE = auto()
@@ -59,13 +59,13 @@ class Fault:
         The operation that fails: ``release``, ``drive``, ``read``, ``delete``, ``set``,
         ``live_view``, ``events``, ``ready``.
     action
-        What happens.
+        Effect of the fault on the operation.
     reason
         Reason of a ``REFUSE``.
     delay_s
         Delay of a ``STALL`` or ``LATE``, world seconds.
     after
-        Number of operations that succeed first.
+        Number of operations that succeed before the fault.
     times
         Number of operations that fail.
     """
@@ -97,7 +97,7 @@ class FaultScript:
             self._waiting.clear()
 
     def take(self, operation: str) -> Fault | None:
-        """The fault for this operation, if any; counts the operation."""
+        """Count an operation and return its fault; ``None`` if the operation succeeds."""
         with self._lock:
             for fault, counts in zip(self._faults, self._waiting, strict=True):
                 if fault.operation != operation:

@@ -1,8 +1,8 @@
 """A Fujifilm X body: its settings, and its variant of PTP.
 
-It has no setting for where frames are stored, announces no file (libgphoto2 looks for new ones
-itself) and applies settings with a delay. Its lens is driven to a position, not by steps. Names of
-values follow libgphoto2.
+A Fujifilm body has no setting for where frames are stored, does not announce files (libgphoto2
+looks for new files) and applies settings with a delay. Its lens is driven to a position, not by a
+number of steps. Names of values follow libgphoto2.
 """
 
 from __future__ import annotations
@@ -78,12 +78,12 @@ class FujiBody(PlainBody):
 
 
 class FujiResponder(Responder):
-    """A Fujifilm body behind PTP.
+    """Answers PTP operations for a Fujifilm body.
 
     Parameters
     ----------
     body
-        The camera behind it.
+        The camera body.
     """
 
     vendor = 0x0000000E
@@ -147,7 +147,7 @@ class FujiResponder(Responder):
         assert lens is not None
         if not 0 <= steps <= lens.travel_steps + lens.slack_steps:
             raise Refusal(Reason.END_STOP)
-        # It focuses with or without live view.
+        # A Fujifilm body can focus with or without live view.
         self.body.live_view, before = True, self.body.live_view
         try:
             self.body.drive_focus(steps - lens.motor_steps)
@@ -168,7 +168,7 @@ class FujiResponder(Responder):
         return PtpAnswer()
 
     def _list(self, parameters: tuple[int, ...]) -> list[int]:
-        """The files that exist; they are not announced."""
+        """Return the handles of the files that exist; Fujifilm bodies do not announce files."""
         for notice in self.body.take_notices():
             if notice.kind is BodyEventKind.FILE_ADDED:
                 self._there.append(notice.handle)

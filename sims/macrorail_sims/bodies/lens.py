@@ -13,11 +13,11 @@ class LensState:
     Attributes
     ----------
     plane_um
-        Plane in focus, micrometres from that of the near stop, increasing away from the camera.
-        For a lens that focuses up to infinity: distance from its entrance pupil, up to
-        ``math.inf``.
+        Plane in focus, micrometres from the plane at the near stop, increasing away from the
+        camera. For a lens that focuses up to infinity: distance of the plane from the entrance
+        pupil, up to ``math.inf``.
     scale
-        Size of the image relative to that at the near stop (focus breathing), > 0.
+        Size of the image relative to its size at the near stop (focus breathing), > 0.
     """
 
     plane_um: float
@@ -27,10 +27,10 @@ class LensState:
 class SimulatedLens:
     """A generic 105 mm macro lens, described by ``configs/lenses/simulated-105mm.yaml``.
 
-    The motor drives the glass through a gear with backlash: after a reversal the first
-    ``slack_steps`` move nothing. The plane in focus is ``linear s + square s**2`` of the glass
-    position ``s``; the image shrinks as the plane moves away, by ``1 / (1 + plane /
-    breathing_distance)``.
+    The motor drives the glass through a gear with backlash: after a reversal, the first
+    ``slack_steps`` do not move the glass. The plane in focus is ``linear s + square s**2``, where
+    ``s`` is the position of the glass. As the plane moves away, the image shrinks by the factor
+    ``1 / (1 + plane / breathing_distance)``.
 
     Attributes
     ----------
@@ -41,8 +41,8 @@ class SimulatedLens:
     step_s
         Time of one motor step, world seconds.
     stuck
-        Number of drives to come that turn the motor without moving the glass (a slipping clutch, a
-        focus switch at manual).
+        Number of future drives that report their steps without moving the glass, as with a
+        slipping clutch or a focus switch set to manual.
     """
 
     name = "Simulated 105 mm f/2.8 Macro"
@@ -75,9 +75,9 @@ class SimulatedLens:
         return LensState(plane_um, 1.0 / (1.0 + plane_um / self.breathing_distance_um))
 
     def drive(self, steps: int) -> int:
-        """Turn the motor, towards far when positive; returns the steps it turned.
+        """Turn the motor, towards far if positive, and return the number of steps turned.
 
-        They are fewer than requested when an end stop is reached.
+        The number is smaller than requested when an end stop is reached.
         """
         wanted = self._motor + steps
         # The glass is between motor - slack (pushed towards far) and motor (pulled to near).
@@ -95,9 +95,9 @@ class SimulatedLens:
 class SimulatedFarLens(SimulatedLens):
     """A generic 50 mm lens, described by ``configs/lenses/simulated-50mm.yaml``.
 
-    Its position in image space is ``linear s + square s**2``, 0 at ``nearest_um`` (Newton's
-    equation). Its travel ends slightly beyond infinity. The scene computes how the size of the
-    picture changes with focus: :mod:`macrorail_sims.landscape`.
+    Its position in image space is ``linear s + square s**2``, where ``s`` is the position of the
+    glass; it is 0 at ``nearest_um`` (Newton's equation). The travel ends slightly beyond infinity.
+    :mod:`macrorail_sims.landscape` computes how the size of the picture changes with focus.
     """
 
     name = "Simulated 50 mm f/1.8"

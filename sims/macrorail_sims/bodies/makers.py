@@ -29,12 +29,12 @@ def make_body(
     lens: SimulatedLens | None = None,
     set_by_hand: Mapping[str, str] | None = None,
 ) -> CameraBody:
-    """A body of a maker, with settings made by hand: labels by canonical name.
+    """Return a body of a maker. ``set_by_hand`` gives labels of settings by canonical name.
 
     Raises
     ------
     KeyError
-        The body has no such setting or value.
+        The body does not have one of the settings or values.
     """
     body = BODIES[maker](world, lens=lens)
     for name, label in (set_by_hand or {}).items():
@@ -44,7 +44,7 @@ def make_body(
 
 
 def make_responder(body: CameraBody) -> Responder:
-    """The PTP responder for a body."""
+    """Return the PTP responder for a body."""
     if isinstance(body, NikonBody):
         return NikonResponder(body)
     if isinstance(body, FujiBody):

@@ -1,7 +1,7 @@
 """A Nikon body: its settings with libgphoto2's labels, and its variant of PTP.
 
-Values after ISO 15740 (PTP), with libgphoto2's labels for PTP/IP, where it knows the maker but not
-the model.
+The values follow ISO 15740 (PTP). The labels are those of libgphoto2 for PTP/IP, where libgphoto2
+knows the maker but not the model.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _MANUAL_FOCUS, _SINGLE_AUTOFOCUS = 1, 0x8010
 
 
 class NikonBody(PlainBody):
-    """A Nikon as it answers over PTP/IP."""
+    """A Nikon body as seen over PTP/IP."""
 
     maker = "Nikon Corporation"
     model = "D850"
@@ -95,12 +95,12 @@ class NikonBody(PlainBody):
 
 
 class NikonResponder(Responder):
-    """A Nikon body behind PTP.
+    """Answers PTP operations for a Nikon body.
 
     Parameters
     ----------
     body
-        The camera behind it.
+        The camera body.
     """
 
     vendor = 0x0000000A
@@ -236,7 +236,7 @@ class NikonResponder(Responder):
 
 
 def _tenth_ms(fraction: int) -> int:
-    """A shutter time in PTP's own unit, 0.1 ms, from Nikon's fraction."""
+    """Convert a shutter time from Nikon's fraction to PTP's unit, 0.1 ms."""
     if fraction == _BULB:
         return _BULB
     return max(1, round(10000 * (fraction >> 16) / (fraction & 0xFFFF)))

@@ -12,7 +12,7 @@ _MANUAL_LENS = 0
 
 
 class PlainBody(CameraBody):
-    """A body with plain PTP values: aperture in 1/100, ISO, shutter time as a 16-bit fraction."""
+    """A body with plain PTP values: 100 times the f-number, ISO, shutter time as a fraction."""
 
     #: Image formats by PTP value: label, kinds of file, JPEG quality.
     file_formats: ClassVar[Mapping[int, tuple[str, tuple[str, ...], int]]] = {}
@@ -53,6 +53,6 @@ class PlainBody(CameraBody):
 
 
 def as_fraction(label: str) -> int:
-    """A shutter time as a PTP value: numerator in the upper, denominator in the lower 16 bits."""
+    """Return a shutter time as a PTP value: numerator in the upper 16 bits, then denominator."""
     numerator, _, denominator = label.partition("/")
     return int(numerator) << 16 | int(denominator or 1)

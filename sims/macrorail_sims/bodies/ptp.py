@@ -1,6 +1,6 @@
 """The camera side of PTP: data types, property descriptions and the standard operations.
 
-After ISO 15740 (PTP); vendor codes have the names that libgphoto2 uses.
+The protocol follows ISO 15740 (PTP); vendor codes have the names that libgphoto2 uses.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ _THUMBNAIL = 0x3808
 _DCIM, _PICTURES = 0x0001, 0x0002
 _WHOLE_STORE = 0xFFFFFFFF
 
-#: Wall time. libgphoto2 waits 2.5 s for a packet over PTP/IP; then the connection is unusable.
+#: Wall time; must be well below libgphoto2's limit. libgphoto2 waits 2.5 s for a packet over
+#: PTP/IP, and after that the connection is unusable.
 _RENDER_TIMEOUT_S = 0.3
 
 
 def pack(kind: int, value: int | str) -> bytes:
-    """A value encoded for PTP."""
+    """Encode a value for PTP."""
     if isinstance(value, str):
         if not value:
             return b"\0"
@@ -66,20 +67,20 @@ def array32(values: Sequence[int]) -> bytes:
 
 @dataclass(frozen=True)
 class Property:
-    """A device property as the body describes it.
+    """A device property.
 
     Attributes
     ----------
     kind
-        One of the PTP data types.
+        PTP data type of the value.
     read
         Returns the current value.
     write
-        Sets a new value; ``None`` when it cannot be set.
+        Sets a new value; ``None`` for a read-only property.
     choices
-        Values offered, or empty.
+        Values offered; empty without a menu.
     limits
-        Lowest, highest and step, instead of choices.
+        Lowest value, highest value and step, for a property without a menu.
     """
 
     kind: int
@@ -89,7 +90,7 @@ class Property:
     limits: tuple[int, int, int] | None = None
 
     def describe(self, code: int) -> bytes:
-        """The DevicePropDesc dataset."""
+        """Return the DevicePropDesc dataset."""
         value = self.read()
         data = struct.pack("<HHB", code, self.kind, self.write is not None)
         data += pack(self.kind, value) * 2  # factory default, and current value
@@ -116,11 +117,11 @@ Operation = Callable[[tuple[int, ...], bytes], PtpAnswer]
 
 
 class Dropped(Exception):
-    """The body cuts the connection."""
+    """The simulated body cuts the connection."""
 
 
 class Swallowed(Exception):
-    """The body never answers."""
+    """The simulated body never answers."""
 
 
 class Responder:
@@ -129,7 +130,7 @@ class Responder:
     Parameters
     ----------
     body
-        The camera behind it.
+        The camera body.
     """
 
     vendor = 0
@@ -168,12 +169,12 @@ class Responder:
         }
 
     def answer(self, code: int, parameters: tuple[int, ...], data: bytes) -> PtpAnswer:
-        """Perform one operation.
+        """Perform one operation and return its answer.
 
         Raises
         ------
         Dropped, Swallowed
-            By a scripted fault.
+            A scripted fault cuts the connection or suppresses the answer.
         """
         known = self._operation(code, parameters)
         if known is None:
@@ -185,21 +186,21 @@ class Responder:
             if fault is not None:
                 self._strike(fault)
             if name == "release" and fault is not None:
-                # Many bodies get a half press first; the fault applies to the exposure after it.
+                # Many bodies first receive a half press. The fault applies to the next exposure.
                 self._fault = fault
             return operation(parameters, data)
         except Refusal as refusal:
             return PtpAnswer(self.reasons[refusal.reason])
 
     def _operation(self, code: int, _parameters: tuple[int, ...]) -> tuple[str, Operation] | None:
-        """The function of an operation, and its name in fault scripts."""
+        """Return the function of an operation, with the operation's name in fault scripts."""
         return self.operations.get(code)
 
     def live_view_frame(self) -> bytes:
-        """A live-view frame; refused as busy when rendering it takes too long.
+        """Return a live-view frame; refuse as busy when the rendering takes too long.
 
-        A late frame is not sent, so no client gets an outdated picture; the cached scene makes the
-        next one fast.
+        A late frame is not sent, so no client receives an outdated picture. The next frame is fast,
+        because the scene is cached.
         """
         if self._drawing is not None and not self._drawing.done():
             raise Refusal(Reason.BUSY)
@@ -216,7 +217,7 @@ class Responder:
             thread.join()
 
     def release(self, to_card: bool) -> None:
-        """Open the shutter; the frame is rendered while the body reads it out."""
+        """Open the shutter; the frame is rendered during the simulated readout."""
         self._develop(self.body.release(to_card, self._take_fault()))
 
     def end_bulb(self) -> None:
@@ -266,11 +267,11 @@ class Responder:
         )
 
     def _listed(self) -> list[int]:
-        """The properties listed in the device info."""
+        """Return the codes of the properties listed in the device info."""
         return sorted(self.properties)
 
     def _setting(self, name: str, kind: int) -> Property:
-        """The property of a setting with a menu."""
+        """Return the property of a setting that has a menu."""
         setting = self.body.settings[name]
 
         def write(value: int) -> None:
@@ -325,7 +326,7 @@ class Responder:
         file = self.body.file(handle)
 
         def sent() -> None:
-            # A frame in memory, unlike one on the card, is removed once it has been fetched.
+            # A frame in memory is removed when it has been downloaded; a frame on the card stays.
             if not file.on_card:
                 self.body.delete(handle)
 

@@ -1,7 +1,7 @@
-"""Makes raw files: a DNG, whatever the maker's own format.
+"""Makes raw files, which are DNG files for every maker.
 
-Layout after Adobe's DNG specification 1.4: a linear 16-bit RGGB mosaic with sRGB
-primaries and neutral white.
+The layout follows Adobe's DNG specification 1.4: a linear 16-bit RGGB mosaic with sRGB primaries
+and neutral white.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _XYZ_TO_SRGB = (32406, -15372, -4986, -9689, 18758, 415, 557, -2040, 10570)
 
 
 def as_raw(jpeg: bytes) -> bytes:
-    """A raw file with the picture of ``jpeg``."""
+    """Return a raw file with the picture of ``jpeg``."""
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None, "the rendered picture is not a JPEG"
     blue, green, red = cv2.split(picture)

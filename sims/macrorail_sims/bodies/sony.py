@@ -1,9 +1,9 @@
 """A Sony Alpha body in PC remote mode: its settings, and its variant of PTP.
 
-After a handshake (version 0xC8) it sends all properties at once. ISO, aperture and shutter time are
-changed one step at a time, with a delay. The shutter is a button: half press, press, release. A
-frame waits in the body's memory, always under the same handle, until it is read; the card is not
-accessible. The lens has seven drive sizes. Names of values follow libgphoto2.
+After a handshake (version 0xC8) the body sends all properties at once. ISO, aperture and shutter
+time are changed one step at a time, with a delay. The shutter is a button: half press, press,
+release. A frame waits in the body's memory, always with the same handle, until it is read. The card
+is not accessible. The lens has seven drive sizes. Names of values follow libgphoto2.
 """
 
 from __future__ import annotations
@@ -104,15 +104,15 @@ class SonyBody(PlainBody):
 
 
 class SonyResponder(Responder):
-    """A Sony body behind PTP.
+    """Answers PTP operations for a Sony body.
 
     Parameters
     ----------
     body
-        The camera behind it.
+        The camera body.
     """
 
-    vendor = 0xFFFFFFFF  # over PTP/IP libgphoto2 knows it by its maker's name
+    vendor = 0xFFFFFFFF  # over PTP/IP, libgphoto2 recognises the body by its maker's name
     vendor_text = "Sony PTP Extensions"
     reasons: ClassVar[Mapping[Reason, int]] = {
         **Responder.reasons,
@@ -202,7 +202,7 @@ class SonyResponder(Responder):
         )
 
     def _everything(self) -> bytes:
-        """Descriptions of all properties, as in PTP with a flag whether each is enabled."""
+        """Return the descriptions of all properties, each with a flag for whether it is enabled."""
         told = [
             self._describe_sony(code, known, known.write is not None or code in _TURNED)
             for code, known in self.properties.items()
@@ -218,7 +218,7 @@ class SonyResponder(Responder):
         return plain[:4] + bytes([0, _ENABLED if in_force else _DISPLAY_ONLY]) + plain[5:]
 
     def _memory(self) -> int:
-        """Number of waiting frames, plus 0x8000 once the first can be read."""
+        """Return the number of waiting frames, plus 0x8000 when the first can be read."""
         for notice in self.body.take_notices():
             if notice.kind is BodyEventKind.FILE_ADDED:
                 self._waiting.append(notice.handle)
@@ -227,7 +227,7 @@ class SonyResponder(Responder):
     # Operations.
 
     def _set(self, parameters: tuple[int, ...], data: bytes) -> PtpAnswer:
-        # libgphoto2 2.5.34 sends nothing at all for 0xD222 where the frames go.
+        # libgphoto2 2.5.34 sends no data for 0xD222, the destination of the frames.
         return super()._set(parameters, data) if data else PtpAnswer(VALUE_REFUSED)
 
     def _operation(self, code: int, parameters: tuple[int, ...]) -> tuple[str, Operation] | None:
@@ -254,7 +254,7 @@ class SonyResponder(Responder):
         return PtpAnswer()
 
     def _turn(self, name: str, _parameters: tuple[int, ...], data: bytes) -> PtpAnswer:
-        """Turn a wheel by a number of clicks; it stops at its ends."""
+        """Turn a wheel by a number of clicks; the setting stops at the ends of its menu."""
         setting = self.sony.settings[name]
         values = list(setting.choices.values())
         if setting.value not in values:
@@ -272,7 +272,7 @@ class SonyResponder(Responder):
             raise Refusal(Reason.STEP_TOO_SMALL)
         steps = self.sony.drive_steps[abs(drive)]
         self.body.drive_focus(steps if drive > 0 else -steps)
-        self.body.drive_end()  # it does not report its end stop
+        self.body.drive_end()  # a Sony body does not report its end stop
         return PtpAnswer()
 
     def _frame_handle(self, handle: int) -> int:
@@ -300,6 +300,6 @@ class SonyResponder(Responder):
         try:
             picture = self.live_view_frame()
         except Refusal:
-            return PtpAnswer(ACCESS_DENIED)  # asked again too soon
+            return PtpAnswer(ACCESS_DENIED)  # the next frame was requested too soon
         header = struct.pack("<I", _PREVIEW_HEADER_BYTES).ljust(_PREVIEW_HEADER_BYTES, b"\0")
         return PtpAnswer(data=header + picture)
