@@ -305,4 +305,4 @@ def test_an_old_frame_after_a_reconnection_is_not_counted_again(tmp_path: Path, 
     end = run.run()
     assert end.reason is FinishReason.COMPLETED, end.message
     assert_every_slice_counted_once(run)
-    assert "an earlier frame of this run once more" in run.said("fault")[1]["message"]
+    assert "identical to an earlier frame of this run" in run.said("fault")[1]["message"]

@@ -288,7 +288,7 @@ def answering(text: str) -> Any:
 def test_another_version_of_the_wire_is_named() -> None:
     bench = Bench()
     bench.port.answer = answering("er version {said} 7")
-    with pytest.raises(ConnectError, match=r"version 7 of the wire.*version 1"):
+    with pytest.raises(ConnectError, match=r"version 7 of the serial protocol.*version 1"):
         bench.rail.open()
 
 

@@ -179,7 +179,7 @@ def test_a_picture_too_wide_for_a_jpeg_keeps_its_tiff(tmp_path: Path) -> None:
     plane = np.zeros((16, 65_600), np.float32)
     fused: Any = SimpleNamespace(image=image, depth=plane, confidence=plane)
     said = write_stack(fused, tmp_path, ("fused.tif", "fused.jpg", "depth.tif"), 2.0, None, 3)
-    assert said == ("fused.jpg is reduced to 65500 x 15 px: JPEG has no room for more",)
+    assert said == ("fused.jpg is reduced to 65500 x 15 px, the most that JPEG allows",)
     assert tifffile.imread(tmp_path / "fused.tif").shape == (16, 65_600, 3)
     with Image.open(tmp_path / "fused.jpg") as picture:
         assert picture.size == (65_500, 15)

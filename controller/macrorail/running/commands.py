@@ -1,4 +1,4 @@
-"""The operator's commands to a running run, from any thread, key, socket or signal."""
+"""The operator's commands during a run, from any thread, key, socket or signal."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from macrorail.clock import Clock
 
 
 class Commands:
-    """Commands that the runner checks between slices; those that cannot wait go to the clock.
+    """Commands that the runner checks between slices; urgent commands interrupt the clock.
 
     Safe to use from any thread and from signal handlers: each command is one assignment.
 
     Parameters
     ----------
     clock
-        The run's; an abort interrupts every wait on it.
+        Clock of the run; an abort interrupts every wait on it.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -24,47 +24,47 @@ class Commands:
         self._emergency = False
 
     def pause(self, by: str) -> None:
-        """Pause at the next slice boundary and stay so until :meth:`resume`."""
+        """Pause at the next slice boundary until :meth:`resume` is called."""
         self._pause = f"paused by {by}"
 
     def resume(self, by: str) -> None:
-        """Continue; a pause that was requested and has not begun is cancelled."""
+        """Continue; a pause that was requested but has not begun is cancelled."""
         self._pause = None
         self._go_on = f"resumed by {by}"
 
     def stop(self, by: str) -> None:
-        """End the run when the slice that is being shot is done."""
+        """End the run when the current slice is finished."""
         self._stop = f"stopped after this slice by {by}"
 
     def abort(self, by: str) -> None:
-        """End the run now: the axis is brought to rest, an exposure under way is kept."""
+        """End the run now: stop the axis, and keep the frame of an exposure in progress."""
         self._clock.request_stop(f"stopped by {by}")
 
     def emergency(self, by: str) -> None:
-        """End the run now and stop the axis dead, at the cost of its position."""
+        """End the run now and stop the axis immediately; its position is lost."""
         self._emergency = True
         self._clock.request_stop(f"emergency stop by {by}")
 
     @property
     def wants_pause(self) -> str | None:
-        """Who asked for a pause, in words; ``None`` when nobody did."""
+        """Who requested a pause, as text; ``None`` if no pause was requested."""
         return self._pause
 
     def forget_resume(self) -> None:
-        """A pause begins: only a resume that is given from now on ends it."""
+        """Discard earlier resume commands; call this when a pause begins."""
         self._go_on = None
 
     @property
     def wants_to_go_on(self) -> str | None:
-        """Who asked to continue, in words; ``None`` when nobody did."""
+        """Who requested to continue, as text; ``None`` if it was not requested."""
         return self._go_on
 
     @property
     def wants_stop(self) -> str | None:
-        """Who asked for a stop after this slice, in words; ``None`` when nobody did."""
+        """Who requested a stop after this slice, as text; ``None`` if it was not requested."""
         return self._stop
 
     @property
     def is_emergency(self) -> bool:
-        """Whether the axis must stop dead."""
+        """Whether the axis must stop immediately, at the cost of its position."""
         return self._emergency

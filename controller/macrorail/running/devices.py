@@ -1,6 +1,6 @@
-"""A run's two devices: opened, checked against the plan, opened again, left as they were found.
+"""The axis and camera of a run: opens them, checks them against the plan, and restores them.
 
-Everything that happens to them goes into the journal.
+Every action on the devices is written to the journal.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ class Devices:
     Parameters
     ----------
     axis, camera
-        Built, not yet opened.
+        Drivers that are constructed but not yet opened.
     plan
-        Whose slices the axis must be able to reach.
+        Plan whose slices the axis must be able to reach.
     settings
-        Of the camera, by canonical name.
+        Camera settings by canonical name.
     closest_approach_um
-        A tighter limit than the rig's own, for this specimen.
+        Limit for this specimen that is lower than the rig's own limit.
     log_event
-        Writes to the journal.
+        Function that writes an event to the journal.
     found_settings
-        How an interrupted run found the camera; ``None`` for a new run.
+        Camera settings before the run changed them, for an interrupted run; ``None`` for a new run.
     body
-        Model and serial number of the camera that an interrupted run began with.
+        Model and serial number of the camera with which an interrupted run began.
 
     Attributes
     ----------
     busy_with
-        The device that was opened or moved last: a fault is its own.
+        Device that was opened or moved last; a fault is attributed to it.
     resolution_um
-        Smallest step of the axis, micrometres; 0 before it is opened.
+        Smallest step of the axis in micrometres; 0 before the axis is opened.
     set_by_hand
-        Whether only a hand can set the camera.
+        Whether the camera can only be set by hand.
     reports_exposure
         Whether the camera reports when it exposes.
     """
@@ -98,27 +98,27 @@ class Devices:
             self.home()
 
     def home(self) -> None:
-        """Find the axis's reference again, which proves its position."""
+        """Home the axis, which proves its position."""
         self.busy_with = Part.AXIS
         self._log_event(AxisHomed(position_um=self.axis.home()))
 
     def configure(self) -> None:
-        """Set the camera as the plan requires and read the settings back."""
+        """Set the camera as the plan requires, and read the settings back."""
         self._log_event(CameraConfigured(settings=self.camera.configure(self._settings)))
 
     def drain(self) -> None:
-        """Fetch what the camera still holds."""
+        """Fetch all files that the camera still holds."""
         self._log_event(CameraDrained(files=self.camera.drain()))
 
     def release(self, park: bool) -> list[str]:
-        """Leave the instrument safe: at rest, parked if wanted, settings as found, both closed.
+        """Stop the axis, park it if requested, restore the camera's settings, close both devices.
 
-        A step that fails, or a second Ctrl-C, does not keep the other steps from being done.
+        If a step fails or is interrupted by a second Ctrl-C, the other steps are still done.
 
         Returns
         -------
         list of str
-            What could not be done, in words.
+            Messages about what could not be done.
         """
         troubles: list[str] = []
 
@@ -133,7 +133,7 @@ class Devices:
         if park:
             attempt(self._park)
         attempt(self._restore)
-        # A second Ctrl-C ends the first try.
+        # A second Ctrl-C interrupts the first attempt.
         attempt(self.axis.close, times=2)
         attempt(self.camera.close, times=2)
         return troubles
@@ -166,7 +166,10 @@ class Devices:
                 )
 
     def _check_resolution(self, report: AxisReport) -> None:
-        """For an axis whose smallest step only the device knows; others are checked by the plan."""
+        """Check the steps of an axis whose resolution only the device knows.
+
+        For other axes the plan has checked the steps.
+        """
         positions_um = [planned.target_um for planned in self._plan.slices]
 
         def resolution_um_at(position_um: float) -> float:
@@ -207,7 +210,10 @@ class Devices:
         self.configure()
 
     def _check_body(self, report: CameraReport) -> None:
-        """Refuse another body than the run began with; what a body does not say is not compared."""
+        """Refuse another body than the run began with.
+
+        Model and serial number are compared only as far as the body reports them.
+        """
         body = report.model, report.serial
         if self._body is None:
             self._body = body
@@ -216,11 +222,11 @@ class Devices:
                 raise OtherCamera(
                     f"{body[0]} with the serial number {body[1]} answers, and the run began with "
                     f"{self._body[0]}, serial number {self._body[1]}; connect that body again, or "
-                    f"begin a new run"
+                    f"start a new run"
                 )
 
     def _park(self) -> None:
-        """Go as far from the specimen as the axis may."""
+        """Move as far from the specimen as the axis limits allow."""
         if self._parking_um is not None:
             self.axis.start_move(self._parking_um)
             self._log_event(AxisParked(position_um=self.axis.finish_move()))

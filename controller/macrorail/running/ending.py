@@ -1,4 +1,4 @@
-"""How a run ended, and which error leads to which end."""
+"""How a run ended, and which error causes which kind of end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from macrorail.errors import (
 )
 from macrorail.states import FinishReason, State, Trigger
 
-#: Errors that end a run early, the end that they lead to, and its reason.
+#: Errors that end a run early, with the state they lead to and the reason.
 _ENDS: tuple[tuple[type[MacrorailError], Trigger, FinishReason], ...] = (
     (OperatorStop, Trigger.ABORT, FinishReason.STOPPED_BY_OPERATOR),
     (PausedTooLong, Trigger.FAIL, FinishReason.PAUSED_TOO_LONG),
@@ -40,11 +40,11 @@ class RunEnd:
     state
         DONE, ABORTED or FAILED.
     reason
-        Why, as scripts read it.
+        Reason as a code for scripts.
     message
-        Why, in words; empty when all went well.
+        Reason as text; empty when the run ended normally.
     error
-        What ended it, with its exit code; ``None`` when it ran to its end.
+        Error that ended the run, with its exit code; ``None`` when the run was completed.
     """
 
     state: State
@@ -54,5 +54,5 @@ class RunEnd:
 
 
 def end_of(error: MacrorailError) -> tuple[Trigger, FinishReason]:
-    """How an error ends a run, and the reason that scripts read."""
+    """Return the state to which an error leads, and the reason as a code for scripts."""
     return next((trigger, reason) for cls, trigger, reason in _ENDS if isinstance(error, cls))

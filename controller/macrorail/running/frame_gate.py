@@ -1,7 +1,7 @@
-"""Between counting a slice and fusing it: only frames whose image is good are fused.
+"""Decides which accepted frames are fused: only those whose image passes the proof.
 
-A verdict may lag behind its frame, because it can need the next slice; align/blend waits for it.
-Without a proof every counted frame is fused at once.
+A verdict may need the next slice and so come later than its frame; fusion waits for the verdict.
+Without a proof every frame is fused at once.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from macrorail.run_folder.events import Event, FrameJudged, PictureFused, Verdic
 from macrorail.running.interfaces import FrameProof, FrameStream
 from macrorail.running.resume import CountedSlice, Target
 
-#: An attempt after which no other is made.
+#: Action after which a slice is not exposed again.
 _NO_MORE = 1_000_000
 
 
 class FrameGate:
-    """Passes counted frames on to the proof, and good ones to align/blend.
+    """Passes frames to the proof, and frames that pass the proof to align/blend.
 
     Parameters
     ----------
     proof
-        Judges each frame; ``None`` trusts the achieved positions.
+        Image proof that checks each frame; with ``None`` the achieved positions are trusted.
     stream
-        Takes each good frame; ``None`` does without align/blend.
+        Receives each good frame for fusion; with ``None`` frames are not fused.
     clock
-        Waits for verdicts and for the picture end when it is stopped.
+        Clock of the run; waiting for verdicts and for the picture ends when it is stopped.
     log_event
-        Writes to the journal.
+        Function that writes an event to the journal.
     reject
-        Called with each slice whose frame is no good.
+        Called with each slice whose frame is bad.
     pause
-        Called with the reason why the run is to pause before it continues.
+        Called with the reason when the run has to pause.
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class FrameGate:
         self._unjudged: dict[int, CountedSlice] = {}
 
     def take(self, done: CountedSlice, dof_um: float) -> None:
-        """Take a counted frame, and act on the verdicts that are ready.
+        """Add a frame of a finished slice, and act on the verdicts that are ready.
 
-        One that was accepted before the run was interrupted is not shot again.
+        A frame that was accepted before an interruption of the run is not shot again.
         """
         if self._proof is None:
             self._fuse_frame(done)
@@ -69,13 +69,19 @@ class FrameGate:
         self._act_on(self._proof.verdicts())
 
     def wait(self) -> None:
-        """Act on the verdicts of all frames taken so far."""
+        """Wait for the verdicts of all frames added so far, and act on them."""
         if self._proof is not None:
             self._act_on(self._proof.last_verdicts(self._clock.check))
 
     def relocate(self, numbers: list[int], error_um: float) -> dict[int, float]:
-        """Where slices truly were, um, by what the images show of the steps that the axis lost
-        among them; align/blend takes them to be there. Empty when the images do not show it."""
+        """Find the true positions of slices among which the axis lost steps, from the images.
+
+        Returns
+        -------
+        dict
+            True positions in um by slice number, which align/blend then uses. Empty if the images
+            do not show them.
+        """
         if self._proof is None:
             return {}
         found = self._proof.relocate(numbers, error_um, self._clock.check)
@@ -85,23 +91,23 @@ class FrameGate:
         return true_um
 
     def missing(self) -> tuple[list[float], str]:
-        """Positions in um that the images show to be uncovered, and why."""
+        """Return the positions in um that the images show to be uncovered, and the reason."""
         if self._proof is None:
             return [], ""
         missing = self._proof.missing(self._clock.check)
         return missing["positions_um"], missing["why"]
 
     def withdraw(self, numbers: Iterable[int]) -> None:
-        """Take slices back out of the picture."""
+        """Remove slices from the picture."""
         if self._stream is not None:
             self._stream.withdraw(set(numbers))
 
     def evidence(self) -> dict[str, Any]:
-        """What the images prove of the whole sweep; empty without a proof."""
+        """Return what the images prove about the sweep as a whole; empty without a proof."""
         return {} if self._proof is None else self._proof.finish(self._clock.check)
 
     def fuse(self) -> list[int]:
-        """Wait for the picture; returns the slices that it had to leave out."""
+        """Wait for the picture; return the numbers of slices that were left out of it."""
         if self._stream is None:
             return []
         fused = PictureFused(**self._stream.finish(self._clock.check))
@@ -110,7 +116,7 @@ class FrameGate:
         return list(fused.left_out)
 
     def _act_on(self, verdicts: list[dict[str, Any]]) -> None:
-        """Fuse good frames, send bad ones back."""
+        """Fuse good frames, and have the slices of bad frames shot again."""
         for verdict in verdicts:
             done = self._unjudged.pop(verdict["slice"])
             number, attempt = done.target.number, done.target.attempt

@@ -1,4 +1,4 @@
-"""What a run needs beside its devices, as typing protocols: where frames go, and its watches."""
+"""Interfaces that a run needs in addition to its devices, as typing protocols."""
 
 from __future__ import annotations
 
@@ -8,27 +8,29 @@ from typing import Any, Protocol
 
 
 class FrameStream(Protocol):
-    """Where counted frames go, in the order in which they are counted: align/blend.
+    """Receives accepted frames in order and fuses them: align/blend.
 
-    It runs beside the run and never delays it.
+    Fusion runs in parallel with the run and never delays it.
     """
 
     def add(self, number: int, frame: Path, position_um: float) -> None:
-        """Hand over slice ``number``; returns at once."""
+        """Add the frame of slice ``number``; returns at once."""
         ...
 
     def withdraw(self, numbers: Set[int]) -> None:
-        """Leave slices out that were handed over; they may be added again."""
+        """Remove slices that were added; they may be added again."""
         ...
 
     def relocate(self, positions_um: Mapping[int, float]) -> None:
-        """Some slices that were handed over were shot elsewhere: here, by slice number."""
+        """Correct the positions of slices that were added, given by slice number in um."""
         ...
 
     def reports(self) -> list[dict[str, Any]]:
-        """What was reported since the last call: one dict per slice, with ``number`` and either
-        ``transform`` (2x3, frame to reference pixels) and ``sharpness``, or ``error`` for a frame
-        that could not be aligned and was left out."""
+        """Return the reports since the last call: one dict per slice, with ``number``.
+
+        A report has ``transform`` (2x3, frame to reference pixels) and ``sharpness``, or ``error``
+        if the frame could not be aligned and was left out.
+        """
         ...
 
     def finish(self, check: Callable[[], None]) -> dict[str, Any]:
@@ -37,7 +39,7 @@ class FrameStream(Protocol):
         Returns
         -------
         dict
-            The manifest's ``fused`` section; ``left_out`` has the numbers of slices that could
+            The manifest's ``fused`` section; ``left_out`` lists the numbers of slices that could
             not be aligned.
 
         Raises
@@ -48,61 +50,72 @@ class FrameStream(Protocol):
 
 
 class FrameProof(Protocol):
-    """Where counted frames are judged: each by itself, and all together for what is missing.
+    """Checks the frames of finished slices: each by itself, and all together for gaps.
 
-    It runs beside the run. Fusion waits for a frame's verdict; a verdict may lag, since some need
-    the next frame.
+    The proof runs in parallel with the run. Fusion waits for a frame's verdict. Some verdicts need
+    the next frame and so come later.
     """
 
     def add(
         self, number: int, attempt: int, frame: Path, position_um: float, dof_um: float
     ) -> None:
-        """Hand over a frame of slice ``number``; returns at once."""
+        """Add a frame of slice ``number``; returns at once."""
         ...
 
     def verdicts(self) -> list[dict[str, Any]]:
-        """The verdicts since the last call: ``slice``, ``attempt``, ``action`` (``fuse``,
-        ``reshoot`` or ``stop``), ``faults`` (their kinds) and ``why``. Waits until every frame
-        but the newest has been looked at."""
+        """Return the verdicts since the last call.
+
+        A verdict has ``slice``, ``attempt``, ``action`` (``fuse``, ``reshoot`` or ``stop``),
+        ``faults`` (their kinds) and ``why``. The call waits until all frames but the newest have
+        been checked.
+        """
         ...
 
     def last_verdicts(self, check: Callable[[], None]) -> list[dict[str, Any]]:
-        """The same for all frames, the newest judged without a next one; ``check`` is called while
-        waiting and may raise."""
+        """Return the remaining verdicts of all frames; the newest is checked without a next frame.
+
+        ``check`` is called while waiting and may raise.
+        """
         ...
 
     def relocate(
         self, numbers: list[int], error_um: float, check: Callable[[], None]
     ) -> dict[str, Any]:
-        """Determine where the newest slices truly were, after the axis lost steps among them and
-        was off by ``error_um``; all of them have their verdicts.
+        """Determine the true positions of the newest slices, among which the axis lost steps.
+
+        ``error_um`` is the error of the axis position after them. All of these slices have their
+        verdicts.
 
         Returns
         -------
         dict
-            ``numbers`` and ``positions_um``, which hold from now on; both empty, and nothing
-            changed, when the images do not show it.
+            ``numbers`` and ``positions_um``, which are used from now on. Both are empty, and
+            nothing is changed, if the images do not show the true positions.
         """
         ...
 
     def missing(self, check: Callable[[], None]) -> dict[str, Any]:
-        """``positions_um`` still to be shot by what the images show, and ``why``. Positions are
-        given once each and never without end."""
+        """Return the ``positions_um`` still to be shot according to the images, and ``why``.
+
+        Each position is returned only once, and the total number is limited.
+        """
         ...
 
     def finish(self, check: Callable[[], None]) -> dict[str, Any]:
-        """What is proven in the end: the manifest's ``coverage.images``. ``proven`` is ``None``
-        when the images show too little to say."""
+        """Return the final result of the proof: the manifest's ``coverage.images``.
+
+        ``proven`` is ``None`` if the images show too little for a decision.
+        """
         ...
 
 
 class Watch(Protocol):
-    """Something besides the instrument that a run depends on: a disk, a battery, a lamp."""
+    """Watches something outside the instrument that a run needs: a disk, a battery, a lamp."""
 
     def trouble(self) -> str | None:
-        """What is wrong, in words; ``None`` when nothing is. It returns at once, and never raises.
+        """Return a message if something is wrong, otherwise ``None``; return at once, never raise.
 
-        Asked between slices and while a run is paused.
+        Called between slices and while a run is paused.
         """
         ...
 
@@ -133,6 +146,6 @@ class SceneCheck(Protocol):
         Raises
         ------
         SceneMoved
-            They do not show the same.
+            The frames do not show the same scene.
         """
         ...

@@ -1,4 +1,4 @@
-"""When a run pauses, and for how long: the operator's command, and watches that see trouble."""
+"""Pauses of a run, requested by the operator or by a watch that reports trouble."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _POLL_S = 0.5
 
 
 class Pauses:
-    """Says whether to pause, and waits until the pause is over.
+    """Decides whether the run must pause, and waits until the pause is over.
 
     Parameters
     ----------
     commands
         The operator's commands.
     watches
-        Asked in this order; one that sees trouble pauses the run.
+        Watches in the order in which they are asked. Trouble reported by one pauses the run.
     clock
-        The world's.
+        Clock that gives the run's time (real or simulated).
     at_most_s
-        The longest pause; past it the run ends.
+        Longest pause in seconds. The run ends when a pause lasts longer.
     """
 
     def __init__(
@@ -37,42 +37,42 @@ class Pauses:
         self._at_most_s = at_most_s
 
     def check_stop(self) -> None:
-        """Raise ``OperatorStop`` if the run is to end after this slice."""
+        """Raise ``OperatorStop`` if the operator asked to end the run after this slice."""
         if self._commands.wants_stop is not None:
             raise OperatorStop(self._commands.wants_stop)
 
     @property
     def wanted(self) -> bool:
-        """Whether the run is to pause or to stop between slices."""
+        """Whether the run has to pause or stop between slices."""
         return self._commands.wants_stop is not None or self.reason() is not None
 
     def reason(self) -> str | None:
-        """Why to pause, in words; ``None`` when there is no reason to."""
+        """Return the reason for a pause as text; ``None`` if there is none."""
         return self._commands.wants_pause or self._trouble()
 
     def begin(self) -> None:
-        """A pause begins and is not shown yet: a resume that is given from now on ends it."""
+        """Begin a pause, before it is shown: only a later resume command ends it."""
         self._commands.forget_resume()
 
     def wait(self, why: str, at_least_s: float) -> tuple[str, float]:
-        """Wait until there is no reason to pause any more.
+        """Wait until there is no reason for the pause any more.
 
         Parameters
         ----------
         why
-            What made the run pause.
+            Reason for the pause.
         at_least_s
-            World time to wait even without a reason to pause, unless the operator ends the pause.
+            Run time to wait even without a reason for a pause, unless the operator ends it.
 
         Returns
         -------
         str, float
-            What ended it, and how long it was in seconds of world time.
+            What ended the pause, and its length in seconds of run time.
 
         Raises
         ------
         OperatorStop
-            The run is to end.
+            The operator asked to end the run.
         PausedTooLong
             No operator responded.
         """

@@ -1,8 +1,8 @@
-"""What is done about each fault, as one table: whose fault, which class, in which state.
+"""The fault policy as a table: which remedies apply to a fault of a part in a state of the run.
 
-A row lists remedies in the order in which they are tried while no slice comes through; each has a
-limit and a pause before it that doubles every time. After the last of them comes an
-end: leave the slice out, or stop. ``macrorail policies`` prints this table, the runner obeys it.
+A row lists remedies in the order in which they are tried until a slice succeeds. Each remedy has a
+maximum number of tries, and a wait before each try that doubles every time. After the last remedy
+the slice is left out or the run stops. ``macrorail policies`` prints this table.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ from macrorail.errors import (
 from macrorail.run_folder.events import Part, Remedy
 from macrorail.states import FINAL, State
 
-#: This many faults without a slice in between end a run, whatever they are.
+#: This many faults without a successful slice in between end a run, whatever the faults are.
 LONGEST_SERIES = 20
 
-#: This many slices left out in a row are no longer single failures: the run pauses.
+#: If this many slices in a row are left out, they are no longer single failures: the run pauses.
 LONGEST_ROW_LEFT_OUT = 2
 
 
 @dataclass(frozen=True)
 class Step:
-    """A remedy, how often it is tried, and the world time waited before it the first time."""
+    """A remedy, how often it is tried, and the run time to wait before the first try."""
 
     remedy: Remedy
     times: int
@@ -66,17 +66,17 @@ class Policy:
     Attributes
     ----------
     part
-        Whose fault.
+        Part of the instrument that has the fault.
     fault
-        The error's class, subclasses included; the first row that fits counts.
+        Class of the error, including subclasses. The first row that fits is used.
     steps
-        Tried in this order.
+        Remedies in the order in which they are tried.
     last
-        ``FINISH`` or ``STOP``, once the steps are used up.
+        ``FINISH`` or ``STOP``, applied when all steps are used up.
     states
-        Where this row counts; all states when empty.
+        States in which this row applies; all states if empty.
     codes
-        Of a ``RailAlarm``: those that this row is for; all when empty.
+        Codes of a ``RailAlarm`` to which this row applies; all codes if empty.
     """
 
     part: Part
@@ -87,7 +87,7 @@ class Policy:
     codes: frozenset[str] = frozenset()
 
     def fits(self, part: Part, fault: MacrorailError, state: State) -> bool:
-        """Whether this row is for a fault."""
+        """Return whether this row applies to a fault."""
         if self.part is not part or not isinstance(fault, self.fault):
             return False
         if self.states and state not in self.states:
@@ -99,19 +99,19 @@ _AXIS, _CAMERA, _STORAGE = Part.AXIS, Part.CAMERA, Part.STORAGE
 _RETRY, _RECOVER, _PAUSE = Remedy.RETRY, Remedy.RECOVER, Remedy.PAUSE
 _FINISH, _STOP = Remedy.FINISH, Remedy.STOP
 _SOME_TIMES = (Step(_RECOVER, 3, 1.0),)
-#: A minute, then two ... half an hour: time for the operator to come.
+#: Waits of a minute, then two, up to half an hour: time for the operator to come.
 _WAIT_FOR_OPERATOR = Step(_PAUSE, 6, 60.0)
-#: Two seconds, then four ... a minute: time to push a plug back in. Then the run pauses.
+#: Waits of two seconds, then four, up to a minute: time to reconnect a plug. Then the run pauses.
 _RECONNECT = (Step(_RECOVER, 6, 2.0), _WAIT_FOR_OPERATOR)
 _DISTURBED = (*_SOME_TIMES, _WAIT_FOR_OPERATOR)
 _AT_FIRST = frozenset({State.PREPARING})
 
 TABLE: tuple[Policy, ...] = (
-    # The operator is present while a run is being prepared: reported at once, nothing tried.
+    # The operator is present while a run is being prepared, so faults are reported at once.
     Policy(_AXIS, ConnectError, (), _STOP, states=_AT_FIRST),
     Policy(_CAMERA, ConnectError, (), _STOP, states=_AT_FIRST),
-    # A board that stopped for its own reasons stays stopped, unless it only missed our messages:
-    # that happens when the computer was asleep.
+    # A board that stopped for a reason of its own stays stopped, unless it only missed messages
+    # from the computer. That happens when the computer was asleep.
     Policy(_AXIS, RailAlarm, _SOME_TIMES, _STOP, codes=frozenset({"silence"})),
     Policy(_AXIS, RailAlarm, (), _STOP),
     Policy(_AXIS, LimitError, (), _STOP),
@@ -120,15 +120,15 @@ TABLE: tuple[Policy, ...] = (
     Policy(_AXIS, DeviceLost, _RECONNECT, _STOP),
     Policy(_AXIS, ConnectError, _RECONNECT, _STOP),
     Policy(_AXIS, DeviceTimeout, _RECONNECT, _STOP),
-    # A lens is driven through the camera: its camera is opened again and the lens homed.
+    # A lens is driven through the camera, so the camera is opened again and the lens is homed.
     Policy(_AXIS, CameraUnsupported, (), _STOP),
     Policy(_AXIS, BatteryExhausted, (_WAIT_FOR_OPERATOR,), _STOP),
     Policy(_AXIS, WorkerCrashed, _RECONNECT, _STOP),
     Policy(_AXIS, DeviceError, _DISTURBED, _STOP),
     Policy(_CAMERA, CameraUnsupported, (), _STOP),
     Policy(_CAMERA, CameraSettingRefused, (Step(_RECOVER, 3, 2.0),), _STOP),
-    # What frames say about themselves. A dial that was turned is set back by the library, or by a
-    # hand; a body that was exchanged is exchanged again by one.
+    # Frames with wrong settings. The library resets a dial that was turned, or the operator does. A
+    # body that was exchanged must be exchanged back by the operator.
     Policy(_CAMERA, FrameSizeDiffers, (), _STOP),
     Policy(_CAMERA, ShutterLags, (), _STOP),
     Policy(_CAMERA, OtherCamera, (), _STOP, states=_AT_FIRST),
@@ -136,7 +136,7 @@ TABLE: tuple[Policy, ...] = (
     Policy(_CAMERA, SettingsByHandDiffer, (_WAIT_FOR_OPERATOR,), _STOP),
     Policy(_CAMERA, SettingsDiffer, (Step(_RECOVER, 2, 1.0), _WAIT_FOR_OPERATOR), _STOP),
     Policy(_CAMERA, BatteryExhausted, (_WAIT_FOR_OPERATOR,), _STOP),
-    # Draining makes room in the camera's memory; on a card only a hand does.
+    # Draining frees space in the camera's memory. Space on a card must be freed by the operator.
     Policy(_CAMERA, CameraStorageFull, (Step(_RETRY, 2, 1.0), _WAIT_FOR_OPERATOR), _STOP),
     Policy(_CAMERA, CameraBusy, (Step(_RETRY, 4, 0.5), Step(_RECOVER, 2, 5.0)), _FINISH),
     Policy(_CAMERA, FrameMissing, (Step(_RETRY, 1), Step(_RECOVER, 2, 1.0)), _FINISH),
@@ -147,18 +147,18 @@ TABLE: tuple[Policy, ...] = (
     Policy(_CAMERA, WorkerCrashed, _RECONNECT, _STOP),
     Policy(_CAMERA, CameraError, (Step(_RETRY, 1, 1.0), Step(_RECOVER, 2, 2.0)), _FINISH),
     Policy(_CAMERA, DeviceError, _DISTURBED, _STOP),
-    # The folder is full or gone: nothing is lost while nothing is shot.
+    # The folder is full or unavailable. No frame is lost while nothing is shot.
     Policy(_STORAGE, StorageError, (_WAIT_FOR_OPERATOR,), _STOP),
     Policy(_STORAGE, FrameError, (Step(_RETRY, 2), Step(_RECOVER, 1, 1.0)), _FINISH),
     Policy(_STORAGE, JournalError, (_WAIT_FOR_OPERATOR,), _STOP),
-    # A stacker that dies is started again with the frames on disk; this fault is its second.
+    # A stacker that dies is restarted with the frames on disk; this fault is its second failure.
     Policy(Part.STACKER, StackError, (), _STOP),
     Policy(Part.SCENE, SceneMoved, (), _STOP),
 )
 
 
 def policy_for(part: Part, fault: MacrorailError, state: State) -> Policy:
-    """The row for a fault; a fault without a row ends the run."""
+    """Return the row for a fault; a fault without a row ends the run."""
     for policy in TABLE:
         if policy.fits(part, fault, state):
             return policy
@@ -167,7 +167,7 @@ def policy_for(part: Part, fault: MacrorailError, state: State) -> Policy:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do now, and how long to wait before it (world seconds)."""
+    """The remedy to apply now, and the run time in seconds to wait before it."""
 
     remedy: Remedy
     wait_s: float = 0.0
@@ -182,12 +182,13 @@ class PolicyState:
         self._called = 0
 
     def decide(self, part: Part, fault: MacrorailError, state: State) -> Decision:
-        """What to do about a fault, in the light of those since the last slice that came through.
+        """Choose the remedy for a fault, given the faults since the last successful slice.
 
         Parameters
         ----------
         part, fault, state
-            Whose, what, and where the run was; no state of rest or end.
+            Part that has the fault, the fault, and the state of the run. The state must not be idle
+            or final.
         """
         if state in FINAL:
             raise ValueError(f"a run that is {state.value} has no faults")
@@ -203,7 +204,7 @@ class PolicyState:
         return self._last(policy)
 
     def came_through(self) -> None:
-        """A slice was counted: earlier faults are over."""
+        """Forget earlier faults after a slice was completed."""
         self._met.clear()
         self._left_out_in_a_row = self._called = 0
 

@@ -1,4 +1,4 @@
-"""What has to be proven from the images of a run, and how many slices may be added for it."""
+"""Settings of the image proof for a run, and how many slices it may add."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _EXTRA_SLICES = 10
 
 
 def proof_settings(plan: Plan, wanted: Protocol, rig: Rig, added: int = 0) -> ProofSettings:
-    """The settings of :class:`macrorail.proof.proof_process.ProofProcess` for one run.
+    """Return the settings of :class:`macrorail.proof.proof_process.ProofProcess` for one run.
 
     Parameters
     ----------
     added
-        Slices that were inserted before the run was interrupted; they count.
+        Number of slices added before the run was interrupted; they count towards the limit.
     """
     proof = wanted.proof
     middle_um = (plan.near_um + plan.far_um) / 2
@@ -43,22 +43,22 @@ def proof_settings(plan: Plan, wanted: Protocol, rig: Rig, added: int = 0) -> Pr
 
 
 def _policy(wanted: Protocol) -> dict[str, str]:
-    """What to do about each fault, as the protocol says or by default."""
+    """Return the action for each kind of fault, from the protocol or by default."""
     remedies = wanted.proof.faults
     policy: dict[str, str] = remedies.model_dump()
     if wanted.exposure.bracket_ev is not None and "exposure" not in remedies.model_fields_set:
-        # Exposure fusion weighs by contrast: how bright a merged picture is follows what is sharp
-        # in it, and the same bracket once more gives the same.
+        # Exposure fusion weights by contrast, so the brightness of a merged picture depends on what
+        # is sharp in it. Shooting the same bracket again would give the same brightness.
         policy["exposure"] = FUSE
     return policy
 
 
 def _claimed_optics(plan: Plan, rig: Rig, middle_um: float) -> ClaimedOptics:
-    """The optics that blur what is beside the plane in focus, along the axis's positions."""
+    """Return the optics that blur planes beside the plane in focus, along the axis's positions."""
     dof, m = plan.optics.at(middle_um), plan.optics.magnification_at(middle_um)
     effective = dof.effective_f_number
     if rig.axis.far_focus is not None:
-        # Positions count on the image's side, where a step is as long as its image: life size.
+        # Positions are counted on the image side, where magnification is 1.
         effective /= (1 + m / plan.optics.pupil_ratio) ** 2
         m = 1.0
     return ClaimedOptics(

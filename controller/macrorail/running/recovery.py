@@ -1,7 +1,7 @@
 """Applies the fault policy: retry, recover, pause, leave out, stop.
 
-It drives the state machine through RECOVERING and PAUSED and leaves it PREPARING; the queue of
-slices is the runner's.
+Recovery moves the state machine through RECOVERING and PAUSED and leaves it in PREPARING. The
+queue of slices belongs to the runner.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ class FaultRecovery:
     Parameters
     ----------
     machine, clock, devices, pauses
-        The run's.
+        State machine, clock, devices and pauses of the run.
     log_event
-        Writes to the journal.
+        Function that writes an event to the journal.
 
     Attributes
     ----------
     scene_in_doubt
-        True once the axis was homed again or the run was paused: specimen and light may not be
-        where they were. Whoever has checked them sets it to False.
+        True after the axis was homed again or the run was paused, because specimen and light may
+        have changed. The caller sets it to False after checking them.
     """
 
     def __init__(
@@ -64,19 +64,19 @@ class FaultRecovery:
         Parameters
         ----------
         part, fault
-            Which part of the instrument, and what happened.
+            Part of the instrument that has the fault, and the error.
         target
-            The slice that it struck, if any; only a slice can be left out.
+            Slice during which the fault occurred, if any; only a slice can be left out.
 
         Returns
         -------
         bool
-            True when the slice is to be tried again, False when it is left out for now.
+            True if the slice is to be tried again, False if it is left out for now.
 
         Raises
         ------
         MacrorailError
-            The fault itself, when the run must stop; OperatorStop, PausedTooLong.
+            The fault itself, if the run must stop; OperatorStop, PausedTooLong.
         """
         while True:
             decision = self._decide(part, fault, target)
@@ -92,23 +92,23 @@ class FaultRecovery:
             return decision.remedy is not Remedy.FINISH
 
     def check_requests(self) -> None:
-        """Between slices: pause if the operator or a watch asks for it, and check all after it."""
+        """Pause between slices if the operator or a watch requests it; then check the devices."""
         why = self._pauses.reason()
         if why is not None:
             self._pause(why, at_least_s=0.0)
             self._check_devices()
 
     def check_stop(self) -> None:
-        """Raise ``OperatorStop`` if the run is to end after this slice."""
+        """Raise ``OperatorStop`` if the operator asked to end the run after this slice."""
         self._pauses.check_stop()
 
     @property
     def wanted(self) -> bool:
-        """Whether the run is to pause or to stop between slices."""
+        """Whether the run has to pause or stop between slices."""
         return self._pauses.wanted
 
     def came_through(self) -> None:
-        """A slice was counted: earlier faults are over."""
+        """Forget earlier faults after a slice was completed."""
         self._policy.came_through()
 
     def _decide(self, part: Part, fault: MacrorailError, target: Target | None) -> Decision:
@@ -146,7 +146,7 @@ class FaultRecovery:
             self.scene_in_doubt = True
 
     def _pause(self, why: str, at_least_s: float) -> None:
-        # Before the pause is shown: an operator who responds at once must be heard.
+        # Before the pause is shown, so that an operator's immediate answer is not lost.
         self._pauses.begin()
         self._machine.step(Trigger.PAUSE)
         self._log_event(RunPaused(why=why))
@@ -155,7 +155,7 @@ class FaultRecovery:
         self._machine.step(Trigger.RESUME)
 
     def _check_devices(self) -> None:
-        """After a pause: homing proves the axis's position, and the camera is set once more."""
+        """Home the axis, which proves its position, and set the camera again after a pause."""
         self.scene_in_doubt = True
         for part, act in (
             (Part.AXIS, self._devices.home),

@@ -1,4 +1,4 @@
-"""What an interrupted run has done and what it still lacks, read from its journal."""
+"""Reads from the journal what an interrupted run has done and what is missing."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from macrorail.run_folder.events import (
 )
 from macrorail.run_folder.journal import Entry
 
-#: After one of these no exposure is under way.
+#: Journal entries after which no exposure is in progress.
 _SETTLED = (SliceCounted, FaultOccurred, ExposureDiscarded)
-#: A frame that comes before any other counts as the camera's only if everything can read it.
+#: If no frame came before, a frame counts as the camera's only if its type can always be read.
 _READABLE = {".jpg", ".jpeg", ".tif", ".tiff"}
 
 
@@ -38,13 +38,14 @@ class Target:
     Attributes
     ----------
     number
-        Counts slices from 1 in the order in which they were first wanted; names the frame.
+        Number of the slice from 1, in the order in which slices were first requested. The frame is
+        named after it.
     position_um
-        Where to.
+        Position at which to shoot, micrometres.
     attempt
-        1 for the first try.
+        Number of the attempt; 1 for the first.
     fills_left
-        How often a gap before this slice may still be filled.
+        How many more times a gap before this slice may be filled.
     """
 
     number: int
@@ -55,20 +56,20 @@ class Target:
 
 @dataclass(frozen=True)
 class CountedSlice:
-    """A slice that is done.
+    """A slice that is finished.
 
     Attributes
     ----------
     target
-        What it was shot for, and with which attempt.
+        Slice and attempt for which the frame was shot.
     achieved_um
-        Where it was shot, micrometres.
+        Position at which the frame was shot, micrometres.
     frame
-        Its file.
+        Path of the frame.
     sha256
-        Of the file.
+        Checksum of the frame.
     accepted
-        Whether its image has already been judged good enough to be fused.
+        Whether the image has already been found good enough to be fused.
     """
 
     target: Target
@@ -80,16 +81,16 @@ class CountedSlice:
 
 @dataclass(frozen=True)
 class OrphanFrame:
-    """A frame that is on disk though its slice was not counted yet.
+    """A frame that is on disk although its slice is not yet counted as finished.
 
     Attributes
     ----------
     target
-        The slice it was shot for.
+        Slice for which the frame was shot.
     achieved_um
-        Where, as the journal says since before the shutter.
+        Position in micrometres as recorded in the journal before the shutter opened.
     frame
-        Whole and checked.
+        The frame; it is complete and has been checked.
     """
 
     target: Target
@@ -104,23 +105,23 @@ class RunProgress:
     Attributes
     ----------
     counted
-        Done, in the order in which they were fused.
+        Finished slices in the order in which they were fused.
     orphan
-        Shot and on disk, to be counted first; ``None`` when there is none.
+        Frame on disk that is to be counted first; ``None`` if there is none.
     discarded
-        The slice whose exposure was under way and gave no usable frame; it is among ``targets``
-        again. ``None`` when there is none.
+        Slice whose exposure was in progress and gave no usable frame. It is again among
+        ``targets``. ``None`` if there is none.
     found_settings
-        The camera's settings before the run first changed them; ``None`` before that.
+        Camera settings before the run first changed them; ``None`` if it has not changed them.
     body
-        Model and serial number of the camera when the run first opened it; ``None`` before that.
+        Model and serial number of the camera that the run opened first; ``None`` before that.
     in_doubt
-        Slices that a lost-step check had put in doubt when the run was interrupted; they are among
-        ``targets`` again.
+        Slices that a lost-step check had put in doubt before the interruption. They are again
+        among ``targets``.
     targets
-        Still to be shot, from near to far.
+        Slices still to be shot, from near to far.
     numbers
-        How many slice numbers are in use.
+        Number of slice numbers in use.
     """
 
     counted: tuple[CountedSlice, ...]
@@ -134,22 +135,22 @@ class RunProgress:
 
 
 def nothing_done(plan: Plan) -> RunProgress:
-    """The progress of a new run: everything is still to be shot."""
+    """Return the progress of a new run: all slices are still to be shot."""
     targets = tuple(Target(n, planned.target_um) for n, planned in enumerate(plan.slices, 1))
     return RunProgress((), None, targets, len(targets))
 
 
 def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> RunProgress:
-    """How far the run of ``entries`` in ``folder`` has come with ``plan``.
+    """Return the progress of a run with ``plan``, from its journal ``entries`` and its ``folder``.
 
-    At most one exposure is under way at a time. Its frame is adopted if it is whole on disk: the
-    journal says since before the shutter where the axis stood. Otherwise the exposure is discarded
-    and its slice shot again.
+    At most one exposure is in progress at a time. Its frame is used if it is complete on disk,
+    because the journal recorded the position of the axis before the shutter opened. Otherwise the
+    exposure is discarded and its slice is shot again.
 
     Raises
     ------
     FrameError
-        A counted frame is missing or altered.
+        The file of a finished slice is missing or altered.
     """
     wanted = {n: planned.target_um for n, planned in enumerate(plan.slices, 1)}
     attempts: dict[int, int] = {}
@@ -191,7 +192,8 @@ def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> RunProg
                 body = opened.model, opened.serial
         if isinstance(entry.event, _SETTLED):
             under_way = None
-    # Not before: a frame that was taken back has another name, and a new one is in its place.
+    # Check this last: a frame that was withdrawn has another name, and a new frame has its old
+    # name.
     for shot in delivered.values():
         verify_frame(shot)
     doubtful = [counted.pop(number) for number in sorted(in_doubt)]
@@ -232,9 +234,9 @@ def _target_of(intent: ExposureIntended) -> Target:
 def _find_orphan(
     intent: ExposureIntended, frames: Path, kinds: Set[str], counted: set[str]
 ) -> OrphanFrame | None:
-    """The frame that was under way, if it is whole on disk and no older one once more.
+    """Return the frame of the exposure in progress, if it is complete and not an older frame.
 
-    Of a RAW and JPEG pair only the kind that the other slices were counted with.
+    Of a RAW and JPEG pair, only the kind used for the other slices is considered.
     """
     target = _target_of(intent)
     for path in sorted(frames.glob(f"{target.number:04d}.*")):

@@ -1,9 +1,9 @@
 """Shoots one plan, slice by slice: move, settle, collect the frame before, expose.
 
-This is the life of a slice, top to bottom. ``states.py`` judges each step, the journal is written
-before each act, and the devices are whatever satisfies ``interfaces.py``. An exposure is over
-before its frame has arrived, so on a rail the axis moves on and settles meanwhile; a lens is
-driven through the camera, so there each frame is collected before the next move.
+A slice's way is readable from top to bottom. ``states.py`` checks each step, the journal is written
+before each action, and the devices implement ``interfaces.py``. An exposure is over before its
+frame has arrived. So a rail moves on and settles meanwhile. A lens is driven through the camera, so
+with a lens each frame is collected before the next move.
 """
 
 from __future__ import annotations
@@ -63,20 +63,20 @@ from macrorail.running.supervision import RunSupervision
 from macrorail.running.worklist import Worklist
 from macrorail.states import FinishReason, RunStateMachine, State, Trigger
 
-#: How often the gaps of a sweep are filled: enough for a passing fault, and never for ever.
+#: How often the gaps of a sweep are filled: enough for a passing fault, but limited.
 _ROUNDS = 3
-#: Over this many slices the axis moves off to see whether the shutter opens too late: enough for a
-#: difference in focus, and few enough to see a small part of it.
+#: Number of slices by which the axis moves to find out whether the shutter opens too late: enough for
+#: a difference in focus, and few enough to detect a small part of that difference.
 _LAG_SLICES = 6
-#: What can go wrong with a single picture: the camera, its file, or its line in the journal.
+#: Errors that concern a single picture: of the camera, its file, or its entry in the journal.
 _OF_A_PICTURE = (DeviceError, FrameError, JournalError)
-#: After these the shutter has opened, and the frame may be on the camera's card.
+#: Errors after which the shutter has opened, so that the frame may be on the camera's card.
 _LINK_LOST = (DeviceLost, DeviceTimeout, WorkerCrashed)
 
 
 @dataclass(frozen=True)
 class _Pending:
-    """An exposure whose frame is still on its way."""
+    """An exposure whose frame has not arrived yet."""
 
     target: Target
     achieved_um: float
@@ -85,22 +85,23 @@ class _Pending:
 
 @dataclass(frozen=True)
 class RunTask:
-    """What a run is to shoot, and how.
+    """The slices and settings of a run.
 
     Attributes
     ----------
     plan
-        Checked: every slice within travel and closest approach.
+        Plan that has been checked: every slice is within travel and closest approach.
     settings
         Camera settings by canonical name.
     settle_s
-        World time to wait after each move before the shutter opens.
+        Run time in seconds to wait after each move before the shutter opens.
     closest_approach_um
-        A tighter limit than the rig's own, for this specimen.
+        Limit for this specimen that is lower than the rig's own limit.
     progress
-        How far this run came before it was interrupted; ``None`` for a new one.
+        Progress of this run before it was interrupted; ``None`` for a new run.
     frames
-        What the frames have to say about themselves; ``None`` compares them with ``settings``.
+        Settings and size that the frames must have; with ``None`` they are compared with
+        ``settings``.
     """
 
     plan: Plan
@@ -117,18 +118,18 @@ class Runner:
     Parameters
     ----------
     task
-        What to shoot.
+        Plan and settings of the run.
     axis, camera, clock
-        Built, not yet opened.
+        Drivers that are constructed but not yet opened, and the clock of the run.
     journal
-        Open; the frames go into ``frames/`` beside it.
+        Open journal; the frames are stored in ``frames/`` in the same folder.
     stream
-        Takes each counted frame; ``None`` shoots without align/blend.
+        Receives each finished frame; with ``None`` frames are not fused.
     proof
-        Judges each counted frame before it is fused, and reports what the images show to be
-        missing; ``None`` trusts the achieved positions.
+        Checks each finished frame before it is fused, and reports missing slices from the images;
+        with ``None`` the achieved positions are trusted.
     supervision
-        What supervises the run; nothing does when ``None``.
+        Supervision of the run; ``None`` for none.
     """
 
     def __init__(
@@ -206,7 +207,7 @@ class Runner:
     # ------------------------------------------------------------------ the run, top to bottom
 
     def run(self) -> RunEnd:
-        """Shoot every slice, fuse, and leave the instrument safe, also after an error."""
+        """Shoot every slice, fuse, and leave the instrument safe, even after an error."""
         try:
             self._take_over()
             if self._work or self._work.missing_um() or self._images_want_more():
@@ -222,7 +223,7 @@ class Runner:
         return end
 
     def _take_over(self) -> None:
-        """Give the stream what an interrupted run has finished, in the order it was fused."""
+        """Add the frames that an interrupted run has finished to the stream, in the same order."""
         self._machine.step(Trigger.PREPARE)
         for done in self._progress.counted:
             self._work.shot(done.target.number, done.achieved_um)
@@ -244,7 +245,7 @@ class Runner:
             self._log_event(ExposureDiscarded(slice=discarded.number, attempt=discarded.attempt))
 
     def _adopt(self, orphan: OrphanFrame) -> None:
-        """Count a frame that was shot before the interruption, unless its settings are others."""
+        """Count a frame that was shot before the interruption, if its settings are as required."""
         target = orphan.target
         try:
             self._frame_settings.check(orphan.frame)
@@ -257,7 +258,7 @@ class Runner:
         self._count(target, orphan.achieved_um, orphan.frame, adopted=True)
 
     def _prepare(self) -> None:
-        """Open both devices and check them against the plan; only then home."""
+        """Open both devices and check them against the plan; only then home the axis."""
         while True:
             try:
                 self._devices.open()
@@ -268,7 +269,7 @@ class Runner:
         self._recovery.scene_in_doubt = self._last_good is not None
 
     def _sweep(self) -> None:
-        """Shoot until nothing is left to shoot and no gap is left to fill."""
+        """Shoot until no slice is left to shoot and no gap is left to fill."""
         self._check_shutter_lag()
         for _ in range(_ROUNDS):
             self._shoot_all()
@@ -277,19 +278,19 @@ class Runner:
                 break
             self._work.insert(missing_um, why="not covered at the end of the sweep")
         self._shoot_all()
-        # First the axis's own count: what it puts in doubt is known at once, and for certain.
+        # First check the axis's step count: its result is immediate and certain.
         while self._lost_steps_want_more(at_the_end=True) or self._images_want_more():
             self._shoot_all()
 
     def _shoot_all(self) -> None:
-        """Shoot what is queued, and again what turns out to be no good."""
+        """Shoot the queued slices, and again those that turn out to be bad."""
         while self._work or self._pending is not None:
             self._take_next()
             if not self._work and self._pending is None:
                 self._gate.wait()
 
     def _take_next(self) -> None:
-        """One slice: move, settle, collect the frame before, expose."""
+        """Shoot one slice: move, settle, collect the previous frame, expose."""
         self._check_requests()
         self._lost_steps_want_more()
         if self._axis.shares_camera or self._waits_for_frames or not self._work:
@@ -303,7 +304,7 @@ class Runner:
         if self._fill_gap_before(target, achieved_um):
             return
         self._settle()
-        # In the queue meanwhile: should the slice before be lost, that one comes first.
+        # It stays in the queue meanwhile: if the previous slice is lost, that one is shot first.
         self._work.put_first(target)
         if self._collect_frame():
             self._work.remove(target)
@@ -312,7 +313,7 @@ class Runner:
     # ------------------------------------------------------------------------- its single steps
 
     def _check_requests(self) -> None:
-        """Between slices: requests of operator and watches, and whether the scene is unchanged."""
+        """Act on the operator's and watches' requests between slices, then check the scene."""
         if not self._recovery.wanted and not self._recovery.scene_in_doubt:
             return
         if self._collect_frame():
@@ -321,7 +322,7 @@ class Runner:
             self._recheck_scene()
 
     def _recheck_scene(self) -> None:
-        """After an interruption: compare a new frame with the last good one."""
+        """Compare a new frame with the last good one after an interruption."""
         while self._recovery.scene_in_doubt and self._scene and self._last_good:
             try:
                 self._scene.check(self._last_good)
@@ -348,7 +349,7 @@ class Runner:
                 self._recovery.handle(self._lag.busy_with, fault)
 
     def _lost_steps_want_more(self, at_the_end: bool = False) -> bool:
-        """Check the axis's step count when it is due; whether anything is to be shot again."""
+        """Check the axis's step count if due; return whether slices must be shot again."""
         if not self._lost_steps.is_due(at_the_end):
             return False
         self._collect_frame()
@@ -368,8 +369,10 @@ class Runner:
         return bool(self._work)
 
     def _relocate(self, doubtful: list[Target], error_um: float) -> bool:
-        """Keep slices that were shot elsewhere than the journal says, if the images show where;
-        only what is missing between them is shot."""
+        """Keep slices that were shot at other positions than recorded, if the images show where.
+
+        Only slices missing between the true positions are then shot.
+        """
         true_um = self._gate.relocate([target.number for target in doubtful], error_um)
         if not true_um:
             return False
@@ -385,7 +388,7 @@ class Runner:
         return True
 
     def _shoot_again(self, doubtful: list[Target]) -> None:
-        """Take back slices that may have been shot elsewhere than the journal says."""
+        """Withdraw slices that may have been shot at other positions than recorded."""
         self._gate.withdraw(target.number for target in doubtful)
         # The frame to compare the scene with may be from another position than recorded.
         self._last_good = None
@@ -393,21 +396,21 @@ class Runner:
             self._reject(target)
 
     def _reject(self, target: Target) -> None:
-        """Set the frame of a counted slice aside; its slice is first in the queue again."""
+        """Set the frame of a finished slice aside, and put the slice first in the queue again."""
         self._log_event(FrameRejected(slice=target.number, attempt=target.attempt))
         self._work.not_shot(target.number)
         self._set_aside(target)
         self._work.put_first_again(target)
 
     def _move(self, target: Target) -> float | None:
-        """Move there; ``None`` when the axis failed, and the slice is in the queue again."""
+        """Move to a slice; return ``None`` if the axis failed and the slice is queued again."""
         self._machine.step(Trigger.MOVE)
         try:
             self._axis.start_move(target.position_um)
             achieved_um = self._axis.finish_move()
         except DeviceError as fault:
             self._work.put_first(target)
-            # First what the camera holds: recovery can take minutes.
+            # First fetch what the camera still holds, because recovery can take minutes.
             self._collect_frame()
             self._recovery.handle(Part.AXIS, fault, target)
             return None
@@ -418,7 +421,7 @@ class Runner:
         return achieved_um
 
     def _fill_gap_before(self, target: Target, achieved_um: float) -> bool:
-        """Go back first when the axis came to rest too far from the slice before."""
+        """Shoot a gap first if the axis came to rest too far from the previous slice."""
         missing_um = self._work.missing_before_um(achieved_um) if target.fills_left else []
         if not missing_um:
             return False
@@ -459,12 +462,12 @@ class Runner:
         self._work.shot(target.number, achieved_um)
 
     def _collect_frame(self) -> bool:
-        """Wait for the frame that is on its way, check it, count its slice, stream it.
+        """Wait for the pending frame, check it, count its slice, and add it to the stream.
 
         Returns
         -------
         bool
-            False when the frame is no good; its slice is first in the queue again.
+            False if the frame is bad; its slice is then first in the queue again.
         """
         if self._pending is None:
             return True
@@ -491,15 +494,15 @@ class Runner:
         return frame
 
     def _verify(self, frame: Frame) -> None:
-        """Whole, never seen before, and exposed as asked.
+        """Check that the frame is complete, new, and exposed as required.
 
-        Noise never repeats, so the same bytes are an old frame that the camera has handed out once
-        more, perhaps after it was opened again.
+        Noise never repeats. So a frame with the same bytes is an old frame that the camera has
+        delivered again, perhaps after it was reopened.
         """
         verify_frame(frame)
         if frame.sha256 in self._hashes:
             raise FrameMissing(
-                f"{frame.camera_name} is an earlier frame of this run once more, to the last byte; "
+                f"{frame.camera_name} is identical to an earlier frame of this run, in every byte; "
                 f"drain the camera and repeat the exposure"
             )
         self._hashes.add(frame.sha256)
@@ -529,7 +532,7 @@ class Runner:
         self._gate.take(self._last_good, dof_um)
 
     def _images_want_more(self) -> bool:
-        """Queue what the images show to be bad or missing; whether there is anything."""
+        """Queue slices that the images show to be bad or missing; return whether there are any."""
         self._gate.wait()
         if not self._work:
             missing_um, why = self._gate.missing()
@@ -538,7 +541,7 @@ class Runner:
         return bool(self._work)
 
     def _finish(self) -> RunEnd:
-        """Prove the coverage, wait for the picture."""
+        """Prove the coverage, and wait for the picture."""
         self._machine.step(Trigger.FINISH)
         coverage = self._work.coverage()
         images = self._gate.evidence()
@@ -574,10 +577,10 @@ class Runner:
     # ------------------------------------------------------------------------------ when it fails
 
     def _recover_picture(self, fault: MacrorailError, target: Target) -> None:
-        """Handle a picture's fault; its slice is first in the queue, or is left out for now.
+        """Handle a fault of a picture; its slice is first in the queue, or is left out for now.
 
-        A capture is never repeated blindly: the camera is drained or opened again first, and what
-        it still held is in the journal.
+        An exposure is never repeated blindly: the camera is drained or reopened first, and files
+        found on it are recorded in the journal.
         """
         part = Part.CAMERA if isinstance(fault, DeviceError) else Part.STORAGE
         if self._recovery.handle(part, fault, target):
@@ -586,8 +589,10 @@ class Runner:
         self._leave_out(fault, target)
 
     def _fetch_after(self, fault: MacrorailError, pending: _Pending) -> None:
-        """Handle a connection that was lost after the shutter: fetch the frame from the card, or
-        shoot its slice again when it is not there."""
+        """Handle a connection lost after the shutter opened.
+
+        The frame is fetched from the card; if it is not there, its slice is shot again.
+        """
         target = pending.target
         while self._recovery.handle(Part.CAMERA, fault, target):
             try:
@@ -611,7 +616,7 @@ class Runner:
         self._work.leave_gap_for_the_end()
 
     def _cut_short(self, error: MacrorailError) -> RunEnd:
-        """Bring the axis to rest first, then save the frame that was on its way."""
+        """Stop the axis first, then save the pending frame."""
         self._storage.over = True
         halt = self._axis.halt if self._commands.is_emergency else self._axis.stop
         for act in (halt, self._save_pending):
@@ -632,9 +637,9 @@ class Runner:
             self._count(self._pending.target, self._pending.achieved_um, frame)
 
     def _make_safe(self, end: RunEnd) -> None:
-        """Release both devices and write the end into the journal."""
+        """Release both devices, and write the end of the run to the journal."""
         self._storage.over = True
-        # After a fault of its own, or an operator's stop, the axis moves no more.
+        # After a fault of the axis, or a stop by the operator, the axis is not moved any more.
         may_park = end.state is State.DONE or end.reason is FinishReason.PAUSED_TOO_LONG
         park = self._supervision.park and may_park
         troubles = [*self._devices.release(park), *self._supervision.switch_off()]
@@ -644,7 +649,7 @@ class Runner:
             message=end.message,
             troubles=troubles,
         )
-        # The caller reports what ended the run, if the journal can take no more.
+        # If the journal cannot be written, the caller still reports what ended the run.
         with suppress(JournalError):
             self._log_event(ended)
 

@@ -1,4 +1,4 @@
-"""Compares two frames of one scene, in a process of its own."""
+"""Compares two frames of one scene in a process of its own."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from macrorail.errors import DeviceTimeout, SceneMoved, WorkerCrashed
 from macrorail.workers import Worker
 
 _PATIENCE_S = 120.0
-#: Of the frame's width. Align/blend can follow more, but then specimen or camera were touched.
+#: Share of the frame's width. Align/blend can follow larger shifts, but they mean that the specimen
+#: or the camera was touched.
 LARGEST_SHIFT = 0.01
-#: Below it the frames do not show the same; noise alone costs a few hundredths.
+#: Below this correlation the frames show different scenes; noise costs only a few hundredths.
 LEAST_CORRELATION = 0.7
 
 
@@ -30,12 +31,12 @@ class FrameComparison:
         self._log = log
 
     def compare(self, before: Path, now: Path, check: Callable[[], None]) -> dict[str, Any]:
-        """See ``SceneCheck``; a pair that shows too little to compare counts as the same.
+        """See ``SceneCheck``; frames that show too little for a comparison count as equal.
 
         Raises
         ------
         SceneMoved
-            Displaced, or another picture; with the amount and what to do.
+            The picture is displaced or different; the message says by how much and what to do.
         """
         with closing(self._worker()) as worker:
             try:
@@ -43,7 +44,7 @@ class FrameComparison:
                     "compare", _PATIENCE_S, check, before=str(before), now=str(now)
                 )
             except (WorkerCrashed, DeviceTimeout) as error:
-                # A missing check does not end a night's run; the journal has the reason.
+                # A missing check must not end an overnight run; the reason is in the journal.
                 return {"shift_px": None, "correlation": None, "why": str(error)}
         found.pop("id")
         if found["correlation"] is None:

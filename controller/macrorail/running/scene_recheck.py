@@ -1,4 +1,4 @@
-"""After an interruption: shoots the last good slice once more and has the two frames compared."""
+"""After an interruption: shoots the last good slice again and compares the two frames."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from macrorail.states import RunStateMachine, Trigger
 
 
 class SceneRecheck:
-    """Proves that specimen, light and camera are where they were.
+    """Checks that specimen, light and camera have not changed.
 
     Parameters
     ----------
     comparison
-        Compares two frames.
+        Compares two frames; see ``SceneCheck``.
     folder
-        Takes the check frames; made when the first is shot.
+        Folder for the check frames; created when the first is shot.
     devices, machine, clock, settle_s
-        The run's.
+        Devices, state machine, clock and settling time of the run.
     log_event
-        Writes to the journal.
+        Function that writes an event to the journal.
 
     Attributes
     ----------
     busy_with
-        The part of the instrument that is at work: a fault is its own.
+        Part of the instrument in use; a fault is attributed to it.
     """
 
     def __init__(
@@ -55,12 +55,12 @@ class SceneRecheck:
         self.busy_with = Part.AXIS
 
     def check(self, last: CountedSlice) -> None:
-        """Compare a new frame from where ``last`` was shot with the frame of ``last``.
+        """Shoot a frame at the position of ``last`` and compare it with the frame of ``last``.
 
         Raises
         ------
         SceneMoved
-            They do not show the same.
+            The two frames do not show the same scene.
         DeviceError, FrameError
             The frame could not be shot.
         """
@@ -80,8 +80,8 @@ class SceneRecheck:
         verify_frame(frame)
         if frame.sha256 == last.sha256:
             raise FrameMissing(
-                f"{frame.camera_name} is the frame of slice {last.target.number} once more, "
-                f"to the last byte; drain the camera and repeat the exposure"
+                f"{frame.camera_name} is the frame of slice {last.target.number} again, "
+                f"identical in every byte; drain the camera and repeat the exposure"
             )
         found = self._comparison.compare(last.frame, frame.path, self._clock.check)
         self._log_event(

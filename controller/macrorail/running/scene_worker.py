@@ -1,4 +1,4 @@
-"""Compares two frames shot from the same place: how far displaced, and how much alike."""
+"""Compares two frames shot at the same position: their displacement and their correlation."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from macrorail.errors import StackError
 from macrorail.stacking.images import read_picture
 from macrorail.workers import serve
 
-#: Frames are compared at this width: what is blurred stays, noise goes.
+#: Frames are reduced to this width for the comparison, which removes noise but keeps blurred forms.
 _WIDTH_PX = 256
 _NOISE_SIGMA_PX, _BACKGROUND_SIGMA_PX = 1.5, 24.0
-#: Blur before frames are subtracted: what is out of focus stays, noise goes.
+#: Standard deviation of the blur applied before frames are subtracted: it removes noise but keeps
+#: blurred forms.
 _LAG_SIGMA_PX = 4.0
-#: Standard deviation, in 8-bit steps, below which there is nothing to recognise.
+#: Standard deviation, in 8-bit steps, below which a frame shows too little.
 _LEAST_CONTRAST = 0.3
 
 
@@ -28,9 +29,9 @@ def compare(before: Path, now: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``shift_px`` in pixels of the frame, >= 0; ``correlation``, -1..1, once the displacement
-        is taken back; ``width_px`` of the frame; ``brightness``, now over before. Both first are
-        ``None``, with ``why``, when the frames show too little.
+        ``shift_px`` in pixels of the frame, >= 0; ``correlation``, -1..1, after correction of
+        the displacement; ``width_px`` of the frame; ``brightness``, the ratio of now to before.
+        The first two are ``None``, with ``why``, if the frames show too little.
     """
     pictures = [read_picture(path) for path in (before, now)]
     if pictures[0].shape != pictures[1].shape:
@@ -46,8 +47,8 @@ def compare(before: Path, now: Path) -> dict[str, Any]:
         return {"shift_px": None, "correlation": None, "why": why, **sizes}
     window = cv2.createHanningWindow((first.shape[1], first.shape[0]), cv2.CV_32F)
     (x, y), _ = cv2.phaseCorrelate(first, second, window)
-    # A displacement that does not improve the correlation is none: with little detail, phase
-    # correlation finds false ones.
+    # A displacement that does not improve the correlation is ignored: with little detail, phase
+    # correlation finds false displacements.
     correlation, shift = max(
         (_correlation(first, second, shift), shift) for shift in ((0.0, 0.0), (x, y))
     )
@@ -78,7 +79,7 @@ def differences(held: Path, leaving: Path, away: Path) -> dict[str, float]:
 
 
 def _small(pixels: NDArray[Any]) -> NDArray[np.float32]:
-    """In 8-bit steps, grey, small."""
+    """Return the picture in grey, reduced in size, in 8-bit steps."""
     full = 255.0 if pixels.dtype == np.uint8 else 65535.0
     height = max(8, round(pixels.shape[0] * _WIDTH_PX / pixels.shape[1]))
     resized = cv2.resize(pixels, (_WIDTH_PX, height), interpolation=cv2.INTER_AREA)
@@ -95,7 +96,10 @@ def _detail(picture: NDArray[np.float32]) -> NDArray[np.float32]:
 def _correlation(
     first: NDArray[np.float32], second: NDArray[np.float32], shift: tuple[float, float]
 ) -> float:
-    """Pearson's, with the second displaced back, without the margins that have moved in."""
+    """Return Pearson's correlation after correcting the displacement of ``second``.
+
+    Margins without common content are left out.
+    """
     height, width = first.shape
     matrix = np.array([[1, 0, -shift[0]], [0, 1, -shift[1]]], dtype=np.float32)
     back = cv2.warpAffine(second, matrix, (width, height), flags=cv2.INTER_LINEAR)

@@ -1,7 +1,7 @@
-"""Tries again what the run folder refuses; the run waits meanwhile.
+"""Repeats operations that the run folder refuses; the run waits meanwhile.
 
-A disk may be full, or a network folder gone for a while: nothing is lost, because the run does not
-continue without its line in the journal.
+A disk may be full, or a network folder unavailable for a while. No slice is lost, because the run
+does not continue without its entry in the journal.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ Result = TypeVar("Result")
 
 
 class StorageRetry:
-    """Calls what needs the run folder, again while the folder refuses it.
+    """Calls operations that need the run folder, and repeats them while the folder refuses.
 
     Parameters
     ----------
     journal, machine, pauses
-        The run's.
+        Journal, state machine and pauses of the run.
     alarm
-        Called with the reason why the run waits, since the journal cannot take it.
+        Called with the reason why the run waits, because the journal cannot record it.
 
     Attributes
     ----------
     over
-        True once the run ends: from then on nothing is waited for.
+        True once the run is ending; from then on refused operations are repeated without waiting.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class StorageRetry:
         self.over = False
 
     def call(self, act: Callable[[], Result]) -> Result:
-        """Do something in the run folder, as soon as it can be done.
+        """Call ``act`` until the run folder accepts it, and return its result.
 
-        The policy table says how often it is tried, and after what waits.
+        The fault policy determines how often it is called and how long to wait between calls.
 
         Raises
         ------
         JournalError, StorageError
-            The folder refuses it for good, or the run is ending.
+            The run folder still refuses after the last attempt, or the run is ending.
         OperatorStop, PausedTooLong
         """
         try:

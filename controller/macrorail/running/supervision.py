@@ -1,4 +1,4 @@
-"""What supervises a run while no operator is present."""
+"""Settings and functions that supervise a run while no operator is present."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from macrorail.states import State
 
 @dataclass(frozen=True)
 class RunSupervision:
-    """What supervises a run while no operator is present.
+    """Settings and functions that supervise a run while no operator is present.
 
     Attributes
     ----------
     commands
-        The operator's commands; ``None`` when there is no way to give any.
+        Commands of the operator; ``None`` if none can be given.
     watches
-        What else must be well.
+        Watches for conditions outside the instrument that must be in order.
     pause_at_most_s
-        World time after which a pause ends the run.
+        Run time in seconds after which a pause ends the run.
     scene
-        Compares frames after an interruption; ``None`` trusts the scene.
+        Check that compares frames after an interruption; with ``None`` the scene is trusted.
     lag
-        Compares the frames that tell when the shutter opens; with ``None`` the axis waits for each
-        frame of a camera that does not report it.
+        Check that compares frames to find out when the shutter opens. With ``None`` the axis waits
+        for each frame of a camera that does not report when it exposes.
     alarm
-        Called with the reason why a run waits whose folder cannot even take the journal.
+        Called with the reason why a run waits if not even its journal can be written.
     switch_off
-        Called at the end, however the run ends; returns what could not be done.
+        Called at the end of the run, however it ends; returns messages about failures.
     park
-        Whether the axis moves far from the specimen at the end, or stays where it is.
+        Whether the axis moves away from the specimen at the end; otherwise it stays in place.
     on_state
-        Called with each state that is entered; it must not raise.
+        Called with each state that the run enters; it must not raise.
     """
 
     commands: Commands | None = None

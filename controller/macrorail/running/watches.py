@@ -1,4 +1,4 @@
-"""What a run depends on beside its devices: disk, power, heat, a question.
+"""Watches for conditions that a run depends on: disk, power, temperature, a shell command.
 
 Each is a ``macrorail.running.interfaces.Watch``: it answers at once and never raises.
 """
@@ -17,23 +17,23 @@ from macrorail.quantity import format_duration, format_fraction, format_size
 
 _POWER_SUPPLIES = Path("/sys/class/power_supply")
 _LONGEST_ANSWER_S = 30.0
-#: Below the limit, so that a run does not pause and continue with every slice.
+#: Temperature below the limit at which the run continues, so that it does not pause at every slice.
 _COOLED_DOWN_C = 5.0
-#: The two clocks are read one after the other; a sleep is longer than that takes.
+#: Shortest sleep that counts. The two clocks are read one after the other, which takes less.
 _SHORTEST_SLEEP_S = 2.0
 
 
 class DiskWatch:
-    """Checks that a folder can be reached and has room.
+    """Checks that a folder is available and has enough free space.
 
     Parameters
     ----------
     folder
         The run folder.
     keep_free_bytes
-        The least room.
+        Space that must stay free.
     held_bytes
-        Room that is held for the run itself.
+        Function that returns how much space is reserved for the run itself.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class DiskWatch:
 
 
 class BatteryWatch:
-    """Checks that the battery of a computer without mains does not run empty.
+    """Checks the battery charge of a computer that is not connected to mains.
 
     Parameters
     ----------
     least
-        Share of the charge.
+        Smallest allowed charge, 0..1.
     supplies
-        Where the kernel lists power supplies.
+        Folder in which the kernel lists power supplies.
     """
 
     def __init__(self, least: float, supplies: Path = _POWER_SUPPLIES) -> None:
@@ -88,14 +88,14 @@ class BatteryWatch:
 
 
 class TemperatureWatch:
-    """Checks that nothing gets too hot, and waits until it has cooled down.
+    """Pauses the run while a temperature is too high, until it has fallen again.
 
     Parameters
     ----------
     hottest_c
-        Degrees Celsius.
+        Highest allowed temperature in degrees Celsius.
     sensors
-        Files in thousandths of a degree; ``*`` stands for anything.
+        Files that contain thousandths of a degree; ``*`` matches any text.
     """
 
     def __init__(self, hottest_c: float, sensors: Sequence[str]) -> None:
@@ -104,7 +104,7 @@ class TemperatureWatch:
         self._is_hot = False
 
     def trouble(self) -> str | None:
-        """See ``Watch``; a sensor that cannot be read is ignored."""
+        """See ``Watch``; unreadable sensors are ignored."""
         limit_c = self._hottest_c - (_COOLED_DOWN_C if self._is_hot else 0.0)
         readings = [(_degrees(path), path) for path in self._paths()]
         hottest = max(((c, path) for c, path in readings if c is not None), default=None)
@@ -123,12 +123,12 @@ class TemperatureWatch:
 
 
 class SleepWatch:
-    """Notices that the computer was asleep: everything may have changed meanwhile.
+    """Detects that the computer was asleep, during which everything may have changed.
 
     Parameters
     ----------
     asleep_s
-        Seconds that the computer has slept so far.
+        Function that returns how many seconds the computer has slept so far.
     """
 
     def __init__(self, asleep_s: Callable[[], float] | None = None) -> None:
@@ -145,14 +145,14 @@ class SleepWatch:
 
 
 class QuestionWatch:
-    """Asks a shell command of the user's, again and again, without waiting for it.
+    """Runs a shell command of the user at intervals, without waiting for it.
 
     Parameters
     ----------
     command
-        Exits with 0 when there is no trouble.
+        Shell command; exit code 0 means that there is no trouble.
     every_s
-        Wall time between two questions.
+        Wall time between two calls.
     """
 
     def __init__(self, command: str, every_s: float) -> None:
@@ -165,7 +165,7 @@ class QuestionWatch:
         self._trouble: str | None = None
 
     def trouble(self) -> str | None:
-        """See ``Watch``; the newest answer that has come."""
+        """See ``Watch``; returns the result of the command that finished last."""
         now_s = time.monotonic()
         if self._process is not None:
             code = self._process.poll()
@@ -180,7 +180,7 @@ class QuestionWatch:
         return self._trouble
 
     def close(self) -> None:
-        """End a question that is still being asked."""
+        """End the command if it is still running."""
         self._end()
         self._folder.cleanup()
 
@@ -215,5 +215,5 @@ def _degrees(path: Path) -> float | None:
 
 
 def _asleep_s() -> float:
-    # CLOCK_BOOTTIME goes on while the computer sleeps, CLOCK_MONOTONIC does not.
+    # CLOCK_BOOTTIME advances while the computer sleeps, CLOCK_MONOTONIC does not.
     return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
