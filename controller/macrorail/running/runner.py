@@ -65,8 +65,8 @@ from macrorail.states import FinishReason, RunStateMachine, State, Trigger
 
 #: How often the gaps of a sweep are filled: enough for a passing fault, but limited.
 _ROUNDS = 3
-#: Number of slices by which the axis moves to find out whether the shutter opens too late: enough for
-#: a difference in focus, and few enough to detect a small part of that difference.
+#: Number of slices by which the axis moves to find out whether the shutter opens too late: enough
+#: for a difference in focus, and few enough to detect a small part of that difference.
 _LAG_SLICES = 6
 #: Errors that concern a single picture: of the camera, its file, or its entry in the journal.
 _OF_A_PICTURE = (DeviceError, FrameError, JournalError)
