@@ -1,11 +1,12 @@
 """Aligns each frame to the reference, to a fraction of a pixel, neighbour by neighbour.
 
-Neighbouring slices look alike, distant ones do not, so each frame is aligned to the nearest frame
-already placed and the transforms are chained. Detail is followed from where the frames before let
-expect it (``register.py``). What was found is checked tile by tile (``agreement.py``); where the
-check fails, features are matched wherever they are (``features.py``). A frame that passes neither
-way, or that is dark, covered or of something else, is refused. A transform takes a frame's pixel
-coordinates (x, y; the centre of the first pixel is 0, 0) to the reference frame's.
+Neighbouring slices look alike but distant ones do not. So each frame is aligned to the nearest
+frame already placed, and the transforms are chained. Detail is followed from where the previous
+frames predict it (``register.py``). The result is checked tile by tile (``agreement.py``). If the
+check fails, features are matched over the whole picture (``features.py``). A frame for which both
+ways fail, or that is dark, covered or shows something else, is refused. A transform converts a
+frame's pixel coordinates (x, y; the centre of the first pixel is 0, 0) to those of the reference
+frame.
 """
 
 from __future__ import annotations
@@ -35,67 +36,68 @@ from macrorail.stacking.register import (
 )
 from macrorail.stacking.trend import Trend, change_about_middle
 
-#: Trust from which on a transform needs no other way to be found, and no doubt.
+#: Trust from which on a transform is accepted without a search for another and without a doubt.
 TRUSTED = 0.6
-# Trust below which a transform is refused where there was enough to find it by: in frames that are
-# much defocused fewer tiles agree than elsewhere, but far more than by chance.
+# A transform with less trust is refused if there was enough detail to check it. In strongly
+# defocused frames fewer tiles agree than elsewhere, but far more than by chance.
 _LEAST_TRUST = 0.35
-# Large forms, seen in the pictures at their smallest, correlate far above this between slices.
+# Smallest accepted correlation of large forms, seen at the smallest size; slices are far above it.
 _LEAST_LIKENESS = 0.6
-# Frames without any detail are as alike as this where they are not far off.
+# Frames without detail have at least this correlation of large forms unless they are displaced far.
 _ALIKE = 0.9
-# Contrast of those forms, in 8-bit display steps, below which there is nothing to compare.
+# Contrast of large forms, in 8-bit display steps, below which there is nothing to compare.
 _FORMLESS = 1.5
-# Share of the picture that may look different, and of what is well exposed that may turn white.
+# Largest share of the picture that may look different, and of well exposed areas that may be white.
 _MOST_CHANGED = 0.045
 _MOST_BLOWN = 0.4
-# Share of that where detail is hidden as if by something in front of it; and the share of the
-# picture from which on a change without that is a doubt.
+# Largest share of the changed area in which detail may be hidden as if something covered it. Then
+# the share of the picture from which on a change without hidden detail is reported as a doubt.
 _MOST_HIDDEN = 0.15
 _MUCH_CHANGED = 0.09
-# Stops between a frame and the reference: beyond the first the frame is left out, beyond the second
-# its noise, or what it has lost, is seen in the picture.
+# Difference in stops between a frame and the reference. Above the first the frame is left out.
+# Above the second its noise or its clipped areas are visible in the picture.
 _MOST_STOPS = 3.0
 _MANY_STOPS = 1.5
-# What a step may do to the picture's size at most, and how much of the frame it has to leave.
+# Largest change of size by one step, and smallest part of the frame that must remain in common.
 _LARGEST_SCALE_CHANGE = 0.3
 _LEAST_COMMON = 0.25
-# How well a frame's place has to be known beforehand, pixels at the corners of the picture that
-# alignment looks at, for a frame to be placed that shows nothing to align it by.
+# A frame without detail is placed at its expected position only if that is known this accurately,
+# in pixels at the corners of the picture used for alignment.
 _KNOWN_BEFOREHAND_PX = 4.0
-# Matching tiles by which a frame can be seen to lie elsewhere; fewer match by chance.
+# Number of matching tiles that show that a frame is elsewhere; fewer can match by chance.
 _FEW_MATCHES = 3
-# Beyond so many standard deviations what was expected is wrong, and is looked past to within this.
+# A result further than this many standard deviations from the expectation contradicts it. The
+# search is then repeated with an expectation that is only this accurate.
 _HARDLY = 3.0
 _FREE_PX = 10.0
-# How well matched features tell a transform, pixels at the corners.
+# Accuracy of a transform from matched features, in pixels at the corners.
 _FEATURES_PX = 3.0
-# What may change the picture's size; without it, what the optics tell of that is not wanted.
+# Motions in which the size of the picture may change; for others the optics' scale is not used.
 _GROWS = (Motion.SIMILARITY, Motion.AFFINE)
 
 
 @dataclass(frozen=True)
 class Placement:
-    """How a frame is aligned to the reference.
+    """The alignment of a frame to the reference.
 
     Attributes
     ----------
     transform
         (2, 3) float64: frame pixel coordinates to reference pixel coordinates.
     correlation
-        Of fine detail with the neighbour it was aligned to, -1..1; 1 for the reference itself.
+        Correlation of fine detail with the neighbour it was aligned to, -1..1; 1 for the reference.
     neighbour
-        Index of that neighbour; ``None`` for the reference.
+        Index of the frame it was aligned to; ``None`` for the reference.
     expected
-        True when the frame shows too little to follow and was placed where the axis's steady
-        course puts it.
+        True when the frame shows too little detail to align it and was placed where the steady
+        course of the axis predicts it.
     closing
-        How the chain that leads here compares with a direct alignment, where there is one.
+        Comparison of the chain of transforms with a direct alignment, if there is one.
     trust
-        How far the transform can be trusted, 0..1; see :class:`Agreement`. ``None`` when it was
-        given and not looked for.
+        How far the transform can be trusted, 0..1; see :class:`Agreement`. ``None`` if the
+        transform was given and not computed.
     doubts
-        What a user should know about the frame, in sentences without their full stop.
+        Sentences, without full stop, about possible faults of the frame.
     """
 
     transform: Transform
@@ -111,12 +113,12 @@ class Placement:
 class _Placed:
     frame: Look
     to_reference: Transform  # (3, 3)
-    stops: float  # brighter than the reference
+    stops: float  # how much brighter than the reference
 
 
 @dataclass(frozen=True)
 class _Step:
-    """One way to align a frame to a frame already placed."""
+    """One possible alignment of a frame to a frame already placed."""
 
     onto: _Placed
     found: Registration
@@ -125,10 +127,10 @@ class _Step:
 
 
 class Aligner:
-    """Aligns the frames of one stack, in whatever order they come; the first is the reference.
+    """Aligns the frames of one stack in any order; the first frame is the reference.
 
-    Only the reference, the frames at both ends of what has been placed, and the last one are kept
-    (small and grey), so memory does not depend on the number of frames.
+    Memory use does not depend on the number of frames: only the reference, the placed frames at
+    both ends, and the last placed frame are kept, small and grey.
     """
 
     def __init__(self, motion: Motion = Motion.SIMILARITY) -> None:
@@ -143,18 +145,18 @@ class Aligner:
         self._loop_closure = LoopClosure(self._motion)
 
     def survey(self, frames: Sequence[Look]) -> None:
-        """Look at the first frames of a stack before the first is placed.
+        """Align the first frames of a stack to each other before the first is placed.
 
-        An end of the stack shows little that is sharp, and everything depends on how the reference
-        is aligned. Therefore these are placed from the last one back to the reference, with what
-        the sharper ones have shown; :meth:`surveyed` then gives what was found. A frame that
-        cannot be aligned is passed over, for :meth:`place` to report.
+        At an end of the stack little is sharp, and all frames depend on how the reference is
+        aligned. So these frames are aligned from the last one back to the reference, starting with
+        the sharper ones. :meth:`surveyed` then returns the results. A frame that cannot be aligned
+        is skipped here; :meth:`place` reports it.
         """
         reference = frames[0].index
         found: dict[int, tuple[Placement, Transform]] = {}
         while len(frames) > 1:
             found = self._place_backwards(frames)
-            # A spoilt frame at the end, to which few others fit, must not lead them.
+            # An unusable frame at the end, which few others match, must not be the first.
             if reference in found and 2 * len(found) > len(frames):
                 break
             frames = frames[:-1]
@@ -168,7 +170,7 @@ class Aligner:
             for one in self._kept
         ]
         for frame, following in pairwise(one for one in frames if one.index in found):
-            step = found[frame.index][0]  # from the following one to this
+            step = found[frame.index][0]  # from the following frame to this one
             self._surveyed[following.index] = replace(
                 step,
                 transform=(onto @ found[following.index][1])[:2],
@@ -185,7 +187,7 @@ class Aligner:
         return found
 
     def surveyed(self, index: int) -> Placement | None:
-        """What the survey has found for a frame, once; ``None`` for those it did not place."""
+        """Return, once, the survey's result for a frame; ``None`` if it did not place the frame."""
         return self._surveyed.pop(index, None)
 
     def place(self, frame: Look) -> Placement:
@@ -194,7 +196,8 @@ class Aligner:
         Raises
         ------
         AlignError
-            The frame cannot be aligned, or is dark, covered, overexposed or of something else.
+            The frame cannot be aligned, or is dark, covered or overexposed, or shows something
+            else.
         """
         height, width = frame.scales[0].even.shape
         if self._trend is None:
@@ -231,7 +234,7 @@ class Aligner:
         )
 
     def _expect(self, neighbour: Look, frame: Look) -> tuple[Prior, float | None]:
-        """What the frames before let expect of a step, and the scale that the optics tell."""
+        """Return the transform expected from previous frames, and the scale from the optics."""
         assert self._trend is not None
         travel = frame.position - neighbour.position
         if frame.scale is None or neighbour.scale is None or self._motion not in _GROWS:
@@ -240,14 +243,14 @@ class Aligner:
         return self._trend.predict_scaled(travel, told), told
 
     def _follow(self, onto: _Placed, frame: Look, prior: Prior, globally: bool) -> _Step:
-        """Follow detail from where it is expected."""
+        """Follow detail, starting from where it is expected."""
         try:
             found = register(onto.frame.scales, frame.scales, self._motion, prior)
-        except np.linalg.LinAlgError:  # nothing to follow in any direction
+        except np.linalg.LinAlgError:  # no detail to follow in any direction
             found = Registration(prior.warp, 0.0, prior.spread, True)
         else:
             if not found.expected and _contradicts(found, prior, frame):
-                # What was expected has held back what the pictures show.
+                # The expectation has kept the result from what the pictures show.
                 height, width = frame.scales[0].even.shape
                 free = np.maximum(prior.spread, _free_spread(width, height))
                 freed = register(
@@ -261,7 +264,7 @@ class Aligner:
         return _Step(onto, found, agree, globally)
 
     def _search(self, near: list[_Placed], frame: Look, local: _Step) -> Iterator[_Step]:
-        """Other ways to align a frame than from where it is expected, the cheapest first."""
+        """Try other ways to align a frame, without the expectation, the cheapest first."""
         if self._motion is Motion.NONE:
             return
         height, width = frame.scales[0].even.shape
@@ -270,7 +273,7 @@ class Aligner:
         spread = np.array([corner, corner, shift, corner, corner, shift])
         points = local.agreement.points
         fitted = fit_similarity(points[:, :2], points[:, 2:], _FEATURES_PX, _FEW_MATCHES + 1)
-        # Tiles that agree already have no better place to offer.
+        # Where tiles agree already, there is no better alignment to find.
         if fitted is not None and local.agreement.trust < TRUSTED:
             warp = self._limited(fitted, width, height)
             yield self._follow(local.onto, frame, Prior(warp, spread), globally=True)
@@ -281,14 +284,14 @@ class Aligner:
                 yield self._follow(onto, frame, Prior(warp, spread), globally=True)
 
     def _limited(self, warp: Transform, width: int, height: int) -> Transform:
-        """A transform with no more freedom than the motion has."""
+        """Return a transform reduced to the freedoms of the motion."""
         if self._motion is not Motion.SHIFT:
             return warp
         change = change_about_middle(warp, width, height)
         return np.array([[1, 0, change[2]], [0, 1, change[5]], [0, 0, 1.0]])
 
     def _check(self, step: _Step, frame: Look, prior: Prior, seen: Comparison) -> Iterator[str]:
-        """Refuse a step that the pictures contradict, or that nothing tells; yields doubts."""
+        """Refuse a step that the pictures contradict or do not determine; yield doubts."""
         agree, name, neighbour = step.agreement, frame.name, step.onto.frame.name
         if agree.trust >= TRUSTED:
             return
@@ -318,12 +321,14 @@ class Aligner:
             )
         yield (
             f"{name} shows too little detail to check its alignment: it was placed where the "
-            f"frames before it lead"
+            f"previous frames predict it"
         )
 
     def _check_forms(self, step: _Step, frame: Look, seen: Comparison, doubts: list[str]) -> float:
-        """Refuse a frame that is dark, covered or of something else; stops brighter than the
-        reference."""
+        """Refuse a frame that is dark, covered or shows something else.
+
+        Returns how many stops the frame is brighter than the reference.
+        """
         neighbour = step.onto.frame
         stops = step.onto.stops + seen.stops
         formless = max(_contrast(neighbour), _contrast(frame)) < _FORMLESS
@@ -343,7 +348,7 @@ class Aligner:
         if seen.changed > _MOST_CHANGED and seen.hidden > _MOST_HIDDEN:
             raise AlignError(f"{differs}, as if something covered one of them; {advice}")
         if seen.changed > _MUCH_CHANGED:
-            doubts.append(f"{differs}: something moved, or was seen from elsewhere; look there")
+            doubts.append(f"{differs}: something moved, or the viewpoint changed; check this area")
         if seen.likeness < _LEAST_LIKENESS:
             raise AlignError(
                 f"{frame.name} cannot be aligned to {neighbour.name}: their large forms correlate "
@@ -352,17 +357,17 @@ class Aligner:
         if abs(stops) > _MANY_STOPS:
             doubts.append(
                 f"{frame.name} is {abs(stops):.1f} stops {'darker' if stops < 0 else 'brighter'} "
-                f"than the reference: its noise, or what it shows as white, is in the picture"
+                f"than the reference; its noise or its clipped areas show in the picture"
             )
         return stops
 
     def _learn(self, step: _Step, frame: Look, prior: Prior, told: float | None) -> None:
-        """Teach the trend, unless the frame was knocked out of its course."""
+        """Update the trend, unless the frame was displaced by a knock."""
         assert self._trend is not None
         self._jumps = self._jumps + 1 if step.globally else 0
         travel = frame.position - step.onto.frame.position
         if self._jumps > 1:
-            # Two in a row: the course is another one than was thought.
+            # Two in a row: the axis follows another course than assumed.
             height, width = frame.scales[0].even.shape
             self._trend = Trend(width, height, self._motion)
         if not step.globally or self._jumps > 1:
@@ -379,8 +384,11 @@ class Aligner:
 
 
 def _merit(step: _Step) -> tuple[float, float]:
-    """What one way to align a frame is better by than another; tiles before fine detail, which
-    correlates by chance where the two frames are sharp in different places."""
+    """Return a key that orders possible alignments of a frame, better ones higher.
+
+    Tiles count before fine detail, because fine detail correlates by chance where the two frames
+    are sharp in different places.
+    """
     return step.agreement.trust, step.found.correlation
 
 
@@ -389,7 +397,7 @@ def _contrast(frame: Look) -> float:
 
 
 def _contradicts(found: Registration, prior: Prior, frame: Look) -> bool:
-    """Whether what was found is hardly possible by what was expected."""
+    """Return whether the result is hardly possible according to the expectation."""
     height, width = frame.scales[0].even.shape
     off = change_about_middle(np.linalg.inv(prior.warp) @ found.warp, width, height)
     return bool((np.abs(off) > _HARDLY * prior.spread).any())
@@ -401,7 +409,7 @@ def _free_spread(width: int, height: int) -> NDArray[np.float64]:
 
 
 def _corner_spread(spread: NDArray[np.float64], width: int, height: int) -> float:
-    """Standard deviation at the corners, pixels, of a transform known to within ``spread``."""
+    """Return the standard deviation, in pixels at the corners, of a transform with this spread."""
     reach = np.array([width / 2, height / 2, 1, width / 2, height / 2, 1])
     return float(np.linalg.norm(spread * reach))
 

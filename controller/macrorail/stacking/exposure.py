@@ -1,9 +1,10 @@
-"""Gives all frames the reference's brightness and white: a flickering lamp leaves no seams.
+"""Adjusts all frames to the reference's brightness and white, so that lamp flicker does no harm.
 
-Defocus spreads light and loses none, so that large parts of a scene are as bright in every slice:
-the ratios of such parts to the reference's give each frame's gain. Only parts that are well exposed
-in all colours tell; their median is not moved by a reflection that comes and goes. All colours get
-one gain, unless the white balance differs in all parts alike.
+Defocus spreads light but loses none, so large parts of a scene are equally bright in every slice.
+The brightness ratios of these parts to the reference give each frame's gain. Only parts that are
+well exposed in all colours are used. The median of the ratios is not affected by a reflection that
+appears and disappears. All colours get the same gain, unless the white balance differs in the same
+way in all parts.
 """
 
 from __future__ import annotations
@@ -18,27 +19,27 @@ from macrorail.stacking.images import Picture
 from macrorail.stacking.kernels import Floats, by_bands, map_values
 from macrorail.stacking.light import display_table, linear_table
 
-# Every so many pixels are looked at, either way.
+# Distance in pixels, in both directions, between the pixels that are used.
 _STRIDE_PX = 8
 _PARTS = (12, 8)
-# Light, of 1, that a part has at least in each colour, and in the three together where too few
-# parts have as much; and from which on a pixel is clipped.
+# Light (white is 1) that a part must have: in each colour; and, if too few parts have this, the
+# mean of the three colours. Then the light above which a pixel counts as clipped.
 _DARKEST = 0.012
 _DARKEST_MEAN = 0.006
 _CLIPPED = 0.96
-# Share of a part that may be clipped, and how many parts are needed.
+# Largest share of a part that may be clipped, and number of parts needed.
 _MOST_CLIPPED = 0.02
 _FEWEST = 8
-# A gain counts where it is larger than what the parts differ by, their standard deviation.
+# A gain is used only if it exceeds this many times the standard deviation between the parts.
 _DISAGREE = 1.0
-# A white balance differs where a colour is off by more than this, as a logarithm, to one side in
-# most parts, and by nearly as much in all: the deviation is a small share of it.
+# The white balance differs if a colour is off by more than this (logarithm), to the same side in
+# most parts, and by almost the same amount: the deviation is a small share of the amount.
 _OTHER_WHITE = 0.04
 _ALIKE = 0.5
 _MOST_PARTS = 0.75
-# What is less than this is not worth the rounding of 8-bit values.
+# Smaller differences are not worth the rounding of 8-bit values.
 _NEGLIGIBLE = 0.01
-# Light up to which a gain applies fully; above it the curve bends so that white stays white.
+# Light up to which a gain applies fully. Above it the curve bends, so that white stays white.
 _KNEE = 0.8
 
 Gains = tuple[float, float, float]
@@ -47,14 +48,14 @@ NO_GAINS: Gains = (1.0, 1.0, 1.0)
 
 @dataclass(frozen=True)
 class Equalisation:
-    """What a frame's light has to be multiplied by.
+    """Factors by which a frame's light has to be multiplied.
 
     Attributes
     ----------
     gains
-        Of blue, green and red; all alike unless the white balance differs.
+        Factors for blue, green and red; equal unless the white balance differs.
     other_white
-        Whether it does.
+        Whether the white balance differs.
     """
 
     gains: Gains
@@ -62,24 +63,24 @@ class Equalisation:
 
 
 class Equaliser:
-    """Compares aligned frames with the reference.
+    """Compares the brightness of aligned frames with the reference.
 
     Parameters
     ----------
     reference
-        (height, width, 3), uint8 or uint16.
+        Reference frame, (height, width, 3), uint8 or uint16.
     """
 
     def __init__(self, reference: Picture) -> None:
         self._reference = _look(reference)
 
     def compare(self, picture: Picture, reached: tuple[int, int, int, int]) -> Equalisation:
-        """The gains of a frame; 1 where too little of it is well exposed to tell.
+        """Return the gains of a frame; they are 1 if too little of the frame is well exposed.
 
         Parameters
         ----------
         picture
-            In the reference's geometry, of its size and type.
+            Aligned frame with the size and type of the reference.
         reached
             (x, y, width, height) of the part that the frame covers, pixels.
         """
@@ -117,7 +118,10 @@ class Equaliser:
 
 
 def _is_other_white(off: NDArray[np.float32]) -> bool:
-    """Whether colours, (parts, 3) as logarithms against their mean, are off everywhere alike."""
+    """Return whether the colours differ in the same way everywhere.
+
+    ``off`` (parts, 3) contains logarithms relative to the mean of the three colours.
+    """
     middle = np.median(off, axis=0)
     worst = int(np.abs(middle).argmax())
     same_side = float((np.sign(off[:, worst]) == np.sign(middle[worst])).mean())
@@ -126,7 +130,7 @@ def _is_other_white(off: NDArray[np.float32]) -> bool:
 
 
 def _deviation(values: NDArray[np.float32]) -> float:
-    """Standard deviation, by the median deviation from the median."""
+    """Return the standard deviation, estimated by the median deviation from the median."""
     return 1.4826 * float(np.median(np.abs(values - np.median(values))))
 
 
@@ -136,9 +140,10 @@ def _look(picture: Picture) -> Floats:
 
 
 def apply_gains(picture: Picture, gains: Gains, result: Picture) -> bool:
-    """Write a picture with its light multiplied, unless that would change next to nothing.
+    """Multiply the light of a picture by gains and write it to ``result``.
 
-    Black stays black and white stays white. Returns whether ``result`` was written.
+    Nothing is written if the change would be negligible. Black stays black and white stays white.
+    Returns whether ``result`` was written.
     """
     if max(abs(gain - 1) for gain in gains) < _NEGLIGIBLE:
         return False
@@ -150,7 +155,7 @@ def apply_gains(picture: Picture, gains: Gains, result: Picture) -> bool:
 
 
 def _curve(bits: int, gain: float) -> NDArray[np.float32]:
-    """Display value for display value, of light times ``gain`` up to the knee."""
+    """Return a table of display values for light multiplied by ``gain``, up to the knee."""
     table = display_table()
     knee = min(_KNEE, _KNEE / gain)
     light = np.interp(linear_table(bits), [0, knee, 1], [0, knee * gain, 1]) * (len(table) - 2)

@@ -1,9 +1,9 @@
-"""The global step of alignment: features matched between two pictures, wherever they are.
+"""The global step of alignment: matches features between two pictures, wherever they are.
 
-It needs no guess. It is for the pairs where following detail from a guess fails: a turn, a large
-shift, a jump of the focus. SIFT features (Lowe, "Distinctive image features from scale-invariant
-keypoints", 2004) are found in the small grey pictures; the similarity that most matches support is
-found by RANSAC (Fischler and Bolles, 1981).
+This step needs no initial guess. It is used where following detail from a guess fails: after a
+rotation, a large shift, or a jump of the focus. SIFT features (Lowe, "Distinctive image features
+from scale-invariant keypoints", 2004) are found in the small grey pictures. RANSAC (Fischler and
+Bolles, 1981) finds the similarity transform that most matches support.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from numpy.typing import NDArray
 
 from macrorail.stacking.register import Transform
 
-# Long side of the picture in which features are looked for, pixels.
+# Long side of the picture in which features are searched for, pixels.
 _LONGEST_PX = 1000
 _MOST_FEATURES = 1500
-# SIFT's least contrast, far below its usual 0.04: blurred and dark pictures have little.
+# Contrast threshold of SIFT, far below the usual 0.04, because blurred and dark pictures have
+# little.
 _LEAST_CONTRAST = 0.008
-# A match counts where the next best is this much farther away (Lowe's ratio test).
+# A match counts if the distance of the next best is larger by this factor (Lowe's ratio test).
 _RATIO = 0.8
-# What a match may be off by and still support a transform, pixels of the picture looked at.
+# Largest error of a match that supports a transform, in pixels of the picture searched.
 _SUPPORT_PX = 3.0
-# Matches support a transform by chance; this many do not.
+# Number of supporting matches that does not occur by chance.
 _FEWEST_SUPPORTERS = 8
 
 
@@ -36,9 +37,9 @@ class Features:
     Attributes
     ----------
     places
-        (n, 2) float64, x and y, pixels of the picture that was given.
+        (n, 2) float64, x and y in pixels of the given picture.
     descriptors
-        (n, 128) float32.
+        (n, 128) float32, SIFT descriptors.
     """
 
     places: NDArray[np.float64]
@@ -56,7 +57,7 @@ def find_features(grey: NDArray[np.uint8]) -> Features:
     if descriptors is None:
         return Features(np.empty((0, 2)), np.empty((0, 128), np.float32))
     places = np.array([point.pt for point in points], np.float64)
-    # Hellinger's distance in place of Euclid's (Arandjelovic and Zisserman, 2012).
+    # Hellinger's distance instead of Euclid's (Arandjelovic and Zisserman, 2012).
     descriptors = descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-6)
     return Features(
         (places + 0.5) * factor - 0.5, np.sqrt(descriptors, dtype=np.float32, casting="unsafe")
@@ -64,9 +65,9 @@ def find_features(grey: NDArray[np.uint8]) -> Features:
 
 
 def match_features(fixed: Features, moving: Features) -> Transform | None:
-    """The similarity (3, 3) from ``fixed`` to ``moving`` that most matches support.
+    """Return the similarity (3, 3) from ``fixed`` to ``moving`` that most matches support.
 
-    Returns ``None`` where too few agree on any.
+    Returns ``None`` if too few matches support any transform.
     """
     if min(len(fixed.places), len(moving.places)) < _FEWEST_SUPPORTERS:
         return None
@@ -83,13 +84,13 @@ def match_features(fixed: Features, moving: Features) -> Transform | None:
 def fit_similarity(
     fixed: NDArray[np.float64], moving: NDArray[np.float64], within_px: float, fewest: int
 ) -> Transform | None:
-    """The similarity (3, 3) that takes most of ``fixed`` to ``moving``, both (n, 2), by RANSAC.
+    """Fit the similarity (3, 3) that transforms most of ``fixed`` to ``moving``, both (n, 2).
 
-    Returns ``None`` where fewer than ``fewest`` come to within ``within_px``.
+    RANSAC is used. Returns ``None`` if fewer than ``fewest`` points come within ``within_px``.
     """
     if len(fixed) < fewest:
         return None
-    cv2.setRNGSeed(0)  # the same pairs give the same transform
+    cv2.setRNGSeed(0)  # the same pairs always give the same transform
     found, supporting = cv2.estimateAffinePartial2D(
         np.ascontiguousarray(fixed),
         np.ascontiguousarray(moving),

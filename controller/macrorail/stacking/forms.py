@@ -1,7 +1,7 @@
-"""The large forms of two frames compared: how bright is one against the other, what has changed?
+"""Compares the large forms of two frames: their brightness, and what has changed.
 
-Seen some sixty pixels wide, frames differ little by their focus. What remains tells a frame that a
-hand covers, that the flash did not light, or that shows something else.
+Reduced to some sixty pixels, frames differ little by their focus. Larger differences show that a
+frame was covered by a hand, not lit by the flash, or shows something else.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from macrorail.stacking.register import Transform
 
 Plane = NDArray[np.float32]
 
-# Long side of the forms, pixels.
+# Long side of the reduced picture, pixels.
 _LONG_SIDE_PX = 60
 _GAMMA = 2.2
-# 8-bit display values between which a pixel tells how bright a frame is.
+# Range of 8-bit display values in which a pixel is used to measure how bright a frame is.
 _DARKEST, _BRIGHTEST = 12.0, 240.0
-# Difference of brightness, in 8-bit display steps, that a change of focus does not make.
+# Difference of brightness, in 8-bit display steps, larger than any caused by a change of focus.
 _CHANGED = 45.0
-# Defocus spreads light: what is compared is spread as far, in pixels of the forms.
+# Defocus spreads light, so both pictures are blurred by this, in pixels of the reduced picture.
 _SPREAD_PX = 1.2
 _WHITE = 250.0
 _LEAST_LIGHT = 1e-6
-# Edges move a little from frame to frame; what covers a part of one is wider than this.
+# Edges move a little from frame to frame; an object that covers part of a frame is wider than this.
 _BLOB_PX = 6
-# Detail that counts, and by how many times less of it there is where something is hidden.
+# Smallest detail that counts, and factor by which it is smaller where something hides it.
 _DETAIL = 0.02
 _LESS_DETAIL = 4.0
-# How much of a pixel has to be covered.
+# Smallest share of a pixel that must be covered by the frame.
 _REACHED = 0.99
 
 
 @dataclass(frozen=True)
 class Forms:
-    """A frame's large forms.
+    """The large forms of a frame.
 
     Attributes
     ----------
     grey
         (height, width), 8-bit display steps.
     detail
-        (height, width), how much fine detail there is: mean square of the evened-out picture.
+        (height, width), amount of fine detail: mean square of the normalised picture.
     """
 
     grey: Plane
@@ -54,20 +54,20 @@ class Forms:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One frame's large forms against another's, where both show them.
+    """Comparison of the large forms of two frames, in the area that both show.
 
     Attributes
     ----------
     stops
-        By how many stops the moving frame is brighter; 0 where nothing tells.
+        How many stops brighter the moving frame is; 0 if that cannot be measured.
     blown
-        Share, 0..1, of what the fixed frame shows well exposed and the moving one white.
+        Share, 0..1, of the area well exposed in the fixed frame that is white in the moving frame.
     changed
-        Share of the common ground, 0..1, that looks different once both are as bright.
+        Share, 0..1, of the common area that looks different after adjusting the brightness.
     hidden
-        Share of what has changed, 0..1, where one frame shows detail and the other none.
+        Share, 0..1, of the changed area where one frame shows detail and the other none.
     likeness
-        Correlation, -1..1; 0 where one of them has no forms.
+        Correlation, -1..1; 0 if one of the frames has no forms.
     """
 
     stops: float
@@ -78,7 +78,7 @@ class Comparison:
 
 
 def forms_of(small: Plane, even: Plane) -> Forms:
-    """The large forms of a picture: grey (height, width), 8-bit display steps, and evened out."""
+    """Return a picture's large forms, from it in grey (8-bit display steps) and normalised."""
     factor = max(small.shape) / _LONG_SIDE_PX
     size = (max(1, round(small.shape[1] / factor)), max(1, round(small.shape[0] / factor)))
     grey, detail = (
@@ -91,12 +91,12 @@ def forms_of(small: Plane, even: Plane) -> Forms:
 def compare_forms(
     fixed: Forms, moving: Forms, warp: Transform, size: tuple[int, ...]
 ) -> Comparison:
-    """Compare the forms of two frames.
+    """Compare the large forms of two frames.
 
     Parameters
     ----------
     warp
-        (3, 3), fixed to moving, in pixels of pictures of ``size`` (height, width).
+        (3, 3) transform from fixed to moving, in pixels of pictures of ``size`` (height, width).
     """
     height, width = fixed.grey.shape
     to_form = np.diag([width / size[1], height / size[0], 1.0])
@@ -116,7 +116,7 @@ def compare_forms(
     here = fixed.grey
     light, other = (np.asarray(np.power(each / 255, _GAMMA), np.float32) for each in (here, laid))
     stops = _stops(here, light, laid, other, common)
-    # The brighter one is brought down, so that both are clipped alike.
+    # The brighter picture is darkened, so that both are clipped alike.
     shown = [
         255 * np.power(np.clip(each, 0, 1), 1 / _GAMMA)
         for each in (light / 2 ** max(-stops, 0), other / 2 ** max(stops, 0))
@@ -141,7 +141,7 @@ def compare_forms(
 
 
 def _blobs(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """What of a mask belongs to something wide."""
+    """Return the parts of a mask that belong to something wide."""
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_BLOB_PX, _BLOB_PX))
     opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, brush)
     return np.asarray(opened) > 0
@@ -150,18 +150,18 @@ def _blobs(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _stops(
     fixed: Plane, light: Plane, laid: Plane, other: Plane, common: NDArray[np.bool_]
 ) -> float:
-    """By how many stops ``laid`` is brighter than ``fixed``."""
+    """Return by how many stops ``laid`` is brighter than ``fixed``."""
     found = []
     for shown, of_shown, of_other, sign in ((fixed, light, other, 1), (laid, other, light, -1)):
         exposed = common & (shown > _DARKEST) & (shown < _BRIGHTEST)
         if exposed.sum() >= max(8, common.sum() // 50):
             ratio = np.median(np.maximum(of_other[exposed], _LEAST_LIGHT) / of_shown[exposed])
             found.append(sign * float(np.log2(ratio)))
-    # What covers a part of one frame changes one of the two; the exposure changes both.
+    # An object that covers part of a frame changes part of the picture; exposure changes all of it.
     return min(found, key=abs, default=0.0)
 
 
 def _blown(fixed: Plane, laid: Plane, common: NDArray[np.bool_]) -> float:
-    """Share of what is well exposed in ``fixed`` and white in ``laid``."""
+    """Return the share of the area well exposed in ``fixed`` that is white in ``laid``."""
     exposed = common & (fixed > _DARKEST) & (fixed < _BRIGHTEST)
     return float((laid[exposed] > _WHITE).mean()) if exposed.any() else 0.0

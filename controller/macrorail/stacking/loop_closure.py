@@ -1,7 +1,7 @@
-"""Loop closure: every third frame is also aligned directly to the one three before it.
+"""Loop closure: every third frame is also aligned directly to the frame three steps before it.
 
-Small errors between neighbours add up along a chain. The transform that the chain gives for two
-frames further apart and the one that the two frames show directly must agree.
+Small errors between neighbours add up along a chain. So the transform from the chain between two
+frames three steps apart is compared with the transform from their direct alignment.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from macrorail.stacking.agreement import agreement
 from macrorail.stacking.look import Look, shrink_factor
 from macrorail.stacking.register import Motion, Prior, Transform, enlarge, register, shrink
 
-# Further apart frames have little in common; nearer ones tell nothing new.
+# Number of steps. Frames further apart have little in common; nearer ones give no new information.
 _STEPS = 3
-# How far the direct alignment may differ from the chain, in pixels of the pictures it is made in.
+# Largest difference between direct alignment and chain, in pixels of the pictures it is made in.
 _LEEWAY_PX = 3.0
-# The largest difference that is expected: in pixels, or one pixel of the pictures that alignment
-# looks at.
+# Largest expected difference: in pixels of the frame, and in pixels of the picture used for
+# alignment; the larger of the two counts.
 _BOUND_PX = 2
-# Fine detail that correlates less does so by chance.
+# Fine detail with a lower correlation matches only by chance.
 _LEAST_CORRELATION = 0.15
-# Trust in a direct alignment from which on it speaks against the chain.
+# A direct alignment with at least this trust can contradict the chain.
 _CONFIRMED = 0.7
 
 
@@ -34,10 +34,10 @@ class ClosureError:
     Attributes
     ----------
     error_px
-        The largest distance between the corners that the two give.
+        Largest distance between the corner positions from the chain and from the direct alignment.
     bound_px
-        The largest that is expected: two pixels, in large pictures one of those that alignment
-        looks at.
+        Largest expected distance: two pixels, or in large pictures one pixel of the picture used
+        for alignment.
     onto
         Name of the frame to which the direct alignment was made.
     confirmed
@@ -56,7 +56,7 @@ class ClosureError:
 
 
 class LoopClosure:
-    """Follows a chain of neighbours, and checks it whenever three steps have been made."""
+    """Follows a chain of neighbours and checks it after every three steps."""
 
     def __init__(self, motion: Motion) -> None:
         self._motion = motion
@@ -66,12 +66,13 @@ class LoopClosure:
         self._steps = 0
 
     def check(self, neighbour: Look, frame: Look, to_neighbour: Transform) -> ClosureError | None:
-        """Take one step, from ``frame`` to ``neighbour`` by ``to_neighbour`` (3, 3).
+        """Add one step of the chain, from ``frame`` to ``neighbour`` by ``to_neighbour`` (3, 3).
 
         Returns
         -------
         ClosureError or None
-            ``None`` unless three steps are made, and the two frames have something in common.
+            The comparison; ``None`` unless this is the third step and the frames have enough in
+            common.
         """
         if self._start is None or neighbour is not self._last:
             self._begin(neighbour)
@@ -91,7 +92,7 @@ class LoopClosure:
         self._steps = 0
 
     def _compare(self, start: Look, frame: Look) -> ClosureError | None:
-        # Half as fine as alignment itself: what it looks for is larger than a pixel.
+        # Half as fine as alignment itself, because the differences looked for exceed a pixel.
         level = min(1, len(start.scales) - 1)
         fixed, moving = start.scales[level:], frame.scales[level:]
         factor = shrink_factor(frame.shape) * 2**level
@@ -110,10 +111,10 @@ class LoopClosure:
         return ClosureError(error_px, bound_px, start.name, confirmed)
 
     def _is_better(self, start: Look, frame: Look, direct: Transform, factor: int) -> bool:
-        """Whether places in the two frames agree with the direct alignment and not with the chain.
+        """Return whether the two frames agree better with the direct alignment than with the chain.
 
-        Frames three steps apart are sharp in different places, so that a direct alignment may well
-        be the worse one.
+        Frames three steps apart are sharp in different places, so the direct alignment may be the
+        worse of the two.
         """
         finest = shrink_factor(frame.shape)
         chain = shrink(np.linalg.inv(self._to_start).astype(np.float64), finest)

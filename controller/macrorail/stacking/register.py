@@ -1,10 +1,10 @@
-"""Registering two pictures: the affine map that lays one on the other, coarse to fine.
+"""Registers two pictures: finds the affine transform between them, from coarse to fine.
 
-Gauss-Newton steps in the inverse compositional form (Baker and Matthews, "Lucas-Kanade 20 years
-on", 2004) with Huber weights. Both pictures are first evened out: brightness is taken away and
-local contrast made equal, because between slices the same detail changes from sharp to blurred,
-and its contrast with it, but not its place. What is expected of the step beforehand weighs in like
-a measurement: where there is little to follow, it decides.
+The method is Gauss-Newton in the inverse compositional form (Baker and Matthews, "Lucas-Kanade 20
+years on", 2004) with Huber weights. First both pictures are normalised: the local mean is removed
+and local contrast made equal. This is needed because between slices the same detail changes from
+sharp to blurred, and with it its contrast, but not its place. The expected transform is weighted
+like a measurement: where there is little detail, it decides.
 """
 
 from __future__ import annotations
@@ -23,38 +23,38 @@ Transform = NDArray[np.float64]
 _DETAIL_SIGMA_PX = 0.7
 _BACKGROUND_SIGMA_PX = 2.5
 _CONTRAST_WINDOW_PX = 31
-# Contrast, in 8-bit display steps, from which on detail counts fully. Well above noise: faint
-# forms are blurred ones, and they shrink as their place comes into focus.
+# Contrast, in 8-bit display steps, from which on detail has full weight. It is well above noise.
+# Weaker forms are blurred, and shrink as the place comes into focus.
 _NOISE = 5.0
-# Near enough to sRGB's curve; light, not display values, because a defocused edge stays where it is
-# in light, while in display values bright things seem to grow.
+# Approximation of sRGB's curve. Pictures are compared in light: a defocused edge keeps its place in
+# light, whereas in display values bright objects seem to grow.
 _GAMMA = 2.2
 _DARKEST_STEP = 0.08
-# A picture needs no more points than this to be placed to a hundredth of a pixel.
+# More points than this do not improve a registration, which is then accurate to 0.01 pixels.
 _MOST_POINTS = 150_000
 _MOST_STEPS = 20
-# Display value from which on a pixel is clipped white, the width about it that is not followed, and
-# the share of what is strong that has to remain for this.
+# Display value from which on a pixel counts as clipped white; width around such a pixel that is not
+# used; and smallest share of the strong points that must remain for this exclusion.
 _WHITE = 250.0
 _BESIDE_WHITE_PX = 25
 _HIGHLIGHT_PX = 5
 _ENOUGH_UNBIASED = 0.02
-# Neighbouring points tell the same story, blurred alike: so many count as one.
+# Neighbouring points are blurred alike and not independent: this many count as one.
 _POINTS_ALIKE = 60.0
-# By so much must what is found against expectations lay the pictures on each other better.
+# A result that contradicts the expectation must increase the correlation by at least this much.
 _CLEARLY_BETTER = 0.1
-#: By so much, in pixels of a scale, a change of defocus may pretend to move the picture.
+#: Shift, in pixels of a scale, that a change of defocus may imitate.
 FEIGNED_PX = 0.05
-# Where the pictures leave more than this of the prior's spread, the prior has decided.
+# If more than this share of the prior's spread remains, the prior has decided, not the pictures.
 _LITTLE_LEARNED = 0.7
 # Steps shorter than this, in pixels at the corners, end the search.
 _STILL_PX = 0.003
-# Sums are gathered in this many parts, whatever the number of cores: the same on every machine.
+# Sums are computed in this many parts for any number of cores, so that all machines agree.
 _PARTS = 8
 
 
 class Motion(Enum):
-    """What may differ between two frames besides their focus."""
+    """How two frames may differ, apart from their focus."""
 
     NONE = "none"
     SHIFT = "shift"
@@ -72,7 +72,7 @@ _FREEDOMS: dict[Motion, NDArray[np.float64]] = {
 }
 
 
-# Of the six, the one that tells each freedom's spread.
+# Which of the six values represents the spread of each freedom.
 _TOLD_BY: dict[Motion, list[int]] = {
     Motion.SHIFT: [2, 5],
     Motion.SIMILARITY: [2, 5, 0, 1],
@@ -82,14 +82,14 @@ _TOLD_BY: dict[Motion, list[int]] = {
 
 @dataclass(frozen=True)
 class Scale:
-    """One picture at one size, ready to be registered.
+    """One picture at one size, prepared for registration.
 
     Attributes
     ----------
     even
-        (height, width) float32, brightness removed and contrast evened out.
+        (height, width) float32, local mean removed and local contrast made equal.
     points
-        (5, n) float32: x, y, gradient along x and y, value, where there is something to follow.
+        (5, n) float32: x, y, gradient along x and y, and value of each point with detail.
     """
 
     even: Floats
@@ -97,14 +97,14 @@ class Scale:
 
 
 def prepare(grey: Floats, coarsest_px: int) -> list[Scale]:
-    """A picture at its own size and at halves of it, fine to coarse.
+    """Prepare a picture at its own size and at successively halved sizes, fine to coarse.
 
     Parameters
     ----------
     grey
         (height, width) float32, 8-bit display steps.
     coarsest_px
-        Long side at which halving ends.
+        Length of the long side at which halving ends.
     """
     scales = [_scale(grey)]
     while max(grey.shape) > coarsest_px and min(grey.shape) >= 64:
@@ -116,7 +116,7 @@ def prepare(grey: Floats, coarsest_px: int) -> list[Scale]:
 
 
 def _scale(grey: Floats) -> Scale:
-    # In place wherever it can be: fresh memory costs more here than what is done in it.
+    # Computed in place where possible, because allocating memory takes longer than the computation.
     light, background, even, contrast = (np.empty_like(grey) for _ in range(4))
     cv2.pow(np.divide(grey, np.float32(255), out=light), _GAMMA, dst=light)
     light *= 255
@@ -125,10 +125,10 @@ def _scale(grey: Floats) -> Scale:
     even -= background
     window = (_CONTRAST_WINDOW_PX, _CONTRAST_WINDOW_PX)
     cv2.blur(np.multiply(even, even, out=light), window, dst=contrast)
-    # A box filter keeps a running sum, which rounding can leave below zero where all is black.
+    # The box filter's running sum can fall below zero by rounding where all pixels are black.
     np.maximum(contrast, 0, out=contrast)
     cv2.sqrt(contrast, dst=contrast)
-    # What a display step is in light, at this brightness: noise is about even in display steps.
+    # Light of one display step at this brightness; noise is about equal in display steps.
     step = light
     cv2.blur(background, window, dst=step)
     np.maximum(step, 0, out=step)
@@ -155,16 +155,16 @@ def _scale(grey: Floats) -> Scale:
 
 
 def _places(strength: Floats, grey: Floats) -> NDArray[np.int64]:
-    """Flat indices of the pixels with something to follow.
+    """Return flat indices of the pixels with detail that can be followed.
 
-    Beside clipped white a defocused edge is displaced, because the light beyond white that it
-    spreads is not recorded: such edges are followed only where there is little else.
+    Beside clipped white a defocused edge is displaced, because light above white is not recorded.
+    Such edges are used only where there is little other detail.
     """
     strong = strength > strength.mean() / 4
     white = np.asarray(grey > _WHITE, np.uint8)
     if not white.any():
         return np.flatnonzero(strong)
-    # Small highlights grow alike to all sides, and may stay.
+    # Small highlights grow equally to all sides, so they may be used.
     white = np.asarray(cv2.erode(white, np.ones((_HIGHLIGHT_PX, _HIGHLIGHT_PX), np.uint8)))
     if white.any():
         beside = cv2.dilate(white, np.ones((_BESIDE_WHITE_PX, _BESIDE_WHITE_PX), np.uint8))
@@ -176,12 +176,12 @@ def _places(strength: Floats, grey: Floats) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Prior:
-    """What is expected of a registration, in pixels of the finest scale.
+    """Transform expected from a registration, in pixels of the finest scale.
 
     Attributes
     ----------
     warp
-        (3, 3) from ``fixed`` to ``moving``.
+        (3, 3) transform from ``fixed`` to ``moving``.
     spread
         (6,) standard deviations of (xx, xy, x, yx, yy, y) about the picture's middle, > 0.
     """
@@ -190,30 +190,30 @@ class Prior:
     spread: NDArray[np.float64]
 
     def shrunk(self, factor: int) -> Prior:
-        """The same for pictures whose pixels are ``factor`` times larger."""
+        """Return the same prior for pictures whose pixels are ``factor`` times larger."""
         shifts = np.array([1, 1, factor, 1, 1, factor])
         return Prior(shrink(self.warp, factor), self.spread / shifts)
 
     def enlarged(self, factor: int) -> Prior:
-        """The same for pictures whose pixels are ``factor`` times smaller."""
+        """Return the same prior for pictures whose pixels are ``factor`` times smaller."""
         shifts = np.array([1, 1, factor, 1, 1, factor])
         return Prior(enlarge(self.warp, factor), self.spread * shifts)
 
 
 @dataclass(frozen=True)
 class Registration:
-    """How ``moving`` lies under ``fixed``.
+    """Transform found between two pictures, ``fixed`` and ``moving``.
 
     Attributes
     ----------
     warp
-        (3, 3) float64, ``fixed[0]`` to ``moving[0]`` pixel coordinates.
+        (3, 3) float64 transform from pixel coordinates of ``fixed[0]`` to those of ``moving[0]``.
     correlation
-        Of the evened-out pictures under it, -1..1; 0 when there is nothing to follow.
+        Correlation of the normalised pictures under the transform, -1..1; 0 without detail.
     spread
         (6,) standard deviations of (xx, xy, x, yx, yy, y) about the picture's middle.
     expected
-        True when the prior is as good an answer as the pictures give.
+        True when the pictures give no better result than the prior.
     """
 
     warp: Transform
@@ -223,7 +223,7 @@ class Registration:
 
 
 def register(fixed: list[Scale], moving: list[Scale], motion: Motion, prior: Prior) -> Registration:
-    """Find where the points of ``fixed`` lie in ``moving``, both from :func:`prepare`."""
+    """Find the transform from ``fixed`` to ``moving``; both are lists from :func:`prepare`."""
     if motion is Motion.NONE:
         still = np.eye(3)
         return Registration(
@@ -250,12 +250,13 @@ def register(fixed: list[Scale], moving: list[Scale], motion: Motion, prior: Pri
         known = _learn(fixed[n], measured, warp, known, motion)
 
     def gain(n: int) -> float:
-        """By how much better the pictures lie on each other than was expected."""
+        """Return how much the correlation increases compared with the expected transform."""
         found = _measure(fixed[n], moving[n], shrink(warp, 2**n)).correlation
         return found - _measure(fixed[n], moving[n], shrink(prior.warp, 2**n)).correlation
 
-    # Coarse forms that come into focus shrink, and the picture seems to with them; where the finest
-    # detail knows nothing of it, it was not so. A large gain at any scale is no such illusion.
+    # Coarse forms shrink as they come into focus, and the picture seems to shrink with them. If the
+    # finest detail does not confirm this, the picture has not shrunk. But a large gain at any scale
+    # is real.
     expected = _measure(fixed[0], moving[0], prior.warp).correlation
     if measured.correlation <= expected and all(
         gain(n) < _CLEARLY_BETTER for n in range(1, len(fixed))
@@ -267,7 +268,7 @@ def register(fixed: list[Scale], moving: list[Scale], motion: Motion, prior: Pri
 
 
 def _free_to_shift(warp: Transform, prior: Prior, scales: list[Scale]) -> Prior:
-    """A prior about ``warp`` that leaves its shift to the pictures (the last of ``scales``)."""
+    """Return a prior around ``warp`` that lets the coarsest of ``scales`` determine the shift."""
     height, width = scales[-1].even.shape
     spread = prior.shrunk(2 ** (len(scales) - 1)).spread
     return Prior(warp, np.maximum(spread, [0, 0, width / 20, 0, 0, height / 20]))
@@ -276,7 +277,7 @@ def _free_to_shift(warp: Transform, prior: Prior, scales: list[Scale]) -> Prior:
 def _learn(
     fixed: Scale, measured: _Measured, warp: Transform, prior: Prior, motion: Motion
 ) -> Prior:
-    """What is known of ``warp`` after a descent from ``prior``."""
+    """Return ``warp`` with its uncertainty after a descent from ``prior``."""
     freedoms = _FREEDOMS[motion]
     information = _credible(measured.information, fixed.even.shape, motion)
     held = np.diag(prior.spread[_TOLD_BY[motion]] ** -2)
@@ -287,7 +288,7 @@ def _learn(
 def _credible(
     information: NDArray[np.float64], shape: tuple[int, ...], motion: Motion
 ) -> NDArray[np.float64]:
-    """Information on the freedoms, less what defocus may feign at this scale."""
+    """Return the information on the freedoms, reduced by what defocus may imitate at this scale."""
     half_diagonal = np.hypot(shape[0], shape[1]) / 2
     freedoms = _FREEDOMS[motion]
     corner = FEIGNED_PX / half_diagonal
@@ -299,9 +300,9 @@ def _credible(
 
 
 def enlarge(warp: Transform, factor: int) -> Transform:
-    """The same transform, (3, 3), between pictures whose pixels are ``factor`` times smaller."""
+    """Return the same (3, 3) transform for pictures whose pixels are ``factor`` times smaller."""
     larger = warp.copy()
-    # A small picture's pixel centre lies (factor - 1) / 2 large pixels off its first large pixel.
+    # The centre of a small picture's pixel is (factor - 1) / 2 large pixels from its first pixel.
     centre = np.full(2, (factor - 1) / 2)
     larger[:2, 2] = warp[:2, 2] * factor + centre - warp[:2, :2] @ centre
     return larger
@@ -331,13 +332,13 @@ def _descend(
         off = to_middle @ np.linalg.inv(prior.warp) @ warp @ from_middle - np.eye(3)
         said = freedoms.T @ measured.information @ freedoms
         credible = _credible(measured.information, fixed.even.shape, motion)
-        # The step that the pictures ask for, weighed against the way back to the prior.
+        # The step that the pictures suggest, balanced against the way back to the prior.
         wanted = np.linalg.lstsq(said, freedoms.T @ measured.slope, rcond=1e-12)[0]
         slope = credible @ wanted + held @ (to_freedoms @ off[:2].ravel())
         step = freedoms @ np.linalg.solve(credible + held, slope)
         change = np.eye(3)
         change[:2] += step.reshape(2, 3)
-        # The step is the fixed picture's, about its middle; its inverse goes before the warp.
+        # The step applies to the fixed picture about its middle; its inverse precedes the warp.
         warp = warp @ from_middle @ np.linalg.inv(change) @ to_middle
         if np.abs(step * reach).max() < _STILL_PX:
             break
@@ -346,7 +347,7 @@ def _descend(
 
 @dataclass(frozen=True)
 class _Measured:
-    """Information (6, 6) and its right-hand side (6,) in units of the noise; the correlation."""
+    """Information (6, 6), its right-hand side (6,) in units of the noise, and the correlation."""
 
     information: NDArray[np.float64]
     slope: NDArray[np.float64]
@@ -365,8 +366,8 @@ def _measure(fixed: Scale, moving: Scale, warp: Transform) -> _Measured:
     energy = squares_fixed * squares_moving
     if energy == 0:
         return _Measured(np.zeros((6, 6)), np.zeros(6), 0.0)
-    # As a regression: the moving picture shows the fixed one's detail ``share`` times as strong,
-    # and beside it what the fixed one does not have. Foreign detail is noise, however much of it.
+    # Regression: the moving picture shows the fixed picture's detail ``share`` times as strong,
+    # plus detail that the fixed picture does not have. Such other detail counts as noise.
     share = max(products / squares_fixed, 0.0)
     variance = max((squares_moving - share * products) / count, 1e-6)
     weight = share / (variance * _POINTS_ALIKE)
@@ -375,6 +376,6 @@ def _measure(fixed: Scale, moving: Scale, warp: Transform) -> _Measured:
 
 def _shift(fixed: Floats, moving: Floats) -> Transform:
     window = cv2.createHanningWindow((fixed.shape[1], fixed.shape[0]), cv2.CV_32F)
-    # phaseCorrelate multiplies the window into its own arguments when their sizes suit its FFT.
+    # phaseCorrelate multiplies its own arguments by the window if their sizes suit its FFT.
     (x, y), _ = cv2.phaseCorrelate(fixed.copy(), moving.copy(), window)
     return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]])
