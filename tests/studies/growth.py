@@ -209,8 +209,8 @@ def row(name: str, setting: Setting) -> str:
 
 _HEAD = (
     "| | instruments | operators | cores | network, MB/s | days | instruments busy | hours of "
-    "hands | network busy | cores busy | longest queue | picture after, min (median / last) | "
-    "TB | cost, thousand EUR |\n" + "|---" * 14 + "|"
+    "manual work | network busy | cores busy | longest queue | picture ready after, min (median / "
+    "last) | storage, TB | cost, thousand EUR |\n" + "|---" * 14 + "|"
 )
 
 
