@@ -215,7 +215,7 @@ def _parse(file: BinaryIO) -> Exif:
     head = file.read(16)
     order = {b"II": "<", b"MM": ">"}.get(head[:2])
     if order is None or len(head) < 8 or _magic(head) not in _CLASSIC | {_BIG}:
-        return Exif(problems=("its EXIF block does not begin like one",))
+        return Exif(problems=("its EXIF block does not begin with a TIFF header",))
     if _magic(head) == _BIG:
         if len(head) < 16:
             return Exif(problems=("its header is cut short",))
@@ -252,13 +252,13 @@ class _DirectoryReader:
         count_bytes = struct.calcsize("<" + count_code)
         head = self._read(at, count_bytes)
         if not at >= 8 or len(head) < count_bytes:
-            self._report(f"the {name} directory is said to be at byte {at} of {self._end}")
+            self._report(f"the {name} directory has an invalid position: byte {at} of {self._end}")
             return {}
         (count,) = struct.unpack(self._order + count_code, head)
         entries = self._read(at + count_bytes, min(count, _MOST_ENTRIES) * entry_bytes)
         whole = len(entries) // entry_bytes
         if whole < count:
-            self._report(f"the {name} directory has {whole} of the {count} entries it announces")
+            self._report(f"the {name} directory has only {whole} of its {count} declared entries")
         fields: dict[int, Field] = {}
         for start in range(0, whole * entry_bytes, entry_bytes):
             tag, kind, number = struct.unpack_from(self._order + entry_code, entries, start)

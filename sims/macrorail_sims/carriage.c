@@ -1,4 +1,4 @@
-/* The mechanics at the board's pins: screw with play, carriage, end switches, and what goes wrong. */
+/* The mechanics at the board's pins: screw with play, carriage, end switches and their faults. */
 #include "carriage.h"
 
 #define EXPORT __attribute__((visibility("default")))
@@ -20,7 +20,7 @@ static void add_sample(struct carriage *carriage, uint64_t tick) {
     struct carriage_sample *sample = &carriage->samples[carriage->sample_count % CARRIAGE_SAMPLES];
     sample->tick = tick;
     sample->place = carriage->place;
-    carriage->sample_count++; /* last: a reader trusts what is counted */
+    carriage->sample_count++; /* last, because readers use every sample that is counted */
 }
 
 EXPORT void carriage_sample(struct carriage *carriage) {
@@ -62,7 +62,7 @@ EXPORT void carriage_step(struct carriage *carriage) {
     if (carriage->estop) carriage->past_estop++;
     carriage->interval = carriage->now - carriage->last_edge;
     carriage->last_edge = carriage->now;
-    /* The rest before a motion, so that the time between is not read as a slow drift. */
+    /* Record the position before a motion, so that the rest before it is not read as slow drift. */
     if (carriage->interval > 2 * SAMPLE_TICKS) add_sample(carriage, carriage->now);
     if (carriage->jam > 0) {
         carriage->jam--;
@@ -77,7 +77,7 @@ EXPORT void carriage_step(struct carriage *carriage) {
 EXPORT void carriage_release(struct carriage *carriage, bool closed) {
     if (closed && !carriage->release) {
         carriage->pressed_at = carriage->now;
-        carriage->presses++; /* last: a reader trusts what is counted */
+        carriage->presses++; /* last, because readers use pressed_at once the press is counted */
     }
     if (!closed && carriage->release) carriage->let_go_at = carriage->now;
     carriage->release = closed;

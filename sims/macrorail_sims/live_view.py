@@ -62,7 +62,7 @@ class LiveViewScene:
     def _light(
         self, position_um: float, f_number: float, offsets_um: Sequence[Offset], breathing: float
     ) -> Floats:
-        if isinstance(self._scene, Landscape):  # its camera stands still
+        if isinstance(self._scene, Landscape):  # the camera of a landscape does not move
             return self._scene.render_linear(position_um, f_number)
         return self._scene.render_linear(position_um, f_number, offsets_um, breathing)
 

@@ -120,8 +120,8 @@ def test_no_broken_block_stops_the_reader_or_costs_a_picture(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("where", "value", "problem"),
     [
-        (4, 0, "first directory is said to be at byte 0"),
-        (4, 0x7FFFFFFF, "first directory is said to be at byte"),
+        (4, 0, "first directory has an invalid position: byte 0"),
+        (4, 0x7FFFFFFF, "first directory has an invalid position: byte"),
         (4, 8, None),
     ],
 )

@@ -250,9 +250,9 @@ BODY = "range: {near: 1 mm, far: 2 mm}\nsettle: 0 s\nexposure: {shutter: 1/60 s}
         ("specimen: {part: elytra}", "has no 'id'"),
         ("specimen: {id: A}\nidentity: {from: prompt}", "remove one of the two"),
         ("identity: {from: frame}", "misread label"),
-        ("identity: {from: list}", "'list: FILE.csv' is missing"),
+        ("identity: {from: list}", "'list: FILE.csv', which is missing"),
         ("identity: {from: prompt, pattern: '('}", "is not a regular expression"),
-        ("identity: {from: prompt, position: 1 mm}", "only for 'from: frame'"),
+        ("identity: {from: prompt, position: 1 mm}", "only with 'from: frame'"),
     ],
 )
 def test_a_protocol_says_one_way_to_the_id(tmp_path: Path, head: str, trouble: str) -> None:

@@ -79,7 +79,7 @@ def test_ranges_in_the_forms_people_know(tmp_path, written, near_um, far_um):
         ("{near: 13 mm, far: 10 mm}", "2:27: range.far: the far end (10 mm) must be beyond"),
         ("{near: 13 mm, far: 13 mm}", "for one slice write 'positions: [POSITION]'"),
         ("{around: 1 mm, above: 0 mm, below: 0 mm}", "range.below: the far end (1 mm)"),
-        ("{positions: []}", "range.positions: lists no position"),
+        ("{positions: []}", "range.positions: must list at least one position"),
         ("{positions: [2 mm, 1 mm]}", "must increase from near to far, but 1 mm follows 2 mm"),
         ("{positions: [1 mm, 1 mm]}", "must increase"),
         ("{positions: [1 mm, 2]}", "range.positions[2]: needs a unit"),

@@ -61,13 +61,13 @@ class IdentitySection(Section):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.position_um is not None and self.origin != "frame":
-            raise key_error("position", "is only for 'from: frame'")
+            raise key_error("position", "is allowed only with 'from: frame'")
         if self.origin == "list" and self.listing is None:
-            raise key_error("from", "is the list, but 'list: FILE.csv' is missing")
+            raise key_error("from", "'from: list' needs the key 'list: FILE.csv', which is missing")
         if self.origin == "frame" and self.listing is None and self.check_digit is None:
             raise key_error(
                 "from",
-                "is the frame: give 'list: FILE.csv' or 'check_digit', so that a misread label "
-                "is not mistaken for the label of another specimen",
+                "'from: frame' needs 'list: FILE.csv' or 'check_digit', so that a misread label is "
+                "not mistaken for the label of another specimen",
             )
         return self

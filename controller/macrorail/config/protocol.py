@@ -239,7 +239,7 @@ class Range(Section):
     @staticmethod
     def _check_positions(positions_um: tuple[float, ...]) -> None:
         if not positions_um:
-            raise key_error("positions", "lists no position")
+            raise key_error("positions", "must list at least one position")
         for before, after in pairwise(positions_um):
             if not before < after:
                 raise key_error(

@@ -56,8 +56,8 @@ class CameraSection(Section):
         Time from the end of an exposure until its frame is on disk, to predict the duration.
         Example: ``0.8 s``
     shutter_lag_s
-        Time from the release until the shutter opens: that of a self-timer or an exposure delay,
-        or of a slow shutter. The axis stands still for it. Example: ``2 s``
+        Time from the release until the shutter opens, for a camera with a self-timer, an exposure
+        delay or a slow shutter. The axis does not move during this time. Example: ``2 s``
     battery_floor
         Lowest charge of the camera's battery at which an exposure is started.
     flash_recycle_s

@@ -44,7 +44,7 @@ class SearchPicture:
 
 @dataclass(frozen=True)
 class SpecimenEnds:
-    """The ends of the specimen.
+    """The ends of the specimen, as found in the pictures of a search.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ def _is_peaked(energy: Floats, position_um: Floats, within_um: float) -> NDArray
     for side_um in (-away_um, away_um):
         beside = (side_um > 0) & (side_um <= within_um)
         least = np.where(beside, energy, np.inf).min(axis=1)
-        # At an end of the search there is no picture beyond to compare with.
+        # At an end of the search there is no picture on one side to compare with.
         shown &= (least < limit) | ~beside.any(axis=1)
     return shown
 
