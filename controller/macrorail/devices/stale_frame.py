@@ -53,7 +53,9 @@ class StaleFrameCheck:
                 when = "before" if early_s > late_s else "after"
                 raise FrameMissing(
                     f"{frame.camera_name} was taken {max(early_s, late_s):.1f} s {when} the "
-                    f"exposure it was delivered for; drain the camera and repeat the exposure"
+                    f"exposure it was delivered for: it is an old frame, or a self-timer was "
+                    f"switched on, or the camera's clock was set; drain the camera and repeat the "
+                    f"exposure"
                 )
         self._ahead_s = ahead_s
 

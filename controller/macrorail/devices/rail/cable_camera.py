@@ -94,6 +94,8 @@ class RailTriggeredCamera:
         self._wanted: dict[str, str] = {}
         self._exposures = 0
         self._flash_ready_s = 0.0
+        # Kept when the camera is opened again: a self-timer that was switched on meanwhile would
+        # else be taken for the camera's clock.
         self._freshness = StaleFrameCheck()
 
     def use_shutter(self, axis: object) -> None:
@@ -122,7 +124,6 @@ class RailTriggeredCamera:
             raise ConnectError(
                 "no board is set for this camera's cable release; open it together with a rail"
             )
-        self._freshness = StaleFrameCheck()
         return CameraReport(
             model="camera on the rail's cable",
             version=f"frames in {self._folder.path}",
@@ -158,13 +159,14 @@ class RailTriggeredCamera:
         contacts = shutter.shots().contacts
         exposure_s = self._exposure_s()
         press_s = exposure_s if self._options.bulb else self._options.press_s
-        started_s = self._clock.now()
+        # The camera's clock is compared with the release, not with the waking up before it.
+        released_s = self._clock.now() + self._options.focus_s
         self._exposures += 1
         lag_s = self._options.shutter_lag_s
         flash_s = _FLASH_LATEST_S + lag_s if self._options.hot_shoe else 0.0
         shots = shutter.expose(self._options.focus_s, press_s, flash_s)
         # The release may have been shorter than the exposure.
-        over_s = started_s + self._options.focus_s + lag_s + exposure_s
+        over_s = released_s + lag_s + exposure_s
         if self._options.hot_shoe and not self._options.bulb:
             # The hot shoe has closed by now, so the shutter is open, or was.
             over_s = max(over_s, self._clock.now() + exposure_s)
@@ -178,7 +180,7 @@ class RailTriggeredCamera:
             )
         ended_s = self._clock.now()
         self._flash_ready_s = ended_s + self._options.flash_recycle_s
-        return Exposure(stem, self._exposures, started_s, ended_s)
+        return Exposure(stem, self._exposures, released_s, ended_s)
 
     def collect(self, exposure: Exposure) -> Frame:
         """Wait for the files of the last exposure; see :class:`Camera`."""
