@@ -105,7 +105,7 @@ def test_a_range_is_found_and_an_instrument_checked(rig: Path, tmp_path: Path) -
     assert 9_000 < found.near_um < 10_700 < found.far_um < 12_000
     assert sum(isinstance(event, SearchSampled) for event in events) == found.looks
     (tmp_path / "given.yaml").write_text(given)
-    with pytest.raises(ConfigError, match="gives its range"):
+    with pytest.raises(ConfigError, match="gives a fixed range"):
         macrorail.search(tmp_path / "given.yaml", rig=rig)
 
     report = macrorail.check(rig)

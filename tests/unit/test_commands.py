@@ -78,8 +78,8 @@ def test_the_socket_aborts(folder: Path, commands: Commands) -> None:
 def test_what_makes_no_sense_now_is_refused(folder: Path, status: RunStatus) -> None:
     assert ask_run(folder, "resume")["error"] == "the run is moving, not paused"
     status.on_state(State.FINISHING)
-    assert "nothing to pause" in ask_run(folder, "pause")["error"]
-    assert "there is no 'dance'" in ask_run(folder, "dance")["error"]
+    assert "can no longer be paused" in ask_run(folder, "pause")["error"]
+    assert "unknown command 'dance'" in ask_run(folder, "dance")["error"]
 
 
 @pytest.mark.parametrize("said", [b"\n", b"{}\n", b"[1]\n", b'{"do": 7}\n', b"\xff\n", b"x" * 9000])

@@ -416,6 +416,6 @@ def test_a_full_disk_is_noticed_beforehand(
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=1_000_000)
     monkeypatch.setattr(formats.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(formats.PlanError, match="1 MB free, these exports need about"):
+    with pytest.raises(formats.PlanError, match="1 MB free, but these exports need about"):
         export(record, [ExportKind.FRAMES, ExportKind.PSD], tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -79,7 +79,7 @@ def test_a_lost_line_is_named(tmp_path: Path) -> None:
     path = journal_with(tmp_path)
     first, _, third = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(first + third)
-    with pytest.raises(JournalError, match=r"journal.jsonl:2: entry 3 stands here"):
+    with pytest.raises(JournalError, match=r"journal.jsonl:2: found entry 3 here"):
         read_journal(path)
 
 

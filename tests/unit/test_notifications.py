@@ -140,7 +140,7 @@ def test_a_receiver_that_hangs_delays_nothing(
 
 
 def test_an_address_that_nobody_knows_is_refused_without_its_secrets(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="that Apprise knows") as refused:
+    with pytest.raises(ConfigError, match="that Apprise supports") as refused:
         Notifier(tmp_path, ["nonsense://user:secret@somewhere"])
     assert "secret" not in str(refused.value)
 

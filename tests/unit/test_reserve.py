@@ -66,7 +66,7 @@ def test_a_disk_without_the_room_is_refused_with_its_numbers(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(reserve, "_hold", full)
-    with pytest.raises(PlanError, match=r"cannot hold the 12 MB .* No space left on device"):
+    with pytest.raises(PlanError, match=r"cannot reserve the 12 MB .* No space left on device"):
         Reserve(tmp_path, 3, 2 * MB, 5 * MB, 1 * MB)
     assert not (tmp_path / RESERVED).exists()
 
@@ -74,7 +74,7 @@ def test_a_disk_without_the_room_is_refused_with_its_numbers(
 def test_a_run_that_would_not_fit_is_refused_before_it_has_a_folder(tmp_path: Path) -> None:
     run = VirtualRun(tmp_path / "run")
     check_disk_space(tmp_path / "runs", run.plan, 0.0)
-    with pytest.raises(PlanError, match=r"are to be kept free"):
+    with pytest.raises(PlanError, match=r"must stay free"):
         check_disk_space(tmp_path / "runs", run.plan, 1e18)
     assert not (tmp_path / "runs").exists()
 

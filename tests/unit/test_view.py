@@ -132,7 +132,7 @@ def test_half_a_line_is_waited_for_and_a_damaged_one_is_told(tmp_path: Path) -> 
     with pytest.raises(JournalError, match=r"journal.jsonl:2: this line is damaged"):
         catch_up(view, folder, offset)
     (folder / JOURNAL).write_bytes(first + first)
-    with pytest.raises(JournalError, match=r"journal.jsonl:2: entry 1 stands here"):
+    with pytest.raises(JournalError, match=r"journal.jsonl:2: found entry 1 here"):
         catch_up(view, folder, offset)
     (folder / JOURNAL).write_bytes(whole)
     assert catch_up(view, folder, offset)[1] == len(whole)

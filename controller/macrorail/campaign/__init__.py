@@ -1,1 +1,1 @@
-"""Campaigns: many stacks, such as those of a tray, planned, shot and reported as one."""
+"""Campaigns: many stacks, such as all specimens of a tray, planned, shot and reported together."""

@@ -1,4 +1,4 @@
-"""The account of a campaign: the outcome of every stack, totals, and where the time went."""
+"""Summarises a campaign: the outcome of every stack, totals, and the time spent on each step."""
 
 from __future__ import annotations
 
@@ -35,24 +35,32 @@ BETWEEN = ("stage and retracting", "asking")
 
 @dataclass(frozen=True)
 class StackAccount:
-    """One stack.
+    """The outcome of one stack.
 
     Attributes
     ----------
-    key, place, specimen
-        Which; ``specimen`` is its id, empty while it is not known.
+    key
+        Key of the stack in the campaign's plan.
+    place
+        Name of the specimen's position.
+    specimen
+        Id of the specimen; empty while it is not known.
     state, why
-        See ``StackStatus``.
+        State of the stack and its reason; see ``StackStatus``.
     folder
-        Relative to the campaign's; empty where nothing was shot.
-    slices, rejected, faults
-        Counted frames, frames shot again, and faults of devices.
+        Run folder, relative to the campaign folder; empty if nothing was shot.
+    slices
+        Number of finished slices.
+    rejected
+        Number of rejected frames, whose slices were shot again.
+    faults
+        Number of device faults.
     size_bytes
-        Of the counted frames.
+        Size of the frames of the finished slices.
     total_s
-        World time of its run.
+        Run time in seconds (real or simulated).
     proven
-        Whether coverage was proven; ``None`` where nothing was shot.
+        Whether the coverage was proven; ``None`` if nothing was shot.
     """
 
     key: str
@@ -71,26 +79,28 @@ class StackAccount:
 
 @dataclass
 class CampaignAccount:
-    """A whole campaign.
+    """The summary of a campaign.
 
     Attributes
     ----------
-    id, began
-        Of the campaign; ``began`` is the first run's, empty before it.
+    id
+        Id of the campaign.
+    began
+        Date and time at which the first run began, ISO 8601; empty before the first run.
     stacks
-        In the campaign's order.
+        Outcomes of the stacks, in the campaign's order.
     parts
-        World seconds by part; see ``CYCLE``, ``OTHER``, ``BETWEEN``.
+        Run time in seconds of each step; the steps are ``CYCLE``, ``OTHER`` and ``BETWEEN``.
     cycles
-        Undisturbed cycles of all its runs.
+        Cycles of all runs without faults, pauses or other interruptions.
     serial
         Whether each frame is received before the next move.
     exposures
-        Shutter actuations, failed attempts included.
+        Number of shutter actuations, including failed attempts.
     interruptions
-        How often it was resumed.
+        Number of times that the campaign was resumed.
     simulated
-        Whether no real instrument was used.
+        Whether a simulated bench was used instead of real devices.
     """
 
     id: str
@@ -104,32 +114,32 @@ class CampaignAccount:
     simulated: bool = False
 
     def count(self, state: str) -> int:
-        """How many stacks are in a state."""
+        """Return the number of stacks in a state."""
         return sum(one.state == state for one in self.stacks)
 
     @property
     def total_s(self) -> float:
-        """World time in all."""
+        """Total run time in seconds (real or simulated)."""
         return sum(self.parts.values())
 
     @property
     def shares(self) -> list[tuple[str, float]]:
-        """Parts that took time, and their seconds, in the order of a stack."""
+        """Steps that took time, each with its seconds, in the order in which they happen."""
         order = (*BETWEEN, *OTHER[:3], *CYCLE, *OTHER[3:])
         return [(part, self.parts[part]) for part in order if self.parts[part]]
 
     @property
     def what_if(self) -> list[WhatIf]:
-        """What a faster move, settling or download would save."""
+        """Time that faster moves, settling or downloads would save."""
         return what_if(self.cycles, self.serial)
 
     @property
     def bottlenecks(self) -> list[tuple[str, float]]:
-        """Parts of a cycle, the longest first."""
+        """Steps of a cycle with their median seconds, longest first."""
         return bottlenecks(self.cycles)
 
     def to_dict(self) -> dict[str, Any]:
-        """For ``macrorail report --campaign --json``."""
+        """Return the summary as JSON values, for ``macrorail report --campaign --json``."""
         return {
             "campaign": self.id,
             "stacks": [vars(one) for one in self.stacks],
@@ -142,12 +152,12 @@ class CampaignAccount:
 
 
 def account_for(folder: Path) -> CampaignAccount:
-    """Read a campaign's folder, and each of its run folders.
+    """Read a campaign folder and its run folders, and return the summary of the campaign.
 
     Raises
     ------
     JournalError
-        Not a campaign folder, or a damaged one.
+        The folder is not a campaign folder, or is damaged.
     """
     campaign, entries = read_campaign(folder)
     progress = CampaignProgress.of(campaign, entries)
@@ -176,19 +186,19 @@ def account_for(folder: Path) -> CampaignAccount:
 
 
 def _records(folder: Path) -> dict[str, Record]:
-    """Every run of the campaign by its folder, relative to the campaign's."""
+    """Return the contents of every run folder, by its path relative to the campaign folder."""
     records = {}
     for parent in (RUNS, QUARANTINE):
         for journal in sorted((folder / parent).glob(f"*/{JOURNAL}")):
             try:
                 records[f"{parent}/{journal.parent.name}"] = read_record(journal.parent)
             except ConfigError:
-                continue  # it ended before its first entry
+                continue  # the run ended before its first journal entry
     return records
 
 
 def _with_run(one: StackAccount, record: Record) -> StackAccount:
-    """The stack with the figures of its run."""
+    """Return the outcome of a stack with the numbers from its run."""
     return StackAccount(
         **{
             **vars(one),
@@ -213,7 +223,7 @@ def _add_time(record: Record, account: CampaignAccount) -> None:
 
 
 def _around_the_stacks(entries: list[Entry], account: CampaignAccount) -> None:
-    """Time of the campaign that is in none of its runs."""
+    """Add the time between the runs of the campaign."""
     bringing, asking = BETWEEN
     for before, entry in pairwise(entries):
         spent = max(0.0, entry.world_s - before.world_s)
@@ -223,6 +233,6 @@ def _around_the_stacks(entries: list[Entry], account: CampaignAccount) -> None:
             case CampaignResumed():
                 account.interruptions += 1
             case StackEnded():
-                pass  # its run accounts for that time
+                pass  # this time is part of the run's time
             case _:
                 account.parts[bringing] += spent

@@ -1,7 +1,8 @@
-"""Where the time of a cycle goes, read from a run's journal, and what would shorten it.
+"""Measures the steps of a cycle from a run's journal, and estimates how to shorten the cycle.
 
-On a rail a frame is sent while the axis moves and settles, so a cycle takes the longer of the two.
-A lens waits for each frame before it moves. All times are world time.
+On a rail, a frame is downloaded while the axis moves and settles, so a cycle takes the longer of
+the two. With a lens as the axis, each frame is received before the next move. All times are run
+times (real or simulated).
 """
 
 from __future__ import annotations
@@ -41,16 +42,25 @@ _TROUBLE = (
 
 @dataclass(frozen=True)
 class Cycle:
-    """One cycle, from the exposure before a slice to its own, seconds.
+    """One cycle, from the exposure of the previous slice to the exposure of a slice, in seconds.
 
     Attributes
     ----------
-    move, settle, download, proof, exposure
-        ``download`` is the wait for the frame before, after move and settling.
+    move
+        Duration of the axis move.
+    settle
+        Waiting time after the move.
+    download
+        Further waiting time until the previous frame has been downloaded.
+    proof
+        Duration of checks and journal writes.
+    exposure
+        Duration of the exposure.
     sent
-        Duration of that frame's download; an upper bound where nothing waited for it.
+        Duration of the complete download of the previous frame; an upper bound if ``waits`` is
+        false.
     waits
-        Whether something waited for it.
+        Whether the cycle had to wait for the download.
     """
 
     move: float
@@ -69,16 +79,16 @@ class Cycle:
 
 @dataclass
 class RunTime:
-    """Where a run's time went.
+    """The time spent in a run.
 
     Attributes
     ----------
     parts
-        Seconds by part; see ``CYCLE`` and ``OTHER``.
+        Seconds of each step; the steps are ``CYCLE`` and ``OTHER``.
     cycles
-        Its undisturbed ones.
+        Cycles without faults, pauses or other interruptions.
     serial
-        Whether each frame is brought in before the next move.
+        Whether each frame is received before the next move.
     """
 
     parts: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -87,18 +97,18 @@ class RunTime:
 
 
 def time_of(entries: Sequence[Entry], settle_s: float) -> RunTime:
-    """CampaignAccount for a run's time.
+    """Return the time spent in a run, step by step.
 
     Parameters
     ----------
     entries
-        Its journal.
+        Entries of the run's journal.
     settle_s
-        What the protocol waits for after each move.
+        Waiting time after each move, from the protocol.
     """
     time = RunTime()
     if entries:
-        # The journal's clock starts with the run; its first line comes when all workers are up.
+        # The clock starts with the run; the first line is written when all workers have started.
         time.parts["starting"] += entries[0].world_s
     counted = [n for n, entry in enumerate(entries) if isinstance(entry.event, events.SliceCounted)]
     last_counted = counted[-1] if counted else -1
@@ -132,7 +142,7 @@ def time_of(entries: Sequence[Entry], settle_s: float) -> RunTime:
                         proof=now["proof"],
                         exposure=now["exposure"],
                         sent=sent,
-                        # Reading a line of the journal takes no longer than this.
+                        # Shorter waits are only the time needed to read a line of the journal.
                         waits=now["download"] > 0.02 * sent,
                     )
                 )
@@ -165,19 +175,19 @@ def _part(event: Event, after_last_frame: bool) -> str:
 
 @dataclass(frozen=True)
 class WhatIf:
-    """A change, and what a cycle would last with it.
+    """A possible change, and the estimated duration of a cycle with this change.
 
     Attributes
     ----------
     change
-        In words.
+        The change as text.
     cycle_s
-        Median, seconds.
+        Estimated median duration of a cycle, seconds.
     gain
-        Share of the time saved, 0..1.
+        Fraction of the cycle time that is saved, 0..1.
     at_least
-        Whether it is a lower bound: nothing waited for the frames, so their download is only
-        known to be no longer than move and settling.
+        Whether ``gain`` is a lower bound. This is so if no cycle waited for a download, because
+        the downloads are then only known to be no longer than move and settling.
     """
 
     change: str
@@ -197,10 +207,10 @@ _CHANGES: tuple[tuple[str, Mapping[str, float]], ...] = (
 
 
 def what_if(cycles: Sequence[Cycle], serial: bool) -> list[WhatIf]:
-    """What faster parts would save; empty without an undisturbed cycle.
+    """Return estimates of the time that faster steps would save; empty if there are no cycles.
 
-    A download that nothing waited for is taken to last exactly as long as move and settling. The
-    gain of a shorter settle is then a lower bound.
+    A download for which the cycle did not wait is assumed to last as long as move and settling.
+    The gain of a shorter settling time is then a lower bound.
     """
     if not cycles:
         return []
@@ -227,7 +237,7 @@ def _cycle_s(cycle: Cycle, factors: Mapping[str, float], serial: bool) -> float:
 
 
 def bottlenecks(cycles: Sequence[Cycle]) -> list[tuple[str, float]]:
-    """The parts of a cycle and their median seconds, the longest first."""
+    """Return the steps of a cycle with their median seconds, longest first."""
     if not cycles:
         return []
     parts = [(part, median(getattr(cycle, part) for cycle in cycles)) for part in CYCLE]

@@ -44,29 +44,37 @@ from macrorail.states import FinishReason, State
 
 #: Attempts to reach a device between runs; a run has its own policies.
 _ATTEMPTS = 3
-#: World time between two attempts to reach a device that may come back.
+#: Run time between two attempts to reach a device, in seconds.
 _BACK_OFF_S = 5.0
 _SWITCH_TIMEOUT_S = 60.0
 
 
 @dataclass
 class CampaignExecutor:
-    """A ``macrorail.campaign.runner.Executor``.
+    """Carries out the steps of a campaign; implements ``macrorail.campaign.runner.Executor``.
 
     Attributes
     ----------
     folder
-        The campaign's.
-    campaign, progress, rig, instrument
-        The stacks, how far they are, and the instrument.
+        Campaign folder.
+    campaign
+        Plan of the campaign.
+    progress
+        Progress of the campaign.
+    rig
+        Description of the instrument.
+    instrument
+        The connected instrument.
     prompts
-        Asks the operator.
+        Asks the operator for manual steps and ids.
     log_event
-        Writes to the campaign's journal.
-    systemd, observer
-        Take the progress.
+        Writes an event to the campaign's journal.
+    systemd
+        Receives the state of each run, for systemd.
+    observer
+        Receives messages, events and states.
     id_resolver
-        Finds the ids of positions that have none; ``None`` where all have one.
+        Identifies specimens at positions without an id; ``None`` if all positions have an id.
     """
 
     folder: Path
@@ -94,7 +102,7 @@ class CampaignExecutor:
             self._bring(task, before)
         except OperatorStop:
             if self.instrument.stage is not None:
-                # It may be moving: open and home it before it moves again.
+                # The stage may still be moving: reopen and home the stage before its next move.
                 self._here, self._stage_is_ready = StagePosition(), False
                 self.instrument.stage.close()
             self.prompts.refuse_if_skipped()
@@ -149,7 +157,7 @@ class CampaignExecutor:
                     self.log_event(StageHomed(model=model))
                 reached = stage.move(task.where)
             except DeviceError as error:
-                # Its position is in doubt: close, open and home it before the next attempt.
+                # The position is in doubt: reopen and home the stage before the next attempt.
                 self._stage_is_ready = False
                 stage.close()
                 self._log_fault("stage", error)
@@ -208,7 +216,7 @@ class CampaignExecutor:
         return Identified(dict(identity.specimen), identity.quarantined or "")
 
     def _look(self, task: StackTask) -> Path:
-        """A picture of the label, kept in the folder of the campaign."""
+        """Take a picture of the label into the campaign folder; return its path."""
         for _ in range(_ATTEMPTS - 1):
             try:
                 return self._look_once(task)
@@ -255,24 +263,27 @@ class CampaignExecutor:
             job = self._begin(task, specimen, run)
             if run.name == run_name(task, specimen["id"]):
                 self._share_alignment(task, run)
-        # The campaign's rig, not the folder's: it has the bench that is connected.
+        # Use the campaign's rig, which has the connected bench, not the rig in the run folder.
         end, _ = shoot(replace(job, rig=self.rig), self.instrument, self.systemd, self.observer)
         if isinstance(end.error, OperatorStop):
             self.prompts.refuse_if_skipped()
         return end
 
     def _share_alignment(self, task: StackTask, run: Path) -> None:
-        """Use the alignment of the first variant that is done: the same slices under another light
-        show other edges, but have the same geometry. A second attempt computes its own."""
+        """Reuse the alignment of the first variant, if that variant is done.
+
+        The same slices under another light show other edges but have the same geometry. A second
+        attempt computes its own alignment.
+        """
         first = self._first_variant(task)
         known = None if first is None else run_alignment(self.folder / first.folder)
         if first is not None and known is not None:
             save_alignment(run / ALIGNMENT, known)
             self.log_event(AlignmentShared(stack=task.key, other=first.task.key))
-            self.observer.message(f"its frames use the alignment of {first.task.key}")
+            self.observer.message(f"the frames use the alignment of {first.task.key}")
 
     def _first_variant(self, task: StackTask) -> StackStatus | None:
-        """The first variant of the same view of the same specimen, if it is done."""
+        """Return the first variant of the same view of the same specimen, if it is done."""
         for status in self.progress.statuses.values():
             other = status.task
             if (other.place, other.view) == (task.place, task.view) and status.state == DONE:
@@ -325,7 +336,7 @@ class CampaignExecutor:
 
 
 def _with_range_of(task: StackTask, first: Path) -> StackTask:
-    """The task with the range of the first variant, even where that one had to search for it."""
+    """Return the task with the range of the first variant, even if that range was searched for."""
     written = task.protocol.get("range")
     if written != "auto" and not (isinstance(written, dict) and "search" in written):
         return task

@@ -1,4 +1,4 @@
-"""Forecasts time, disk and wear of a campaign, stack by stack. Touches no device."""
+"""Forecasts time, disk space and wear of a campaign, stack by stack, without any device."""
 
 from __future__ import annotations
 
@@ -17,26 +17,30 @@ from macrorail.planning.range_search.search import make_search
 
 @dataclass(frozen=True)
 class StackForecast:
-    """One stack of the campaign.
+    """The forecast of one stack.
 
     Attributes
     ----------
-    key, place
-        Which; see ``StackTask``.
+    key
+        Key of the stack in the campaign's plan.
+    place
+        Name of the specimen's position.
     specimen
-        Its id, empty while it is not known.
+        Id of the specimen; empty while it is not known.
     x_um, y_um, turn_deg
-        Of the stage; ``None`` where the operator moves the specimen.
+        Position of the stage; ``None`` if the operator moves the specimen.
     near_um, far_um
-        Its range.
+        Ends of the range to shoot.
     slices
-        How many.
-    stack_s, between_s
-        World time of the stack itself, and of retracting, moving the stage and settling before it.
+        Number of slices; 0 if the range is searched for during the campaign.
+    stack_s
+        Run time of the stack in seconds.
+    between_s
+        Run time before the stack in seconds: retracting, moving the stage and settling.
     size_bytes
-        Of frames and results.
+        Size of frames and results.
     rail_um
-        Travel of the focus axis, there and back.
+        Travel of the focus axis in both directions.
     """
 
     key: str
@@ -56,14 +60,14 @@ class StackForecast:
 
 @dataclass(frozen=True)
 class CampaignForecast:
-    """All stacks of the campaign.
+    """The forecast of a campaign.
 
     Attributes
     ----------
     stacks
-        In their order.
+        Forecasts of the stacks, in their order.
     by_hand
-        How often the operator has to change the specimen, turn it or switch the light.
+        Number of times that the operator has to change or turn a specimen or switch the light.
     """
 
     stacks: tuple[StackForecast, ...]
@@ -71,12 +75,12 @@ class CampaignForecast:
 
     @property
     def duration_s(self) -> float:
-        """World time, without manual steps and without connecting the devices."""
+        """Run time in seconds, without manual steps and without connecting the devices."""
         return sum(one.stack_s + one.between_s for one in self.stacks)
 
     @property
     def size_bytes(self) -> int:
-        """Of all stacks."""
+        """Size of frames and results of all stacks."""
         return sum(one.size_bytes for one in self.stacks)
 
     @property
@@ -86,16 +90,16 @@ class CampaignForecast:
 
     @property
     def searched(self) -> int:
-        """Ranges that are searched for during the campaign; not in the other figures."""
+        """Number of ranges that are searched for; their stacks are not in the other totals."""
         return sum(not one.slices for one in self.stacks)
 
     @property
     def rail_um(self) -> float:
-        """Travel of the focus axis."""
+        """Total travel of the focus axis, micrometres."""
         return sum(one.rail_um for one in self.stacks)
 
     def to_dict(self) -> dict[str, Any]:
-        """For ``macrorail plan --json``."""
+        """Return the forecast as JSON values, for ``macrorail plan --json``."""
         return {
             "stacks": [asdict(one) for one in self.stacks],
             "duration_s": self.duration_s,
@@ -107,12 +111,12 @@ class CampaignForecast:
 
 
 def plan_stack(task: StackTask, rig: Rig, specimen: dict[str, str]) -> tuple[Protocol, Plan]:
-    """Protocol and plan of one stack.
+    """Return the protocol and the plan of one stack.
 
     Raises
     ------
     MacrorailError
-        It cannot be shot; the message begins with the key of the stack.
+        The stack cannot be shot; the message begins with the key of the stack.
     """
     wanted = Protocol.model_validate(
         task.protocol_with(specimen or {"id": task.place}), by_alias=True, by_name=False
@@ -127,12 +131,12 @@ def plan_stack(task: StackTask, rig: Rig, specimen: dict[str, str]) -> tuple[Pro
 
 
 def forecast(campaign: CampaignPlan, rig: Rig) -> CampaignForecast:
-    """Plan every stack of a campaign.
+    """Plan every stack of a campaign and return the forecast.
 
     Raises
     ------
     PlanError
-        A stack that cannot be shot, or a position that the stage cannot reach.
+        A stack cannot be shot, or the stage cannot reach a position.
     """
     _check_stage(campaign, rig)
     stacks = tuple(_stacks(campaign, rig))
@@ -140,17 +144,17 @@ def forecast(campaign: CampaignPlan, rig: Rig) -> CampaignForecast:
 
 
 def manual_steps(task: StackTask, before: StackTask | None, rig: Rig) -> str:
-    """What the operator has to do before a stack, as a sentence; empty for nothing."""
+    """Return instructions for the operator before a stack; empty when none are needed."""
     steps = []
     if rig.stage is None and (before is None or before.place != task.place):
         steps.append(f"put the specimen of {task.place} under the lens")
     turns = rig.stage is not None and task.where.turn_deg is not None
     old_view = "" if before is None or before.place != task.place else before.view
     if task.view and not turns and task.view != old_view:
-        steps.append(f"turn it to its {task.view} view")
+        steps.append(f"turn the specimen to its {task.view} view")
     old_light = "" if before is None else before.lighting
     if task.lighting and not task.switch and task.lighting != old_light:
-        steps.append(f"light it with: {task.lighting}")
+        steps.append(f"light the specimen with: {task.lighting}")
     return "; ".join(steps)
 
 
@@ -169,8 +173,8 @@ def _check_stage(campaign: CampaignPlan, rig: Rig) -> None:
             return
         if task.where.x_um is None:
             raise PlanError(
-                f"{task.key}: has no 'x' and 'y', and the rig has a stage; give "
-                f"them, or remove the stage section of the rig"
+                f"{task.key}: has no 'x' and 'y', but the rig has a stage. Add 'x' and "
+                f"'y', or remove the stage section from the rig"
             )
         trouble = rig.stage.unreachable_reason(task.where)
         if trouble is not None:

@@ -1,4 +1,4 @@
-"""The plan of a campaign: every stack in its order, each with its own protocol."""
+"""The plan of a campaign: all stacks in their order, each with its own protocol."""
 
 from __future__ import annotations
 
@@ -23,24 +23,25 @@ _MERGED = ("exposure", "optics", "proof")
 
 @dataclass(frozen=True)
 class StackTask:
-    """One stack: a position, a view of the specimen there, and a light.
+    """One stack of a campaign: the position of a specimen, a view of it, and a variant of light.
 
     Attributes
     ----------
     key
-        Its name in the campaign's journal: ``A3``, ``A3-dorsal-rim``.
+        Name of the stack in the campaign's journal, such as ``A3`` or ``A3-dorsal-rim``.
     place
-        The position's name.
+        Name of the position.
     specimen
-        For the protocol's ``specimen`` section; with an ``id`` when the campaign file gives one.
+        Contents of the protocol's ``specimen`` section; has an ``id`` if the campaign file gives
+        one.
     where
         Position of the stage.
     view, variant
-        Names; empty where the campaign has none.
+        Names of the view and the variant; empty if the campaign has none.
     lighting, switch
-        Of the variant.
+        The variant's light for the operator, and its shell command that switches the light.
     protocol
-        As a protocol's file has it, with text as values and without ``specimen``.
+        Contents of the stack's protocol without ``specimen``; all values are texts.
     """
 
     key: str
@@ -55,37 +56,37 @@ class StackTask:
 
     @property
     def tail(self) -> str:
-        """What follows the specimen's id in the name of the run folder."""
+        """The part of the run folder's name that follows the specimen's id."""
         return "".join(f"-{part}" for part in (self.view, self.variant) if part)
 
     def protocol_with(self, specimen: Mapping[str, str]) -> dict[str, Any]:
-        """The protocol for a specimen that has been identified."""
+        """Return the protocol for a specimen that has been identified."""
         return {"specimen": {**self.specimen, **specimen}, **self.protocol}
 
     def to_dict(self) -> dict[str, Any]:
-        """As ``campaign.json`` has it."""
+        """Return the stack as JSON values, for ``campaign.json``."""
         return {**vars(self), "where": self.where.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> StackTask:
-        """The inverse of :meth:`to_dict`."""
+        """Make a stack from the JSON values of :meth:`to_dict`."""
         return cls(**{**data, "where": StagePosition(**data["where"])})
 
 
 @dataclass(frozen=True)
 class CampaignPlan:
-    """Everything that a campaign is to do.
+    """The plan of a campaign.
 
     Attributes
     ----------
     id
-        Of the campaign.
+        Id of the campaign.
     tasks
         The stacks in their order.
     settle_s, come_back, stop_after
-        See ``CampaignSection``.
+        Settings of the campaign file; see ``CampaignSection``.
     identity
-        The ``identity`` section as text, or ``None``.
+        The ``identity`` section with texts as values; ``None`` if the campaign has none.
     """
 
     id: str
@@ -106,25 +107,26 @@ class CampaignPlan:
 
     @property
     def identity_settings(self) -> IdentitySection | None:
-        """The ``identity`` section, or ``None``."""
+        """The checked ``identity`` section; ``None`` if the campaign has none."""
         return None if self.identity is None else IdentitySection.model_validate(self.identity)
 
     @property
     def places(self) -> list[str]:
-        """The positions in their order."""
+        """Names of the positions in their order."""
         return list(dict.fromkeys(task.place for task in self.tasks))
 
     @property
     def places_without_id(self) -> list[str]:
-        """The positions whose specimen is identified only under the lens."""
+        """Names of the positions without an id, whose specimens are identified during the campaign.
+        """
         return list(dict.fromkeys(i.place for i in self.tasks if "id" not in i.specimen))
 
     def with_listing(self, name: str) -> CampaignPlan:
-        """The same with the list of specimens under another name."""
+        """Return the same plan with another file name for the list of specimens."""
         return replace(self, identity={**(self.identity or {}), "list": name})
 
     def to_dict(self) -> dict[str, Any]:
-        """As ``campaign.json`` has it."""
+        """Return the plan as JSON values, for ``campaign.json``."""
         return {
             "id": self.id,
             "settle_s": self.settle_s,
@@ -136,7 +138,7 @@ class CampaignPlan:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> CampaignPlan:
-        """The inverse of :meth:`to_dict`."""
+        """Make a plan from the JSON values of :meth:`to_dict`."""
         return cls(
             data["id"],
             tuple(StackTask.from_dict(task) for task in data["items"]),
@@ -148,24 +150,23 @@ class CampaignPlan:
 
 
 def is_campaign(path: Path) -> bool:
-    """Whether a YAML file is a campaign's, not a protocol's.
+    """Return whether a YAML file is a campaign file rather than a protocol.
 
     Raises
     ------
     ConfigError
-        As :func:`macrorail.config.document.read_document`.
+        The file cannot be read, or is not valid YAML.
     """
     return "campaign" in read_document(path).data
 
 
 def load_campaign(path: Path) -> CampaignPlan:
-    """Read a campaign file and list its stacks.
+    """Read a campaign file and return the plan of its stacks.
 
     Raises
     ------
     ConfigError
-        As :func:`macrorail.config.document.load_document`, about the file itself, the protocol
-        it names and its CSV files.
+        The campaign file, the protocol that it names, or a CSV file cannot be read or is not valid.
     """
     document = read_document(path)
     for key in document.data:
@@ -202,14 +203,14 @@ def load_campaign(path: Path) -> CampaignPlan:
         raise document.error(
             ("campaign", "stage_positions"),
             f"position(s) {_listed(campaign.places_without_id)} have no 'id', and there is no "
-            f"'identity' section to say where it comes from; give ids, or write 'identity: "
-            f"{{from: prompt}}' (or list, scanner, frame)",
+            f"'identity' section. Give an id for each position, or write 'identity: {{from: "
+            f"prompt}}' (or list, scanner, frame) to identify the specimens during the campaign",
         )
     return campaign
 
 
 def _stack(document: Document) -> tuple[Document, Location]:
-    """The document that describes a stack, and the place in it."""
+    """Return the document that contains the protocol, and the protocol's location in it."""
     if "stack" not in document.data:
         raise document.error((), "stack: is missing: a protocol, or the name of a protocol's file")
     stack = document.data["stack"]
@@ -274,7 +275,7 @@ def _merged(protocol: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[s
             merged[key] = {**merged[key], **value}
             continue
         merged[key] = value
-        # They exclude each other.
+        # The two keys exclude each other.
         for one, other in (("step", "overlap"), ("overlap", "step")):
             if key == one and other not in overrides:
                 merged.pop(other, None)

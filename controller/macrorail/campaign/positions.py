@@ -31,16 +31,16 @@ _LIST: Location = ("campaign", "stage_positions", "list")
 
 @dataclass(frozen=True)
 class WrittenPosition:
-    """A position, and where it is written.
+    """A position, and the place in a file where the position is written.
 
     Attributes
     ----------
     position
-        Checked.
+        The checked position.
     written
-        As text; empty for one of a grid.
+        The position with texts as values; empty for a position of a grid.
     document, location
-        Where an error about it points.
+        The file and the place in the file that error messages about the position name.
     """
 
     position: Position
@@ -50,12 +50,12 @@ class WrittenPosition:
 
 
 def places_of(document: Document, campaign: CampaignSection) -> list[WrittenPosition]:
-    """All positions in the order in which they are visited.
+    """Return all positions in the order in which they are visited.
 
     Raises
     ------
     ConfigError
-        A CSV file that cannot be used; a duplicate name, id or place.
+        A CSV file cannot be used, or two positions have the same name, id or coordinates.
     """
     form = campaign.stage_positions
     if form.grid is not None:
@@ -97,7 +97,7 @@ def _of_grid(grid: Grid) -> Iterator[Position]:
 
 
 def _letters(row: int) -> str:
-    """``A`` ... ``Z``, ``AA`` ..., as rows of well plates are named."""
+    """Return the name of a row as on well plates: ``A`` ... ``Z``, ``AA`` ..."""
     if row < 26:
         return chr(ord("A") + row)
     return _letters(row // 26 - 1) + _letters(row % 26)
@@ -141,7 +141,7 @@ def _of_csv(path: Path) -> Iterator[WrittenPosition]:
 
 
 def _nested(row: Mapping[str, str]) -> dict[str, Any]:
-    """A line of the file as the entry of a YAML list."""
+    """Return a row of the CSV file in the form of an entry of a YAML list."""
     filled = {column: value.strip() for column, value in row.items() if value.strip()}
 
     def part(columns: tuple[str, ...]) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def _nested(row: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _refuse_duplicates(places: list[WrittenPosition]) -> None:
-    """Refuse two positions with the same name, id or place."""
+    """Raise an error if two positions have the same name, id or coordinates."""
     for what in ("name", "id"):
         seen: set[str] = set()
         for place in places:
@@ -179,7 +179,7 @@ def _refuse_duplicates(places: list[WrittenPosition]) -> None:
         if (x_um, y_um) in at:
             raise place.document.error(
                 (*place.location, "x"),
-                f"'{place.position.name}' and '{at[x_um, y_um]}' are at the same place, "
+                f"'{place.position.name}' and '{at[x_um, y_um]}' have the same coordinates, "
                 f"{format_length(x_um)}, {format_length(y_um)}",
             )
         at[x_um, y_um] = place.position.name

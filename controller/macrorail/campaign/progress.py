@@ -1,4 +1,4 @@
-"""How far a campaign has come, read from its journal."""
+"""The progress of a campaign, read from its journal."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class StackStatus:
     failures
         Number of failed attempts.
     folder
-        Its latest run folder, relative to the campaign's; empty before the first.
+        Latest run folder of the stack, relative to the campaign folder; empty before the first run.
     why
         Reason of the latest failure, postponement or quarantine.
     postponed_by
-        Number of the journal entry that postponed it; 0 when none did.
+        Number of the journal entry that postponed the stack; 0 if it was not postponed.
     unverified
-        Whether it is done, but the images did not verify the overlap of its slices.
+        Whether the stack is done, but the overlap of its slices was not verified by the images.
     """
 
     task: StackTask
@@ -56,24 +56,24 @@ class StackStatus:
 
     @property
     def is_left(self) -> bool:
-        """Whether it is still to be shot."""
+        """Whether the stack is still to be shot."""
         return self.state in (WAITING, UNDER_WAY)
 
 
 @dataclass
 class CampaignProgress:
-    """How far a campaign has come; each journal entry brings it up to date.
+    """The progress of a campaign, updated with each journal entry.
 
     Attributes
     ----------
     statuses
-        By the key of the task, in the campaign's order.
+        Status of each stack, by the stack's key, in the campaign's order.
     specimens
-        The protocol's ``specimen`` section by place, where an id was found.
+        The protocol's ``specimen`` section for each position whose specimen was identified.
     unidentified
-        Why there is no id, by place, for specimens shot without one.
+        The reason for each position whose specimen could not be identified.
     bench
-        Where the simulated world was last; ``None`` for real devices.
+        Last address of the simulated bench; ``None`` for real devices.
     """
 
     statuses: dict[str, StackStatus]
@@ -83,7 +83,7 @@ class CampaignProgress:
 
     @classmethod
     def of(cls, campaign: CampaignPlan, entries: Iterable[Entry] = ()) -> CampaignProgress:
-        """The progress of a campaign after these journal entries."""
+        """Return the progress of a campaign after these journal entries."""
         progress = cls({task.key: StackStatus(task) for task in campaign.tasks})
         for task in campaign.tasks:
             if "id" in task.specimen:
@@ -93,7 +93,7 @@ class CampaignProgress:
         return progress
 
     def on_entry(self, entry: Entry) -> None:
-        """Take in a journal entry."""
+        """Update the progress with a journal entry."""
         match entry.event:
             case CampaignStarted(bench=bench) | CampaignResumed(bench=bench):
                 self.bench = bench
@@ -124,12 +124,12 @@ class CampaignProgress:
 
     @property
     def left(self) -> list[StackTask]:
-        """Stacks still to be shot: in the campaign's order, the postponed ones last."""
+        """Return the stacks still to be shot in the campaign's order, postponed stacks last."""
         left = [one for one in self.statuses.values() if one.is_left]
         return [one.task for one in sorted(left, key=lambda one: one.postponed_by)]
 
     def count(self, state: str) -> int:
-        """How many stacks are in a state."""
+        """Return the number of stacks in a state."""
         return sum(one.state == state for one in self.statuses.values())
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Asks the operator of a campaign, and takes the answers: keyboard, scanner or socket.
+"""Asks the operator of a campaign, and receives answers from keyboard, scanner or socket.
 
-The socket in the campaign's folder takes JSON, a line each way: ``{"do": "status"}``,
-``{"do": "continue"}`` (with ``"text"`` where an id is asked for), ``{"do": "skip"}``,
-``{"do": "stop"}`` after the stack that is being shot, ``{"do": "abort"}``.
+Requests and answers on the socket in the campaign folder are JSON objects, one on each line. The
+requests are ``{"do": "status"}``, ``{"do": "continue"}`` (with ``"text"`` if an id was asked for),
+``{"do": "skip"}``, ``{"do": "stop"}`` (ends the campaign after the present stack) and
+``{"do": "abort"}`` (ends it at once).
 """
 
 from __future__ import annotations
@@ -31,20 +32,20 @@ _BY = "the command socket"
 
 
 class OperatorPrompts:
-    """Takes the operator's answers and commands; safe to use from any thread.
+    """Asks questions and receives the operator's answers and commands; usable from any thread.
 
     Parameters
     ----------
     clock
-        The world's.
+        Clock that gives the run time (real or simulated).
     observer
         Shows the questions.
     log_event
-        Writes to the campaign's journal.
+        Writes an event to the campaign's journal.
     progress
-        What ``status`` answers.
+        Progress of the campaign, which is the answer to ``status``.
     at_most_s
-        Longest wait for an answer, world time.
+        Longest wait for an answer, in seconds of run time.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class OperatorPrompts:
         self._server: LineServer | None = None
 
     def serve(self, folder: Path) -> None:
-        """Answer on the socket in the campaign's folder, if its file system has any."""
+        """Open the socket in the campaign folder, if the file system supports sockets."""
         try:
             self._server = LineServer(folder, self.answer)
         except OSError as error:
@@ -82,40 +83,41 @@ class OperatorPrompts:
             self._server.close()
 
     def at_work_on(self, key: str) -> None:
-        """Say which stack is being shot, for ``status``; drop an earlier skip."""
+        """Set the stack that ``status`` reports as being shot; discard an earlier skip."""
         self._now, self._skip = key, ""
 
     def check(self) -> None:
-        """Between stacks: raise ``OperatorStop`` if the campaign is to end."""
+        """Raise ``OperatorStop`` if the operator has ended the campaign; called between stacks."""
         if self._stop:
             raise OperatorStop(self._stop)
         try:
             self._clock.check()
         except OperatorStop:
-            # A skip that came too late: its stack is done.
+            # The skip came too late: the stack is done.
             if not self._skip:
                 raise
 
     def refuse_if_skipped(self) -> None:
-        """After a stop: raise ``Skipped`` if only this stack is to be skipped."""
+        """Raise ``Skipped`` if the operator skipped only the present stack; called after a stop."""
         if self._skip and not self._stop:
             raise Skipped(self._skip)
 
     def ask(self, question: str, takes_text: bool = False) -> str:
-        """Show a question and wait for the answer; returns what was typed or scanned.
+        """Show a question, wait for the answer, and return the typed or scanned text.
 
         Raises
         ------
         Skipped
-            The operator postpones the stack.
+            The operator postponed the stack.
         OperatorStop
+            The operator ended the campaign.
         PausedTooLong
             No operator responded in time.
         """
         self._discard_typed_ahead()
         self._question, self._answer, self._skip = question, None, ""
         self._log_event(OperatorAsked(question=question))
-        keys = "" if takes_text else ", then press Enter ('skip' postpones it, 'stop' ends)"
+        keys = "" if takes_text else ", then press Enter ('skip' postpones the stack, 'stop' ends)"
         self._observer.on_question(f"{question.rstrip(': ')}{keys}: ")
         began_s = self._clock.now()
         try:
@@ -134,7 +136,7 @@ class OperatorPrompts:
             self._question = ""
 
     def _poll(self) -> str | None:
-        """An answer if there is one, after a short wait."""
+        """Return an answer if one comes within a short wait; otherwise ``None``."""
         line = self._answer if self._answer is not None else self._typed()
         if line is None and self._skip:
             raise Skipped(self._skip)
@@ -147,9 +149,9 @@ class OperatorPrompts:
         return line
 
     def _typed(self) -> str | None:
-        """A line of standard input, if there is one within a short wait.
+        """Return a line of standard input if one comes within a short wait; otherwise ``None``.
 
-        Not through ``sys.stdin``: select() does not see what that has buffered.
+        ``sys.stdin`` is not used, because ``select()`` does not see data in its buffer.
         """
         if b"\n" not in self._read and not self._can_read:
             self._clock.sleep(_POLL_S)
@@ -159,7 +161,7 @@ class OperatorPrompts:
                 data = os.read(_STDIN, 4096)
             except OSError:
                 data = b""
-            # The end of the input is no answer; the socket may still give one.
+            # The end of the input is not an answer; an answer may still come through the socket.
             self._can_read = bool(data)
             self._read += data
         line, end, rest = self._read.partition(b"\n")
@@ -169,14 +171,14 @@ class OperatorPrompts:
         return line.decode(errors="replace").strip()
 
     def _discard_typed_ahead(self) -> None:
-        """Discard keys pressed before the question; lines of a script are kept."""
+        """Discard keys pressed before the question was shown; piped input is kept."""
         with suppress(OSError, termios.error):
             if os.isatty(_STDIN):
                 termios.tcflush(_STDIN, termios.TCIFLUSH)
                 self._read = b""
 
     def answer(self, line: bytes) -> dict[str, Any]:
-        """Answer a line from the socket."""
+        """Carry out a request line from the socket and return the answer."""
         try:
             asked = json.loads(line)
             verb, text = asked["do"], str(asked.get("text", ""))
@@ -184,7 +186,7 @@ class OperatorPrompts:
             return {"error": 'write one JSON object on a line, such as {"do": "status"}'}
         if verb == "continue":
             if not self._question:
-                return {"error": "nothing is being asked"}
+                return {"error": "the campaign is not waiting for an answer"}
             self._answer = text
         elif verb == "skip":
             self._skip = f"postponed by {_BY}"
@@ -202,7 +204,7 @@ class OperatorPrompts:
         return self.status()
 
     def status(self) -> dict[str, Any]:
-        """Where the campaign is."""
+        """Return the progress of the campaign, the present stack and the open question."""
         return {**self._progress.to_dict(), "now": self._now, "question": self._question}
 
 

@@ -1,4 +1,4 @@
-"""The report of a campaign: ``report.html`` in its folder, and the same as text."""
+"""Writes the report of a campaign as ``report.html`` in its folder, and as text."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from macrorail.quantity import format_duration, format_fraction, format_size
 from macrorail.run_folder.journal import write_whole
 
 REPORT = "report.html"
-SIMULATED = "On a bench with a time scale, the time of programs and disks is multiplied by it."
+SIMULATED = "The time of programs and disks is multiplied by the bench's time scale."
 _THUMB_PX = 220
 _THUMB_QUALITY = 80
 
 
 def write_campaign_report(folder: Path) -> Path:
-    """Write ``report.html`` from the files of a campaign folder; returns its path.
+    """Write ``report.html`` from the files of a campaign folder; return its path.
 
     Raises
     ------
     JournalError
-        Not a campaign folder, a damaged one, or the folder cannot be written.
+        The folder is not a campaign folder, is damaged, or cannot be written.
     """
     path = folder / REPORT
     write_whole(path, _render(account_for(folder), folder))
@@ -36,7 +36,7 @@ def write_campaign_report(folder: Path) -> Path:
 
 
 def text_report(account: CampaignAccount) -> Iterator[str]:
-    """The report as lines of text."""
+    """Yield the report as lines of text."""
     facts = dict(_facts(account))
     yield f"{account.id}: " + ", ".join(f"{value} {name}" for name, value in facts.items())
     for one in account.stacks:
@@ -102,7 +102,7 @@ def _facts(account: CampaignAccount) -> Iterator[tuple[str, str]]:
 
 def _render(account: CampaignAccount, folder: Path) -> str:
     environment = jinja2.Environment(
-        # The style sheet is that of a run's report.
+        # The style sheet is shared with the report of a run.
         loader=jinja2.ChoiceLoader(
             [
                 jinja2.PackageLoader("macrorail.campaign", "templates"),
@@ -135,7 +135,7 @@ def _render(account: CampaignAccount, folder: Path) -> str:
 
 
 def _thumb(one: StackAccount, folder: Path) -> str:
-    """The picture as a data URL, small; empty where there is none."""
+    """Return a small copy of the stack's picture as a data URL; empty if there is no picture."""
     path = folder / one.folder / "fused.jpg"
     if not one.folder or not path.is_file():
         return ""

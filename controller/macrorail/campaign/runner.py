@@ -1,8 +1,8 @@
-"""Runs a campaign stack by stack: chooses the next one, and decides what a failure means.
+"""Runs a campaign stack by stack: chooses the next stack and handles failures.
 
-A stack that fails does not stop the others: it is tried again after them, then put into quarantine
-with the reason. The campaign stops for what is not the specimen's fault: a lost device, a full
-disk, the operator, and several failures in a row.
+A failed stack does not stop the campaign: it is tried again after the other stacks, then put into
+quarantine with the reason. The campaign stops for causes that are not the specimen's fault: a lost
+device, a full disk, a stop by the operator, or several failures in a row.
 """
 
 from __future__ import annotations
@@ -42,50 +42,62 @@ RUNS = "runs"
 
 
 class Skipped(MacrorailError):
-    """The operator postpones a stack."""
+    """The operator postponed a stack."""
 
     exit_code = 5
 
 
 class UnfinishedCampaign(MacrorailError):
-    """Every stack of the campaign was tried, and some could not be finished."""
+    """Every stack of the campaign was tried, but some stacks could not be finished."""
 
     exit_code = 4
 
 
 def what_lacks(progress: CampaignProgress) -> MacrorailError | None:
-    """What a campaign lacks in which every stack was tried; ``None`` when nothing is lacking."""
+    """Return an error that describes unfinished or unverified stacks; ``None`` if there are none.
+
+    Every stack of the campaign must have been tried.
+    """
     quarantined = progress.count("quarantined")
     if quarantined:
         return UnfinishedCampaign(
-            f"{quarantined} of {len(progress.statuses)} stacks are in quarantine; the report says "
-            f"why"
+            f"{quarantined} of {len(progress.statuses)} stacks are in quarantine; the report gives "
+            f"the reasons"
         )
     unverified = [key for key, one in progress.statuses.items() if one.unverified]
     if unverified:
         return NotVerified(
             f"all stacks are done, but the images did not verify the overlap of "
             f"{len(unverified)} of them: {', '.join(unverified[:5])}"
-            f"{' …' if len(unverified) > 5 else ''}; the report says why"
+            f"{' …' if len(unverified) > 5 else ''}; the report gives the reasons"
         )
     return None
 
 
 @dataclass(frozen=True)
 class Identified:
-    """A specimen's ``specimen`` section; and why it has no id, if it is shot without."""
+    """The result of identifying a specimen.
+
+    Attributes
+    ----------
+    specimen
+        The protocol's ``specimen`` section for this specimen.
+    quarantined
+        Why the specimen could not be identified, so that its runs go into quarantine; empty when
+        the specimen was identified.
+    """
 
     specimen: dict[str, str]
     quarantined: str = ""
 
 
 def run_name(task: StackTask, specimen: str) -> str:
-    """The run folder of a stack's first try."""
+    """Return the name of the run folder for the first attempt at a stack."""
     return f"{specimen}{task.tail}"
 
 
 class Executor(Protocol):
-    """Carries out what the runner decides."""
+    """Carries out the steps that the runner chooses."""
 
     def bring(self, task: StackTask, before: StackTask | None) -> None:
         """Bring a specimen under the lens, with the focus axis retracted.
@@ -97,7 +109,7 @@ class Executor(Protocol):
         ...
 
     def identify(self, task: StackTask) -> Identified:
-        """Identify the specimen there.
+        """Identify the specimen under the lens.
 
         Raises
         ------
@@ -108,23 +120,23 @@ class Executor(Protocol):
     def shoot(
         self, task: StackTask, specimen: dict[str, str], folder: str, resumes: bool
     ) -> RunEnd:
-        """Shoot a stack into a run folder, or resume the one there.
+        """Shoot a stack into a new run folder, or resume an existing run; return the run's end.
 
         Raises
         ------
         PlanError, OverlapError
-            It cannot be shot with this protocol.
+            The stack cannot be shot with this protocol.
         Skipped
-            The operator postponed it.
+            The operator postponed the stack.
         """
         ...
 
     def set_aside(self, folder: str, why: str) -> str:
-        """Move a run folder into quarantine with its reason; returns its new path."""
+        """Move a run folder into quarantine and record the reason; return the new path."""
         ...
 
     def missing_device(self) -> str | None:
-        """Which device no longer answers, as a sentence; ``None`` when all do."""
+        """Return a sentence about a device that no longer answers; ``None`` if all answer."""
         ...
 
 
@@ -133,14 +145,16 @@ class CampaignRunner:
 
     Parameters
     ----------
-    campaign, progress
-        What there is to do, and how far it has come.
+    campaign
+        Plan of the campaign.
+    progress
+        Progress of the campaign.
     log_event
-        Writes to the journal, which brings ``progress`` up to date.
+        Writes an event to the journal, which also updates ``progress``.
     executor
         Carries out each step.
     check
-        Raises ``OperatorStop`` when the campaign is to end after a stack.
+        Called between stacks; raises ``OperatorStop`` if the operator has ended the campaign.
     """
 
     def __init__(
@@ -160,14 +174,14 @@ class CampaignRunner:
         self._failed_in_a_row = 0
 
     def run(self) -> None:
-        """Shoot every stack that is left.
+        """Shoot all stacks that are still to be shot.
 
         Raises
         ------
         MacrorailError
-            What stopped the campaign; it can be resumed.
+            The campaign was stopped; it can be resumed.
         UnfinishedCampaign
-            All stacks were tried, and some are in quarantine.
+            All stacks were tried, but some are in quarantine.
         """
         while left := self._progress.left:
             self._check()
@@ -251,7 +265,7 @@ class CampaignRunner:
         self._after_failure(task, end.message)
 
     def _fail(self, task: StackTask, why: str, final: bool = False) -> None:
-        """A stack could not be started."""
+        """Record that a stack could not be started."""
         self._log_event(StackFailed(stack=task.key, why=why))
         self._after_failure(task, why, final)
 
@@ -263,6 +277,6 @@ class CampaignRunner:
             self._log_event(StackPostponed(stack=task.key, why=f"to be tried again: {why}"))
         if self._failed_in_a_row >= self._campaign.stop_after:
             raise UnfinishedCampaign(
-                f"{self._failed_in_a_row} stacks failed in a row, which is hardly the fault of "
+                f"{self._failed_in_a_row} stacks failed in a row, so the cause is probably not "
                 f"the specimens: check lamp, lens and tray, then resume. The last failure: {why}"
             )

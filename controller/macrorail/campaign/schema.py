@@ -1,6 +1,6 @@
 """The schema of a campaign file: positions, views, light and order.
 
-Keys are named as in useq-schema where it has them (``stage_positions``, ``axis_order``,
+Keys that also exist in useq-schema have the same names (``stage_positions``, ``axis_order``,
 ``row_wise_snake``). A protocol describes each stack.
 """
 
@@ -18,21 +18,21 @@ from macrorail.config.reference import Schema, json_schema, reference_to, sectio
 from macrorail.quantity import DURATION, Angle, Duration, FNumber, Length
 
 Name = Annotated[str, AfterValidator(check_folder_name)]
-"""A word that can name a folder."""
+"""A text that can be used as the name of a folder."""
 
 Axis = Literal["position", "view", "variant"]
 Mode = Literal["row_wise", "row_wise_snake", "column_wise", "column_wise_snake"]
 
 
 class Point(Section):
-    """A place on the stage, or a distance on it.
+    """A position of the stage, or a distance between two positions.
 
     Attributes
     ----------
     x_um
-        Along X, from the home switch. Example: ``10 mm``
+        Position along X, from the home switch, or distance along X. Example: ``10 mm``
     y_um
-        Along Y, from the home switch. Example: ``10 mm``
+        Position along Y, from the home switch, or distance along Y. Example: ``10 mm``
     """
 
     x_um: Length = Field(alias="x")
@@ -49,13 +49,13 @@ class Grid(Section):
     columns
         Number of columns, along X. Example: ``6``
     first
-        The place of ``A1``. Example: ``{x: 10 mm, y: 10 mm}``
+        Position of ``A1``. Example: ``{x: 10 mm, y: 10 mm}``
     spacing
-        Distance from column to column (``x``) and from row to row (``y``). Example: ``{x: 20 mm, y:
-        20 mm}``
+        Distance between columns (``x``) and between rows (``y``). Example: ``{x: 20 mm, y: 20
+        mm}``
     mode
-        Order of the positions: along rows or along columns; with ``_snake`` every second one
-        backwards.
+        Order of the positions: along rows or along columns. With ``_snake``, every second row or
+        column is visited in reverse order.
     """
 
     rows: int = Field(ge=1, le=702)
@@ -90,18 +90,18 @@ class ExposureOverrides(Section):
 
 
 class StackOverrides(Section):
-    """Keys of a protocol that differ for one position; they win over the campaign's ``stack``.
+    """Keys of a protocol for one position; they override the campaign's ``stack``.
 
     Attributes
     ----------
     range
-        Where to shoot. Example: ``{near: 20.4 mm, far: 22 mm}``
+        Range to shoot. Example: ``{near: 20.4 mm, far: 22 mm}``
     step_um
         Distance between slices. Example: ``30 um``
     overlap
         Planned overlap of neighbouring slices, at most 95 %. Example: ``40 %``
     settle_s
-        Waiting time between the end of a move and the shutter (world time). Example: ``0.6 s``
+        Waiting time between the end of a move and the exposure (run time). Example: ``0.6 s``
     exposure
         Camera settings. Example: ``{shutter: 1/30 s}``
     closest_approach_um
@@ -120,7 +120,7 @@ class StackOverrides(Section):
 
 
 class Terms(Section):
-    """What is known of a specimen besides its id.
+    """Metadata of a specimen in addition to its id.
 
     Attributes
     ----------
@@ -133,10 +133,11 @@ class Terms(Section):
     scientific_name
         Darwin Core's ``scientificName``. Example: ``Carabus auratus Linnaeus, 1761``
     part
-        Audiovisual Core's ``subjectPart``: which part of the specimen is seen. Example: ``head``
+        Audiovisual Core's ``subjectPart``: the part of the specimen that is shown. Example:
+        ``head``
     orientation
-        Audiovisual Core's ``subjectOrientation``: the side from which it is seen. Example:
-        ``dorsal``
+        Audiovisual Core's ``subjectOrientation``: the side from which the specimen is shown.
+        Example: ``dorsal``
     """
 
     occurrence_id: Text | None = None
@@ -148,25 +149,26 @@ class Terms(Section):
 
 
 class Position(Section):
-    """The place of one specimen.
+    """The position of one specimen.
 
     Attributes
     ----------
     name
-        Name of the place: on the tray, in lists and for the operator. Example: ``A1``
+        Name of the position on the tray, in lists and in messages. Example: ``A1``
     id
-        Id of the specimen there; found as the campaign's ``identity`` says when not given. Example:
-        ``NHMUK-010823456``
+        Id of the specimen. When not given, the specimen is identified as set in the campaign's
+        ``identity``. Example: ``NHMUK-010823456``
     x_um
-        Where the stage brings it under the lens, along X; not needed without a stage. Example: ``10
-        mm``
+        X position of the stage that brings the specimen under the lens; not needed for rigs without
+        a stage. Example: ``10 mm``
     y_um
-        Likewise along Y. Example: ``10 mm``
+        Y position of the stage that brings the specimen under the lens; not needed for rigs without
+        a stage. Example: ``10 mm``
     specimen
-        What else is known of the specimen. Example: ``{scientific_name: Carabus auratus}``
+        Further metadata of the specimen. Example: ``{scientific_name: Carabus auratus}``
     stack
-        Keys of the campaign's ``stack`` that differ here. Example: ``{range: {near: 20.4 mm, far:
-        22 mm}}``
+        Keys that override the campaign's ``stack`` for this position. Example: ``{range: {near:
+        20.4 mm, far: 22 mm}}``
     """
 
     name: Name
@@ -192,9 +194,10 @@ class StagePositions(Section):
         Positions in rows and columns. Example: ``{rows: 4, columns: 6, first: {x: 10 mm, y: 10 mm},
         spacing: {x: 20 mm, y: 20 mm}}``
     listed
-        Positions one by one. Example: ``[{name: A1, id: beetle-1, x: 10 mm, y: 10 mm}]``
+        List of the positions. Example: ``[{name: A1, id: beetle-1, x: 10 mm, y: 10 mm}]``
     csv
-        CSV file of the positions, relative to the campaign file. Example: ``tray-12.csv``
+        Path of a CSV file with the positions, relative to the campaign file. Example:
+        ``tray-12.csv``
     """
 
     grid: Grid | None = None
@@ -226,18 +229,19 @@ class ViewSection(Section):
 
 
 class Variant(Section):
-    """A light or an exposure in which each view is shot.
+    """A light or exposure with which each view is shot.
 
     Attributes
     ----------
     name
-        Last part of the names of its run folders. Example: ``rim``
+        Name of the variant, with which the names of its run folders end. Example: ``rim``
     exposure
-        Camera settings that differ. Example: ``{shutter: 1/30 s}``
+        Camera settings that override those of the campaign's ``stack``. Example: ``{shutter: 1/30
+        s}``
     lighting
-        The light that the operator is asked for. Example: ``rim light``
+        Name of the light that the operator is asked to switch on. Example: ``rim light``
     switch
-        A shell command that switches the light, run before each stack. Example: ``lamp rim``
+        Shell command that switches the light; it is run before each stack. Example: ``lamp rim``
     """
 
     name: Name
@@ -247,7 +251,7 @@ class Variant(Section):
 
 
 class CampaignSection(Section):
-    """Which specimens to shoot, from which sides, under which light and in what order.
+    """The specimens to shoot, with their views, variants of light, and order.
 
     Attributes
     ----------
@@ -256,21 +260,23 @@ class CampaignSection(Section):
     stage_positions
         The positions of the specimens. Example: ``{csv: tray-12.csv}``
     identity
-        How the ids of positions without one are found. Example: ``{from: prompt}``
+        How specimens at positions without an id are identified. Example: ``{from: prompt}``
     views
-        Sides from which each specimen is shot; one when not given. Example: ``[{name: dorsal},
-        {name: lateral, turn: 90 deg}]``
+        Sides from which each specimen is shot; a single view when not given. Example: ``[{name:
+        dorsal}, {name: lateral, turn: 90 deg}]``
     variants
-        Lights or exposures in which each view is shot; one when not given. The variants of a view
-        share its alignment. Example: ``[{name: ring}, {name: rim, lighting: rim light}]``
+        Lights or exposures with which each view is shot; a single variant when not given. All
+        variants of a view use the same alignment. Example: ``[{name: ring}, {name: rim, lighting:
+        rim light}]``
     axis_order
-        ``position``, ``view`` and ``variant``, the one that changes least often first.
+        Order of ``position``, ``view`` and ``variant``; the first changes least often.
     settle_s
-        Waiting time between the end of a move of the stage and the first slice (world time).
+        Waiting time between the end of a stage move and the first slice (run time).
     come_back
-        How often a stack that failed is tried again, after all others.
+        Number of times that a failed stack is tried again, after all other stacks.
     stop_after
-        The campaign ends after this many failures in a row, which hardly come from the specimens.
+        Number of failures in a row after which the campaign stops, because the cause is probably
+        not the specimens.
     """
 
     id: Name
@@ -298,10 +304,10 @@ class CampaignSection(Section):
 
 
 def campaign_schema() -> Schema:
-    """The JSON Schema of a campaign file.
+    """Return the JSON Schema of a campaign file.
 
-    Its ``stack`` is a protocol without ``specimen`` and ``identity``, of which a position may
-    give every key: none is required there.
+    ``stack`` is a protocol without ``specimen`` and ``identity``. None of its keys is required,
+    because each position may give every key.
     """
     stack = section_schema(Protocol, complete=False)
     stack["description"] = "A protocol for each stack, or the name of a protocol's file."

@@ -1,4 +1,4 @@
-"""Starts and resumes campaigns: folder, journal, instrument, then one stack after the other."""
+"""Starts and resumes campaigns: prepares folder, journal and instrument, then runs all stacks."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ _LISTING = "specimens.csv"
 
 @dataclass(frozen=True)
 class CampaignOutcome:
-    """How a campaign ended.
+    """The outcome of a campaign.
 
     Attributes
     ----------
     folder
-        The campaign's folder.
+        Campaign folder.
     totals
-        Counts of its stacks: ``stacks``, ``done``, ``quarantined``, ``left``…
+        Numbers of stacks: ``stacks``, ``done``, ``quarantined``, ``left``…
     error
-        What stopped it, or ``UnfinishedCampaign`` when stacks are in quarantine; ``None`` when all
-        are done.
+        Error that stopped the campaign; ``UnfinishedCampaign`` if stacks are in quarantine;
+        ``None`` if all stacks are done.
     """
 
     folder: Path
@@ -63,12 +63,12 @@ class CampaignOutcome:
 
 
 def start_campaign(path: Path, rig_path: Path, out: Path, observer: RunObserver) -> CampaignOutcome:
-    """Shoot a campaign into a new folder.
+    """Shoot a campaign into a new folder and return the outcome.
 
     Raises
     ------
     MacrorailError
-        It could not start; nothing has moved.
+        The campaign could not start; nothing has moved.
     """
     campaign, rig = load_campaign(path), load_rig(rig_path)
     expected = forecast(campaign, rig)
@@ -96,12 +96,12 @@ def start_campaign(path: Path, rig_path: Path, out: Path, observer: RunObserver)
 
 
 def resume_campaign(folder: Path, observer: RunObserver) -> CampaignOutcome:
-    """Continue a campaign that was interrupted.
+    """Continue an interrupted campaign and return the outcome.
 
     Raises
     ------
     MacrorailError
-        As :func:`start_campaign`.
+        The campaign could not be resumed; nothing has moved.
     """
     campaign, entries = read_campaign(folder)
     rig = load_rig(folder / "rig.yaml")
@@ -159,7 +159,7 @@ def _carry_out(
 
 
 def _report(folder: Path, observer: RunObserver) -> None:
-    """Write the report; without it the campaign is still complete."""
+    """Write the report; a failure is only shown, as the campaign is complete without it."""
     try:
         observer.message(f"Report: {write_campaign_report(folder)}")
     except MacrorailError as error:
@@ -220,8 +220,9 @@ def _check_disk(out: Path, expected: CampaignForecast) -> None:
     free = shutil.disk_usage(there).free
     if expected.size_bytes > free:
         raise PlanError(
-            f"{out} has {format_size(free)} free, the campaign needs about "
-            f"{format_size(expected.size_bytes)}; make room or choose another disk with --out"
+            f"{out} has {format_size(free)} free, but the campaign needs about "
+            f"{format_size(expected.size_bytes)}; free some space, or choose another disk with "
+            f"--out"
         )
 
 

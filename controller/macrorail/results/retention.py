@@ -1,7 +1,7 @@
-"""Removes frames of old runs: only of runs that are complete and verified, and only on request.
+"""Removes frames of old runs, only on request, and only of complete and verified runs.
 
-Before a file is removed its run is verified, and the file is entered with its hash in
-``frames/removed.json``, so that the run can still be verified afterwards.
+A run is verified before any of its files is removed. The removed files are listed with their
+hashes in ``frames/removed.json``, so that the run can still be verified afterwards.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from macrorail.states import FinishReason
 
 
 class Removal(Enum):
-    """What to remove.
+    """The kind of files to remove.
 
-    ``REJECTS`` are frames that are in no picture: rejected ones, and those of scene checks.
-    ``FRAMES`` are all frames. Pictures, journal, manifest and report always stay.
+    ``REJECTS`` are frames that are in no picture: rejected frames and frames of scene checks.
+    ``FRAMES`` are all frames. Pictures, journal, manifest and report are never removed.
     """
 
     REJECTS = "rejects"
@@ -45,11 +45,11 @@ class RemovableFiles:
     folder
         The run folder.
     files
-        The files.
+        Paths of the removable files.
     size_bytes
-        Their total size.
+        Total size of the removable files.
     kept_because
-        Why nothing can be removed; empty when something can.
+        Why no file can be removed; empty when files can be removed.
     """
 
     folder: Path
@@ -59,12 +59,12 @@ class RemovableFiles:
 
 
 def find_runs(folder: Path) -> list[Path]:
-    """The run folders in a folder, or the folder itself if it is one.
+    """Return the run folders in a folder, or the folder itself if it is a run folder.
 
     Raises
     ------
     ConfigError
-        There are none.
+        The folder contains no run folders.
     """
     found = sorted(
         journal.parent
@@ -79,20 +79,26 @@ def find_runs(folder: Path) -> list[Path]:
 def tidy(
     folder: Path, removal: Removal, days: float, copy: Path | None, remove: bool
 ) -> RemovableFiles:
-    """Find the files of a run that can be removed, and remove them if ``remove`` is set.
+    """Find the files of a run that can be removed; remove them if ``remove`` is set.
 
     Parameters
     ----------
     folder
         A run folder.
     removal
-        What to remove.
+        The kind of files to remove.
     days
-        Only of runs that ended at least this many days ago.
+        Smallest age of the run in days; files of a younger run are kept.
     copy
-        Only files that are also in this copy of the run folder, byte for byte.
+        A copy of the run folder; a file is removed only if the copy contains an identical file.
+        ``None`` does not require a copy.
     remove
-        ``False`` only lists the files.
+        Whether to remove the files; ``False`` only lists them.
+
+    Returns
+    -------
+    RemovableFiles
+        The files that were removed or can be removed, or the reason for keeping them.
     """
     try:
         with _locked(folder / JOURNAL):
@@ -113,11 +119,11 @@ def _find_removable(
     ended = last.event
     if not isinstance(ended, RunEnded) or ended.reason != FinishReason.COMPLETED.value:
         return RemovableFiles(
-            folder, kept_because="it is not complete: resume it, or remove it by hand"
+            folder, kept_because="the run is not complete; resume the run, or delete its folder"
         )
     age = datetime.now(UTC) - datetime.fromisoformat(last.at)
     if age < timedelta(days=days):
-        return RemovableFiles(folder, kept_because=f"it ended {age.days} day(s) ago")
+        return RemovableFiles(folder, kept_because=f"the run ended {age.days} day(s) ago")
     files = tuple(_candidates(folder, removal))
     if not files:
         return RemovableFiles(folder, kept_because="there is nothing to remove")
@@ -133,7 +139,7 @@ def _find_removable(
 
 
 def _candidates(folder: Path, removal: Removal) -> Iterator[Path]:
-    # Left behind by a killed controller: reserved space and unfinished files.
+    # Files that a killed controller left behind: reserved space and incomplete files.
     yield from folder.glob(RESERVED)
     yield from folder.glob("frames/.*.part")
     yield from sorted(folder.glob("checks/*.*"))
@@ -160,10 +166,10 @@ def _remove(record: Record, finding: RemovableFiles) -> None:
 
 @contextmanager
 def _locked(journal: Path) -> Iterator[BinaryIO]:
-    """Lock a run against controllers while the block runs."""
+    """Lock a run, so that no controller can use the run during the ``with`` block."""
     with journal.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise JournalError("a controller is working in this run") from error
+            raise JournalError("a controller is using this run") from error
         yield file

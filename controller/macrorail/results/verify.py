@@ -2,8 +2,8 @@
 
 Every line of the journal has a checksum. The journal contains the hash of every frame as delivered
 by the camera, and of the fused picture; the manifest and the sidecar of the exports repeat them.
-Verification finds damage, loss and mix-ups. It is not a signature: somebody who consistently
-rewrites frames, journal and pictures is not detected.
+Verification detects damaged, missing and mixed-up files. Verification is not a signature: it does
+not detect a consistent forgery of frames, journal and pictures.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Check:
     name
         ``journal``, ``manifest``, ``frames``, ``picture``, ``exports`` or ``restack``.
     troubles
-        Problems found, one sentence each; empty when the check passed.
+        Problems that were found, one sentence each; empty when the check passed.
     seen
-        What was found, as text.
+        Result of the check as text.
     """
 
     name: str
@@ -63,16 +63,18 @@ class Check:
 def verify(
     record: Record, restack: bool = False, on_frame: Callable[[str], None] | None = None
 ) -> Iterator[Check]:
-    """Verify a run, one check after the other.
+    """Verify a run and yield the result of each check.
 
     The checksums of the journal were verified when ``record`` was read.
 
     Parameters
     ----------
+    record
+        Contents of the run folder.
     restack
-        Also fuse the frames again and compare the pixels.
+        Whether to restack the frames as well and compare the pixels of the results.
     on_frame
-        Called with the name of each frame that is stacked again.
+        Called with the name of each frame during restacking.
     """
     yield _check_journal(record)
     yield _check_manifest(record)
@@ -86,12 +88,12 @@ def verify(
 
 def _check_journal(record: Record) -> Check:
     ended = record.all_of(RunEnded)
-    troubles = () if ended else ("it has no end: the run was interrupted or is still running",)
+    troubles = () if ended else ("the run was interrupted or is still running: it has no end",)
     return Check("journal", troubles, f"{len(record.entries)} entries, all checksums correct")
 
 
 def _check_manifest(record: Record) -> Check:
-    """The manifest agrees with the journal, except for versions of libraries."""
+    """Check that the manifest agrees with the journal, except for versions of libraries."""
     expected = build_manifest(record.entries)
     troubles = []
     if not (record.folder / MANIFEST).exists():
@@ -118,9 +120,9 @@ def _differing(
 
 
 def _check_frames(record: Record) -> Check:
-    """Every accepted frame is unchanged, and there are no other frames."""
+    """Check that every accepted frame is unchanged, and that there are no other frames."""
     troubles = []
-    # From the journal: frame and manifest could have been edited together.
+    # Hashes come from the journal: a frame and the manifest could have been edited together.
     slices = build_manifest(record.entries)["slices"]
     removed = 0
     for one in slices:
@@ -139,7 +141,7 @@ def _check_frames(record: Record) -> Check:
     for path in sorted((record.folder / "frames").glob("[0-9]*.*")):
         is_raw_of_a_pair = path.stem in stems and path.suffix.lower() in RAW_SUFFIXES
         if path.stem.isdecimal() and int(path.stem) == in_flight:
-            continue  # whole, but not counted yet; resume adopts it or shoots the slice again
+            continue  # complete but not counted yet; resume adopts it or reshoots the slice
         if path.name not in known and not is_raw_of_a_pair:
             troubles.append(f"frames/{path.name} belongs to no slice in the journal")
     seen = f"{len(slices) - removed} frames unchanged"
@@ -149,7 +151,7 @@ def _check_frames(record: Record) -> Check:
 
 
 def _in_flight(record: Record) -> int | None:
-    """The slice whose frame was being downloaded when the run ended; ``None`` when none was."""
+    """Return the slice whose frame was being downloaded when the run ended; ``None`` if none."""
     number = None
     for entry in record.entries:
         match entry.event:
@@ -161,7 +163,7 @@ def _in_flight(record: Record) -> int | None:
 
 
 def _bracket_problems(record: Record, one: dict[str, Any]) -> list[str]:
-    """Problems with the exposures that the frame of a slice was merged from."""
+    """Return the problems with the bracketed exposures from which a slice's frame was merged."""
     troubles = []
     for exposure in one.get("exposures", []):
         path = record.folder / exposure["frame"]
@@ -217,7 +219,7 @@ def _check_exports(record: Record, folder: Path) -> Check:
 
 
 def _check_by_stacking(record: Record, on_frame: Callable[[str], None] | None) -> Check:
-    """Fuse the frames again in the order of the run; the pixels must be the same."""
+    """Restack the frames in the order of the run, and check that the pixels are identical."""
     fused = record.manifest["fused"]
     if fused is None:
         return Check("restack", ("there is no picture to compare with",), "")
@@ -234,7 +236,7 @@ def _check_by_stacking(record: Record, on_frame: Callable[[str], None] | None) -
         again = stacker.finish()
         troubles = [
             f"{name}: {np.count_nonzero(there != here)} of {here.size} values differ from the "
-            f"result of stacking the frames again"
+            f"result of restacking the frames"
             for name, there, here in (
                 (fused["path"], read_picture(record.folder / fused["path"]), again.image),
                 ("depth.tif", _read_depth(record.folder / "depth.tif"), again.depth),
@@ -245,16 +247,16 @@ def _check_by_stacking(record: Record, on_frame: Callable[[str], None] | None) -
         return Check("restack", (str(error),), "")
     if troubles:
         troubles.append(
-            f"a version of macrorail other than {record.manifest['versions']['macrorail']}, other "
-            f"libraries or another processor can also cause differences"
+            f"differences can also come from a version of macrorail other than "
+            f"{record.manifest['versions']['macrorail']}, other libraries or another processor"
         )
     return Check(
-        "restack", tuple(troubles), "stacking the frames again gives the same picture and depth"
+        "restack", tuple(troubles), "restacking the frames gives the same picture and depth map"
     )
 
 
 def _recorded_alignment(record: Record) -> Alignment:
-    """The alignment that the run recorded."""
+    """Return the alignment that the run recorded."""
     return Alignment(
         {
             one["index"]: FrameTransform(np.array(one["transform"], np.float64), 1.0, False)

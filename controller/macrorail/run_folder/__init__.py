@@ -1,1 +1,1 @@
-"""The run folder: written ahead by the journal, read back by everybody else."""
+"""The run folder: its write-ahead journal, its other files, and how they are read back."""

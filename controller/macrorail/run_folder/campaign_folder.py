@@ -1,16 +1,16 @@
-"""Tells a campaign's folder from a run's."""
+"""Distinguishes campaign folders from run folders."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 CAMPAIGN = "campaign.json"
-"""The file that makes a folder a campaign's."""
+"""Name of the file that every campaign folder contains."""
 
 QUARANTINE = "quarantine"
-"""Folder, beside the good runs, of those that are not to be handed over as they are."""
+"""Name of the subfolder for runs that must not be delivered without a person's decision."""
 
 
 def is_campaign_folder(folder: Path) -> bool:
-    """Whether a folder is a campaign's, not a run's."""
+    """Return whether a folder is a campaign folder rather than a run folder."""
     return (folder / CAMPAIGN).is_file()

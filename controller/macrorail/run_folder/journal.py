@@ -1,8 +1,8 @@
-"""The run folder and its write-ahead journal: what was intended, what happened, in what order.
+"""The run folder and its write-ahead journal, which records intentions and events in order.
 
-A line of ``journal.jsonl`` is on disk (fsync) before the act it announces, and before anything
-that relies on it. Every line carries its number and a checksum, so that a torn or altered journal
-is noticed at the line where it happened.
+A line of ``journal.jsonl`` is on disk (fsync) before the action it announces, and before anything
+that relies on the line. Every line contains its number and a checksum, so that damage to the
+journal is detected at the damaged line.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class Entry:
     Attributes
     ----------
     number
-        Counts from 1 without a gap.
+        Number of the line, counted from 1 without a gap.
     world_s
-        World time in seconds since the run's start, >= 0.
+        Run time (real or simulated) in seconds since the run's start, >= 0.
     event
-        What happened.
+        The event that the line records.
     at
-        Time of day, ISO 8601 with its time zone.
+        Date and time, ISO 8601 with a time zone.
     """
 
     number: int
@@ -48,29 +48,31 @@ class Entry:
 
 
 class Journal:
-    """Appends to a run's journal; nothing is ever rewritten.
+    """Appends to a run's journal; existing lines are never rewritten.
 
-    The file is locked while it is open: two controllers cannot write one run.
+    The file is locked while it is open, so that two controllers cannot write to the same run.
 
     Parameters
     ----------
     path
         ``journal.jsonl`` in the run folder.
     now
-        World time in seconds.
+        Returns the run time in seconds.
     resume
-        False for a new run, whose journal must not exist yet; True to continue one that does.
-        A line that a crash has torn is cut off: what it announced never began.
+        False for a new run, whose journal must not exist yet; True to continue an existing
+        journal. A last line that a crash left incomplete is cut off; the action that the line
+        announced never began.
 
     Raises
     ------
     JournalError
-        It exists already, is missing, is damaged, or belongs to a controller that is running.
+        The journal of a new run exists already. Or the journal to continue is missing, is
+        damaged, or is in use by a running controller.
     """
 
     def __init__(self, path: Path, now: Callable[[], float], resume: bool = False) -> None:
         try:
-            # Unbuffered: a line that a full disk refuses must not come back with the next one.
+            # Unbuffered: a line that a full disk refuses must not be written with the next line.
             self._file = path.open("r+b" if resume else "xb", buffering=0)
         except OSError as error:
             raise JournalError(f"{path}: cannot open the journal: {error.strerror}") from error
@@ -79,7 +81,7 @@ class Journal:
         self._length = 0
         self._end = 0
         self._torn = False
-        # World time continues from the last entry: the time between was not measured.
+        # Run time continues from the last entry: the time since then was not measured.
         self._now, self._start_s = now, now()
         if resume:
             self._continue()
@@ -87,7 +89,7 @@ class Journal:
         self._listeners: list[Callable[[Entry], None]] = []
 
     def _continue(self) -> None:
-        """Continue after the last whole line."""
+        """Continue the journal after its last complete line."""
         try:
             entries = read_journal(self.path)
             self._length = len(entries)
@@ -99,7 +101,7 @@ class Journal:
             raise
 
     def _cut(self) -> None:
-        """End the file after its last whole line."""
+        """Cut the file after its last complete line."""
         self._file.truncate(self._end)
         self._file.seek(self._end)
         self._torn = False
@@ -114,7 +116,7 @@ class Journal:
         Raises
         ------
         JournalError
-            The disk is full or gone: nothing may be done that this event announces.
+            The disk is full or missing. The action that the event announces must not be done.
         """
         world_s = round(self._now() - self._start_s, 6)
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -128,7 +130,7 @@ class Journal:
             self._write(line)
             os.fsync(self._file.fileno())
         except OSError as error:
-            # Half a line would make the next one unreadable, should the disk have room again.
+            # An incomplete line would make the next line unreadable once the disk has space again.
             self._torn = True
             with suppress(OSError):
                 self._cut()
@@ -148,12 +150,12 @@ class Journal:
             left = left[self._file.write(left) :]
 
     def reopen(self) -> None:
-        """Open the file again: a file that was open before its folder went away is of no use.
+        """Reopen the journal file; the open file is unusable after its folder was unmounted.
 
         Raises
         ------
         JournalError
-            It is missing, another controller has it, or it lacks what was written.
+            The journal is missing, another controller uses it, or entries are missing from it.
         """
         # First, or our own lock would keep us out.
         with suppress(OSError):
@@ -165,8 +167,8 @@ class Journal:
             if len(kept) < self._end or kept.count(b"\n") != self._length:
                 self._file.close()
                 raise JournalError(
-                    f"{self.path}: {self._length} entries were written and are missing now; check "
-                    f"that the right folder is mounted, then resume the run"
+                    f"{self.path}: {self._length} entries were written, and some are missing now. "
+                    f"Check that the right folder is mounted, then resume the run"
                 )
             self._cut()
         except OSError as error:
@@ -189,7 +191,7 @@ class Journal:
 
 
 def encode(entry: Entry) -> bytes:
-    """An entry as a line of the journal, newline included."""
+    """Return an entry as a line of the journal, including the newline."""
     body = json.dumps(
         {
             "n": entry.number,
@@ -205,7 +207,7 @@ def encode(entry: Entry) -> bytes:
 
 
 def _read_line(line: bytes) -> dict[str, Any]:
-    """A line's keys and values; ``ValueError`` when its checksum is wrong."""
+    """Return a line's keys and values; raise ``ValueError`` when its checksum is wrong."""
     body, _, tail = line.rpartition(b', "crc": "')
     if zlib.crc32(body + b"}") != int(tail[:8], 16) or tail[8:] != b'"}':
         raise ValueError("checksum")
@@ -214,17 +216,17 @@ def _read_line(line: bytes) -> dict[str, Any]:
 
 
 def _decode(path: Path, number: int, line: bytes) -> Entry:
-    """The entry in line ``number``."""
+    """Return the entry in line ``number``."""
     try:
         values = _read_line(line)
         n, world_s, kind, at = (values.pop(key) for key in ("n", "t", "event", "at"))
     except (ValueError, KeyError) as error:
         raise JournalError(
-            f"{path}:{number}: this line is damaged; the entries before it can be trusted, "
-            f"restore the file from a copy or stack the frames as they are"
+            f"{path}:{number}: this line is damaged; the entries before it are intact. "
+            f"Restore the file from a copy, or stack the frames without the journal"
         ) from error
     if n != number:
-        raise JournalError(f"{path}:{number}: entry {n} stands here, lines are lost")
+        raise JournalError(f"{path}:{number}: found entry {n} here, so lines are missing")
     try:
         return Entry(number, world_s, event_of(kind, values), at)
     except ValueError as error:
@@ -234,40 +236,41 @@ def _decode(path: Path, number: int, line: bytes) -> Entry:
 
 
 def read_journal(path: Path) -> list[Entry]:
-    """Read a journal back and check every line.
+    """Read a journal, check every line and return its entries.
 
-    A last line that was torn by a crash (no newline at its end) is left out: what it announced
-    never began. A line of a kind that this version does not know is an ``UnknownEvent``.
+    A last line that a crash left incomplete (no newline at its end) is skipped; the action that
+    the line announced never began. A line of an unknown kind becomes an ``UnknownEvent``.
 
     Raises
     ------
     JournalError
-        Unreadable, or a line before the last is damaged or missing; names file and line.
+        The file cannot be read, or a line before the last is damaged or missing. The message
+        names the file and the line.
     """
     return [entry for entry, _ in new_entries(path)]
 
 
 def new_entries(path: Path, offset: int = 0, known: int = 0) -> Iterator[tuple[Entry, int]]:
-    """What was added to a journal since it was last read, each line checked.
+    """Read and check the entries that were added to a journal since it was last read.
 
-    Half a line at the end is left out: it is still being written, or was torn by a crash.
+    An incomplete line at the end is skipped: it is still being written, or a crash cut it off.
 
     Parameters
     ----------
     offset
-        Where the last reading ended, in bytes; 0 for the first.
+        Offset in bytes at which the previous reading ended; 0 for the first reading.
     known
-        Entries read so far.
+        Number of entries read so far.
 
     Yields
     ------
     Entry, int
-        An entry, and the offset behind its line.
+        An entry, and the offset of the end of its line.
 
     Raises
     ------
     JournalError
-        As ``read_journal``.
+        The file cannot be read, or a line is damaged or missing.
     """
     try:
         with path.open("rb") as file:
@@ -281,19 +284,19 @@ def new_entries(path: Path, offset: int = 0, known: int = 0) -> Iterator[tuple[E
 
 
 def create_run_folder(parent: Path, name: str) -> Path:
-    """Make a new folder ``<date>-<time>-<name>`` with ``frames/`` in it.
+    """Create a run folder ``<date>-<time>-<name>`` that contains ``frames/``; return its path.
 
     Parameters
     ----------
     parent
-        Where runs are kept; made when missing.
+        Folder for all runs; created when missing.
     name
-        The specimen's identifier, letters, digits and ``-_.`` only.
+        Identifier of the specimen; letters, digits and ``-_.`` only.
 
     Raises
     ------
     JournalError
-        The folder cannot be made.
+        The folder cannot be created.
     """
     stamp = time.strftime("%Y%m%d-%H%M%S")
     try:
@@ -310,12 +313,12 @@ def create_run_folder(parent: Path, name: str) -> Path:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that it is on disk complete or not at all.
+    """Write a text file so that the file on disk is either complete or unchanged.
 
     Raises
     ------
     JournalError
-        The disk is full or gone.
+        The disk is full or missing.
     """
     aside = path.with_name(f".{path.name}.part")
     try:

@@ -1,6 +1,6 @@
 """The manifest: a run's journal summarised for scripts.
 
-Everything in it comes from the journal; it can be made again at any time.
+The manifest contains only data from the journal, so it can be regenerated at any time.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ _LIBRARIES = ("macrorail", "gphoto2", "numpy", "opencv-python-headless", "pyseri
 
 
 def build_manifest(entries: Iterable[Entry]) -> dict[str, Any]:
-    """Fold journal entries, in their order, into ``manifest.json``.
+    """Build the contents of ``manifest.json`` from journal entries in their order.
 
     Returns
     -------
     dict
         ``run``, ``specimen``, ``state``, ``finish_reason``, ``message``, ``slices``,
         ``fusion_order``, ``coverage``, ``fused``, ``devices``, ``settings``, ``count_checks``
-        (how far the axis's count was off when its reference was touched again), ``faults``,
-        ``rejected`` (frames shot again), ``versions``, ``timing``. Lengths are micrometres, times
-        seconds of world time. A slice is ``position_checked`` when a check after it was good; one
-        that was bracketed has ``exposures``.
+        (error of the axis's step count at each check against the home switch), ``faults``,
+        ``rejected`` (frames that were shot again), ``versions``, ``timing``. Lengths are in
+        micrometres, times in seconds of run time. A slice is ``position_checked`` when a later
+        check of the step count was good. A bracketed slice has ``exposures``.
     """
     entries = list(entries)
     slices: dict[int, dict[str, Any]] = {}
@@ -128,12 +128,12 @@ def build_manifest(entries: Iterable[Entry]) -> dict[str, Any]:
 
 
 def _all(entries: list[Entry], cls: type[Event]) -> list[dict[str, Any]]:
-    """The keys and values of every event of a type."""
+    """Return the keys and values of every event of a type."""
     return [values_of(entry.event) for entry in entries if isinstance(entry.event, cls)]
 
 
 def _last(entries: list[Entry], cls: type[Event]) -> dict[str, Any]:
-    """The keys and values of the last event of a type; empty when there is none."""
+    """Return the keys and values of the last event of a type; empty when there is none."""
     for entry in reversed(entries):
         if isinstance(entry.event, cls):
             return values_of(entry.event)

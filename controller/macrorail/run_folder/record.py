@@ -1,4 +1,4 @@
-"""A run folder read back: what reports, exports and verification start from."""
+"""Reads a run folder, for reports, exports and verification."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ REMOVED = "frames/removed.json"
 
 @dataclass(frozen=True)
 class Record:
-    """A run as it is on disk.
+    """The contents of a run folder.
 
     Attributes
     ----------
     folder
         The run folder.
     entries
-        Its journal, every line checked.
+        Entries of the journal; every line was checked.
     manifest
-        As ``manifest.json`` has it; folded from the journal where that file is missing.
+        Contents of ``manifest.json``; built from the journal when that file is missing.
     plan
-        As ``plan.json`` has it; empty where that file is missing.
+        Contents of ``plan.json``; empty when that file is missing.
     began
-        When the run began, ISO 8601 with its time zone.
+        Date and time at which the run began, ISO 8601 with a time zone.
     removed
-        SHA-256 of each file that was removed on purpose since, by its path in the folder.
+        SHA-256 of each file that ``macrorail tidy`` removed, by the file's path in the run folder.
     """
 
     folder: Path
@@ -49,23 +49,23 @@ class Record:
 
     @property
     def slices(self) -> list[dict[str, Any]]:
-        """The manifest's slices by position, from near to far."""
+        """Slices of the manifest in order of position, from near to far."""
         return sorted(self.manifest["slices"], key=lambda one: float(one["achieved_um"]))
 
     def all_of(self, kind: type[Kind]) -> list[Kind]:
-        """The journal's events of one type, in their order."""
+        """Return the journal's events of one type, in their order."""
         return [entry.event for entry in self.entries if isinstance(entry.event, kind)]
 
 
 def read_record(folder: Path) -> Record:
-    """Read a run folder.
+    """Read a run folder and return its contents.
 
     Raises
     ------
     ConfigError
-        Not a run folder.
+        The folder is not a run folder, or its journal has no entries.
     JournalError
-        A damaged journal, manifest or plan; names the file.
+        The journal, manifest or plan is damaged; the message names the file.
     """
     journal = folder / JOURNAL
     if not journal.is_file():
@@ -80,7 +80,7 @@ def read_record(folder: Path) -> Record:
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file, lower-case hex."""
+    """Return the SHA-256 of a file in lower-case hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -93,5 +93,5 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise JournalError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):
-        raise JournalError(f"{path} cannot be read: it holds no JSON object")
+        raise JournalError(f"{path} cannot be read: it does not contain a JSON object")
     return content

@@ -1,4 +1,4 @@
-"""Disk space that is reserved for a run, so that no other program takes it in the night."""
+"""Reserves disk space for a run, so that no other program can use up the space meanwhile."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _NOT_HERE = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
 class Reserve:
-    """Reserves space for a run's frames, its results and what is to be kept free, and releases it.
+    """Reserves disk space for a run and releases it as the run writes its files.
 
-    Where the file system cannot reserve space (most network folders) nothing is reserved, and the
+    On file systems that cannot reserve space (most network folders), nothing is reserved, and the
     run relies on its disk watch.
 
     Parameters
@@ -30,14 +30,18 @@ class Reserve:
     folder
         The run folder.
     frames
-        Still to be shot.
-    frame_bytes, results_bytes, keep_free_bytes
-        For each frame, for the pictures at the end, and in addition.
+        Number of frames still to be shot.
+    frame_bytes
+        Space for each frame.
+    results_bytes
+        Space for the pictures that are written at the end.
+    keep_free_bytes
+        Space that must stay free in addition.
 
     Raises
     ------
     PlanError
-        The disk has less space.
+        The disk has less free space than is needed.
     """
 
     def __init__(
@@ -58,19 +62,19 @@ class Reserve:
         except OSError as error:
             self.close()
             raise PlanError(
-                f"{folder} cannot hold the {format_size(wanted)} that this run needs, "
-                f"{format_size(keep_free_bytes)} of it to be kept free ('unattended: keep_free' in "
-                f"the rig): {error.strerror}; make room, or choose another disk"
+                f"{folder}: cannot reserve the {format_size(wanted)} that this run needs; "
+                f"{format_size(keep_free_bytes)} of it must stay free ('unattended: keep_free' in "
+                f"the rig): {error.strerror}. Free some space, or choose another disk"
             ) from error
         if not self._held:
             self.close()
 
     def held_bytes(self) -> int:
-        """What is reserved now."""
+        """Number of bytes reserved now."""
         return self._held
 
     def on_entry(self, entry: Entry) -> None:
-        """Release space for what the journal announces: a frame, or the pictures at the end."""
+        """Release the space for the frame or the pictures that a journal entry announces."""
         match entry.event:
             case ExposureIntended():
                 self._shrink(max(self._keep_free_bytes, self._held - self._frame_bytes))
@@ -78,23 +82,23 @@ class Reserve:
                 self._shrink(self._keep_free_bytes)
 
     def close(self) -> None:
-        """Release everything. Safe to call twice."""
+        """Release all reserved space; safe to call twice."""
         self._held = 0
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
 
     def _shrink(self, size_bytes: int) -> None:
         if size_bytes < self._held:
-            # A folder that is gone for a while cannot release space, and holds none either.
+            # A folder that is unmounted cannot release space, and has none reserved.
             with suppress(OSError):
                 os.truncate(self._path, size_bytes)
             self._held = size_bytes
 
 
 def _hold(path: Path, size_bytes: int) -> bool:
-    """Make a file whose blocks are allocated; False where the file system cannot do that.
+    """Create a file with allocated blocks; return False if the file system cannot allocate them.
 
-    Not ``os.posix_fallocate``: where the file system cannot, that writes every single block.
+    ``os.posix_fallocate`` is not used: on such file systems it writes every block instead.
     """
     fallocate = _fallocate()
     if fallocate is None or size_bytes == 0:

@@ -1,4 +1,4 @@
-"""The socket in a run's folder on which it takes commands: its name, and how to ask the run."""
+"""The socket in a run folder on which the running controller accepts commands."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def ask_run(
     verb
         ``status``, ``pause``, ``resume``, ``stop``, ``abort`` or ``emergency``.
     timeout_s
-        Wall time that each step may take.
+        Longest wall time for each step (connecting, sending, receiving).
     by
-        Who asks, for the run's journal.
+        Name of the program that sends the command, for the run's journal.
 
     Raises
     ------
     OSError
-        No controller is running there, or its answer cannot be understood.
+        No controller is running in the folder, or its answer cannot be understood.
     """
     with socket.socket(socket.AF_UNIX) as connection, short_address(folder / SOCKET) as address:
         connection.settimeout(timeout_s)
@@ -54,7 +54,7 @@ def ask_run(
 
 @contextmanager
 def short_address(path: Path) -> Iterator[str]:
-    """A short name for a socket: its address is limited to some 100 bytes, a folder's is not."""
+    """Yield a short path for a socket, since socket paths are limited to about 100 bytes."""
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"

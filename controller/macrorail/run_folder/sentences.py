@@ -1,4 +1,4 @@
-"""A run in plain words: one sentence for each event of interest."""
+"""Describes a run as text: one sentence for each event of interest."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from macrorail.run_folder.wording import REMEDIES
 
 
 def sentence(event: Event) -> str | None:
-    """What an event says, in words; ``None`` when it is of no interest by itself."""
+    """Return a sentence that describes an event; ``None`` for events of no interest by itself."""
     return _of_the_run(event) or _of_the_instrument(event) or _of_a_slice(event)
 
 
 def optics_doubt(coverage: CoverageAssessed) -> str:
-    """Why the images contradict the rig's optics; empty when they do not, or show too little."""
+    """Return why the images contradict the rig's optics; empty when no contradiction is found."""
     dof = (coverage.images or {}).get("dof") or {}
     return str(dof.get("warning", ""))
 
@@ -153,7 +153,7 @@ def _scene(check: SceneChecked) -> str:
     if check.shift_px is None or check.correlation is None:
         return f"The scene could not be compared with slice {check.slice}: {check.why}."
     return (
-        f"The scene is where it was at slice {check.slice}: displaced by "
+        f"The scene was compared with slice {check.slice}: displaced by "
         f"{check.shift_px:.1f} pixels, correlation {check.correlation:.2f}."
     )
 

@@ -1,7 +1,6 @@
-"""A run as people follow it: its journal folded, line by line, into what a display shows.
+"""Builds a display's view of a run from the journal, entry by entry, and from the plan.
 
-The terminal and the operator's page show the same thing because both read it here. Everything
-here comes from the journal and the plan.
+The terminal and the operator's page both use this view, so that they show the same data.
 """
 
 from __future__ import annotations
@@ -46,23 +45,24 @@ class SliceView:
     Attributes
     ----------
     number
-        As the journal counts slices, from 1.
+        Number of the slice, counted from 1 as in the journal.
     position_um
-        Where it was shot, or where it is to be.
+        Position at which the slice was shot or is planned, micrometres.
     dof_um
-        Its depth of field, micrometres.
+        Depth of field, micrometres.
     state
-        ``planned``, ``shot`` (frame on its way), ``counted`` or ``left_out``.
+        ``planned``, ``shot`` (exposed, but the frame is not on disk yet), ``counted`` or
+        ``left_out``.
     attempt
-        Of the last exposure; 0 before the first.
+        Number of the last exposure; 0 before the first exposure.
     frame
-        Its file within the run folder; ``None`` before it is counted.
+        Path of the frame in the run folder; ``None`` before the slice is counted.
     sharpness
-        As align/blend measured it; ``None`` before.
+        Sharpness measured by align/blend; ``None`` before the measurement.
     inserted
-        Whether it was added to close a gap.
+        Whether the slice was added to close a gap.
     changed
-        Number of the journal entry that changed it last.
+        Number of the journal entry that last changed this slice.
     """
 
     number: int
@@ -78,23 +78,23 @@ class SliceView:
 
 @dataclass
 class RunView:
-    """Follows one run.
+    """A display's view of one run, updated with each journal entry.
 
     Parameters
     ----------
     plan
-        As ``plan.json`` has it.
+        Contents of ``plan.json``.
 
     Attributes
     ----------
     entries
-        Number of the last journal entry taken in.
+        Number of the last journal entry in this view.
     state
-        What it is busy with, or how it ended; ``starting`` before the first entry.
+        State of the run, or how the run ended; ``starting`` before the first entry.
     message
-        Why it is paused or how it ended, in words.
+        Why the run is paused, or how it ended, as text.
     position_um
-        Where the axis was last; ``None`` before it is known.
+        Last known position of the axis, micrometres; ``None`` before the first.
     notes
         Faults and remarks for the operator, oldest first: ``kind`` (``fault``,
         ``remedy`` or ``note``), ``text``, ``at_s`` (seconds since the epoch), ``slice``.
@@ -127,12 +127,12 @@ class RunView:
 
     @property
     def done(self) -> int:
-        """Slices whose frame is on disk and checked."""
+        """Number of slices whose frame is on disk and checked."""
         return sum(piece.state == "counted" for piece in self.slices.values())
 
     @property
     def ended(self) -> bool:
-        """Whether the journal says that it has ended (a killed run's does not)."""
+        """Whether the journal records the run's end; a killed run has no such entry."""
         return self.reason is not None
 
     @property
@@ -144,10 +144,12 @@ class RunView:
         return left * statistics.median(self._cycles_s)
 
     def on_entry(self, entry: Entry, at_s: float) -> None:
-        """Take in one journal entry.
+        """Update the view with one journal entry.
 
         Parameters
         ----------
+        entry
+            The entry.
         at_s
             Wall time of the entry, seconds since the epoch.
         """
@@ -160,7 +162,7 @@ class RunView:
         self._take_slice(entry.event)
 
     def head(self) -> dict[str, Any]:
-        """Everything but the slices, as JSON values; lengths in micrometres, times in seconds."""
+        """Return everything but the slices as JSON values; lengths are in µm, times in seconds."""
         return {
             "entries": self.entries,
             "state": self.state,
@@ -187,7 +189,7 @@ class RunView:
         }
 
     def slices_since(self, entry: int) -> list[dict[str, Any]]:
-        """The slices changed after journal entry ``entry``; all of them for -1."""
+        """Return the slices that changed after journal entry ``entry``; all slices for -1."""
         return [asdict(piece) for piece in self.slices.values() if piece.changed > entry]
 
     def _take_run(self, event: Event) -> None:
@@ -271,7 +273,7 @@ class RunView:
         self.specimen = (event.specimen or {}).get("id")
         self.bench = event.bench
         self.reason, self.message, self.fused = None, "", None
-        # The time between a stop and a resume says nothing about the pace.
+        # The time between a stop and a resume is not part of the pace.
         self._counted_s = None
         self._cycles_s.clear()
         if isinstance(event, events.RunResumed):
@@ -281,7 +283,7 @@ class RunView:
             self._remark("note", "Resumed")
 
     def _plan(self, event: events.SlicesPlanned) -> None:
-        """A range that was searched for has become slices."""
+        """Add the slices that were planned after a search."""
         self.plan = {**self.plan, "near_um": event.near_um, "far_um": event.far_um}
         self.slices = {
             number: SliceView(number, target_um, dof_um, changed=self.entries)

@@ -1,4 +1,4 @@
-"""The words for states, ends and remedies of a run, used by terminal, report and page alike."""
+"""Labels of a run's states, ends and remedies, for the terminal, the report and the page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STATES: Mapping[str, str] = {
     State.DONE.value: "Done",
     State.ABORTED.value: "Stopped",
     State.FAILED.value: "Failed",
-    # Not states of the run's state machine, but of a run folder.
+    # These are states of a run folder, not of the run's state machine.
     "starting": "Starting",
     "searching": "Searching for the specimen",
     "interrupted": "Interrupted",
@@ -37,7 +37,7 @@ SHOOTING = frozenset(
         *(State.COLLECTING, State.VERIFYING),
     )
 )
-"""The states that follow each other within a slice; too short to be read one by one."""
+"""The states within a slice, which are too short to be shown one by one."""
 
 ENDS: Mapping[str | None, str] = {
     FinishReason.COMPLETED.value: "Done, coverage proven",
@@ -53,21 +53,21 @@ ENDS: Mapping[str | None, str] = {
     FinishReason.BUG.value: "Stopped by an internal error",
     None: STATES["interrupted"],
 }
-"""How a run ended, by its reason; ``None`` is a run without an end."""
+"""Label of each finish reason; ``None`` stands for a run whose end was not recorded."""
 
 
 @dataclass(frozen=True)
 class RemedyWords:
-    """How a remedy is described.
+    """Texts that describe a remedy.
 
     Attributes
     ----------
     meaning
-        In the table of policies.
+        Text for the table of policies.
     now
-        While it is applied.
+        Text while the remedy is applied.
     past
-        In an account of the run.
+        Text for the account of a run.
     """
 
     meaning: str
@@ -102,7 +102,7 @@ REMEDIES: Mapping[str, RemedyWords] = {
         "the run was ended",
     ),
 }
-"""What is done about a device fault."""
+"""Texts for each remedy of a device fault."""
 
 VERDICTS: Mapping[str, str] = {
     Verdict.FUSE: "used in spite of it",
@@ -110,18 +110,18 @@ VERDICTS: Mapping[str, str] = {
     Verdict.PAUSE: "pausing before the slice is shot again",
     Verdict.STOP: "the run ends here",
 }
-"""What is done with a frame that has a fault."""
+"""Text for each verdict on a frame that has a fault."""
 
 
 def state_label(state: str, reason: str | None = None) -> str:
-    """The label of a run for a list or a heading: how it ended, or what it is doing.
+    """Return the label of a run for a list or a heading: its end, or its present state.
 
     Parameters
     ----------
     state
-        As in ``states.State``, or a state of a run folder.
+        A value of ``states.State``, or a state of a run folder.
     reason
-        As in ``states.FinishReason``; ``None`` while the run goes on.
+        A value of ``states.FinishReason``; ``None`` while the run continues.
     """
     if reason is not None:
         return ENDS.get(reason, STATES.get(state, state))
@@ -129,5 +129,5 @@ def state_label(state: str, reason: str | None = None) -> str:
 
 
 def remedy_now(remedy: str) -> str:
-    """What is being done about a fault; the remedy's own name if it is of a later version."""
+    """Return the text for a remedy that is being applied; an unknown remedy's own name."""
     return REMEDIES[remedy].now if remedy in REMEDIES else remedy

@@ -1,1 +1,1 @@
-"""The Python API: what scripts, the page and the command line do with an instrument."""
+"""The Python API through which scripts, the page and the command line use an instrument."""

@@ -39,18 +39,20 @@ Array = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 def plan(protocol: str | Path, *, rig: str | Path) -> Plan:
-    """Plan a stack; touches no device.
+    """Plan a stack without connecting to any device; return the plan.
 
     Parameters
     ----------
-    protocol, rig
-        YAML files: what to shoot, and with what.
+    protocol
+        YAML file of the stack to shoot.
+    rig
+        YAML file of the instrument.
 
     Returns
     -------
     Plan
-        Slices, and as arrays ``positions_um``, ``dof_um`` and ``overlap``; ``duration_s`` and
-        ``size_bytes``.
+        The slices; their ``positions_um``, ``dof_um`` and ``overlap`` as arrays; the predicted
+        ``duration_s`` and ``size_bytes``.
 
     Raises
     ------
@@ -66,22 +68,24 @@ def search(
     rig: str | Path,
     on_event: Callable[[Event], object] | None = None,
 ) -> FoundRange:
-    """Search for the specimen: home, take pictures along the axis, and return the range to shoot.
+    """Home the axis, search for the specimen with pictures along the axis, and return its range.
 
-    Makes no run folder; the pictures are deleted.
+    No run folder is created, and the pictures are deleted.
 
     Parameters
     ----------
-    protocol, rig
-        YAML files; the protocol has ``range: auto`` or ``range: {search: …}``.
+    protocol
+        YAML file of the stack to shoot, with ``range: auto`` or ``range: {search: …}``.
+    rig
+        YAML file of the instrument.
     on_event
         Called with each event of the search, such as ``SearchSampled``.
 
     Returns
     -------
     FoundRange
-        ``near_um`` and ``far_um``, the ends of the specimen in ``ends``, and the number of
-        pictures in ``looks``.
+        The range to shoot as ``near_um`` and ``far_um``, the ends of the specimen as ``ends``, and
+        the number of pictures as ``looks``.
 
     Raises
     ------
@@ -94,7 +98,7 @@ def search(
 def check(rig: str | Path) -> CheckReport:
     """Check an instrument: connect, read versions, home the axis, and take one test frame.
 
-    Moves the axis, away from the specimen, and then the stage.
+    The axis moves first, away from the specimen; then the stage moves.
 
     Parameters
     ----------
@@ -120,26 +124,29 @@ def run(
     """Shoot a stack unattended and fuse it.
 
     Ctrl-C stops the axis, keeps every finished slice and raises ``OperatorStop``; :func:`resume`
-    continues. It may be called from any thread; only in the main one Ctrl-C is caught.
+    continues the run. This function may be called from any thread, but Ctrl-C is handled only in
+    the main thread.
 
     Parameters
     ----------
-    protocol, rig
-        YAML files.
+    protocol
+        YAML file of the stack to shoot.
+    rig
+        YAML file of the instrument.
     out
-        Where the run folder is made.
+        Folder in which the run folder is created.
     specimen
-        Its id, instead of what the protocol says.
+        Id of the specimen; replaces the id in the protocol.
     on_event
-        Called with each entry of the run's journal, in the run's own thread; its ``event`` is a
-        type of ``macrorail.events``. What it raises is logged and kept in
-        ``RunResult.callback_errors``; the run continues.
+        Called with each entry of the run's journal, in the thread of the run. The entry's
+        ``event`` is a type of ``macrorail.events``. Exceptions that ``on_event`` raises are logged
+        and collected in ``RunResult.callback_errors``; the run continues.
 
     Raises
     ------
     MacrorailError
-        The run could not start, ended early, or is incomplete. When there is a run folder, the
-        error has its path as ``run_folder``.
+        The run could not start, ended early, or is incomplete. If a run folder was created, the
+        error's ``run_folder`` is the path of that folder.
     """
     observer = _Callback(on_event)
     with observer.naming_the_folder():
@@ -153,23 +160,23 @@ def resume(
     accept_scene: bool = False,
     on_event: Callable[[Entry], object] | None = None,
 ) -> RunResult:
-    """Continue an interrupted run: no slice lost, none shot twice.
+    """Continue an interrupted run; finished slices are kept and not shot again.
 
-    A run that is complete already is returned as it is.
+    If the run is already complete, its result is returned at once.
 
     Parameters
     ----------
     folder
         The run folder.
     accept_scene
-        Continue although specimen or camera have moved.
+        Continue even if the specimen or the camera has moved.
     on_event
-        As in :func:`run`.
+        Called with each entry of the run's journal, as in :func:`run`.
 
     Raises
     ------
     MacrorailError
-        As :func:`run`.
+        The run could not be resumed, ended early, or is incomplete; see :func:`run`.
     """
     observer = _Callback(on_event)
     with observer.naming_the_folder():
@@ -198,27 +205,29 @@ def stack(
     Parameters
     ----------
     frames
-        A folder (of photographs, or of a run), a list of files, or a list of arrays
+        A folder of photographs, a run folder, a list of files, or a list of arrays
         (height, width, 3), uint8 or uint16, RGB, sRGB-encoded.
     positions_um
-        Of arrays, along the axis, micrometres; the depth is then in micrometres.
+        Positions of the arrays along the axis in micrometres; the depth is then in micrometres.
+        Not allowed with files.
     reference
-        Whose geometry the result has: ``first``, ``middle``, or the frame's number from 1.
+        Frame whose geometry the result has: ``first``, ``middle``, or a frame's number from 1.
     quality
         ``best``, or ``fast`` for less time and memory.
     method
         ``pyramid``, ``depth-map`` or ``auto``.
     align
-        What may differ between frames besides focus: ``none``, ``shift``, ``similarity`` or
-        ``affine``; a run's own alignment, else a similarity, when not given.
+        Geometric transform to allow between frames: ``none``, ``shift``, ``similarity`` or
+        ``affine``. When not given, a run folder's recorded alignment is used, and a similarity
+        for other photographs.
     equalise
-        Make all frames as bright, and of the same white, as the reference.
+        Match the brightness and white balance of all frames to the reference frame.
     depth
-        Also work out depth and confidence.
+        Also compute depth and confidence.
     memory
-        The most memory to take, such as ``"2 GB"``.
+        Largest amount of memory to use, such as ``"2 GB"``.
     on_progress
-        Called with what is being done, how many frames are done, and how many there are.
+        Called with the current step, the number of frames done, and the total number of frames.
 
     Raises
     ------
@@ -274,7 +283,7 @@ class _Callback(RunObserver):
 
     @contextmanager
     def naming_the_folder(self) -> Iterator[None]:
-        """Let an error that ends a run name the run's folder."""
+        """Add the path of the run folder to an error that ends the run."""
         try:
             yield
         except MacrorailError as error:

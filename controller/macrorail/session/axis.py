@@ -1,4 +1,4 @@
-"""Opens the focus axis of a rig alone: to home it, to move it by hand, to measure it."""
+"""Opens only the focus axis of a rig, for homing, manual moves and measurements."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from macrorail.quantity import format_length
 from macrorail.session.signals import stopped_by_signals
 
 Permit = Callable[[str], object]
-"""Called with what is about to move, before it moves; raises ``OperatorStop`` to refuse."""
+"""Called before anything moves, with a text about the move; raises ``OperatorStop`` to refuse."""
 
 
 @contextmanager
 def opened_axis(rig: Path) -> Iterator[tuple[FocusAxis, AxisReport]]:
-    """The rig's axis, open. Opening moves nothing.
+    """Open the rig's focus axis without moving it, and yield the axis.
 
-    A lens is driven through its camera, which is opened too.
+    If the focus axis is a camera's lens, the camera is opened too.
 
     Yields
     ------
     FocusAxis, AxisReport
-        At rest and released when the block ends, however it ends.
+        The open axis and its report. The axis is stopped and released when the ``with`` block
+        ends, even with an error.
 
     Raises
     ------
@@ -44,7 +45,7 @@ def opened_axis(rig: Path) -> Iterator[tuple[FocusAxis, AxisReport]]:
 
 @contextmanager
 def at_rest_after_errors(axis: FocusAxis) -> Iterator[None]:
-    """Stop the axis when the block ends with an error or Ctrl-C."""
+    """Stop the axis when the ``with`` block ends with an error or Ctrl-C."""
     try:
         yield
     except (MacrorailError, KeyboardInterrupt):
@@ -53,17 +54,17 @@ def at_rest_after_errors(axis: FocusAxis) -> Iterator[None]:
 
 
 def reach_of(report: AxisReport) -> str:
-    """How far the axis moves at most, as a sentence."""
-    return f"It never goes beyond {format_length(report.travel_um[1])}."
+    """Return a sentence that gives the farthest position to which the axis moves."""
+    return f"The axis never goes beyond {format_length(report.travel_um[1])}."
 
 
 def serial_rail(axis: FocusAxis, verb: str) -> SerialRail:
-    """The axis as a rail with macrorail's own firmware.
+    """Return the axis if it is a rail with macrorail's own firmware.
 
     Raises
     ------
     ConfigError
-        It has another driver.
+        The axis has another driver.
     """
     if not isinstance(axis, SerialRail):
         raise ConfigError(

@@ -1,7 +1,8 @@
-"""Runs and stacks in processes of their own, which outlive their parent.
+"""Starts runs and stacks in separate processes that outlive their parent process.
 
-The child is ``macrorail.session.background_process``. It takes one request as JSON from a file and
-answers with JSON lines in another, so that a restarted server loses nothing.
+The child process is ``macrorail.session.background_process``. The child reads one request as JSON
+from a file and writes answers as JSON lines to another file, so that a restarted server loses
+nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class BackgroundJob:
     Attributes
     ----------
     process
-        The child, in a session of its own: neither our Ctrl-C nor our end reaches it.
+        The child process. It has its own POSIX session, so neither Ctrl-C nor the end of the
+        parent process ends it.
     """
 
     process: subprocess.Popen[bytes]
@@ -38,18 +40,18 @@ class BackgroundJob:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """Whether the process is still running."""
         return self.process.poll() is None
 
     @property
     def folder(self) -> Path | None:
-        """The run folder, once the child has made or opened it."""
+        """The run folder; ``None`` until the child process has created or opened it."""
         folder = self._answer("folder")
         return None if folder is None else Path(folder)
 
     @property
     def error(self) -> str:
-        """Why it failed, in words; empty while it runs and when it succeeded."""
+        """Why the process failed, as text; empty while it runs and when it succeeded."""
         error = self._answer("error")
         if error is not None:
             return str(error)
@@ -59,7 +61,7 @@ class BackgroundJob:
         return f"the process ended unexpectedly with code {code}"
 
     def discard(self) -> None:
-        """Remove its temporary files."""
+        """Remove the temporary files of the process."""
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _answer(self, name: str) -> Any:
@@ -77,16 +79,16 @@ class BackgroundJob:
 
 
 def start_in_background(verb: str, niceness: int = 0, **arguments: Any) -> BackgroundJob:
-    """Start a process that does one thing.
+    """Start a process that carries out one request; return the process as a job.
 
     Parameters
     ----------
     verb
-        ``run``, ``resume`` or ``stack``: see ``macrorail.session.background_process``.
+        Kind of request: ``run``, ``resume`` or ``stack``.
     niceness
-        How far the process yields to others, 0 to 19.
+        Nice value of the process, 0 to 19; higher values give other processes precedence.
     arguments
-        Of the verb, as JSON takes them.
+        Arguments of the request, as JSON values.
     """
     scratch = Path(tempfile.mkdtemp(prefix="macrorail-job-"))
     (scratch / REQUEST).write_text(json.dumps({"do": verb, **arguments}), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The process that shoots, resumes or stacks for its parent, and answers with the result."""
+"""The process that runs, resumes or stacks on request of its parent and reports the result."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from macrorail.stacking.register import Motion
 
 
 class _Answers(RunObserver):
-    """Writes JSON lines into the scratch folder; nothing once the parent has removed it."""
+    """Writes JSON lines to the scratch folder; does nothing once the folder has been removed."""
 
     def __init__(self, scratch: Path) -> None:
         self._path = scratch / ANSWERS
 
     def say(self, **answer: Any) -> None:
-        """Add a line."""
+        """Append the keyword arguments as one JSON line."""
         if self._path.parent.is_dir():
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(answer) + "\n")
@@ -66,7 +66,7 @@ def _stack(folder: str, output: str, quality: Any, reference: str, motion: str |
 
 
 def main() -> int:
-    """Carry out the request in the scratch folder, which is the first argument."""
+    """Carry out the request in the scratch folder (``sys.argv[1]``); return the exit code."""
     scratch = Path(sys.argv[1])
     request = json.loads((scratch / REQUEST).read_text(encoding="utf-8"))
     answers = _Answers(scratch)

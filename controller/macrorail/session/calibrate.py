@@ -1,4 +1,4 @@
-"""Measures what the instrument's files say of it: the lens, the settling time, the backlash."""
+"""Measures properties of the instrument: the lens, the settling time, the backlash."""
 
 from __future__ import annotations
 
@@ -43,23 +43,24 @@ _MARGIN = 1.5
 
 @dataclass(frozen=True)
 class LensTarget:
-    """How a lens is to be measured.
+    """The target for measuring a lens, and settings of the measurement.
 
     Attributes
     ----------
     pitch_um
-        From line to line on the target.
+        Distance between neighbouring lines on the target, micrometres.
     tilt_deg
-        Of the target out of the plane in focus, between 0 and 90.
+        Angle between the target and the plane in focus, between 0 and 90 degrees.
     every
-        Motor steps from one picture to the next; 200, or 30 of a body's smallest drives, when
-        not given.
+        Motor steps between pictures. When not given: 200, or 30 of the camera's smallest drives.
     last
-        Motor step to end at; the end of target, picture or lens when not given.
+        Motor step at which the measurement ends. When not given, the measurement ends where the
+        target, the picture or the lens's travel ends.
     largest_drive
-        Longest drive at once; 500 steps, or 60 of the smallest drives, when not given.
+        Largest number of motor steps in one drive. When not given: 500, or 60 of the camera's
+        smallest drives.
     live_view
-        Measure in live view, which spares the shutter.
+        Measure in live view, which saves shutter actuations.
     """
 
     pitch_um: float
@@ -72,16 +73,16 @@ class LensTarget:
 
 @dataclass(frozen=True)
 class LensFindings:
-    """A measured lens.
+    """The results of measuring a lens.
 
     Attributes
     ----------
     measured
-        Planes, breathing and play.
+        Planes of focus, focus breathing and play.
     camera
-        The body that drove it.
+        The camera that drove the lens.
     largest_drive
-        Longest drive at once, motor steps.
+        Largest number of motor steps in one drive.
     """
 
     measured: LensMeasurement
@@ -96,16 +97,20 @@ def calibrate_lens(
     permit: Permit,
     observer: RunObserver,
 ) -> LensFindings:
-    """Drive a lens before a tilted target; measure its planes of focus, breathing and play.
+    """Drive a lens in front of a tilted target; measure planes of focus, breathing and play.
 
     Parameters
     ----------
+    rig
+        The instrument.
+    target
+        The target and the settings of the measurement.
     settings
         Camera settings by canonical name.
     permit
-        Asked before the lens moves.
+        Called before the lens moves.
     observer
-        Takes the progress, and at the end the findings in words.
+        Receives the progress, and at the end the results as text.
 
     Raises
     ------
@@ -116,7 +121,7 @@ def calibrate_lens(
     PlanError, DeviceError
     """
     if not 0 < target.tilt_deg < 90:
-        raise ConfigError(f"--tilt must lie between 0 deg and 90 deg, got {target.tilt_deg:g} deg")
+        raise ConfigError(f"--tilt must be between 0 deg and 90 deg, got {target.tilt_deg:g} deg")
     permit("This drives the lens from stop to stop and takes some hundred pictures.")
     with (
         connect(rig) as instrument,
@@ -129,7 +134,7 @@ def calibrate_lens(
             raise CameraUnsupported(f"{report.model} cannot drive a lens; connect one that can")
         camera.configure(settings)
         if target.live_view and not isinstance(camera, LiveView):
-            raise CameraUnsupported(f"{report.model} shows no live view; leave --live-view out")
+            raise CameraUnsupported(f"{report.model} has no live view; omit --live-view")
         by_size = bool(camera.drive_sizes)
         largest_drive = target.largest_drive or (_AT_ONCE_DRIVES if by_size else _AT_ONCE_STEPS)
         measured = LensCalibration(
@@ -159,7 +164,7 @@ def calibrate_lens(
 def _find_lines(
     camera: Camera, target: LensTarget, rig: Rig, folder: Path, clock: Clock
 ) -> Callable[[], SharpestColumn | None]:
-    """A function that takes a picture, finds where its lines are sharpest, and deletes it."""
+    """Return a function that takes a picture, finds its sharpest lines and deletes the picture."""
     expected_px_per_um = rig.optics.magnification / rig.camera.pixel_pitch_um
     taken = 0
 
@@ -198,32 +203,34 @@ def calibrate_settle(
 
     Parameters
     ----------
+    rig
+        The instrument.
     at_um
-        Where something with texture is in focus, micrometres.
+        Position at which a textured object is in focus, micrometres.
     move_um
-        How far the axis moves before each picture, micrometres, > 0.
+        Distance that the axis moves before each picture, micrometres, > 0.
     repeats
-        Pictures for each wait, at least 2.
+        Number of pictures for each waiting time, at least 2.
     settings
         Camera settings by canonical name.
     permit
-        Asked before the axis moves.
+        Called before the axis moves.
     observer
-        Takes the progress.
+        Receives the progress.
 
     Raises
     ------
     ConfigError
         The move leaves the range that the rig allows.
     PlanError
-        Nothing sharp is seen there.
+        No texture is in focus at ``at_um``.
     DeviceError
     """
     low_um, high_um = rig.axis.allowed_um
     if not (low_um <= at_um - move_um and at_um <= high_um and move_um > 0):
         raise ConfigError(
             f"--at {format_length(at_um)} with moves of {format_length(move_um)} is not within "
-            f"{format_length(low_um)} to {format_length(high_um)}, where the axis may go"
+            f"the range that the axis may use, {format_length(low_um)} to {format_length(high_um)}"
         )
     with (
         connect(rig) as instrument,
@@ -251,7 +258,9 @@ def calibrate_settle(
                 observer.message,
             ).measure()
     if measured.settle_s == WAITS_S[-1]:
-        observer.message(f"Only the longest wait tried was enough (compared with {LONG_S:g} s).")
+        observer.message(
+            f"Only the longest waiting time was enough (compared with {LONG_S:g} s)."
+        )
     return measured
 
 
@@ -271,9 +280,9 @@ class BacklashMeasurement:
     Attributes
     ----------
     measured_um
-        One for each repeat, micrometres.
+        Measured backlash of each repeat, micrometres.
     overshoot_um
-        To write into the rig file as ``backlash``, micrometres: longer than any of them.
+        Value for ``backlash`` in the rig file, micrometres; larger than each measured value.
     """
 
     measured_um: tuple[float, ...]
@@ -281,7 +290,7 @@ class BacklashMeasurement:
 
     @property
     def mean_um(self) -> float:
-        """Mean of all repeats, micrometres."""
+        """Mean backlash of all repeats, micrometres."""
         return mean(self.measured_um)
 
 
@@ -296,18 +305,18 @@ def calibrate_backlash(
     Parameters
     ----------
     rig
-        YAML file of the instrument, whose rail has macrorail's own firmware.
+        YAML file of an instrument whose rail has macrorail's own firmware.
     repeats
-        How often to measure, at least 1.
+        Number of measurements, at least 1.
     permit
-        Asked before the axis moves.
+        Called before the axis moves.
     observer
-        Takes the axis's model and each measurement.
+        Receives the axis's model and each measurement.
 
     Raises
     ------
     ConfigError
-        The axis has another driver.
+        The axis is not a rail with macrorail's own firmware.
     DeviceError
     """
     with opened_axis(rig) as (axis, report):

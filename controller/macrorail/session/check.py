@@ -22,20 +22,20 @@ from macrorail.stacking.images import picture_size, read_picture
 
 @dataclass(frozen=True)
 class CheckReport:
-    """An instrument that passed its check.
+    """The report on an instrument that passed its check.
 
     Attributes
     ----------
     axis, camera
-        As they report themselves.
+        Reports of the axis and the camera.
     stage
-        Model and version of the stage; ``None`` where a hand moves the specimen.
+        Model and version of the stage; ``None`` for a rig without a motorised stage.
     home_um
-        Where the axis rests after homing, micrometres.
+        Position of the axis after homing, micrometres.
     frame_name, frame_bytes
-        Of the test frame, which was deleted.
+        Name and size of the test frame, which was deleted.
     travel_um
-        Lowest and highest position the rig allows, micrometres.
+        Lowest and highest position that the rig allows, micrometres.
     """
 
     axis: AxisReport
@@ -47,7 +47,7 @@ class CheckReport:
     travel_um: tuple[float, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """For ``macrorail check --json``."""
+        """Return the report as JSON values, for ``macrorail check --json``."""
         axis, camera = self.axis, self.camera
         return {
             "axis": {
@@ -72,14 +72,16 @@ class CheckReport:
 
 
 def check_instrument(rig: Rig, permit: Permit, observer: RunObserver) -> CheckReport:
-    """Connect, read versions, home, and take one test frame.
+    """Connect, read versions, home the axis, take one test frame, and return a report.
 
     Parameters
     ----------
+    rig
+        The instrument.
     permit
-        Asked before anything moves.
+        Called before anything moves.
     observer
-        Takes a line for each device.
+        Receives a line of text for each device.
 
     Raises
     ------
@@ -89,8 +91,8 @@ def check_instrument(rig: Rig, permit: Permit, observer: RunObserver) -> CheckRe
     _, high_um = rig.axis.allowed_um
     stage = "" if rig.stage is None else "then the stage, "
     what = (
-        f"This homes the axis, away from the specimen, {stage}and takes one picture. It never "
-        f"goes beyond {format_length(high_um)}."
+        f"This homes the axis, away from the specimen, {stage}and takes one picture. The axis "
+        f"never goes beyond {format_length(high_um)}."
     )
     with connect(rig) as instrument, stopped_by_signals(instrument.clock):
         return _check(instrument, rig, what, permit, observer)
@@ -119,28 +121,28 @@ def _check(
     home_um = instrument.axis.home()
     observer.message(f"home    found at {format_length(home_um)}")
     if instrument.stage is not None:
-        # Only now: the focus axis is out of its way.
+        # The stage is homed after the focus axis, which is now out of the stage's way.
         instrument.stage.home()
         observer.message("stage   home found on all its axes")
     with tempfile.TemporaryDirectory(prefix="macrorail-check-") as folder:
         frame = instrument.camera.collect(instrument.camera.expose(Path(folder) / "test"))
         verify_frame(frame)
         _check_picture(frame, rig)
-    observer.message(f"frame   {frame.camera_name}, {format_size(frame.size_bytes)}, whole")
+    observer.message(f"frame   {frame.camera_name}, {format_size(frame.size_bytes)}, complete")
     return CheckReport(
         axis, camera, stage, home_um, frame.camera_name, frame.size_bytes, rig.axis.allowed_um
     )
 
 
 def _check_picture(frame: Frame, rig: Rig) -> None:
-    """Read the test frame as align/blend will, and compare its size with the rig's.
+    """Check that the test frame can be stacked and has the frame size that the rig gives.
 
     Raises
     ------
     FrameError
-        It cannot be stacked.
+        The frame cannot be stacked.
     FrameSizeDiffers
-        Scale bar and micrometres would be wrong.
+        The frame's size differs from the rig's, so scale bar and micrometres would be wrong.
     """
     try:
         read_picture(frame.path)

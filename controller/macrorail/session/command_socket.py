@@ -1,8 +1,9 @@
-"""A socket in the run folder on which other programs command a run: JSON, a line each way.
+"""The socket in the run folder through which other programs control a run.
 
-``{"do": "pause"}`` (or ``resume``, ``stop``, ``abort``, ``emergency``, ``status``) is answered
-with the run's status, or with ``{"error": "..."}`` and nothing done. ``"by"`` says who asks, in a
-few words for the journal (``"by": "the page"``).
+Requests and answers are JSON objects, one on each line. The answer to ``{"do": "pause"}`` (or
+``resume``, ``stop``, ``abort``, ``emergency``, ``status``) is the run's status. A refused request
+is answered with ``{"error": "..."}`` and has no effect. The optional ``"by"`` names the sender for
+the journal (``"by": "the page"``).
 """
 
 from __future__ import annotations
@@ -33,26 +34,26 @@ class LineServer:
     Parameters
     ----------
     folder
-        Of a run or a campaign, whose journal is locked by us.
+        Run folder or campaign folder, whose journal this process has locked.
     answer
-        Takes a line, gives what to answer; called from other threads.
+        Called with each line, from other threads; returns the answer.
 
     Raises
     ------
     OSError
-        The folder's file system has no sockets.
+        The folder's file system does not support sockets.
     """
 
     def __init__(self, folder: Path, answer: Callable[[bytes], dict[str, Any]]) -> None:
         self._path = folder / SOCKET
         with suppress(FileNotFoundError):
-            self._path.unlink()  # of a controller that was killed: the journal's lock is ours
+            self._path.unlink()  # left by a killed controller: this process locked the journal
         with short_address(self._path) as address:
             self._server = socketserver.ThreadingUnixStreamServer(address, _handler(answer))
         self._server.daemon_threads = True
         # A connection that stays open must not keep a finished run from ending.
         self._server.block_on_close = False
-        # Only who may write the run's files may command it.
+        # Only users who may write the run's files may control the run.
         self._path.chmod(0o600)
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True
@@ -76,14 +77,14 @@ class CommandServer:
     folder
         The run folder.
     commands
-        Takes what is taking_commands.
+        Receives the commands.
     status
-        What is answered.
+        Status of the run, which is sent as the answer.
 
     Raises
     ------
     OSError
-        The folder's file system has no sockets.
+        The folder's file system does not support sockets.
     """
 
     def __init__(self, folder: Path, commands: Commands, status: RunStatus) -> None:
@@ -96,7 +97,7 @@ class CommandServer:
         self._server.close()
 
     def answer(self, line: bytes) -> dict[str, Any]:
-        """Do what a line says."""
+        """Carry out the request on a line and return the answer."""
         try:
             asked = json.loads(line)
             verb, by = asked["do"], asked.get("by", _BY)
@@ -113,13 +114,13 @@ class CommandServer:
             "emergency": lambda: self._commands.emergency(by),
         }
         if not isinstance(verb, str) or verb not in verbs:
-            return {"error": f"there is no '{verb}'; there are {', '.join(verbs)}"}
+            return {"error": f"unknown command '{verb}'; the commands are {', '.join(verbs)}"}
         refused = verbs[verb]()
         return {"error": refused} if refused else self._status.to_dict()
 
     def _pause(self, by: str) -> str | None:
         if self._status.state in _PAST_PAUSING:
-            return f"the run is {self._status.state.value}: there is nothing to pause any more"
+            return f"the run is {self._status.state.value} and can no longer be paused"
         self._commands.pause(by)
         return None
 
@@ -133,7 +134,7 @@ class CommandServer:
 def _handler(answer: Callable[[bytes], dict[str, Any]]) -> type[socketserver.StreamRequestHandler]:
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
-            with suppress(OSError):  # who hangs up does not want the answer
+            with suppress(OSError):  # the client may have disconnected
                 while line := self.rfile.readline(_LONGEST_LINE):
                     self.wfile.write(json.dumps(answer(line)).encode() + b"\n")
 

@@ -16,14 +16,14 @@ from macrorail.shipped import BUILD, FIRMWARE
 
 @dataclass(frozen=True)
 class FirmwareImage:
-    """An image for the board.
+    """A firmware image for the board.
 
     Attributes
     ----------
     hex
         Path of the Intel HEX file.
     flash_bytes, ram_bytes
-        Memory of the chip that it takes; the stack comes on top of the RAM.
+        Flash and RAM that the program uses; the RAM does not include the program's stack.
     """
 
     hex: str
@@ -32,7 +32,7 @@ class FirmwareImage:
 
 
 class BoardKind(StrEnum):
-    """Boards, which differ in the speed of their bootloader."""
+    """The supported boards, whose bootloaders use different serial speeds."""
 
     UNO = "uno"
     NANO = "nano"
@@ -43,12 +43,13 @@ _BAUD = {BoardKind.UNO: 115_200, BoardKind.NANO: 115_200, BoardKind.OLD_NANO: 57
 
 
 def build_firmware(watchdog: bool = False) -> FirmwareImage:
-    """Build the image for an Arduino Uno or Nano; needs avr-gcc and make.
+    """Build the image for an Arduino Uno or Nano and return it; avr-gcc and make are required.
 
     Parameters
     ----------
     watchdog
-        Reset a program that hangs; not for Nanos with the old bootloader.
+        Let the watchdog reset the board when the program hangs; unsuitable for Nanos with the old
+        bootloader.
 
     Raises
     ------
@@ -58,15 +59,16 @@ def build_firmware(watchdog: bool = False) -> FirmwareImage:
     missing = [tool for tool in ("avr-gcc", "make") if shutil.which(tool) is None]
     if missing:
         raise ConfigError(
-            f"building the firmware needs {' and '.join(missing)}; install it (Debian: apt install "
-            f"gcc-avr avr-libc binutils-avr make), or open firmware/macrorail in the Arduino IDE"
+            f"building the firmware needs {' and '.join(missing)}. Install the tools (Debian: apt "
+            f"install gcc-avr avr-libc binutils-avr make), or open firmware/macrorail in the "
+            f"Arduino IDE"
         )
     if not (FIRMWARE / "Makefile").is_file():
         raise ConfigError(
             f"the firmware's sources are not at {FIRMWARE}; install macrorail from its checkout "
             f"with 'pip install -e .'"
         )
-    # A folder for each set of flags: make does not notice that flags have changed.
+    # Each set of flags has its own folder, because make does not notice changed flags.
     output = BUILD / ("watchdog" if watchdog else "plain")
     command = ["make", "-s", "-C", str(FIRMWARE), "avr", f"BUILD={output}"]
     made = subprocess.run(
@@ -76,23 +78,25 @@ def build_firmware(watchdog: bool = False) -> FirmwareImage:
         check=False,
     )
     if made.returncode != 0:
-        raise ConfigError(f"'{' '.join(command)}' said:\n{made.stderr.strip()}")
+        raise ConfigError(f"'{' '.join(command)}' failed:\n{made.stderr.strip()}")
     used = re.search(r"flash (\d+) of .* RAM (\d+) of", made.stdout)
     assert used is not None, made.stdout
     return FirmwareImage(str(output / "macrorail.hex"), int(used[1]), int(used[2]))
 
 
 def flash_firmware(port: str, board: BoardKind, image: Path | None, permit: Permit) -> str:
-    """Write an image to the board and read it back; returns the image's path.
+    """Write an image to the board and read it back for comparison; return the image's path.
 
     Parameters
     ----------
     port
-        The board's serial port.
+        Serial port of the board.
+    board
+        Kind of board.
     image
         Intel HEX file; built from the sources when not given.
     permit
-        Asked before the board is written: its motor has no current meanwhile.
+        Called before the image is written; the motor has no current during writing.
 
     Raises
     ------
@@ -107,16 +111,16 @@ def flash_firmware(port: str, board: BoardKind, image: Path | None, permit: Perm
         raise ConfigError("flashing needs avrdude; install it (Debian: apt install avrdude)")
     file = str(image) if image is not None else build_firmware().hex
     permit(
-        f"This replaces the program on the board at {port}. The motor has no current meanwhile: a "
-        f"carriage on a vertical rail comes down."
+        f"This replaces the program on the board at {port}. The motor has no current during this "
+        f"time, so the carriage of a vertical rail moves down."
     )
     command = ["avrdude", "-q", "-p", "m328p", "-c", "arduino", "-P", port, "-b", str(_BAUD[board])]
     command += ["-D", "-U", f"flash:w:{file}:i"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ConnectError(
-            f"'{' '.join(command)}' failed; check port and board (--board old-nano for Nanos from "
-            f"before 2018), and that no other program has the port open. It said:\n"
+            f"'{' '.join(command)}' failed. Check port and board (--board old-nano for Nanos from "
+            f"before 2018). Check that no other program has the port open. The output was:\n"
             f"{done.stderr.strip()}"
         )
     return file

@@ -1,4 +1,4 @@
-"""An instrument for scripts: move, shoot, and look through the lens."""
+"""Lets scripts use an instrument: move the axis, take photographs, use live view."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Shot:
     Attributes
     ----------
     frame
-        Path, size, hash and the camera's name for it.
+        Path, size and hash of the photograph, and its name in the camera.
     """
 
     frame: Frame
@@ -49,17 +49,17 @@ class Shot:
 
     @property
     def picture(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """(height, width, 3) RGB, sRGB-encoded; read from disk each time."""
+        """Pixels as (height, width, 3) RGB, sRGB-encoded; read from disk at each access."""
         return read_picture(self.frame.path)[..., ::-1]
 
 
 class AxisControl:
-    """Moves the plane of focus; positions are micrometres, growing away from the camera.
+    """Moves the plane of focus; positions are in micrometres and increase away from the camera.
 
     Attributes
     ----------
     report
-        Model, travel and resolution, as the axis gave them when it was opened.
+        Model, travel and resolution that the axis reported when it was opened.
     """
 
     def __init__(self, axis: FocusAxis, report: AxisReport) -> None:
@@ -69,16 +69,16 @@ class AxisControl:
 
     @property
     def position_um(self) -> float | None:
-        """Where the axis is, micrometres; ``None`` before it is homed."""
+        """Position of the axis in micrometres; ``None`` before the axis is homed."""
         return self._position_um
 
     @property
     def travel_um(self) -> tuple[float, float]:
-        """Lowest and highest position allowed."""
+        """Lowest and highest allowed position, micrometres."""
         return self.report.travel_um
 
     def home(self) -> float:
-        """Find the reference, away from the specimen; returns the position in micrometres.
+        """Home the axis, away from the specimen; return the position in micrometres.
 
         Raises
         ------
@@ -99,13 +99,13 @@ class AxisControl:
         Raises
         ------
         LimitError
-            Outside the travel, or beyond ``closest_approach``; nothing has moved.
+            The position is outside the travel or beyond ``closest_approach``; nothing has moved.
         PositionInDoubt
-            The axis has to be homed first.
+            The axis must be homed first.
         OperatorStop
-            Ctrl-C; the axis is at rest.
+            Ctrl-C was pressed; the axis is at rest.
         ConfigError
-            Not a length.
+            ``position`` is not a length.
         """
         target_um = _length_um(position)
         try:
@@ -117,7 +117,7 @@ class AxisControl:
         return self._position_um
 
     def stop(self) -> None:
-        """Bring the axis to rest."""
+        """Stop the axis."""
         self._axis.stop()
 
 
@@ -127,9 +127,9 @@ class CameraControl:
     Attributes
     ----------
     report
-        Model, abilities and settings, as the camera gave them when it was opened.
+        Model, abilities and settings that the camera reported when it was opened.
     folder
-        Where photographs are written.
+        Folder for the photographs.
     """
 
     def __init__(self, camera: Camera, report: CameraReport, folder: Path) -> None:
@@ -139,17 +139,17 @@ class CameraControl:
         self._shots = 0
 
     def configure(self, **settings: str) -> dict[str, str]:
-        """Set ``aperture``, ``shutter``, ``iso`` and others; returns them as read back.
+        """Set ``aperture``, ``shutter``, ``iso`` and others; return the settings as read back.
 
         Raises
         ------
         CameraSettingRefused
-            The camera does not offer the value; the message lists what it offers.
+            The camera does not offer the value; the message lists the values that it offers.
         """
         return self._camera.configure(settings)
 
     def shoot(self) -> Shot:
-        """Take one photograph; returns when it is on disk and has been checked.
+        """Take one photograph; return when the photograph is on disk and has been checked.
 
         Raises
         ------
@@ -162,7 +162,7 @@ class CameraControl:
         return Shot(frame)
 
     def live_view(self) -> NDArray[np.uint8]:
-        """What the lens sees now, without a photograph: (height, width, 3) uint8 RGB.
+        """Return the present frame of live view, (height, width, 3) uint8 RGB.
 
         Raises
         ------
@@ -173,7 +173,7 @@ class CameraControl:
             return np.asarray(read_picture(path)[..., ::-1], dtype=np.uint8)
 
     def live_view_jpeg(self) -> bytes:
-        """The same as a JPEG file, as the camera sends it.
+        """Return the present frame of live view as a JPEG file, as the camera sends it.
 
         Raises
         ------
@@ -184,7 +184,7 @@ class CameraControl:
             return path.read_bytes()
 
     def end_live_view(self) -> None:
-        """Let the sensor rest; the next look starts live view again."""
+        """Switch live view off; the next frame of live view switches it on again."""
         if isinstance(self._camera, LiveView):
             self._camera.end_live_view()
 
@@ -195,7 +195,7 @@ class CameraControl:
 
     @property
     def choices(self) -> dict[str, list[str]]:
-        """The values that the camera's menus offer, by setting; empty when it does not say."""
+        """Values that the camera offers for each setting; empty when it does not report them."""
         return self._camera.choices() if isinstance(self._camera, OffersChoices) else {}
 
     @contextmanager
@@ -212,16 +212,19 @@ class CameraControl:
 
 @dataclass(frozen=True)
 class ConnectedInstrument:
-    """An instrument that is open.
+    """A connected instrument.
 
     Attributes
     ----------
-    axis, camera
-        Its controls.
+    axis
+        Control of the focus axis.
+    camera
+        Control of the camera.
     stage
-        Moves specimens under the lens; ``None`` where that is done by hand.
+        Moves specimens under the lens; ``None`` when specimens are moved by hand.
     clock
-        The world's clock: wait on it, so that a simulated instrument's time passes too.
+        Clock of the real or simulated instrument. Wait with this clock, so that the time of a
+        simulated instrument passes too.
     """
 
     axis: AxisControl
@@ -237,21 +240,24 @@ def connect(
     closest_approach: str | float | None = None,
     folder: str | Path | None = None,
 ) -> Iterator[ConnectedInstrument]:
-    """Connect an instrument; nothing moves by itself.
+    """Connect an instrument without moving it, and yield its controls.
 
     Parameters
     ----------
     rig
         YAML file of the instrument.
     closest_approach
-        A stricter limit than the rig's: a length with its unit, or micrometres.
+        A stricter limit than the rig's ``closest_approach``: a length with its unit, or a number
+        of micrometres.
     folder
-        Where photographs are written; a temporary folder, removed at the end, when not given.
+        Folder for the photographs. When not given, a temporary folder is used, which is removed at
+        the end.
 
     Yields
     ------
     ConnectedInstrument
-        At rest and released when the block ends, however it ends.
+        The controls. The instrument is stopped and released when the ``with`` block ends, even
+        with an error.
 
     Raises
     ------

@@ -1,8 +1,9 @@
-"""The process that holds the instrument while a run is set up: moves, test shots, live view.
+"""The process that controls the instrument while a run is set up: moves, test shots, live view.
 
-The operator's page starts it and sends requests as the JSON lines of ``macrorail.workers``, one at
-a time. A stop comes as SIGUSR1, because a request would have to wait for the move that it is to
-stop. When the parent ends, the axis is brought to rest and the devices are released.
+The operator's page starts this process and sends it requests as JSON lines (see
+``macrorail.workers``), one at a time. A stop is requested with SIGUSR1, because a normal request
+would wait until the move has ended. When the parent process ends, the axis is stopped and the
+devices are released.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ _RETRY_S = 0.3
 
 
 class InstrumentHolder:
-    """Holds one instrument, from ``open`` until the process ends."""
+    """Keeps one instrument connected, from ``open`` until the process ends."""
 
     def __init__(self) -> None:
         self._devices = ExitStack()
         self._busy = self._stopping = False
-        # The camera does one thing at a time, and requests come before live view.
+        # The camera does one thing at a time, and requests take precedence over live view.
         self._camera_lock = threading.Lock()
         self._camera_wanted = threading.Event()
         self._instrument: Instrument
@@ -41,7 +42,15 @@ class InstrumentHolder:
         self._camera: CameraControl
 
     def open(self, rig: str, folder: str) -> dict[str, Any]:
-        """Connect; nothing moves. ``folder`` takes the test shots and the socket of live view."""
+        """Connect the instrument without moving it; return its abilities.
+
+        Parameters
+        ----------
+        rig
+            Path of the rig's YAML file.
+        folder
+            Folder for test shots and for the live-view socket.
+        """
         instrument = self._devices.enter_context(connect(load_rig(Path(rig))))
         self._axis = AxisControl(instrument.axis, instrument.axis.open())
         self._camera = CameraControl(instrument.camera, instrument.camera.open(), Path(folder))
@@ -63,21 +72,21 @@ class InstrumentHolder:
         }
 
     def home(self) -> dict[str, Any]:
-        """Home the axis, away from the specimen."""
+        """Home the axis, away from the specimen; return its position."""
         return self._carry_out(lambda: {"position_um": self._axis.home()})
 
     def move(self, position_um: float) -> dict[str, Any]:
-        """Move the axis; a stop brings it to rest."""
+        """Move the axis and return its position; :meth:`stop` ends the move early."""
         return self._carry_out(lambda: {"position_um": self._axis.move_to(position_um)})
 
     def configure(self, settings: dict[str, str]) -> dict[str, Any]:
-        """Set the camera, so that live view shows what a picture would."""
+        """Set up the camera, so that live view uses the same settings as a picture."""
         return self._carry_out(
             lambda: {"settings": self._camera.configure(**settings)}, with_camera=True
         )
 
     def shoot(self, settings: dict[str, str]) -> dict[str, Any]:
-        """Take one picture with these settings."""
+        """Take one picture with these settings; return the file name and the settings."""
 
         def shoot() -> dict[str, Any]:
             applied = self._camera.configure(**settings)
@@ -87,13 +96,12 @@ class InstrumentHolder:
 
     def stop(self) -> None:
         """Stop the present request, if there is one."""
-        # Once for each request: coming to rest must not be interrupted by a second stop.
         if self._busy and not self._stopping:
             self._stopping = True
             self._request_stop()
 
     def close(self) -> None:
-        """Bring everything to rest and release it."""
+        """Stop and release the devices."""
         self._devices.close()
 
     def _carry_out(
@@ -115,7 +123,7 @@ class InstrumentHolder:
         self._instrument.clock.request_stop("stopped from the page")
 
     def _look(self) -> bytes:
-        """A frame of live view; empty when the camera is busy or refuses."""
+        """Return a frame of live view; empty when the camera is busy or reports an error."""
         if self._camera_wanted.is_set():
             time.sleep(_RETRY_S)
             return b""
@@ -123,7 +131,7 @@ class InstrumentHolder:
             try:
                 return self._camera.live_view_jpeg()
             except OperatorStop:
-                # It was meant for the move at the same time: pass it on.
+                # The stop was meant for the move that is under way: pass the stop on.
                 if self._busy:
                     self._request_stop()
             except (MacrorailError, OSError):
@@ -138,7 +146,7 @@ class InstrumentHolder:
 
 
 def main() -> None:
-    """Serve the parent until it closes the pipe."""
+    """Serve the parent process until it closes the pipe."""
     holder = InstrumentHolder()
     signal.signal(STOP_SIGNAL, lambda *_: holder.stop())
     try:

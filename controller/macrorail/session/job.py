@@ -1,4 +1,4 @@
-"""Shoots one run, new or resumed: connects devices, journal, proof, align/blend and observers."""
+"""Shoots one new or resumed run: connects devices, journal, checks, stacking and observers."""
 
 from __future__ import annotations
 
@@ -41,20 +41,24 @@ from macrorail.states import State
 
 @dataclass(frozen=True)
 class RunJob:
-    """What is to be shot, and where.
+    """All that is needed to shoot one run.
 
     Attributes
     ----------
     folder
         The run folder.
-    wanted, rig, plan
-        The protocol, the instrument, and the slices that follow from both.
+    wanted
+        The protocol.
+    rig
+        The instrument.
+    plan
+        The slices, planned from the protocol and the rig.
     progress
         Progress before the interruption; ``None`` for a new run.
     accept_scene
-        Continue although specimen or camera have moved.
+        Continue even if the specimen or the camera has moved.
     searched
-        Whether its range has just been searched for: its journal exists already.
+        Whether the range has just been searched for; the run's journal then exists already.
     """
 
     folder: Path
@@ -67,7 +71,7 @@ class RunJob:
 
 
 def carry_out(job: RunJob, observer: RunObserver) -> tuple[RunEnd, dict[str, Any]]:
-    """Connect the job's instrument and shoot; returns how the run ended, and its manifest.
+    """Connect the job's instrument and shoot; return the run's end and its manifest.
 
     Raises
     ------
@@ -84,12 +88,12 @@ def carry_out(job: RunJob, observer: RunObserver) -> tuple[RunEnd, dict[str, Any
 def shoot(
     job: RunJob, instrument: Instrument, systemd: SystemdNotifier, observer: RunObserver
 ) -> tuple[RunEnd, dict[str, Any]]:
-    """Do a job with an instrument that is connected; write its manifest and report.
+    """Shoot a run with a connected instrument; write the run's manifest and report.
 
     Returns
     -------
     RunEnd, dict
-        How it ended, and the manifest.
+        How the run ended, and its manifest.
     """
     end = None
     if not job.plan.slices:
@@ -191,12 +195,12 @@ def frames_asked(wanted: Protocol, rig: Rig) -> FramesAsked:
 
 
 def run_geometry(rig: Rig, plan: Plan) -> dict[str, Any]:
-    """What must not change between the slices of one run, as the journal has it."""
+    """Return the settings that must be the same for all slices of a run, for the journal."""
     return {**geometry(rig), "protocol.minimum_overlap": plan.minimum_overlap}
 
 
 def _reserve(job: RunJob) -> Reserve:
-    """Room for what the job still has to write."""
+    """Reserve disk space for the files that the job still has to write."""
     results = results_bytes(job.rig)
     slices = len(job.plan.slices)
     return Reserve(
@@ -209,7 +213,7 @@ def _reserve(job: RunJob) -> Reserve:
 
 
 def _camera_of(job: RunJob, instrument: Instrument, journal: Journal) -> Camera:
-    """The rig's camera, or one that takes a bracket for each frame."""
+    """Return the rig's camera, or a camera that takes a bracket for each frame."""
     exposure = job.wanted.exposure
     if exposure.bracket_ev is None:
         return instrument.camera
@@ -225,7 +229,7 @@ def _camera_of(job: RunJob, instrument: Instrument, journal: Journal) -> Camera:
 
 
 def _report(folder: Path, observer: RunObserver) -> None:
-    """Write ``report.html``; without it the run is still complete."""
+    """Write ``report.html``; a failure is only reported, as the run is complete without it."""
     try:
         observer.message(f"Report: {write_report(folder)}")
     except MacrorailError as error:

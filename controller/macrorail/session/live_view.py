@@ -1,7 +1,7 @@
-"""Serves frames of live view over a socket: one for each byte received.
+"""Serves frames of live view over a socket; each received byte requests one frame.
 
-The client asks for the next frame once it has shown the last: there is no queue, and an idle client
-costs nothing.
+The client requests the next frame when it has shown the previous frame. So no frames are queued,
+and no frames are taken for an idle client.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _IDLE_S = 20.0
 
 
 class LiveViewServer:
-    """Serves one client after the other until it is closed.
+    """Serves one client after another until :meth:`close` is called.
 
     Parameters
     ----------
     folder
-        Takes the socket.
+        Folder in which the socket is created.
     look
-        Returns a frame as JPEG, or nothing when there is none now; called in a thread.
+        Called in another thread; returns a frame as JPEG, or empty bytes when none is available.
     rest
-        Called when there was no request for a while.
+        Called when no request has come for a while.
     """
 
     def __init__(self, folder: Path, look: Callable[[], bytes], rest: Callable[[], None]) -> None:
@@ -44,7 +44,7 @@ class LiveViewServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop serving; ``look`` is not running when this returns. Safe to call twice."""
+        """Stop serving and wait until ``look`` has returned; safe to call twice."""
         self._ended.set()
         # Closing alone would not wake a waiting accept.
         with socket.socket(socket.AF_UNIX) as knock:
@@ -62,7 +62,7 @@ class LiveViewServer:
                 try:
                     self._serve_one(client)
                 except OSError:
-                    continue  # it disconnected during a frame
+                    continue  # the client disconnected during a frame
 
     def _serve_one(self, client: socket.socket) -> None:
         idle_s = 0.0

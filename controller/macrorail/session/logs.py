@@ -1,7 +1,7 @@
 """Writes the two logs of a run: ``log.jsonl`` for programs, ``run.log`` for people.
 
-The journal is the record of a run. The logs add states and the messages of other parts of
-macrorail. A log that cannot be written never disturbs a run.
+The journal is the authoritative record of a run. The logs also contain states and the messages of
+other parts of macrorail. Errors in writing a log never affect the run.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class RunLog:
     """Writes entries and states to the logger."""
 
     def on_entry(self, entry: Entry) -> None:
-        """Take a journal entry."""
+        """Log a journal entry."""
         event = entry.event
         match event:
             case RunEnded(state=State.FAILED.value):
@@ -49,13 +49,13 @@ class RunLog:
         _LOG.log(level, sentence(event) or "", extra=extra)
 
     def on_state(self, state: State) -> None:
-        """Take a state."""
+        """Log a state of the run."""
         _LOG.debug("", extra={"event": "state", "fields": {"state": state.value}})
 
 
 @contextmanager
 def logged(folder: Path) -> Iterator[RunLog]:
-    """While the block runs, log to ``log.jsonl`` and ``run.log`` in the run folder."""
+    """Log to ``log.jsonl`` and ``run.log`` in the run folder during the ``with`` block."""
     handlers: list[logging.Handler] = [
         _Quiet(folder / "log.jsonl", _AsJson(folder.name), logging.DEBUG),
         _Quiet(folder / "run.log", _InWords(), logging.INFO),
@@ -80,7 +80,7 @@ def logged(folder: Path) -> Iterator[RunLog]:
 
 
 class _Quiet(logging.Handler):
-    """Appends to a file, opened for each line; errors are left to the journal."""
+    """Appends to a file that is opened for each line; ignores write errors."""
 
     def __init__(self, path: Path, formatter: logging.Formatter, level: int) -> None:
         super().__init__(level)

@@ -1,6 +1,7 @@
-"""Sends notifications of a run through Apprise, without ever disturbing the run.
+"""Sends notifications about a run through Apprise, in a separate thread.
 
-A thread of its own sends them. A notification that cannot be sent in time is logged and dropped.
+Errors in sending never affect the run. A notification that cannot be sent in time is dropped, and
+this is logged.
 """
 
 from __future__ import annotations
@@ -38,41 +39,41 @@ class Notification:
 
 
 class Notifier:
-    """Follows the journal of a run or a campaign and notifies its owner.
+    """Follows the journal of a run or a campaign and sends notifications.
 
     Parameters
     ----------
     run
-        The run folder.
+        Run folder or campaign folder.
     addresses
-        Of Apprise (``ntfy://...``, ``mailto://...``), or files with a list of them.
+        Addresses for Apprise (``ntfy://...``, ``mailto://...``), or files with lists of addresses.
 
     Raises
     ------
     ConfigError
-        Apprise is not installed, or does not know an address.
+        Apprise is not installed, or does not support an address.
     """
 
     def __init__(self, run: Path, addresses: Sequence[str]) -> None:
         self._run = run
         self._apprise = _connect(addresses)
         self._waiting: queue.Queue[Notification | None] = queue.Queue(_MOST_WAITING)
-        # A daemon: a receiver that hangs must not keep a finished run from ending.
+        # A daemon thread: a receiver that hangs must not keep a finished run from ending.
         self._thread = threading.Thread(target=self._send_all, daemon=True)
         self._thread.start()
 
     def on_entry(self, entry: Entry) -> None:
-        """Take a journal entry; returns at once."""
+        """Queue a notification for a journal entry if it needs one; return at once."""
         message = self._message(entry)
         if message is not None:
             self._put(message)
 
     def alarm(self, why: str) -> None:
-        """Send why a run is stopped that cannot write its journal; returns at once."""
+        """Queue a notification that the run is paused because its journal cannot be written."""
         self._put(Notification(f"{self._run.name} is paused", why, "warning"))
 
     def close(self) -> None:
-        """Wait up to 10 s for the last notification. Safe to call twice."""
+        """Wait up to 10 s until all notifications are sent; safe to call twice."""
         self._put(None)
         self._thread.join(_LAST_S)
         if self._thread.is_alive():
@@ -170,6 +171,6 @@ def _connect(addresses: Sequence[str]) -> Any:
         if len(sender) == already:
             raise ConfigError(
                 f"the rig's 'unattended: notify' has '{address.split('//')[0]}...', which is "
-                f"neither an address that Apprise knows nor a file with a list of them"
+                f"neither an address that Apprise supports nor a file with a list of addresses"
             )
     return sender

@@ -1,4 +1,4 @@
-"""The interface between a run and what shows it: terminal, page or script."""
+"""The interface through which a terminal, page or script follows a run."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ Tone = Literal["plain", "good", "warning"]
 
 
 class RunObserver:
-    """Follows runs. Subclasses override what they need; by default nothing happens.
+    """Follows runs; the methods do nothing unless a subclass overrides them.
 
-    An exception in a method reaches the run: a subclass that calls a user's code catches its
-    errors.
+    An exception in a method ends the run. So a subclass that calls a user's code must catch the
+    errors of that code.
     """
 
     def message(self, text: str, tone: Tone = "plain") -> None:
-        """Take a sentence for the operator."""
+        """Show a sentence to the operator."""
 
     def on_folder(self, folder: Path) -> None:
-        """Take the run's folder, before anything is connected."""
+        """Receive the run folder; called before any device is connected."""
 
     def on_event(self, event: Entry) -> None:
-        """Take an entry of the run's journal; it is on disk already."""
+        """Receive an entry of the run's journal, which is already on disk."""
 
     def on_state(self, state: State) -> None:
-        """Take the state that the run has entered."""
+        """Receive the state that the run has entered."""
 
     @contextmanager
     def watching(self, view: RunView, commands: Commands) -> Iterator[None]:
-        """Wrap the shooting: show ``view``, and pass on the operator's ``commands``."""
+        """Surround the shooting: show ``view``, and pass the operator's input to ``commands``."""
         del view, commands
         yield
 
     @contextmanager
     def searching(self) -> Iterator[None]:
-        """Wrap the search for a range; each picture is an event."""
+        """Surround the search for a range; each picture of the search is an event."""
         yield
 
     def on_question(self, question: str) -> None:
-        """Show a question that is answered elsewhere: on standard input or a command socket."""
+        """Show a question whose answer comes from standard input or a command socket."""
 
     def ask(self, question: str) -> str:
-        """Return the person's answer to a question.
+        """Ask the operator a question and return the answer.
 
         Raises
         ------

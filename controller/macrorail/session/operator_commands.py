@@ -1,4 +1,4 @@
-"""Takes the operator's commands for a run from signals and from the socket in its folder."""
+"""Receives the operator's commands for a run from signals and from the run folder's socket."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from macrorail.session.status import RunStatus
 def taking_commands(
     folder: Path, clock: Clock, status: RunStatus, observer: RunObserver
 ) -> Iterator[Commands]:
-    """While the block runs, take commands.
+    """Receive commands during the ``with`` block; yield the object that collects them.
 
     Parameters
     ----------
     folder
-        The run folder, whose journal we have locked.
+        The run folder, whose journal this process has locked.
     clock
-        The run's.
+        Clock that gives the run time, and that signals stop.
     status
-        What the socket answers.
+        Status of the run, which the socket sends as its answer.
     observer
-        Told when there can be no socket.
+        Receives a warning when the socket cannot be created.
     """
     commands = Commands(clock)
     with stopped_by_signals(clock), ExitStack() as closings:

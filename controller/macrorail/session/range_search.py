@@ -1,4 +1,4 @@
-"""Searches for the specimen: as the first part of a run, which then plans its slices, or alone."""
+"""Searches for the specimen, either alone or as the first part of a run."""
 
 from __future__ import annotations
 
@@ -33,12 +33,17 @@ from macrorail.states import State, Trigger
 
 
 def plan_run(wanted: Protocol, rig: Rig, entries: list[Entry] | None = None) -> Plan:
-    """The plan of a run; without slices while its range is still to be searched for.
+    """Return the plan of a run; it has no slices if the range must be searched for first.
 
     Parameters
     ----------
+    wanted
+        The protocol.
+    rig
+        The instrument.
     entries
-        The run's journal so far: a range that has been found is kept.
+        Entries of the run's journal. If they contain a range that was found, the slices are
+        planned for this range.
     """
     if wanted.range.search is None:
         return make_plan(wanted, rig)
@@ -52,17 +57,25 @@ def plan_run(wanted: Protocol, rig: Rig, entries: list[Entry] | None = None) -> 
 def search_range(
     folder: Path, wanted: Protocol, rig: Rig, instrument: Instrument, observer: RunObserver
 ) -> Plan | RunEnd:
-    """Search for the specimen and plan between its ends.
+    """Search for the specimen and plan the slices between its ends.
 
     Parameters
     ----------
     folder
-        The run folder; its journal is started or continued.
+        The run folder, whose journal is created or continued.
+    wanted
+        The protocol.
+    rig
+        The rig.
+    instrument
+        The connected instrument.
+    observer
+        Receives events and messages.
 
     Returns
     -------
     Plan or RunEnd
-        The slices, or how the run ended in the search.
+        The planned slices, or the end of a run that ended during the search.
     """
     path = folder / JOURNAL
     continued = path.exists()
@@ -109,25 +122,29 @@ def find_range(
     rig: Rig,
     on_event: Callable[[Event], object] = lambda _: None,
 ) -> FoundRange:
-    """Search for the specimen without shooting a stack; no run folder is made.
+    """Search for the specimen and return its range, without a run folder and without a stack.
 
     Parameters
     ----------
     wanted
         A protocol with ``range: {search: …}`` or ``range: auto``.
+    rig
+        The instrument.
     on_event
-        Called with each event, such as ``SearchSampled``.
+        Called with each event of the search, such as ``SearchSampled``.
 
     Raises
     ------
     ConfigError
-        The protocol gives its range.
+        The protocol gives a fixed range.
     PlanError
         No texture was found.
     DeviceError, FrameError, OperatorStop
     """
     if wanted.range.search is None:
-        raise ConfigError("the protocol gives its range; write 'range: auto' to have it searched")
+        raise ConfigError(
+            "the protocol gives a fixed range; write 'range: auto' to search for the range"
+        )
     search = make_search(wanted, rig)
     with (
         connect(rig) as instrument,
@@ -189,6 +206,6 @@ def _findings(found: FoundRange, plan: Plan) -> list[str]:
             lines.append(
                 f"The specimen seems to continue beyond the {end} end at "
                 f"{format_length(at_um, 5)}, "
-                f"where the axis may not go."
+                f"beyond which the axis may not move."
             )
     return lines

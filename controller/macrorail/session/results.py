@@ -1,4 +1,4 @@
-"""What a finished run or stack gives a script: arrays, figures and paths."""
+"""Results of a finished run or stack for scripts: arrays, numbers and paths."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ from macrorail.states import FinishReason, State
 
 @dataclass(frozen=True)
 class RunResult:
-    """A run that has ended.
+    """The result of a run that has ended.
 
     Attributes
     ----------
     folder
         The run folder.
-    state, reason
-        How it ended.
+    state
+        Last state of the run.
+    reason
+        Reason for the run's end.
     manifest
-        What is in ``manifest.json``.
+        Contents of ``manifest.json``.
     callback_errors
-        What ``on_event`` raised; the run was not affected.
+        Exceptions that ``on_event`` raised; they did not affect the run.
     """
 
     folder: Path
@@ -41,86 +43,87 @@ class RunResult:
 
     @classmethod
     def of(cls, outcome: RunOutcome, callback_errors: tuple[Exception, ...] = ()) -> RunResult:
-        """The result of a run that the session layer has carried out."""
+        """Make the result from the outcome of a run and the errors of the callback."""
         manifest, folder = outcome.manifest, outcome.folder
         return cls(folder, outcome.state, outcome.reason, manifest, callback_errors)
 
     @property
     def frames(self) -> list[Path]:
-        """The frame of each finished slice, from near to far."""
+        """Path of the frame of each finished slice, from near to far."""
         slices = sorted(self.manifest["slices"], key=lambda one: float(one["achieved_um"]))
         return [self.folder / one["frame"] for one in slices]
 
     @property
     def positions_um(self) -> NDArray[np.float64]:
-        """(slices,) float64: where each of :attr:`frames` was shot, micrometres."""
+        """Positions of :attr:`frames` in micrometres, (slices,) float64."""
         return np.array(sorted(float(one["achieved_um"]) for one in self.manifest["slices"]))
 
     @property
     def coverage(self) -> dict[str, Any]:
-        """``proven``, ``gaps``, ``near_covered``, ``far_covered`` and ``images``."""
+        """Coverage: ``proven``, ``gaps``, ``near_covered``, ``far_covered`` and ``images``."""
         found: dict[str, Any] = self.manifest["coverage"]
         return found
 
     @property
     def picture(self) -> NDArray[np.uint16]:
-        """The fused picture: (height, width, 3) uint16 RGB, sRGB-encoded.
+        """The fused picture, (height, width, 3) uint16 RGB, sRGB-encoded.
 
         Raises
         ------
         StackError
-            The run has none.
+            The run has no fused picture.
         """
         return np.asarray(_read(self.folder / "fused.tif"), dtype=np.uint16)
 
     @property
     def depth_um(self) -> NDArray[np.float32]:
-        """The depth map: (height, width) float32, micrometres on the axis.
+        """The depth map, (height, width) float32, axis position in micrometres.
 
         Raises
         ------
         StackError
-            The run has none.
+            The run has no depth map.
         """
         return np.asarray(_read(self.folder / "depth.tif"), dtype=np.float32)
 
     @property
     def confidence(self) -> NDArray[np.float32]:
-        """How far the depth can be trusted: (height, width) float32, 0..1.
+        """The confidence of the depth map, (height, width) float32, 0..1.
 
         Raises
         ------
         StackError
-            The run has none.
+            The run has no confidence map.
         """
         path = self.folder / "depth-confidence.png"
         found = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
         if found is None:
-            raise StackError(f"{path} is not there or cannot be read")
+            raise StackError(f"{path} is missing or cannot be read")
         most = 255.0 if found.dtype == np.uint8 else 65535.0
         return np.asarray(found / most, dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class StackResult:
-    """Photographs that have been stacked.
+    """The result of stacking photographs.
 
     Attributes
     ----------
     picture
-        (height, width, 3) uint16 RGB, sRGB-encoded, in the reference frame's geometry.
+        The fused picture, (height, width, 3) uint16 RGB, sRGB-encoded, in the geometry of the
+        reference frame.
     depth
-        (height, width) float32: micrometres where every frame came with a position, otherwise
-        slices; ``None`` when it was not asked for.
+        The depth map, (height, width) float32. Values are in micrometres if every frame has a
+        position, otherwise in slices. ``None`` when the depth was not requested.
     confidence
-        (height, width) float32, 0..1; ``None`` with ``depth``.
+        Confidence of the depth, (height, width) float32, 0..1; ``None`` when ``depth`` is.
     transforms
-        (frames, 2, 3) float64: pixel coordinates (x, y) of each frame to the reference's; not a
-        number where the frame was left out.
+        (frames, 2, 3) float64. Each transform maps pixel coordinates (x, y) of a frame to those
+        of the reference frame; NaN for a frame that was left out.
     valid_rect
-        (x, y, width, height) of what every frame covers.
+        x, y, width and height in pixels of the area that all frames cover.
     doubts
-        What may be wrong, in words; empty when nothing is.
+        Possible errors in the result, one text each; empty when none were found.
     """
 
     picture: NDArray[np.uint16]
@@ -132,7 +135,7 @@ class StackResult:
 
     @classmethod
     def of(cls, stacked: Stacked) -> StackResult:
-        """The result of a stack that the session layer has made."""
+        """Make the result from a finished stack."""
         fused = stacked.fused
         mapped = fused.depth_map
         return cls(

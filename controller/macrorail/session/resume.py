@@ -1,4 +1,4 @@
-"""Reads an interrupted run from its folder: what is to be shot, and what is done."""
+"""Reads an interrupted run from its folder: finished slices, and slices still to be shot."""
 
 from __future__ import annotations
 
@@ -32,21 +32,24 @@ _SAME_PLACE_UM = 0.01
 
 
 def load_interrupted(run: Path) -> tuple[RunJob, list[Entry]]:
-    """What a run folder is for, and its journal; no entries when it ended before the first.
+    """Return an interrupted run's job and its journal entries.
+
+    There are no entries when the run ended before its first journal entry.
 
     Raises
     ------
     ConfigError, PlanError
-        As loading and planning raise them.
+        The protocol or the rig cannot be loaded, or the plan cannot be made.
     JournalError
-        Not a run folder, a damaged one, or one that was started with different settings.
+        The folder is not a run folder, is damaged, or belongs to a run that was started with
+        different settings.
     """
     for name in ("protocol.yaml", "rig.yaml"):
         if not (run / name).is_file():
             raise JournalError(
-                f"{run} is not a run folder, or is incomplete: it has no {name}. Copy the file "
-                f"that the run was started with there, then resume; or stack the frames it has "
-                f"with 'macrorail stack {run / 'frames'}'"
+                f"{run} is not a run folder, or is incomplete: it has no {name}. Copy the {name} "
+                f"that the run was started with into this folder, then resume. Or stack the "
+                f"existing frames with 'macrorail stack {run / 'frames'}'"
             )
     wanted = load_document(run / "protocol.yaml", Protocol)
     rig = load_rig(run / "rig.yaml")
@@ -61,37 +64,39 @@ def load_interrupted(run: Path) -> tuple[RunJob, list[Entry]]:
         changed = [*_changed_plan(written, plan), *changed]
     if changed:
         raise JournalError(
-            f"{run} was started with different settings: {'; '.join(changed)}. Put "
-            f"protocol.yaml, rig.yaml and lens file back as they were (remove plan.json if that is "
-            f"of another run: it is made again), or resume with the version of macrorail that "
-            f"started it, or stack the frames it has with 'macrorail stack {run}'"
+            f"{run} was started with different settings: {'; '.join(changed)}. Restore the "
+            f"protocol.yaml, rig.yaml and lens file that the run was started with; if plan.json is "
+            f"from another run, delete it, and it is regenerated. Or resume with the version of "
+            f"macrorail that started the run. Or stack the existing frames with 'macrorail stack "
+            f"{run}'"
         )
     if written != json.loads(json.dumps(plan.to_dict())):
-        # Interrupted before it was written, damaged, or as another version reads it.
+        # plan.json was not written before the interruption, is damaged, or has another version.
         write_plan(run, plan)
     return RunJob(run, wanted, rig, plan), entries
 
 
 def _refuse_lost_journal(run: Path, entries: list[Entry]) -> None:
-    """Refuse a run without its journal: it would shoot again the frames that it has.
+    """Refuse a run whose journal lacks existing frames, because they would be shot again.
 
     Raises
     ------
     JournalError
+        The run folder contains frames that the journal does not list.
     """
     intended = {one.event.slice for one in entries if isinstance(one.event, ExposureIntended)}
     frames = (path for path in (run / "frames").glob("[0-9]*.*") if path.stem.isdecimal())
     unknown = sorted(path.name for path in frames if int(path.stem) not in intended)
     if unknown:
         raise JournalError(
-            f"{run / JOURNAL} is missing, empty or cut: it does not know {len(unknown)} frame(s) "
-            f"in frames/, the first is {unknown[0]}. Restore {JOURNAL} from a copy; or stack the "
+            f"{run / JOURNAL} is missing, empty or cut: it does not list {len(unknown)} frame(s) "
+            f"in frames/; the first is {unknown[0]}. Restore {JOURNAL} from a copy. Or stack the "
             f"frames with 'macrorail stack {run / 'frames'}' and start a new run"
         )
 
 
 def _read_plan(path: Path) -> dict[str, Any] | None:
-    """The plan as it was written; ``None`` when it is missing or damaged: it can be made again."""
+    """Return the contents of plan.json; ``None`` when it is missing or damaged."""
     try:
         written = json.loads(path.read_text(encoding="utf-8"))
         slices, limits = written["slices"], (written["near_um"], written["far_um"])
@@ -104,7 +109,7 @@ def _read_plan(path: Path) -> dict[str, Any] | None:
 
 
 def _changed_slices(entries: list[Entry], plan: Plan) -> Iterator[str]:
-    """What the journal says of planned slices that the plan places elsewhere."""
+    """Yield a text for each planned slice whose position in the journal differs from the plan."""
     inserted: set[int] = set()
     for entry in entries:
         match entry.event:
@@ -123,10 +128,10 @@ def _changed_slices(entries: list[Entry], plan: Plan) -> Iterator[str]:
 
 
 def _changed_geometry(entries: list[Entry], rig: Rig, plan: Plan) -> list[str]:
-    """Keys that would place, scale or prove the slices otherwise."""
+    """Return a text for each changed setting that affects positions, scale or coverage."""
     before = next((e.event.geometry for e in entries if isinstance(e.event, RunStarted)), None)
     if before is None:
-        return []  # of an earlier version, or nothing has been shot
+        return []  # the journal is from an earlier version, or no slice has been shot
     now = json.loads(json.dumps(run_geometry(rig, plan)))
     return [
         f"'{key}' was {before.get(key, 'not given')}, now it is {now.get(key, 'not given')}"
@@ -136,10 +141,10 @@ def _changed_geometry(entries: list[Entry], rig: Rig, plan: Plan) -> list[str]:
 
 
 def _changed_plan(written: dict[str, Any], plan: Plan) -> Iterator[str]:
-    """What of a plan is no longer what the slices that are done were shot for.
+    """Yield a text for each difference between the written plan and the present plan.
 
-    Nothing else counts: another version may predict other times, and a rig's ports and limits may
-    change.
+    Only slices, ends and overlap are compared: another version may predict other times, and a
+    rig's ports and limits may change.
     """
     before = [each["target_um"] for each in written["slices"]]
     now = [planned.target_um for planned in plan.slices]
@@ -156,7 +161,8 @@ def _changed_plan(written: dict[str, Any], plan: Plan) -> Iterator[str]:
 
 
 def _changed_settings(entries: list[Entry], wanted: Protocol) -> Iterator[str]:
-    """Frames of one stack are exposed alike."""
+    """Yield a text for each changed camera setting; all frames of a stack need the same settings.
+    """
     for entry in entries:
         if not isinstance(entry.event, RunStarted | RunResumed):
             continue
@@ -169,23 +175,23 @@ def _changed_settings(entries: list[Entry], wanted: Protocol) -> Iterator[str]:
 
 
 def prepare_resume(interrupted: RunJob, entries: list[Entry], accept_scene: bool) -> RunJob:
-    """What is left of a run that was interrupted.
+    """Add the progress to an interrupted run's job, after checking its frames; return the job.
 
     Raises
     ------
     FrameError
-        A counted frame is missing or altered.
+        The frame of a finished slice is missing or has been changed.
     """
     progress = read_progress(interrupted.plan, entries, interrupted.folder)
     return replace(interrupted, progress=progress, accept_scene=accept_scene)
 
 
 def report_progress(job: RunJob, observer: RunObserver) -> None:
-    """Tell how far an interrupted run has come."""
+    """Report the progress of an interrupted run to the observer."""
     progress = job.progress
     assert progress is not None, "a resumed run has a progress"
     observer.message(
-        f"{len(progress.counted)} slice(s) are done and whole, "
+        f"{len(progress.counted)} slice(s) are done and complete, "
         f"{len(progress.targets)} are still to be shot"
-        + ("; one frame that was on its way is adopted" if progress.orphan else "")
+        + ("; one frame that was being downloaded is adopted" if progress.orphan else "")
     )

@@ -1,4 +1,4 @@
-"""Starts and resumes runs: checks first, then the folder, then the shooting."""
+"""Starts and resumes runs: checks all inputs, creates the run folder, then shoots."""
 
 from __future__ import annotations
 
@@ -29,18 +29,19 @@ from macrorail.states import FinishReason, State
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended.
+    """The outcome of a run.
 
     Attributes
     ----------
     folder
         The run folder.
     state, reason
-        As the run's journal has them.
+        Last state and finish reason of the run, as in the journal.
     manifest
-        What is in ``manifest.json``.
+        Contents of ``manifest.json``.
     error
-        What ended the run early, or what the finished run lacks; ``None`` when all is well.
+        Error that ended the run early, or that describes an incomplete result; ``None`` when the
+        run was completed.
     """
 
     folder: Path
@@ -57,21 +58,27 @@ def start_run(
     observer: RunObserver,
     specimen: str | None = None,
 ) -> RunOutcome:
-    """Shoot a stack into a new run folder below ``out`` and fuse it.
+    """Shoot a stack into a new run folder in ``out``, fuse the stack, and return the outcome.
 
-    Nothing moves before protocol, plan, limits and disk space are checked.
+    Protocol, plan, limits and disk space are checked before anything moves.
 
     Parameters
     ----------
-    protocol, rig_path
-        YAML files.
+    protocol
+        YAML file of the stack to shoot.
+    rig_path
+        YAML file of the instrument.
+    out
+        Folder in which the run folder is created.
+    observer
+        Receives messages, events and states of the run.
     specimen
-        Its id, instead of what the protocol says.
+        Id of the specimen; replaces the id in the protocol.
 
     Raises
     ------
     MacrorailError
-        The run could not begin; nothing has moved.
+        The run could not start; nothing has moved.
     """
     wanted = load_document(protocol, Protocol)
     rig = load_rig(rig_path)
@@ -100,17 +107,21 @@ def start_run(
 def resume_run(
     folder: Path, observer: RunObserver, accept_scene: bool = False
 ) -> RunOutcome | None:
-    """Continue an interrupted run; ``None`` when it was complete already.
+    """Continue an interrupted run; return its outcome, or ``None`` if it was complete already.
 
     Parameters
     ----------
+    folder
+        The run folder.
+    observer
+        Receives messages, events and states of the run.
     accept_scene
-        Go on although specimen or camera have moved.
+        Continue even if the specimen or the camera has moved.
 
     Raises
     ------
     MacrorailError
-        It cannot be continued; nothing has moved.
+        The run cannot be continued; nothing has moved.
     """
     interrupted, entries = load_interrupted(folder)
     last = entries[-1].event if entries else None
@@ -124,9 +135,9 @@ def resume_run(
 
 
 def restore_results(folder: Path, entries: list[Entry], observer: RunObserver) -> None:
-    """Write a complete run's manifest and report again where they do not agree with its journal.
+    """Rewrite a complete run's manifest and report if they do not agree with its journal.
 
-    A run that was killed after its last journal entry lacks them.
+    They are missing when the run was killed after its last journal entry.
     """
     path = folder / MANIFEST
     manifest = build_manifest(entries)
@@ -137,12 +148,12 @@ def restore_results(folder: Path, entries: list[Entry], observer: RunObserver) -
     about = ("run", "state", "finish_reason", "slices", "fusion_order", "fused")
     if isinstance(written, dict) and all(written.get(key) == manifest[key] for key in about):
         if not (folder / REPORT).is_file():
-            observer.message(f"{REPORT} was missing; it is written again: {write_report(folder)}")
+            observer.message(f"{REPORT} was missing and has been rewritten: {write_report(folder)}")
         return
     write_whole(path, json.dumps(manifest, indent=2, ensure_ascii=False))
     observer.message(
-        f"{MANIFEST} was missing or did not agree with the journal; it and {REPORT} are written "
-        f"again from the journal",
+        f"{MANIFEST} was missing or did not agree with the journal; {MANIFEST} and {REPORT} are "
+        f"rewritten from the journal",
         "warning",
     )
     write_report(folder)
@@ -154,7 +165,7 @@ def _outcome(job: RunJob, observer: RunObserver) -> RunOutcome:
 
 
 def instrument_time(duration_s: float, rig: Rig) -> str:
-    """A predicted time in words; a simulated instrument lives faster than we do."""
+    """Return a predicted duration as text; for a simulated instrument also in real time."""
     planned = f"{format_duration(duration_s)} of the instrument's time"
     if rig.bench is None or rig.bench.time_scale == 1:
         return planned
@@ -163,31 +174,31 @@ def instrument_time(duration_s: float, rig: Rig) -> str:
 
 
 def check_disk_space(out: Path, plan: Plan, keep_free_bytes: float) -> None:
-    """Refuse a run whose frames and results would not fit beside what is to be kept free.
+    """Check that the disk has enough space for a run and for the space that must stay free.
 
     Raises
     ------
     PlanError
-        With what is needed and what is free.
+        The disk has too little space; the message gives the free and the needed space.
     """
     there = next(folder for folder in (out, *out.resolve().parents) if folder.exists())
     free = shutil.disk_usage(there).free
     if plan.size_bytes + keep_free_bytes > free:
         raise PlanError(
-            f"{out} has {format_size(free)} free, the run needs about "
-            f"{format_size(plan.size_bytes)}, and {format_size(keep_free_bytes)} are to be kept "
-            f"free ('unattended: keep_free' in the rig); make room, or choose another disk with "
+            f"{out} has {format_size(free)} free, but the run needs about "
+            f"{format_size(plan.size_bytes)}, and {format_size(keep_free_bytes)} must stay free "
+            f"('unattended: keep_free' in the rig). Free some space, or choose another disk with "
             f"--out"
         )
 
 
 def _same_world(rig: Rig, entries: list[Entry]) -> Rig:
-    """The rig with its simulated world, if that is still alive, instead of a new one."""
+    """Return the rig connected to the run's simulated bench, if that bench is still running."""
     begins = (entry.event for entry in entries)
     addresses = [one.bench for one in begins if isinstance(one, RunStarted | RunResumed)]
     address = addresses[-1] if addresses else None
     if rig.bench is None or address is None:
-        return rig  # real devices, or a world that lived in the controller's own process
+        return rig  # real devices, or a simulated bench that ended with the controller's process
     if not Path(address).exists():
         return rig
     bench = rig.bench.model_copy(update={"address": address})

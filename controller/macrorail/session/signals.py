@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a terminal that is closed become an orderly stop."""
+"""Turns Ctrl-C, SIGTERM and the closing of the terminal into an orderly stop."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM, *([] if _HANG_UP is None else [_HANG
 
 @contextmanager
 def stopped_by_signals(clock: Clock) -> Iterator[None]:
-    """While the block runs, ask the clock for a stop instead of tearing the work apart.
+    """Request an orderly stop from the clock when a signal arrives during the ``with`` block.
 
-    A signal that was ignored before (``nohup``) stays so. Python lets only the main thread handle
-    signals: a run in another thread is stopped by its clock or its command socket.
+    A signal that was ignored before (``nohup``) is still ignored. Python handles signals only in
+    the main thread. A run in another thread is stopped through its clock or its command socket.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -44,7 +44,7 @@ def stopped_by_signals(clock: Clock) -> Iterator[None]:
 
 
 def _leave_terminal(descriptors: list[int]) -> None:
-    """Writing to a closed terminal fails; that must not disturb the end of the run."""
+    """Redirect output away from a closed terminal, so that failed writes do not affect the run."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     for descriptor in descriptors:
         os.dup2(nothing, descriptor)

@@ -1,4 +1,5 @@
-"""Identifies the specimen of a run before the first shot: typed, scanned or read."""
+"""Identifies the specimen of a run before the first shot: id typed, scanned or read from a label.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +25,16 @@ from macrorail.states import State
 
 @dataclass(frozen=True)
 class ResolvedSpecimen:
-    """A protocol whose specimen is known.
+    """A protocol whose specimen has been identified.
 
     Attributes
     ----------
     wanted
-        With the specimen filled in.
+        The protocol with the specimen's id filled in.
     text
-        YAML of it, for the run folder; ``None`` when the file is used unchanged.
+        The protocol as YAML, for the run folder; ``None`` when the protocol file is used unchanged.
     out
-        Where the run folder is to be made.
+        Folder in which the run folder is created.
     """
 
     wanted: Protocol
@@ -44,12 +45,22 @@ class ResolvedSpecimen:
 def resolve_specimen(
     protocol: Path, wanted: Protocol, given: str | None, rig: Rig, out: Path, observer: RunObserver
 ) -> ResolvedSpecimen:
-    """Identify the specimen of a run.
+    """Identify the specimen of a run and return the completed protocol.
 
     Parameters
     ----------
+    protocol
+        Path of the protocol file.
+    wanted
+        The protocol.
     given
-        An id from the command line; it is checked in the same way.
+        An id from the command line, which is checked like any other id.
+    rig
+        The instrument.
+    out
+        Folder in which the run folder is created.
+    observer
+        Receives messages, and asks the operator.
 
     Raises
     ------
@@ -74,11 +85,11 @@ def resolve_specimen(
 
 
 def _only_one(id_resolver: IdResolver) -> Identity:
-    """The specimen of a list that has only one."""
+    """Return the identity of the only specimen in a list."""
     if len(id_resolver.listed) != 1:
         raise IdentityError(
-            f"the list names {len(id_resolver.listed)} specimens, and a run has one; give it "
-            f"with --specimen ID"
+            f"the list names {len(id_resolver.listed)} specimens, but a run has only one; give "
+            f"the specimen's id with --specimen ID"
         )
     return id_resolver.accept(id_resolver.listed[0].label)
 
@@ -95,7 +106,7 @@ def report_identity(identity: Identity, observer: RunObserver) -> None:
 
 @contextmanager
 def label_camera(wanted: Protocol, rig: Rig) -> Iterator[TakePicture | None]:
-    """A function that takes pictures of a label; ``None`` unless ids are read from them."""
+    """Yield a function that takes pictures of a label; ``None`` if ids are not read from labels."""
     identity = wanted.identity
     if identity is None or identity.origin != "frame":
         yield None
@@ -124,12 +135,12 @@ def label_camera(wanted: Protocol, rig: Rig) -> Iterator[TakePicture | None]:
 
 
 def ids_in(out: Path) -> Iterator[str]:
-    """Ids of the specimens whose runs in a folder are done."""
+    """Yield the specimen ids of the completed runs in a folder."""
     for journal in sorted(out.glob("*/journal.jsonl")):
         try:
             manifest = read_record(journal.parent).manifest
         except (ConfigError, JournalError):
-            continue  # a run that ended before it began, or is damaged, has not shot a specimen
+            continue  # the run ended before its start, or is damaged: no specimen was shot
         if manifest["state"] == State.DONE.value and manifest["specimen"]:
             yield str(manifest["specimen"]["id"])
 

@@ -1,4 +1,4 @@
-"""Aligns and blends photographs that exist already, or a run again."""
+"""Aligns and blends existing photographs, or restacks a run."""
 
 from __future__ import annotations
 
@@ -43,38 +43,38 @@ from macrorail.stacking.writing import (
 )
 
 Progress = Callable[[str, int, int], object]
-"""Called with what is being done, how many frames are done, and how many there are."""
+"""Called with the current step, the number of frames done, and the total number of frames."""
 
 
 @dataclass(frozen=True)
 class StackSettings:
-    """How to stack.
+    """Settings of a stack.
 
     Attributes
     ----------
     quality
-        ``fast`` takes less time and memory; ``best`` keeps fine colour.
+        ``fast`` takes less time and memory; ``best`` preserves fine colour detail.
     reference
-        Whose geometry the result has: ``first``, ``middle``, or a number from 1.
+        Frame whose geometry the result has: ``first``, ``middle``, or a frame's number from 1.
     motion
-        What may differ between frames besides their focus; ``None`` for a similarity, and for a
-        run's frames the alignment that the run has found.
+        Kind of geometric transform between frames. ``None`` uses the recorded alignment for a
+        run's frames, and a similarity for other frames.
     alignment
-        Use the alignment of another set of the same slices: a file, or a run folder.
+        File or run folder with an existing alignment of the same slices, which is reused.
     slices
-        What is known of loose frames: a run's ``plan.json``, or a CSV table.
+        File with the positions of the frames: a run's ``plan.json``, or a CSV table.
     only
-        Some of the frames, such as ``3-9,12``.
+        Numbers of the frames to use, such as ``3-9,12``; ``None`` uses all frames.
     equalise
-        Make all frames as bright, and of the same white, as the reference.
+        Match the brightness and white balance of all frames to the reference frame.
     method
-        How frames are blended.
+        Method of blending the frames.
     memory_bytes
-        The most memory to take; more is kept in a file in ``scratch``.
+        Largest amount of memory to use, bytes; further data is kept in a file in ``scratch``.
     scratch
-        Folder of that file.
+        Folder for temporary files.
     depth
-        Whether the depth is worked out.
+        Whether to compute the depth.
     """
 
     quality: Quality = "best"
@@ -92,18 +92,18 @@ class StackSettings:
 
 @dataclass(frozen=True)
 class StackOutputs:
-    """Where a stack's results go.
+    """The output files of a stack.
 
     Attributes
     ----------
     picture
-        ``.tif`` (16 bit), ``.png`` or ``.jpg``.
+        Path of the picture: ``.tif`` (16 bit), ``.png`` or ``.jpg``.
     depth
-        Depth map (``.tif``); its confidence is written beside it.
+        Path of the depth map (``.tif``); the confidence map is written to the same folder.
     crop
-        Keep only what all frames cover.
+        Crop the results to the area that all frames cover.
     alignment
-        JSON file of how the frames are aligned.
+        Path of a JSON file for the alignment of the frames.
     """
 
     picture: Path
@@ -112,14 +112,14 @@ class StackOutputs:
     alignment: Path | None = None
 
     def check(self, loaded: StackFrames) -> None:
-        """See that all can be written, before any work is done for it.
+        """Check, before any work is done, that all results can be written.
 
         Raises
         ------
         ConfigError
             A result would replace a frame.
         StackError
-            A folder is missing, read-only or full, or a type does not fit.
+            A folder is missing, read-only or full, or a file type is not supported.
         """
         width, height, _ = loaded.size
         check_output(self.picture, width, height)
@@ -142,17 +142,19 @@ class Stacked:
     fused
         Picture, depth and reports.
     frames
-        In the order in which they were given.
+        The frames in the order in which they were given.
     order
-        In the order of fusion; the reference is the first.
+        The frames in the order of fusion; the first is the reference frame.
     alignment
         The alignment of the frames.
-    seconds, seconds_after_last_frame
-        Wall time, of all and since the last frame was blended.
+    seconds
+        Wall time of the complete stack, seconds.
+    seconds_after_last_frame
+        Wall time after the last frame was blended, seconds.
     passed_over
-        Files that were not taken as frames.
+        Files that were not used as frames.
     frame_doubts
-        What is doubtful about which files the frames are, and their order.
+        Doubts about the choice of files and about the order of the frames.
     """
 
     fused: Fused
@@ -166,13 +168,13 @@ class Stacked:
 
     @property
     def reports(self) -> list[FrameReport | None]:
-        """One for each frame, in the order of :attr:`frames`; ``None`` where it was left out."""
+        """A report for each of :attr:`frames`, in order; ``None`` for a frame that was left out."""
         known = {report.index: report for report in self.fused.reports}
         return [known.get(frame.index) for frame in self.frames]
 
     @property
     def doubts(self) -> list[str]:
-        """What is doubtful about frames, and why some were left out."""
+        """Doubts about the frames, and the reasons why frames were left out."""
         return [*self.frame_doubts, *self.fused.doubts]
 
 
@@ -188,15 +190,15 @@ def stack_photographs(
     Parameters
     ----------
     outputs
-        Where results will go; checked before the first frame is read.
+        Output files, which are checked before the first frame is read.
     on_note
-        Called with what was passed over and what is doubtful about the frames, before the first is
-        read.
+        Called before the first frame is read, with each note about skipped files and doubtful
+        frames.
 
     Raises
     ------
     ConfigError
-        The sources or settings do not fit.
+        The sources or the settings are not valid.
     StackError, AlignError
         A frame cannot be read or aligned.
     """
@@ -239,9 +241,10 @@ def stack_arrays(
     Parameters
     ----------
     pictures
-        Each (height, width, 3) uint8 or uint16, BGR, sRGB-encoded; all of one shape and type.
+        Each picture is (height, width, 3) uint8 or uint16, BGR, sRGB-encoded. All pictures have
+        the same shape and type.
     z_um
-        Their positions along the axis, micrometres.
+        Positions of the pictures along the axis, micrometres.
 
     Raises
     ------
@@ -271,7 +274,7 @@ def stack_arrays(
 
 
 def write_stacked(stacked: Stacked, outputs: StackOutputs) -> tuple[str, ...]:
-    """Write a stack's picture, and what else is asked for; each file whole or not at all.
+    """Write a stack's picture and the other requested files; no file is left incomplete.
 
     Returns
     -------
@@ -281,7 +284,7 @@ def write_stacked(stacked: Stacked, outputs: StackOutputs) -> tuple[str, ...]:
     Raises
     ------
     StackError
-        A file cannot be written, or nothing is left by the crop.
+        A file cannot be written, or no area is covered by all frames and can be cropped to.
     """
     fused = stacked.fused
     x, y, width, height = fused.valid_rect
@@ -336,11 +339,11 @@ def _finished(
 
 
 def _with_positions(frames: list[Source], path: Path) -> list[Source]:
-    """The frames with their positions and scales from a file."""
+    """Return the frames with positions and scales from a file."""
     known = load_slices(path)
     if len(known) != len(frames):
         raise ConfigError(
-            f"{path} describes {len(known)} slices, and there are {len(frames)} frames to stack"
+            f"{path} describes {len(known)} slices, but there are {len(frames)} frames to stack"
         )
     return [
         replace(frame, z_um=one.position_um, scale=one.scale)
@@ -351,7 +354,7 @@ def _with_positions(frames: list[Source], path: Path) -> list[Source]:
 def _known_alignment(
     sources: Sequence[Path], frames: list[Source], settings: StackSettings
 ) -> Alignment | None:
-    """The alignment that is reused: as asked for, or a run's own."""
+    """Return the alignment to reuse: the requested one, or the run's recorded alignment."""
     given = settings.alignment
     is_run = (sources[0] / JOURNAL).exists()
     if given is None:

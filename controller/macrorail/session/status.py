@@ -1,4 +1,4 @@
-"""The present status of a run, for the command socket: state, slices, and why it is paused."""
+"""The present status of a run for the command socket: state, slices, and reason of a pause."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from macrorail.states import State
 
 
 class RunStatus:
-    """Listens to a run's states and journal; read from other threads.
+    """The status of a run, updated from its states and journal; other threads may read it.
 
     Parameters
     ----------
     run
-        Its identifier.
+        Identifier of the run.
     slices
-        How many are planned.
+        Number of planned slices.
     done
-        How many an interrupted run had counted already.
+        Number of slices that were finished before a run was resumed.
     """
 
     def __init__(self, run: str, slices: int, done: int = 0) -> None:
@@ -44,15 +44,15 @@ class RunStatus:
         return State(self._now["state"])
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it; ``why`` is the reason of a pause or of an end."""
+        """Return the status as JSON values; ``why`` is the reason of a pause or of the end."""
         return dict(self._now)
 
     def on_state(self, state: State) -> None:
-        """Take note of a state."""
+        """Update the status with a state of the run."""
         self._now["state"] = state.value
 
     def on_entry(self, entry: Entry) -> None:
-        """Take note of what a journal entry says."""
+        """Update the status with a journal entry."""
         match entry.event:
             case SliceCounted(achieved_um=achieved_um):
                 self._now["counted"] += 1

@@ -36,23 +36,23 @@ def supervised(
     accept_scene: bool,
     observer: RunObserver,
 ) -> Iterator[RunSupervision]:
-    """Supervise a run while the block runs: watches, notifications, lamp, parking.
+    """Supervise a run during the ``with`` block: watches, notifications, lamp, parking.
 
     Parameters
     ----------
     wanted
-        The rig's section.
+        The rig's ``unattended`` section.
     journal
-        The run's journal; the addresses in the rig are notified of its entries.
+        The run's journal; notifications of its entries are sent to the addresses in the rig.
     commands
         The operator's commands.
     reserve
-        Disk space that is held for the run.
+        Disk space that is reserved for the run.
     accept_scene
-        Skip the comparison of frames after an interruption: the operator accepts that something
-        has moved.
+        Whether to skip the comparison of frames after an interruption, because the operator
+        accepts that the scene may have moved.
     observer
-        Told why a run is stopped whose folder cannot be written.
+        Receives a warning when the run is stopped because its folder cannot be written.
     """
     folder = journal.path.parent
     watches: tuple[Watch, ...] = (

@@ -14,11 +14,11 @@ _BEAT_EVERY_S = 1.0
 
 
 class SystemdNotifier:
-    """Sends to the socket that systemd names; does nothing without one."""
+    """Sends messages to systemd's notification socket; does nothing if there is no socket."""
 
     def __init__(self) -> None:
         address = os.environ.get("NOTIFY_SOCKET", "")
-        # A leading @ means a leading zero: an abstract socket.
+        # A leading @ stands for a zero byte, which marks an abstract socket.
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._beat_s = float("-inf")
         self._send("READY=1")
@@ -28,14 +28,14 @@ class SystemdNotifier:
         self._send(f"STATUS={state.value}")
 
     def beat(self) -> None:
-        """A sign of life; called from every wait of the run itself, never from another thread."""
+        """Reset systemd's watchdog; called during every wait of the run, in the run's thread."""
         now_s = time.monotonic()
         if now_s - self._beat_s >= _BEAT_EVERY_S:
             self._beat_s = now_s
             self._send("WATCHDOG=1")
 
     def close(self) -> None:
-        """The run is over."""
+        """Report to systemd that the run is over."""
         self._send("STOPPING=1")
 
     def _send(self, text: str) -> None:

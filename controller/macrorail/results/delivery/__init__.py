@@ -1,1 +1,1 @@
-"""Delivery of finished runs: a verified package with metadata in standard formats."""
+"""Delivers finished runs as a verified package with metadata in standard formats."""

@@ -62,19 +62,23 @@ def write_package(
 
     Parameters
     ----------
+    delivery
+        The runs to deliver.
     out
-        Must not exist yet.
+        Folder of the package, which must not exist yet.
     name
         Title of the package.
     with_frames
-        Also include every frame as delivered by the camera.
+        Whether to include every frame as delivered by the camera.
+    on_progress
+        Called with a text for each step.
 
     Raises
     ------
     ConfigError
         ``out`` exists, or a library is missing.
     StorageError
-        The disk is full or gone, or a written file differs from its source.
+        The disk is full or missing, or a written file differs from its source.
     """
     with needs_extra("delivery", "a delivery"):
         import bagit
@@ -144,7 +148,7 @@ def _describe(
     for folder in delivery.campaigns:
         for path in sorted(folder.glob("*.*")):
             if path.is_file():
-                facts = _file_facts(path, "", f"Of the campaign {folder.name}")
+                facts = _file_facts(path, "", f"File of the campaign {folder.name}")
                 crate.add_file(path, f"campaign-{folder.name}/{path.name}", properties=facts)
     actions = []
     for run in runs:
@@ -162,7 +166,7 @@ def _licence(crate: Any, runs: tuple[DeliveredRun, ...]) -> None:
 
 
 def _people(crate: Any, runs: tuple[DeliveredRun, ...]) -> None:
-    """Operators and institutions, as far as the protocols name them."""
+    """Add the operators and institutions that the protocols name."""
     operators = {name for run in runs if (name := run.description.operator)}
     if operators:
         crate.root_dataset["author"] = _single_or_list(
@@ -190,12 +194,12 @@ def _word(text: str) -> str:
 
 
 def _single_or_list(things: list[Any]) -> Any:
-    """RO-Crate requires a list only for several entries."""
+    """Return a single entry itself, or a list of several entries, as RO-Crate requires."""
     return things[0] if len(things) == 1 else things
 
 
 def _add_run(crate: Any, run: DeliveredRun, with_frames: bool, aside: Path) -> Any:
-    """Add the files of a run and the action that made them; returns the action."""
+    """Add the files of a run and the action that made the files; return the action."""
     folder, terms = run.record.folder, run.description.terms
     sidecars = (
         (f"{run.name}.xmp", packet(run.description, beside=True), "application/rdf+xml"),
@@ -231,7 +235,7 @@ def _add_run(crate: Any, run: DeliveredRun, with_frames: bool, aside: Path) -> A
     )
     data["about"] = specimen
     data["hasPart"] = list(parts.values())
-    # Not as instruments of the action: in this profile those are programs only.
+    # Devices are not added as instruments of the action: this profile allows only programs there.
     devices = _devices(crate, run)
     if devices:
         data["mentions"] = _single_or_list(devices)
@@ -260,7 +264,7 @@ def _add_action(crate: Any, run: DeliveredRun, parts: dict[str, Any]) -> Any:
 
 
 def _devices(crate: Any, run: DeliveredRun) -> list[Any]:
-    """Camera and axis, if the run opened them."""
+    """Return entities for the camera and the axis, if the run opened them."""
     devices = run.record.manifest["devices"]
     found = []
     for kind in ("camera", "axis"):
@@ -273,7 +277,7 @@ def _devices(crate: Any, run: DeliveredRun) -> list[Any]:
 
 
 def _ended(record: Record) -> str:
-    """Time of the last line of the journal."""
+    """Return the time of the last line of the journal."""
     *_, last = (record.folder / JOURNAL).read_bytes().splitlines()
     return str(json.loads(last)["at"])
 
@@ -295,7 +299,7 @@ def _add_specimen(crate: Any, run: DeliveredRun) -> Any:
 
 
 def _add(crate: Any, link: str, kind: str, facts: dict[str, Any]) -> Any:
-    """Add an entity, or return it if it exists already."""
+    """Add an entity if it does not exist yet; return the entity."""
     known = crate.dereference(link)
     if known is not None:
         return known
@@ -320,12 +324,14 @@ def _json(run: DeliveredRun) -> bytes:
 
 
 def _check_frames(delivery: Delivery, data: Path, with_frames: bool) -> None:
-    """Compare the copies with the journal: a copy can fail before its checksum is computed.
+    """Compare the copied files with the journal.
+
+    The checksums in the package are computed from the copies, so they do not detect a bad copy.
 
     Raises
     ------
     StorageError
-        The hash of a picture or frame differs from the journal.
+        The hash of a picture or frame differs from the hash in the journal.
     """
     for run in delivery.runs:
         fused = run.record.manifest["fused"]

@@ -1,4 +1,4 @@
-"""Selects the runs to deliver, and gives the reason for each that is left out."""
+"""Selects the runs to deliver, and gives the reason for each run that is left out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ class DeliveredRun:
     Attributes
     ----------
     name
-        Name of its folder in the package.
+        Name of the run's folder in the package.
+    record
+        Contents of the run folder.
+    description
+        Metadata of the run.
     """
 
     name: str
@@ -46,7 +50,7 @@ class Delivery:
     left_out
         Run folders that are not delivered, each with the reason.
     campaigns
-        Campaign folders among the given folders.
+        Those of the given folders that are campaign folders.
     """
 
     runs: tuple[DeliveredRun, ...]
@@ -55,12 +59,12 @@ class Delivery:
 
 
 def select_runs(folders: Iterable[Path]) -> Delivery:
-    """Find runs in folders and subfolders and verify each; only verified runs are delivered.
+    """Find and verify the runs in folders and their subfolders; select the verified runs.
 
     Raises
     ------
     ConfigError
-        There are no runs, or none that can be delivered.
+        A folder does not exist, two runs have the same name, or no run can be delivered.
     """
     found: dict[Path, bool] = {}
     campaigns: list[Path] = []
@@ -101,7 +105,7 @@ def select_runs(folders: Iterable[Path]) -> Delivery:
 def _runs_in(
     folder: Path, campaigns: list[Path], in_quarantine: bool = False
 ) -> Iterator[tuple[Path, bool]]:
-    """Run folders, and whether each is in quarantine; a folder given by name is taken as it is."""
+    """Yield run folders and whether each is in quarantine; a folder given by name never is."""
     if is_campaign_folder(folder):
         campaigns.append(folder)
     elif (folder / JOURNAL).is_file():
@@ -117,18 +121,18 @@ def _why_in_quarantine(folder: Path) -> str:
         reason = (folder / "reason.txt").read_text(encoding="utf-8").strip()
     except OSError:
         reason = "its specimen is not identified, or it was set aside"
-    return f"in quarantine: {reason}; to deliver it all the same, name its folder"
+    return f"in quarantine: {reason}. To deliver this run nevertheless, name its folder"
 
 
 def _reason_against(record: Record) -> str:
-    """Why a run cannot be delivered; empty when it can."""
+    """Return why a run cannot be delivered; empty when the run can be delivered."""
     manifest = record.manifest
     if manifest["state"] != State.DONE.value:
         return (
             f"the run is {manifest['state']}; continue it with 'macrorail resume {record.folder}'"
         )
     if manifest["fused"] is None:
-        return "it has no fused picture"
+        return "the run has no fused picture"
     if not manifest["specimen"] or manifest["specimen"].get("id_from") == "none":
         return "the specimen is not identified (quarantine)"
     troubles = [trouble for check in verify(record) for trouble in check.troubles]

@@ -1,7 +1,7 @@
 """CSV tables of the specimens and media, for collection databases.
 
 Column names are terms of Darwin Core, Audiovisual Core and Dublin Core without their prefixes, as
-in GBIF's templates. A term that was not given is an empty field.
+in GBIF's templates. A term without a value is an empty field.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _MEDIA_TERMS = (
 
 
 def specimens_table(runs: Iterable[DeliveredRun]) -> str:
-    """One row for each specimen; ``associatedMedia`` names its pictures, separated by ``|``."""
+    """Return CSV with one row per specimen; ``associatedMedia`` lists pictures, joined by ``|``."""
     rows: dict[str, dict[str, Any]] = {}
     for run in runs:
         terms = run.description.terms
@@ -53,7 +53,7 @@ def specimens_table(runs: Iterable[DeliveredRun]) -> str:
 
 
 def media_table(runs: Iterable[DeliveredRun]) -> str:
-    """One row for each fused picture."""
+    """Return CSV with one row for each fused picture."""
     rows = []
     for run in runs:
         terms = run.description.terms
@@ -71,7 +71,7 @@ def media_table(runs: Iterable[DeliveredRun]) -> str:
 
 
 def picture_of(run: DeliveredRun) -> str:
-    """Path of a run's fused picture in the package."""
+    """Return the path of a run's fused picture in the package."""
     return f"{run.name}/{run.record.manifest['fused']['path']}"
 
 

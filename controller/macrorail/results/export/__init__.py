@@ -1,4 +1,4 @@
-"""Exports of a finished run to formats of other programs."""
+"""Exports a finished run to the file formats of other programs."""
 
 from __future__ import annotations
 

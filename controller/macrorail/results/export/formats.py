@@ -1,4 +1,4 @@
-"""The export formats: which function writes each, its file names, the disk space it needs."""
+"""The export formats, each with its function, its file names and the disk space it needs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ExportKind(Enum):
 
 @dataclass(frozen=True)
 class _ExportTask:
-    """One export: its source, folder and options."""
+    """One export: source, output folder and options."""
 
     source: ExportSource
     folder: Path
@@ -54,20 +54,28 @@ def export(
     scale_bar: bool = False,
     on_start: Callable[[ExportKind], None] | None = None,
 ) -> list[Path]:
-    """Export a run; returns the files and folders written, sidecars last.
+    """Export a run; return the files and folders that were written, sidecars last.
 
     Each export is written to a temporary folder and then renamed, so ``folder`` never contains
     incomplete files.
 
     Parameters
     ----------
+    record
+        Contents of the run folder.
+    kinds
+        Formats to export.
+    folder
+        Output folder.
+    scale_bar
+        Whether to draw a scale bar into the JPEG.
     on_start
-        Called with each kind before it is written.
+        Called with each format before that format is written.
 
     Raises
     ------
     ConfigError
-        The run has no picture, or a library for a kind is not installed.
+        The run has no picture, or the library for a format is not installed.
     PlanError
         There is not enough space on the disk.
     StackError
@@ -92,7 +100,7 @@ def export(
 
 
 def _move_into_place(path: Path, folder: Path) -> Path:
-    """Move a finished export to its folder; an older one of the same name is replaced."""
+    """Move a finished export to its folder, replacing an older export of the same name."""
     target = folder / path.name
     if target.is_dir():
         shutil.rmtree(target)
@@ -101,7 +109,7 @@ def _move_into_place(path: Path, folder: Path) -> Path:
 
 
 def _write_sidecars(source: ExportSource, folder: Path, written: Sequence[Path]) -> list[Path]:
-    """``RUN.xmp`` and ``RUN.json``; the latter contains the hash of every export in the folder."""
+    """Write ``RUN.xmp`` and ``RUN.json``, which has the hash of each export; return their paths."""
     xmp, sidecar = (folder / f"{source.name}{ending}" for ending in (".xmp", ".json"))
     write_whole(xmp, packet(source.description, beside=True).decode())
     files = {}
@@ -129,7 +137,7 @@ def _check_room(source: ExportSource, kinds: Sequence[ExportKind], folder: Path)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise PlanError(
-            f"{folder} has {format_size(free)} free, these exports need about "
+            f"{folder} has {format_size(free)} free, but these exports need about "
             f"{format_size(needed)}; free some space or choose another disk with --out"
         )
 

@@ -1,4 +1,4 @@
-"""JPEG export, with metadata and an optional scale bar."""
+"""Exports the fused picture as JPEG, with metadata and an optional scale bar."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def write_jpeg(source: ExportSource, path: Path, with_bar: bool = False) -> None
     picture.save(
         path,
         "JPEG",
-        # For programs that read only the JFIF header, which has 16 bits for it.
+        # Some programs read the resolution only from the JFIF header, where it has 16 bits.
         dpi=(per_inch, per_inch) if per_inch <= _LARGEST_DENSITY else (0, 0),
         quality=_QUALITY,
         subsampling=0,
@@ -65,7 +65,7 @@ def draw_scale_bar(picture: Image.Image, um_per_px: float) -> None:
 def _write_centred(
     draw: ImageDraw.ImageDraw, middle: float, baseline: float, text: str, size_px: int
 ) -> None:
-    """Text in Pillow's default font. It has no µ, so that is drawn as a u with a longer stem."""
+    """Draw text in Pillow's default font; as the font has no µ, add a stem to the letter u."""
     font = ImageFont.load_default(size_px)
     spelt = text.replace("µ", "u")
     start = round(middle - draw.textlength(spelt, font) / 2)

@@ -1,4 +1,7 @@
-"""A textured surface as binary glTF, from the depth map: metres, y up, z towards the camera."""
+"""Exports the depth map as a textured surface in binary glTF.
+
+Lengths are in metres; y points up and z towards the camera.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ _TO_METRES = 1e-6
 
 
 def write_mesh(source: ExportSource, path: Path) -> None:
-    """Write the surface within the part of the picture that every frame covers."""
+    """Write the surface for the area of the picture that all frames cover."""
     x, y, width, height = source.record.manifest["fused"]["valid_rect"]
     depth = source.depth()[y : y + height, x : x + width]
     picture = to_8_bit(source.fused()[y : y + height, x : x + width])
@@ -63,7 +66,7 @@ def write_mesh(source: ExportSource, path: Path) -> None:
 
 
 def _faces(rows: int, columns: int) -> NDArray[np.int64]:
-    """Two triangles for each cell, anticlockwise seen from the camera."""
+    """Return two triangles for each grid cell, anticlockwise as seen from the camera."""
     numbers = np.arange(rows * columns).reshape(rows, columns)
     a, b = numbers[:-1, :-1].ravel(), numbers[:-1, 1:].ravel()
     c, d = numbers[1:, :-1].ravel(), numbers[1:, 1:].ravel()
@@ -75,5 +78,5 @@ def _texture(picture: NDArray[np.uint8]) -> Image.Image:
     image.thumbnail((_WIDEST_TEXTURE_PX, _WIDEST_TEXTURE_PX), Image.Resampling.LANCZOS)
     data = io.BytesIO()
     image.save(data, "JPEG", quality=92)
-    # A picture opened from JPEG is written to the file as JPEG.
+    # The mesh library keeps the format that a picture was opened from, so this is stored as JPEG.
     return Image.open(data)

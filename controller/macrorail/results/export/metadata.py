@@ -1,7 +1,7 @@
-"""The metadata of a run in the standard terms of natural history collections.
+"""Describes a run in the standard metadata terms of natural history collections.
 
 Audiovisual Core (http://rs.tdwg.org/ac/terms/), Darwin Core (http://rs.tdwg.org/dwc/terms/) and
-Dublin Core, from the protocol, the journal and the frames. Terms that were not given are left out.
+Dublin Core, from the protocol, the journal and the frames. Terms without a value are left out.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class Description:
     Attributes
     ----------
     terms
-        Values by ``prefix:term``: a text, number or list of texts.
+        Values by ``prefix:term``; each value is a text, a number or a list of texts.
     frames
-        Every frame in the picture: ``file``, ``hashFunction``, ``hashValue``,
-        ``position_um``.
+        ``file``, ``hashFunction``, ``hashValue`` and ``position_um`` of each frame in the fused
+        picture.
     operator, rights
-        As the protocol names them, or ``None``.
+        Operator and terms of use from the protocol; ``None`` if it does not name them.
     """
 
     terms: dict[str, Any]
@@ -49,16 +49,16 @@ class Description:
 
     @property
     def frame_lines(self) -> list[Line]:
-        """The frames as lines for ``sha256sum --check``, relative to the run folder."""
+        """Lines for ``sha256sum --check``, one for each frame, relative to the run folder."""
         return [f"{frame['hashValue']}  {frame['file']}" for frame in self.frames]
 
     def to_dict(self) -> dict[str, Any]:
-        """The contents of the JSON sidecar."""
+        """Return the contents of the JSON sidecar."""
         return {"@context": NAMESPACES, **self.terms, "ac:derivedFrom": self.frames}
 
 
 def describe(record: Record) -> Description:
-    """Collect the metadata of a run.
+    """Collect and return the metadata of a run.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""OME-TIFF export: picture, depth map and the aligned frames as a Z stack, with pixel sizes."""
+"""Exports OME-TIFF: picture, depth map and the aligned frames as a Z stack, with pixel sizes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _planes(source: ExportSource) -> Iterator[NDArray[Any]]:
 
 
 def _spacing(positions_um: list[float]) -> dict[str, Any]:
-    """The mean distance of the planes; each plane also has its own position."""
+    """Return the mean distance between the planes; each plane also has its own position."""
     if len(positions_um) < 2:
         return {}
     mean_um = (positions_um[-1] - positions_um[0]) / (len(positions_um) - 1)

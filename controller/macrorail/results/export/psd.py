@@ -1,8 +1,8 @@
-"""Layered PSD or PSB for retouching: the fused picture above all aligned slices with masks.
+"""Exports a layered PSD or PSB for retouching: the fused picture above all slices with masks.
 
 The masks come from the depth map: each pixel shows the one or two slices nearest to its depth, as
-in Photoshop's auto-blend. The masked slices approximate the fused picture, which was blended in
-frequency bands instead. 8 bits per channel, like the frames.
+in Photoshop's auto-blend. The masked slices only approximate the fused picture, which was blended
+in frequency bands. Layers have 8 bits per channel, like the frames.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ Plane = NDArray[np.uint8]
 
 
 def psd_suffix(source: ExportSource) -> str:
-    """``.psd``, or ``.psb`` where a PSD would be too large."""
+    """Return ``.psd``, or ``.psb`` if the file is too large for PSD."""
     return ".psb" if _version(source) == _PSB else ".psd"
 
 
 def write_psd(source: ExportSource, path: Path) -> None:
-    """Write the layers; they are buffered on disk, so that memory does not grow with the slices."""
+    """Write the layers, buffering them on disk so that memory does not grow with the slices."""
     version, (width, height) = _version(source), source.size
     header = FileHeader(
         version=version, width=width, height=height, depth=8, channels=3, color_mode=ColorMode.RGB
@@ -78,19 +78,20 @@ def write_psd(source: ExportSource, path: Path) -> None:
 
 
 def slice_mask(depth: Depth, positions_um: Sequence[float], index: int) -> Plane:
-    """Opacity of a slice at each pixel, above the slices farther away.
+    """Return the opacity of a slice's layer at each pixel, 0..255.
 
-    Between two slices the farther one is opaque and the nearer one fades, which gives a linear
-    mix. Beyond its neighbours a slice is hidden.
+    Nearer slices are layers above farther slices. At a depth between two slices the farther slice
+    is opaque and the nearer slice fades, which gives a linear mix. At depths beyond its two
+    neighbours a slice is hidden.
 
     Parameters
     ----------
     depth
-        (height, width) float32, micrometres.
+        (height, width) float32, axis position in micrometres.
     positions_um
         Positions of all slices, ascending.
     index
-        Index of this slice among them.
+        Index of this slice in ``positions_um``.
     """
     here_um = positions_um[index]
     shown = np.ones(depth.shape, np.float32)
@@ -105,7 +106,7 @@ def slice_mask(depth: Depth, positions_um: Sequence[float], index: int) -> Plane
 class _ChannelOnDisk:
     """A compressed channel that is buffered in a file.
 
-    Replaces ``ChannelData`` of psd-tools, which holds the bytes in memory.
+    It replaces ``ChannelData`` of psd-tools, which keeps the bytes in memory.
     """
 
     def __init__(self, spool: IO[bytes], start: int, length: int) -> None:
@@ -134,7 +135,7 @@ class _Layers:
 
     def add(self, name: str, colours: Sequence[Plane], mask: Plane | None) -> None:
         """Add a layer on top."""
-        # Fully opaque. Without this channel some programs ignore the mask.
+        # A fully opaque alpha channel: without it some programs ignore the mask.
         opaque = np.full((self._height, self._width), 255, np.uint8)
         channels = [(ChannelID.TRANSPARENCY_MASK, opaque), *zip(_COLOURS, colours, strict=True)]
         record = LayerRecord(bottom=self._height, right=self._width)
@@ -158,7 +159,7 @@ class _Layers:
         return self._spool.write(data)
 
     def info(self) -> LayerInfo:
-        """The layer section of the file; the pixels are still on disk."""
+        """Return the layer section of the file; the pixels stay on disk."""
         start, lists = 0, []
         for lengths in self._lengths:
             channels = []
@@ -198,7 +199,7 @@ def _resources(source: ExportSource) -> ImageResources:
 
 
 def _planes(picture: NDArray[np.uint8]) -> list[Plane]:
-    """Red, green and blue of a BGR picture."""
+    """Return the red, green and blue planes of a BGR picture."""
     return [picture[:, :, channel] for channel in (2, 1, 0)]
 
 

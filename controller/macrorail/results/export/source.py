@@ -51,7 +51,7 @@ class AlignedFrame:
 
 
 class ExportSource:
-    """A finished run, read in parts, so that memory does not grow with its frames.
+    """A finished run, read one picture at a time, so that memory does not grow with the frames.
 
     Raises
     ------
@@ -63,7 +63,7 @@ class ExportSource:
         fused = record.manifest["fused"]
         if fused is None:
             raise ConfigError(
-                f"{record.folder} has no fused picture to export; finish the run with 'macrorail "
+                f"{record.folder} has no fused picture to export. Finish the run with 'macrorail "
                 f"resume {record.folder}', or stack its frames with 'macrorail stack "
                 f"{record.folder}'"
             )
@@ -77,7 +77,7 @@ class ExportSource:
 
     @property
     def reference(self) -> Path:
-        """The reference frame: the first one fused."""
+        """Path of the reference frame, which is the first fused frame."""
         first = self.record.manifest["fusion_order"][0]
         one = next(one for one in self.record.slices if one["index"] == first)
         return self.record.folder / str(one["frame"])
@@ -89,7 +89,7 @@ class ExportSource:
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """(width, height) in pixels."""
+        """Width and height of the fused picture in pixels."""
         try:
             with tifffile.TiffFile(self._fused) as file:
                 height, width = file.pages.first.shape[:2]
@@ -113,15 +113,17 @@ class ExportSource:
 
     @cached_property
     def icc(self) -> bytes | None:
-        """The colour profile of the frames; sRGB if they have none; ``None`` if it is unknown."""
+        """Return the frames' colour profile; sRGB if they have none; ``None`` if it is unknown."""
         return colour_profile(self.reference)
 
     def fused(self) -> Picture:
-        """(height, width, 3), BGR, uint16."""
+        """Read the fused picture; return it as (height, width, 3) uint16, BGR."""
         return read_picture(self._fused)
 
     def depth(self) -> Depth:
-        """(height, width) float32: axis position in micrometres, increasing away from the camera.
+        """Read the depth map; return it as (height, width) float32.
+
+        Values are axis positions in micrometres and increase away from the camera.
 
         Raises
         ------
@@ -135,7 +137,12 @@ class ExportSource:
             raise StackError(f"{path} cannot be read: {error}") from error
 
     def aligned(self, far_first: bool = False) -> Iterator[AlignedFrame]:
-        """Every fused frame in the geometry of the picture, from near to far or from far to near.
+        """Yield every fused frame in the geometry of the fused picture, from near to far.
+
+        Parameters
+        ----------
+        far_first
+            Whether to yield the frames from far to near instead.
 
         Raises
         ------

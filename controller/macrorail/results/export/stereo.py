@@ -1,4 +1,4 @@
-"""Side views computed from picture and depth map: a stereo pair and a rocking animation.
+"""Exports side views computed from picture and depth map: stereo pair and rocking animation.
 
 The views are synthetic: areas hidden behind an edge are filled by stretching. The parallax is a
 fixed fraction of the picture's width for comfortable viewing, not the true depth of the specimen.
@@ -50,7 +50,7 @@ def write_stereo(source: ExportSource, left: Path, right: Path) -> None:
 
 
 def write_rocking(source: ExportSource, gif: Path, webp: Path) -> None:
-    """Write one swing from side to side and back as a loop: GIF, and WebP in better quality."""
+    """Write a looping animation of the view swinging from side to side, as GIF and as WebP."""
     picture, nearness = _reduced(source, _ROCKING_WIDTH_PX)
     first, *others = [_image(view) for view in _swing(picture, nearness)]
     common: dict[str, Any] = {
@@ -64,9 +64,10 @@ def write_rocking(source: ExportSource, gif: Path, webp: Path) -> None:
 
 
 def shifted(picture: Pixels, nearness: Floats, shift_px: float) -> Pixels:
-    """The picture from the side: the nearest parts move by half of ``shift_px``.
+    """Return the picture as seen from the side.
 
-    The farthest parts move as far in the opposite direction.
+    The nearest parts move by half of ``shift_px``, and the farthest parts move by the same
+    distance in the opposite direction.
 
     Parameters
     ----------
@@ -75,7 +76,8 @@ def shifted(picture: Pixels, nearness: Floats, shift_px: float) -> Pixels:
     nearness
         (height, width) float32, 0 (far) to 1 (near).
     shift_px
-        Parallax between near and far, pixels; near moves to the right.
+        Parallax between the nearest and the farthest parts, pixels; above 0 the nearest parts
+        move to the right.
     """
     view = np.empty_like(picture)
     by_bands(_shift_rows, picture.shape[0], picture, nearness, np.float32(shift_px), view)
@@ -86,7 +88,7 @@ def shifted(picture: Pixels, nearness: Floats, shift_px: float) -> Pixels:
 def _shift_rows(
     first: int, last: int, picture: Pixels, nearness: Floats, shift_px: float, view: Pixels
 ) -> None:
-    """Shift each row, stretched where needed; nearer parts cover farther ones."""
+    """Shift and stretch each row of pixels; nearer parts cover farther parts."""
     width = picture.shape[1]
     for y in range(first, last):
         nearest = np.full(width, -1.0, np.float32)
@@ -95,7 +97,7 @@ def _shift_rows(
             near = max(nearness[y, left], nearness[y, right])
             start = left + (nearness[y, left] - 0.5) * shift_px
             end = right + (nearness[y, right] - 0.5) * shift_px
-            # The edges of the picture are extended, so that nothing stays empty.
+            # The edge pixels are extended outwards, so that no part of the view stays empty.
             if x < 0:
                 start, near = min(start, 0.0) - 1, -0.5
             if x == width - 1:
@@ -119,7 +121,7 @@ def _swing(picture: Pixels, nearness: Floats) -> Iterator[Pixels]:
 
 
 def _reduced(source: ExportSource, widest_px: int) -> tuple[Pixels, Floats]:
-    """Picture and nearness (0 far .. 1 near) at no more than ``widest_px``."""
+    """Return picture and nearness (0 far .. 1 near), reduced to at most ``widest_px`` wide."""
     picture, depth = to_8_bit(source.fused()), source.depth()
     width, height = source.size
     if width > widest_px:

@@ -1,4 +1,4 @@
-"""TIFF exports: the fused picture in 16 bits, the depth map, the aligned frames."""
+"""Exports TIFF files: the fused picture in 16 bits, the depth map, the aligned frames."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write_tiff(source: ExportSource, path: Path) -> None:
 
 
 def write_depth_tiff(source: ExportSource, path: Path) -> None:
-    """Write the depth map, float32, axis position in micrometres."""
+    """Write the depth map: float32, axis positions in micrometres."""
     _write(source, path, source.depth(), "minisblack")
 
 
@@ -50,7 +50,8 @@ def _write(
     photometric: str,
     with_metadata: bool = True,
 ) -> None:
-    """Write the pixels with tifffile, then the tags it cannot write with tifftools."""
+    """Write the pixels with tifffile, then add with tifftools the tags that tifffile cannot write.
+    """
     aside = path.with_name(f".{path.name}.part")
     tifffile.imwrite(aside, np.ascontiguousarray(pixels), photometric=photometric, metadata=None)
     try:

@@ -1,4 +1,4 @@
-"""The metadata as an XMP packet (ISO 16684-1), inside a picture or as a sidecar file."""
+"""Writes the metadata as an XMP packet (ISO 16684-1), inside a picture or as a sidecar file."""
 
 from __future__ import annotations
 
@@ -28,14 +28,18 @@ for _prefix, _uri in {
 
 
 def packet(description: Description, beside: bool, with_frames: bool = True) -> bytes:
-    """The XMP packet of a run.
+    """Return the XMP packet of a run.
 
     Parameters
     ----------
+    description
+        Metadata of the run.
     beside
-        True for a sidecar of ``fused.tif``, which contains its hash; false for inside an export.
+        True for a sidecar file of ``fused.tif``, which contains the hash of that file. False for
+        a packet inside an exported picture.
     with_frames
-        Include every frame with its hash. Otherwise only their number: a JPEG has only 64 kB.
+        Whether to include every frame with its hash. Otherwise only the number of frames is
+        included, because a JPEG has only 64 kB for the packet.
     """
     root = ElementTree.Element(f"{{{_X}}}xmpmeta")
     rdf = ElementTree.SubElement(root, f"{{{_RDF}}}RDF")
@@ -53,7 +57,7 @@ def packet(description: Description, beside: bool, with_frames: bool = True) -> 
 
 
 def _for_photo_software(about: ElementTree.Element, description: Description) -> None:
-    """The same in the older terms that photo software displays."""
+    """Add the metadata in the older terms that photo software displays."""
     identifier = description.terms["dcterms:identifier"]
     ElementTree.SubElement(about, f"{{{_DC}}}identifier").text = identifier
     if description.operator is not None:

@@ -1,4 +1,4 @@
-"""``report.html``: the report of one run, complete in one file."""
+"""Writes ``report.html``, the report of one run, with all pictures in one file."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ REPORT = "report.html"
 
 
 def write_report(folder: Path) -> Path:
-    """Write ``report.html`` from the files in a run folder; returns its path.
+    """Write ``report.html`` from the files in a run folder; return its path.
 
     Raises
     ------
     ConfigError
-        Not a run folder.
+        The folder is not a run folder.
     JournalError
-        The run's records are damaged, or the folder cannot be written.
+        The run's journal, manifest or plan is damaged, or the folder cannot be written.
     StackError
         A picture of the run cannot be read.
     """

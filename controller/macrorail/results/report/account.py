@@ -1,4 +1,4 @@
-"""The account of a run as text: how it ended, times, problems, and what to do next."""
+"""Summarises a run as text: how the run ended, times, problems, and the next step."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _RECOVERED = (
 
 
 def run_account(record: Record) -> str:
-    """The account of a run: about ten lines, and one for each problem."""
+    """Return a summary of a run: about ten lines, and one line for each problem."""
     parts = [_head(record), _slices(record), _times(record), _problems(record), _what_next(record)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -93,7 +93,7 @@ def _times(record: Record) -> str:
 
 
 def _recovery_s(record: Record) -> float:
-    """Time from each fault until the run continued, without pauses."""
+    """Return the total time from each fault until the run continued, without pauses."""
     total_s, began_s = 0.0, None
     for before, entry in pairwise(record.entries):
         if isinstance(entry.event, events.FaultOccurred) and began_s is None:
@@ -146,6 +146,6 @@ def _what_next(record: Record) -> str:
 
 
 def _time(entry: Entry, with_date: bool = False) -> str:
-    """Local time of an entry."""
+    """Return the local time of an entry as text."""
     at = datetime.fromisoformat(entry.at).astimezone()
     return f"{at:%-d %B %Y at %H:%M:%S}" if with_date else f"{at:%H:%M:%S}"

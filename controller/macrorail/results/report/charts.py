@@ -30,9 +30,9 @@ class Mark:
     tip
         Text of the tooltip.
     bad
-        Whether it is drawn as a warning.
+        Whether the mark is drawn as a warning.
     x_from, x_to
-        Coordinates of the ends of its depth of field, if the chart shows it.
+        Coordinates of the ends of the slice's depth of field, if the chart shows it.
     """
 
     x: float
@@ -57,7 +57,7 @@ class Chart:
 
     @property
     def line(self) -> str:
-        """The line through its marks, as SVG ``points``."""
+        """The line through the marks, as SVG ``points``."""
         return " ".join(f"{mark.x:.1f},{mark.y:.1f}" for mark in self.marks)
 
 
@@ -73,7 +73,7 @@ class _Scale:
 
 
 def sharpness_chart(slices: Sequence[dict[str, float]]) -> Chart | None:
-    """Sharpness of each slice over its position; ``None`` when nothing was measured."""
+    """Return a chart of sharpness over position; ``None`` when no sharpness was measured."""
     known = [one for one in slices if one["sharpness"] is not None]
     if not known:
         return None
@@ -101,13 +101,16 @@ def overlap_chart(
     minimum: float,
     gaps: Sequence[dict[str, float]],
 ) -> Chart | None:
-    """Overlap of each slice with the one before, over the depth of field that each covers."""
+    """Return a chart of each slice's overlap with the previous slice, over position.
+
+    Each mark is as wide as the slice's depth of field. ``None`` when there are no overlaps.
+    """
     known = [one for one in slices if one["overlap"] is not None]
     if not known:
         return None
     x = _positions(slices)
     overlaps = [one["overlap"] for one in known]
-    # A large gap would compress the rest of the chart: below -100 % a mark is drawn at the edge.
+    # A large gap would compress the rest of the chart, so marks below -100 % are drawn at -100 %.
     lowest, highest = max(min(0.0, *overlaps), -1.0), max(minimum, *overlaps)
     y = _Scale(lowest, min(1.0, highest * 1.15), HEIGHT - BOTTOM, TOP)
     marks = [
@@ -144,7 +147,7 @@ def _position_ticks(x: _Scale) -> list[Tick]:
 
 
 def _round_values(low: float, high: float, wanted: int) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten from low to high, at most about ``wanted``."""
+    """Return about ``wanted`` round values (1, 2 or 5 times a power of ten) from low to high."""
     rough = (high - low) / wanted
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)

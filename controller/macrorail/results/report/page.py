@@ -1,4 +1,4 @@
-"""The contents of the report, in order; the layout is in ``page.html.j2``."""
+"""Collects the contents of the report in their order; the layout is in ``page.html.j2``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COMPLETED = "completed"
 
 
 def render(record: Record) -> str:
-    """The whole page.
+    """Return the complete report page as HTML.
 
     Raises
     ------
@@ -68,7 +68,13 @@ def render(record: Record) -> str:
 
 
 def motion(transform: list[list[float]] | None) -> tuple[str, str]:
-    """Shift (px) and magnification of a frame against the reference, from its 2 x 3 transform."""
+    """Return a frame's shift (px) and magnification relative to the reference frame, as text.
+
+    Parameters
+    ----------
+    transform
+        2 x 3 transform from the frame to the reference frame, pixels.
+    """
     if transform is None:
         return "—", "—"
     (a, b, x), (c, d, y) = transform
@@ -76,7 +82,7 @@ def motion(transform: list[list[float]] | None) -> tuple[str, str]:
 
 
 def _pictures(record: Record) -> dict[str, Any]:
-    """The pictures there are; a run that was cut short may have none."""
+    """Return the run's pictures; an interrupted run may have none."""
 
     def present(name: str, embed: Callable[[Path], Any]) -> Any:
         path = record.folder / name
@@ -99,7 +105,7 @@ def _pictures(record: Record) -> dict[str, Any]:
 
 
 def _facts(record: Record) -> list[tuple[str, str]]:
-    """The row of figures under the picture."""
+    """Return the names and values in the row under the picture."""
     slices, fused = record.slices, record.manifest["fused"]
     if not slices:
         return [("slices", "0")]
@@ -126,7 +132,7 @@ def _facts(record: Record) -> list[tuple[str, str]]:
 
 
 def _specimen(record: Record) -> list[tuple[str, str]]:
-    """Further entries of the protocol's specimen section."""
+    """Return the other entries of the protocol's specimen section."""
     said = record.manifest["specimen"] or {}
     return [
         (name.replace("_", " "), str(value)) for name, value in said.items() if value is not None
@@ -186,7 +192,7 @@ def _timings(record: Record) -> list[tuple[str, str]]:
 
 
 def _events(record: Record) -> list[tuple[str, str, str, str]]:
-    """Problems and interventions: time, slice, kind, words."""
+    """Return time, slice, kind and text of each problem and intervention."""
     rows = []
     for entry in record.entries:
         words = _kind_and_words(entry.event)
@@ -217,7 +223,7 @@ def _kind_and_words(event: Event) -> tuple[str, str] | None:
         case events.RunResumed():
             return "resumed", "the run continued where its journal ended"
         case events.ExposureDiscarded():
-            return "discarded", f"attempt {event.attempt}, which the interruption had cut short"
+            return "discarded", f"attempt {event.attempt}, which was interrupted"
         case events.RunPaused():
             return "paused", event.why
         case events.PauseEnded():

@@ -30,7 +30,7 @@ class Embedded:
     source
         A ``data:`` URI.
     width, height
-        Pixels of the full picture; the embedded one may be smaller.
+        Size of the full picture in pixels; the embedded picture may be smaller.
     """
 
     source: str
@@ -45,12 +45,12 @@ class DepthPicture:
     Attributes
     ----------
     picture
-        Near is dark, far is light.
+        The depth map as a picture; near is dark, far is light.
     near_um, far_um
         Ends of the colour scale: the 0.5th and 99.5th percentile, so that single pixels do not
         determine the colours.
     stops
-        Colours of the scale from near to far, as CSS.
+        Colours of the colour scale from near to far, as CSS.
     """
 
     picture: Embedded
@@ -60,7 +60,7 @@ class DepthPicture:
 
 
 def embed(path: Path) -> Embedded:
-    """Embed a photograph, at most 1600 px wide.
+    """Read a photograph and return it for embedding, reduced to at most 1600 px wide.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def embed(path: Path) -> Embedded:
 
 
 def embed_depth(path: Path) -> DepthPicture:
-    """Embed a depth map (float TIFF, micrometres) in false colours.
+    """Read a depth map (float TIFF, micrometres) and return it for embedding in false colours.
 
     Raises
     ------

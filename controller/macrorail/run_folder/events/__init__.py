@@ -1,8 +1,9 @@
-"""What can happen: one frozen type for each kind of line in a journal.
+"""Journal events: one frozen type for each kind of line in a run's journal.
 
-Lengths are micrometres, times seconds of world time since the journal began. A ``slice`` is its
-number, counted from 1 in the order in which slices were first wanted; an ``attempt`` is the number
-of an exposure of one slice, from 1. Fields are in the order of the keys on disk.
+Lengths are in micrometres. Times are in seconds of run time (real or simulated) since the journal
+began. ``slice`` is the number of a slice, counted from 1 in the order in which the slices were
+planned. ``attempt`` counts the exposures of one slice, from 1. Fields are in the order of the keys
+on disk.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""What can happen in a campaign: one frozen type for each kind of line in its journal.
+"""Campaign events: one frozen type for each kind of line in a campaign's journal.
 
-A ``stack`` is the key of a stack in the campaign's plan; folders are relative to the campaign's.
+``stack`` is the key of a stack in the campaign's plan. Paths of folders are relative to the
+campaign folder.
 """
 
 from __future__ import annotations
@@ -13,7 +14,17 @@ from macrorail.run_folder.events.codec import Event, absent
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignStarted(Event, kind="begun"):
-    """A new campaign of ``stacks`` stacks begins; ``bench`` is ``None`` for real devices."""
+    """A new campaign begins.
+
+    Attributes
+    ----------
+    campaign
+        Id of the campaign.
+    stacks
+        Number of stacks in the plan.
+    bench
+        Address of the simulated bench; ``None`` for real devices.
+    """
 
     campaign: str
     stacks: int
@@ -22,7 +33,7 @@ class CampaignStarted(Event, kind="begun"):
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignResumed(Event, kind="went_on"):
-    """``macrorail resume`` continues an interrupted campaign."""
+    """``macrorail resume`` continues the campaign; fields as in :class:`CampaignStarted`."""
 
     campaign: str
     stacks: int
@@ -42,7 +53,7 @@ class CampaignFinished(Event, kind="finished"):
 
 @dataclass(frozen=True, kw_only=True)
 class CampaignStopped(Event, kind="stopped"):
-    """The campaign stopped before its end, for the reason ``message``."""
+    """The campaign stopped before all stacks were done; ``message`` gives the reason."""
 
     stacks: int
     done: int
@@ -53,7 +64,7 @@ class CampaignStopped(Event, kind="stopped"):
 
 @dataclass(frozen=True, kw_only=True)
 class OperatorAsked(Event, kind="asked"):
-    """The campaign waits for the operator's answer."""
+    """The operator was asked ``question``, and the campaign waits for the answer."""
 
     question: str
 
@@ -67,14 +78,17 @@ class OperatorAnswered(Event, kind="answered"):
 
 @dataclass(frozen=True, kw_only=True)
 class SpecimenIdentified(Event, kind="identified"):
-    """Which specimen is at a place.
+    """The specimen at a place of the stage was identified, or could not be.
 
     Attributes
     ----------
+    place
+        Name of the place.
     specimen
-        The protocol's ``specimen`` section.
+        The protocol's ``specimen`` section for this specimen.
     why_unidentified
-        Why it has no id of its own and is shot into quarantine; empty when it has one.
+        Why the specimen could not be identified; its runs then go into quarantine. Empty when the
+        specimen was identified.
     """
 
     place: str
@@ -84,7 +98,7 @@ class SpecimenIdentified(Event, kind="identified"):
 
 @dataclass(frozen=True, kw_only=True)
 class StackStarted(Event, kind="shooting"):
-    """A stack is shot into a new run folder."""
+    """The run of a stack starts in the new run folder ``folder``."""
 
     stack: str
     folder: str
@@ -98,11 +112,11 @@ class StackEnded(Event, kind="shot"):
     Attributes
     ----------
     completed
-        Whether it is done; otherwise it is tried again or put into quarantine.
+        Whether the stack is done; otherwise the stack is tried again or put into quarantine.
     reason
         A value of :class:`macrorail.states.FinishReason`.
     state
-        The run's last state, where it did not complete.
+        The last state of a run that was not completed; ``None`` for a completed run.
     """
 
     stack: str
@@ -122,7 +136,7 @@ class StackFailed(Event, kind="failed"):
 
 @dataclass(frozen=True, kw_only=True)
 class StackPostponed(Event, kind="put_off"):
-    """A stack is shot after the others."""
+    """A stack was moved to the end of the plan; ``why`` gives the reason."""
 
     stack: str
     why: str
@@ -130,7 +144,7 @@ class StackPostponed(Event, kind="put_off"):
 
 @dataclass(frozen=True, kw_only=True)
 class StackSetAside(Event, kind="set_aside"):
-    """A failed run folder was moved into quarantine; ``folder`` is where it is now."""
+    """A failed run folder was moved into quarantine; ``folder`` is its new path."""
 
     stack: str
     folder: str
@@ -138,7 +152,7 @@ class StackSetAside(Event, kind="set_aside"):
 
 @dataclass(frozen=True, kw_only=True)
 class StackQuarantined(Event, kind="quarantined"):
-    """A stack is not tried again."""
+    """A stack was put into quarantine and is not tried again; ``why`` gives the reason."""
 
     stack: str
     why: str
@@ -146,7 +160,7 @@ class StackQuarantined(Event, kind="quarantined"):
 
 @dataclass(frozen=True, kw_only=True)
 class AlignmentShared(Event, kind="aligned_as"):
-    """A stack's frames are aligned like those of the stack ``other``."""
+    """A stack reuses the alignment of the stack ``other``."""
 
     stack: str
     other: str
@@ -154,21 +168,21 @@ class AlignmentShared(Event, kind="aligned_as"):
 
 @dataclass(frozen=True, kw_only=True)
 class AxisRetracted(Event, kind="retracted"):
-    """The focus axis is far from the specimens, so that the stage can move."""
+    """The focus axis was moved away from the specimens, so that the stage can move."""
 
     position_um: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageHomed(Event, kind="stage_homed"):
-    """The stage has found its reference."""
+    """The stage was homed; ``model`` is the model of the stage."""
 
     model: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageMoved(Event, kind="staged"):
-    """The stage has brought a specimen under the lens; ``None`` for an axis it does not have."""
+    """The stage has moved to a stack's specimen; coordinates of missing axes are ``None``."""
 
     stack: str
     x_um: float | None

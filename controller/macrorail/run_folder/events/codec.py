@@ -1,6 +1,7 @@
-"""One line of a journal as a typed event, and back: the only place that knows the keys on disk.
+"""Converts journal lines to typed events and back; only this module knows the keys on disk.
 
-A journal's bytes never change. Where a type uses another name than the line, ``KEYS`` maps it.
+The format on disk never changes. Where the name of a field differs from the key on disk, ``KEYS``
+maps the one to the other.
 """
 
 from __future__ import annotations
@@ -33,14 +34,16 @@ KEYS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something that happened; one subclass for each kind of line.
+    """Base class of all events; there is one subclass for each kind of line.
 
     Attributes
     ----------
+    kind
+        The kind of line, as the journal writes it.
     extra
-        Keys of the line that this version of macrorail does not know.
+        Keys and values of the line that this version of macrorail does not know.
     lacking
-        Fields whose keys the line does not have, because an earlier version wrote it.
+        Names of the fields that the line does not have, because an earlier version wrote it.
     """
 
     kind: ClassVar[str] = ""
@@ -60,9 +63,9 @@ class UnknownEvent(Event):
     Attributes
     ----------
     name
-        Its kind.
+        The kind of the line.
     values
-        All its keys and JSON values, in their order.
+        All keys and JSON values of the line, in the order on disk.
     """
 
     name: str
@@ -76,27 +79,27 @@ _LAYOUTS: dict[type[Event], tuple[tuple[Field[Any], str], ...]] = {}
 
 
 def absent() -> Any:
-    """A field whose key is left out of the line while it is ``None``."""
+    """Return a dataclass field whose key is left out of the line while its value is ``None``."""
     return field(default=None, metadata={"absent": True})
 
 
 def spread() -> Any:
-    """A mapping whose keys are keys of the line itself."""
+    """Return a dataclass field for a mapping that is written as top-level keys of the line."""
     return field(metadata={"spread": True})
 
 
 def kind_of(event: Event) -> str:
-    """The kind of a line, as the journal writes it."""
+    """Return the kind of an event's line, as the journal writes it."""
     return event.name if isinstance(event, UnknownEvent) else event.kind
 
 
 def known_kinds() -> frozenset[str]:
-    """Every kind that has a type."""
+    """Return every kind of line that has an event type."""
     return frozenset(_CLASSES)
 
 
 def values_of(event: Event) -> dict[str, Any]:
-    """An event's keys and JSON values, named and ordered as on disk."""
+    """Return an event's keys and JSON values, named and ordered as on disk."""
     if isinstance(event, UnknownEvent):
         return dict(event.values)
     values: dict[str, Any] = {}
@@ -112,17 +115,19 @@ def values_of(event: Event) -> dict[str, Any]:
 
 
 def event_of(kind: str, values: Mapping[str, Any]) -> Event:
-    """The event of a line.
+    """Build the event of a journal line.
 
     Parameters
     ----------
-    kind, values
-        As on disk.
+    kind
+        Kind of the line.
+    values
+        Keys and JSON values of the line, as on disk.
 
     Raises
     ------
     ValueError
-        A line of a known kind lacks a key; names it.
+        A line of a known kind lacks a key; the message names the kind and the key.
     """
     lacking = ""
     for cls in _CLASSES.get(kind, ()):
@@ -150,7 +155,7 @@ def _build(cls: type[Event], values: dict[str, Any]) -> Event:
 
 
 def _layout(cls: type[Event]) -> tuple[tuple[Field[Any], str], ...]:
-    """A class's own fields in their order, with their keys on disk."""
+    """Return an event type's own fields in their order, each with its key on disk."""
     if cls not in _LAYOUTS:
         keys = KEYS.get(cls.kind, {})
         own = (one for one in fields(cls) if one.name not in _OF_ALL)

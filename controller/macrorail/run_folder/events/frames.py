@@ -1,4 +1,4 @@
-"""One slice on its way: exposed, counted, judged by its image, aligned, fused."""
+"""Events of a slice: exposed, counted, checked by its image, aligned, fused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from macrorail.run_folder.events.codec import Event
 
 @dataclass(frozen=True, kw_only=True)
 class ExposureIntended(Event, kind="intent"):
-    """The shutter is about to open; written before it does."""
+    """The shutter is about to open; this line is written before the exposure."""
 
     slice: int
     attempt: int
@@ -25,7 +25,7 @@ class ExposureIntended(Event, kind="intent"):
 class ExposureMade(Event, kind="exposed"):
     """The shutter has closed; the frame is still in the camera.
 
-    ``exposure`` is the camera's own count.
+    ``exposure`` is the camera's exposure counter.
     """
 
     slice: int
@@ -42,11 +42,11 @@ class BracketExposed(Event, kind="bracketed"):
     Attributes
     ----------
     stem
-        Name without suffix of the frame that the bracket is merged into.
+        File name, without suffix, of the frame that the bracket is merged into.
     ev
-        Exposure compensation.
+        Exposure compensation, EV.
     frame
-        This exposure's file, relative to the run folder.
+        Path of this exposure's file, relative to the run folder.
     """
 
     stem: str
@@ -59,7 +59,7 @@ class BracketExposed(Event, kind="bracketed"):
 
 @dataclass(frozen=True, kw_only=True)
 class ExposureDiscarded(Event, kind="discarded"):
-    """An exposure that an interruption cut short has no usable frame; its slice is shot again."""
+    """An interrupted exposure left no usable frame; its slice is shot again."""
 
     slice: int
     attempt: int
@@ -72,13 +72,13 @@ class SliceCounted(Event, kind="counted"):
     Attributes
     ----------
     dof_um
-        Depth of field there.
+        Depth of field at the slice, micrometres.
     adopted
-        The frame was found on disk after an interruption.
+        Whether the frame was found on disk after an interruption.
     frame
-        Relative to the run folder.
+        Path of the frame, relative to the run folder.
     camera_name
-        The file's name in the camera.
+        Name of the file in the camera.
     """
 
     slice: int
@@ -95,7 +95,7 @@ class SliceCounted(Event, kind="counted"):
 
 @dataclass(frozen=True, kw_only=True)
 class SliceLeftOut(Event, kind="left_out"):
-    """A slice is left out for now; the sweep returns to it at its end."""
+    """A slice is left out for now; it is tried again after the other slices."""
 
     slice: int
     why: str
@@ -111,7 +111,7 @@ class SlicesInserted(Event, kind="inserted"):
 
 
 class Verdict(StrEnum):
-    """What is done with a frame after its image was judged."""
+    """What is done with a frame after its image was checked."""
 
     FUSE = "fuse"
     RESHOOT = "reshoot"
@@ -121,14 +121,16 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class FrameJudged(Event, kind="judged"):
-    """A frame was judged by its image.
+    """The image of a frame was checked.
 
     Attributes
     ----------
     action
         A value of :class:`Verdict`.
     faults
-        Kinds of fault that it shows.
+        Kinds of fault that the image shows.
+    why
+        The faults as text.
     """
 
     slice: int
@@ -140,7 +142,7 @@ class FrameJudged(Event, kind="judged"):
 
 @dataclass(frozen=True, kw_only=True)
 class FrameRejected(Event, kind="rejected"):
-    """The frame of a counted slice is set aside; the slice is shot again."""
+    """The frame of a counted slice was set aside, and the slice is shot again."""
 
     slice: int
     attempt: int
@@ -148,7 +150,7 @@ class FrameRejected(Event, kind="rejected"):
 
 @dataclass(frozen=True, kw_only=True)
 class SlicesRelocated(Event, kind="relocated"):
-    """The axis had lost steps; the images show where these slices truly are."""
+    """The axis had lost steps; ``achieved_um`` are the slices' true positions, from the images."""
 
     slices: Sequence[int]
     achieved_um: Sequence[float]
@@ -156,7 +158,7 @@ class SlicesRelocated(Event, kind="relocated"):
 
 @dataclass(frozen=True, kw_only=True)
 class FrameLeftOut(Event, kind="aligned"):
-    """A frame could not be aligned; the picture is made without it."""
+    """A frame could not be aligned; it is left out of the fused picture."""
 
     slice: int
     error: str
@@ -169,19 +171,21 @@ class FrameAligned(Event, kind="aligned"):
     Attributes
     ----------
     transform
-        2x3, from the frame to the reference, pixels.
+        2x3 affine transform from the frame to the reference, pixels.
     correlation
-        With its neighbour, -1..1.
+        Correlation with the neighbouring frame, -1..1.
     expected
-        Whether the optics' expectation was used instead of a measurement.
+        Whether the transform was computed from the optics, because it could not be measured.
+    sharpness
+        Mean detail of the frame.
     gains
         Brightness factors, one for each channel.
     scale
-        Expected size of the picture relative to the reference's.
+        Expected magnification relative to the reference frame.
     closing_px
-        Difference between two ways of aligning it, pixels; ``None`` when not checked.
+        Difference in pixels between two ways of aligning the frame; ``None`` when not checked.
     trust
-        How far the transform can be trusted, 0..1; ``None`` when it was given.
+        How far the transform can be trusted, 0..1; ``None`` when the transform was supplied.
     doubt
         Why the alignment may be wrong; ``None`` when nothing suggests it.
     """
@@ -200,21 +204,25 @@ class FrameAligned(Event, kind="aligned"):
 
 @dataclass(frozen=True, kw_only=True)
 class CoverageAssessed(Event, kind="coverage"):
-    """How well the slices cover the range.
+    """The coverage of the range by the slices was assessed.
 
     Attributes
     ----------
+    proven
+        Whether the coverage is proven.
+    near_um, far_um
+        Ends of the range.
     near_covered, far_covered
-        Whether both ends are within a slice's depth of field.
+        Whether the near and the far end are within a slice's depth of field.
     minimum_overlap
-        Required, 0..1.
+        Overlap that is required between neighbouring slices, 0..1.
     gaps
         Pairs of slices that overlap too little: ``near_um``, ``far_um``, ``distance_um``,
         ``dof_um``, ``overlap``.
     overlaps
-        ``position_um`` of each slice and its ``overlap`` with the one before.
+        ``position_um`` of each slice, and its ``overlap`` with the previous slice.
     images
-        What the images prove; ``None`` when they were not examined.
+        Results of checking the coverage with the images; ``None`` when it was not checked so.
     """
 
     proven: bool
@@ -235,15 +243,17 @@ class PictureFused(Event, kind="fused"):
     Attributes
     ----------
     path
-        Relative to the run folder.
+        Path of the picture, relative to the run folder.
+    sha256
+        SHA-256 of the picture.
     files
-        SHA-256 of each file that was written, by name.
+        SHA-256 of each file that was written, by file name.
     valid_rect
-        x, y, width and height of the part that all frames cover, pixels.
+        x, y, width and height in pixels of the area that all frames cover.
     quality
-        Figures of the alignment and of the depth map.
+        Quality measures of the alignment and of the depth map.
     peak_rss_mb
-        Memory that align/blend used, MB.
+        Peak memory use of align/blend, MB.
     left_out
         Slices that could not be aligned.
     """

@@ -1,4 +1,4 @@
-"""What axis and camera reported."""
+"""Events reported by the axis and the camera."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from macrorail.run_folder.events.codec import Event, absent, spread
 
 @dataclass(frozen=True, kw_only=True)
 class AxisOpened(Event, kind="axis_opened"):
-    """The focus axis answers; ``estimated`` when its positions are not measured."""
+    """The connection to the focus axis was opened.
+
+    Attributes
+    ----------
+    travel_um
+        Lowest and highest position that the axis can reach.
+    resolution_um
+        Smallest step of the axis.
+    estimated
+        Whether the axis estimates its positions instead of measuring them.
+    """
 
     model: str
     version: str
@@ -21,7 +31,7 @@ class AxisOpened(Event, kind="axis_opened"):
 
 @dataclass(frozen=True, kw_only=True)
 class AxisHomed(Event, kind="homed"):
-    """The axis has found its reference and is at ``position_um``."""
+    """The axis was homed and is at ``position_um``."""
 
     position_um: float
 
@@ -37,7 +47,7 @@ class AxisMoved(Event, kind="moved"):
 
 @dataclass(frozen=True, kw_only=True)
 class AxisParked(Event, kind="parked"):
-    """The axis is far from the specimen, at ``position_um``."""
+    """The axis was parked at ``position_um``, away from the specimen."""
 
     position_um: float
 
@@ -49,9 +59,12 @@ class StepsChecked(Event, kind="count_checked"):
     Attributes
     ----------
     error_um
-        Above 0 the axis stood farther from the specimen than it reported.
+        Error of the reported position; above 0, the axis was farther from the specimen than
+        reported.
+    tolerance_um
+        Largest error that is accepted.
     slices
-        Those shot since the check before.
+        Slices shot since the previous check.
     in_doubt
         Whether steps were lost: the error is above the tolerance.
     """
@@ -64,7 +77,15 @@ class StepsChecked(Event, kind="count_checked"):
 
 @dataclass(frozen=True, kw_only=True)
 class CameraOpened(Event, kind="camera_opened"):
-    """The camera answers; ``found_settings`` are those to put back at the end."""
+    """The connection to the camera was opened.
+
+    Attributes
+    ----------
+    battery_percent
+        Battery charge; ``None`` when the camera does not report it.
+    found_settings
+        Settings of the camera before the run, which are restored at its end.
+    """
 
     model: str
     version: str
@@ -76,21 +97,27 @@ class CameraOpened(Event, kind="camera_opened"):
 
 @dataclass(frozen=True, kw_only=True)
 class CameraDrained(Event, kind="drained"):
-    """Names of the pictures that were left in the camera, and are none of this run's slices."""
+    """Pictures that belong to no slice of this run were found in the camera.
+
+    Attributes
+    ----------
+    files
+        Names of these pictures in the camera.
+    """
 
     files: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CameraConfigured(Event, kind="settings"):
-    """The camera's settings as read back, by canonical name."""
+    """The camera was set up; ``settings`` are the values read back, by canonical name."""
 
     settings: Mapping[str, str] = spread()
 
 
 @dataclass(frozen=True, kw_only=True)
 class CameraRestored(Event, kind="settings_restored"):
-    """The camera's settings are those it had before the run."""
+    """The camera's settings from before the run were restored."""
 
     settings: Mapping[str, str] = spread()
 
@@ -117,22 +144,24 @@ class ShutterLagChecked(Event, kind="shutter_lag_checked"):
 
 @dataclass(frozen=True, kw_only=True)
 class SceneChecked(Event, kind="scene_checked"):
-    """After an interruption, a new frame was compared with the last good one.
+    """After an interruption, a new frame was compared with the last good frame.
 
     Attributes
     ----------
+    slice
+        Number of the slice of the last good frame.
     frame
-        The new frame, relative to the run folder.
+        Path of the new frame, relative to the run folder.
     shift_px
-        Displacement in pixels of the frame; ``None`` when it could not be measured.
+        Displacement between the two frames in pixels; ``None`` when it could not be measured.
     correlation
-        -1..1; ``None`` when it could not be measured.
+        Correlation of the two frames, -1..1; ``None`` when it could not be measured.
     why
-        Why it could not be measured.
+        Why the displacement could not be measured; ``None`` when it was.
     width_px
-        Of the frame.
+        Width of the frame in pixels.
     brightness
-        Of the new frame over that of the old one.
+        Brightness of the new frame divided by the brightness of the last good frame.
     """
 
     slice: int

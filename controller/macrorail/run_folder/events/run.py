@@ -1,4 +1,4 @@
-"""A run as a whole: its start and end, pauses, faults, and the search for its range."""
+"""Events of a run: start and end, pauses, faults, and the search for the range to shoot."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class RunStarted(Event, kind="started"):
     specimen
         The protocol's ``specimen`` section.
     slice_count
-        Slices planned; 0 while the range is still to be searched for.
+        Number of planned slices; 0 while the range is not yet known.
     asked
-        Camera settings of the protocol; ``None`` for a search.
+        Camera settings from the protocol; ``None`` when the range is searched for first.
     bench
         Address of the simulated bench; ``None`` for real devices.
     geometry
-        Keys of the rig on which positions and scale depend, by their path (``axis.lead``);
+        The rig's settings on which positions and scale depend, by their path (``axis.lead``);
         ``None`` in journals of earlier versions.
     """
 
@@ -52,14 +52,14 @@ class RunResumed(Event, kind="resumed"):
 
 @dataclass(frozen=True, kw_only=True)
 class RunPaused(Event, kind="paused"):
-    """The run waits, for the reason ``why``."""
+    """The run was paused; ``why`` gives the reason."""
 
     why: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class PauseEnded(Event, kind="unpaused"):
-    """A pause of ``paused_s`` is over; ``why`` says what ended it."""
+    """A pause of ``paused_s`` seconds ended; ``why`` says what ended the pause."""
 
     why: str
     paused_s: float
@@ -76,9 +76,9 @@ class RunEnded(Event, kind="ended"):
     reason
         A value of :class:`macrorail.states.FinishReason`.
     message
-        Why, for people; empty when all went well.
+        The reason as text for the operator; empty when all went well.
     troubles
-        What could not be put back or switched off.
+        Clean-up steps that failed, such as restoring settings; one text for each.
     """
 
     state: str
@@ -89,13 +89,13 @@ class RunEnded(Event, kind="ended"):
 
 @dataclass(frozen=True, kw_only=True)
 class CleanupFailed(Event, kind="not_kept"):
-    """While a run was being cut short, the axis could not be stopped or a frame not be saved."""
+    """While a run was being aborted, the axis could not be stopped or a frame was not saved."""
 
     message: str
 
 
 class Part(StrEnum):
-    """Which part of the instrument a fault concerns."""
+    """The part of the instrument that a fault concerns."""
 
     AXIS = "axis"
     CAMERA = "camera"
@@ -107,10 +107,11 @@ class Part(StrEnum):
 class Remedy(StrEnum):
     """What can be done about a fault.
 
-    ``RETRY`` drains the camera and shoots the slice again; ``RECOVER`` opens the device again
-    (and homes the axis) first; ``PAUSE`` does so after a pause, which lasts while a watch reports
-    trouble, and which the operator can end; ``FINISH`` leaves the slice out, for now, and
-    finishes the others; ``STOP`` ends the run with everything finished on disk.
+    ``RETRY`` drains the camera and shoots the slice again. ``RECOVER`` reopens the device (and
+    homes the axis) before the slice is shot again. ``PAUSE`` pauses the run, then does the same as
+    ``RECOVER``; the pause lasts while a watch reports a problem, and the operator can end the
+    pause. ``FINISH`` leaves the slice out for now and finishes the other slices. ``STOP`` ends
+    the run; every finished slice is on disk.
     """
 
     RETRY = "retry"
@@ -122,24 +123,24 @@ class Remedy(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class FaultOccurred(Event, kind="fault"):
-    """A fault, and what is done about it.
+    """A fault occurred, and a remedy was chosen.
 
     Attributes
     ----------
     slice, attempt
-        What it struck; ``None`` when it struck no exposure.
+        The exposure during which the fault occurred; ``None`` when it was not during an exposure.
     part
         A value of :class:`Part`.
     state
-        Where the run was.
+        State of the run when the fault occurred.
     error
         Name of the error's class.
     message
-        The error in words.
+        Message of the error.
     remedy
         A value of :class:`Remedy`.
     wait_s
-        World time to wait before the remedy.
+        Run time to wait before the remedy, seconds.
     """
 
     slice: int | None
@@ -154,14 +155,18 @@ class FaultOccurred(Event, kind="fault"):
 
 @dataclass(frozen=True, kw_only=True)
 class SearchStarted(Event, kind="search_began"):
-    """The specimen is searched for along the axis.
+    """The search for the specimen along the axis started.
 
     Attributes
     ----------
     method
         ``live view`` or ``frames``.
+    from_um, to_um
+        Ends of the searched part of the axis.
+    step_um
+        Distance between pictures in the first pass.
     looks
-        Pictures planned for the first pass.
+        Number of pictures planned for the first pass.
     """
 
     method: str
@@ -173,7 +178,7 @@ class SearchStarted(Event, kind="search_began"):
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSampled(Event, kind="looked"):
-    """One picture of a search; ``sharpness`` is the mean detail of its tiles."""
+    """The search took a picture; ``sharpness`` is the mean detail of the picture's tiles."""
 
     position_um: float
     sharpness: float
@@ -186,9 +191,11 @@ class RangeFound(Event, kind="range_found"):
     Attributes
     ----------
     near_um, far_um
-        The range to shoot, margin included.
+        The range to shoot, including the margin.
+    looks
+        Number of pictures taken for the search.
     tiles, of_tiles
-        Tiles of the picture with texture, and tiles in all.
+        Number of the picture's tiles that have texture, and total number of tiles.
     near_open, far_open
         Whether the specimen seems to continue beyond the outermost picture.
     sharp_from_um, sharp_to_um
@@ -209,7 +216,7 @@ class RangeFound(Event, kind="range_found"):
 
 @dataclass(frozen=True, kw_only=True)
 class SlicesPlanned(Event, kind="planned"):
-    """A range that was found has become slices: ``targets`` are (target_um, dof_um) pairs."""
+    """The slices for a found range were planned; ``targets`` are (target_um, dof_um) pairs."""
 
     near_um: float
     far_um: float
