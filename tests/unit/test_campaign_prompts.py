@@ -89,7 +89,7 @@ def test_words_put_off_and_stop(table: Table) -> None:
 def test_the_socket_answers_what_the_terminal_does_not(
     table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert table.command(do="continue") == {"error": "nothing is being asked"}
+    assert table.command(do="continue") == {"error": "the campaign is not waiting for an answer"}
 
     def type_nothing() -> None:
         assert table.command(do="status")["question"] == "Scan"
