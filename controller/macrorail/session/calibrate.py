@@ -258,9 +258,7 @@ def calibrate_settle(
                 observer.message,
             ).measure()
     if measured.settle_s == WAITS_S[-1]:
-        observer.message(
-            f"Only the longest waiting time was enough (compared with {LONG_S:g} s)."
-        )
+        observer.message(f"Only the longest waiting time was enough (compared with {LONG_S:g} s).")
     return measured
 
 
