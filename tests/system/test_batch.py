@@ -206,7 +206,7 @@ def test_a_cluster_whose_parts_die_gives_the_same_pixels(
     assert client.returncode == 6, said
     became = {one["name"]: one["state"] for one in json.loads(printed)}
     assert became == {f"beetle-{n}": "done" for n in range(STACKS)} | {"broken": "failed"}
-    assert f"the scheduler at {cluster.address} is away" in said
+    assert f"the scheduler at {cluster.address} does not answer" in said
     assert "Traceback" not in said
 
     assert pixels(out) == pixels(local)

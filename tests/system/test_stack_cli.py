@@ -168,7 +168,7 @@ def test_one_frame_comes_back(made: MadeStack, tmp_path: Path) -> None:
         (["{photos}/notes.txt", "-o", "out.tif"], 6, "notes.txt"),
         (["{photos}", "-o", "out.gif"], 6, "out.gif"),
         (["{photos}", "-o", "missing/out.tif"], 6, "missing/out.tif"),
-        (["{empty}", "-o", "out.tif"], 2, "holds no pictures"),
+        (["{empty}", "-o", "out.tif"], 2, "contains no pictures"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(

@@ -74,7 +74,7 @@ def test_a_frame_that_is_still_being_written_gives_no_result(
             return super().finish()
 
     monkeypatch.setattr("macrorail.batch.work.Stacker", Slow)
-    with pytest.raises(StackError, match=r"2\.png has changed"):
+    with pytest.raises(StackError, match=r"2\.png was changed"):
         make_stack(job)
     assert not list((tmp_path / "out").glob("**/*.tif"))
 
@@ -110,7 +110,7 @@ def test_folders_are_found_however_deep_and_results_have_names_of_their_own(
     ("arguments", "message"),
     [
         (["nowhere"], "nowhere is not a folder"),
-        (["{here}"], "holds neither runs nor photographs"),
+        (["{here}"], "contains neither runs nor photographs"),
         (["{here}/one", "--reference", "77"], "a number from 1 to 3"),
         (["{here}/one", "--scheduler", "gopher://x"], "--scheduler gopher://x"),
     ],
@@ -149,7 +149,7 @@ def test_a_stack_beyond_the_memory_is_named_and_no_process_is_started(tmp_path: 
     told: list[StackOutcome] = []
     stack_locally([job], told.append, print, lambda: None, memory_bytes=100e6)
     assert [outcome.state for outcome in told] == ["failed"]
-    assert "GB of memory, this machine gives 0.1 GB" in told[0].reason
+    assert "GB of memory, but this machine has only 0.1 GB" in told[0].reason
 
 
 @pytest.mark.slow
@@ -180,4 +180,4 @@ def test_a_process_that_dies_costs_only_its_stack_a_second_try(
         ("c", "done"),
     ]
     assert "died 2 times" in told[1].reason
-    assert ["a" in said[0], "once more" in said[0]] == [True, True]
+    assert ["a" in said[0], "retried" in said[0]] == [True, True]

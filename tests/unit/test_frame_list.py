@@ -61,7 +61,7 @@ def test_raw_frames_are_not_given_up_for_one_jpeg(tmp_path: Path) -> None:
     found = frames_in([folder])
     assert names(found) == wanted
     assert [(one.path.name, one.reason) for one in found.passed_over] == [
-        ("overview.jpg", "no frame: the frames are raw files")
+        ("overview.jpg", "not a frame: the frames are raw files")
     ]
 
 
@@ -77,7 +77,7 @@ def test_half_pairs_give_the_raw_frames_of_all(tmp_path: Path) -> None:
 def test_frames_that_only_another_type_has_are_not_lost(tmp_path: Path) -> None:
     folder = photographs(tmp_path, [f"DSC_{k:04d}.JPG" for k in (1, 2, 3)])
     raws(folder, ["DSC_0004.DNG"])
-    with pytest.raises(StackError, match=r"3 frames are JPEG files, and DSC_0004.DNG"):
+    with pytest.raises(StackError, match=r"3 frames are JPEG files, but DSC_0004.DNG"):
         frames_in([folder])
     (folder / "DSC_0004.DNG").rename(folder / "DSC_0004.heic")
     with pytest.raises(StackError, match=r"DSC_0004"):
@@ -101,8 +101,8 @@ def test_what_cannot_be_read_says_what_to_install(
 def test_a_picture_that_is_named_otherwise_is_doubted(tmp_path: Path) -> None:
     folder = photographs(tmp_path, ["overview.jpg", *(f"IMG_{k}.jpg" for k in range(4))])
     assert frames_in([folder]).doubts == (
-        "overview.jpg: taken as a frame, though not named like the other 4; move it away if it "
-        "does not belong to the stack",
+        "overview.jpg: used although not named like the other 4 frames; move such files away if "
+        "they do not belong to the stack",
     )
 
 
@@ -145,7 +145,7 @@ def test_a_link_to_a_frame_is_no_frame_of_its_own(tmp_path: Path) -> None:
 
 def test_one_frame_is_said_to_be_one(tmp_path: Path) -> None:
     assert frames_in([photographs(tmp_path, ["a.jpg"])]).doubts == (
-        "a.jpg is the only frame: there is nothing to stack it with",
+        "a.jpg is the only frame, so nothing is stacked",
     )
 
 
@@ -155,7 +155,7 @@ def test_one_frame_is_said_to_be_one(tmp_path: Path) -> None:
         (lambda path: path.write_bytes(b""), "is empty"),
         (lambda path: path.write_bytes(path.read_bytes()[:20]), "damaged or cut short"),
         (lambda path: (path.unlink(), path.symlink_to("nowhere")), "link to a file"),
-        (lambda path: Image.new("RGB", (30, 30)).save(path), "frames of one size"),
+        (lambda path: Image.new("RGB", (30, 30)).save(path), "must have the same size"),
         (lambda path: Image.new("RGB", (24, 18)).convert("I;16").save(path, "PNG"), "16 bits"),
     ],
 )
@@ -170,7 +170,7 @@ def test_a_frame_that_is_lost_is_named_before_any_work(
 
 
 def test_frames_too_small_to_be_aligned_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(StackError, match="12 x 12 px; frames need at least 16 px"):
+    with pytest.raises(StackError, match="12 x 12 px, but alignment needs frames of at least 16 px"):
         frames_in([photographs(tmp_path, ["a.png", "b.png"], (12, 12))])
 
 
@@ -199,7 +199,7 @@ def test_a_count_that_starts_over_keeps_the_order(right: list[str], times: str |
     ]
     found, doubts = order(sorted(given))
     assert found == right
-    assert len(doubts) == 1 and "starts over" in doubts[0]
+    assert len(doubts) == 1 and "file numbers restart" in doubts[0]
 
 
 def test_times_tell_a_count_from_a_wrap() -> None:
@@ -247,7 +247,7 @@ def test_batch_finds_stacks_beside_a_picture_links_and_closed_folders(
     said = capsys.readouterr()
     states = {one["name"]: one["state"] for one in json.loads(said.out)}
     assert states == {"beetle1": "done", "beetle2": "done", "closed": "failed"}
-    assert "overview.jpg (one picture beside folders of stacks)" in said.err
+    assert "overview.jpg (a single picture beside folders of stacks)" in said.err
     assert "closed: cannot be read: Permission denied" in " ".join(said.err.split())
 
 
@@ -260,7 +260,7 @@ def test_a_stack_that_goes_on_in_the_cameras_next_folder_is_said_to(tmp_path: Pa
             Image.new("RGB", (24, 18)).save(tmp_path / folder / f"IMG_{number:04d}.JPG", exif=exif)
     found = find_stacks([tmp_path], tmp_path / "out", BatchSettings())
     assert len(found.jobs) == 2
-    assert all("may hold the rest of the stack" in job.notes[0] for job in found.jobs)
+    assert all("may contain the rest of the stack" in job.notes[0] for job in found.jobs)
     both = frames_in([tmp_path / "100CANON", tmp_path / "101CANON"])
     assert names(both) == ["IMG_9998.JPG", "IMG_9999.JPG", "IMG_0001.JPG", "IMG_0002.JPG"]
     assert both.doubts == ()

@@ -213,8 +213,8 @@ def test_a_watched_share_that_drops_out_is_waited_for(mixed: Path, tmp_path: Pat
         watch_folders([folder], Steps(), make, said.append)  # type: ignore[arg-type]
     first, second = made[0]
     assert made == [[first, second], [first]]
-    assert said.count(f"{mixed} is not there; waiting for it to come back") == 1
-    assert said.count(f"{mixed} is back") == 1
+    assert said.count(f"{mixed} does not exist; waiting until it is available again") == 1
+    assert said.count(f"{mixed} is available again") == 1
 
 
 def test_pairs_in_a_mixed_folder_give_one_stack_of_one_type(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Many stacks: found, grouped, aligned and blended here or on a cluster, each once."""
+"""Batches: many stacks found, grouped, aligned and blended, on this machine or on a cluster."""

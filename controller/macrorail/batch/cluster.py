@@ -1,7 +1,7 @@
-"""Makes stacks on a dask.distributed cluster; dask schedules them.
+"""Makes stacks on a dask.distributed cluster; dask distributes the stacks to the workers.
 
-Workers read frames and write results themselves, under the same paths as this machine: only jobs
-and their outcomes go over the network.
+Workers read frames and write results themselves, under the same paths as on this machine. Only
+jobs and their outcomes are sent to and from the workers.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 def check_address(scheduler: str) -> None:
-    """Refuse what cannot be a scheduler's address.
+    """Check the form of a scheduler's address.
 
     Raises
     ------
     ConfigError
-        Not ``tcp://HOST:PORT`` or its like.
+        The address does not have the form ``tcp://HOST:PORT``.
     """
     if not _ADDRESS.fullmatch(scheduler):
-        raise ConfigError(f"--scheduler {scheduler}: must look like tcp://HOST:8786")
+        raise ConfigError(f"--scheduler {scheduler}: must have the form tcp://HOST:8786")
 
 
 def stack_on_cluster(
@@ -62,31 +62,40 @@ def stack_on_cluster(
     check: CheckStop,
     patience_s: float = 600.0,
 ) -> None:
-    """Make all stacks; none that fails stops the others.
+    """Make all stacks; a stack that fails does not stop the others.
 
-    A worker that dies loses only its stack, which dask gives to another one. A stack that was at
-    work on several workers that died is tried once more by itself when all others are done: the
-    fault may have been another's.
+    If a worker dies, dask gives the worker's stack to another worker. A stack whose workers died
+    several times is retried alone after all other stacks, because another stack may have caused
+    the failures.
 
     Parameters
     ----------
+    jobs
+        The stacks.
     scheduler
-        ``tcp://HOST:PORT``.
+        Address of the scheduler, ``tcp://HOST:PORT``.
+    on_outcome
+        Called with the outcome of each stack.
+    on_message
+        Called with messages for the operator.
+    check
+        Raises an error if the operator has stopped the batch.
     patience_s
-        How long a scheduler may be away or a cluster be without workers.
+        Longest wait in seconds for a lost scheduler or for the first worker.
 
     Raises
     ------
     ConfigError
-        dask.distributed is not installed, or there is no scheduler at the address.
+        dask.distributed is not installed, or no scheduler answers at the address.
     StackError
-        The cluster was away for longer than ``patience_s``; what is finished stays.
+        The scheduler or all workers were missing for longer than ``patience_s``; the results of
+        finished stacks are kept.
     """
     with needs_extra("cluster", "--scheduler"):
         import distributed
         from distributed.comm import CommClosedError
     for name in ("distributed", "distributed.client"):
-        # It logs lost connections with tracebacks; what there is to say is said below.
+        # dask logs lost connections with tracebacks; messages for the operator are given below.
         logging.getLogger(name).setLevel(logging.CRITICAL)
     batch = _Batch(deque(jobs), on_outcome, on_message, check)
     connected = False
@@ -105,20 +114,21 @@ def stack_on_cluster(
                 ) from error
             if time.monotonic() - batch.heard_s > patience_s:
                 raise StackError(
-                    f"the scheduler at {scheduler} has been away for {patience_s:g} s; "
-                    f"{batch.left} stack(s) are left; the same command continues with them"
+                    f"the scheduler at {scheduler} has not answered for {patience_s:g} s; "
+                    f"{batch.left} stack(s) are left. Run the same command again to continue"
                 ) from error
-            batch.message_once(f"the scheduler at {scheduler} is away; waiting for it")
+            batch.message_once(f"the scheduler at {scheduler} does not answer; waiting for it")
             time.sleep(1)
 
 
 def stack_on_worker(data: dict[str, Any]) -> dict[str, Any]:
-    """On a worker: make one stack, or return why not.
+    """Make one stack; this function runs on a worker.
 
     Returns
     -------
     dict
-        The record, or ``{"failed": reason}``: an explained failure is no reason to try again.
+        The stack's record. Or ``{"failed": reason}`` for a known failure, so that dask does not
+        retry the stack.
     """
     job = StackJob.from_dict(data)
     with _ONE_AT_A_TIME, _memory_kept():
@@ -133,13 +143,13 @@ def stack_on_worker(data: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _memory_kept() -> Iterator[None]:
-    """While a stack is made, freed memory is kept for its next frame, and given back at the end.
+    """Keep freed memory for the next frame while a stack is made; release the memory at the end.
 
-    Dask starts its workers with MALLOC_TRIM_THRESHOLD_ = 64 kB, which fetches every array from the
-    system anew: a frame then costs 80 % more processor time.
+    Dask starts its workers with MALLOC_TRIM_THRESHOLD_ = 64 kB, so that the memory of every array
+    is requested from the system: each frame then needs 80 % more processor time.
     """
     libc = None if os.name == "nt" else ctypes.CDLL(None)
-    if libc is None or not hasattr(libc, "mallopt"):  # another C library than glibc
+    if libc is None or not hasattr(libc, "mallopt"):  # the C library is not glibc
         yield
         return
     libc.mallopt(_M_TRIM_THRESHOLD, 2 * _LARGEST_KEPT_BYTES)
@@ -161,11 +171,11 @@ def _worker_memory_bytes() -> float:
 
 
 class _SchedulerGone(Exception):
-    """The connection broke; the stacks in progress may or may not be finished."""
+    """The connection was lost; the stacks in progress may or may not be finished."""
 
 
 class _Batch:
-    """The stacks that are left, across connections."""
+    """The stacks still to be made; kept when the connection is lost and restored."""
 
     def __init__(
         self, jobs: deque[StackJob], on_outcome: OnOutcome, on_message: OnMessage, check: CheckStop
@@ -193,7 +203,7 @@ class _Batch:
         self._on_outcome(outcome)
 
     def take_back(self) -> None:
-        """After a lost connection: the stacks in progress come first, unless they are done."""
+        """After a lost connection, queue the stacks in progress first, unless they are finished."""
         for job in reversed(self.under_way.values()):
             if is_finished(job):
                 self.finished(StackOutcome(job, "done"))
@@ -213,12 +223,12 @@ class _Batch:
 
 
 def _stack_connected(client: Client, batch: _Batch, patience_s: float) -> None:
-    """Submit stacks and collect outcomes until none is left.
+    """Submit stacks and collect outcomes until all stacks are finished.
 
     Raises
     ------
     _SchedulerGone
-        The connection broke.
+        The connection was lost.
     """
     batch.take_back()
     warned = False
@@ -251,7 +261,7 @@ def _stack_connected(client: Client, batch: _Batch, patience_s: float) -> None:
                 if time.monotonic() - batch.heard_s > patience_s:
                     raise StackError(
                         f"the cluster has had no worker for {patience_s:g} s; {batch.left} "
-                        f"stack(s) are left; the same command continues with them"
+                        f"stack(s) are left. Run the same command again to continue"
                     )
             time.sleep(_POLL_S)
     except BaseException:
@@ -261,7 +271,7 @@ def _stack_connected(client: Client, batch: _Batch, patience_s: float) -> None:
 
 
 def _key(job: StackJob) -> str:
-    # A key of its own each time: a scheduler may still know an earlier try by the same name.
+    # Each attempt has its own key: a scheduler may still know the key of an earlier attempt.
     return f"stack-{job.name}-{time.monotonic_ns()}"
 
 
@@ -288,11 +298,13 @@ def _take(future: Future, job: StackJob, batch: _Batch) -> None:
         return
     error = future.exception()
     if isinstance(error, KilledWorker) and not batch.alone:
-        batch.message_once(f"{job.name}: its workers died; it is tried by itself at the end")
+        batch.message_once(f"{job.name}: its workers died; this stack is retried alone at the end")
         batch.suspects.append(job)
     elif isinstance(error, KilledWorker):
         batch.finished(
-            StackOutcome(job, "failed", "every worker that tried it died; see the workers' logs")
+            StackOutcome(
+                job, "failed", "every worker that made this stack died; see the workers' logs"
+            )
         )
     else:
         batch.finished(StackOutcome(job, "failed", f"{type(error).__name__}: {error}"))

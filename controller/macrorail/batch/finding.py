@@ -1,4 +1,4 @@
-"""Finds the stacks in folders: run folders, and folders of photographs, however deep."""
+"""Finds stacks in folders and subfolders: run folders, and folders of photographs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _INTERVALS, _LATE_S = 4.0, 2.0
 
 @dataclass(frozen=True)
 class FoundStacks:
-    """What folders hold.
+    """The stacks found in folders.
 
     Attributes
     ----------
@@ -45,17 +45,22 @@ class FoundStacks:
 
 
 def find_stacks(folders: Iterable[Path], out: Path, settings: BatchSettings) -> FoundStacks:
-    """One job for every run folder and every folder of photographs, however deep.
+    """Return a job for every run folder and every folder of photographs, including subfolders.
 
     Parameters
     ----------
+    folders
+        Folders to search.
     out
-        Where results go, each into a folder of its own; is not looked into.
+        Folder for the results, in which each stack has its own subfolder; it is not searched.
+    settings
+        Settings of the stacks.
 
     Raises
     ------
     ConfigError
-        A folder that is none, that holds no stack, or a reference that a stack has not.
+        A path is not a folder, a folder contains no stack, or a stack does not have the reference
+        frame.
     """
     search = _Search(out.absolute())
     for folder in folders:
@@ -67,8 +72,8 @@ def find_stacks(folders: Iterable[Path], out: Path, settings: BatchSettings) -> 
         search.look_into(folder)
         if before == len(search.found) + len(search.refused):
             raise ConfigError(
-                f"{folder} holds neither runs nor photographs (JPEG, PNG, TIFF, HEIF, WebP, AVIF, "
-                f"JPEG XL or raw)"
+                f"{folder} contains neither runs nor photographs (JPEG, PNG, TIFF, HEIF, WebP, "
+                f"AVIF, JPEG XL or raw)"
             )
     found = {path.absolute(): frames for path, frames in search.found}
     refused = {path.absolute(): reason for path, reason in search.refused}
@@ -91,7 +96,7 @@ def find_stacks(folders: Iterable[Path], out: Path, settings: BatchSettings) -> 
 
 @dataclass
 class _Search:
-    """Looks through folders, each once, whatever links lead to it."""
+    """Searches folders; a folder to which several links lead is searched only once."""
 
     out: Path
     found: list[tuple[Path, StackFrames]] = field(default_factory=list)
@@ -100,22 +105,22 @@ class _Search:
     _seen: set[tuple[int, int]] = field(default_factory=set)
 
     def has_seen(self, folder: Path) -> bool:
-        """Whether a folder was looked into already."""
+        """Return whether a folder has been searched already."""
         status = folder.stat()
         return (status.st_dev, status.st_ino) in self._seen
 
     def look_into(self, folder: Path) -> None:
-        """Look for stacks in a folder and in those below it."""
+        """Search a folder and its subfolders for stacks."""
         if folder.absolute() == self.out:
             return
         try:
             status = folder.stat()
             if (status.st_dev, status.st_ino) in self._seen:
                 if folder.is_symlink():
-                    self.passed_over.append(Passed(folder, "a link to a folder already looked at"))
+                    self.passed_over.append(Passed(folder, "a link to a folder already searched"))
                 return
             self._seen.add((status.st_dev, status.st_ino))
-            # A campaign has a journal as well, but its frames are in its runs.
+            # A campaign folder has a journal as well, but its frames are in its run folders.
             if (folder / JOURNAL).exists() and (folder / "frames").is_dir():
                 self.found.append((folder, load_frames([folder])))
                 return
@@ -132,20 +137,20 @@ class _Search:
             if not path.is_dir() or path.name.startswith("."):
                 continue
             if path.name == QUARANTINE:
-                reason = "runs in quarantine; to stack them all the same, name the folder"
+                reason = "runs in quarantine; to stack them nevertheless, name this folder"
                 self.passed_over.append(Passed(path, reason))
                 continue
             self.look_into(path)
         self._take(folder, files, place)
 
     def _take(self, folder: Path, files: list[Path], place: int) -> None:
-        """The pictures of a folder are a stack; one beside folders of stacks is not."""
+        """Add the pictures of a folder as a stack; skip a single picture beside stack folders."""
         try:
             pictures = pick(files).files
             if not pictures:
                 return
             if len(pictures) == 1 and len(self.found) > place and kind_of(pictures[0]) is not TIFF:
-                reason = "one picture beside folders of stacks"
+                reason = "a single picture beside folders of stacks"
                 self.passed_over.append(Passed(pictures[0], reason))
                 return
             self.found.insert(place, (folder, of_files(frames_in([folder]))))
@@ -166,7 +171,7 @@ def _job(
 
 
 def _continuations(found: list[tuple[Path, StackFrames]]) -> dict[Path, tuple[str, ...]]:
-    """A doubt for each stack that seems to go on in the camera's next folder."""
+    """Return a doubt for each stack that seems to continue in the camera's next folder."""
     notes: dict[Path, tuple[str, ...]] = {}
     for (one, frames), (two, following) in pairwise(found):
         numbers = [_CAMERA_FOLDER.fullmatch(path.name) for path in (one, two)]
@@ -182,9 +187,9 @@ def _continuations(found: list[tuple[Path, StackFrames]]) -> dict[Path, tuple[st
         interval_s = (ended_s - begun_s) / max(1, len(frames.frames) - 1)
         if 0 <= next_s - ended_s <= _INTERVALS * interval_s + _LATE_S:
             sentence = (
-                f"{two.name} may hold the rest of the stack that begins in {one.name}: its first "
-                f"frame was taken {next_s - ended_s:.1f} s after the last one there; to stack them "
-                f"together, use macrorail stack {one} {two}"
+                f"{two.name} may contain the rest of the stack that begins in {one.name}: the "
+                f"first frame in {two.name} was taken {next_s - ended_s:.1f} s after the last "
+                f"frame in {one.name}. To stack both together, use macrorail stack {one} {two}"
             )
             for path in (one, two):
                 notes[path.absolute()] = (*notes.get(path.absolute(), ()), sentence)
@@ -192,7 +197,7 @@ def _continuations(found: list[tuple[Path, StackFrames]]) -> dict[Path, tuple[st
 
 
 def _names(folders: list[Path]) -> dict[Path, str]:
-    """A name for each folder's result: its own, with as many of its parents as tell it apart."""
+    """Return a unique name for each folder's result: the folder's name, with parents if needed."""
     names: dict[Path, str] = {}
     for folder in folders:
         for depth in range(1, len(folder.parts)):

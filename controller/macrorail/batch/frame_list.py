@@ -1,8 +1,8 @@
-"""Decides which files are the frames of a stack, for `stack`, `batch` and `batch --watch` alike.
+"""Chooses the files that are frames of a stack, for `stack`, `batch` and `batch --watch`.
 
-Hidden files and macrorail's own results are never frames. Of several files of one picture (RAW and
-JPEG) one is taken, of the same type throughout the stack. Everything that is not taken is listed
-with its reason; where frames would be lost, the stack is refused.
+Hidden files and macrorail's own results are never frames. If a picture has several files (RAW and
+JPEG), one of them is used, of the same type for the complete stack. Files that are not used are
+listed with the reason. If frames would be lost, the stack is refused.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _MOST_LISTED = 6
 
 @dataclass(frozen=True)
 class FrameFile:
-    """A file of a frame, with the page in it where it holds several."""
+    """The file of a frame, and the page in a file that contains several pictures."""
 
     path: Path
     page: int | None = None
@@ -50,13 +50,13 @@ class FrameFiles:
     Attributes
     ----------
     frames
-        At least one.
+        The frames; at least one.
     size
-        Width, height and bits per channel of each.
+        Width, height and bits per channel of each frame.
     passed_over
-        Files that were not taken.
+        Files that are not used, each with the reason.
     doubts
-        One sentence for each thing that may not be as it should.
+        Possible problems with the frames, one sentence each.
     """
 
     frames: tuple[FrameFile, ...]
@@ -67,49 +67,52 @@ class FrameFiles:
 
 @dataclass
 class Picked:
-    """Files that may be frames, and those that are not."""
+    """Files that may be frames, and files that are not frames."""
 
     files: list[Path] = field(default_factory=list)
     passed_over: list[Passed] = field(default_factory=list)
 
 
 def frames_in(folders: Sequence[Path], output: Path | None = None) -> FrameFiles:
-    """The frames in one folder, or in several that a camera filled one after the other.
+    """Return the frames in one folder, or in successive folders of a camera.
 
     Parameters
     ----------
+    folders
+        The folders, in the order in which the camera filled them.
     output
-        Where the result goes: never a frame.
+        File for the result, which is not used as a frame.
 
     Raises
     ------
     ConfigError
-        No frames there.
+        The folders contain no frames.
     StackError
-        A folder or frame cannot be read, or frames would be lost; names files and the way out.
+        A folder or frame cannot be read, or frames would be lost. The message names the files and
+        what to do.
     """
     inside = [path for folder in folders for path in files_in(folder)]
     picked = pick(inside, output)
     if not picked.files:
         own = [one.path.name for one in picked.passed_over if one.reason == _OWN]
         only = f", only results of macrorail ({own[0]}); give them as files" if own else ""
-        raise ConfigError(f"{folders[0]} holds no pictures{only or _with_folders(folders[0])}")
+        raise ConfigError(f"{folders[0]} contains no pictures{only or _with_folders(folders[0])}")
     chosen, passed_over, doubts = choose_types(picked.files)
     return _checked(chosen, [*picked.passed_over, *passed_over], doubts)
 
 
 def frames_named(files: Sequence[Path], output: Path | None = None) -> FrameFiles:
-    """The frames among files that were named one by one, or by a pattern.
+    """Return the frames among files that the user named one by one or with a shell pattern.
 
-    Files in sorted order, as a shell's pattern gives them, are put in the order in which they were
-    taken; any other order is kept.
+    Files in sorted order, as from a shell pattern, are put in the order in which they were taken.
+    Any other order is kept.
 
     Raises
     ------
     ConfigError
-        The result would replace one of the frames, or nothing is left to stack.
+        The result would replace one of the frames, or no file is a frame.
     StackError
-        As :func:`frames_in`.
+        A file cannot be read, or frames would be lost.
     """
     is_sorted = list(files) in (sorted(files), sorted(files, key=natural_key))
     picked = pick(files, output, are_named=True)
@@ -133,15 +136,19 @@ def pick(
     are_named: bool = False,
     are_known: Container[Path] = (),
 ) -> Picked:
-    """Sort out hidden files, macrorail's own results and what is no picture.
+    """Separate possible frames from hidden files, macrorail's own results and other files.
 
     Parameters
     ----------
+    files
+        The files.
+    output
+        File for the result, which is not used as a frame.
     are_named
-        The user named each of them: dot files are taken, and results where nothing else is given,
-        since slabs are stacked again.
+        Whether the user named each file. Hidden files are then used. Results of macrorail are used
+        if no other files are given, so that slabs can be stacked.
     are_known
-        Files that were looked at before and are no results.
+        Files that are known not to be results of macrorail.
 
     Raises
     ------
@@ -178,7 +185,7 @@ def pick(
 
 
 def listed(passed_over: Iterable[Passed]) -> list[str]:
-    """Lines for people: each reason with its files."""
+    """Return lines of text that give each reason with its files."""
     by_reason: dict[str, list[str]] = {}
     for one in passed_over:
         by_reason.setdefault(one.reason, []).append(one.path.name)
@@ -191,7 +198,7 @@ def listed(passed_over: Iterable[Passed]) -> list[str]:
 
 
 def _each_once(files: list[Path], passed_over: list[Passed]) -> list[Path]:
-    """The files without links to others of them; those are passed over."""
+    """Return the files without links to other files of the list; the links are passed over."""
     real = {path.resolve() for path in files if not path.is_symlink()}
     kept = []
     for path in files:
@@ -203,7 +210,7 @@ def _each_once(files: list[Path], passed_over: list[Passed]) -> list[Path]:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The files in a folder, in natural order; links that lead nowhere are among them.
+    """Return the files in a folder in natural order, including broken links.
 
     Raises
     ------
@@ -218,7 +225,7 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def _is_apple_double(path: Path) -> bool:
-    """Whether macOS keeps the metadata of another file in it."""
+    """Return whether a file is AppleDouble: metadata of another file, stored by macOS."""
     if not path.name.startswith("._"):
         return False
     try:
@@ -229,7 +236,7 @@ def _is_apple_double(path: Path) -> bool:
 
 
 def _with_folders(folder: Path) -> str:
-    """Where frames may be instead."""
+    """Return a hint for the error message: subfolders with frames, or the supported file types."""
     try:
         inside = [path for path in sorted(folder.iterdir()) if path.is_dir()]
     except OSError:
@@ -237,7 +244,7 @@ def _with_folders(folder: Path) -> str:
     with_frames = [path for path in inside if not path.name.startswith(".")]
     if not with_frames:
         return " (JPEG, PNG, TIFF, HEIF, WebP, AVIF, JPEG XL or raw)"
-    return f"; for the folders in it ({with_frames[0].name} ...) use macrorail batch {folder}"
+    return f"; for its subfolders ({with_frames[0].name} ...) use macrorail batch {folder}"
 
 
 def _checked(
@@ -246,7 +253,7 @@ def _checked(
     doubts: Sequence[str],
     is_ordered: bool = False,
 ) -> FrameFiles:
-    """Put files in order, and see that each can be read and fits the others."""
+    """Put files in order, check that they can be read and have the same size; return the frames."""
     frames = [FrameFile(path) for path in files]
     passed, said = list(passed_over), list(doubts)
     pages = {path: page_count(path) for path in set(files) if kind_of(path) is TIFF}
@@ -254,8 +261,8 @@ def _checked(
     if several:
         if len(files) > 1:
             raise StackError(
-                f"{several[0]} holds {pages[several[0]]} pictures, and there are other files; "
-                f"stack each such file by itself"
+                f"{several[0]} contains {pages[several[0]]} pictures, but other files are given "
+                f"too; stack each such file separately"
             )
         frames = [FrameFile(files[0], page) for page in range(pages[files[0]])]
     else:
@@ -272,11 +279,11 @@ def _checked(
     size = _size(frames[0].path)
     if min(size[:2]) < SMALLEST_PX:
         raise StackError(
-            f"{frames[0].path} is {size[0]} x {size[1]} px; frames need at least {SMALLEST_PX} px "
-            f"a side to be aligned"
+            f"{frames[0].path} is {size[0]} x {size[1]} px, but alignment needs frames of at "
+            f"least {SMALLEST_PX} px on each side"
         )
     if len(frames) == 1:
-        said.append(f"{frames[0].path.name} is the only frame: there is nothing to stack it with")
+        said.append(f"{frames[0].path.name} is the only frame, so nothing is stacked")
     return FrameFiles(tuple(frames), size, tuple(passed), tuple(said))
 
 
@@ -289,12 +296,14 @@ def _size(path: Path) -> tuple[int, int, int]:
 
 
 def _of_one_size(frames: list[FrameFile]) -> tuple[list[FrameFile], list[Passed]]:
-    """The frames of the usual size; a few others that are named differently are no frames.
+    """Return the frames of the most common size, and the files that are not frames.
+
+    A few files of another size are not frames if they are also named differently.
 
     Raises
     ------
     StackError
-        A frame cannot be read, or has another size or depth than the others.
+        A frame cannot be read, or its size or bit depth differs from the other frames.
     """
     sizes = [_size(frame.path) for frame in frames]
     ((usual, count),) = Counter(sizes).most_common(1)
@@ -307,41 +316,42 @@ def _of_one_size(frames: list[FrameFile]) -> tuple[list[FrameFile], list[Passed]
     size = sizes[frames.index(odd[0])]
     if any(series_of(one.path)[0] in series for one in odd) or len(odd) > _FEW * len(frames):
         raise StackError(
-            f"{first} is {size[0]} x {size[1]} px of {size[2]} bits, and {count} frames are "
-            f"{usual[0]} x {usual[1]} px of {usual[2]} bits; a stack has frames of one size"
+            f"{first} is {size[0]} x {size[1]} px of {size[2]} bits, but {count} frames are "
+            f"{usual[0]} x {usual[1]} px of {usual[2]} bits; all frames of a stack must have the "
+            f"same size"
         )
-    reason = f"no frame: not {usual[0]} x {usual[1]} px of {usual[2]} bits as the frames are"
+    reason = f"not a frame: the frames are {usual[0]} x {usual[1]} px of {usual[2]} bits"
     return kept, [Passed(frame.path, reason) for frame in odd]
 
 
 def _refuse_channels(files: Iterable[Path]) -> None:
-    """Refuse files that are channels or times of one OME set, not planes of one stack."""
+    """Raise an error if the files are channels or times of an OME set, not planes of one stack."""
     first: dict[tuple[int, int], Path] = {}
     for path in files:
         first.setdefault(channel_and_time(path), path)
     if len(first) > 1:
         one, two = list(first.values())[:2]
         raise StackError(
-            f"{two} is of another channel or time than {one}; give the files of one channel and "
+            f"{two} and {one} are different channels or times; give only files of one channel and "
             f"one time"
         )
 
 
 def _named_otherwise(frames: Sequence[FrameFile]) -> list[str]:
-    """A doubt about a few frames that do not belong to the others' count."""
+    """Return a doubt about frames whose names differ from the numbered names of the others."""
     series = Counter(series_of(frame.path)[0] for frame in frames)
     ((main, count),) = series.most_common(1)
     others = [frame.path.name for frame in frames if series_of(frame.path)[0] != main]
     if count < _MAIN_SERIES or not others or len(others) > _FEW * len(frames):
         return []
     return [
-        f"{', '.join(others)}: taken as a frame, though not named like the other {count}; move it "
-        f"away if it does not belong to the stack"
+        f"{', '.join(others)}: used although not named like the other {count} frames; move such "
+        f"files away if they do not belong to the stack"
     ]
 
 
 def _times(frames: Sequence[FrameFile]) -> tuple[list[Taken], list[str]]:
-    """When each frame was taken; says where their colours are meant in different profiles."""
+    """Return the capture time of each frame, and a doubt if colour profiles differ."""
     taken: list[Taken] = []
     profiles: dict[int, Path] = {}
     for frame in frames:
@@ -349,15 +359,15 @@ def _times(frames: Sequence[FrameFile]) -> tuple[list[Taken], list[str]]:
             exif = read_exif(frame.path)
         except OSError as error:
             raise StackError(f"{frame.path} cannot be read: {error.strerror or error}") from error
-        # A raw file's last change is when the camera wrote it.
+        # The modification time of a raw file is the time at which the camera wrote the file.
         taken.append(Taken(frame.path, exif.taken(or_changed=kind_of(frame.path) is RAW)))
         icc = exif.icc or b""
-        # Not when it was made, nor its checksum (ICC.1, section 7.2).
+        # The profile's creation date and checksum are not compared (ICC.1, section 7.2).
         profiles.setdefault(hash((icc[:24], icc[36:84], icc[100:])), frame.path)
     if len(profiles) < 2:
         return taken, []
     one, two = list(profiles.values())[:2]
     return taken, [
-        f"{two.name} has another colour profile than {one.name}: their colours are mixed as they "
-        f"are, and the result has the profile of the reference frame"
+        f"{two.name} and {one.name} have different colour profiles: the colours are blended "
+        f"without conversion, and the result has the profile of the reference frame"
     ]

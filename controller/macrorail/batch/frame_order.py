@@ -1,8 +1,8 @@
-"""Decides in which order frames were taken: by the numbers in their names and by capture time.
+"""Determines the order in which frames were taken, from the file numbers and capture times.
 
-A camera's count starts over after 9999 (999, 99999), or in a new folder; programs rename; clocks
-jump. Where names and times disagree and one of them is clearly right, that order is taken. It is
-said in either case.
+Three things can disturb the order. A camera's file numbers restart after 9999 (999, 99999) or in
+a new folder; programs rename files; and clocks jump. If names and times disagree and one of the
+two is clearly right, its order is used. The disagreement is always reported.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ class Taken:
     Attributes
     ----------
     path
-        Of the file.
+        Path of the file.
     time
-        Seconds on the camera's clock, and whether fractions are given; ``None`` without a time.
+        Capture time in seconds on the camera's clock, and whether it includes fractions of a
+        second; ``None`` if the file has no capture time.
     """
 
     path: Path
@@ -40,7 +41,7 @@ class Taken:
 
 
 def order_of(frames: Sequence[Taken]) -> tuple[list[int], list[str]]:
-    """The frames' places in the order in which they were taken, and what is in doubt about it."""
+    """Return the indices of the frames in the order in which they were taken, and doubts."""
     by_name = sorted(range(len(frames)), key=lambda place: natural_key(frames[place].path))
     ordered = [frames[place] for place in by_name]
     cut = _wrap(ordered)
@@ -56,8 +57,8 @@ def order_of(frames: Sequence[Taken]) -> tuple[list[int], list[str]]:
         if len(times) in (1, len(frames)) or not _are_random(ordered):
             return by_name, []
         return by_name, [
-            "several frames have the same capture time, and their names do not count: their order "
-            "is uncertain"
+            "several frames have the same capture time, and their names have no consecutive "
+            "numbers: the order of these frames is uncertain"
         ]
     by_time = sorted(by_name, key=lambda place: frames[place].time or (0.0, False))
     before, after = next(
@@ -67,18 +68,21 @@ def order_of(frames: Sequence[Taken]) -> tuple[list[int], list[str]]:
     if _is_time_right(ordered, by_time, by_name):
         return by_time, [f"names and capture times disagree ({where}): ordered by capture time"]
     return by_name, [
-        f"names and capture times disagree ({where}): ordered by name; to have another order, give "
+        f"names and capture times disagree ({where}): ordered by name; for another order, give "
         f"the files one by one"
     ]
 
 
 def natural_key(path: Path) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
-    """Sort key under which frame 9 comes before frame 10, and a folder's frames stay together."""
+    """Return a sort key that puts frame 9 before frame 10 and keeps a folder's frames together."""
     return _natural(str(path.parent)), _natural(path.name)
 
 
 def series_of(path: Path) -> tuple[str, int]:
-    """A name without its last number, and that number: ``IMG_`` and 12; -1 without a number."""
+    """Return a file name without its last number, and the number; -1 if there is no number.
+
+    For example, ``IMG_0012.jpg`` gives ``IMG_`` and 12.
+    """
     found = re.fullmatch(r"(.*?)(\d+)(\D*)", path.stem)
     return (f"{found[1]}#{found[3]}", int(found[2])) if found else (path.stem, -1)
 
@@ -89,7 +93,7 @@ def _natural(text: str) -> list[tuple[int, str]]:
 
 
 def _wrap(ordered: Sequence[Taken]) -> int | None:
-    """The place of the first frame where numbers pass the end of the camera's count."""
+    """Return the index of the first frame after the file numbers restarted; ``None`` if none."""
     series = {(frame.path.parent, series_of(frame.path)[0]) for frame in ordered}
     numbers = [series_of(frame.path)[1] for frame in ordered]
     if len(series) != 1 or numbers[0] < 0 or numbers[-1] < 999 - _LOST_AT_THE_WRAP:
@@ -106,18 +110,18 @@ def _count_passed(frames: Sequence[Taken], wrapped: list[int], by_name: list[int
     last, first = frames[by_name[-1]].path.name, frames[by_name[0]].path.name
     begin = frames[wrapped[0]].path.name
     return (
-        f"the camera's count starts over after {last}: the frames are taken in the order {begin} "
-        f"... {last}, {first} ..."
+        f"the camera's file numbers restart after {last}: the frames are used in the order "
+        f"{begin} ... {last}, {first} ..."
     )
 
 
 def _agrees(frames: Sequence[Taken], order: Sequence[int]) -> bool:
-    """Whether capture times never go back along an order."""
+    """Return whether capture times never decrease in an order."""
     for before, after in pairwise(order):
         earlier, later = frames[before].time, frames[after].time
         if earlier is None or later is None:
             continue
-        # A clock of whole seconds cuts off up to one, which matters beside one with fractions.
+        # A time in whole seconds may be up to 1 s early compared with a time with fractions.
         slack_s = 0.0 if earlier[1] == later[1] else _TICK_S
         if later[0] < earlier[0] - slack_s:
             return False
@@ -125,22 +129,25 @@ def _agrees(frames: Sequence[Taken], order: Sequence[int]) -> bool:
 
 
 def _are_random(ordered: Sequence[Taken]) -> bool:
-    """Whether names are no count at all, as a telephone's or a program's."""
+    """Return whether the names have no consecutive numbers, such as names from a telephone."""
     series = {series_of(frame.path)[0] for frame in ordered}
     return len(series) > len(ordered) // 2 and len(series) > 2
 
 
 def _is_time_right(ordered: Sequence[Taken], by_time: list[int], by_name: list[int]) -> bool:
-    """Whether names say little, so that time decides; ``ordered`` and ``by_name`` are by name."""
+    """Return whether the order by time is right, because the numbers in the names are unreliable.
+
+    ``ordered`` and ``by_name`` are in order of the names.
+    """
     named = [series_of(frame.path) for frame in ordered]
     numbers = [number for _, number in named]
     if len({series for series, _ in named}) > 1 or numbers[0] < 0:
         return True
     gaps = [after - before for before, after in pairwise(numbers)]
     usual = max(1, median_low(gaps))
-    if usual > _SPARSE:  # no count
+    if usual > _SPARSE:  # the numbers are not consecutive
         return True
-    # A count that started over leaves a gap in front of the first frame by time.
+    # Numbers that restarted leave a gap before the number of the first frame by time.
     cut = by_name.index(by_time[0])
     is_rotation = cut > 0 and by_time == by_name[cut:] + by_name[:cut]
     return is_rotation and gaps[cut - 1] > _WIDE_GAP * usual

@@ -1,4 +1,4 @@
-"""Of the files of one picture (RAW and JPEG), which is taken: the same type throughout a stack."""
+"""Chooses one file type (such as RAW or JPEG) for all frames of a stack."""
 
 from __future__ import annotations
 
@@ -14,35 +14,37 @@ from macrorail.stacking.kinds import KINDS, RAW, Kind, kind_of
 
 @dataclass(frozen=True)
 class Passed:
-    """A file that is not taken as a frame, and why."""
+    """A file that is not used as a frame, and the reason."""
 
     path: Path
     reason: str
 
     def to_dict(self) -> dict[str, str]:
-        """As JSON output has it."""
+        """Return the file and the reason as JSON values."""
         return {"file": str(self.path), "reason": self.reason}
 
 
 def choose_types(
     files: Sequence[Path], are_named: bool = False
 ) -> tuple[list[Path], list[Passed], list[str]]:
-    """One file for each picture, all of one type: the one that most pictures have.
+    """Choose one file for each picture, all of the type that most pictures have.
 
     Parameters
     ----------
+    files
+        The files.
     are_named
-        The user named each of them: files of another type are frames as well.
+        Whether the user named each file; files of another type are then frames as well.
 
     Returns
     -------
     tuple
-        The files, those passed over, and doubts.
+        The chosen files, the files that are passed over, and doubts.
 
     Raises
     ------
     StackError
-        No type can be read here, or has all frames.
+        No file type can be read here, or some pictures have no file of the chosen type.
     """
     stems: dict[tuple[Path, str], dict[Kind, Path]] = {}
     passed_over: list[Passed] = []
@@ -58,7 +60,7 @@ def choose_types(
             )
         types = stems.setdefault((path.parent, path.stem.casefold()), {})
         if kind in types:
-            passed_over.append(Passed(path, "another file of the same name is taken"))
+            passed_over.append(Passed(path, "another file of the same name is used"))
         else:
             types[kind] = path
     counts = _counts(stems)
@@ -83,9 +85,12 @@ def choose_types(
 def _of_type(
     kind: Kind, pictures: list[dict[Kind, Path]], are_named: bool
 ) -> tuple[list[Path], list[Passed], list[str]]:
-    """As :func:`choose_types`, with the type chosen; ``pictures`` have a path for each type."""
+    """Choose the files of one type; ``pictures`` are the paths by type of each picture.
+
+    Returns and errors are those of :func:`choose_types`.
+    """
     passed_over = [
-        Passed(path, f"the {types[kind].suffix} of the same picture is taken")
+        Passed(path, f"the {types[kind].suffix} of the same picture is used")
         for types in pictures
         if kind in types
         for one, path in types.items()
@@ -104,7 +109,7 @@ def _of_type(
 
 
 def _counts(stems: dict[tuple[Path, str], dict[Kind, Path]]) -> Counter[Kind]:
-    """How many pictures have a file of each type, among those that are named like most."""
+    """Count the files of each type, among pictures with the most common form of name."""
     named = {
         key: (key[0], series_of(next(iter(types.values())))[0]) for key, types in stems.items()
     }
@@ -121,14 +126,17 @@ def _without_that_type(
     passed_over: list[Passed],
     are_named: bool,
 ) -> list[Path]:
-    """What becomes of pictures that have no file of the chosen type; those to take as well."""
+    """Return the files to use for pictures without a file of the chosen type.
+
+    Other such files are added to ``passed_over``.
+    """
     series = {(path.parent, series_of(path)[0]) for path in taken}
     lost: list[dict[Kind, Path]] = []
     others: list[dict[Kind, Path]] = []
     for types in rest:
         path = next(types[one] for one in KINDS if one in types)
         (lost if (path.parent, series_of(path)[0]) in series else others).append(types)
-    if len(others) * 2 >= len(taken):  # too many for strangers
+    if len(others) * 2 >= len(taken):  # too many files for none of them to be frames
         lost, others = [*lost, *others], []
         if not are_named:
             raise _mixed(kind, taken, lost)
@@ -141,15 +149,15 @@ def _without_that_type(
     for path in (path for types in others for path in types.values()):
         one = kind_of(path)
         why = None if one is None else one.obstacle()
-        passed_over.append(Passed(path, why or f"no frame: the frames are {kind.name} files"))
+        passed_over.append(Passed(path, why or f"not a frame: the frames are {kind.name} files"))
     return added
 
 
 def _mixed(kind: Kind, taken: list[Path], lost: list[dict[Kind, Path]]) -> StackError:
     names = [path.name for types in lost for path in types.values()]
     return StackError(
-        f"{taken[0].parent}: {len(taken)} frames are {kind.name} files, and "
+        f"{taken[0].parent}: {len(taken)} frames are {kind.name} files, but "
         f"{', '.join(names[:3])}{' ...' if len(names) > 3 else ''} ({len(lost)} in all) have no "
-        f"{kind.name} beside them; give the frames of one type, or move away what does not belong "
+        f"{kind.name} file. Give frames of one type, or move away the files that do not belong "
         f"to the stack"
     )

@@ -1,4 +1,4 @@
-"""The frames of one stack: from a run or from files, their order of fusion, their pictures."""
+"""Loads the frames of one stack from a run or from files, and reads them in order of fusion."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ class Source:
     Attributes
     ----------
     index
-        Of its slice in a run, or its place among the files from 0.
+        Number of the slice for a run's frame; otherwise the index among the files, from 0.
     path
-        Where it lies.
+        Path of the file.
     z_um
-        Its position, micrometres, when it is known: that of a run's frame is.
+        Position of the frame in micrometres; ``None`` when it is unknown.
     scale
-        By what the optics say that it has to be enlarged to fit any other one, the same for all.
+        Magnification that the optics predict for the frame, relative to a reference that is the
+        same for all frames; ``None`` when it is unknown.
     page
-        Of a TIFF that holds several pictures, the place from 0.
+        Index of the picture in a TIFF that contains several pictures, from 0; otherwise ``None``.
     """
 
     index: int
@@ -45,28 +46,28 @@ class Source:
 
     @property
     def name(self) -> str:
-        """As messages call it."""
+        """Name of the frame in messages."""
         return self.path.name if self.page is None else f"{self.path.name}, page {self.page + 1}"
 
     def read(self, spent: Picture | None = None) -> Picture:
-        """Its picture; see :func:`macrorail.stacking.images.read_picture`."""
+        """Read and return the picture; see :func:`macrorail.stacking.images.read_picture`."""
         return read_picture(self.path, spent, self.page)
 
 
 @dataclass(frozen=True)
 class StackFrames:
-    """What is stacked.
+    """The frames to stack.
 
     Attributes
     ----------
     frames
-        In the order in which they were taken; a run's in its order of fusion.
+        Photographs in the order in which they were taken; a run's frames in its order of fusion.
     size
-        Width, height and bits per channel of each.
+        Width, height and bits per channel of each frame.
     passed_over
-        Files that are not taken as frames.
+        Files that are not used as frames.
     doubts
-        One sentence for each thing about the frames that may not be as it should.
+        Possible problems with the frames, one sentence each.
     """
 
     frames: list[Source]
@@ -76,22 +77,21 @@ class StackFrames:
 
 
 def load_frames(sources: list[Path], output: Path | None = None) -> StackFrames:
-    """The frames that the arguments name, each looked at before the first is read.
+    """Find and check the frames to stack, and return them without reading their pixels.
 
     Parameters
     ----------
     sources
-        A run folder, a folder of photographs, several that a camera filled one after the other, or
-        files.
+        A run folder, a folder of photographs, successive folders of a camera, or files.
     output
-        Where the result goes: never a frame.
+        File for the result, which is not used as a frame.
 
     Raises
     ------
     ConfigError
-        Nothing there, no pictures in it, or folders and files mixed.
+        A path does not exist or contains no pictures, or folders and files are mixed.
     StackError
-        A frame cannot be read or does not fit the others.
+        A frame cannot be read, or its size differs from the others.
     """
     for path in sources:
         if not path.exists() and not path.is_symlink():
@@ -110,12 +110,12 @@ def load_frames(sources: list[Path], output: Path | None = None) -> StackFrames:
 
 
 def check_not_replaced(frames: list[Source], outputs: list[Path]) -> None:
-    """See that no result takes the place of a frame.
+    """Check that no result would replace a frame.
 
     Raises
     ------
     ConfigError
-        It would; names the file.
+        A result would replace a frame; the message names the file.
     """
     files = {frame.path.resolve() for frame in frames}
     for output in outputs:
@@ -126,20 +126,26 @@ def check_not_replaced(frames: list[Source], outputs: list[Path]) -> None:
 
 
 def of_files(found: FrameFiles) -> StackFrames:
-    """Loose files, numbered in their order."""
+    """Return the frames of photographs, numbered in their order."""
     frames = [Source(index, one.path, page=one.page) for index, one in enumerate(found.frames)]
     return StackFrames(frames, found.size, found.passed_over, found.doubts)
 
 
 def chosen(frames: list[Source], wanted: str) -> list[Source]:
-    """Those of ``frames`` that ``wanted`` names: numbers and ranges such as ``3-9,12``.
+    """Return the frames with the wanted numbers.
 
-    A run's frames go by their slice, files by their place from 1.
+    Parameters
+    ----------
+    frames
+        All frames.
+    wanted
+        Numbers and ranges such as ``3-9,12``. Frames of a run are numbered by their slices, files
+        are numbered from 1.
 
     Raises
     ------
     ConfigError
-        Not numbers and ranges, or none of the frames.
+        ``wanted`` does not consist of numbers and ranges, or names none of the frames.
     """
     numbers: set[int] = set()
     for part in wanted.split(","):
@@ -154,13 +160,17 @@ def chosen(frames: list[Source], wanted: str) -> list[Source]:
 
 
 def fusion_order(frames: list[Source], reference: str) -> list[Source]:
-    """The frames from the reference on, then those before it backwards: neighbours stay so."""
+    """Return the order of fusion, in which each frame follows one of its neighbours.
+
+    The order is from the reference frame to the last frame, then from the frame before the
+    reference back to the first frame.
+    """
     first = reference_place(reference, len(frames))
     return frames[first:] + frames[:first][::-1]
 
 
 def look_ahead(stacker: Stacker, order: list[Source]) -> None:
-    """Let the first frames say how the reference lies, where it stands at an end of the stack."""
+    """Show the first frames to the stacker in advance if the reference is at one end."""
     places = [one.index if one.z_um is None else one.z_um for one in order]
     if places[0] in (min(places), max(places)):
         for frame, picture in read_ahead(order[:AHEAD]):
@@ -168,9 +178,9 @@ def look_ahead(stacker: Stacker, order: list[Source]) -> None:
 
 
 def read_ahead(frames: list[Source]) -> Iterator[tuple[Source, Picture]]:
-    """The frames' pictures in their order, the next one being read while one is used.
+    """Yield frames and their pictures in order, reading the next picture in the background.
 
-    A picture holds until the next one is asked for.
+    A picture is valid only until the next one is requested, because its memory is reused.
     """
     spent: Picture | None = None
     with ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
@@ -184,15 +194,16 @@ def read_ahead(frames: list[Source]) -> Iterator[tuple[Source, Picture]]:
 
 
 def add_frames(stacker: Stacker, frames: list[Source]) -> Iterator[FrameReport | None]:
-    """Add the frames in their order; while one is blended the next is aligned, and one more read.
+    """Add the frames to the stacker in their order, and yield a report for each.
 
-    Three pictures are held, and no more. Yields ``None`` for a frame that cannot be aligned: it is
-    left out, see ``Stacker.left_out``.
+    While a frame is blended, the next frame is aligned and the frame after that is read. So at
+    most three pictures are in memory. The report is ``None`` for a frame that cannot be aligned;
+    this frame is listed in ``Stacker.left_out``.
 
     Raises
     ------
     AlignError
-        Nothing but the reference is left.
+        No frame could be aligned to the reference.
     """
 
     def place(frame: Source, picture: Future[Picture]) -> Placed:
@@ -221,32 +232,32 @@ def add_frames(stacker: Stacker, frames: list[Source]) -> Iterator[FrameReport |
             if following is not None:
                 on_the_way.append(coming(following, placed.picture))
             yield stacker.blend(placed)
-    check_company(stacker, frames)
+    require_more_than_reference(stacker, frames)
 
 
-def check_company(stacker: Stacker, frames: list[Source]) -> None:
-    """Refuse a stack of which nothing but the reference is left.
+def require_more_than_reference(stacker: Stacker, frames: list[Source]) -> None:
+    """Check that at least one frame was aligned to the reference.
 
     Raises
     ------
     AlignError
-        With the reason of the first frame that was left out.
+        Only the reference is left; the message gives the reason for the first frame left out.
     """
     if len(frames) > 1 and len(stacker.reports) == 1:
         raise AlignError(
             f"none of the other {len(frames) - 1} frame(s) can be stacked with "
-            f"{frames[0].path.name}: {stacker.left_out[0].reason}; if {frames[0].path.name} is the "
-            f"odd one, choose another with --reference"
+            f"{frames[0].path.name}: {stacker.left_out[0].reason}. If only {frames[0].path.name} "
+            f"differs from the others, choose another reference with --reference"
         )
 
 
 def reference_place(reference: str, count: int) -> int:
-    """Place from 0 of the reference among ``count`` frames.
+    """Return the index of the reference among ``count`` frames, from 0.
 
     Raises
     ------
     ConfigError
-        Not ``first``, ``middle`` or a number from 1 to ``count``.
+        ``reference`` is not ``first``, ``middle`` or a number from 1 to ``count``.
     """
     if reference == "first":
         return 0
@@ -260,7 +271,7 @@ def reference_place(reference: str, count: int) -> int:
 
 
 def run_alignment(folder: Path) -> Alignment | None:
-    """How a run aligned its frames; ``None`` unless it has placed all that it fused."""
+    """Return the alignment that a run recorded; ``None`` unless all fused frames were aligned."""
     entries = read_journal(folder / JOURNAL)
     reports = _last_reports(entries)
     order = _fused_numbers(entries, reports)
@@ -270,7 +281,7 @@ def run_alignment(folder: Path) -> Alignment | None:
 
 
 def _frames_of_run(folder: Path) -> list[Source]:
-    """A run's frames in the order in which they were fused."""
+    """Return a run's frames in the order in which they were fused."""
     entries = read_journal(folder / JOURNAL)
     slices = {one["index"]: one for one in build_manifest(entries)["slices"]}
     known = ((number, slices[number]) for number in _fused_numbers(entries, _last_reports(entries)))
@@ -279,12 +290,12 @@ def _frames_of_run(folder: Path) -> list[Source]:
         for number, one in known
     ]
     if not frames:
-        raise ConfigError(f"{folder} is a run without a finished slice; there is nothing to stack")
+        raise ConfigError(f"{folder} is a run without a finished slice, so nothing can be stacked")
     return frames
 
 
 def _last_reports(entries: list[Entry]) -> dict[int, FrameAligned | FrameLeftOut]:
-    """What align/blend reported last about each slice; a frame shot again is reported again."""
+    """Return the last report of align/blend on each slice; a reshot frame is reported again."""
     return {
         entry.event.slice: entry.event
         for entry in entries
@@ -295,8 +306,11 @@ def _last_reports(entries: list[Entry]) -> dict[int, FrameAligned | FrameLeftOut
 def _fused_numbers(
     entries: list[Entry], reports: dict[int, FrameAligned | FrameLeftOut]
 ) -> list[int]:
-    """Slices in their order of fusion, those that no one had come to judge at the end; without
-    those that could not be aligned."""
+    """Return the numbers of the slices in order of fusion.
+
+    Slices that were not checked by their image come last; slices that could not be aligned are
+    left out.
+    """
     manifest = build_manifest(entries)
     order = manifest["fusion_order"]
     unjudged = [one["index"] for one in manifest["slices"] if one["index"] not in order]

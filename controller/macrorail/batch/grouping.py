@@ -1,9 +1,9 @@
-"""Which photographs of a mixed folder make a stack: by time, focus and the camera's own count.
+"""Groups the photographs of a mixed folder into stacks, by time, focus and file numbers.
 
-Frames of a stack share camera, lens, f-number and size; they follow each other at an even pace, and
-their focus goes one way in about even steps. A stack ends where the pace breaks off, where the
-focus turns back or leaps, or where the camera's count begins anew. Where focus is known, every way
-of cutting is weighed: one stray frame must not take the first frame of a stack with it.
+The frames of a stack have the same camera, lens, f-number and size. They were taken at regular
+intervals, and the focus moves in one direction in about equal steps. A stack ends at a long pause,
+where the focus reverses or jumps, or where the file numbers restart. If the focus is known, all
+ways of cutting are compared, so that a stray frame is not grouped with the first frame of a stack.
 """
 
 from __future__ import annotations
@@ -18,39 +18,40 @@ from macrorail.batch.photo import Photo
 
 FEWEST = 3
 
-#: A pause that ends a stack: so many times the pace around it, and this much.
+#: A pause ends a stack if it is this many times the usual interval, and longer by at least this.
 _PAUSE = 4.0
 _TICK_S = 1.0
 #: A pause that ends any stack.
 _LONGEST_PAUSE_S = 120.0
-#: How many intervals to each side tell the pace.
+#: Number of intervals on each side from which the pace (usual interval) is computed.
 _AROUND = 5
 
-#: Cameras count their files up to here, and begin with 1 again.
+#: Largest file number of cameras; the next file has the number 1.
 _LAST_NUMBER = 9999
 _NEAR_THE_END = 200
 
-#: Costs of the ways to cut, in cuts: a cut costs 1. Tried on the cases of
-#: tests/studies/grouping.py.
+#: Costs of irregularities within a stack, relative to the cost 1 of a cut. Chosen with the cases
+#: of tests/studies/grouping.py.
 _STILL = 0.05
 _MISSING = 0.15
 _UNEVEN = 0.5
 _SLOWER = 0.3
-#: Steps that the focus may skip within a stack; what counts as no step, or as a whole number.
+#: Largest number of focus steps between two frames of a stack; largest fraction of a step that
+#: counts as no step, or as a deviation from a whole number of steps.
 _FAR = 5
 _NO_STEP = 0.3
 
 
 @dataclass(frozen=True)
 class Group:
-    """Photographs that make one stack.
+    """The photographs of one stack.
 
     Attributes
     ----------
     photos
-        As taken.
+        The photographs, in the order in which they were taken.
     missing
-        One sentence for each place where frames are missing.
+        A sentence for each gap in which frames are missing.
     """
 
     photos: tuple[Photo, ...]
@@ -59,14 +60,14 @@ class Group:
 
 @dataclass(frozen=True)
 class Grouped:
-    """A folder, sorted out.
+    """The photographs of a folder, grouped into stacks.
 
     Attributes
     ----------
     stacks
-        By the time of their first frame.
+        The stacks, in order of the time of their first frame.
     strays
-        The rest, each with the reason.
+        Photographs that belong to no stack, each with the reason.
     """
 
     stacks: tuple[Group, ...]
@@ -74,12 +75,14 @@ class Grouped:
 
 
 def group(photos: Iterable[Photo], fewest: int = FEWEST) -> Grouped:
-    """Sort photographs into stacks and strays.
+    """Group photographs into stacks, and return the stacks and the strays.
 
     Parameters
     ----------
+    photos
+        The photographs.
     fewest
-        Frames that make a stack; fewer are strays.
+        Smallest number of frames in a stack; the frames of smaller groups are strays.
     """
     streams: dict[tuple[str, ...], list[Photo]] = defaultdict(list)
     strays: list[tuple[Photo, str]] = []
@@ -87,7 +90,7 @@ def group(photos: Iterable[Photo], fewest: int = FEWEST) -> Grouped:
     for photo in photos:
         numbers.add((photo.series, photo.number))
         if photo.taken_s is None:
-            strays.append((photo, "does not say when it was taken"))
+            strays.append((photo, "has no capture time"))
         else:
             streams[photo.kind].append(photo)
     found: list[Group] = []
@@ -104,7 +107,7 @@ def group(photos: Iterable[Photo], fewest: int = FEWEST) -> Grouped:
 
 
 def _order(stream: list[Photo]) -> Callable[[Photo], tuple[float, str, int]]:
-    """By time; within one second by the camera's count, which may pass its end there."""
+    """Return a sort key: the time, then within one second the file number, which may restart."""
     turns = any(photo.number > _LAST_NUMBER - _NEAR_THE_END for photo in stream)
     shift = _LAST_NUMBER // 2 if turns else 0
 
@@ -123,7 +126,7 @@ def _intervals(frames: Sequence[Photo]) -> list[float]:
 
 
 def _paces(intervals: list[float]) -> list[float]:
-    """The pace around each interval, itself left out."""
+    """Return the usual interval around each interval, without that interval itself."""
     paces = []
     for place in range(len(intervals)):
         around = [
@@ -138,7 +141,7 @@ def _paces(intervals: list[float]) -> list[float]:
 
 def _cut_by_pause(stream: list[Photo]) -> list[list[Photo]]:
     intervals = _intervals(stream)
-    # A clock of whole seconds is late by up to one at each end, and makes paces look too short.
+    # Times in whole seconds are up to 1 s early at each end, so that intervals seem too short.
     ticks_s = _TICK_S * (3 if _whole_seconds(stream) else 1)
     parts = [[stream[0]]]
     for photo, interval, pace in zip(stream[1:], intervals, _paces(intervals), strict=True):
@@ -149,7 +152,7 @@ def _cut_by_pause(stream: list[Photo]) -> list[list[Photo]]:
 
 
 def _cut_by_count(parts: list[list[Photo]]) -> Iterable[list[Photo]]:
-    """Where the camera's own count does not go up."""
+    """Cut the parts where the camera's file numbers do not increase."""
     for part in parts:
         run = [part[0]]
         for before, after in pairwise(part):
@@ -172,9 +175,9 @@ def _cut_by_focus(frames: list[Photo]) -> list[list[Photo]]:
 
 
 def _steps(frames: list[Photo]) -> tuple[list[float], list[float]]:
-    """From each frame to the next: in steps of the focus, and in intervals of the pace.
+    """Return the distances from each frame to the next, in focus steps and in usual intervals.
 
-    Empty when the focus is not known or stands still.
+    Both lists are empty when the focus is unknown or does not change.
     """
     known = [photo.vergence for photo in frames if photo.vergence is not None]
     moves = [after - before for before, after in pairwise(known)]
@@ -187,14 +190,16 @@ def _steps(frames: list[Photo]) -> tuple[list[float], list[float]]:
 
 
 def _cheapest_cuts(steps: list[float], times: list[float]) -> list[int]:
-    """Places to cut before, so that each part goes one way and the whole costs least.
+    """Return the indices before which to cut, so that the total cost is smallest.
+
+    In each part the focus moves in one direction.
 
     Parameters
     ----------
     steps, times
-        See :func:`_steps`.
+        Distances from each frame to the next, from :func:`_steps`.
     """
-    # For each way the part under way goes (0: not known yet), the least cost and its cuts.
+    # The smallest cost and its cuts, by the focus direction of the last part (0: not yet known).
     best: dict[int, tuple[float, tuple[int, ...]]] = {0: (0.0, ())}
     for place, (step, time) in enumerate(zip(steps, times, strict=True), start=1):
         after: dict[int, tuple[float, tuple[int, ...]]] = {}
@@ -215,18 +220,18 @@ def _keep(
 
 
 def _cost(step: float, time: float) -> float:
-    """Of taking the next frame into the same stack."""
+    """Return the cost of adding the next frame to the same stack."""
     if step <= _NO_STEP:
         return _STILL
     whole = max(1, round(step))
-    # A frame that is missing takes a step and an interval with it.
+    # For each missing frame, a step and an interval are missing too.
     late = max(0.0, time - whole - 0.5)
     return _MISSING * (whole - 1) + _UNEVEN * abs(step - whole) + _SLOWER * late
 
 
 def _missing(frames: list[Photo], there: set[tuple[str, int]]) -> tuple[str, ...]:
     pairs = list(pairwise(frames))
-    # Names made of the time have numbers too, which do not count.
+    # Numbers in names that consist of the time are not consecutive.
     one_more = sum(_between(before, after) == [] for before, after in pairs)
     counting = 2 * one_more >= len(pairs)
     steps, times = _steps(frames)
@@ -245,7 +250,7 @@ def _missing(frames: list[Photo], there: set[tuple[str, int]]) -> tuple[str, ...
 
 
 def _tick(frames: list[Photo]) -> float:
-    """By how many intervals of the pace the clock may be late."""
+    """Return the clock's error as a number of usual intervals."""
     return _TICK_S / (median(_intervals(frames)) or _TICK_S) if _whole_seconds(frames) else 0.0
 
 
@@ -254,7 +259,10 @@ def _whole_seconds(frames: list[Photo]) -> bool:
 
 
 def _lost_by_count(before: Photo, after: Photo, there: set[tuple[str, int]] | None) -> int:
-    """By the camera's own count, or by the files' numbers if these count (``there``)."""
+    """Return the number of missing frames, from the camera's sequence number or the file numbers.
+
+    File numbers are used only if they are consecutive, that is, if ``there`` is given.
+    """
     if before.sequence is not None and after.sequence is not None:
         return after.sequence - before.sequence - 1
     if there is None:
@@ -264,7 +272,7 @@ def _lost_by_count(before: Photo, after: Photo, there: set[tuple[str, int]] | No
 
 
 def _between(before: Photo, after: Photo) -> list[int] | None:
-    """The numbers between two files' own; ``None`` when they do not count up."""
+    """Return the numbers between two files' numbers; ``None`` when the numbers do not increase."""
     first, last = before.number, after.number
     if before.series != after.series or first < 0:
         return None
@@ -274,7 +282,7 @@ def _between(before: Photo, after: Photo) -> list[int] | None:
 
 
 def _lost_by_focus(step: float, time: float, tick: float) -> int:
-    """Focus and time that leap together, by a whole number of steps."""
+    """Return the number of missing frames if focus and time jump by whole steps together."""
     whole = round(step)
     leaps = whole >= 2 and abs(step - whole) < _NO_STEP and time >= whole - 0.5 - tick
     return whole - 1 if leaps else 0

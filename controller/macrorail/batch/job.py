@@ -1,4 +1,4 @@
-"""One stack to be made: which frames, how, and where the result goes."""
+"""Describes one stack of a batch: its frames, its settings and the folder of its result."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _PROGRAM_BYTES = 300e6
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """How stacks are made; as ``macrorail stack`` has them.
+    """Settings of the stacks of a batch; the same as the options of ``macrorail stack``.
 
     Attributes
     ----------
     reference
-        ``first``, ``middle`` or a number from 1.
+        Reference frame: ``first``, ``middle`` or a frame's number from 1.
     quality
         ``fast`` or ``best``.
     motion
-        What may differ between frames besides their focus; ``None``: a similarity, or for a
-        run its own alignment.
+        Kind of geometric transform between frames. ``None`` uses the recorded alignment for a
+        run, and a similarity for other frames.
     """
 
     reference: str = "first"
@@ -42,19 +42,21 @@ class StackJob:
     Attributes
     ----------
     name
-        Of its result's folder.
+        Name of the result folder.
     frames
-        In the order of fusion.
+        The frames, in the order of fusion.
     out
-        The result's folder.
+        Path of the result folder.
+    settings
+        Settings of the stack.
     um_per_px
         Object-side size of a pixel, micrometres; ``None`` when it is not known.
     notes
-        What is to be known about the frames, for people.
+        Notes about the frames for the operator.
     origin
-        The folder that the frames come from.
+        The folder that contains the frames.
     passed_over
-        Files there that are not frames.
+        Files in ``origin`` that are not frames.
     """
 
     name: str
@@ -76,12 +78,12 @@ class StackJob:
         origin: Path,
         passed_over: tuple[Passed, ...] = (),
     ) -> StackJob:
-        """Of photographs in the order in which they were taken."""
+        """Make a job for photographs, given in the order in which they were taken."""
         order = tuple(fusion_order(frames, settings.reference))
         return StackJob(name, order, out, settings, None, notes, origin, passed_over)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values, for another process or machine; paths are absolute."""
+        """Return the job as JSON values for another process or machine; paths are absolute."""
         frames = [
             {
                 "index": one.index,
@@ -105,7 +107,7 @@ class StackJob:
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> StackJob:
-        """The opposite of :meth:`to_dict`."""
+        """Make a job from the JSON values of :meth:`to_dict`."""
         frames = (
             Source(one["index"], Path(one["path"]), one["z_um"], one["scale"], one.get("page"))
             for one in data["frames"]
@@ -122,12 +124,14 @@ class StackJob:
         )
 
     def needed_bytes(self) -> float:
-        """Memory that a process needs to make it, bytes; does not grow with the frames' number.
+        """Memory in bytes that a process needs to make the stack.
+
+        The memory does not depend on the number of frames.
 
         Raises
         ------
         StackError
-            The first frame is no picture.
+            The first frame is not a picture.
         """
         width, height, bits = picture_size(self.frames[0].path)
         return _PROGRAM_BYTES + bytes_needed(width, height, bits, self.settings.quality)

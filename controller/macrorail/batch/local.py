@@ -1,4 +1,4 @@
-"""Makes stacks on this machine, each process on its own: one that dies affects no other."""
+"""Makes stacks on this machine in separate processes, so that a crash affects only one stack."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Slot:
             self._request = self._worker.send("stack", job=job.to_dict())
 
     def outcome(self, job: StackJob) -> StackOutcome | None:
-        """The outcome of the stack; ``None`` while it is being made.
+        """Return the outcome of the stack; ``None`` while the stack is being made.
 
         Raises
         ------
@@ -59,13 +59,13 @@ class _Slot:
         return StackOutcome(job, "done", record=record)
 
     def renew(self) -> None:
-        """A new process in place of a dead one."""
+        """Replace a dead process by a new one."""
         self.close()
         self._worker = Worker("macrorail.batch.worker", "stacking", log=self._log)
 
     def close(self) -> None:
         if self.job is not None:
-            # Half a stack is of no use.
+            # An unfinished stack is not kept.
             self._worker.kill()
         self._worker.close()
 
@@ -79,16 +79,24 @@ def stack_locally(
     memory_bytes: float | None = None,
     log: Path | None = None,
 ) -> None:
-    """Make all stacks; none that fails stops the others.
+    """Make all stacks; a stack that fails does not stop the others.
 
     Parameters
     ----------
+    jobs
+        The stacks.
+    on_outcome
+        Called with the outcome of each stack.
+    on_message
+        Called with messages for the operator.
+    check
+        Raises an error if the operator has stopped the batch.
     processes
-        How many stacks at a time, as long as their memory fits.
+        Largest number of stacks made at the same time; fewer if memory is short.
     memory_bytes
-        Memory for all of them together; 90 % of what is free when not given.
+        Memory for all processes together; 90 % of the free memory when not given.
     log
-        Takes what the processes print.
+        File for the output of the processes.
     """
     budget = free_memory_bytes() * _MEMORY_SHARE if memory_bytes is None else memory_bytes
     waiting = deque((job, 0) for job in jobs)
@@ -103,8 +111,7 @@ def stack_locally(
 
 
 def free_memory_bytes() -> float:
-    """Memory that this machine can give without swapping, bytes."""
-    # MemAvailable is in kibibytes, whatever proc(5) calls them.
+    """Return the memory in bytes that is available on this machine without swapping."""
     with suppress(OSError, ValueError):
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -121,7 +128,7 @@ def _fill(
     log: Path | None,
     closers: ExitStack,
 ) -> None:
-    """Start as many stacks as there are processes and memory for."""
+    """Start as many stacks as the number of processes and the memory allow."""
     while waiting:
         job, tries = waiting[0]
         try:
@@ -159,7 +166,7 @@ def _collect(
         slot.job = None
         slot.renew()
         if slot.tries < _TRIES:
-            on_message(f"{job.name}: {death}; it is stacked once more")
+            on_message(f"{job.name}: {death}; this stack is retried")
             waiting.appendleft((job, slot.tries))
             return
         outcome = StackOutcome(job, "failed", f"its process died {slot.tries} times: {death}")
@@ -169,8 +176,8 @@ def _collect(
 
 
 def too_large(needed: float, there: float, where: str) -> str:
-    """The message for a stack that needs too much memory."""
+    """Return the message for a stack that needs too much memory."""
     return (
-        f"needs about {needed / 1e9:.1f} GB of memory, {where} gives {there / 1e9:.1f} GB; stack "
-        f"it on a larger machine"
+        f"needs about {needed / 1e9:.1f} GB of memory, but {where} has only "
+        f"{there / 1e9:.1f} GB for it; use a machine with more memory"
     )

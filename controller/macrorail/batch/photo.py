@@ -1,4 +1,4 @@
-"""What a photograph says about when, with what and at which focus it was taken."""
+"""Reads the time, camera, lens and focus distance of photographs from their metadata."""
 
 from __future__ import annotations
 
@@ -33,18 +33,20 @@ class Photo:
     Attributes
     ----------
     path
-        Where it lies.
+        Path of the file.
     kind
-        What all frames of a stack share: type of file, size, camera, lens, focal length, f-number.
+        Properties that are the same for all frames of a stack: type of file, size, camera, lens,
+        focal length, f-number.
     taken_s
-        Seconds since 1970 by the camera's clock; ``None`` when it does not say.
+        Capture time in seconds since 1970 by the camera's clock; ``None`` when it is not recorded.
     vergence
-        1 / distance in focus, per metre: bracketing takes about even steps in it. ``None`` when
-        the photograph does not say.
+        1 / focus distance, in 1/m; focus bracketing uses about equal steps of this value. ``None``
+        when the focus distance is not recorded.
     series, number
-        ``IMG_`` and 12 of ``IMG_0012.jpg``; -1 for a name without a number.
+        File name without its last number, and the number: ``IMG_`` and 12 for ``IMG_0012.jpg``. The
+        number is -1 for a name without a number.
     sequence
-        Its place in the camera's own bracket, if exiftool finds one.
+        Sequence number in the camera's focus bracket; ``None`` if exiftool does not find one.
     """
 
     path: Path
@@ -57,10 +59,10 @@ class Photo:
 
 
 def read_photos(paths: Iterable[Path]) -> list[Photo]:
-    """Read what photographs say; those that cannot be read are left out: they may be on the way.
+    """Read and return the metadata of photographs.
 
-    What only maker notes tell (focus, place in a bracket) is read by exiftool where it is
-    installed.
+    Files that cannot be read are left out, because they may still be arriving. If exiftool is
+    installed, it reads the data that are only in maker notes (focus distance, sequence number).
     """
     photos = [photo for photo in map(_read, paths) if photo is not None]
     told = _ask_exiftool([photo.path for photo in photos])
@@ -95,7 +97,7 @@ def _read(path: Path) -> Photo | None:
 
 
 def _size(path: Path, exif: Exif) -> str:
-    """Of a TIFF's first page; other raw files keep theirs to themselves."""
+    """Return the size of a TIFF's first page as text; ``raw`` for other raw files."""
     width, height = (exif.first.get(tag) for tag in (_WIDTH, _HEIGHT))
     if width is None or height is None:
         return "raw" if path.suffix.lower() in RAW.suffixes and exif.first else ""
@@ -108,7 +110,10 @@ def _size_in_head(path: Path) -> str:
 
 
 def _distance(exif: Exif) -> float | None:
-    """SubjectDistance in metres; 0 stands for unknown, 2**32 - 1 / 1 for infinity."""
+    """Return the EXIF SubjectDistance in metres; ``None`` if absent or unknown.
+
+    In EXIF, 0 stands for unknown, and a numerator of 2**32 - 1 for infinity.
+    """
     metres = exif.number(_SUBJECT_DISTANCE)
     if metres is not None and metres >= _INFINITY:
         return float("inf")
@@ -116,7 +121,7 @@ def _distance(exif: Exif) -> float | None:
 
 
 def _focus_in_xmp(data: bytes) -> float | None:
-    """What Lightroom writes, as an attribute or an element."""
+    """Return the focus distance in metres from Lightroom's XMP; ``None`` if absent."""
     begin, end = data.find(b"<x:xmpmeta"), data.rfind(b"</x:xmpmeta>")
     if begin < 0 or end < 0:
         return None
@@ -160,7 +165,7 @@ def _ask_exiftool(paths: list[Path]) -> dict[str, dict[str, Any]]:
         )
         found = json.loads(done.stdout or b"[]")
     except (OSError, subprocess.TimeoutExpired, ValueError):
-        return {}  # it only adds to what the photographs say by themselves
+        return {}  # exiftool only adds to the metadata that were read without it
     return {str(one["SourceFile"]): one for one in found}
 
 

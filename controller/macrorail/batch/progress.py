@@ -1,4 +1,4 @@
-"""The outcome of each stack of a batch, and the functions that take it."""
+"""The outcome of each stack of a batch, and the types of functions that receive it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class StackOutcome:
     job
         The stack.
     state
-        ``done``; ``skipped``: it was finished before; ``failed``.
+        ``done``, ``failed``, or ``skipped`` for a stack that was finished before.
     reason
-        Why it failed, in words.
+        Reason of a failure, as text.
     record
-        Its ``stack.json`` when it has just been made.
+        Contents of ``stack.json`` if the stack has just been made; otherwise ``None``.
     """
 
     job: StackJob

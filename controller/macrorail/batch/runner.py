@@ -1,4 +1,4 @@
-"""Runs a batch: skips the stacks that are finished and makes the others."""
+"""Runs a batch: skips finished stacks and makes the others."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ class BatchObserver(Protocol):
     """Follows a batch."""
 
     def message(self, text: str) -> None:
-        """Take a sentence for the operator."""
+        """Show a sentence to the operator."""
         ...
 
     def on_outcome(self, outcome: StackOutcome) -> None:
-        """Take the outcome of one stack."""
+        """Receive the outcome of one stack."""
         ...
 
 
 @dataclass(frozen=True)
 class BatchRunner:
-    """Where and how stacks are made.
+    """Makes the stacks of a batch on this machine or on a cluster.
 
     Attributes
     ----------
     out
-        Folder of the results.
+        Folder for the results.
     clock
-        Asked whether to stop.
+        Clock through which the operator can stop the batch.
     scheduler
-        ``tcp://HOST:PORT`` of a dask cluster; ``None`` for this machine.
+        Address ``tcp://HOST:PORT`` of a dask scheduler; ``None`` for this machine.
     processes
-        Stacks at a time on this machine.
+        Number of stacks made at the same time on this machine.
     again
-        Also make stacks that are finished.
+        Whether to remake finished stacks.
     thorough
-        Compare the hashes of all frames to find out whether a stack is finished.
+        Whether to compare the hashes of all frames when checking that a stack is finished.
 
     Raises
     ------
     ConfigError
-        Not an address of a scheduler.
+        ``scheduler`` does not have the form of a scheduler's address.
     """
 
     out: Path
@@ -65,12 +65,12 @@ class BatchRunner:
             check_address(self.scheduler)
 
     def run(self, jobs: Sequence[StackJob], observer: BatchObserver) -> None:
-        """Make the stacks that are not finished; one that fails does not stop the others.
+        """Make the stacks that are not finished; a stack that fails does not stop the others.
 
         Raises
         ------
         ConfigError
-            The folder of results cannot be made, or the cluster does not answer.
+            The folder for the results cannot be created, or the cluster does not answer.
         OperatorStop
         """
         check = self.clock.check
@@ -86,7 +86,7 @@ class BatchRunner:
         try:
             self.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"{self.out} cannot be made: {error.strerror}") from error
+            raise ConfigError(f"{self.out} cannot be created: {error.strerror}") from error
         if self.scheduler is not None:
             stack_on_cluster(left, self.scheduler, observer.on_outcome, observer.message, check)
         else:

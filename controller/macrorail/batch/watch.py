@@ -1,4 +1,4 @@
-"""A folder that photographs arrive in: sorts them into stacks and says which are complete."""
+"""Groups the photographs that arrive in a folder into stacks, and finds the complete stacks."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ _Stamp = tuple[int, int]
 
 
 class FolderAway(ConfigError):
-    """A watched folder cannot be read now; it may come back."""
+    """A watched folder cannot be read at present; it may become available again."""
 
 
 @dataclass(frozen=True)
 class Sorted:
-    """A folder at one moment.
+    """The state of a folder at one moment.
 
     Attributes
     ----------
     jobs
         Stacks that are complete.
     waiting
-        How many stacks may still grow.
+        Number of stacks to which frames may still be added.
     strays
         Photographs that belong to no stack, each with the reason.
     unreadable
-        Files that are no pictures, or not yet.
+        Files that are not pictures, or that are still incomplete.
     passed_over
-        Hidden files, results of macrorail and what has no picture's name.
+        Hidden files, results of macrorail and files without the suffix of a picture.
     """
 
     jobs: tuple[StackJob, ...]
@@ -51,21 +51,23 @@ class Sorted:
 
 @dataclass
 class Folder:
-    """A folder of photographs by anybody, looked at again and again.
+    """A folder of photographs that is searched repeatedly.
 
     Parameters
     ----------
     folder
-        With all that is in it, however deep.
+        The folder; its subfolders are searched too.
     out
-        Where results go; is not looked into.
+        Folder for the results; it is not searched.
+    settings
+        Settings of the stacks.
     wait_s
-        A stack is complete when none of its files has changed for so long; 0 for a folder that
-        nothing is added to.
+        Seconds without a change of its files after which a stack is complete; 0 for a folder to
+        which no files are added.
     fewest
-        Frames that make a stack.
+        Smallest number of frames in a stack.
     now
-        Wall time in seconds.
+        Returns the wall time in seconds.
     """
 
     folder: Path
@@ -79,14 +81,15 @@ class Folder:
     _passed_over: list[Passed] = field(default_factory=list)
 
     def look(self) -> Sorted:
-        """Sort what is there now.
+        """Search the folder, group its photographs, and return the present state.
 
         Raises
         ------
         FolderAway
-            The folder cannot be read now: a share that dropped out. What was seen is kept.
+            The folder cannot be read at present, for example because a network share is
+            disconnected. The files that were found before are remembered.
         ConfigError
-            A reference that a stack has not.
+            A stack does not have the reference frame.
         """
         changed = self._update()
         for photo in read_photos(changed):
@@ -115,26 +118,26 @@ class Folder:
         )
 
     def is_there(self, job: StackJob) -> bool:
-        """Whether all frames of a stack can be reached."""
+        """Return whether all frames of a stack can be reached."""
         return all(one.path.exists() for one in job.frames)
 
     def signature(self, job: StackJob) -> object:
-        """Changes when one of its files does, or when others make up the stack."""
+        """Return a value that changes when the list of the stack's files or a file changes."""
         return job.out, tuple(
             (one.path, self._seen.get(one.path, (None,))[0]) for one in job.frames
         )
 
     def _update(self) -> list[Path]:
-        """Note what is new, changed or gone; returns what has to be read."""
+        """Update the list of files; return new and changed files, which must be read."""
         there = {}
         try:
             if not self.folder.is_dir():
-                raise FolderAway(f"{self.folder} is not there")
+                raise FolderAway(f"{self.folder} does not exist")
             picked = pick(_files(self.folder, self.out.absolute(), set()), are_known=self._seen)
             for path in picked.files:
                 try:
                     status = path.stat()
-                except FileNotFoundError:  # gone between two looks
+                except FileNotFoundError:  # removed during the search
                     continue
                 there[path] = (status.st_size, status.st_mtime_ns)
         except OSError as error:
@@ -154,9 +157,9 @@ class Folder:
         return sorted(changed)
 
     def _representatives(self) -> list[Photo]:
-        """One photograph for each picture: of RAW and JPEG the raw one, which all frames have.
+        """Return one photograph for each picture; the RAW file if there are RAW and JPEG.
 
-        Otherwise frames with and without a JPEG would not look alike.
+        All frames must be of the same type, even if only some of them have a JPEG too.
         """
         chosen: dict[tuple[Path, str], Photo] = {}
         for path in sorted(self._photos):
@@ -167,7 +170,7 @@ class Folder:
         return list(chosen.values())
 
     def _files_of(self, path: Path) -> list[Path]:
-        """All files of the picture that a file is of."""
+        """Return all files of the same picture as the given file."""
         stem = path.stem.casefold()
         return [
             one for one in self._photos if one.parent == path.parent and one.stem.casefold() == stem
@@ -198,7 +201,7 @@ class Folder:
 
 
 def _files(folder: Path, out: Path, seen: set[tuple[int, int]]) -> Iterable[Path]:
-    """All files below a folder, each folder once, whatever links lead to it."""
+    """Yield all files in a folder and its subfolders; each folder is searched only once."""
     status = folder.stat()
     if (status.st_dev, status.st_ino) in seen:
         return

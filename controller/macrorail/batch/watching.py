@@ -1,4 +1,4 @@
-"""Finds the stacks in mixed folders, once or again and again while photographs arrive."""
+"""Finds the stacks in mixed folders, once or repeatedly while photographs arrive."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ Message = Callable[[str], object]
 
 
 def sort_once(folders: Sequence[Folder], message: Message) -> list[StackJob]:
-    """The stacks in folders to which nothing is added any more.
+    """Return the stacks in folders to which no more files are added.
 
     Parameters
     ----------
+    folders
+        The folders.
     message
-        Takes a line for each photograph that belongs to no stack.
+        Called with a line for each photograph that belongs to no stack.
 
     Raises
     ------
     ConfigError
-        There is no stack.
+        The folders contain no stack.
     """
     jobs: list[StackJob] = []
     for folder in folders:
@@ -37,8 +39,9 @@ def sort_once(folders: Sequence[Folder], message: Message) -> list[StackJob]:
         jobs += found.jobs
     if not jobs:
         raise ConfigError(
-            f"no stack was found in {', '.join(str(one.folder) for one in folders)}; photographs "
-            f"without a time of exposure are not sorted: give each stack a folder, without --group"
+            f"no stack was found in {', '.join(str(one.folder) for one in folders)}. Photographs "
+            f"without a capture time cannot be grouped; put each stack into its own folder and "
+            f"omit --group"
         )
     return jobs
 
@@ -49,23 +52,29 @@ def watch_folders(
     make: Callable[[list[StackJob]], list[StackJob]],
     message: Message,
 ) -> NoReturn:
-    """Make each stack once it is complete, until the operator stops.
+    """Make each stack when it is complete, until the operator stops.
 
-    A folder or a disk that is gone is waited for. What failed is tried again once it is back.
+    If a folder or a disk is missing, the function waits until it is available again, and then
+    retries the failed stacks.
 
     Parameters
     ----------
+    folders
+        The folders.
+    clock
+        Clock through which the operator can stop.
     make
-        Makes new stacks; returns those that failed.
+        Makes new stacks; returns the stacks that failed.
     message
-        As for :func:`sort_once`; each photograph is named once.
+        Called with a line for each photograph that belongs to no stack; each photograph is
+        reported once.
 
     Raises
     ------
     ConfigError
-        Not a folder.
+        A path is not a folder.
     OperatorStop
-        Ctrl-C or a signal.
+        The operator stopped with Ctrl-C or a signal.
     """
     for folder in folders:
         if not folder.folder.is_dir():
@@ -81,13 +90,13 @@ def watch_folders(
                 found = folder.look()
             except FolderAway as error:
                 if folder.folder not in away:
-                    message(f"{error}; waiting for it to come back")
+                    message(f"{error}; waiting until it is available again")
                 away.add(folder.folder)
                 continue
             if folder.folder in away:
                 away.remove(folder.folder)
                 tried -= failed
-                message(f"{folder.folder} is back")
+                message(f"{folder.folder} is available again")
             _report_rest(found, reported, message)
             new = [job for job in found.jobs if folder.signature(job) not in tried]
             if new:
@@ -99,7 +108,7 @@ def watch_folders(
                     away.add(folder.out)
                     continue
                 away.discard(folder.out)
-                # What failed because the share dropped out meanwhile is tried again.
+                # Stacks that failed because the share was disconnected meanwhile are retried.
                 gone = [job for job in not_made if not folder.is_there(job)]
                 tried |= {folder.signature(job) for job in new if job not in gone}
                 failed |= {folder.signature(job) for job in not_made}
@@ -107,11 +116,11 @@ def watch_folders(
 
 
 def _report_rest(found: Sorted, reported: set[Path], message: Message) -> None:
-    """Name what is not stacked, each once."""
+    """Report the files that are not stacked, each once."""
     rest = list(found.strays)
     rest += [(path, "cannot be read as a picture") for path in found.unreadable]
     rest += [(one.path, f"is passed over: {one.reason}") for one in found.passed_over]
     for path, reason in rest:
         if path not in reported:
             reported.add(path)
-            message(f"Left alone: {path} {reason}")
+            message(f"Not stacked: {path} {reason}")

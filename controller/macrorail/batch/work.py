@@ -1,6 +1,7 @@
-"""Makes one stack and records what it was made from; runs here or on any worker.
+"""Makes one stack and records its inputs; runs on this machine or on any worker.
 
-The record (``stack.json``) is written last: a stack is finished when its record is there and fits.
+The record (``stack.json``) is written last: a stack is finished when its record exists and matches
+its frames and settings.
 """
 
 from __future__ import annotations
@@ -37,16 +38,16 @@ PICTURES = ("fused.tif", "fused.jpg", "depth.tif", "depth-confidence.png")
 
 
 def make_stack(job: StackJob) -> dict[str, Any]:
-    """Align and blend one stack; returns its record, which is on disk by then.
+    """Align and blend one stack, write its results, and return its record.
 
-    The pixels are those of ``macrorail stack`` with the same settings. Results are written into a
-    folder aside and put in place one after the other, so that two workers at the same stack do
-    each other no harm.
+    The pixels are identical to those of ``macrorail stack`` with the same settings. Results are
+    written to a temporary folder and then moved one by one, so that two workers can safely make
+    the same stack at the same time.
 
     Raises
     ------
     StackError
-        A frame cannot be read or aligned, or has changed meanwhile; nothing was replaced.
+        A frame cannot be read or aligned, or was changed during stacking; no result was replaced.
     """
     began_s = time.monotonic()
     _check_place(job)
@@ -60,7 +61,7 @@ def make_stack(job: StackJob) -> dict[str, Any]:
     fused = stacker.finish()
     for one, before in zip(job.frames, inputs, strict=True):
         if _stamp(one.path) != {key: before[key] for key in _STAMP}:
-            raise StackError(f"{one.path} has changed while it was stacked; stack it again")
+            raise StackError(f"{one.path} was changed during stacking; restack these frames")
     aside = job.out.parent / f".{job.out.name}-{uuid4().hex[:12]}"
     try:
         aside.mkdir(parents=True)
@@ -78,13 +79,15 @@ def make_stack(job: StackJob) -> dict[str, Any]:
 
 
 def is_finished(job: StackJob, thoroughly: bool = False) -> bool:
-    """Whether the stack is there, made from these very frames with these settings.
+    """Return whether the stack's results exist and were made from these frames and settings.
 
     Parameters
     ----------
+    job
+        The stack.
     thoroughly
-        Compare the hashes of all frames. Otherwise only of those whose size or time of change is
-        another than recorded.
+        Whether to compare the hashes of all frames. Otherwise hashes are compared only for frames
+        whose size or modification time differs from the record.
     """
     record = read_stack_record(job.out)
     if record is None:
@@ -109,7 +112,7 @@ def _place(frame: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def read_stack_record(folder: Path) -> dict[str, Any] | None:
-    """The record in a result's folder; ``None`` when there is none that can be read."""
+    """Return the record in a result folder; ``None`` if it is missing or cannot be read."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -126,7 +129,7 @@ def _stamp(path: Path) -> dict[str, Any]:
 
 
 def _check_place(job: StackJob) -> None:
-    """See that the results can be written, before the first frame is read."""
+    """Check that the results can be written, before the first frame is read."""
     width, height, _ = picture_size(job.frames[0].path)
     try:
         job.out.parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +139,7 @@ def _check_place(job: StackJob) -> None:
 
 
 def _inputs(job: StackJob) -> list[dict[str, Any]]:
-    """Size, time of change and hash of each frame's file."""
+    """Return size, modification time and hash of each frame's file."""
     files = {one.path: _input(one.path) for one in job.frames}
     return [files[one.path] for one in job.frames]
 
@@ -146,8 +149,8 @@ def _input(path: Path) -> dict[str, Any]:
         return {**_stamp(path), "sha256": hash_file(path)}
     except OSError as error:
         raise StackError(
-            f"{path} cannot be read on {socket.gethostname()}: {error.strerror}; frames must be "
-            f"where every worker sees them under the same path"
+            f"{path} cannot be read on {socket.gethostname()}: {error.strerror}; every worker "
+            f"must be able to read the frames under the same path"
         ) from error
 
 
@@ -162,13 +165,13 @@ def _is_as_recorded(path: Path, before: dict[str, Any], thoroughly: bool) -> boo
 
 
 def _known(job: StackJob) -> Alignment | None:
-    """How a run has laid its frames."""
+    """Return the recorded alignment if the job is a run; otherwise ``None``."""
     is_run = (job.origin / JOURNAL).exists() and job.frames[0].z_um is not None
     return run_alignment(job.origin) if is_run and job.settings.motion is None else None
 
 
 def _write(job: StackJob, fused: Fused, folder: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Write the pictures; size and hash of each, and what was left out of them."""
+    """Write the pictures; return size and hash of each, and the metadata that were left out."""
     left_out = write_stack(
         fused, folder, PICTURES[:3], job.um_per_px, job.frames[0].path, len(fused.reports)
     )

@@ -1,4 +1,4 @@
-"""The process that makes stacks on this machine, one after the other."""
+"""The process that makes stacks on this machine, one after another."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from macrorail.workers import serve
 
 
 def stack(job: dict[str, Any]) -> dict[str, Any]:
-    """Make one stack; answers with its record."""
+    """Make one stack and return its record."""
     return make_stack(StackJob.from_dict(job))
 
 

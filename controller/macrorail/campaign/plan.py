@@ -117,7 +117,7 @@ class CampaignPlan:
 
     @property
     def places_without_id(self) -> list[str]:
-        """Names of the positions without an id, whose specimens are identified during the campaign."""
+        """Names of the positions without an id; their specimens are identified when shot."""
         return list(dict.fromkeys(i.place for i in self.tasks if "id" not in i.specimen))
 
     def with_listing(self, name: str) -> CampaignPlan:

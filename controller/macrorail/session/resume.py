@@ -161,7 +161,7 @@ def _changed_plan(written: dict[str, Any], plan: Plan) -> Iterator[str]:
 
 
 def _changed_settings(entries: list[Entry], wanted: Protocol) -> Iterator[str]:
-    """Yield a text for each changed camera setting; all frames of a stack need the same settings."""
+    """Yield a text for each changed camera setting; all frames need the same settings."""
     for entry in entries:
         if not isinstance(entry.event, RunStarted | RunResumed):
             continue

@@ -1,4 +1,4 @@
-"""Identifies the specimen of a run before the first shot: id typed, scanned or read from a label."""
+"""Identifies the specimen of a run before the first shot, by typing, scanning or a label."""
 
 from __future__ import annotations
 

@@ -15,13 +15,13 @@ from macrorail.batch.frames import (
     Source,
     StackFrames,
     add_frames,
-    check_company,
     check_not_replaced,
     chosen,
     fusion_order,
     load_frames,
     look_ahead,
     reference_place,
+    require_more_than_reference,
     run_alignment,
 )
 from macrorail.errors import AlignError, ConfigError, StackError
@@ -269,7 +269,7 @@ def stack_arrays(
         with suppress(AlignError):  # left out, and reported so
             stacker.add(pictures[frame.index], frame.index, frame.z_um, frame.path.name)
         on_progress("stacking", done, len(order))
-    check_company(stacker, order)
+    require_more_than_reference(stacker, order)
     return _finished(stacker, frames, order, started_s, on_progress)
 
 

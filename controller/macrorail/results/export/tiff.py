@@ -50,7 +50,7 @@ def _write(
     photometric: str,
     with_metadata: bool = True,
 ) -> None:
-    """Write the pixels with tifffile, then add with tifftools the tags that tifffile cannot write."""
+    """Write the pixels with tifffile, then add further tags with tifftools."""
     aside = path.with_name(f".{path.name}.part")
     tifffile.imwrite(aside, np.ascontiguousarray(pixels), photometric=photometric, metadata=None)
     try:
