@@ -1,4 +1,4 @@
-"""The ``macrorail`` command: its verbs, and how errors become messages and exit codes."""
+"""The ``macrorail`` command: loads its verbs, and turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _NEED_POSIX = frozenset(
 
 
 def command(asked: str | None = None) -> typer.Typer:
-    """The command with the verb ``asked``; with all verbs when there is no such verb.
+    """Return the command with only the verb ``asked``, or with all verbs if it does not exist.
 
-    Loading all of them takes most of a second.
+    Loading all verbs takes most of a second.
     """
     app = typer.Typer(
         name="macrorail",
@@ -46,7 +46,7 @@ def command(asked: str | None = None) -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )
-    # With a single verb typer would otherwise drop its name.
+    # Without this callback, typer would drop the name of a single verb.
     app.callback(invoke_without_command=True)(_macrorail)
     offered = [verb for verb in _VERBS if _IS_POSIX or verb not in _NEED_POSIX]
     for verb in (asked,) if asked in offered else offered:
@@ -95,7 +95,8 @@ def main(arguments: list[str] | None = None) -> int:
             )
         app = command(given[0] if given else None)
         if arguments is None:
-            # Imported modules stay: collecting garbage among them takes longer than some verbs.
+            # Imported modules are never freed; scanning them for garbage takes longer than some
+            # verbs.
             gc.freeze()
         code = app(given, standalone_mode=False)
     except MacrorailError as error:
@@ -109,8 +110,8 @@ def main(arguments: list[str] | None = None) -> int:
         console.print("Stopped.")
         return OperatorStop.exit_code
     except BrokenPipeError:
-        # The reader of our output has ended (`macrorail plan | head`). That is no error, but
-        # Python would report it again when it flushes standard output at exit.
+        # The reader of the output has ended (`macrorail plan | head`). This is not an error, but
+        # Python would report it when it flushes standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception:

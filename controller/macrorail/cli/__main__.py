@@ -1,4 +1,4 @@
-"""``python -m macrorail.cli``: the same as ``macrorail``, without depending on the PATH."""
+"""``python -m macrorail.cli``: the same command as ``macrorail``, independent of the PATH."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``macrorail batch``: align and blend many stacks, here or on a cluster."""
+"""``macrorail batch``: align and blend many stacks, on this machine or on a cluster."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def batch(
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="folder of the results, one folder per stack")
+        Path, typer.Option("--out", "-o", help="folder for the results, one subfolder per stack")
     ] = Path("stacks"),
     scheduler: Annotated[
         str | None,
         typer.Option(metavar="tcp://HOST:PORT", help="stack on this dask.distributed cluster"),
     ] = None,
     processes: Annotated[
-        int, typer.Option("--jobs", min=1, help="stacks at a time on this machine")
+        int, typer.Option("--jobs", min=1, help="stacks made at the same time on this machine")
     ] = 1,
     reference: Annotated[
         str,
@@ -50,41 +50,41 @@ def batch(
     align: Annotated[
         Motion | None,
         typer.Option(
-            help="what may differ between frames besides their focus; without it a similarity, and "
-            "for a run its own alignment",
+            help="transform between frames; when not given, a run's recorded alignment, and a "
+            "similarity for other frames",
             show_default=False,
         ),
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="wait for photographs; stack what is complete")
+        bool, typer.Option("--watch", help="wait for photographs, and make each complete stack")
     ] = False,
     grouped: Annotated[
-        bool, typer.Option("--group", help="sort photographs into stacks by time and focus")
+        bool, typer.Option("--group", help="group photographs into stacks by time and focus")
     ] = False,
     wait: Annotated[
         str,
         typer.Option(help="with --watch: a stack is complete after this long without a new frame"),
     ] = "30 s",
-    again: Annotated[bool, typer.Option("--again", help="make finished stacks again")] = False,
+    again: Annotated[bool, typer.Option("--again", help="remake finished stacks")] = False,
     thorough: Annotated[
-        bool, typer.Option("--thorough", help="read every frame to find out whether it has changed")
+        bool, typer.Option("--thorough", help="read every frame to check that it is unchanged")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="print the outcome of each stack as JSON")
     ] = False,
 ) -> None:
-    """Align and blend many stacks; prints the folders of the results.
+    """Align and blend many stacks, and print the folders of the results.
 
     Each stack gets fused.tif, fused.jpg, depth.tif with its confidence, and stack.json, which names
     every frame with its hash. Finished stacks are skipped, so the same command continues a batch
     that was interrupted. A stack that fails does not stop the others and is named at the end.
 
-    A folder of photographs is one stack. With --group, a mixed folder is sorted into stacks by
-    time, focus and camera of the photographs; --watch repeats this until Ctrl-C. Frames missing
-    from a stack are reported; photographs that belong to no stack are named and left alone.
+    A folder of photographs is one stack. With --group, the photographs of a mixed folder are
+    grouped into stacks by time, focus and camera. --watch repeats this until Ctrl-C. Missing frames
+    of a stack are reported. Photographs that belong to no stack are listed and not changed.
 
-    On a cluster, frames and results need the same paths on every machine, and each worker one
-    thread:
+    On a cluster, frames and results must have the same paths on every machine, and each worker
+    must have one thread:
 
       dask scheduler
 

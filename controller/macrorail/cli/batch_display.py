@@ -71,7 +71,7 @@ class BatchDisplay:
         self._progress.update(self._task, completed=self._passed_frames)
 
     def _time_left(self) -> str:
-        """From the frames stacked so far; empty before the first and after the last."""
+        """Return the time left as text, estimated from the frames stacked so far; may be empty."""
         left = self._frames - self._passed_frames
         if not left or not self._stacked_frames:
             return ""
@@ -85,7 +85,7 @@ class BatchDisplay:
                 typer.echo(outcome.job.out)
 
     def print_result(self, as_json: bool) -> None:
-        """Print the result of the whole batch.
+        """Print the result of the complete batch.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""``macrorail plan`` for a campaign: every stack, and time, disk and wear in all."""
+"""``macrorail plan`` for a campaign: all stacks, and total time, disk space and wear."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ROWS_AT_THE_END = 5
 
 
 def plan_campaign(path: Path, rig_path: Path, as_json: bool) -> None:
-    """Print the stacks of a campaign and their totals; touches no device.
+    """Print the stacks of a campaign and their totals, without connecting to any device.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def _summary(expected: CampaignForecast, without_id: list[str]) -> list[str]:
     if expected.searched:
         lines.append(
             f"{expected.searched} range(s) are searched for during the campaign: their slices, "
-            f"time and disk are not in these figures."
+            f"time and disk space are not included in these totals."
         )
     if expected.by_hand:
         lines.append(

@@ -1,4 +1,4 @@
-"""``macrorail check``: connect an instrument and tell whether it is fit to run."""
+"""``macrorail check``: connect an instrument and check that it is fit to run."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ def check(
     yes: Annotated[bool, typer.Option("--yes", help=YES_HELP)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the findings as JSON")] = False,
 ) -> None:
-    """Connect, read versions, home, check the limits and take one test frame.
+    """Connect, read versions, home the axis, check the limits and take one test frame.
 
-    Says what it will move and asks first. The test frame is deleted.
+    Before anything moves, the moves are described and permission is asked for. The test frame is
+    deleted.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""``macrorail deliver``: finished runs as one package for other systems."""
+"""``macrorail deliver``: package finished runs for other systems."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def deliver(
     ],
     out: Annotated[Path, typer.Option("--output", "-o", help="the package; must not exist yet")],
     name: Annotated[
-        str | None, typer.Option(help="name of the package; by default that of its folder")
+        str | None, typer.Option(help="name of the package; by default the name of its folder")
     ] = None,
     frames: Annotated[
         bool, typer.Option("--frames", help="include every frame from the camera")
     ] = False,
 ) -> None:
-    """Package finished runs as an RO-Crate in a BagIt bag; prints its folder.
+    """Package finished runs as an RO-Crate in a BagIt bag, and print the package's folder.
 
     Every run is verified first. Runs that are unfinished, damaged, or without a specimen id are
-    left out and named. In the package: pictures, depth maps, reports, journals, protocols, the
-    provenance of each picture (ro-crate-metadata.json), a SHA-256 of every file, and
+    left out and listed. The package contains pictures, depth maps, reports, journals, protocols,
+    the provenance of each picture (ro-crate-metadata.json), a SHA-256 of every file, and
     specimens.csv and multimedia.csv for the collection database.
 
     Examples:

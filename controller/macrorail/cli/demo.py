@@ -15,13 +15,13 @@ from macrorail.shipped import CONFIGS
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="where the run folder is made")] = Path("runs"),
+    out: Annotated[Path, typer.Option(help="folder for the run folder")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="print the manifest")] = False,
 ) -> None:
-    """Shoot and fuse a simulated specimen, to see what a run is; prints the run folder.
+    """Shoot and fuse a simulated specimen as a demonstration, and print the run folder.
 
-    Uses no real instrument. The simulated rail runs the real firmware, which is built for this
-    computer the first time: that needs a C compiler and make.
+    No real instrument is used. The simulated rail runs the real firmware, which is built for this
+    computer the first time; the build needs a C compiler and make.
 
     Examples:
 

@@ -45,15 +45,15 @@ def dof(
         float | None, typer.Option("--na", help="numerical aperture, instead of -N")
     ] = None,
     coc: Annotated[str, typer.Option(help="circle of confusion on the sensor")] = "9 um",
-    wavelength: Annotated[str, typer.Option(help="of the light")] = "550 nm",
+    wavelength: Annotated[str, typer.Option(help="wavelength of the light")] = "550 nm",
     pupil_ratio: Annotated[float, typer.Option(help="exit over entrance pupil diameter")] = 1.0,
     immersion: Annotated[
         float,
-        typer.Option(help="refractive index before the objective: 1.33 water, 1.52 oil"),
+        typer.Option(help="refractive index of the medium at the objective: 1.33 water, 1.52 oil"),
     ] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, lengths in um")] = False,
 ) -> None:
-    """Depth of field and what limits it.
+    """Compute the depth of field and show whether the blur disc or diffraction limits it.
 
     Plans use the smaller of the geometric (blur disc) and the wave-optical (quarter wave) depth.
     A pixel is half the circle of confusion, as in plans.
@@ -105,7 +105,7 @@ def _figures(
 
 
 def _without_magnification(na: float, wavelength_um: float, immersion: float) -> Figures:
-    """The wave depth needs no magnification; the other figures stay empty."""
+    """Return the wave-optical depth, which needs no magnification; other values are ``None``."""
     wave_um = wave_dof_um(na, wavelength_um, immersion)
     return {
         "effective_f_number": None,

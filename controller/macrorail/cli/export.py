@@ -1,4 +1,4 @@
-"""``macrorail export``: a finished run in the formats of other programs."""
+"""``macrorail export``: export a finished run to the file formats of other programs."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ def export(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="folder of the files; by default 'exports' in the run folder"),
+        typer.Option(help="folder for the files; by default 'exports' in the run folder"),
     ] = None,
     scale_bar: Annotated[
         bool, typer.Option("--scale-bar", help="draw a scale bar into the JPEG")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the files as a JSON list")] = False,
 ) -> None:
-    """Write a run's picture, depth and frames for other programs; prints what was written.
+    """Write a run's picture, depth and frames for other programs, and print the written files.
 
     tiff: 16 bits with colour profile, EXIF and metadata. jpeg: the same in 8 bits. ome-tiff:
-    picture, depth and aligned frames as a Z stack. psd: the picture over every aligned slice with
-    a mask, for retouching; the masks approximate the picture. depth: float TIFF in micrometres.
-    glb: textured surface. stereo, rocking: views from the side, made from the depth. frames: the
-    aligned frames for another stacking program.
+    picture, depth and aligned frames as a Z stack. psd: the picture above all aligned slices with
+    masks, for retouching; the masked slices approximate the picture. depth: float TIFF in
+    micrometres. glb: textured surface. stereo, rocking: side views computed from the depth.
+    frames: the aligned frames for another stacking program.
 
-    Beside them come RUN.json and RUN.xmp: the specimen, the instrument and the hash of every
-    frame in Audiovisual Core and Darwin Core terms.
+    RUN.json and RUN.xmp are also written. They contain the specimen, the instrument and the hash
+    of every frame in Audiovisual Core and Darwin Core terms.
 
     Examples:
 
@@ -67,12 +67,12 @@ def export(
 
 
 def read_kinds(names: list[str]) -> list[ExportKind]:
-    """The kinds that ``--as`` names, each once, in the order of the list of kinds.
+    """Return the formats that ``--as`` names, each once, in the order of the list of formats.
 
     Raises
     ------
     ConfigError
-        A name that is none of them.
+        A name is not the name of a format.
     """
     known = {kind.value: kind for kind in ExportKind}
     for name in names:

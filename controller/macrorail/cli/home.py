@@ -22,7 +22,8 @@ def home(
 ) -> None:
     """Home the axis: a rail at its home switch, a lens at its near stop.
 
-    The axis moves away from the specimen. Asks first; prints the position at which it rests.
+    The axis moves away from the specimen, after permission was given. The position after homing is
+    printed.
 
     Examples:
 

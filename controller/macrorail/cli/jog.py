@@ -25,7 +25,7 @@ _INVITATION = "Where to? 12mm, +100um, -0.5mm, home; an empty line ends."
 def jog(
     moves: Annotated[
         list[str] | None,
-        typer.Argument(help="positions (12mm) and distances (+100um), one after the other"),
+        typer.Argument(help="positions (12mm) and distances (+100um), in order"),
     ] = None,
     rig: Annotated[Path | None, typer.Option(help=RIG_HELP)] = None,
     yes: Annotated[bool, typer.Option("--yes", help=YES_HELP)] = False,
@@ -33,10 +33,11 @@ def jog(
         bool, typer.Option("--json", help="print the position after each move as JSON")
     ] = False,
 ) -> None:
-    """Move the axis to positions, or by distances; asks for them when none is given.
+    """Move the axis to positions or by distances, which are asked for when none are given.
 
-    Positions grow towards the specimen. An axis whose position is not known is homed first, away
-    from the specimen. Limits and closest approach apply as in a run. Asks before anything moves.
+    Positions increase towards the specimen. An axis whose position is not known is homed first,
+    away from the specimen. Limits and closest approach apply as in a run. Permission is asked for
+    before anything moves.
 
     Examples:
 
@@ -78,12 +79,12 @@ def _move(axis: FocusAxis, here_um: float, move: str) -> float:
 
 
 def _parsed(move: str) -> tuple[float, bool]:
-    """A length, and whether it is a distance from the present position.
+    """Return a length, and whether the length is a distance from the present position.
 
     Raises
     ------
     ConfigError
-        Neither a position nor a distance.
+        The text is neither a position nor a distance.
     """
     if move == "home":
         return 0.0, False

@@ -1,4 +1,4 @@
-"""Reads single keys that command a run: p pauses, r resumes, s stops, q quits, ! halts."""
+"""Reads single keys that control a run: p pauses, r resumes, s stops, q quits, ! halts."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Keyboard:
     Parameters
     ----------
     commands
-        Takes the commands of the keys.
+        Receives the commands of the keys.
     descriptor
-        Of the terminal.
+        File descriptor of the terminal.
     """
 
     def __init__(self, commands: Commands, descriptor: int) -> None:
@@ -39,7 +39,7 @@ class Keyboard:
         }
         self._before = termios.tcgetattr(descriptor)
         self._ended = threading.Event()
-        # Keys arrive at once and are not echoed; Ctrl-C stays a signal.
+        # Keys arrive immediately and are not echoed; Ctrl-C still sends a signal.
         tty.setcbreak(descriptor)
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -57,7 +57,7 @@ class Keyboard:
     def _read(self) -> None:
         while not self._ended.is_set():
             try:
-                # In the background a read would stop the whole process.
+                # In the background a read would suspend the complete process.
                 if not _is_ours(self._descriptor):
                     self._ended.wait(_POLL_S)
                     continue
@@ -75,7 +75,7 @@ class Keyboard:
 
 
 def keyboard_of(commands: Commands) -> Keyboard | None:
-    """The keyboard of our terminal; ``None`` without one, or in the background."""
+    """Return the keyboard of this process's terminal; ``None`` if none, or in the background."""
     try:
         descriptor = sys.stdin.fileno()
         if os.isatty(descriptor) and _is_ours(descriptor):
@@ -86,5 +86,5 @@ def keyboard_of(commands: Commands) -> Keyboard | None:
 
 
 def _is_ours(descriptor: int) -> bool:
-    """Whether we are the foreground job of the terminal."""
+    """Return whether this process is the foreground job of the terminal."""
     return os.tcgetpgrp(descriptor) == os.getpgrp()

@@ -1,4 +1,4 @@
-"""Where messages and progress go: standard error, so that standard output is the result alone."""
+"""The console for messages and progress on standard error; standard output has only the result."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from rich.console import Console
 
 
 def message_console() -> Console:
-    """A console on standard error that does not wrap long lines."""
+    """Return a console on standard error that does not wrap long lines."""
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def can_redraw(console: Console) -> bool:
-    """Whether the console is a terminal that lets what is drawn be replaced.
+    """Return whether the console is a terminal on which a drawing can be updated in place.
 
-    A dumb terminal (``TERM=dumb``: an editor's shell, some CI) gets plain lines, as a file does.
+    A dumb terminal (``TERM=dumb``: an editor's shell, some CI) receives plain lines, like a file.
     """
     return console.is_terminal and not console.is_dumb_terminal

@@ -8,12 +8,12 @@ from macrorail.errors import ConfigError
 
 
 def parse_option(option: str, written: str, parse: Callable[[str], float]) -> float:
-    """The value of an option, such as ``--at 21.5mm``.
+    """Parse and return the value of an option, such as ``--at 21.5mm``.
 
     Raises
     ------
     ConfigError
-        It cannot be read; the message names the option.
+        The value is not valid; the message names the option.
     """
     try:
         return parse(written)
@@ -22,6 +22,6 @@ def parse_option(option: str, written: str, parse: Callable[[str], float]) -> fl
 
 
 def camera_settings(aperture: str | None, shutter: str | None, iso: str | None) -> dict[str, str]:
-    """The settings that were given, by canonical name."""
+    """Return the camera settings that were given, by canonical name."""
     given = {"aperture": aperture, "shutter": shutter, "iso": iso}
     return {name: value for name, value in given.items() if value is not None}

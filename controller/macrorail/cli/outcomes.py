@@ -1,4 +1,4 @@
-"""Reports how a run or a campaign ended: last message, result, error."""
+"""Reports the end of a run or a campaign: last message, result, error."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ def finish_run(outcome: RunOutcome, console: Console, as_json: bool) -> None:
     Raises
     ------
     MacrorailError
-        What ended the run early, or what is missing in a finished run.
+        The run ended early, or its result is incomplete.
     """
     folder, manifest = outcome.folder, outcome.manifest
     if outcome.reason is FinishReason.COMPLETED:
         console.print("[bold green]Done:[/] every slice overlaps its neighbours.")
     elif outcome.reason is FinishReason.NOT_VERIFIED:
-        console.print("[bold yellow]All slices are shot; the images did not verify the overlap.[/]")
+        console.print(
+            "[bold yellow]All slices are shot, but the overlap could not be verified from the "
+            "images; it rests on the reported positions.[/]"
+        )
     elif outcome.state is State.DONE:
         console.print("[bold yellow]All slices are shot, but there are problems:[/] see below.")
     else:
@@ -45,7 +48,7 @@ def finish_campaign(outcome: CampaignOutcome, as_json: bool) -> None:
     Raises
     ------
     MacrorailError
-        What stopped it, or ``UnfinishedCampaign``.
+        The campaign was stopped, or stacks are in quarantine (``UnfinishedCampaign``).
     """
     typer.echo(json.dumps(outcome.totals) if as_json else str(outcome.folder))
     if outcome.error is not None:

@@ -1,4 +1,4 @@
-"""Asks before anything moves, unless ``--yes`` is given; opens the axis for the verbs that move."""
+"""Asks for permission before anything moves; opens the axis for the verbs that move it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ YES_HELP = "move without asking; for scripts"
 
 
 def asking(yes: bool, question: str = "Move now?", refused: str = "nothing has moved") -> Permit:
-    """A function that says what will happen and asks for permission.
+    """Return a function that describes an action and asks for permission.
 
     Parameters
     ----------
     yes
-        Permission is given already.
+        Whether permission was given already, with ``--yes``.
     question
-        Follows what will happen.
+        Question that follows the description of the action.
     refused
-        The message of the error when the answer is no.
+        Message of the error when permission is refused.
     """
 
     def permit(what: str) -> None:
@@ -39,7 +39,7 @@ def asking(yes: bool, question: str = "Move now?", refused: str = "nothing has m
 
 @contextmanager
 def axis_of(rig: Path | None, console: Console) -> Iterator[tuple[FocusAxis, AxisReport]]:
-    """The axis of the rig, or of the simulated bench, open; its model is printed."""
+    """Open the axis of the rig or of the simulated bench, print its model, and yield the axis."""
     with opened_axis(choose_rig(rig, console)) as (axis, report):
         console.print(f"{report.model}, {report.version}", markup=False)
         yield axis, report

@@ -45,11 +45,13 @@ def plan(
         bool, typer.Option("--advise", help="compare apertures and recommend one")
     ] = False,
     widest: Annotated[float, typer.Option(help="the lens's widest stop, for --advise")] = WIDEST,
-    smallest: Annotated[float, typer.Option(help="its smallest stop, for --advise")] = SMALLEST,
+    smallest: Annotated[
+        float, typer.Option(help="the lens's smallest stop, for --advise")
+    ] = SMALLEST,
 ) -> None:
-    """Show the slices, their depth of field and overlap, and the time and disk they take.
+    """Show the slices, their depth of field and overlap, and the time and disk space they need.
 
-    Touches no device. Exit code 4: the step is too large for the depth of field.
+    No device is used. Exit code 4: the step is too large for the depth of field.
 
     Examples:
 
@@ -206,8 +208,8 @@ def _in_medium(made: Plan) -> list[str]:
     dof_um = made.medium * made.slices[0].dof_um
     return [
         f"In the medium (n = {made.medium:g}) the plane in focus moves {made.medium:g} times as "
-        f"far as the axis: the range is {format_length(deep_um)} of the specimen, the depth of "
-        f"field in there {format_length(dof_um)}. The overlap is the same."
+        f"far as the axis: in the specimen, the range is {format_length(deep_um)} and the depth "
+        f"of field is {format_length(dof_um)}. The overlap is the same."
     ]
 
 
@@ -216,6 +218,6 @@ def _perspective(made: Plan) -> list[str]:
     if scale is None or len(made.slices) < 2:
         return []
     return [
-        f"The last frame has to be scaled by {scale:.4f} to fit the first one; alignment starts "
-        f"from that."
+        f"The last frame has to be scaled by {scale:.4f} to match the first frame; alignment "
+        f"starts from this scale."
     ]

@@ -1,4 +1,4 @@
-"""``macrorail policies``: the table of what a run does about each fault."""
+"""``macrorail policies``: show the remedies that a run applies for each fault."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from macrorail.running.policies import LONGEST_ROW_LEFT_OUT, LONGEST_SERIES, TAB
 def policies(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of a table")] = False,
 ) -> None:
-    """Show what a run does about each fault.
+    """Show the remedies that a run applies for each fault.
 
-    Remedies are tried from left to right until a slice succeeds. The run waits as long as given
-    before the first attempt, and twice as long before each further one.
+    Remedies are tried from left to right until a slice succeeds. The run waits for the given time
+    before the first attempt, and twice as long before each further attempt.
 
     Examples:
 
@@ -45,9 +45,9 @@ def policies(
     for remedy, words in REMEDIES.items():
         console.print(f"{remedy}: {words.meaning}")
     console.print(
-        f"{LONGEST_SERIES} faults without a slice in between stop a run. Where "
-        f"{LONGEST_ROW_LEFT_OUT} slices in a row would be left out, or its folder is gone, it "
-        f"pauses, and stops if that does not help."
+        f"{LONGEST_SERIES} faults without a finished slice in between stop a run. If "
+        f"{LONGEST_ROW_LEFT_OUT} slices in a row would be left out, or the run folder is missing, "
+        f"the run pauses, and stops if the pause does not help."
     )
 
 

@@ -1,4 +1,4 @@
-"""``macrorail report``: the report of a run as text and as a page."""
+"""``macrorail report``: report a run or a campaign as text and as a page."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def report(
         bool, typer.Option("--page", help="print only the path of report.html")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="print the manifest, or a campaign's figures")
+        bool, typer.Option("--json", help="print the manifest, or a campaign's summary")
     ] = False,
 ) -> None:
     """Report a run as text, with times, retries and faults, and write its report.html.
 
-    The page is one file with everything in it: the picture, its depth, the coverage and its
-    proof, every slice, every fault and the hash of every frame. It needs no network and prints
-    on A4. For a campaign it lists every stack, the totals, where the time goes and what would
-    shorten it.
+    The page is a single file that contains the picture, the depth map, the coverage and its proof,
+    every slice, every fault and the hash of every frame. It needs no network and can be printed on
+    A4. The report of a campaign contains all stacks, the totals, the time spent on each step, and
+    ways to save time.
 
     Examples:
 

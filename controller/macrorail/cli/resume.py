@@ -19,19 +19,19 @@ def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="the run's folder, or a campaign's")],
     accept_scene: Annotated[
         bool,
-        typer.Option("--accept-scene", help="continue although specimen or camera have moved"),
+        typer.Option("--accept-scene", help="continue even if specimen or camera have moved"),
     ] = False,
     as_json: Annotated[
         bool,
         typer.Option("--json", help="print the manifest, or a campaign's totals"),
     ] = False,
 ) -> None:
-    """Continue an interrupted run or campaign: no slice lost, none shot twice.
+    """Continue an interrupted run or campaign; finished slices are kept and not shot again.
 
-    Works after a crash, a kill, a power cut or a stop. Homes the axis and checks the hashes of the
-    finished frames, which are kept. An exposure that was interrupted is adopted when its frame is
-    complete on disk, and shot again otherwise. First the last slice is shot once more for
-    comparison: specimen, lamp and camera must not have moved.
+    A run can be resumed after a crash, a kill, a power cut or a stop. The axis is homed, and the
+    hashes of the finished frames are checked. An interrupted exposure is adopted if its frame is
+    complete on disk; otherwise it is repeated. First the last slice is reshot for comparison,
+    because specimen, lamp and camera must not have moved.
 
     Examples:
 

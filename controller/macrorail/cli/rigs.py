@@ -1,4 +1,4 @@
-"""Chooses the rig of a verb: the one given, or the simulated bench, which is announced."""
+"""Chooses the rig of a verb: the given rig, or the simulated bench, which is announced."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RIG_HELP = "rig file of the instrument (YAML); the simulated bench when not give
 
 
 def default_rig_path() -> Path:
-    """The shipped rig of the simulated bench.
+    """Return the path of the shipped rig of the simulated bench.
 
     Raises
     ------
@@ -23,25 +23,25 @@ def default_rig_path() -> Path:
     path = CONFIGS / "rigs" / "simulated-rail.yaml"
     if not path.is_file():
         raise ConfigError(
-            f"the simulated bench's rig is not at {path}; name a rig with --rig, or install "
+            f"the simulated bench's rig is not at {path}. Give a rig with --rig, or install "
             f"macrorail from its checkout with 'pip install -e .'"
         )
     return path
 
 
 def choose_rig(rig: Path | None, console: Console) -> Path:
-    """``rig``, or the simulated bench, which is announced.
+    """Return the given rig; if none is given, announce and return the simulated bench.
 
     Raises
     ------
     ConfigError
-        As :func:`default_rig_path`.
+        macrorail is installed without its ``configs`` folder.
     """
     if rig is not None:
         return rig
     path = default_rig_path()
     console.print(
-        f"[bold yellow]SIMULATED BENCH: NO REAL INSTRUMENT IS USED.[/] Rig {path}; name yours "
+        f"[bold yellow]SIMULATED BENCH: NO REAL INSTRUMENT IS USED.[/] Rig {path}; give your rig "
         f"with --rig.",
         soft_wrap=True,
     )

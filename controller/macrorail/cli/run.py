@@ -22,20 +22,20 @@ def run(
         typer.Argument(help="what to shoot: a protocol or a campaign (YAML)", metavar="PROTOCOL"),
     ],
     rig: Annotated[Path | None, typer.Option(help=RIG_HELP)] = None,
-    out: Annotated[Path, typer.Option(help="folder of the run folders")] = Path("runs"),
+    out: Annotated[Path, typer.Option(help="folder for the run folders")] = Path("runs"),
     specimen: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="id of the specimen, instead of the protocol's"),
+        typer.Option(metavar="ID", help="id of the specimen; replaces the protocol's id"),
     ] = None,
     as_json: Annotated[
         bool,
         typer.Option("--json", help="print the manifest, or a campaign's totals"),
     ] = False,
 ) -> None:
-    """Shoot a stack unattended and fuse it, or a campaign of many; prints the folder.
+    """Shoot a stack unattended and fuse it, or shoot a campaign of many stacks; print the folder.
 
-    Checks protocol, plan, limits, disk space and devices before anything moves. Ctrl-C stops the
-    axis and keeps every finished slice; 'macrorail resume' continues.
+    Protocol, plan, limits, disk space and devices are checked before anything moves. Ctrl-C stops
+    the axis and keeps every finished slice; 'macrorail resume' continues the run.
 
     Examples:
 

@@ -35,9 +35,9 @@ class RunDisplay:
     Parameters
     ----------
     console
-        On standard error: standard output is for the result.
+        Console on standard error, because standard output is for the result.
     view
-        The run so far; each entry updates it.
+        View of the run, which each journal entry updates.
     """
 
     def __init__(self, console: Console, view: RunView) -> None:
@@ -45,7 +45,7 @@ class RunDisplay:
         self._view = view
         self._state = view.state
         self._counted_s = self._last_line_s = time.monotonic()
-        # The terminal is drawn by a thread of its own.
+        # A separate thread draws on the terminal.
         self._lock = threading.Lock()
         self._live: Live | None = None
         if can_redraw(console):
@@ -69,11 +69,11 @@ class RunDisplay:
                 self._live.stop()
 
     def on_state(self, state: State) -> None:
-        """Show the state a run is in now."""
+        """Show the present state of the run."""
         self._state = state.value
 
     def on_entry(self, entry: Entry) -> None:
-        """Show what a journal entry says."""
+        """Show a journal entry."""
         with self._lock:
             self._view.on_entry(entry, time.time())
         match entry.event:

@@ -32,7 +32,7 @@ _LABELS = 10
 
 @dataclass(frozen=True)
 class Glyphs:
-    """Characters to draw with; ``bars`` from least to most."""
+    """Characters for the drawing; ``bars`` are in order of their height."""
 
     left_out: str
     planned: str
@@ -54,18 +54,19 @@ PLAIN = Glyphs("x", ".", "+", "#", " ", "^", "-", "/", "=", "-", "_.,-=+*#")
 def draw_run(
     view: RunView, state: str, width: int, waited_s: float = 0.0, glyphs: Glyphs = FINE
 ) -> Group:
-    """Draw the present state of a run.
+    """Draw the present state of a run and return the drawing.
 
     Parameters
     ----------
     view
-        The run according to its journal.
+        View of the run, from its journal.
     state
-        Its state, a value of ``states.State``.
+        State of the run, a value of ``states.State``.
     width
         Columns of the terminal; at most 100 are used.
     waited_s
-        Wall time since the last slice was counted, to count the time left down.
+        Wall time in seconds since the last slice was finished, which is subtracted from the time
+        left.
     glyphs
         Characters that the terminal can show.
     """
@@ -97,7 +98,7 @@ def _head(view: RunView, state: str, width: int, waited_s: float, glyphs: Glyphs
 
 
 def _rail(view: RunView, width: int, glyphs: Glyphs) -> list[Text]:
-    """The range: sharpness, slices and focus position; below it the whole travel."""
+    """Draw sharpness, slices and focus position in the range; below them, the full travel."""
     near_um, far_um = view.plan["near_um"], view.plan["far_um"]
     slices, position_um = list(view.slices.values()), view.position_um
     width -= _LABELS
@@ -142,24 +143,24 @@ def _facts(view: RunView, width: int) -> list[Text]:
 
 @dataclass(frozen=True)
 class PositionScale:
-    """Positions on a line of ``width`` cells."""
+    """Maps positions to the cells of a line of ``width`` cells."""
 
     low_um: float
     high_um: float
     width: int
 
     def cell(self, position_um: float) -> int:
-        """The cell of a position; positions outside get the first or last cell."""
+        """Return the cell of a position; the first or last cell for positions outside the range."""
         share = (position_um - self.low_um) / max(self.high_um - self.low_um, 1e-9)
         return min(self.width - 1, max(0, int(share * self.width)))
 
     def middle_um(self, cell: int) -> float:
-        """The position in the middle of a cell."""
+        """Return the position in the middle of a cell."""
         return self.low_um + (cell + 0.5) * (self.high_um - self.low_um) / self.width
 
 
 def _bands(slices: Sequence[SliceView], scale: PositionScale, glyphs: Glyphs) -> Text:
-    """Each cell as the best slice that is sharp in its middle; empty where there is none."""
+    """Draw in each cell the best state of the slices that are sharp there; empty if none."""
     best = [-1] * scale.width
     for piece in slices:
         rank = _ORDER.index(piece.state)
@@ -191,7 +192,7 @@ def _sharpness(slices: Sequence[SliceView], scale: PositionScale, glyphs: Glyphs
 
 
 def _travel(view: RunView, width: int, glyphs: Glyphs) -> Text:
-    """The whole travel, with the range, and what lies beyond the closest approach."""
+    """Draw the complete travel with the range and the part beyond the closest approach."""
     assert view.travel_um is not None
     low_um, high_um = view.travel_um
     scale = PositionScale(low_um, high_um, width)

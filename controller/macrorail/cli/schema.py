@@ -1,4 +1,4 @@
-"""``macrorail schema``: a JSON Schema of a kind of YAML file, for editors."""
+"""``macrorail schema``: print the JSON Schema of a kind of YAML file, for editors."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def schema(
 ) -> None:
     """Print the JSON Schema of a kind of YAML file: protocol, rig, campaign or lens.
 
-    Editors that know the YAML language server complete and check keys and values with it. Put
-    the name of the schema's file into the first line of the YAML file:
+    Editors that support the YAML language server use the schema to complete and check keys and
+    values. Put the name of the schema's file into the first line of the YAML file:
 
       # yaml-language-server: $schema=rig.json
 
@@ -47,5 +47,5 @@ def schema(
 
 
 def schema_text(kind: FileKind) -> str:
-    """The JSON Schema of a kind of file, as the shipped ones are written."""
+    """Return the JSON Schema of a kind of file as text, formatted like the shipped schemas."""
     return json.dumps(SCHEMAS[kind](), indent=1, ensure_ascii=False) + "\n"

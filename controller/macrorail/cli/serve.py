@@ -15,28 +15,30 @@ from macrorail.extras import needs_extra
 
 def serve(
     rig: Annotated[Path | None, typer.Option(help=RIG_HELP)] = None,
-    runs: Annotated[Path, typer.Option(help="folder of the run folders")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="folder for the run folders")] = Path("runs"),
     protocols: Annotated[Path, typer.Option(help="folder of the protocols")] = Path(
         "configs/protocols"
     ),
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8750,
     host: Annotated[
         str,
-        typer.Option(help="address to listen on; others need a token and TLS"),
+        typer.Option(help="address to listen on; for other addresses, a token and TLS are needed"),
     ] = "127.0.0.1",
     token_file: Annotated[
         Path | None, typer.Option(help="file with the secret that each browser enters once")
     ] = None,
     cert: Annotated[Path | None, typer.Option(help="TLS certificate (PEM)")] = None,
-    key: Annotated[Path | None, typer.Option(help="its private key (PEM)")] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="private key of the TLS certificate (PEM)")
+    ] = None,
     name: Annotated[
         list[str] | None, typer.Option(help="another host name of this machine; repeatable")
     ] = None,
 ) -> None:
     """Serve the page on which runs are set up, started, watched and stopped.
 
-    Runs are processes of their own: they continue when the page is closed or the server ends.
-    Many may watch, one operates at a time, everybody may stop.
+    Runs are separate processes, which continue when the page is closed or the server ends. Several
+    people may watch, one person at a time operates, and everybody may stop a run.
 
     Examples:
 
@@ -58,7 +60,9 @@ def serve(
     serve_page(
         settings,
         address,
-        lambda: console.print(f"The page is at {address.url} (Ctrl-C ends it; runs continue)"),
+        lambda: console.print(
+            f"The page is at {address.url} (Ctrl-C ends the server; runs continue)"
+        ),
     )
 
 

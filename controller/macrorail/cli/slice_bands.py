@@ -8,14 +8,17 @@ _LEAST_COLUMNS = 7
 
 
 def draw_bands(plan: Plan, width: int) -> list[str]:
-    """The depth of field of each slice as a band; overlapping bands are on different lines.
+    """Draw the depth of field of each slice as a band, and return the lines of text.
 
-    Where the whole range would be too narrow to read, only the first slices are drawn.
+    Overlapping bands are on different lines. If the drawing of the complete range would be too
+    fine to read, only the first slices are drawn.
 
     Parameters
     ----------
+    plan
+        The plan.
     width
-        Columns to draw in, at least 20.
+        Columns of the drawing, at least 20.
     """
     shown = _legible(plan.slices, width)
     start_um, end_um = _extent(shown)

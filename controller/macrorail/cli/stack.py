@@ -1,4 +1,4 @@
-"""``macrorail stack``: align and blend photographs that exist already, or a run again."""
+"""``macrorail stack``: align and blend existing photographs, or restack a run."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from macrorail.stacking.stream_worker import peak_rss_mb
 
 
 class QualityChoice(Enum):
-    """``macrorail.stacking.blend.Quality`` as an option."""
+    """Choices of ``--quality``; see ``macrorail.stacking.blend.Quality``."""
 
     FAST = "fast"
     BEST = "best"
 
 
 class BrightnessMatching(Enum):
-    """What is done about frames that differ in brightness or white."""
+    """Choices of ``--exposure``: whether brightness and white balance of frames are matched."""
 
     EQUAL = "equal"
     AS_SHOT = "as-shot"
 
 
 class Crop(Enum):
-    """What part of the reference frame is written."""
+    """Choices of ``--crop``: the part of the reference frame that is written."""
 
     NONE = "none"
     VALID = "valid"
@@ -54,13 +54,14 @@ def stack(
         Path, typer.Option("--output", "-o", help="fused picture: .tif (16 bit), .png or .jpg")
     ],
     reference: Annotated[
-        str, typer.Option(help="whose geometry the result has: first, middle, or a number from 1")
+        str,
+        typer.Option(help="frame that gives the geometry: first, middle, or a number from 1"),
     ] = "first",
     depth: Annotated[
         Path | None,
         typer.Option(
-            help="also write the depth map (.tif), and beside it NAME-confidence.png: how much of "
-            "it is to be believed, black not at all, white fully"
+            help="also write the depth map (.tif), and NAME-confidence.png with its confidence "
+            "from black (none) to white (full)"
         ),
     ] = None,
     quality: Annotated[
@@ -69,15 +70,15 @@ def stack(
     method: Annotated[
         Method,
         typer.Option(
-            help="pyramid: hairs and overlap; depth-map: smooth surfaces, colours as shot; auto: "
-            "each where it is good"
+            help="pyramid: for hairs and overlapping parts; depth-map: for smooth surfaces, with "
+            "unchanged colours; auto: the better method for each area"
         ),
     ] = Method.PYRAMID,
     align: Annotated[
         Motion | None,
         typer.Option(
-            help="what may differ between frames besides their focus; similarity unless given, "
-            "and a run folder's frames then lie as the run has laid them",
+            help="transform between frames; when not given, a run's recorded alignment, and a "
+            "similarity for other frames",
             show_default=False,
         ),
     ] = None,
@@ -85,52 +86,54 @@ def stack(
         Path | None,
         typer.Option(
             metavar="FILE|RUN",
-            help="lay the frames as another set of the same slices, under other light: a file of "
+            help="reuse the alignment of the same slices shot in another light: a file from "
             "--save-alignment, or a run folder",
         ),
     ] = None,
     save_alignment: Annotated[
-        Path | None, typer.Option(help="also write how the frames lie (.json), for --alignment")
+        Path | None, typer.Option(help="also write the alignment (.json), for --alignment")
     ] = None,
     slices: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="what is known of loose frames: plan.json of a run, or a CSV table with "
-            "position_um and scale; depth is then in micrometres, alignment begins at the scale",
+            help="positions of the frames: plan.json of a run, or a CSV table with position_um and "
+            "scale. The depth is then in micrometres, and alignment starts from the scale",
         ),
     ] = None,
     only: Annotated[
         str | None,
         typer.Option(
-            metavar="NUMBERS", help="some of the frames: slices of a run, places of files: 3-9,12"
+            metavar="NUMBERS",
+            help="frames to use, such as 3-9,12: numbers of a run's slices, or of files from 1",
         ),
     ] = None,
     exposure: Annotated[
         BrightnessMatching,
-        typer.Option(help="equal: all frames as bright, and as white, as the reference"),
+        typer.Option(help="equal: match brightness and white balance to the reference"),
     ] = BrightnessMatching.EQUAL,
     memory: Annotated[
         str | None,
         typer.Option(
-            help="the most to take, such as '2 GB'; what has no room lies in a file beside the "
-            "output meanwhile"
+            help="largest amount of memory, such as '2 GB'; further data is kept in a temporary "
+            "file in the output's folder"
         ),
     ] = None,
     crop: Annotated[
-        Crop, typer.Option(help="valid: only what all frames show; none: the reference's size")
+        Crop,
+        typer.Option(help="valid: only the area that all frames show; none: the reference's size"),
     ] = Crop.NONE,
     as_json: Annotated[
-        bool, typer.Option("--json", help="print figures and transforms as JSON")
+        bool, typer.Option("--json", help="print measurements and transforms as JSON")
     ] = False,
 ) -> None:
     """Align and blend a focus stack into one sharp picture.
 
     Files are put in the order in which they were taken, by the numbers in their names and their
-    capture times. Of RAW and JPEG files of one picture one is taken. Hidden files and macrorail's
-    own results are no frames; what is passed over is listed. A run folder is stacked again in its
-    own order of fusion, which gives the same pixels as the run did. The result has the size and
-    geometry of the reference frame, unless cropped.
+    capture times. If a picture has RAW and JPEG files, only one of them is used. Hidden files and
+    macrorail's own results are not used; files that are not used are listed. A run is restacked in
+    its own order of fusion, which gives the same pixels as the run. The result has the size and
+    geometry of the reference frame, unless it is cropped.
 
     Examples:
 
@@ -185,7 +188,7 @@ def stack(
 
 
 def _figures(stacked: Stacked, left_out: tuple[str, ...]) -> dict[str, Any]:
-    """What ``--json`` prints."""
+    """Return the measurements that ``--json`` prints."""
     reports = stacked.reports
     reasons = {one.index: one.reason for one in stacked.fused.left_out}
     closings = [None if report is None else report.closing for report in reports]

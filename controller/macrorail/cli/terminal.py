@@ -29,7 +29,7 @@ class TerminalObserver(RunObserver):
     Parameters
     ----------
     console
-        On standard error: standard output is for the result.
+        Console on standard error, because standard output is for the result.
     """
 
     def __init__(self, console: Console) -> None:
@@ -60,7 +60,7 @@ class TerminalObserver(RunObserver):
         self._console.print(f"[bold yellow]?[/] {question}", end="")
 
     def ask(self, question: str) -> str:
-        """Ask on the console and take a line of standard input, as scanners type it."""
+        """Ask on the console, and return a line of standard input, typed or from a scanner."""
         self._console.print(question, end="", markup=False)
         return sys.stdin.readline()
 

@@ -1,4 +1,4 @@
-"""``macrorail tidy``: removes frames of old runs."""
+"""``macrorail tidy``: remove frames of old runs."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ def tidy(
     remove: Annotated[
         Removal, typer.Option(help="frames in no picture (rejects), or all frames")
     ] = Removal.REJECTS,
-    days: Annotated[float, typer.Option(min=0, help="only runs that ended so many days ago")] = 90,
+    days: Annotated[
+        float, typer.Option(min=0, help="only runs that ended at least this many days ago")
+    ] = 90,
     copied_to: Annotated[
         Path | None,
-        typer.Option(help="only files that are also in this copy of RUNS, byte for byte"),
+        typer.Option(help="only files of which this copy of RUNS contains an identical file"),
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="remove; without it the files are only listed")
+        bool, typer.Option("--yes", help="remove the files; without --yes they are only listed")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON instead of lines")] = False,
 ) -> None:
-    """Remove frames of runs that are complete, old enough, and verified just before.
+    """Remove frames of runs that are complete and old enough, after verifying each run.
 
-    Pictures, depth, journal, manifest and report always stay. Every removed file is listed with
-    its hash in frames/removed.json. A run that does not verify is kept whole. Without --yes
-    nothing is removed.
+    Pictures, depth map, journal, manifest and report are never removed. Every removed file is
+    listed with its hash in frames/removed.json. If a run fails the verification, none of its
+    files are removed. Without --yes nothing is removed.
 
     Examples:
 
@@ -65,4 +67,4 @@ def tidy(
         ]
         typer.echo(json.dumps({"removed": yes, "runs": listed}))
     if not yes and any(each.files for each in found):
-        console.print("Nothing was removed; repeat with --yes to remove.")
+        console.print("Nothing was removed. To remove the files, repeat the command with --yes.")

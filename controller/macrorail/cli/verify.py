@@ -1,4 +1,4 @@
-"""``macrorail verify``: checks that the files of a run are unchanged."""
+"""``macrorail verify``: check that the files of a run are unchanged."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from macrorail.run_folder.record import read_record
 def verify(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],
     restack: Annotated[
-        bool, typer.Option("--restack", help="also fuse the frames again and compare the pixels")
+        bool, typer.Option("--restack", help="also restack the frames and compare the pixels")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the checks as JSON")] = False,
 ) -> None:
     """Verify that a run's picture belongs to its frames and that no file was changed.
 
-    Checks every line of the journal and that the manifest agrees with it, and the hashes of every
-    frame, the fused picture and the exported files. It finds damage and mix-ups; it is not a
-    signature.
+    Every line of the journal is checked, then the manifest against the journal, and the hashes of
+    every frame, the fused picture and the exported files. Damaged and mixed-up files are detected;
+    a deliberate, consistent forgery is not.
 
     Examples:
 

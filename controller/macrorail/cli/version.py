@@ -11,7 +11,7 @@ import typer
 
 
 def print_version(as_json: bool) -> None:
-    """Print the version of macrorail, or with ``as_json`` those of its libraries too."""
+    """Print the version of macrorail; with ``as_json``, also the versions of its libraries."""
     own = metadata.version("macrorail")
     if not as_json:
         typer.echo(f"macrorail {own}")
@@ -28,7 +28,7 @@ def print_version(as_json: bool) -> None:
 
 
 def _libgphoto2() -> str | None:
-    """The library's own version, ``None`` where it is not installed."""
+    """Return the version of libgphoto2; ``None`` if it is not installed."""
     try:
         library = importlib.import_module("gphoto2")
     except ImportError:

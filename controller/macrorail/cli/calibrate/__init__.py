@@ -1,4 +1,4 @@
-"""``macrorail calibrate``: measure the instrument, for its rig file and lens file."""
+"""``macrorail calibrate``: measure the instrument for its rig file and lens file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from macrorail.cli.calibrate.lens import lens
 from macrorail.cli.calibrate.settle import settle
 
 calibrate = typer.Typer(
-    name="calibrate", help="Measure the instrument and write down what was found.",
+    name="calibrate", help="Measure the instrument and write the results.",
     no_args_is_help=True,
 )  # fmt: skip
 calibrate.command()(lens)
@@ -19,4 +19,4 @@ calibrate.command()(settle)
 
 @calibrate.callback()
 def kinds() -> None:
-    """Measure the instrument and write down what was found."""
+    """Measure the instrument and write the results."""

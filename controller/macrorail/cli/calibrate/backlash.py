@@ -18,15 +18,15 @@ from macrorail.session.calibrate import calibrate_backlash
 
 def backlash(
     rig: Annotated[Path | None, typer.Option(help=RIG_HELP)] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="how often to measure")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="number of measurements")] = 5,
     yes: Annotated[bool, typer.Option("--yes", help=YES_HELP)] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print what was found as JSON")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
 ) -> None:
-    """Measure the backlash between screw and carriage; prints the line for the rig file.
+    """Measure the backlash between screw and carriage, and print the line for the rig file.
 
-    The rail touches its home switch and turns back step by step until the switch opens, so nothing
-    comes near the specimen. The figure includes the travel of the switch itself, a few micrometres
-    with an optical one. Measure with the load and at the slope of your runs.
+    The rail closes its home switch and reverses step by step until the switch opens, so the rail
+    stays far from the specimen. The result includes the travel of the switch itself, which is a few
+    micrometres for an optical switch. Measure with the same load and slope as in your runs.
 
     Examples:
 

@@ -24,45 +24,55 @@ from macrorail.session.calibrate import LensTarget, calibrate_lens
 
 def lens(
     rig: Annotated[Path, typer.Option(help=RIG_HELP.split(";")[0])],
-    pitch: Annotated[str, typer.Option(help="from line to line on the target, such as 100um")],
-    tilt: Annotated[str, typer.Option(help="of the target out of the plane of focus, 60deg")],
+    pitch: Annotated[str, typer.Option(help="distance between lines on the target, such as 100um")],
+    tilt: Annotated[
+        str, typer.Option(help="angle of the target to the plane of focus, such as 60deg")
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="the lens file to write")],
-    name: Annotated[str, typer.Option(help="of the lens")] = "measured lens",
+    name: Annotated[str, typer.Option(help="name of the lens")] = "measured lens",
     every: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="motor steps from picture to picture; 200, or 30 of a body's smallest drives",
+            help="motor steps between pictures; when not given 200, or 30 of the camera's smallest "
+            "drives",
         ),
     ] = None,
     last: Annotated[
         int | None,
-        typer.Option(help="last motor step; without it, the end of target, picture or lens"),
+        typer.Option(
+            help="last motor step; when not given, where the target, the picture or the lens's "
+            "travel ends"
+        ),
     ] = None,
     largest_drive: Annotated[
         int | None,
         typer.Option(
-            min=1, help="longest drive at once, about half a second; 500 steps, or 60 drives"
+            min=1,
+            help="largest number of motor steps in one drive, which should take about half a "
+            "second; when not given 500, or 60 of the camera's smallest drives",
         ),
     ] = None,
-    aperture: Annotated[str | None, typer.Option(help="wide open measures best: f/2.8")] = None,
+    aperture: Annotated[
+        str | None, typer.Option(help="such as f/2.8; the widest aperture is most precise")
+    ] = None,
     shutter: Annotated[str | None, typer.Option(help="such as 1/60s")] = None,
     iso: Annotated[str | None, typer.Option(help="such as 100")] = None,
     live_view: Annotated[
-        bool, typer.Option("--live-view", help="measure in live view: spares the shutter")
+        bool, typer.Option("--live-view", help="measure in live view, without shutter actuations")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="drive without asking; for scripts")] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="print what was found instead of the file's path")
+        bool, typer.Option("--json", help="print the results instead of the file's path")
     ] = False,
 ) -> None:
     """Measure the plane of focus of a lens for each motor step, its breathing and its play.
 
-    Put a plate with straight parallel lines (a ruling, millimetre paper) before the camera. The
-    lines run from left to right. One end of the plate is nearer, so that with the lens at its near
-    stop the lines are sharp at one side of the picture. The rig's axis is not used: a rig with a
-    rail or another lens file will do. For a body with fixed sizes of drive (a Canon EOS) a step is
-    the smallest one, and the larger ones are measured in such steps.
+    Place a plate with straight parallel lines (a ruling, millimetre paper) in front of the camera.
+    The lines run from left to right. Tilt the plate so that the lines at one side of the picture
+    are sharp when the lens is at its near stop. The rig's axis is not used, so any rig with this
+    camera can be given. For a camera with fixed drive sizes (such as a Canon EOS), a step is the
+    smallest drive, and larger drives are measured in such steps.
 
     Examples:
 
@@ -80,7 +90,7 @@ def lens(
         live_view,
     )
     if out.exists():
-        raise ConfigError(f"{out} exists already; name another file with -o, or remove it first")
+        raise ConfigError(f"{out} exists already; give another file with -o, or delete {out} first")
     found = calibrate_lens(
         load_rig(rig),
         target,

@@ -24,24 +24,28 @@ from macrorail.session.calibrate import calibrate_settle
 
 def settle(
     rig: Annotated[Path, typer.Option(help=RIG_HELP.split(";")[0])],
-    at: Annotated[str, typer.Option(help="where something with texture is in focus, 21.5mm")],
-    move: Annotated[str, typer.Option(help="how far the axis moves before each picture")] = "100um",
-    repeats: Annotated[int, typer.Option(min=2, help="pictures for each wait")] = 4,
+    at: Annotated[
+        str, typer.Option(help="position at which a textured object is in focus, such as 21.5mm")
+    ],
+    move: Annotated[str, typer.Option(help="axis movement before each picture")] = "100um",
+    repeats: Annotated[int, typer.Option(min=2, help="pictures for each waiting time")] = 4,
     aperture: Annotated[str | None, typer.Option(help="such as f/5.6")] = None,
-    shutter: Annotated[str | None, typer.Option(help="that of your runs: 1/60s")] = None,
+    shutter: Annotated[
+        str | None, typer.Option(help="exposure time of your runs, such as 1/60s")
+    ] = None,
     iso: Annotated[str | None, typer.Option(help="such as 100")] = None,
     write: Annotated[
-        bool, typer.Option("--write/--no-write", help="store it in the rig file")
+        bool, typer.Option("--write/--no-write", help="store the result in the rig file")
     ] = True,
     yes: Annotated[bool, typer.Option("--yes", help=YES_HELP)] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print what was found as JSON")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
 ) -> None:
     """Measure how long the instrument vibrates after a move, and store it in the rig file.
 
-    Compares pictures after shorter and shorter waits with pictures after a long one. The shortest
-    wait without a visible difference is stored as the axis's 'settle'; protocols with
-    'settle: measured' use it. Measure with the shutter and the load of your runs: a flash freezes
-    the vibration that a long exposure blurs.
+    Pictures after shorter and shorter waiting times are compared with pictures after a long wait.
+    The shortest waiting time without a visible difference is stored as the axis's 'settle', which
+    protocols with 'settle: measured' use. Measure with the exposure time and the load of your
+    runs: a flash freezes the vibration that would blur a long exposure.
 
     Examples:
 

@@ -14,15 +14,18 @@ from macrorail.session.firmware import build_firmware
 
 def build(
     watchdog: Annotated[
-        bool, typer.Option("--watchdog", help="reset a program that hangs; not for old Nanos")
+        bool,
+        typer.Option(
+            "--watchdog", help="let the watchdog reset a program that hangs; not for old Nanos"
+        ),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="print file and memory use as JSON")
     ] = False,
 ) -> None:
-    """Build the firmware for an Arduino Uno or Nano; prints the path of the image.
+    """Build the firmware for an Arduino Uno or Nano, and print the path of the image.
 
-    Needs avr-gcc. The Arduino IDE opens the same sources: firmware/macrorail.
+    The build needs avr-gcc. The Arduino IDE can open the same sources: firmware/macrorail.
 
     Examples:
 
@@ -32,6 +35,6 @@ def build(
     """
     image = build_firmware(watchdog)
     message_console().print(
-        f"flash {image.flash_bytes} bytes, RAM {image.ram_bytes} bytes before the stack"
+        f"flash {image.flash_bytes} bytes, RAM {image.ram_bytes} bytes without the program's stack"
     )
     typer.echo(json.dumps(asdict(image)) if as_json else image.hex)

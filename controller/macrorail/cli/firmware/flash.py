@@ -20,9 +20,10 @@ def flash(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask; for scripts")] = False,
 ) -> None:
-    """Build the firmware and write it to the board. Asks first: the motor loses its current.
+    """Build the firmware and write it to the board, after asking for permission.
 
-    Support a carriage on a vertical rail before: it comes down.
+    The motor has no current during writing. Support the carriage of a vertical rail before, because
+    it moves down.
 
     Examples:
 
@@ -31,5 +32,7 @@ def flash(
       macrorail firmware flash --port /dev/ttyUSB0 --board old-nano --yes
     """
     file = flash_firmware(port, board, image, asking(yes, "Flash now?", "nothing was flashed"))
-    message_console().print("Flashed and read back. Ask the board with 'macrorail firmware info'.")
+    message_console().print(
+        "Written and read back. Check the board with 'macrorail firmware info'."
+    )
     typer.echo(file)

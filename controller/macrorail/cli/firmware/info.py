@@ -22,11 +22,11 @@ _INPUTS = ("home switch", "far switch", "emergency stop")
 
 def info(
     rig: Annotated[Path | None, typer.Option(help=RIG_HELP)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
 ) -> None:
-    """Show the version of the rail's board, why it was reset, and its inputs.
+    """Show the firmware version of the rail's board, the cause of its last reset, and its inputs.
 
-    To test the wiring, press a switch and run this again. Nothing moves.
+    Nothing moves. To test the wiring, press a switch and run this command again.
 
     Examples:
 

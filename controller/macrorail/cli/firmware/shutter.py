@@ -1,4 +1,4 @@
-"""``macrorail firmware shutter``: press the camera's cable once; did the flash fire?"""
+"""``macrorail firmware shutter``: release the shutter once, and check the hot shoe's contact."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ _FLASH_LATEST_S = 1.0
 
 def shutter(
     rig: Annotated[Path | None, typer.Option(help=RIG_HELP)] = None,
-    press: Annotated[str, typer.Option(help="how long to press, such as 200ms")] = "200ms",
+    press: Annotated[str, typer.Option(help="duration of the release, such as 200ms")] = "200ms",
     yes: Annotated[bool, typer.Option("--yes", help="do not ask; for scripts")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print it as JSON")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
 ) -> None:
-    """Press the camera's cable once, to test its wiring and that of the hot shoe. Nothing moves.
+    """Release the shutter once through the cable, to test the wiring of cable and hot shoe.
+
+    Nothing moves.
 
     Examples:
 
