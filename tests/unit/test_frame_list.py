@@ -170,9 +170,7 @@ def test_a_frame_that_is_lost_is_named_before_any_work(
 
 
 def test_frames_too_small_to_be_aligned_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        StackError, match="12 x 12 px, but alignment needs frames of at least 16"
-    ):
+    with pytest.raises(StackError, match="12 x 12 px, but alignment needs frames of at least 16"):
         frames_in([photographs(tmp_path, ["a.png", "b.png"], (12, 12))])
 
 
