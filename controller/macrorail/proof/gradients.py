@@ -1,4 +1,4 @@
-"""The gradients of every tile, compiled: the only pass over all pixels of a frame."""
+"""Compiled computation of the gradients of every tile, the only pass over all pixels of a frame."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from macrorail.stacking.kernels import compiled
 def add_gradients(
     luma: NDArray[np.uint8], tile_px: int, row_step: int, means: NDArray[np.float64]
 ) -> None:
-    """Write mean gx gx, gy gy and gx gy of every tile of ``luma`` to ``means`` (3, rows, columns).
+    """Write the means of gx gx, gy gy and gx gy of every tile of ``luma`` to ``means``.
 
-    Only every ``row_step``-th row of a tile is read. Differences are to the next pixel on the right
-    and below; the last row and column of the last tiles have none. Pixels beyond the last whole
-    tile are ignored.
+    ``means`` has the shape (3, rows, columns). Only every ``row_step``-th row of a tile is read.
+    Differences are taken to the next pixel on the right and below; the last row and column of the
+    last tiles have none. Pixels outside complete tiles are ignored.
     """
     rows, columns = means.shape[1], means.shape[2]
     height, width = rows * tile_px - 1, columns * tile_px - 1
@@ -28,8 +28,8 @@ def add_gradients(
             xx = yy = xy = 0.0
             count = 0
             for y in range(row * tile_px, last_y, row_step):
-                # Array slices indexed from 0, so that the compiler vectorises the loop. The sums of
-                # one row of a tile fit 32 bits: 255**2 times the tile's width.
+                # Array slices indexed from 0, so that the compiler can vectorise the loop. The sums
+                # of one row of a tile fit in 32 bits: 255**2 times the tile's width.
                 here = luma[y, first_x : first_x + across]
                 right = luma[y, first_x + 1 : first_x + 1 + across]
                 below = luma[y + 1, first_x : first_x + across]

@@ -1,6 +1,7 @@
 """Proves coverage from the images of one run: checks each frame and finds what is missing.
 
-It works synchronously in the calling process; ``proof_process.py`` runs it in a process of its own.
+The proof works synchronously in the calling process; ``proof_process.py`` runs it in a process of
+its own.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from macrorail.quantity import format_length
 
 MAP_PICTURE = "coverage.png"
 
-# How often a slice is added at the same position before the gap is left open; positions within
-# this fraction of a depth of field count as the same.
+# Number of slices added at the same position before the gap is left open. Positions within this
+# fraction of a depth of field count as the same.
 _TRIES = 2
 _SAME_POSITION = 0.25
 
@@ -38,9 +39,9 @@ class ImageProof:
     Parameters
     ----------
     settings
-        What to prove, and the limits.
+        What has to be proven, and the limits.
     folder
-        Where the coverage map is written.
+        Folder in which the coverage map is written.
     """
 
     def __init__(self, settings: ProofSettings, folder: Path) -> None:
@@ -131,8 +132,11 @@ class ImageProof:
         return report
 
     def _margins(self, found: CoverageAnalysis) -> list[float]:
-        """One more slice at each end that was extended beyond the range, once no tile gets sharper
-        there. It covers single hairs and points, which are too small to show in a tile."""
+        """Return the position of one more slice at each end extended beyond the range.
+
+        The slice is added once no tile gets sharper there. It covers single hairs and points, which
+        are too small to show in a tile.
+        """
         margins = []
         rising = (found.near_tiles, found.far_tiles)
         for end, (tiles, position_um) in enumerate(zip(rising, found.margins_um, strict=True)):
@@ -144,7 +148,7 @@ class ImageProof:
         return margins
 
     def _tried_before(self, position_um: float) -> bool:
-        """Whether slices were added at this position before and did not close the gap."""
+        """Return whether slices added at this position before did not close the gap."""
         near_um = _SAME_POSITION * self._settings.optics.dof_um
         times = sum(abs(position_um - um) < near_um for um in self._requested_um)
         if times < _TRIES:
@@ -167,7 +171,7 @@ class ImageProof:
 
 
 def _report(found: CoverageAnalysis, settings: ProofSettings, refused: str) -> dict[str, Any]:
-    """The manifest's ``coverage.images``."""
+    """Return the manifest's section ``coverage.images``."""
     reasons = [
         f"{tiles} tiles were still getting sharper at the {end} end"
         for end, tiles in (("near", found.near_tiles), ("far", found.far_tiles))
@@ -179,10 +183,10 @@ def _report(found: CoverageAnalysis, settings: ProofSettings, refused: str) -> d
     if not reasons and measured is not None and not measured.proven:
         assert found.dof is not None, "the measured coverage comes from it"
         reasons.append(
-            f"by the depth of field that the images show the slices do not overlap enough "
+            f"with the depth of field measured in the images the slices do not overlap enough "
             f"({measured.error()}); {found.dof['warning']}"
         )
-        refused = "shoot again once the numbers in the rig are right"
+        refused = "shoot again after correcting the numbers in the rig"
     advice = refused or (
         f"the run may extend from {format_length(settings.lowest_um, 6)} to "
         f"{format_length(settings.highest_um, 6)} and {format_length(settings.extend_um)} beyond "

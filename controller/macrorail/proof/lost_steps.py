@@ -1,8 +1,8 @@
-"""Finds at which slices an axis lost steps, once its home switch has shown how many in all.
+"""Finds at which slices an axis lost steps, after its home switch has shown the total loss.
 
-The total is certain then, and the images only have to show where the steps were lost. So losses
-are found that the images alone would not prove; where images and axis contradict each other,
-nothing is reported.
+The total is then certain, and the images only have to show where the steps were lost. So losses are
+found that the images alone would not prove. If images and axis contradict each other, nothing is
+reported.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from macrorail.proof.tiles import tabulate_sharpness
 _BLINDING = {"exposure", "shift"}
 _FEWEST_SLICES = 4
 _LEAST_TILES = 8
-#: How much better (log-likelihood) each further part of the loss must explain the images.
+#: Gain in log-likelihood that each further part of the loss must achieve.
 _REQUIRED_GAIN = 32.0
 _MOST_PARTS = 6
-#: In a long stack this many slices are tried as the place of the whole loss, then those around the
-#: best one.
+#: In a long stack, this many slices are tried as the place of the complete loss, then the slices
+#: around the best of them.
 _COARSE_TRIALS = 24
 _TRIALS = 4
 _ROUNDS = 4
@@ -43,22 +43,22 @@ _ROUNDS = 4
 _SMALLEST_PART = 0.02
 _LONGEST_STEP = 0.4
 _FIRST_NOISE = 0.15
-#: How much of the loss may remain outside the slices, depths of field.
+#: Largest part of the loss that may remain outside the slices, in depths of field.
 _LARGEST_OUTSIDE = 0.3
 
 
 @dataclass(frozen=True)
 class _LossSplit:
-    """How the loss is divided over the slices; the parts add up to the whole loss.
+    """A division of the loss over the slices; the parts add up to the complete loss.
 
     Attributes
     ----------
     first
         First slice displaced by each part, in the order of shooting.
     size
-        (parts,) depths of field, > 0.
+        (parts,) sizes of the parts in depths of field, > 0.
     curves
-        Fitted with the slices at the resulting positions.
+        Curves fitted with the slices at the resulting positions.
     """
 
     first: tuple[int, ...]
@@ -69,23 +69,23 @@ class _LossSplit:
 def true_positions(
     frames: Sequence[MeasuredFrame], doubtful: Set[int], error_um: float
 ) -> dict[int, float]:
-    """True positions of slices among which an axis lost steps.
+    """Find the true positions of slices among which an axis lost steps.
 
     Parameters
     ----------
     frames
-        In the order of shooting, those in doubt last.
+        All frames in the order of shooting; those in doubt come last.
     doubtful
         Numbers of the slices shot since the position of the axis was last known to be right.
     error_um
-        How far the axis lags after the last of them; negative when it is ahead.
+        How far the axis lags behind its reported position at the end; negative when it is ahead.
 
     Returns
     -------
     dict
-        Micrometres by the numbers in ``doubtful``. Empty when the images cannot show it: too
-        little texture, too few slices, an unusable frame, or steps lost before the first slice
-        or after the last.
+        True positions in micrometres of the slices in ``doubtful``, by number. Empty if the
+        images cannot show them: too little texture, too few slices, an unusable frame, or steps
+        lost before the first slice or after the last.
     """
     usable = [frame for frame in frames if not _BLINDING & {fault.kind for fault in frame.faults}]
     if not doubtful <= {frame.slice for frame in usable} or len(usable) < _FEWEST_SLICES:
@@ -122,7 +122,7 @@ class _LossSearch:
     begin
         The first slice that can be displaced.
     lost
-        The whole loss, depths of field.
+        Complete loss in depths of field.
     """
 
     def __init__(
@@ -131,13 +131,13 @@ class _LossSearch:
         self.samples, self.reported, self.lost = samples, reported, abs(lost)
         self.count = len(reported)
         self.candidates = range(max(begin, 1), self.count)
-        # One column for each possible part, and a last one for steps lost after the last slice.
+        # One column for each possible part; the last column is for steps lost after the last slice.
         self.columns = np.zeros((self.count, self.count + 1))
         for first in self.candidates:
             self.columns[first:, first] = -np.sign(lost)
 
     def positions(self, split: _LossSplit) -> Floats:
-        """(slices,) positions of the slices, in depths of field."""
+        """Return the positions of the slices, (slices,), in depths of field."""
         positions: Floats = self.reported + self.columns[:, split.first] @ split.size
         return positions
 
@@ -150,12 +150,12 @@ class _LossSearch:
         return replace(split, curves=fit(self.samples, positions, curves, rounds=10))
 
     def information(self, split: _LossSplit) -> tuple[Floats, Floats]:
-        """Information matrix and gradient for the sizes of all possible parts."""
+        """Return information matrix and gradient for the sizes of all possible parts."""
         matrix, pull = information(split.curves, self.samples, self.positions(split))
         return self.columns.T @ matrix @ self.columns, self.columns.T @ pull
 
     def with_another(self, split: _LossSplit) -> list[_LossSplit]:
-        """Divisions with one more part, at the slices where it explains most at first estimate."""
+        """Return divisions with one more part, at the slices where the part explains most."""
         normal, along = self.information(split)
         found = []
         for first in self.candidates:
@@ -171,7 +171,10 @@ class _LossSearch:
         return [self.refined(one) for _, one in found[:_TRIALS]]
 
     def all_at_once(self, split: _LossSplit) -> _LossSplit:
-        """The whole loss at one slice, found by trial: it can be too large for a first estimate."""
+        """Return the division with the complete loss at one slice.
+
+        The slice is found by trial, because the loss can be too large for a first estimate.
+        """
         stride = -(-self.count // _COARSE_TRIALS)
         best = self.likeliest(self.candidates[::stride], split)
         near = self.candidates.index(best.first[0])
@@ -179,7 +182,7 @@ class _LossSearch:
         return self.likeliest(around, split) if stride > 1 else best
 
     def likeliest(self, candidates: Sequence[int], split: _LossSplit) -> _LossSplit:
-        """The candidate slice at which the whole loss explains the images best."""
+        """Return the candidate slice at which the complete loss explains the images best."""
         trials = []
         for first in candidates:
             trial = replace(split, first=(first,), size=np.array([self.lost]))
@@ -188,7 +191,7 @@ class _LossSearch:
         return min(trials, key=self.misfit)
 
     def refined(self, split: _LossSplit) -> _LossSplit:
-        """Refine sizes and curves by Newton steps; parts that vanish are dropped."""
+        """Refine sizes and curves by Newton steps, and drop parts whose size vanishes."""
         first, size, curves = split.first, split.size, split.curves
         for _ in range(_ROUNDS):
             curves = fit(
@@ -204,10 +207,13 @@ class _LossSearch:
         return replace(final, curves=fit(self.samples, self.positions(final), curves, rounds=5))
 
     def behind(self) -> Floats | None:
-        """(slices,) how far each lagged, depths of field; ``None`` when the images cannot show
-        it."""
+        """Return how far each slice lagged, (slices,), in depths of field.
+
+        Returns ``None`` if the images cannot show it.
+        """
         curves = fit(self.samples, self.reported)
-        # Wrong positions increase the estimated noise, which would hide the loss; so it is fixed.
+        # Wrong positions increase the estimated noise, which would hide the loss, so the noise is
+        # fixed.
         curves = replace(curves, noise=np.full_like(curves.noise, _FIRST_NOISE))
         curves = fit(self.samples, self.reported, curves, rounds=10)
         best = _LossSplit((self.count,), np.array([self.lost]), curves)
@@ -228,21 +234,23 @@ class _LossSearch:
         return behind
 
     def all_inside(self, split: _LossSplit) -> _LossSplit:
-        """The same division with the whole loss within the slices."""
+        """Return the division scaled so that the complete loss is within the slices."""
         inside = np.array(split.first) < self.count
         if inside.any():
             first = tuple(np.array(split.first)[inside].tolist())
             size = split.size[inside] * self.lost / split.size[inside].sum()
             return self.refined(_LossSplit(first, size, split.curves))
-        # The loss is too small to show; placed at the wrong slice it does no harm.
+        # The loss is too small to be visible, so a wrong slice does no harm.
         whole = np.array([self.lost])
         ways = [replace(split, first=(first,), size=whole) for first in self.candidates]
         return min(ways, key=self.misfit)
 
 
 def _step(normal: Floats, along: Floats, first: tuple[int, ...]) -> tuple[Floats, float]:
-    """Newton step for the sizes of these parts with a constant sum, and its gain in
-    log-likelihood."""
+    """Return the Newton step for the sizes of these parts with a constant sum, and its gain.
+
+    The gain is in log-likelihood.
+    """
     normal = normal[np.ix_(first, first)] + 1e-9 * np.eye(len(first))
     along = along[list(first)]
     free, even = np.linalg.solve(normal, np.stack([along, np.ones(len(along))], axis=1)).T

@@ -1,7 +1,7 @@
-"""Measures one frame: sharpness of each tile in three octaves, direction, light, small picture.
+"""Measures a frame: sharpness of each tile in three octaves, direction, light, a small picture.
 
-All that the checks need of a frame is kept in a few kilobytes, so memory hardly grows with the
-number of slices, and no frame is read twice.
+The measurements of a frame take a few kilobytes, so memory hardly grows with the number of slices,
+and no frame is read twice.
 """
 
 from __future__ import annotations
@@ -30,36 +30,37 @@ _OCTAVES = 6
 _SMALLEST_TILE_PX = 8
 _TILES_ACROSS = 48
 _SMALL_WIDTH_PX = 1000
-# Rows of a tile that are read: enough for its mean, 500 pixels or more in all but small tiles.
+# Number of rows read per tile: enough for its mean, 500 pixels or more in all but small tiles.
 _ROWS_PER_TILE = 16
 _FINGERPRINT_ROWS = 16
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """The measurements kept of a frame.
+    """Measurements of one frame.
 
     Attributes
     ----------
     energy
         (bands, tiles) float64: mean squared gradient of the 8-bit luma, in each octave.
     coarse
-        (further octaves, tiles) float64: the same over 8, 16 and 32 pixels, up to the width of
-        a tile; it shows how coarse the texture is.
+        (further octaves, tiles) float64: the same for differences over 8, 16 and 32 pixels, up to
+        the width of a tile; shows how coarse the texture is.
     tensor
         (3, tiles) float64: mean of gx gx, gy gy and gx gy in the finest octave.
     light
         (tiles,) float64: mean linear light, 0..1.
     small
-        (height, width) uint8: the picture, reduced, to detect shifts.
+        (height, width) uint8: the picture at reduced size, used to detect shifts.
     small_px
-        Pixels of the frame per pixel of ``small``, a power of two.
+        Edge length, in pixels of the frame, of one pixel of ``small``; a power of two.
     fingerprint
-        Checksum of decoded pixels; two exposures never have the same noise.
+        Checksum of the decoded pixels. Two exposures never have the same noise.
     rows, columns
-        Of the grid of tiles; partial tiles at the right and lower edge are left out.
+        Number of rows and columns of tiles. Incomplete tiles at the right and lower edge are left
+        out.
     tile_px
-        Edge length of a tile.
+        Edge length of a tile, pixels.
     """
 
     energy: Floats
@@ -80,7 +81,7 @@ def measure(path: Path, widest_px: int | None = None) -> Measurement:
     Parameters
     ----------
     widest_px
-        Wider frames are reduced to this width first.
+        Frames wider than this are first reduced to this width.
 
     Raises
     ------
@@ -98,7 +99,7 @@ def measure(path: Path, widest_px: int | None = None) -> Measurement:
         raise FrameError(f"{path} is {width} x {height} pixels, too small to be divided into tiles")
     tensor = _tensor(luma, tile_px, rows, columns)
     energy = [tensor[0] + tensor[1]]
-    # A view: copying all pixels would take as long as the coarser octaves.
+    # A view, because copying all pixels would take as long as the coarser octaves.
     octave = small = luma[: rows * tile_px, : columns * tile_px]
     coarse = []
     for band in range(1, min(_OCTAVES, tile_px.bit_length())):
@@ -127,7 +128,7 @@ def measure(path: Path, widest_px: int | None = None) -> Measurement:
 
 
 def tile_size_px(width_px: int) -> int:
-    """Edge length of a tile: about 1/48 of the frame's width, a multiple of 8 pixels."""
+    """Return the edge length of a tile: about 1/48 of the frame's width, a multiple of 8 pixels."""
     return _SMALLEST_TILE_PX * max(1, round(width_px / _TILES_ACROSS / _SMALLEST_TILE_PX))
 
 
@@ -148,14 +149,14 @@ def _halved(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _tensor(luma: NDArray[np.uint8], tile_px: int, rows: int, columns: int) -> Floats:
-    """(3, rows * columns) mean gx gx, gy gy and gx gy of every tile."""
+    """Return the means of gx gx, gy gy and gx gy of every tile, (3, rows * columns)."""
     means = np.empty((3, rows, columns))
     add_gradients(luma, tile_px, max(1, tile_px // _ROWS_PER_TILE), means)
     return means.reshape(3, rows * columns)
 
 
 def _coarse_energy(luma: NDArray[np.uint8], rows: int, columns: int) -> Floats:
-    """Mean squared gradient in octaves where a tile is not a whole number of pixels."""
+    """Return the mean squared gradient in octaves where a tile is not a whole number of pixels."""
     values = luma.astype(np.float32)
     squares = np.zeros_like(values)
     squares[:, :-1] = (values[:, 1:] - values[:, :-1]) ** 2

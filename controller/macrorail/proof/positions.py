@@ -1,10 +1,10 @@
-"""Finds where the slices truly were, from the tiles' sharpness curves.
+"""Finds the true positions of the slices from the tiles' sharpness curves.
 
-The true positions are explained by moves that fell short. Either a few slices are displaced (the
-axis stalled and caught up later) or all later ones (steps were lost). Short moves are added,
-exchanged and removed one at a time as long as this explains the images much better; an axis that
-worked has none. Moves that went too far are not considered: no motor turns further than it is
-driven, and such a move would look like the slice before it falling short.
+The true positions are explained by moves that fell short. A short move displaces either a few
+slices (the axis stalled and caught up later) or all later slices (steps were lost). Short moves are
+added, exchanged and removed one at a time as long as this explains the images much better. An axis
+that works has none. Moves that went too far are not considered: no motor turns further than it is
+driven, and such a move would look as if the slice before it had fallen short.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from macrorail.proof.curves import (
 from macrorail.proof.measure import Floats
 
 SMALLEST = 0.15
-"""Smallest short move, in depths of field; smaller ones are lost in errors of the curves."""
+"""Smallest short move in depths of field; smaller ones are hidden by errors of the curves."""
 
-# How much more likely (natural logarithm) each short move must make the images.
+# Increase of the log-likelihood (natural logarithm) that each short move must achieve.
 _REQUIRED_GAIN = 120.0
-# A stalled axis usually catches up on the next move; longer stalls must explain more.
+# A stalled axis usually catches up on the next move, so longer stalls must explain more.
 _REQUIRED_GAIN_PER_SLICE = 45.0
 _MOST_CHANGES = 24
-# How often the shape common to all curves is estimated again, and in how many rounds.
+# How often the shape common to all curves is re-estimated, and in how many rounds.
 _SHAPE_ESTIMATES, _SHAPE_ROUNDS = 2, 2
 # The first estimate gives about half of the true value, because the tiles' peaks move with it.
 _PROMISING_GAIN, _SMALLEST_ESTIMATE, _FIRST_SIZE = 5.0, 0.06, 0.2
@@ -51,9 +51,9 @@ class ShortMove:
     Attributes
     ----------
     index
-        Of the slice at its end, in the order of shooting.
+        Index of the slice at the end of the move, in the order of shooting.
     slices
-        How many slices it displaced; ``None`` for all that follow.
+        Number of displaced slices; ``None`` for all that follow.
     size
         Displacement in depths of field, positive away from the camera.
     """
@@ -72,9 +72,9 @@ class LocatedSlices:
     u
         (slices,) true positions in depths of field, in the order of shooting.
     short_moves
-        Why they differ from the reported positions.
+        Short moves that explain the differences from the reported positions.
     curves
-        Fitted with the slices at ``u``.
+        Curves fitted with the slices at ``u``.
     """
 
     u: Floats
@@ -84,14 +84,14 @@ class LocatedSlices:
 
 @dataclass(frozen=True)
 class _CandidateMoves:
-    """All possible short moves: for each a column with the displacement of every slice."""
+    """All possible short moves, each as a column with the displacement of every slice."""
 
     columns: Floats
     kinds: tuple[tuple[int, int | None], ...]
 
     @property
     def required_gain(self) -> list[float]:
-        """How much more likely each must make the images (natural logarithm)."""
+        """Return the increase of the log-likelihood that each short move must achieve."""
         return [
             _REQUIRED_GAIN + _REQUIRED_GAIN_PER_SLICE * ((slices or 1) - 1)
             for _, slices in self.kinds
@@ -107,9 +107,9 @@ class _Explanation:
     chosen
         Indices of the short moves among the candidates.
     shortfalls
-        How much each of these moves fell short, depths of field.
+        Amount by which each of these moves fell short, depths of field.
     curves
-        Fitted with the slices at these positions, with their noise.
+        Curves fitted with the slices at these positions, including their noise.
     cost
         Negative log-likelihood plus the required gain of each short move.
     """
@@ -121,12 +121,12 @@ class _Explanation:
 
 
 def locate(samples: SharpnessSamples, reported: Floats) -> LocatedSlices:
-    """Estimate the true positions of slices that the axis reported at ``reported``.
+    """Estimate the true positions of slices.
 
     Parameters
     ----------
     reported
-        (slices,) in depths of field, in the order of shooting.
+        (slices,) positions reported by the axis in depths of field, in the order of shooting.
     """
     candidates = _candidates(reported)
     columns = candidates.columns
@@ -141,13 +141,13 @@ def locate(samples: SharpnessSamples, reported: Floats) -> LocatedSlices:
         best = _most_likely(corrected, reported, candidates, start)
         if best.chosen == chosen:
             break
-        # Displaced slices had distorted the shape common to all curves.
+        # The displaced slices had distorted the shape common to all curves, so estimate it again.
         chosen, shortfalls, curves = best.chosen, best.shortfalls, best.curves
         u = reported + columns[:, chosen] @ shortfalls
     u = reported + columns[:, best.chosen] @ best.shortfalls
-    # From the start, because curves that were moved with the slices do not always recover; and
-    # without the common shape, which is estimated from whole curves and misleads where only one
-    # flank is visible.
+    # Fit from the start, because curves that were moved with the slices do not always recover. Do
+    # not subtract the common shape: it is estimated from complete curves and misleads where only
+    # one flank is visible.
     curves = fit(samples, u)
     curves = fit(samples, u, with_noise(curves, samples, u), rounds=20)
     short_moves = tuple(
@@ -160,7 +160,7 @@ def locate(samples: SharpnessSamples, reported: Floats) -> LocatedSlices:
 def _most_likely(
     samples: SharpnessSamples, reported: Floats, candidates: _CandidateMoves, start: _Explanation
 ) -> _Explanation:
-    """The best explanation reachable from ``start``, one change at a time."""
+    """Return the best explanation reachable from ``start`` by one change at a time."""
     best = start
     tried = {frozenset(best.chosen)}
     for _ in range(_MOST_CHANGES):
@@ -189,8 +189,10 @@ def _explanation(
     shortfalls: Floats,
     curves: Curves,
 ) -> _Explanation:
-    """Refine the sizes of these short moves, the curves and their noise by Newton steps; moves that
-    become too small are dropped."""
+    """Refine the sizes of these short moves, the curves and their noise by Newton steps.
+
+    Moves that become too small are dropped.
+    """
     part = candidates.columns[:, chosen]
     for _ in range(_REFINEMENTS if chosen else 0):
         u = reported + part @ shortfalls
@@ -213,9 +215,10 @@ def _explanation(
 def _neighbouring_explanations(
     samples: SharpnessSamples, reported: Floats, candidates: _CandidateMoves, best: _Explanation
 ) -> Iterator[list[tuple[tuple[int, ...], Floats]]]:
-    """Explanations that differ from the best one in one short move: added, exchanged or removed.
+    """Return explanations that differ from the best one in one short move.
 
-    A loss may turn out to be a stall or the other way round, or to be one slice off.
+    The move is added, exchanged or removed. So a loss can be recognised as a stall or vice versa,
+    or be shifted by one slice.
     """
     columns, kinds = candidates.columns, candidates.kinds
     u = reported + columns[:, best.chosen] @ best.shortfalls
@@ -259,7 +262,7 @@ def _candidates(reported: Floats) -> _CandidateMoves:
 def _most_promising(
     columns: Floats, chosen: list[int], matrix: Floats, gradient: Floats
 ) -> list[tuple[int, float]]:
-    """Further candidates that explain most by a first estimate, and their estimated sizes."""
+    """Return the further candidates that explain most by a first estimate, and their sizes."""
     if columns.shape[1] == 0:
         return []
     pushed = matrix @ columns
@@ -271,7 +274,7 @@ def _most_promising(
         solved = np.linalg.solve(normal, known.T @ pushed)
         strength = strength - np.einsum("kc,kc->c", known.T @ pushed, solved)
         pull = pull - solved.T @ (known.T @ gradient)
-    # The size of a candidate that the others already explain cannot be estimated.
+    # The size of a candidate that the chosen ones already explain cannot be estimated.
     usable = strength > np.maximum(1e-3 * alone, 1e-9)
     usable[chosen] = False
     safe = np.where(usable, strength, 1.0)

@@ -1,7 +1,7 @@
-"""Runs the image proof in a process of its own: sends it the frames, receives the verdicts.
+"""Runs the image proof in a process of its own: sends frames to it and receives the verdicts.
 
-If the process dies, it is started once more with all accepted frames. If it dies again, the run
-continues without it, and the manifest says that the images prove nothing.
+If the process dies, it is restarted with all accepted frames. If it dies again, the run continues
+without the proof, and the manifest says that the images prove nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from macrorail.errors import DeviceTimeout, WorkerCrashed
 from macrorail.proof.settings import FUSE, ProofSettings
 from macrorail.workers import Worker
 
-#: For one frame or for the whole run: far more than either takes at 100 megapixels.
+#: Time limit for one frame or for the complete run: far more than needed at 100 megapixels.
 _TIMEOUT_S = 300.0
 _CRASHES = (WorkerCrashed, DeviceTimeout)
 _MODULE = "macrorail.proof.worker"
@@ -37,9 +37,9 @@ class ProofProcess:
     Parameters
     ----------
     settings
-        What to prove, and the limits.
+        What has to be proven, and the limits.
     folder
-        The run folder, for the coverage map and the log of the process.
+        Run folder, in which the coverage map and the log of the process are written.
     """
 
     def __init__(self, settings: ProofSettings, folder: Path) -> None:
@@ -122,7 +122,7 @@ class ProofProcess:
         self._pending.append((request, added.number))
 
     def _send_once(self, added: _AddedFrame) -> None:
-        """Send a frame unless a restart has sent it already."""
+        """Send a frame, unless a restart has already sent it."""
         if all(number != added.number for _, number in self._pending):
             self._send(added)
 
@@ -133,7 +133,7 @@ class ProofProcess:
             self._keep(answer["verdicts"])
 
     def _keep(self, verdicts: list[dict[str, Any]]) -> None:
-        """Report each verdict once: a restarted process gives earlier ones again."""
+        """Report each verdict only once, because a restarted process repeats earlier verdicts."""
         for verdict in verdicts:
             number = verdict["slice"]
             if number in self._judged:
@@ -148,7 +148,7 @@ class ProofProcess:
         return verdicts
 
     def _accept_all(self) -> None:
-        """Without the proof every frame is accepted."""
+        """Accept every frame, because there is no proof any more."""
         for added in self._frames.values():
             if added.number not in self._judged:
                 self._judged.add(added.number)
@@ -179,7 +179,7 @@ class ProofProcess:
         return answer
 
     def _with_restart(self, act: Callable[[], None], give_up: Callable[[], None]) -> None:
-        """Call ``act``; after a crash call it again in a new process; after another, give up."""
+        """Call ``act``; after a crash call it again in a new process; after a second crash give up."""
         if self._crashes > 1:
             give_up()
             return

@@ -1,4 +1,4 @@
-"""Settings of the image proof: range, limits, and what to do about each fault."""
+"""Settings of the image proof: range, limits, and the action for each kind of fault."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ DEFAULT_POLICY: Mapping[str, str] = {
     "exposure": RESHOOT,
     "blur": RESHOOT,
     "shift": RESHOOT,
-    # Shooting the same position again cannot tell a missed move from lost steps. The gap is found
-    # from all slices together, and filled.
+    # Shooting the same position again cannot distinguish a missed move from lost steps. The gap is
+    # found from all slices together and then filled.
     "missed_move": FUSE,
 }
-"""Action for each fault. If a fault remains after every repeat, the frame is fused and the fault
-named in the manifest; a frame without a picture ends the run."""
+"""Action for each kind of fault. If a fault remains after every repeat, the frame is fused and the
+manifest reports the fault. A frame without a picture ends the run."""
 
 
 @dataclass(frozen=True)
 class ProofSettings:
-    """What to prove, and within which limits.
+    """What the image proof has to prove, and within which limits.
 
     Attributes
     ----------
     near_um, far_um
-        The planned range.
+        Ends of the planned range, micrometres.
     minimum_overlap, planned_overlap
-        Fractions of the depth of field.
+        Smallest allowed and planned overlap, as fractions of the depth of field.
     lowest_um, highest_um
-        Positions the axis may reach; the highest is never beyond ``closest_approach``.
+        Positions that the axis may reach; the highest is never beyond ``closest_approach``.
     extra_slices
-        How many slices may be added in all.
+        Largest number of slices that may be added.
     extend_um
-        How far slices may be added beyond each end of the range.
+        How far beyond each end of the range slices may be added.
     reshoots
         How often one slice may be shot again.
     optics
-        The optics as the rig states them.
+        Optics as stated in the rig file.
     nothing_beyond_um
         Position of infinity, beyond which nothing can be in focus.
     resolution_um
-        Smallest step of the axis; 0 when only the device knows it.
+        Smallest step of the axis; 0 if only the device knows it.
     policy
-        ``reshoot``, ``fuse``, ``pause`` or ``stop`` by kind of fault.
+        Action by kind of fault: ``reshoot``, ``fuse``, ``pause`` or ``stop``.
     """
 
     near_um: float

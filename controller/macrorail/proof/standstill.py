@@ -1,8 +1,8 @@
 """Detects a run in which nothing moved: every frame shows the same plane.
 
-One missed move stands out among the others; when all moves are missed there is nothing to compare
-with. But then the first frame differs from the last no more than from its neighbour, only by
-noise, whereas in a normal run the difference grows with the distance.
+One missed move differs from the other moves. If all moves are missed, there is nothing to compare
+with. But then the first frame differs from the last only by noise, as much as from its neighbour.
+In a normal run the difference grows with the distance.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from macrorail.proof.frame_checker import MeasuredFrame
 from macrorail.proof.frame_faults import sharpness_change
 
 _LEAST_FRAMES = 3
-#: Over a shorter range the frames change too little.
+#: Over a shorter range the frames change too little for a decision.
 _LEAST_SPAN_DOF = 1.5
-#: Change from the first frame to the one that differs most, relative to the change between
-#: neighbours. Measured: 1.05 when nothing moves, 2 to 10 when the axis moves, 1.24 for pictures
-#: that are nearly all noise.
+#: Ratio of two changes: from the first frame to the one that differs most, and between neighbours.
+#: Measured: 1.05 when nothing moves, 2 to 10 when the axis moves, 1.24 for pictures that are nearly
+#: all noise.
 _GROWTH = 1.15
-#: Correlation of the tiles' sharpness, first frame against last: near 0 for noise alone.
+#: Correlation of the tiles' sharpness between first and last frame: near 0 for noise alone.
 _LOWEST_CORRELATION = 0.7
 
 
 def stood_still(frames: Sequence[MeasuredFrame]) -> bool:
-    """Whether frames from different reported positions all show the same plane."""
+    """Return whether frames from different reported positions all show the same plane."""
     ordered = sorted(frames, key=lambda frame: frame.position_um)
     if len(ordered) < _LEAST_FRAMES:
         return False
@@ -45,7 +45,7 @@ def stood_still(frames: Sequence[MeasuredFrame]) -> bool:
 
 
 def _correlation(first: MeasuredFrame, last: MeasuredFrame) -> float:
-    """Correlation of the sharpness of the tiles of two frames, -1..1."""
+    """Return the correlation of the tiles' sharpness in two frames, -1..1."""
     one, other = (np.log(frame.measurement.energy[1] + 1.0) for frame in (first, last))
     if one.std() == 0 or other.std() == 0:
         return 0.0

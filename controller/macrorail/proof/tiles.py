@@ -29,9 +29,9 @@ class SharpnessTable:
     level
         (textured tiles, slices, bands) float64: logarithm of the sharpness, noise subtracted.
     weight
-        Same shape: 1 where texture is above the noise, else 0.
+        (textured tiles, slices, bands) float64: 1 where texture is above the noise, otherwise 0.
     textured
-        (tiles,) bool: which tiles of the frame have texture; the others prove nothing.
+        (tiles,) bool: which tiles of the frame have texture. The others prove nothing.
     """
 
     level: Floats
@@ -42,7 +42,7 @@ class SharpnessTable:
 def tabulate_sharpness(frames: Sequence[MeasuredFrame]) -> SharpnessTable:
     """Build the table from frames of the same size."""
     energy = np.array([frame.measurement.energy for frame in frames]).transpose(2, 0, 1)
-    # Sharpness is proportional to the square of the light; the effect of flicker is divided out.
+    # Sharpness is proportional to the square of the light, so the effect of flicker is divided out.
     light = np.array([frame.measurement.light for frame in frames])
     lit = light.mean(axis=0) > np.median(light.mean(axis=0))
     gain = np.median(light[:, lit] / light[:, lit].mean(axis=0), axis=1) ** (2 / 2.2)
@@ -59,7 +59,7 @@ def tabulate_sharpness(frames: Sequence[MeasuredFrame]) -> SharpnessTable:
 
 
 def noise_floor(frames: Sequence[MeasuredFrame]) -> Floats:
-    """(bands,) the sharpness that noise alone gives each tile."""
+    """Return the sharpness that noise alone gives each tile, (bands,)."""
     energy = np.array([frame.measurement.energy for frame in frames])
     floor: Floats = _NOISE_SHARE * np.quantile(energy, _NOISE_QUANTILE, axis=(0, 2))
     return floor

@@ -15,11 +15,11 @@ _NICENESS = 5
 
 
 def _nothing_to_check() -> None:
-    """Waiting, and interrupting the wait, is up to the parent."""
+    """Do nothing: waiting, and interrupting the wait, is the parent's task."""
 
 
 class ProofWorker:
-    """The image proof of one run."""
+    """Handles the parent's requests for the image proof of one run."""
 
     def __init__(self) -> None:
         self._proof: ImageProof | None = None
@@ -33,13 +33,13 @@ class ProofWorker:
     def add(
         self, number: int, attempt: int, frame: str, position_um: float, dof_um: float
     ) -> dict[str, Any]:
-        """Check one frame."""
+        """Check one frame and return the verdicts that are now possible."""
         proof = self._begun()
         proof.add(number, attempt, Path(frame), position_um, dof_um)
         return {"verdicts": proof.verdicts()}
 
     def last_verdicts(self) -> dict[str, Any]:
-        """The verdict on the newest frame, without waiting for the next one."""
+        """Return the verdict on the newest frame, without waiting for the next frame."""
         return {"verdicts": self._begun().last_verdicts(_nothing_to_check)}
 
     def relocate(self, numbers: list[int], error_um: float) -> dict[str, Any]:

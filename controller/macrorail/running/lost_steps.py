@@ -1,7 +1,7 @@
-"""The lost-step check: which slices rest on a step count that is not checked yet.
+"""The lost-step check: finds slices that may have been shot at other positions than recorded.
 
-A check touches the axis's reference. When the count was off, every slice shot since the check
-before is in doubt.
+A check touches the axis's reference. If the step count was wrong, every slice shot since the
+previous check is in doubt.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ from macrorail.run_folder.events import (
 from macrorail.run_folder.journal import Entry
 from macrorail.running.resume import Target
 
-#: A motor that loses steps once may have met a hair; one that loses them again has a cause.
+#: A single loss of steps may be caused by a hair; a second loss has a lasting cause.
 _LOSSES_AT_MOST = 1
 
 
 @dataclass(frozen=True)
 class LostSteps:
-    """Steps that the axis has lost, and the slices that were shot meanwhile.
+    """A loss of steps, and the slices that were shot during it.
 
     Attributes
     ----------
     error_um
-        Above 0 the axis stood farther from the specimen than it reported, after the last of them.
+        Error of the axis position after the last slice; above 0 the axis was farther from the
+        specimen than it reported.
     targets
-        From near to far.
+        Slices in doubt, from near to far.
     """
 
     error_um: float
@@ -44,16 +45,16 @@ class LostSteps:
 
 
 class LostStepMonitor:
-    """Checks an axis's step count against its reference in the course of a run.
+    """Checks an axis's step count against its reference during a run.
 
-    It listens to the journal for what was shot and homed.
+    The journal entries show which slices were shot and when the axis was homed.
 
     Parameters
     ----------
     axis
-        With or without a reference to check against.
+        Axis, with or without a reference for the check.
     log_event
-        Writes to the journal.
+        Function that writes an event to the journal.
     """
 
     def __init__(self, axis: FocusAxis, log_event: Callable[[Event], None]) -> None:
@@ -68,7 +69,7 @@ class LostStepMonitor:
         self._exposures = 0
 
     def on_entry(self, entry: Entry) -> None:
-        """Take in a journal entry."""
+        """Update the unchecked slices from a journal entry."""
         match entry.event:
             case ExposureMade():
                 self._exposures += 1
@@ -79,11 +80,11 @@ class LostStepMonitor:
             case FrameRejected(slice=number):
                 self._unchecked.pop(number, None)
             case AxisHomed():
-                # The count has started from zero: what it was worth before can no longer be known.
+                # The count has started from zero, so its previous error can no longer be known.
                 self._start_over()
 
     def is_due(self, at_the_end: bool) -> bool:
-        """Whether the count is to be checked now."""
+        """Return whether the count has to be checked now."""
         if self._check is None:
             return False
         if at_the_end:
@@ -92,12 +93,14 @@ class LostStepMonitor:
         return every is not None and self._exposures >= every
 
     def check(self) -> LostSteps | None:
-        """Touch the reference; ``None`` when no steps were lost. The count is right afterwards.
+        """Touch the reference; return the loss, or ``None`` if no steps were lost.
+
+        The count is right afterwards.
 
         Raises
         ------
         DeviceError
-            The axis could not do it.
+            The axis could not touch its reference.
         """
         assert self._check is not None
         error_um = self._check.measure()
@@ -119,17 +122,17 @@ class LostStepMonitor:
         return LostSteps(error_um, tuple(checked))
 
     def fail_if_repeated(self) -> None:
-        """End a run whose motor loses steps again.
+        """End a run whose motor has lost steps repeatedly.
 
         Raises
         ------
         RailAlarm
-            With code ``lost_steps``.
+            Steps were lost before; the code is ``lost_steps``.
         """
         if self._losses > _LOSSES_AT_MOST:
             raise RailAlarm(
                 "lost_steps",
-                f"the rail lost steps again, {format_length(abs(self._newest_um))} this time. See "
-                f"what jams it, lower 'speed' or 'acceleration' in the rig file, or give the motor "
-                f"more current; then resume the run, which shoots what it lacks",
+                f"the rail lost steps again, {format_length(abs(self._newest_um))} this time. "
+                f"Check what jams it, lower 'speed' or 'acceleration' in the rig file, or give the motor "
+                f"more current. Then resume the run, which shoots the missing slices",
             )

@@ -1,9 +1,10 @@
-"""Before the first slice: whether the shutter opens while the axis still stands where it released.
+"""Before the first slice: checks that the shutter opens before the axis moves on.
 
-A self-timer or an exposure delay opens it later, and every frame then shows the plane after the
-one it counts for. A camera on a cable without a hot shoe does not report when it exposes. So the
-first slice is shot twice, with the axis held until the frame has arrived and with the axis moving
-off as in the run, and a slice some way behind it once. The second frame must be like the first.
+With a self-timer or an exposure delay the shutter opens later, and every frame would show the plane
+after its own. A camera on a cable without a hot shoe does not report when it exposes. So the first
+slice is shot twice: once with the axis held until the frame has arrived, and once with the axis
+moving off as in the run. A slice some way behind it is shot once. The second frame of the first
+slice must be like the first frame.
 """
 
 from __future__ import annotations
@@ -19,33 +20,33 @@ from macrorail.running.devices import Devices
 from macrorail.running.interfaces import LagComparison
 from macrorail.states import RunStateMachine, Trigger
 
-#: Mean squared differences as parts of that between the two slices. A bracket whose
-#: last exposure alone is late differs by a ninth.
+#: Mean squared differences, as shares of the difference between the two slices. A bracket of which
+#: only the last exposure is late differs by a ninth.
 _SAME, _LIKE_THE_NEXT = 0.08, 0.25
-#: The least difference between the two slices, in 8-bit steps squared.
+#: Smallest usable difference between the two slices, in 8-bit steps squared.
 _LEAST = 0.02
 
 
 class ShutterLagCheck:
-    """Finds an exposure that is later than the rig's ``shutter_lag`` says.
+    """Detects exposures that are later than the rig's ``shutter_lag`` states.
 
     Parameters
     ----------
     comparison
-        Compares the three frames; ``None`` leaves it open.
+        Compares the three frames; with ``None`` the result stays uncertain.
     folder
-        Takes them; made when the first is shot.
+        Folder for the frames; created when the first is shot.
     devices, machine, clock, settle_s
-        The run's.
+        Devices, state machine, clock and settling time of the run.
     verify
-        Checks a frame as the run does; raises.
+        Function that checks a frame as the run does, and raises an error if it is bad.
     log_event
-        Writes to the journal.
+        Function that writes an event to the journal.
 
     Attributes
     ----------
     busy_with
-        The part of the instrument that is at work: a fault is its own.
+        Part of the instrument in use; a fault is attributed to it.
     """
 
     def __init__(
@@ -70,17 +71,17 @@ class ShutterLagCheck:
         self.busy_with = Part.AXIS
 
     def is_certain(self, first_um: float, next_um: float) -> bool:
-        """Whether the axis may move as soon as an exposure counts as over.
+        """Return whether the axis may move as soon as an exposure counts as over.
 
         Parameters
         ----------
         first_um, next_um
-            Where the run's first slice is, and one far enough from it to look different.
+            Position of the run's first slice, and a position far enough from it to look different.
 
         Returns
         -------
         bool
-            False when the frames cannot tell: then the axis has to wait for each frame.
+            False if the frames cannot show it; the axis must then wait for each frame.
 
         Raises
         ------
@@ -98,7 +99,7 @@ class ShutterLagCheck:
         try:
             found = self._comparison.differences(held, leaving, away, self._clock.check)
         except (StackError, WorkerCrashed, DeviceTimeout):
-            found = {}  # as good as frames in which nothing can be seen
+            found = {}  # treated like frames that show too little
         certain = late = False
         if (apart := found.get("held_away", 0.0)) > _LEAST:
             certain = found["held_leaving"] <= _SAME * apart
@@ -107,7 +108,7 @@ class ShutterLagCheck:
         if late:
             raise ShutterLags(
                 "the shutter opens after the axis has moved on: a frame released at the first "
-                "slice shows a later one. Switch self-timer and exposure delay off on the camera, "
+                "slice shows a later one. Switch off self-timer and exposure delay on the camera, "
                 "or write the delay as 'shutter_lag' in the rig's camera section"
             )
         return certain

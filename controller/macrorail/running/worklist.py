@@ -1,4 +1,4 @@
-"""Which slices are still to be shot, and what range the shot ones cover."""
+"""The slices still to be shot, and the range covered by the slices already shot."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from macrorail.planning.plan import Plan
 from macrorail.run_folder.events import Event, SlicesInserted
 from macrorail.running.resume import Target
 
-#: How often a slice is inserted at one position before its gap is left open.
+#: How often a slice is inserted at the same position before its gap is left open.
 _TRIES = 2
-#: Positions that differ by less are the same.
+#: Positions that differ by less than this count as the same.
 _SAME_UM = 0.01
 
 
 class Worklist:
-    """The slices of one run: those in the queue, first to shoot first, and those shot.
+    """The slices of one run: a queue of those to be shot, and those already shot.
 
     Parameters
     ----------
     plan
-        Says how deep a slice is at a position and how much slices must overlap.
+        Plan that gives the depth of a slice at each position and the overlap required.
     targets
-        To be shot, in this order.
+        Slices to be shot, in this order.
     numbers
-        How many slice numbers are in use.
+        Number of slice numbers in use.
     log_event
-        Writes to the journal.
+        Function that writes an event to the journal.
 
     Attributes
     ----------
@@ -50,37 +50,37 @@ class Worklist:
         self._numbers = numbers
         self._log_event = log_event
         self._shot: dict[int, Band] = {}
-        # Inserted slices and where they were wanted, micrometres.
+        # Inserted slices and the positions requested for them, micrometres.
         self._inserted: dict[int, float] = {}
         self.resolution_um = 0.0
 
     def __bool__(self) -> bool:
-        """Whether anything is in the queue."""
+        """Return whether there are slices in the queue."""
         return bool(self._queue)
 
     def take_first(self) -> Target:
-        """The slice to shoot now; it leaves the queue."""
+        """Remove the first slice from the queue and return it."""
         return self._queue.popleft()
 
     def put_first(self, target: Target) -> None:
-        """Shoot this slice before all others."""
+        """Put a slice at the front of the queue."""
         self._queue.appendleft(target)
 
     def put_first_again(self, target: Target) -> None:
-        """The same slice, another exposure."""
+        """Put a slice at the front of the queue for another exposure."""
         self._queue.appendleft(replace(target, attempt=target.attempt + 1))
 
     def remove(self, target: Target) -> None:
-        """It is being shot."""
+        """Remove a slice from the queue, because it is being shot."""
         self._queue.remove(target)
 
     def leave_gap_for_the_end(self) -> None:
-        """A slice was left out: its gap is filled after the sweep, not at once with more of it."""
+        """After a slice was left out, fill its gap at the end of the sweep and not at once."""
         if self._queue:
             self._queue[0] = replace(self._queue[0], fills_left=0)
 
     def insert(self, positions_um: list[float], why: str) -> None:
-        """Shoot new slices at these places, micrometres, before all others."""
+        """Put new slices at these positions (micrometres) at the front of the queue."""
         first = self._numbers + 1
         self._numbers += len(positions_um)
         added = [
@@ -96,22 +96,23 @@ class Worklist:
         self._queue.extendleft(reversed(added))
 
     def is_shot(self, number: int) -> bool:
-        """Whether the slice of this number counts as shot."""
+        """Return whether the slice with this number counts as shot."""
         return number in self._shot
 
     def shot(self, number: int, achieved_um: float) -> None:
-        """The slice of this number was exposed here; an earlier position is replaced."""
+        """Record the position at which a slice was exposed; it replaces an earlier position."""
         if number in self._shot:
-            # The axis had lost steps: what was inserted for a gap was shot elsewhere.
+            # The axis had lost steps, so the slices inserted for a gap were shot at other
+            # positions.
             self._inserted.pop(number, None)
         self._shot[number] = self._band(achieved_um)
 
     def not_shot(self, number: int) -> None:
-        """Its frame is no good."""
+        """Record that the frame of a slice is bad."""
         del self._shot[number]
 
     def coverage(self) -> Coverage:
-        """The coverage that the shot slices prove, from their achieved positions."""
+        """Return the coverage that the shot slices prove by their achieved positions."""
         return prove_coverage(
             list(self._shot.values()),
             self._plan.near_um,
@@ -120,19 +121,19 @@ class Worklist:
         )
 
     def missing_um(self) -> list[float]:
-        """Where slices are missing between those shot and can be shot, micrometres."""
+        """Return positions (um) of missing slices between those shot, if they can be shot."""
         coverage = self.coverage()
         return self._worth_trying(missing_positions(coverage, self._finest_um(coverage)))
 
     def unproven(self) -> OverlapError:
-        """Why the achieved positions do not prove the coverage."""
+        """Return an error that says why the achieved positions do not prove the coverage."""
         coverage = self.coverage()
         finest_um = self._finest_um(coverage)
         wanted = missing_positions(coverage, finest_um)
         return coverage.error(finest_um, tried=len(self._worth_trying(wanted)) < len(wanted))
 
     def missing_before_um(self, achieved_um: float) -> list[float]:
-        """Where slices are missing between this place and the slice before it, micrometres."""
+        """Return positions (um) of missing slices between a position and the slice before it."""
         before = [band for band in self._shot.values() if band.position_um < achieved_um]
         if not before:
             return []
@@ -142,12 +143,12 @@ class Worklist:
         return self._worth_trying(missing_positions(between, self._finest_um(between)))
 
     def _finest_um(self, coverage: Coverage) -> float:
-        """Smallest step of the axis at the nearest gap."""
+        """Return the smallest step of the axis at the nearest gap."""
         at_um = coverage.gaps[0].near.position_um if coverage.gaps else coverage.near_um
         return self._plan.resolution_um_at(at_um) or self.resolution_um
 
     def _worth_trying(self, positions_um: list[float]) -> list[float]:
-        """Without those where slices were shot before and did not close the gap."""
+        """Return the positions without those where slices have already failed to close the gap."""
         tried = [um for number, um in self._inserted.items() if number in self._shot]
         return [
             position_um
