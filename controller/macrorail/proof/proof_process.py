@@ -179,7 +179,7 @@ class ProofProcess:
         return answer
 
     def _with_restart(self, act: Callable[[], None], give_up: Callable[[], None]) -> None:
-        """Call ``act``; after a crash call it again in a new process; after a second crash give up."""
+        """Call ``act``; after a crash call it in a new process; after a second crash give up."""
         if self._crashes > 1:
             give_up()
             return
