@@ -1,8 +1,8 @@
 """Detects stale frames: pictures taken before the exposure they are delivered for.
 
-Camera bodies and drivers sometimes deliver the previous frame again. Two things reveal it: the
-same bytes twice (sensor noise never repeats), and an exposure time stamp in the EXIF data that
-does not match the release.
+Camera bodies and drivers sometimes deliver the previous frame again. Such a frame is recognised by
+two signs: the same bytes as before (sensor noise never repeats), or an exposure time stamp in the
+EXIF data that does not match the release.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from macrorail.exif import read_exif
 from macrorail.frame import Frame
 
 _COARSE_S, _FINE_S = 1.5, 0.5
-"""Accepted change of the camera's clock against ours between two frames: EXIF times are whole
-seconds, or hundredths where the body writes them."""
+"""Accepted change of the camera's clock relative to this computer's between two frames. EXIF times
+are in full seconds, or in hundredths if the body writes them."""
 
 
 class StaleFrameCheck:
@@ -24,11 +24,11 @@ class StaleFrameCheck:
 
     def __init__(self) -> None:
         self._last_sha256 = ""
-        # Lowest and highest possible lead of the camera's clock over world time, seconds.
+        # Lowest and highest possible lead of the camera's clock over run time, seconds.
         self._ahead_s: tuple[float, float] | None = None
 
     def check(self, frame: Frame, exposure: Exposure) -> None:
-        """Accept the frame of an exposure, or raise.
+        """Accept the frame of an exposure, or raise an error.
 
         Raises
         ------
@@ -61,13 +61,13 @@ class StaleFrameCheck:
 
 
 def taken_at(path: Path) -> tuple[float, float] | None:
-    """When a photograph was taken, according to its EXIF data.
+    """Return when a photograph was taken, according to its EXIF data.
 
     Returns
     -------
     tuple or None
-        Seconds since 1970 on the camera's clock, and their accuracy in seconds; ``None`` when the
-        file does not have the time.
+        Seconds since 1970 on the camera's clock, and their accuracy in seconds; ``None`` if the
+        file does not contain the time.
     """
     taken = read_exif(path).taken()
     return None if taken is None else (taken[0], _FINE_S if taken[1] else _COARSE_S)

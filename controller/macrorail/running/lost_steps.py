@@ -133,6 +133,6 @@ class LostStepMonitor:
             raise RailAlarm(
                 "lost_steps",
                 f"the rail lost steps again, {format_length(abs(self._newest_um))} this time. "
-                f"Check what jams it, lower 'speed' or 'acceleration' in the rig file, or give the motor "
-                f"more current. Then resume the run, which shoots the missing slices",
+                f"Check what jams it, lower 'speed' or 'acceleration' in the rig file, or give the "
+                f"motor more current. Then resume the run, which shoots the missing slices",
             )

@@ -1,8 +1,8 @@
 """A camera driven by libgphoto2, which runs in a worker process.
 
-Every request has a wall-time limit. When it is exceeded the worker is killed, and
-:meth:`GphotoCamera.open` starts a new one. An operator's stop interrupts the wait, not the camera;
-:meth:`GphotoCamera.close` waits for what the camera is doing.
+Every request has a wall-time limit. If a request takes longer the worker is killed, and
+:meth:`GphotoCamera.open` starts a new one. An operator's stop interrupts the wait but not the
+camera; :meth:`GphotoCamera.close` waits for what the camera is doing.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ _ANNOUNCEMENT_S = 1.0
 _HEALTH_EVERY_S = 60.0
 """How often battery and card are checked during a run (wall time); a request takes 5 ms."""
 _CARD_FRAMES = 4
-"""Frames on the card are deleted once they are safe on disk. So it needs room for a RAW and JPEG
-pair, and for a lost one."""
+"""Free space required on the card, in frames. Frames on the card are deleted once they are safe on
+disk, so the card needs space for a RAW and JPEG pair and for a lost pair."""
 _LONGEST_EXPOSURE_S = 60.0
-"""Assumed for a shutter setting that is not a number."""
+"""Exposure time assumed for a shutter setting that is not a number."""
 
 _LINK_LOST = (DeviceLost, DeviceTimeout, WorkerCrashed)
-"""Errors after which a frame may be on the card."""
+"""Errors of a lost connection, after which a frame may be on the card."""
 _NOT_RELEASED = (CameraBusy, CameraStorageFull, CameraUnsupported, AutofocusFailed)
 """Errors after which it is certain that the shutter has not opened."""
 
@@ -94,11 +94,11 @@ class GphotoCamera:
         Attributes
         ----------
         frame_timeout_s
-            How long after the end of an exposure its frame counts as lost (wall time).
+            Time after the end of an exposure after which its frame counts as lost (wall time).
         focus_mode
-            ``manual`` refuses a camera that may focus by itself; ``any`` allows it.
+            ``manual`` refuses a camera that may focus automatically; ``any`` allows it.
         exposure_mode
-            ``manual`` refuses a camera that may set the exposure by itself; ``any`` allows it.
+            ``manual`` refuses a camera that may set the exposure automatically; ``any`` allows it.
         mirror
             ``delayed`` refuses a camera whose exposure delay is off.
         """
@@ -114,7 +114,7 @@ class GphotoCamera:
         self._worker: Worker | None = None
         self._home: tempfile.TemporaryDirectory[str] | None = None
         self._settings: dict[str, str | None] = {}
-        # How long the shutter is held open when it is set to bulb.
+        # How long the shutter is held open when the camera is set to bulb.
         self._bulb_s: float | None = None
         self._exposures = 0
         self._drive_sizes = 0
@@ -123,19 +123,19 @@ class GphotoCamera:
         self._card_before: set[str] | None = None
         self._reported_names: set[str] = set()
         self._left_behind: list[str] = []
-        # An exposure whose frame may be on the card since the connection was lost, by its number,
-        # and the files that have appeared there since.
+        # Number of an exposure whose frame may be on the card because the connection was lost, and
+        # the files that have appeared on the card since.
         self._owed: int | None = None
         self._owed_paths: list[str] = []
         self._stale_check = StaleFrameCheck()
         self._health_checked_s = 0.0
         self._flash_ready_s = 0.0
-        # Until this time (wall time) a frame may still arrive that belongs to no exposure.
+        # Until this time (wall time) a frame that belongs to no exposure may still arrive.
         self._late_frame_until_s = 0.0
 
     @property
     def worker_pid(self) -> int | None:
-        """Process id of the worker that holds the camera; ``None`` without one."""
+        """Process id of the worker that uses the camera; ``None`` if there is no worker."""
         return None if self._worker is None else self._worker.pid
 
     def open(self) -> CameraReport:
@@ -143,8 +143,8 @@ class GphotoCamera:
         self._discard_worker()
         if find_spec("gphoto2") is None:
             raise ConnectError("the camera driver gphoto needs gphoto2: pip install gphoto2")
-        # Its own home folder keeps the library away from the user's ~/.gphoto. In the C locale its
-        # messages are English, as the error table expects.
+        # A home folder of its own keeps the library from using the user's ~/.gphoto. In the C
+        # locale its messages are English, as the error table expects.
         self._home = tempfile.TemporaryDirectory(prefix="macrorail-camera-")
         environment = {"HOME": self._home.name, "LC_ALL": "C", "LANGUAGE": "C"}
         log = self._context.log_folder
@@ -174,7 +174,7 @@ class GphotoCamera:
         )
 
     def configure(self, settings: Mapping[str, str]) -> dict[str, str]:
-        """Set and read back; see :class:`macrorail.devices.interfaces.Camera`."""
+        """Set the settings and read them back; see :class:`macrorail.devices.interfaces.Camera`."""
         answer = self._request("configure", _SETTINGS_TIMEOUT_S, settings=dict(settings))
         self._settings = answer["settings"]
         if "shutter" in settings:
@@ -199,7 +199,7 @@ class GphotoCamera:
         self._give_up_owed()
         self._exposures += 1
         number, exposure_s = self._exposures, self._exposure_s()
-        # Long-exposure noise reduction takes as long again before the frame is ready.
+        # Long-exposure noise reduction takes as long as the exposure before the frame is ready.
         frame_timeout_s = self._options.frame_timeout_s + exposure_s
         started_s = self._context.clock.now()
         if self._bulb_s is None:
@@ -215,14 +215,14 @@ class GphotoCamera:
         try:
             self._receive(release, _RELEASE_TIMEOUT_S + exposure_s + frame_timeout_s)
         except DeviceError as refused:
-            # Without a release the worker answers the collect request at once.
+            # If the shutter was not released, the worker answers the collect request at once.
             if worker.alive:
                 _receive_or_none(worker, collect, _RELEASE_TIMEOUT_S)
             self._pending_frame = None
             if self._refusals_certain and isinstance(refused, _NOT_RELEASED):
                 self._late_frame_until_s = 0.0
             raise
-        # A body that reports the end of its exposure too early is waited for.
+        # Wait here if the body reported the end of its exposure too early.
         over_s = started_s + self._options.shutter_lag_s + exposure_s
         self._context.clock.sleep(max(0.0, over_s - self._context.clock.now()))
         ended_s = self._context.clock.now()
@@ -257,7 +257,7 @@ class GphotoCamera:
             timeout_s = _TRANSFER_TIMEOUT_S
             answer = self._request("fetch", timeout_s, paths=paths, stem=str(exposure.stem))
         except _LINK_LOST:
-            raise  # it may still be fetched after the next opening
+            raise  # the frame may still be fetched after the camera is opened again
         except MacrorailError:
             self._give_up_owed()
             raise
@@ -265,7 +265,7 @@ class GphotoCamera:
         return self._received(answer, exposure)
 
     def _give_up_owed(self) -> None:
-        """Nobody asks for the frame any more, or it cannot be told which it is."""
+        """Stop waiting for the frame: it is not needed any more, or cannot be identified."""
         self._left_behind += [PurePosixPath(path).name for path in self._owed_paths]
         self._owed, self._owed_paths = None, []
 
@@ -273,7 +273,7 @@ class GphotoCamera:
         self._late_frame_until_s = 0.0
         frames = [_frame(file) for file in answer["files"]]
         self._reported_names.update(frame.camera_name for frame in frames)
-        # Of a RAW and JPEG pair the JPEG is used, because everything downstream can read it.
+        # Of a RAW and JPEG pair the JPEG is used, because all later steps can read it.
         frame = next((f for f in frames if f.path.suffix in (".jpg", ".jpeg")), frames[0])
         self._stale_check.check(frame, exposure)
         return frame
@@ -286,14 +286,14 @@ class GphotoCamera:
 
     @property
     def drive_sizes(self) -> int:
-        """Number of drive sizes; 0 for a body that takes any number of steps. Known once open."""
+        """Number of drive sizes; 0 if the body accepts any number of steps. Known once open."""
         return self._drive_sizes
 
     def drive_focus(self, steps: int, size: int = 1) -> None:
-        """Drive the lens by ``steps`` motor steps, towards far when positive, and wait for it.
+        """Drive the lens by ``steps`` motor steps, towards far if positive, and wait for it.
 
-        For a body with drive sizes: ``steps`` drives of one ``size`` (1 is the smallest).
-        Switches live view on when the body needs it.
+        If the body has drive sizes, make ``steps`` drives of one ``size`` (1 is the smallest). Live
+        view is switched on if the body needs it.
 
         Raises
         ------
@@ -304,7 +304,7 @@ class GphotoCamera:
         self._request("drive_focus", _DRIVE_TIMEOUT_S, steps=steps, size=size)
 
     def preview(self, path: Path) -> None:
-        """Write the current live-view frame as a JPEG; switches live view on if it is off.
+        """Write the current live-view frame as a JPEG; switch live view on if it is off.
 
         Raises
         ------
@@ -317,14 +317,14 @@ class GphotoCamera:
         self._request("end_live_view", _DRIVE_TIMEOUT_S)
 
     def choices(self) -> dict[str, list[str]]:
-        """Values offered now; see :class:`macrorail.devices.interfaces.OffersChoices`."""
+        """Return offered values; see :class:`macrorail.devices.interfaces.OffersChoices`."""
         offered: dict[str, list[str]] = self._request("choices", _SETTINGS_TIMEOUT_S)["choices"]
         return {name: as_in_protocol(name, texts) for name, texts in offered.items()}
 
     def close(self) -> None:
-        """Switch live view off and release; see :class:`macrorail.devices.interfaces.Camera`.
+        """Switch live view off and close; see :class:`macrorail.devices.interfaces.Camera`.
 
-        A pending frame is received first: it is on disk completely or not at all.
+        A pending frame is received first, so it is either completely on disk or not at all.
         """
         worker, pending = self._worker, self._pending_frame
         try:
@@ -340,7 +340,7 @@ class GphotoCamera:
             self._discard_worker()
 
     def _drain(self) -> list[str]:
-        """Receive what has arrived; wait for a frame that was exposed and has not arrived yet."""
+        """Receive what has arrived; also wait for the frame of an exposure still in transfer."""
         pending = self._pending_frame
         worker = self._open_worker()
         names: list[str] = []
@@ -356,7 +356,7 @@ class GphotoCamera:
         return names + self._new_names(answer["files"])
 
     def _compare_card(self, card: list[str]) -> None:
-        """Compare the card with its first contents: new files were exposed and never fetched."""
+        """Find files on the card that were exposed but never fetched, by comparison with before."""
         if self._card_before is None:
             self._card_before = set(card)
             return
@@ -369,14 +369,15 @@ class GphotoCamera:
         self._card_before.update(new)
 
     def _new_names(self, names: Iterable[str]) -> list[str]:
-        """The names that were neither collected nor reported yet, by events or by the card."""
+        """Return the names that were neither collected nor reported yet."""
         news = [name for name in dict.fromkeys(names) if name not in self._reported_names]
         self._reported_names.update(news)
         return news
 
     def _check_health(self) -> dict[str, str]:
-        """Check battery, free space on the card, and that focus and exposure are manual; returns
-        the modes of the camera.
+        """Check battery, free space on the card, and that focus and exposure are manual.
+
+        Returns the modes of the camera.
 
         Raises
         ------
@@ -393,7 +394,7 @@ class GphotoCamera:
                 f"adapter"
             )
         free_kb, wanted_bytes = health["free_kb"], _CARD_FRAMES * self._options.frame_size_bytes
-        # A body without this setting always uses its card.
+        # A body without this setting always saves to its card.
         on_card = "card" in (self._settings.get("capture_target") or "card").lower()
         if on_card and free_kb is not None and free_kb * 1024 < wanted_bytes:
             raise CameraStorageFull(
@@ -413,9 +414,9 @@ class GphotoCamera:
         return modes
 
     def _hold_open(self, duration_s: float) -> None:
-        """Open the shutter and wait; it is closed again however the wait ends."""
+        """Open the shutter and wait; it is closed however the wait ends."""
         worker = self._open_worker()
-        # Not interruptible, or it would be unknown whether the shutter is open.
+        # Not interruptible, because otherwise it would not be known whether the shutter is open.
         worker.request("open_shutter", _RELEASE_TIMEOUT_S)
         self._late_frame_until_s = time.monotonic() + self._options.download_s + _ANNOUNCEMENT_S
         try:
@@ -460,7 +461,7 @@ class GphotoCamera:
 
 
 def _receive_or_none(worker: Worker, request: int, timeout_s: float) -> dict[str, Any] | None:
-    """The answer, or ``None`` when the camera fails while it is being released."""
+    """Return the answer, or ``None`` if the camera fails while it is being closed."""
     try:
         return worker.receive(request, timeout_s)
     except MacrorailError:

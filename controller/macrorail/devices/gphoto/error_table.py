@@ -31,7 +31,7 @@ GP_ERROR_IO = -7
 
 @dataclass(frozen=True)
 class ErrorMeaning:
-    """An error class, and what to do next."""
+    """Error class of a failure, and what to do next."""
 
     error: type[DeviceError]
     advice: str
@@ -82,16 +82,16 @@ _DEFAULT = ErrorMeaning(
 
 
 def explain(code: int, text: str, doing: str) -> DeviceError:
-    """The error to raise for a failure of libgphoto2.
+    """Return the error to raise for a failure of libgphoto2.
 
     Parameters
     ----------
     code
-        Its error number, < 0.
+        Error number of libgphoto2, < 0.
     text
-        The text from its context, in English, or empty.
+        Text from the library's context, in English, or empty.
     doing
-        The operation that failed ("releasing the shutter").
+        Operation that failed ("releasing the shutter").
     """
     lowered = text.lower()
     meaning = next((meaning for part, meaning in _BY_TEXT if part in lowered), None)
@@ -102,7 +102,7 @@ def explain(code: int, text: str, doing: str) -> DeviceError:
 
 
 def explain_connect(code: int, text: str, port: str) -> DeviceError:
-    """The error to raise when a camera cannot be opened; always a ``ConnectError``."""
+    """Return the error to raise when a camera cannot be opened; always a ``ConnectError``."""
     error = explain(code, text, f"opening the camera at {port}")
     if isinstance(error, ConnectError):
         return error

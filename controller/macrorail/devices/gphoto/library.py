@@ -1,7 +1,7 @@
-"""Calls of libgphoto2 whose failures raise the project's error classes.
+"""Calls libgphoto2 and raises the project's error classes for its failures.
 
-libgphoto2 reports the reason of a failure through its context, so each failure is translated where
-that text is received.
+libgphoto2 reports the reason of a failure as a text through its context. So each failure is
+translated where that text is received.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class GphotoLibrary:
         self._camera: Any = None
         self._messages: list[str] = []
         self._context = gp.Context()
-        # The callback is freed with this reference.
+        # This reference keeps the callback from being freed.
         self._callback = self._context.set_error_func(self._on_message, None)
-        # Names of files that arrived without an exposure waiting for them.
+        # Names of files that arrived while no exposure was waiting for a file.
         self._unclaimed: list[str] = []
 
     def _open_camera(self) -> Any:
@@ -47,12 +47,12 @@ class GphotoLibrary:
         return said
 
     def _explained(self, error: Any, doing: str) -> Exception:
-        """The error to raise for a failed call; -1 can also mean that the camera is gone."""
+        """Return the error to raise for a failed call; -1 can also mean a lost connection."""
         explained = explain(error.code, self._take_messages(), doing)
         if error.code == GP_ERROR and type(explained) is CameraError:
             try:
                 self._unclaimed += self._drain_events(quiet_ms=1)
-                # With a Fujifilm, libgphoto2 waits for events even when the connection is dead.
+                # With a Fujifilm, libgphoto2 waits for events even if the connection is lost.
                 self._open_camera().get_summary(self._context)
             except DeviceLost as lost:
                 return lost
@@ -76,7 +76,7 @@ class GphotoLibrary:
         return kind, data
 
     def _drain_events(self, quiet_ms: int) -> list[str]:
-        """Receive events until there is none for ``quiet_ms``; returns the names of new files."""
+        """Receive events until there is none for ``quiet_ms``; return the names of new files."""
         names: list[str] = []
         while True:
             kind, data = self._wait_for_event(quiet_ms)
@@ -101,7 +101,7 @@ class GphotoLibrary:
         raise AssertionError("the last attempt returns or raises")
 
     def _widget(self, name: str) -> Any:
-        """A new widget (a widget cannot be sent twice), or ``None`` without such a setting."""
+        """Return a new widget (one cannot be sent twice); ``None`` if there is no such setting."""
         try:
             return self._open_camera().get_single_config(name, self._context)
         except gp.GPhoto2Error as error:
@@ -115,7 +115,7 @@ class GphotoLibrary:
         return None if widget is None else text_of(widget)
 
     def _read_until(self, name: str, wanted: str) -> str | None:
-        """Read a widget until it has the value that was set: some bodies need a while."""
+        """Read a widget until it has the value that was set; some bodies need a while."""
         deadline = time.monotonic() + _SETTING_TAKES_S
         while (kept := self._read(name)) != wanted and time.monotonic() < deadline:
             time.sleep(BACK_OFF_S[1])

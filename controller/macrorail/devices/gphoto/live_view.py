@@ -25,7 +25,7 @@ from macrorail.errors import (
 )
 
 _FRAME_TAKES_S = 10.0
-"""So long a camera may have no frame ready, after live view was switched on for example."""
+"""Time for which a camera may have no frame ready, for example after live view was switched on."""
 
 
 class LiveViewAndFocus(GphotoLibrary):
@@ -38,7 +38,7 @@ class LiveViewAndFocus(GphotoLibrary):
         self._in_live_view = False
 
     def preview(self, path: str) -> dict[str, Any]:
-        """Write a live-view frame as a JPEG; switches live view on if it is off."""
+        """Write a live-view frame as a JPEG; switch live view on if it is off."""
         if not (self._in_live_view or self._live_view_always_on):
             self._set_live_view(True)
 
@@ -59,18 +59,19 @@ class LiveViewAndFocus(GphotoLibrary):
                 return {}
 
     def end_live_view(self) -> dict[str, Any]:
-        """Switch live view off, if it is on."""
+        """Switch live view off if it is on."""
         if self._in_live_view:
             self._set_live_view(False)
         return {}
 
     def drive_focus(self, steps: int, size: int) -> dict[str, Any]:
-        """Drive the focus motor, towards far when positive; returns when it is at rest.
+        """Drive the focus motor, towards far if positive; return when it is at rest.
 
-        For a body with drive sizes the last drive may still be running; its end is not reported.
+        On a body with drive sizes the last drive may still be running, because its end is not
+        reported.
         """
         if steps == 0:
-            # A Nikon makes one step out of zero.
+            # A Nikon would make one step for zero.
             raise CameraSettingRefused("a focus drive of zero steps was requested; do not call it")
         if self._drives_to_position:
             self._drive_to_position(steps)
@@ -92,13 +93,13 @@ class LiveViewAndFocus(GphotoLibrary):
             if time.monotonic() - began > sum(BACK_OFF_S) + 0.5:
                 raise CameraError(
                     f"the lens was still moving when libgphoto2 timed out on a drive of {steps} "
-                    f"steps; drive it by fewer steps at once and home it again"
+                    f"steps; drive the lens by fewer steps at once, and home it again"
                 ) from error
             raise
         return {}
 
     def _drive_to_position(self, steps: int) -> None:
-        """Move by ``steps``, for a body whose drive takes an absolute position."""
+        """Move by ``steps`` on a body whose drive takes an absolute position."""
         name, widget = self._find_drive()
         wanted = round(float(text_of(widget) or 0)) + steps
         lowest, highest, _ = widget.get_range()

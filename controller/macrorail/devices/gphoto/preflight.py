@@ -1,6 +1,6 @@
-"""Checks the modes of the camera: no autofocus, no automatic exposure; and gives warnings.
+"""Checks the camera's modes: autofocus, automatic exposure, delays; and returns warnings.
 
-Bodies name these modes differently. A mode that a body does not report is accepted.
+Bodies use different names for these modes. A mode that a body does not report is accepted.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Modes:
     Attributes
     ----------
     manual_focus, manual_exposure
-        False when the rig says ``any``.
+        Whether manual focus and manual exposure are required; False if the rig says ``any``.
     mirror_delayed
-        True when the shutter must wait until the mirror is still.
+        True if the shutter must not open before the mirror is still.
     lag_known
-        True when the rig says how long after the release the shutter opens.
+        True if the rig states how long after the release the shutter opens.
     """
 
     manual_focus: bool = True
@@ -40,12 +40,12 @@ class Modes:
 
 
 def refusals(reported: Mapping[str, str], wanted: Modes) -> list[str]:
-    """Why the camera must not be used as it is set; empty when it may.
+    """Return reasons why the camera must not be used with its present modes; empty if none.
 
     Parameters
     ----------
     reported
-        Values by widget, without those that the camera does not have.
+        Values by widget name; widgets that the camera does not have are missing.
     """
     found = []
     focus = reported.get("focusmode", _UNKNOWN)
@@ -84,7 +84,7 @@ def refusals(reported: Mapping[str, str], wanted: Modes) -> list[str]:
 
 
 def warnings(reported: Mapping[str, str]) -> list[str]:
-    """Texts about anything that may end a long run early."""
+    """Return texts about conditions that may end a long run early."""
     found = []
     if reported.get("exposuredelaymode", "off").lower() not in ("off", "0"):
         found.append(

@@ -29,16 +29,16 @@ FOCUS_DRIVES = ("manualfocusdrive", "manualfocus")
 _DIRECTION = {1: "Far", -1: "Near"}
 
 _ROUNDING = {"shutter": 0.005}
-"""Relative rounding error of values in menus (some show 1/60 s as 0.0167s)."""
+"""Relative rounding error of values in menus (some cameras show 1/60 s as 0.0167s)."""
 
 
 def widgets_of(name: str) -> tuple[str, ...]:
-    """The possible widgets of a canonical setting.
+    """Return the possible widgets of a canonical setting.
 
     Raises
     ------
     CameraSettingRefused
-        No such canonical name.
+        There is no such canonical name.
     """
     if name not in WIDGETS:
         raise CameraSettingRefused(
@@ -48,12 +48,12 @@ def widgets_of(name: str) -> tuple[str, ...]:
 
 
 def choose(name: str, value: str, choices: Sequence[str]) -> str:
-    """The menu entry for ``value``.
+    """Return the menu entry for ``value``.
 
     Raises
     ------
     CameraSettingRefused
-        The camera does not offer it; the message lists what it offers.
+        The camera does not offer the value; the message lists the values that it offers.
     """
     if value in choices:
         return value
@@ -73,9 +73,9 @@ def choose(name: str, value: str, choices: Sequence[str]) -> str:
 
 
 def as_in_protocol(name: str, choices: Sequence[str]) -> list[str]:
-    """A camera's menu as written in a protocol: ``f/5.6``, ``1/30 s``, ``100``.
+    """Return a camera's menu entries as written in a protocol: ``f/5.6``, ``1/30 s``, ``100``.
 
-    Entries without a number (bulb, automatic) are left out; :func:`choose` accepts the others.
+    Entries without a number (bulb, automatic) are left out. :func:`choose` accepts the others.
     """
     written = []
     for choice in choices:
@@ -96,11 +96,11 @@ def as_in_protocol(name: str, choices: Sequence[str]) -> list[str]:
 
 
 def drive_values(widget: str, is_range: bool, steps: int, size: int = 1) -> list[float | str]:
-    """Successive values of the drive widget for a number of steps, towards far when positive.
+    """Return successive values of the drive widget for a number of steps, towards far if positive.
 
-    A Nikon takes any number of steps at once. Canon, Olympus and Panasonic bodies have drives of
-    fixed sizes, a Sony seven in each direction; for them ``steps`` drives of one ``size`` (1 is
-    the smallest).
+    A Nikon accepts any number of steps at once. Canon, Olympus and Panasonic bodies have drives of
+    a few fixed sizes, a Sony seven in each direction. For them the values are ``steps`` drives of
+    one ``size`` (1 is the smallest).
     """
     if is_range and widget == "manualfocusdrive":
         return [float(steps)]
@@ -110,12 +110,12 @@ def drive_values(widget: str, is_range: bool, steps: int, size: int = 1) -> list
 
 
 def drive_sizes(widget: str, choices: Sequence[str], highest: float) -> int:
-    """Number of drive sizes of a body; 0 when it takes any number of steps at once.
+    """Return the number of drive sizes of a body; 0 if it accepts any number of steps at once.
 
     Parameters
     ----------
     choices
-        The menu of the drive widget; empty when it is a range up to ``highest``.
+        Menu of the drive widget; empty if the widget is a range up to ``highest``.
     """
     if choices:
         return sum(choice.startswith(_DIRECTION[1]) for choice in choices)
@@ -123,19 +123,19 @@ def drive_sizes(widget: str, choices: Sequence[str], highest: float) -> int:
 
 
 def exceeds(value: str, choices: Sequence[str]) -> bool:
-    """Whether a value is larger than every number in a menu."""
+    """Return whether a value is larger than every number in a menu."""
     wanted, offered = quantity(value), [quantity(choice) for choice in choices]
     return wanted is not None and wanted > max((each for each in offered if each), default=0.0)
 
 
 def _short(seconds: float, digits: int) -> str | None:
-    """A shutter time rounded to ``digits``, if that is accurate enough."""
+    """Return a shutter time rounded to ``digits``, or ``None`` if that is not accurate enough."""
     rounded = float(f"{seconds:.{digits}g}")
     return f"{rounded:g}" if abs(rounded - seconds) <= _ROUNDING["shutter"] * seconds else None
 
 
 def formats_of(image_format: str | None) -> tuple[str, ...]:
-    """The kinds of file (``jpeg``, ``raw``) that one exposure produces in an image format.
+    """Return the kinds of file (``jpeg``, ``raw``) that one exposure gives in an image format.
 
     Formats are recognised by their menu texts: ``NEF+Fine``, ``RAW + Large Fine JPEG``, ``cRAW``.
     A camera that does not report its format is assumed to produce one JPEG.

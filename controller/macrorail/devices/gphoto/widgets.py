@@ -1,8 +1,8 @@
 """Reads libgphoto2's widgets and avoids a crash on values that have no name.
 
 A radio widget whose current value is not among its choices (f/0 with a bellows or manual lens)
-holds a NULL pointer, which python-gphoto2 2.6 dereferences. So the pointer is checked with ctypes
-first.
+contains a NULL pointer, which python-gphoto2 2.6 dereferences. So the pointer is first checked with
+ctypes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import gphoto2 as gp
 
 
 def text_of(widget: Any) -> str | None:
-    """The widget's value as text, ``None`` when it has none."""
+    """Return the widget's value as text; ``None`` if it has none."""
     if widget.get_type() in (gp.GP_WIDGET_RADIO, gp.GP_WIDGET_MENU, gp.GP_WIDGET_TEXT):
         if _is_null(widget):
             return None
@@ -25,7 +25,7 @@ def text_of(widget: Any) -> str | None:
 
 
 def choices_of(widget: Any) -> list[str]:
-    """The values that the widget offers; empty when it is not a menu."""
+    """Return the values that the widget offers; empty if it is not a menu."""
     if widget.get_type() not in (gp.GP_WIDGET_RADIO, gp.GP_WIDGET_MENU):
         return []
     return [str(choice) for choice in widget.get_choices()]
@@ -41,7 +41,7 @@ def _is_null(widget: Any) -> bool:
 
 @cache
 def _library() -> ctypes.CDLL:
-    """The libgphoto2 that python-gphoto2 has loaded into this process."""
+    """Return the libgphoto2 library that python-gphoto2 has loaded into this process."""
     for line in Path("/proc/self/maps").read_text().splitlines():
         path = line.split()[-1]
         if Path(path).name.startswith("libgphoto2") and "_port" not in Path(path).name:

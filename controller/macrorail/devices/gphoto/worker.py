@@ -1,7 +1,7 @@
 """The camera's worker process: the only process that uses libgphoto2.
 
-libgphoto2 can crash, hang and hold the interpreter lock for seconds. All of that affects only this
-process, which can be killed and started again. Run by
+libgphoto2 can crash, hang, or block the Python interpreter for seconds. All of this affects only
+this process, which can be killed and restarted. It is started by
 :mod:`macrorail.devices.gphoto.camera`, which also guards every request with a timeout.
 """
 
@@ -49,7 +49,7 @@ _MEMORY_FOLDER = "/"
 
 
 class CameraWorker(LiveViewAndFocus):
-    """Holds the camera and handles the parent's requests, one at a time."""
+    """Uses the camera and handles the parent's requests, one at a time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class CameraWorker(LiveViewAndFocus):
         self._gave_up = False
 
     def open(self, port: str) -> dict[str, Any]:
-        """Connect; answers with the camera's model, settings and abilities."""
+        """Connect; return the camera's model, settings and abilities."""
         self._port = port
         camera = gp.Camera()
         ports, models = gp.PortInfoList(), gp.CameraAbilitiesList()
@@ -81,7 +81,7 @@ class CameraWorker(LiveViewAndFocus):
         self._release_lasts = "nikon" in maker
         # The focus drive of a Fujifilm takes a position, that of a Nikon a number of steps.
         self._drives_to_position = "fuji" in maker
-        # A Sony is always in live view; its release is pressed and let go in four requests.
+        # A Sony is always in live view; its release takes four requests.
         self._live_view_always_on = self._release_in_parts = "sony" in maker
         target = self._card_or_first()
         if target is not None:
@@ -99,7 +99,7 @@ class CameraWorker(LiveViewAndFocus):
         }
 
     def configure(self, settings: dict[str, str]) -> dict[str, Any]:
-        """Set each setting and read it back; answers with all settings."""
+        """Set each setting and read it back; return all settings."""
         for name, value in settings.items():
             if name == "shutter":
                 self._set_shutter(value)
@@ -108,10 +108,11 @@ class CameraWorker(LiveViewAndFocus):
         return {"settings": self._settings()}
 
     def expose(self, number: int, timeout_s: float) -> dict[str, Any]:
-        """Release the shutter; answers when the exposure is over.
+        """Release the shutter; return when the exposure is over.
 
-        On a Nikon the release call lasts as long as the exposure. On others it returns at once and
-        the end of the exposure is not reported; so this waits for the first file.
+        On a Nikon the release call lasts as long as the exposure. On other bodies the call returns
+        at once and the end of the exposure is not reported, so this method waits for the first
+        file.
         """
         if self._released:
             raise CameraBusy(
@@ -125,7 +126,7 @@ class CameraWorker(LiveViewAndFocus):
         return {}
 
     def open_shutter(self) -> dict[str, Any]:
-        """Open the shutter until :meth:`close_shutter`; the camera is set to bulb."""
+        """Open the shutter until :meth:`close_shutter` is called; the camera is set to bulb."""
         if self._released:
             raise CameraBusy(
                 f"exposure {self._number} has not been collected; drain the camera first"
@@ -136,20 +137,20 @@ class CameraWorker(LiveViewAndFocus):
         return {}
 
     def close_shutter(self, number: int, timeout_s: float) -> dict[str, Any]:
-        """End the exposure; answers when it is over, as :meth:`expose` does."""
+        """End the exposure; return when it is over, as :meth:`expose` does."""
         self._retry_while_busy(partial(self._hold_open, False), "closing the shutter")
         self._gave_up = not self._release_lasts and not self._first_file_came(timeout_s)
         self._number, self._released = number, True
         return {}
 
     def collect(self, number: int, stem: str, timeout_s: float) -> dict[str, Any]:
-        """Receive and store the frame of an exposure; delete it from the camera once it is safe."""
+        """Receive and store the frame of an exposure; delete it from the camera once stored."""
         if not self._released or number != self._number:
             raise FrameMissing(f"exposure {number} gave no frame: its shutter was not released")
         self._released = False
         if self._gave_up:
-            timeout_s = 0.0  # the time-out has passed already
-        # Read now, while the axis moves; before the release it would cost time.
+            timeout_s = 0.0  # the time limit has already passed
+        # Read this now, while the axis moves; before the release it would cost time.
         wanted = len(formats_of(self._read_setting("image_format")))
         deadline = time.monotonic() + timeout_s
         arrived, self._arrived = self._arrived, []
@@ -158,7 +159,7 @@ class CameraWorker(LiveViewAndFocus):
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 break
-            # With all files received, only events that are already pending matter.
+            # When all files are received, only events that are already pending matter.
             wait_ms = 1 if len(arrived) >= wanted else min(_EVENT_WAIT_MS, int(left_s * 1000) + 1)
             kind, data = self._wait_for_event(wait_ms)
             if kind == gp.GP_EVENT_FILE_ADDED:
@@ -175,7 +176,7 @@ class CameraWorker(LiveViewAndFocus):
         return {"files": [self._fetch(folder, name, Path(stem)) for folder, name in arrived]}
 
     def fetch(self, paths: list[str], stem: str) -> dict[str, Any]:
-        """Fetch an exposure's frame from the card: what appeared there since it was released."""
+        """Fetch an exposure's frame from the card: the files that appeared since its release."""
         wanted = len(formats_of(self._read_setting("image_format")))
         if len(paths) != wanted:
             raise FrameMissing(
@@ -186,8 +187,10 @@ class CameraWorker(LiveViewAndFocus):
         return {"files": [self._fetch(folder, name, Path(stem)) for folder, _, name in split]}
 
     def health(self) -> dict[str, Any]:
-        """Battery charge as the camera reports it, free space on its card in kB, and its modes,
-        which may have been changed on the camera."""
+        """Return battery charge, free space on the card in kB, and the modes of the camera.
+
+        The modes may have been changed on the camera during the run.
+        """
         try:
             stores = self._open_camera().get_storageinfo(self._context)
         except gp.GPhoto2Error as error:
@@ -215,7 +218,7 @@ class CameraWorker(LiveViewAndFocus):
         return {"files": names}
 
     def choices(self) -> dict[str, Any]:
-        """The menus of aperture, shutter and ISO, as the camera offers them now."""
+        """Return the menus of aperture, shutter and ISO as the camera offers them now."""
         offered = {}
         for name in ("aperture", "shutter", "iso"):
             widgets = (self._widget(widget) for widget in WIDGETS[name])
@@ -225,7 +228,7 @@ class CameraWorker(LiveViewAndFocus):
         return {"choices": offered}
 
     def close(self) -> dict[str, Any]:
-        """Switch live view off and release the camera."""
+        """Switch live view off and close the camera."""
         camera, self._camera = self._camera, None
         if camera is None:
             return {}
@@ -253,7 +256,7 @@ class CameraWorker(LiveViewAndFocus):
             raise failed from error
 
     def _reason_of_refusal(self) -> CameraError | None:
-        """Why the shutter was not released when libgphoto2 reports only -1: ask the camera."""
+        """Find out why the shutter was not released if libgphoto2 reports only -1."""
         try:
             free_kb = [
                 store.freekbytes for store in self._open_camera().get_storageinfo(self._context)
@@ -293,7 +296,7 @@ class CameraWorker(LiveViewAndFocus):
             try:
                 self._open_camera().file_delete(folder, name, self._context)
             except gp.GPhoto2Error as error:
-                # The frame is safe on disk; leaving it on the card costs only space.
+                # The frame is safe on disk. Leaving it on the card only takes space.
                 _log(f"{name} stays on the card: {error}")
         return {
             "path": str(frame.path),
@@ -366,13 +369,14 @@ class CameraWorker(LiveViewAndFocus):
         return next((value for value in values if value is not None), None)
 
     def _card_or_first(self) -> str | None:
-        """The card where there is one: what lies there outlives a lost link; ``None`` for a body
-        that leaves no choice.
+        """Return the target for frames: the card if there is one.
+
+        Frames on the card survive a lost connection. Returns ``None`` for a body without a choice.
 
         Raises
         ------
         CameraSettingRefused
-            A Sony's frames go to its card alone, where they cannot be reached.
+            A Sony saves its frames only on its card, where they cannot be read.
         """
         widget = self._widget("capturetarget")
         if widget is None:
@@ -389,9 +393,9 @@ class CameraWorker(LiveViewAndFocus):
 
     @staticmethod
     def _is_set_by_hand(targets: list[str]) -> bool:
-        """Whether these are the targets of a Sony.
+        """Return whether these are the targets of a Sony, which must be set by hand.
 
-        There libgphoto2 2.5.34 sends no value, and over PTP/IP it hangs.
+        On a Sony libgphoto2 2.5.34 sends no value, and over PTP/IP it hangs.
         """
         return "sdram" in targets
 
@@ -411,7 +415,7 @@ class CameraWorker(LiveViewAndFocus):
         return sorted(name for name, present in has.items() if present)
 
     def _card_files(self) -> list[str]:
-        """Every file on the camera's card, as ``folder/name``."""
+        """Return the path of every file on the camera's card, as ``folder/name``."""
         camera, found, folders = self._open_camera(), [], ["/"]
         try:
             while folders:
