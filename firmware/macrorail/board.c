@@ -1,4 +1,4 @@
-/* The board as a whole: what happens once after a reset, and then forever. */
+/* The board as a whole: actions once after a reset, and the main loop. */
 #include "board.h"
 
 #include "codes.h"
@@ -56,7 +56,7 @@ static void read_byte(uint8_t byte) {
     }
 }
 
-/* One byte at most in each round: however much the line babbles, the rest has its turn. */
+/* At most one byte per round, so that a noisy line cannot delay the other tasks. */
 void board_loop(void) {
     if (inbox_take_emergency()) obey_emergency();
     int16_t byte = inbox_take();

@@ -1,4 +1,4 @@
-/* The board as a whole: what happens once after a reset, and then forever. */
+/* The board as a whole: actions once after a reset, and the main loop. */
 #ifndef MACRORAIL_BOARD_H
 #define MACRORAIL_BOARD_H
 

@@ -1,4 +1,4 @@
-/* What each verb does and what its answer says. */
+/* Carries out each verb and writes its answer. */
 #include "commands.h"
 
 #include "codes.h"
@@ -53,7 +53,7 @@ static uint8_t perform(const struct command *command) {
     }
 }
 
-/* The wire's numbers end at 2^31, and microseconds go round there. */
+/* Numbers in the serial protocol end at 2^31, so microseconds wrap around there. */
 static void report_us(struct report *answer, uint32_t time_us) {
     report_number(answer, (int32_t)(time_us & 0x7FFFFFFFUL));
 }

@@ -1,4 +1,4 @@
-/* What each verb does and what its answer says. */
+/* Carries out each verb and writes its answer. */
 #ifndef MACRORAIL_COMMANDS_H
 #define MACRORAIL_COMMANDS_H
 

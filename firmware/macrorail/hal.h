@@ -1,4 +1,4 @@
-/* What the core asks of the hardware: hal_avr.c answers on the chip, hal_native.c on a computer. */
+/* The core's interface to the hardware: hal_avr.c on the chip, hal_native.c on a computer. */
 #ifndef MACRORAIL_HAL_H
 #define MACRORAIL_HAL_H
 
@@ -22,11 +22,11 @@
 
 void hal_init(void);
 uint8_t hal_inputs(void);
-/* Whether the emergency stop was pressed in any millisecond since this was asked last. */
+/* Whether the emergency stop was pressed in any millisecond since the last call. */
 bool hal_estop_was_pressed(void);
 uint8_t hal_reset_cause(void); /* enum cause_code */
 uint32_t hal_millis(void);
-uint32_t hal_micros(void); /* since the reset, going round after 71 minutes; in steps of 4 */
+uint32_t hal_micros(void); /* since the reset, wraps around after 71 minutes; in steps of 4 */
 
 /* The step timer calls motion_interrupt() each time its interval (in ticks) is over. */
 void hal_step_timer_start(uint16_t interval);
@@ -45,7 +45,7 @@ void hal_release(bool closed);
 void hal_serial_write(uint8_t byte);
 
 #define HAL_EEPROM_SIZE 1024u
-/* Only while no write is under way. */
+/* Only while no write is in progress. */
 uint8_t hal_eeprom_read(uint16_t address);
 /* Starts a write, which takes some milliseconds; only when ready. */
 void hal_eeprom_write(uint16_t address, uint8_t byte);

@@ -105,7 +105,7 @@ uint32_t hal_micros(void) {
     uint8_t lock = hal_lock();
     uint32_t now_ms = milliseconds;
     uint8_t ticks = TCNT2;
-    /* The millisecond may be over without its interrupt having had a turn. */
+    /* The millisecond may be over although its interrupt has not run yet. */
     if ((TIFR2 & _BV(OCF2A)) && ticks < 249) now_ms++;
     hal_unlock(lock);
     return now_ms * 1000u + (uint16_t)(ticks * 4u);
@@ -167,7 +167,7 @@ void hal_serial_write(uint8_t byte) {
 }
 
 uint8_t hal_eeprom_read(uint16_t address) {
-    while (EECR & _BV(EEPE)) {} /* a write goes on through a reset */
+    while (EECR & _BV(EEPE)) {} /* a write continues during a reset */
     EEAR = address;
     EECR |= _BV(EERE);
     return EEDR;

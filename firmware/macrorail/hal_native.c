@@ -21,7 +21,7 @@
 
 struct queue {
     uint8_t bytes[QUEUE];
-    uint64_t ticks[QUEUE]; /* when each byte has gone through the line */
+    uint64_t ticks[QUEUE]; /* when each byte has been transmitted */
     uint32_t head, tail;
     uint64_t free_at; /* tick at which the line is free again */
 };
@@ -60,9 +60,9 @@ static uint8_t queue_take(struct queue *queue) {
     return byte;
 }
 
-/* What the outside drives. */
+/* Functions called by the simulation. */
 
-/* A write that is cut short: erased or written so far as it happened to be. */
+/* An interrupted write: erased or written as far as it had come. */
 static void cut_eeprom_write(void) {
     if (world->now >= eeprom_ready_tick) return;
     uint8_t noise = (uint8_t)(world->now * 0x9E3779B97F4A7C15u >> 56);
@@ -109,7 +109,7 @@ EXPORT uint32_t native_receive(uint8_t *bytes, uint32_t most) {
     return count;
 }
 
-/* True when nothing happens until the host speaks. */
+/* True when nothing happens until the host sends something. */
 EXPORT bool native_is_quiet(void) {
     return alive && step_tick == NEVER && queue_tick(&to_board) == NEVER &&
            queue_tick(&to_host) == NEVER;
@@ -134,7 +134,7 @@ static void pass_millisecond(void) {
 
 static void pass_byte(void) {
     uint8_t byte = queue_take(&to_board);
-    if (alive) inbox_receive(byte); /* the bootloader swallows it otherwise */
+    if (alive) inbox_receive(byte); /* otherwise the bootloader discards it */
 }
 
 static void pass_step(void) {
@@ -166,7 +166,7 @@ EXPORT void native_run(uint64_t until) {
     if (until > world->now) world->now = until;
 }
 
-/* What the core asks for. */
+/* Functions called by the firmware's core. */
 
 void hal_init(void) {}
 

@@ -1,4 +1,4 @@
-/* Finding the home switch: seek it, back off, touch it again slowly, rest clear of it. */
+/* Finds the home switch: seek it, back off, touch it again slowly, stop clear of it. */
 #include "homing.h"
 
 #include "codes.h"
@@ -6,9 +6,9 @@
 #include "motion.h"
 #include "position.h"
 
-/* A step lasts longer than a switch bounces, so that each step is judged on a quiet switch. */
+/* A step lasts longer than a switch bounces, so that the switch is quiet when it is read. */
 #define TOUCH_SPEED 100u /* steps/s */
-#define QUIET_MS 20u     /* a switch counts as open after reading open for so long */
+#define QUIET_MS 20u     /* a switch counts as open after reading open for this long */
 #define BACK_OFF_LONGEST 32  /* steps of one back-off, or a quarter of the clearance */
 /* Touches in a row that have to agree where the count does not confirm the first one: a loose wire
  * does not close twice at the same step. */
@@ -24,7 +24,7 @@ static struct search search;
 static bool found;      /* the switch was touched slowly: position 0 is known */
 static bool clear_once; /* the back-off has found the switch open and goes a little further */
 static uint8_t agreeing, touches;
-static uint8_t asked; /* STOP_NONE until homing is to end */
+static uint8_t asked; /* STOP_NONE until the end of homing is requested */
 static uint8_t stop_code;
 static int32_t began_at, pressed_at, open_at, touched_at;
 static int32_t ceiling; /* while the switch reads pressed, no step beyond it */
@@ -108,7 +108,7 @@ static bool bound(void) {
     return ceiling > here;
 }
 
-/* Waits until the switch has been quiet; true when that is decided. */
+/* Waits until the switch has been quiet for long enough; true when it has. */
 static bool switch_is_quiet(bool *open) {
     uint32_t now_ms = hal_millis();
     if (hal_inputs() & INPUT_MIN) open_since_ms = now_ms;

@@ -1,4 +1,4 @@
-/* Finding the home switch: seek it, back off, touch it again slowly, rest clear of it. */
+/* Finds the home switch: seek it, back off, touch it again slowly, stop clear of it. */
 #ifndef MACRORAIL_HOMING_H
 #define MACRORAIL_HOMING_H
 

@@ -1,4 +1,4 @@
-/* The bytes that have arrived and wait for the main loop. */
+/* The received bytes that wait for the main loop. */
 #include "inbox.h"
 
 #include "codes.h"

@@ -1,15 +1,15 @@
-/* The bytes that have arrived and wait for the main loop. */
+/* The received bytes that wait for the main loop. */
 #ifndef MACRORAIL_INBOX_H
 #define MACRORAIL_INBOX_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* No character of the wire is one flipped bit away from it, unlike a letter or a punctuation mark. */
+/* Differs from every character of the serial protocol in more than one bit. */
 #define EMERGENCY_BYTE 0x85u
 
 void inbox_init(void);
-/* Called by the receive interrupt: an emergency byte acts here and now, whatever the loop does. */
+/* Called by the receive interrupt: an emergency byte acts immediately, whatever the main loop does. */
 void inbox_receive(uint8_t byte);
 bool inbox_is_empty(void);
 /* The oldest byte, or -1. */

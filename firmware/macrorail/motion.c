@@ -5,24 +5,24 @@
 #include "hal.h"
 #include "motor.h"
 
-#define QUEUE 8u /* segments; about 30 ms, longer than the main loop is ever away */
+#define QUEUE 8u /* segments; about 30 ms, longer than any round of the main loop */
 
 /* Shared with the interrupt. */
 static struct segment queue[QUEUE];
 static volatile uint8_t head, tail;
 static volatile bool running;
 static volatile bool all_prepared;
-static volatile uint8_t halt_code; /* STOP_NONE while nothing cut the motion short */
+static volatile uint8_t halt_code; /* STOP_NONE unless the motion was interrupted */
 static volatile int32_t position;
 static int8_t direction;
 static uint8_t blocking; /* inputs that forbid a step in this direction */
 static uint8_t ahead;    /* the switch on the way */
 static uint16_t steps_left;
 
-/* The main loop's own. */
+/* Used only by the main loop. */
 static struct ramp ramp;
 static bool busy;
-static uint8_t planned_code; /* what the end is called if nothing cuts it short */
+static uint8_t planned_code; /* code of the end if the motion is not interrupted */
 static uint8_t stop_code;
 
 void motion_init(void) {

@@ -13,7 +13,7 @@ void motion_init(void);
  * unless a wire is broken or the two are swapped. `ignored` (INPUT_...) are the switches that may be
  * pressed at the start; the one on the way never is among them. */
 void motion_start(int32_t target, const struct pace *pace, uint8_t ignored);
-/* Prepares segments and takes note of the end; called by the main loop all the time. */
+/* Prepares segments and detects the end of the motion; called in each round of the main loop. */
 void motion_poll(void);
 bool motion_is_busy(void);
 /* Why the last motion ended (enum stop_code); STOP_NONE while busy. */
@@ -23,7 +23,7 @@ void motion_stop(uint8_t code);
 /* Ends the motion without another step; from the main loop or an interrupt. */
 void motion_halt(uint8_t code);
 int32_t motion_position(void);
-/* Names the present position; only at rest. */
+/* Sets the count of the present position; only at rest. */
 void motion_set_position(int32_t position);
 /* Called by the step timer's interrupt: at most one step. */
 void motion_interrupt(void);

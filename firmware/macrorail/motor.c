@@ -1,4 +1,4 @@
-/* When the motor may be without current: after a rest that the host allows, never by itself. */
+/* Switches the motor off after a time at rest, if the host allows it. */
 #include "motor.h"
 
 #include "codes.h"

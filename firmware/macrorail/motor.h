@@ -1,4 +1,4 @@
-/* When the motor may be without current: after a rest that the host allows, never by itself. */
+/* Switches the motor off after a time at rest, if the host allows it. */
 #ifndef MACRORAIL_MOTOR_H
 #define MACRORAIL_MOTOR_H
 
@@ -9,7 +9,7 @@
 
 /* The motor is off until the first motion, and holds from then on. */
 void motor_init(void);
-/* 0 lets it hold for ever. ERROR_NONE or ERROR_RANGE. */
+/* With 0 the motor always stays on. ERROR_NONE or ERROR_RANGE. */
 uint8_t motor_set_rest(int32_t longest_ms);
 /* A motion begins, or has ended. */
 void motor_on(void);

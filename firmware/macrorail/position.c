@@ -1,4 +1,4 @@
-/* Whether the step count says where the carriage is. */
+/* Records whether the position of the carriage is known from the step count. */
 #include "position.h"
 
 #include "codes.h"
@@ -23,7 +23,7 @@ void position_after(uint8_t stop_code) {
     case STOP_HOST:
     case STOP_SILENCE:
     case STOP_HELLO:
-        break; /* ended on a ramp: every step was followed */
+        break; /* ended by a ramp: no step was lost */
     default:
         known = false;
     }

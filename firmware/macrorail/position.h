@@ -1,4 +1,4 @@
-/* Whether the step count says where the carriage is. */
+/* Records whether the position of the carriage is known from the step count. */
 #ifndef MACRORAIL_POSITION_H
 #define MACRORAIL_POSITION_H
 
@@ -10,11 +10,11 @@ bool position_is_known(void);
 /* The count began at a place that was known, though it may have gone wrong since. That is not enough
  * to move by, but enough to disbelieve a switch. */
 bool position_is_counted(void);
-/* Judges the end of a motion (enum stop_code): a carriage stopped dead may have slid on. */
+/* Evaluates the end of a motion (enum stop_code): after a sudden stop the carriage may have slid. */
 void position_after(uint8_t stop_code);
 /* In doubt from now on: homing has started, or something may have moved the carriage. */
 void position_forget(void);
-/* The count begins at a place that was kept or assumed, not found. */
+/* The count starts at a position that was stored or assumed, not measured. */
 void position_assume(void);
 /* Homing succeeded. */
 void position_found(void);

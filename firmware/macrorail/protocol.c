@@ -1,4 +1,4 @@
-/* The wire's lines: bytes in, checked commands out. Knows nothing of motion. */
+/* The serial protocol: converts received bytes to checked commands. Independent of motion. */
 #include "protocol.h"
 
 #include "codes.h"
@@ -64,7 +64,7 @@ static bool read_number(uint8_t *at, uint8_t end, uint32_t most, uint32_t *value
     return digits == 1 || (digits > 1 && line.text[start] != '0');
 }
 
-/* The verb whose name stands at `start`, VERB_COUNT when there is none. */
+/* Returns the verb whose name begins at `start`, or VERB_COUNT. */
 static uint8_t find_verb(uint8_t start, uint8_t end) {
     const char *name = verb_names;
     for (uint8_t verb = 0; verb < VERB_COUNT; verb++) {

@@ -1,4 +1,4 @@
-/* The wire's lines: bytes in, checked commands out. Knows nothing of motion. */
+/* The serial protocol: converts received bytes to checked commands. Independent of motion. */
 #ifndef MACRORAIL_PROTOCOL_H
 #define MACRORAIL_PROTOCOL_H
 

@@ -1,9 +1,9 @@
-/* The shape of a move: speeds in equal rises, each a segment of steps at one interval. Pure sums. */
+/* The speed profile of a move: levels of speed in equal increments. Pure computation. */
 #include "ramp.h"
 
 #include "hal.h"
 
-/* Keeps the longest interval within the timer's 16 bits and the first step brisk. */
+/* Keeps the longest interval within the timer's 16 bits and the first step short. */
 #define RISE_LOWEST 64u
 
 static uint16_t square_root(uint32_t x) {
@@ -73,7 +73,7 @@ static void choose_level(struct ramp *ramp) {
 bool ramp_next(struct ramp *ramp, struct segment *segment) {
     if (ramp->remaining == 0) return false;
     if (ramp->left == 0) choose_level(ramp);
-    /* About 4 ms at most, so that a stop never waits long behind segments already handed out. */
+    /* At most about 4 ms, so that a stop does not wait long for segments already queued. */
     uint32_t most = ((uint32_t)ramp->level * ramp->pace.rise >> 8) + 1u;
     segment->interval = ramp->interval;
     segment->steps = ramp->left < most ? ramp->left : (uint16_t)most;

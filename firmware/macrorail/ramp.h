@@ -1,4 +1,4 @@
-/* The shape of a move: speeds in equal rises, each a segment of steps at one interval. Pure sums. */
+/* The speed profile of a move: levels of speed in equal increments. Pure computation. */
 #ifndef MACRORAIL_RAMP_H
 #define MACRORAIL_RAMP_H
 
@@ -12,7 +12,7 @@
 
 /* Level k runs at k*rise steps/s and, while speeding up, lasts k*base steps. Every level then lasts
  * base/rise seconds, so the acceleration is rise*rise/base, and stopping from level k takes
- * base*(1 + 2 + .. k-1) steps: the same levels walked down. The top level runs at the very speed that
+ * base*(1 + 2 + .. k-1) steps through the same levels. The top level runs at exactly the speed that
  * was asked for, at most one rise above the level below it. */
 struct pace {
     uint16_t rise;  /* steps/s */

@@ -1,4 +1,4 @@
-/* The lines the board sends: built in a buffer, given their check, written out. */
+/* The lines that the board sends: built in a buffer, completed by a checksum, and sent. */
 #include "report.h"
 
 #include "codes.h"
@@ -11,7 +11,7 @@ static const char state_names[] PROGMEM = STATE_NAMES;
 static const char kept_names[] PROGMEM = KEPT_NAMES;
 static const char cause_names[] PROGMEM = CAUSE_NAMES;
 
-/* Every line fits: the longest echo has 55 characters, with 25 at most around it. */
+/* Every line fits: the longest echo has 55 characters, with at most 25 around it. */
 static void add(struct report *report, char c) {
     if (report->length < REPORT_LONGEST) report->text[report->length++] = c;
 }

@@ -1,4 +1,4 @@
-/* The lines the board sends: built in a buffer, given their check, written out. */
+/* The lines that the board sends: built in a buffer, completed by a checksum, and sent. */
 #ifndef MACRORAIL_REPORT_H
 #define MACRORAIL_REPORT_H
 
@@ -26,10 +26,10 @@ void report_state(struct report *report, uint8_t state);
 void report_stop(struct report *report, uint8_t stop);
 void report_cause(struct report *report, uint8_t cause);
 void report_kept(struct report *report, uint8_t kept);
-/* A word of the core's own, at most as long as a name. */
+/* Adds a word, at most as long as a name. */
 void report_word(struct report *report, const char *word_in_flash);
 
-/* Sends the line with its check; may be called again to repeat it. */
+/* Sends the line with its checksum; may be called again to repeat it. */
 void report_send(const struct report *report);
 
 #endif

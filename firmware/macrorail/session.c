@@ -1,4 +1,4 @@
-/* Who may command: opening a session, sequence numbers, repeated lines, the silence of the host. */
+/* Sessions: opening, sequence numbers, repeated lines, and silence of the host. */
 #include "session.h"
 
 #include "codes.h"
@@ -15,8 +15,8 @@
 static bool open;
 static uint16_t last_sequence;
 static uint32_t last_crc;
-static struct report answer; /* kept, to be sent again when the host asks again */
-static struct report aside;  /* lines that are never asked for again */
+static struct report answer; /* kept, to be sent again if the host repeats the command */
+static struct report aside;  /* lines that are never sent again */
 static uint32_t heard_ms, silence_ms;
 
 void session_init(void) {
@@ -42,7 +42,7 @@ static void refuse(const struct command *command, uint8_t error) {
     report_send(&aside);
 }
 
-/* A new session starts from nothing: what the last one moved is stopped, its limits forgotten. */
+/* A new session stops a motion of the previous one and discards its limits. */
 static void open_session(void) {
     travel_stop(STOP_HELLO);
     shutter_let_go();

@@ -1,4 +1,4 @@
-/* Who may command: opening a session, sequence numbers, repeated lines, the silence of the host. */
+/* Sessions: opening, sequence numbers, repeated lines, and silence of the host. */
 #ifndef MACRORAIL_SESSION_H
 #define MACRORAIL_SESSION_H
 

@@ -1,9 +1,9 @@
-/* The hot shoe's contact (or the PC socket): it closes when a picture is really being taken. */
+/* The contact of the hot shoe (or PC socket), which closes when the camera exposes. */
 #include "shoe.h"
 
 #include "hal.h"
 
-/* A contact that changed less long ago is chattering. */
+/* A contact that has changed within this time is bouncing. */
 #define QUIET_US 5000u
 
 static uint16_t count;

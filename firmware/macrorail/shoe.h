@@ -1,4 +1,4 @@
-/* The hot shoe's contact (or the PC socket): it closes when a picture is really being taken. */
+/* The contact of the hot shoe (or PC socket), which closes when the camera exposes. */
 #ifndef MACRORAIL_SHOE_H
 #define MACRORAIL_SHOE_H
 
@@ -9,7 +9,7 @@ void shoe_init(void);
 /* Called by an interrupt whenever the contact has changed. */
 void shoe_changed(bool closed);
 
-/* How often it closed since the reset, and when it did last, microseconds. */
+/* How often it has closed since the reset, and when it last closed, microseconds. */
 void shoe_read(uint16_t *count, uint32_t *closed_us);
 
 #endif

@@ -1,4 +1,4 @@
-/* The camera's cable: the focus line first, then the release line, each for so long. */
+/* The camera's cable: closes the focus line first, then the release line, for given times. */
 #include "shutter.h"
 
 #include "codes.h"

@@ -1,4 +1,4 @@
-/* The camera's cable: the focus line first, then the release line, each for so long. */
+/* The camera's cable: closes the focus line first, then the release line, for given times. */
 #ifndef MACRORAIL_SHUTTER_H
 #define MACRORAIL_SHUTTER_H
 
@@ -14,7 +14,7 @@ uint8_t shutter_press(int32_t focus_ms, int32_t release_ms);
 /* Opens both lines now. */
 void shutter_let_go(void);
 bool shutter_is_pressed(void);
-/* Called by the main loop all the time. */
+/* Called in each round of the main loop. */
 void shutter_poll(void);
 
 /* How often the release line was closed since the reset. */

@@ -108,7 +108,7 @@ int32_t store_position(void) {
 
 void store_spoil(void) {
     kept = SPOILED;
-    saving = false; /* a save that has not come to its marker is simply given up */
+    saving = false; /* a save that has not reached its marker is abandoned */
     spoiling = marked != SPOILED || stale != NO_SLOT;
 }
 
@@ -122,11 +122,11 @@ void store_save(int32_t place, bool is_known) {
     position = place;
     kept = SPOILED;
     spoiling = false;
-    if (is_same) { /* the motion was called off before the record was spoiled: it is true still */
+    if (is_same) { /* the motion was cancelled before the record was invalidated: it is still true */
         kept = marker;
         return;
     }
-    /* An older record stands until the new one does, so that some count is always kept. */
+    /* An older record stays valid until the new one is, so that a count is always kept. */
     target = (uint8_t)(slot + 1u < RECORDS ? slot + 1u : 0u);
     compose(marker, ++sequence, place);
     next_byte = 0;

@@ -20,7 +20,7 @@ void store_spoil(void);
 bool store_is_spoiled(void);
 /* At rest: writes a new record; `is_known` makes it a clean one, otherwise the count is in doubt. */
 void store_save(int32_t position, bool is_known);
-/* Writes at most one byte without waiting for it; called by the main loop all the time. */
+/* Writes at most one byte without waiting for it; called in each round of the main loop. */
 void store_poll(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* What the board is doing: at rest, on the way, homing; and how the last motion ended. */
+/* The state of the board (at rest, moving, homing) and how the last motion ended. */
 #include "travel.h"
 
 #include "codes.h"
@@ -80,7 +80,7 @@ static void begin(uint8_t next, uint16_t sequence) {
     store_spoil();
 }
 
-/* Something may have moved the carriage at rest, or what says where it is cannot be believed. */
+/* The carriage may have moved while at rest, or its known position cannot be trusted. */
 static void doubt(void) {
     position_forget();
     if (position_is_counted()) store_save(motion_position(), false);

@@ -1,4 +1,4 @@
-/* What the board is doing: at rest, on the way, homing; and how the last motion ended. */
+/* The state of the board (at rest, moving, homing) and how the last motion ended. */
 #ifndef MACRORAIL_TRAVEL_H
 #define MACRORAIL_TRAVEL_H
 
@@ -21,9 +21,9 @@ uint8_t travel_home(uint16_t sequence, int32_t longest, int32_t speed, int32_t r
 /* Only at rest: see shutter_press(). */
 uint8_t travel_expose(int32_t focus_ms, int32_t release_ms);
 
-/* Ramps down, whatever moves. */
+/* Ramps down any motion. */
 void travel_stop(uint8_t stop_code);
-/* Not one step more. */
+/* Stops without another step. */
 void travel_halt(uint8_t stop_code);
 void travel_poll(void);
 
