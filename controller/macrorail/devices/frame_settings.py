@@ -122,8 +122,10 @@ class FrameSettingsCheck:
                 f"{frame.camera_name} was taken by the body with the serial number {said.serial}, "
                 f"and the run began with {first.serial}; connect the first body again"
             )
-        if self._first is None and not same_size(said.size_px, self._asked.size_px):
-            raise FrameSizeDiffers(size_differs(frame.camera_name, said, self._asked.size_px))
+        # Some raw files have the size of their preview in their EXIF data.
+        wanted_px = None if kind_of(frame.path) is RAW else self._asked.size_px
+        if self._first is None and not same_size(said.size_px, wanted_px):
+            raise FrameSizeDiffers(size_differs(frame.camera_name, said, wanted_px))
         differing = self._differing(said)
         if differing or not same_size(said.size_px, first.size_px):
             if not differing:
