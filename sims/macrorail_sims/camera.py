@@ -209,12 +209,12 @@ class InProcessCamera:
         return frame
 
     def _owed_frame(self, owed: _PendingFrame) -> _PendingFrame:
-        """The exposure again, with the files that have appeared on the card since."""
+        """Return an exposure whose connection was lost, with its files found on the card."""
         files = [self._body().file(handle) for handle in self._owed_handles]
         if len(files) != len(owed.shot.formats):
             self._give_up_owed()
             raise FrameMissing(
-                f"{len(files)} new files are on the card where the exposure gives "
+                f"the card has {len(files)} new file(s), but the exposure produces "
                 f"{len(owed.shot.formats)}; its slice is shot again"
             )
         return _PendingFrame(owed.shot, files)

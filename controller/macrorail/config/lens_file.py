@@ -156,7 +156,7 @@ class LensFile(Section):
         return float(np.max(np.diff(self._planes_um()) / np.diff(self._steps())))
 
     def resolution_um_at(self, position_um: float) -> float:
-        """Distance that the plane in focus moves in one motor step at a position, micrometres."""
+        """Return how far the plane in focus moves in one motor step at a position, micrometres."""
         planes_um, steps = np.array(self._planes_um()), np.array(self._steps())
         row = int(np.clip(np.searchsorted(planes_um, position_um, "right"), 1, len(steps) - 1))
         return float((planes_um[row] - planes_um[row - 1]) / (steps[row] - steps[row - 1]))

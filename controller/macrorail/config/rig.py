@@ -137,7 +137,7 @@ class AxisSection(Section):
     """True for an axis driven by the camera: it cannot move while a frame is downloaded."""
 
     finer_steps: ClassVar[str] = "set the axis's controller to a finer step"
-    """What makes the axis's smallest step smaller, as part of an error."""
+    """How the user can make the axis's smallest step smaller; part of an error message."""
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
@@ -173,7 +173,7 @@ class AxisSection(Section):
         return None
 
     def resolution_um_at(self, position_um: float) -> float | None:
-        """Smallest step of the axis at a position; ``None`` when only the device knows it."""
+        """Return the axis's smallest step at a position; ``None`` if only the device knows it."""
         del position_um
         return None
 

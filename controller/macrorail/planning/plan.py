@@ -162,7 +162,7 @@ class Plan:
         return self.optics.scale(position_um, self.slices[0].target_um)
 
     def resolution_um_at(self, position_um: float) -> float | None:
-        """Smallest step of the axis at ``position_um``; ``None`` when only the device knows it."""
+        """Return the axis's smallest step at a position; ``None`` if only the device knows it."""
         return self.optics.axis.resolution_um_at(position_um)
 
     def dof_um_at(self, position_um: float) -> float:
@@ -472,8 +472,16 @@ def _check_overlap(
 def too_fine(
     positions_um: Sequence[float], resolution_um_at: Callable[[float], float | None]
 ) -> tuple[int, float, float] | None:
-    """The first step that an axis cannot make: the index of the slice before it from 0, the step
-    and the axis's smallest step there, um. The last step of a plan may be a remainder."""
+    """Return the first step between slices that is too small for the axis; ``None`` without one.
+
+    The last step of a plan is not checked, because it may be a remainder.
+
+    Returns
+    -------
+    tuple or None
+        Index of the slice before the step, from 0; the step; and the axis's smallest step at this
+        slice. Both steps are in micrometres.
+    """
     for index, (before_um, after_um) in enumerate(pairwise(positions_um[:-1])):
         resolution_um = resolution_um_at(before_um) or 0.0
         if after_um - before_um < resolution_um * (1 - _ROUNDING):
@@ -482,7 +490,7 @@ def too_fine(
 
 
 def _check_resolution(targets_um: list[float], protocol: Protocol, optics: AxisOptics) -> None:
-    """Refuse steps finer than the axis makes: two slices would be shot at one position."""
+    """Refuse steps that are too small for the axis, which would shoot two slices at one position."""
     found = too_fine(targets_um, optics.axis.resolution_um_at)
     if found is None:
         return
@@ -500,7 +508,7 @@ def _check_resolution(targets_um: list[float], protocol: Protocol, optics: AxisO
         )
     raise PlanError(
         f"{key}: slices {index + 1} and {index + 2} would be {format_length(step_um)} apart, but "
-        f"the smallest step of this axis is {format_length(resolution_um)}: "
+        f"the smallest step of this axis is {format_length(resolution_um)}; "
         f"{optics.axis.finer_steps}; or {coarser}"
     )
 

@@ -455,7 +455,7 @@ class CameraBody:
 
 
 def _scaled(jpeg: bytes, scale: float) -> bytes:
-    """The picture as a body writes it at a smaller image size."""
+    """Return a JPEG reduced to the body's image size."""
     if scale == 1.0:
         return jpeg
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
