@@ -56,9 +56,9 @@ def test_it_refuses_to_leave_its_travel_before_anything_moves() -> None:
     tray.stage.open()
     tray.stage.home()
     before = tray.true()
-    with pytest.raises(LimitError, match=r"y 71 mm lies outside the stage's travel of 2 mm"):
+    with pytest.raises(LimitError, match=r"y 71 mm is outside the stage's travel of 2 mm"):
         tray.stage.move(StagePosition(10_000, 71_000))
-    with pytest.raises(LimitError, match="370 deg lies outside"):
+    with pytest.raises(LimitError, match="370 deg is outside"):
         tray.stage.move(StagePosition(10_000, 20_000, 370))
     assert tray.true() == before
 

@@ -490,7 +490,7 @@ def too_fine(
 
 
 def _check_resolution(targets_um: list[float], protocol: Protocol, optics: AxisOptics) -> None:
-    """Refuse steps that are too small for the axis, which would shoot two slices at one position."""
+    """Refuse steps too small for the axis, which would shoot two slices at one position."""
     found = too_fine(targets_um, optics.axis.resolution_um_at)
     if found is None:
         return
