@@ -94,5 +94,5 @@ def test_a_full_disk_is_told_of_before_anything_is_written(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(StackError, match=r"cannot create a temporary file of 400 MB in .*: No space left"):
+    with pytest.raises(StackError, match=r"temporary file of 400 MB in .*: No space left"):
         Store(tmp_path).zeros((10_000, 10_000))
