@@ -1,4 +1,4 @@
-"""The web application: its routes, the answers to errors, and the guard around both."""
+"""Creates the web application: routes, answers to errors, and the guard that checks requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STATIC = Path(__file__).parent / "static"
 
 
 def create_app(settings: ServerSettings) -> ASGIApp:
-    """The whole application behind its guard.
+    """Create and return the complete application, including its guard.
 
     Raises
     ------

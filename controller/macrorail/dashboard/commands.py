@@ -1,4 +1,4 @@
-"""Sends the operator's commands to a run in progress."""
+"""Sends the operator's commands to running runs."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ _STATUS_TIMEOUT_S = 1.0
 
 
 class RunCommandRefused(MacrorailError):
-    """A command was not carried out; the message says why."""
+    """A command was not carried out; the message gives the reason."""
 
 
 def send_command(folder: Path, command: str) -> None:
-    """Send one of :data:`COMMANDS` to the run in ``folder``; returns once it is accepted.
+    """Send one of :data:`COMMANDS` to the run in ``folder``; return when the run has accepted it.
 
     Raises
     ------
     RunCommandRefused
-        No run is in progress there, or it refuses.
+        No run is in progress in the folder, or the run refuses the command.
     """
     process = running_process(folder)
     if process is None:
-        raise RunCommandRefused("nothing is running here")
+        raise RunCommandRefused("this run is not in progress")
     try:
         answer = ask_run(folder, command, _TIMEOUT_S, by="the page")
     except OSError as error:
         if command not in {"stop", "abort"}:
             raise RunCommandRefused(
-                f"the run takes no commands: {error.strerror or error}"
+                f"the run does not accept commands: {error.strerror or error}"
             ) from error
-        # A stop works as long as the process lives, also without its socket. SIGINT would be
-        # ignored by a run that a script has started in the background.
+        # A stop works as long as the process is alive, even without its socket. SIGINT is not
+        # used, because a run that a script started in the background ignores this signal.
         os.kill(process, signal.SIGTERM)
         return
     if "error" in answer:
@@ -47,7 +47,7 @@ def send_command(folder: Path, command: str) -> None:
 
 
 def reported_state(folder: Path) -> str | None:
-    """The state that the run in ``folder`` reports.
+    """Ask the run in ``folder`` for its state and return the state.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Follows the runs that are watched, each once for all viewers."""
+"""Follows the runs that viewers watch; each run is read once for all viewers."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _PICTURES = ("fused.jpg", "preview.jpg")
 
 
 class RunFollower:
-    """Follows one run: its journal, its state, its pictures.
+    """Follows the journal, the state and the pictures of one run.
 
     Parameters
     ----------
     folder
         The run folder.
     launcher
-        Knows the runs that were started here.
+        The launcher, which reports runs that are starting or have failed to start.
     restacker
-        Knows the pictures that were stacked again.
+        The restacker, which lists the restacked pictures of a run.
     """
 
     def __init__(self, folder: Path, launcher: Launcher, restacker: Restacker) -> None:
@@ -57,7 +57,7 @@ class RunFollower:
         self._picture: tuple[str, int] | None = None
 
     def head(self) -> dict[str, Any]:
-        """The run's state, whether it is in progress, and which pictures there are."""
+        """Return the run's state, whether the run is in progress, and its pictures."""
         head = self._view.head()
         if self._damage:
             head["state"], head["message"] = "unreadable", self._damage
@@ -76,18 +76,18 @@ class RunFollower:
         return head
 
     def head_now(self) -> dict[str, Any]:
-        """The present state, for a viewer who does not follow."""
+        """Read the run and return its present state, for a viewer without an event stream."""
         if self._task is None:
             self._refresh(True)
         return self.head()
 
     async def updates(self, since: int) -> AsyncIterator[dict[str, Any]]:
-        """The present state, then each change: ``head``, and the slices changed after ``since``.
+        """Yield the present state, then each change, with the slices changed after ``since``.
 
         Parameters
         ----------
         since
-            Number of the last journal entry that the viewer has; -1 for none.
+            Number of the last journal entry that the viewer has received; -1 for none.
         """
         self._viewers += 1
         if self._task is None:
@@ -124,7 +124,7 @@ class RunFollower:
                     self._changed.notify_all()
 
     def _refresh(self, processes: bool) -> bool:
-        """Read what is new; returns whether anything has changed."""
+        """Read new data of the run; return whether anything has changed."""
         if processes:
             self._live = running_process(self._folder) is not None
             self._starting = not self._live and self._is_starting(self._folder)
@@ -150,12 +150,12 @@ class RunFollower:
 
 
 class RunFollowers:
-    """The followers of all runs that are watched.
+    """The followers of all watched runs.
 
     Parameters
     ----------
     launcher, restacker
-        As :class:`RunFollower` takes them.
+        The launcher and the restacker; see :class:`RunFollower`.
     """
 
     def __init__(self, launcher: Launcher, restacker: Restacker) -> None:
@@ -164,14 +164,14 @@ class RunFollowers:
         self._followers: dict[Path, RunFollower] = {}
 
     def of(self, folder: Path) -> RunFollower:
-        """The follower of the run in ``folder``."""
+        """Return the follower of the run in ``folder``."""
         if folder not in self._followers:
             self._followers[folder] = RunFollower(folder, self._launcher, self._restacker)
         return self._followers[folder]
 
 
 def _newest_picture(folder: Path) -> tuple[str, int] | None:
-    """The fused picture, or the preview; with a version that changes with it."""
+    """Return the name of the newest picture and a number that changes with the picture's file."""
     found = []
     for name in _PICTURES:
         try:

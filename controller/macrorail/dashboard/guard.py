@@ -1,4 +1,4 @@
-"""Checks every request: host, origin, size, rate and, from other machines, the token."""
+"""Checks every request: host, origin, size, rate and, for other machines, the token."""
 
 from __future__ import annotations
 
@@ -41,14 +41,15 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Access:
-    """Who may use the page.
+    """Rules of access to the page.
 
     Attributes
     ----------
     token
-        Entered once in each browser; ``None``: everybody who reaches the port may use the page.
+        Secret that must be entered once in each browser; ``None`` lets everybody who can reach the
+        port use the page.
     names
-        Further host names of this machine.
+        Additional host names of this machine.
     tls
         Whether the connection is encrypted.
     """
@@ -60,14 +61,14 @@ class Access:
 
     @property
     def secret(self) -> bytes:
-        """Key that signs cookies: from the token, so that a restart keeps everybody logged in."""
+        """Key that signs cookies, derived from the token so that cookies survive a restart."""
         if self.token is None:
             return self._secret
         return hashlib.sha256(b"macrorail viewer " + self.token.encode()).digest()
 
 
 class AccessRefused(Exception):
-    """A request that is refused, with its HTTP status."""
+    """A request was refused, with this HTTP status and message."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -75,14 +76,16 @@ class AccessRefused(Exception):
 
 
 class RateLimiter:
-    """Limits each caller's requests: a burst at once, then a rate per second.
+    """Limits the requests of each caller to a burst, then to a rate per second (token bucket).
 
     Parameters
     ----------
-    burst, per_s
-        Requests at once, and requests per second after that.
+    burst
+        Number of requests that a caller may make at once.
+    per_s
+        Number of requests per second that a caller may make after a burst.
     now
-        Seconds that only grow.
+        Returns the time in seconds from a monotonic clock.
     """
 
     def __init__(
@@ -92,7 +95,7 @@ class RateLimiter:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, caller: str) -> bool:
-        """Whether the caller may make one more request now."""
+        """Count a request of the caller; return whether the request is allowed."""
         now_s = self._now()
         left, then_s = self._left.pop(caller, (self._burst, now_s))
         left = min(self._burst, left + (now_s - then_s) * self._per_s)
@@ -104,21 +107,21 @@ class RateLimiter:
 
 
 class Guard:
-    """ASGI middleware around the whole application.
+    """ASGI middleware that checks every request before the application receives it.
 
-    Sets ``scope["viewer"]`` for the application: which browser this is.
+    ``scope["viewer"]`` is set to the id of the browser that sent the request.
     """
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._access = access
         self._commands = RateLimiter(burst=40, per_s=10)
-        # Stops have a limit of their own: no flood of other commands may use it up.
+        # Stops have a separate limit, so that a flood of other commands cannot block them.
         self._stops = RateLimiter(burst=40, per_s=10)
         self._logins = RateLimiter(burst=5, per_s=0.1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it."""
+        """Check the request, then pass it to the application or refuse it."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
@@ -166,7 +169,7 @@ class Guard:
         await self._app(scope, receive, answer)
 
     def _check_host(self, headers: dict[str, str]) -> None:
-        """Refuse other host names: a foreign page could point its own name at this machine."""
+        """Refuse unknown host names, which could belong to a foreign page (DNS rebinding)."""
         host = headers.get("host", "")
         name = host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
         own = {"localhost", socket.gethostname().lower(), socket.getfqdn().lower()}
@@ -180,7 +183,7 @@ class Guard:
             ) from error
 
     def _check_origin(self, scope: Scope, headers: dict[str, str]) -> None:
-        """Refuse requests of other pages in the same browser."""
+        """Refuse requests from other pages in the same browser."""
         own = f"{'https' if self._access.tls else 'http'}://{headers.get('host', '')}"
         origin = headers.get("origin")
         if origin is not None and origin != own:
@@ -190,9 +193,12 @@ class Guard:
             if foreign and headers.get("sec-fetch-mode") != "navigate":
                 raise AccessRefused(403, "this request comes from another page")
         elif origin is None:
-            raise AccessRefused(403, "commands come from the page; scripts use macrorail itself")
+            raise AccessRefused(
+                403,
+                "commands are accepted only from the page; in scripts, use the macrorail command",
+            )
         elif headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            raise AccessRefused(415, "commands are JSON")
+            raise AccessRefused(415, "commands must be JSON")
 
     def _check_rate(self, scope: Scope, caller: str) -> None:
         buckets = self._stops if scope["path"].endswith("/stop") else self._commands
@@ -201,7 +207,7 @@ class Guard:
 
     def _check_token(self, body: bytes, token: str, address: str) -> None:
         if not self._logins.take(address):
-            raise AccessRefused(429, "too many tries; wait a minute")
+            raise AccessRefused(429, "too many attempts; wait a minute")
         try:
             shown = json.loads(body)["token"]
             right = hmac.compare_digest(shown.encode(), token.encode())
@@ -211,7 +217,9 @@ class Guard:
             raise AccessRefused(401, "wrong token")
 
     async def _body(self, receive: Receive, headers: dict[str, str]) -> bytes:
-        too_large = AccessRefused(413, f"a request has at most {LARGEST_BODY_BYTES // 1000} kB")
+        too_large = AccessRefused(
+            413, f"a request may have {LARGEST_BODY_BYTES // 1000} kB at most"
+        )
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > LARGEST_BODY_BYTES:
             raise too_large
@@ -252,7 +260,7 @@ def _address(scope: Scope) -> str:
 
 
 def _replay(body: bytes) -> Receive:
-    """A receiver for a body that has been read already."""
+    """Return an ASGI receiver for a body that has been read already."""
     sent = False
 
     async def receive() -> Message:

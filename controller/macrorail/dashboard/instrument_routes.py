@@ -1,4 +1,4 @@
-"""Addresses of the instrument while it is set up: connect, move, test shots, live view."""
+"""Routes for setting up a run with the instrument: connect, move, test shots, live view."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from macrorail.dashboard.run_routes import scaled, viewer_of
 
 
 def instrument_routes(page: PageState) -> APIRouter:
-    """The instrument while it is set up: a process of its own holds it, never the server."""
+    """Return the routes for the instrument, which a separate process controls."""
     router = APIRouter(prefix="/api/instrument")
     held = page.instrument
 
@@ -57,7 +57,7 @@ def instrument_routes(page: PageState) -> APIRouter:
 
     @router.post("/stop")
     async def stop() -> dict[str, Any]:
-        """Stop at once; everybody may."""
+        """Stop at once; every viewer may do this."""
         await held.stop()
         return {"done": "stop"}
 
@@ -70,7 +70,10 @@ def instrument_routes(page: PageState) -> APIRouter:
         x: Annotated[float, Query(ge=0, le=1, allow_inf_nan=False)],
         y: Annotated[float, Query(ge=0, le=1, allow_inf_nan=False)],
     ) -> Response:
-        """Part of the last test shot at full resolution; ``x`` and ``y`` are shares of its size."""
+        """Return part of the last test shot at full resolution.
+
+        ``x`` and ``y`` are the centre as fractions of the picture's width and height.
+        """
         path = held.picture()
         if path is None:
             raise NoPicture("there is no test shot yet")
@@ -78,7 +81,7 @@ def instrument_routes(page: PageState) -> APIRouter:
 
     @router.get("/live.jpg")
     async def live(after: Annotated[int, Query(ge=0)] = 0) -> Response:
-        """The next frame of live view; each viewer asks once it has shown the last."""
+        """Return the next frame of live view; each viewer requests it after showing the last."""
         found = await held.live_frame(after)
         if found is None:
             return Response(status_code=204)

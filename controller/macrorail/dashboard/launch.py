@@ -1,4 +1,4 @@
-"""Starts and resumes runs in processes of their own, which outlive the server."""
+"""Starts and resumes runs in separate processes, which outlive the server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _POLL_S = 0.1
 
 
 class NotStarted(MacrorailError):
-    """A run ended before it began; the message says why."""
+    """A run could not be started; the message gives the reason."""
 
 
 @dataclass
@@ -28,12 +28,12 @@ class _Launched:
 
 
 class Launcher:
-    """Starts runs and keeps track of those it has started.
+    """Starts and resumes runs, and keeps track of their processes.
 
     Parameters
     ----------
     runs
-        Where run folders are made.
+        Folder for the run folders.
     rig
         YAML file of the instrument.
     """
@@ -44,12 +44,12 @@ class Launcher:
         self._launched: dict[Path, _Launched] = {}
 
     async def run(self, protocol: str) -> str:
-        """Start a run with a protocol's text; returns the run's name.
+        """Start a run with the text of a protocol; return the run's name.
 
         Raises
         ------
         NotStarted
-            It was refused; nothing has moved.
+            The run was refused; nothing has moved.
         """
         self._forget_finished()
         rig, out = str(self._rig.resolve()), str(self._runs.folder)
@@ -59,12 +59,12 @@ class Launcher:
         return folder.name
 
     async def resume(self, folder: Path) -> None:
-        """Resume a run; returns once it is in progress.
+        """Resume a run; return when the run is in progress.
 
         Raises
         ------
         NotStarted
-            It was refused.
+            The run was refused.
         """
         self._forget_finished()
         job = start_in_background("resume", folder=str(folder))
@@ -76,10 +76,10 @@ class Launcher:
             if not alive:
                 raise NotStarted(job.error)
             await asyncio.sleep(_POLL_S)
-        raise NotStarted("the run has not begun yet; look at it again in a moment")
+        raise NotStarted("the run has not started yet; check its state again in a moment")
 
     def is_starting(self, folder: Path) -> bool:
-        """Whether a process started here for ``folder`` is alive but has written nothing yet."""
+        """Return whether a process for ``folder`` is alive but has not written to it yet."""
         launched = self._launched.get(folder)
         return (
             launched is not None
@@ -88,7 +88,7 @@ class Launcher:
         )
 
     def error(self, folder: Path) -> str:
-        """Why a process started here failed; empty when it has not."""
+        """Return why the process for ``folder`` failed; empty if it has not failed."""
         launched = self._launched.get(folder)
         return "" if launched is None else launched.job.error
 
@@ -107,7 +107,7 @@ class Launcher:
                 raise NotStarted(error)
             await asyncio.sleep(_POLL_S)
         job.process.send_signal(signal.SIGTERM)
-        raise NotStarted("the run did not begin in time and was stopped; try again")
+        raise NotStarted("the run did not start in time and was stopped; try again")
 
 
 def _journal_bytes(folder: Path) -> int:

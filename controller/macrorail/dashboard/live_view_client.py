@@ -1,4 +1,4 @@
-"""Fetches frames of live view from the instrument process, each once for all viewers."""
+"""Fetches frames of live view from the instrument process, each frame once for all viewers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _TIMEOUT_S = 2.0
 
 
 class LiveViewClient:
-    """Asks the instrument process for frames while someone watches.
+    """Requests frames from the instrument process while someone watches.
 
     Parameters
     ----------
     folder
-        Where the process has its socket.
+        Folder with the socket of the instrument process.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,7 +29,7 @@ class LiveViewClient:
         self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def frame(self, after: int) -> tuple[int, bytes] | None:
-        """The newest frame with a number above ``after``; ``None`` after a timeout."""
+        """Return the newest frame with a number above ``after``; ``None`` after a timeout."""
         if after > self._number:
             after = 0  # the number is from an earlier connection
         deadline = asyncio.get_running_loop().time() + _TIMEOUT_S
@@ -67,7 +67,7 @@ class LiveViewClient:
         return self._open
 
     def close(self) -> None:
-        """Close the connection; the process stays. Safe to call twice."""
+        """Close the connection but keep the instrument process; safe to call twice."""
         if self._open is not None:
             self._open[1].close()
             self._open = None

@@ -1,25 +1,25 @@
-"""Who operates: many may watch, one commands; everybody may stop."""
+"""The lock of the operator: one viewer controls the instrument; every viewer may stop it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-#: An operator whose page has not been seen for this long has left.
+#: Seconds without a sign of the operator's page after which the lock is free.
 LEASE_S = 8.0
 
 
 class NotOperator(Exception):
-    """Someone else is in control."""
+    """The command was refused, because another viewer is in control."""
 
 
 class OperatorLock:
-    """Held by the viewer who operates.
+    """The lock that one viewer has while operating.
 
     Parameters
     ----------
     now
-        Seconds that only grow.
+        Returns the time in seconds from a monotonic clock.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -29,7 +29,7 @@ class OperatorLock:
 
     @property
     def operator(self) -> str | None:
-        """Who operates; ``None`` when the lock is free."""
+        """Id of the viewer who operates; ``None`` when the lock is free."""
         if self._operator is not None and self._now() - self._seen_s > LEASE_S:
             self._operator = None
         return self._operator
@@ -40,21 +40,22 @@ class OperatorLock:
             self._seen_s = self._now()
 
     def require(self, viewer: str) -> None:
-        """Make sure that ``viewer`` may command; a command takes a lock that is free.
+        """Check that ``viewer`` may send commands; take the lock for ``viewer`` if it is free.
 
         Raises
         ------
         NotOperator
+            Another viewer has the lock.
         """
         if self.operator not in {None, viewer}:
             raise NotOperator("someone else is in control; take control first, or watch")
         self.take(viewer)
 
     def take(self, viewer: str) -> None:
-        """Take the lock, whoever holds it: two people in one laboratory talk to each other."""
+        """Give the lock to ``viewer``, even if another viewer has it."""
         self._operator, self._seen_s = viewer, self._now()
 
     def release(self, viewer: str) -> None:
-        """Give the lock up, if ``viewer`` holds it."""
+        """Release the lock if ``viewer`` has it."""
         if self._operator == viewer:
             self._operator = None

@@ -1,4 +1,4 @@
-"""Addresses of the operator: plans, protocols, runs and their commands, stacking again."""
+"""Routes for the operator: plans, protocols, commands for runs, restacking."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from macrorail.dashboard.run_routes import viewer_of
 
 
 def planning_routes(page: PageState) -> APIRouter:
-    """Plans and protocols."""
+    """Return the routes for plans and protocols."""
     router = APIRouter(prefix="/api")
 
     @router.post("/plan")
@@ -57,7 +57,7 @@ def planning_routes(page: PageState) -> APIRouter:
 
 
 def command_routes(page: PageState) -> APIRouter:
-    """What the operator commands; stopping is open to everybody."""
+    """Return the routes for the operator's commands; every viewer may stop a run."""
     router = APIRouter(prefix="/api")
 
     @router.post("/operator")
@@ -87,7 +87,7 @@ def command_routes(page: PageState) -> APIRouter:
 
     @router.post("/runs/{run}/stack")
     async def stack(request: Request, run: str, body: RestackRequest) -> dict[str, Any]:
-        """Stack a finished run again; not while a run needs the computer for itself."""
+        """Restack a finished run; refused while a run is in progress."""
         page.lock.require(viewer_of(request))
         async with page.handover:
             refuse_during_runs(page)
@@ -102,7 +102,7 @@ def command_routes(page: PageState) -> APIRouter:
 
     @router.post("/runs/{run}/stop")
     def stop(run: str) -> dict[str, Any]:
-        """Stop at once; everybody may."""
+        """Stop at once; every viewer may do this."""
         send_command(page.runs.find(run), "abort")
         return {"done": "stop"}
 

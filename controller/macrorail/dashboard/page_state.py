@@ -1,4 +1,4 @@
-"""What the routes share: run folders, the operator's lock, the held instrument, and its events."""
+"""The state that all routes share: run folders, operator's lock, instrument, and events."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HEARTBEAT_S = 10.0
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """What the server serves.
+    """Settings of the server.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class ServerSettings:
     protocols
         Folder of the protocols that the page opens and saves.
     access
-        Who may log in.
+        Rules of access to the page.
     """
 
     runs: Path
@@ -48,7 +48,7 @@ class ServerSettings:
 
 
 class PageState:
-    """Everything that the routes share."""
+    """The state that all routes share."""
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
@@ -67,14 +67,14 @@ class PageState:
         self._live: tuple[float, list[str]] = (0.0, [])
 
     def live(self) -> list[str]:
-        """Names of the runs in progress; looked up at most twice a second."""
+        """Return the names of the runs in progress, updated at most twice a second."""
         now_s = time.monotonic()
         if now_s - self._live[0] > _STATUS_EVERY_S / 2:
             self._live = (now_s, self.runs.live())
         return self._live[1]
 
     def status_for(self, viewer: str) -> dict[str, Any]:
-        """Who operates and what is running, as one viewer sees it."""
+        """Return who operates and which runs are in progress, from the view of one viewer."""
         operator = self.lock.operator
         role = "nobody" if operator is None else "you" if operator == viewer else "other"
         return {
@@ -88,7 +88,7 @@ class PageState:
         }
 
     async def events(self, viewer: str, run: str | None, since: int) -> AsyncIterator[str]:
-        """Server-sent events: ``status`` and ``run``, as they change."""
+        """Yield server-sent events ``status`` and ``run`` when they change."""
         queue: asyncio.Queue[str] = asyncio.Queue()
         tasks = [asyncio.create_task(self._status_events(viewer, queue))]
         if run is not None:

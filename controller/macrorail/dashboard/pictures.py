@@ -1,4 +1,4 @@
-"""Pictures small enough for a browser: frames, the fused picture, and the depth map in colours."""
+"""Reduces pictures for the browser: frames, the fused picture, and the depth map in colours."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ Pixels = NDArray[np.uint8]
 
 
 class NoPicture(Exception):
-    """There is no picture, or it cannot be shown."""
+    """A picture does not exist or cannot be shown."""
 
 
 class PictureCache:
-    """Makes small pictures and keeps the most recent; safe to use from several threads."""
+    """Makes reduced pictures and caches the most recent; usable from several threads."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[Path, int, int, str], bytes] = OrderedDict()
@@ -43,22 +43,24 @@ class PictureCache:
         self._lock = threading.Lock()
 
     def scaled(self, path: Path, width: int) -> bytes:
-        """A JPEG of at most ``width`` pixels across, from a JPEG or TIFF file.
+        """Return a JPEG of at most ``width`` pixels width, made from a JPEG or TIFF file.
 
         Raises
         ------
         NoPicture
-            Neither of the two, or damaged.
+            The file is neither a JPEG nor a TIFF, or is damaged.
         """
         return self._get(path, width, "scaled", lambda: _scaled(path, width))
 
     def detail(self, path: Path, x: float, y: float) -> bytes:
-        """A square of a JPEG file at full resolution; ``x`` and ``y`` are shares of its size, 0..1.
+        """Return a square part of a JPEG file at full resolution, as JPEG.
+
+        ``x`` and ``y`` are the centre as fractions of the picture's width and height, 0..1.
 
         Raises
         ------
         NoPicture
-            Not a JPEG, or damaged.
+            The file is not a JPEG, or is damaged.
         """
         with self._lock:
             stamp = (path, path.stat().st_mtime_ns)
@@ -73,18 +75,18 @@ class PictureCache:
         return _encode(pixels[top : top + DETAIL_PX, left : left + DETAIL_PX])
 
     def depth(self, path: Path, width: int) -> bytes:
-        """A depth map in colours, near bright and far dark, as JPEG.
+        """Return a depth map in colours as JPEG; near is bright, far is dark.
 
         Raises
         ------
         NoPicture
-            Not a depth map.
+            The file is not a depth map.
         """
         return self._get(path, width, "depth", lambda: _depth(path, width))
 
     def _get(self, path: Path, width: int, kind: str, make: Callable[[], bytes]) -> bytes:
         key = (path, path.stat().st_mtime_ns, width, kind)
-        # One at a time: ten viewers of one frame must not cost the run ten decodings.
+        # One at a time, so that a frame with several viewers is decoded only once.
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = make()

@@ -1,4 +1,4 @@
-"""Plans the protocol in the page's form after every edit."""
+"""Plans the protocol from the page's form after every edit."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ Values = dict[str, Any]
 
 
 def protocol_text(values: Values) -> str:
-    """A protocol as YAML text, keys in the order given; empty values are left out.
+    """Return a protocol as YAML text with its keys in the given order and without empty values.
 
     Parameters
     ----------
     values
-        Nested dicts and lists with text at the leaves, as
-        :func:`macrorail.config.document.read_document` gives them.
+        Nested dicts and lists whose values are texts, as from
+        :func:`macrorail.config.document.read_document`.
     """
     return yaml.safe_dump(_without_empty(values), sort_keys=False, allow_unicode=True)
 
 
 def parse_protocol(text: str) -> Protocol:
-    """A protocol from its text.
+    """Parse the text of a protocol and return the protocol.
 
     Raises
     ------
     ConfigError
-        As :func:`macrorail.config.protocol.load_protocol`, with lines but without a file's name.
+        The text is not a valid protocol; the message gives the line.
     """
     with tempfile.TemporaryDirectory(prefix="macrorail-protocol-") as folder:
         path = Path(folder) / "protocol.yaml"
@@ -56,12 +56,12 @@ def parse_protocol(text: str) -> Protocol:
 
 
 def protocol_values(text: str) -> Values:
-    """A protocol's text as nested values, for the page's form.
+    """Parse the text of a protocol and return its nested values, for the page's form.
 
     Raises
     ------
     ConfigError
-        Not strict YAML.
+        The text is not strict YAML.
     """
     with tempfile.TemporaryDirectory(prefix="macrorail-protocol-") as folder:
         path = Path(folder) / "protocol.yaml"
@@ -73,13 +73,14 @@ def protocol_values(text: str) -> Values:
 
 
 def preview(values: Values, rig: Rig, disk: Path) -> dict[str, Any]:
-    """What the page shows of a plan; ``error`` instead of the plan when there is none.
+    """Plan the protocol and return the data that the page shows of the plan.
 
     Returns
     -------
     dict
         ``slices`` (pairs of position and depth of field, micrometres), ``duration_s``,
-        ``size_bytes``, ``free_bytes``, ``advice``, ``apertures`` and what the page shows.
+        ``size_bytes``, ``free_bytes``, ``advice``, ``apertures`` and further data. If the
+        protocol cannot be planned, ``error`` replaces the plan.
     """
     try:
         wanted = parse_protocol(protocol_text(values))
@@ -125,7 +126,7 @@ def _largest_step_um(plan: Plan) -> float:
 
 
 def _apertures(wanted: Protocol, rig: Rig) -> dict[str, Any]:
-    """Slices and sharpness at the full stops, and how the protocol's own aperture compares."""
+    """Return slices and sharpness at the full stops, and a comparison with the given aperture."""
     try:
         advice = compare_apertures(wanted, rig)
     except PlanError:

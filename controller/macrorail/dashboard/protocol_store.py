@@ -13,31 +13,31 @@ _MOST_LISTED = 500
 
 
 class ProtocolStore:
-    """Protocols, by the name of their file.
+    """Reads and saves protocols by their file names.
 
     Parameters
     ----------
     folder
-        Created by the first save.
+        Folder of the protocols; created when the first protocol is saved.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def names(self) -> list[str]:
-        """Names of the protocols that can be opened."""
+        """Return the names of the protocols that can be opened."""
         if not self.folder.is_dir():
             return []
         found = (p.name for p in self.folder.iterdir() if p.is_file() and not p.is_symlink())
         return sorted(name for name in found if _NAME.fullmatch(name))[:_MOST_LISTED]
 
     def read(self, name: str) -> str:
-        """A protocol's text.
+        """Return the text of a protocol.
 
         Raises
         ------
         ConfigError
-            There is none of that name.
+            There is no protocol of this name.
         """
         if name not in self.names():
             raise ConfigError(f"there is no protocol called {name[:80]!r} in {self.folder}")
@@ -49,9 +49,9 @@ class ProtocolStore:
         Raises
         ------
         ConfigError
-            The name is not allowed, or exists and ``replace`` is not set.
+            The name is not allowed, or a protocol of this name exists and ``replace`` is not set.
         JournalError
-            The disk is full or gone.
+            The disk is full or missing.
         """
         if not _NAME.fullmatch(name):
             raise ConfigError(
@@ -59,7 +59,7 @@ class ProtocolStore:
                 "'.yaml'"
             )
         if (self.folder / name).exists() and not replace:
-            raise ConfigError(f"there is a {name} already; choose another name, or replace it")
+            raise ConfigError(f"{name} exists already; choose another name, or replace {name}")
         if (self.folder / name).is_symlink():
             raise ConfigError(f"{name} is a link and is not overwritten")
         self.folder.mkdir(parents=True, exist_ok=True)

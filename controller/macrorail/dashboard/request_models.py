@@ -1,4 +1,4 @@
-"""Models of the requests that the page may send; any other is refused."""
+"""Models of the requests that the page may send; all other requests are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stacks a finished run again with other settings; its own picture stays."""
+"""Restacks a finished run with other settings, and keeps the picture of the run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Current:
 
 
 class Restacker:
-    """Stacks one run at a time, in a process of the lowest priority."""
+    """Restacks one run at a time, in a process of the lowest priority."""
 
     def __init__(self) -> None:
         self._current: _Current | None = None
@@ -40,21 +40,23 @@ class Restacker:
 
     @property
     def state(self) -> dict[str, Any] | None:
-        """``run``, ``name`` and, once it has ended, ``error`` (empty when all went well)."""
+        """State of restacking: ``run``, ``name``, and ``error`` (``None`` until the end)."""
         if self._current is not None:
             return {"run": self._current.run, "name": self._current.name, "error": None}
         return self._result
 
     def start(self, folder: Path, quality: Quality, reference: Reference, align: Alignment) -> str:
-        """Start; returns the name of the picture to come.
+        """Start restacking a run; return the name of the new picture.
 
         Raises
         ------
         RunCommandRefused
-            Another run is being stacked, or this one has no picture to compare with.
+            A run is being restacked already, or this run has no finished picture.
         """
         if self._current is not None:
-            raise RunCommandRefused(f"{self._current.run} is being stacked again; wait for its end")
+            raise RunCommandRefused(
+                f"{self._current.run} is being restacked; wait until this has ended"
+            )
         if not (folder / "fused.jpg").is_file():
             raise RunCommandRefused("this run has no finished picture yet; resume it first")
         name = f"{quality}-{reference}-{align}"
@@ -73,7 +75,7 @@ class Restacker:
         return name
 
     def done(self, folder: Path) -> list[str]:
-        """Names of the finished pictures of a run."""
+        """Return the names of a run's restacked pictures."""
         if not (folder / FOLDER).is_dir() or (folder / FOLDER).is_symlink():
             return []
         found = [path.stem for path in (folder / FOLDER).glob("*.tif") if not path.is_symlink()]
@@ -86,7 +88,7 @@ class Restacker:
         )
 
     def picture(self, folder: Path, name: str) -> Path | None:
-        """A finished picture's file."""
+        """Return the path of a restacked picture; ``None`` if it does not exist."""
         return folder / FOLDER / f"{name}.tif" if name in self.done(folder) else None
 
     async def _await_end(self, current: _Current) -> None:

@@ -1,4 +1,4 @@
-"""Addresses that show runs: events, lists, pictures and files. Nothing here changes anything."""
+"""Read-only routes that show runs: events, lists, pictures and files."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _JPEGS = (".jpg", ".jpeg")
 
 
 def viewer_of(request: Request) -> str:
-    """Which browser asks."""
+    """Return the id of the browser that sent the request."""
     viewer: str = request.scope["viewer"]
     return viewer
 
 
 def scaled(page: PageState, path: Path | None, width: int) -> Response:
-    """A picture file in one of :data:`WIDTHS`, as JPEG."""
+    """Return a picture file reduced to one of :data:`WIDTHS`, as JPEG."""
     if path is None:
         raise NoPicture("there is no such picture yet")
     if width not in WIDTHS:
@@ -45,9 +45,10 @@ def scaled(page: PageState, path: Path | None, width: int) -> Response:
 
 
 class EventStream(StreamingResponse):
-    """Events for one viewer, who is counted from the check to the last byte.
+    """An event stream for one viewer, which counts towards the limit of open pages until it ends.
 
-    The check and the count are one step, so that a burst of requests cannot pass the limit.
+    Checking the limit and counting are one step, so that a burst of requests cannot exceed the
+    limit.
     """
 
     def __init__(self, page: PageState, events: AsyncIterator[str]) -> None:
@@ -55,7 +56,7 @@ class EventStream(StreamingResponse):
         self._page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or refuse when too many pages are open."""
+        """Send the events, or refuse if too many pages are open."""
         if self._page.viewers >= MOST_VIEWERS:
             full = JSONResponse({"error": "too many pages are open"}, 503)
             await full(scope, receive, send)
@@ -68,7 +69,7 @@ class EventStream(StreamingResponse):
 
 
 def run_routes(page: PageState) -> APIRouter:
-    """What everybody may see: runs, their events, pictures and files."""
+    """Return the routes that every viewer may use: runs, their events, pictures and files."""
     router = APIRouter(prefix="/api")
 
     @router.get("/events")
@@ -79,14 +80,14 @@ def run_routes(page: PageState) -> APIRouter:
     ) -> Response:
         if run is not None:
             page.runs.find(run)
-        with suppress(ValueError):  # a browser that reconnects says what it has received
+        with suppress(ValueError):  # a reconnecting browser sends the last id it has received
             since = int(request.headers.get("last-event-id", since))
         stream = page.events(viewer_of(request), run, since)
         return EventStream(page, stream)
 
     @router.get("/status")
     async def status(request: Request, run: str | None = None) -> dict[str, Any]:
-        """The same once, for a page in the background, which keeps no stream open."""
+        """Return the present state once, for a page in the background without an event stream."""
         page.lock.seen(viewer_of(request))
         head = None if run is None else page.followers.of(page.runs.find(run)).head_now()
         return {"status": page.status_for(viewer_of(request)), "head": head}

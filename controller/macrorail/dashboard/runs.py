@@ -1,4 +1,4 @@
-"""The run folders that the page shows: names, states, and which runs are in progress."""
+"""Reads the run folders that the page shows: names, states, and the runs in progress."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RunFolders:
     Parameters
     ----------
     folder
-        Made when missing.
+        Path of the folder; created when missing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -38,12 +38,12 @@ class RunFolders:
         self._known: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
 
     def find(self, name: str) -> Path:
-        """The run folder called ``name``.
+        """Return the run folder called ``name``.
 
         Raises
         ------
         NoSuchRun
-            Not the name of a folder directly in it; paths and links are refused.
+            The folder of all runs has no subfolder of this name. Paths and links are refused.
         """
         folder = self.folder / name
         if not _RUN_ID.fullmatch(name) or folder.is_symlink() or not is_run(folder):
@@ -51,12 +51,12 @@ class RunFolders:
         return folder
 
     def file(self, name: str, *parts: str) -> Path | None:
-        """A file of a run; ``None`` when it does not exist or is a link."""
+        """Return the path of a run's file; ``None`` if the file does not exist or is a link."""
         path = self.find(name).joinpath(*parts)
         return path if path.is_file() and not path.is_symlink() else None
 
     def names(self) -> list[str]:
-        """All runs, the newest first."""
+        """Return the names of all runs, newest first."""
         found = [
             entry.name
             for entry in self.folder.iterdir()
@@ -65,12 +65,12 @@ class RunFolders:
         return sorted(found, reverse=True)
 
     def summaries(self) -> list[dict[str, Any]]:
-        """One dict per run for the list, the newest first."""
+        """Return a dict with the state of each run, newest first."""
         held = locked_inodes()
         return [self._summary(name, held) for name in self.names()]
 
     def live(self) -> list[str]:
-        """Names of the runs in progress."""
+        """Return the names of the runs in progress."""
         held = locked_inodes()
         return [
             name for name in self.names() if running_process(self.folder / name, held) is not None
@@ -99,12 +99,12 @@ def _label(summary: Mapping[str, Any], live: bool) -> str:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is a run folder: it has a plan and a protocol."""
+    """Return whether a folder is a run folder, that is, contains a plan and a protocol."""
     return (folder / "plan.json").is_file() and (folder / "protocol.yaml").is_file()
 
 
 def summarise(folder: Path) -> dict[str, Any]:
-    """One run for the list."""
+    """Return the state of a run for the list of runs."""
     try:
         view = read_view(folder)
     except (JournalError, OSError, ValueError) as error:
@@ -126,32 +126,32 @@ def summarise(folder: Path) -> dict[str, Any]:
 
 
 def read_view(folder: Path) -> RunView:
-    """The present state of a run.
+    """Read a run folder and return a view of the run.
 
     Raises
     ------
     JournalError
-        A line cannot be read.
+        A line of the journal cannot be read.
     OSError, ValueError
-        There is no readable plan.
+        The plan is missing or cannot be read.
     """
     view, _ = catch_up(RunView(json.loads((folder / "plan.json").read_text())), folder, 0)
     return view
 
 
 def catch_up(view: RunView, folder: Path, offset: int) -> tuple[RunView, int]:
-    """Bring ``view`` up to date with what the journal says from byte ``offset`` on.
+    """Update ``view`` with the journal entries from byte ``offset`` on.
 
     Returns
     -------
     RunView, int
-        The view, and the offset behind the last whole line: an incomplete line is
-        still being written, or was cut off by a crash.
+        The view, and the offset of the end of the last complete line. An incomplete line is still
+        being written, or was cut off by a crash.
 
     Raises
     ------
     JournalError
-        A line cannot be read.
+        A line of the journal cannot be read.
     """
     path = folder / JOURNAL
     if not path.exists():
@@ -165,7 +165,7 @@ def catch_up(view: RunView, folder: Path, offset: int) -> tuple[RunView, int]:
 def running_process(
     folder: Path, held: Mapping[tuple[int, int, int], int] | None = None
 ) -> int | None:
-    """The process of the run in progress in a folder; ``None`` when there is none."""
+    """Return the process id of the run in progress in a folder; ``None`` if there is none."""
     status = _status(folder / JOURNAL)
     if status is None:
         return None
@@ -176,10 +176,10 @@ def running_process(
 
 
 def locked_inodes() -> dict[tuple[int, int, int], int]:
-    """Files that a process holds a lock on: (major, minor, inode) to process.
+    """Return the locked files: (major, minor, inode) of each file, and the process with the lock.
 
-    Read from the kernel's list: testing the lock would hold it for a moment, just when a run may
-    be about to take it.
+    The data come from the kernel's list. Testing a lock would take the lock for a moment, which
+    could disturb a run that is about to start.
     """
     held = {}
     for line in _LOCKS.read_text().splitlines():

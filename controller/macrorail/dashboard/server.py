@@ -23,12 +23,12 @@ _NICENESS = 5
 
 @dataclass(frozen=True)
 class Address:
-    """Where to listen, and how.
+    """The address on which the server listens.
 
     Attributes
     ----------
     host, port
-        ``127.0.0.1`` is this machine alone.
+        Host address and port; with ``127.0.0.1``, only this machine can connect.
     certificate, key
         PEM files for TLS; both or neither.
     """
@@ -40,24 +40,24 @@ class Address:
 
     @property
     def url(self) -> str:
-        """What to type into a browser."""
+        """URL of the page for a browser."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.certificate else 'http'}://{host}:{self.port}/"
 
 
 def check_access(address: Address, token: str | None) -> None:
-    """Refuse to listen to other machines without a token and TLS.
+    """Check that an address for other machines has a token and TLS.
 
     Raises
     ------
     ConfigError
-        The message says what is missing.
+        The token or TLS is missing, or the token is too short.
     """
     if (address.certificate is None) != (address.key is None):
         raise ConfigError("--cert and --key belong together: give both or neither")
     if token is not None and len(token) < SHORTEST_TOKEN:
         raise ConfigError(
-            f"the token has {len(token)} characters, at least {SHORTEST_TOKEN} are needed; "
+            f"the token has {len(token)} characters, but at least {SHORTEST_TOKEN} are needed; "
             f"make one with: python3 -c 'import secrets; print(secrets.token_urlsafe())'"
         )
     if is_this_machine(address.host):
@@ -72,13 +72,13 @@ def check_access(address: Address, token: str | None) -> None:
     ]
     if missing:
         raise ConfigError(
-            f"--host {address.host} lets other machines command the instrument; that needs "
+            f"--host {address.host} lets other machines control the instrument, which needs "
             f"{' and '.join(missing)}. Without --host only this machine can open the page"
         )
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether an address can be reached from this machine alone."""
+    """Return whether an address can be reached only from this machine."""
     if host == "localhost":
         return True
     try:
@@ -88,7 +88,7 @@ def is_this_machine(host: str) -> bool:
 
 
 def serve_page(settings: ServerSettings, address: Address, ready: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM; runs continue.
+    """Serve the page until SIGINT or SIGTERM; runs continue after the server has ended.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def serve_page(settings: ServerSettings, address: Address, ready: Callable[[], N
         proxy_headers=False,
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_keep_alive=20,
-        # Open pages hold their connections; do not wait for them.
+        # Open pages keep their connections; do not wait until these are closed.
         timeout_graceful_shutdown=1,
     )
     os.nice(_NICENESS)

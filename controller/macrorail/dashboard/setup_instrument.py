@@ -1,4 +1,4 @@
-"""Holds the instrument for the page while a run is set up: moves, test shots, live view."""
+"""Controls the instrument for the page while a run is set up: moves, test shots, live view."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _STOP_TRIES = 50
 
 
 class NotConnected(MacrorailError):
-    """The page does not hold the instrument, or it is busy."""
+    """The instrument is not connected to the page, or is busy."""
 
 
 class HeldInstrument:
-    """The instrument, held by a process of its own while connected.
+    """The instrument while a run is set up; a separate process controls it.
 
     Parameters
     ----------
@@ -48,14 +48,14 @@ class HeldInstrument:
 
     @property
     def state(self) -> dict[str, Any] | None:
-        """What is connected and where the axis is; ``None`` when nothing is connected."""
+        """The connected devices and the axis's position; ``None`` when not connected."""
         if self._worker is None or not self._worker.alive or not self._report:
             return None
         moving = self._turn.locked() and self._current in {"move", "home"}
         return {**self._report, "moving": moving}
 
     async def connect(self) -> dict[str, Any]:
-        """Connect; nothing moves."""
+        """Connect the instrument without moving it; return its state."""
         async with self._turn:
             if self.state is None:
                 await asyncio.to_thread(self._release)
@@ -75,51 +75,51 @@ class HeldInstrument:
         return self.state or {}
 
     async def home(self) -> dict[str, Any]:
-        """Home the axis, away from the specimen."""
+        """Home the axis, away from the specimen; return the instrument's state."""
         return await self._work("home")
 
     async def move(self, position_um: float) -> dict[str, Any]:
-        """Go to a position."""
+        """Move the axis to a position; return the instrument's state."""
         return await self._work("move", position_um=position_um)
 
     async def configure(self, settings: dict[str, str]) -> dict[str, Any]:
-        """Set the camera without taking a picture, after the present request."""
+        """Set up the camera without taking a picture, after the present request has ended."""
         return await self._work(_SHORT, settings=settings)
 
     async def live_frame(self, after: int) -> tuple[int, bytes] | None:
-        """The newest frame of live view and its number, which is above ``after``.
+        """Return the newest frame of live view with a number above ``after``.
 
         Returns
         -------
         tuple or None
-            ``None`` when there is none for now.
+            The number and the frame as JPEG; ``None`` when no new frame has come in time.
 
         Raises
         ------
         NotConnected
-            Nothing is connected, or the camera has no live view.
+            The instrument is not connected, or the camera has no live view.
         """
         if self.state is None or self._live_view is None:
             raise NotConnected("there is no live view; connect the instrument first")
         return await self._live_view.frame(after)
 
     async def shoot(self, settings: dict[str, str]) -> dict[str, Any]:
-        """Take a test picture."""
+        """Take a test shot; return the instrument's state."""
         return await self._work("shoot", settings=settings)
 
     def picture(self) -> Path | None:
-        """The last test picture."""
+        """Return the path of the last test shot; ``None`` if there is none."""
         name = self._report.get("picture")
         if self._pictures is None or name is None:
             return None
         return Path(self._pictures.name) / str(name)
 
     async def stop(self) -> None:
-        """Bring the axis to rest; returns when it is, or after 5 s."""
+        """Stop the axis; return when the axis is at rest, or after 5 s."""
         for _ in range(_STOP_TRIES):
             if self._worker is not None and self._worker.alive:
                 os.kill(self._worker.pid, STOP_SIGNAL)
-            # A move that was requested just now may not have begun yet: stop it next time.
+            # A move that was requested just now may not have started yet, so the stop is repeated.
             await asyncio.sleep(_STOP_EVERY_S)
             if not self._turn.locked():
                 return
@@ -133,7 +133,7 @@ class HeldInstrument:
             await asyncio.to_thread(self._release)
 
     async def _work(self, verb: str, **arguments: Any) -> dict[str, Any]:
-        # Settings follow by themselves, without a button: they wait, and are waited for, silently.
+        # The page sends settings without a button press, so they are queued instead of refused.
         if self._turn.locked() and _SHORT not in (verb, self._current):
             raise NotConnected("the instrument is busy; wait, or stop it")
         async with self._turn:

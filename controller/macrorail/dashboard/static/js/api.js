@@ -21,8 +21,8 @@ async function answer(response) {
 
 const POLL_EVERY_MS = 3000;
 
-// Events of one run, or of none: then only the status of the page. Reconnects by itself and
-// continues after the last change it has received.
+// The event stream of a run; without a run, only the status of the page. The stream reconnects
+// automatically and continues after the last received change.
 export class Events {
   constructor(onEvent) {
     this.onEvent = onEvent;
@@ -31,8 +31,8 @@ export class Events {
     document.addEventListener("visibilitychange", () => (document.hidden ? this.pause() : this.resume()));
   }
 
-  // A browser opens at most six connections to a server for all its tabs, and a stream holds one.
-  // A tab in the background therefore asks from time to time instead.
+  // A browser opens at most six connections to a server for all its tabs, and each stream uses one.
+  // So a tab in the background requests the state from time to time instead.
   pause() {
     this.source?.close();
     this.source = null;
@@ -89,7 +89,7 @@ export function say(text, bad = false) {
   setTimeout(() => line.remove(), bad ? 12000 : 5000);
 }
 
-// Runs the action of a button: not twice at once; a failure is shown.
+// Runs the action of a button; prevents a second action at the same time, and shows failures.
 export async function press(button, act) {
   const held = button && document.activeElement === button;
   if (button) button.disabled = true;
@@ -99,7 +99,7 @@ export async function press(button, act) {
     return undefined;
   } finally {
     if (button) button.disabled = false;
-    // Disabling a button takes its focus away: give it back.
+    // A disabled button loses the keyboard's focus, so the focus is restored.
     if (held && document.activeElement === document.body) button.focus({ preventScroll: true });
   }
 }

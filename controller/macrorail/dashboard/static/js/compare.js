@@ -1,4 +1,4 @@
-// Compares two pictures: one over the other, with a movable edge between them.
+// Compares two pictures: one picture is above the other, with a movable edge between them.
 
 import { settingsText } from "./restack.js";
 import { element } from "./elements.js";
@@ -30,7 +30,7 @@ export class ComparePage {
   }
 }
 
-// The address of a run's picture; "run~settings" names one that was stacked again.
+// Returns the URL of a run's picture; "run~settings" stands for a restacked picture.
 function source(name) {
   const [run, settings] = name.split("~").map(encodeURIComponent);
   return `/api/runs/${run}/${settings ? `stacked-again/${settings}.jpg` : "picture.jpg"}`;

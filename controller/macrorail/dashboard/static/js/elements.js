@@ -1,4 +1,4 @@
-// Makes elements without markup in strings: nothing that comes from a file becomes HTML.
+// Creates elements without HTML strings, so that text from a file never becomes HTML.
 
 export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -11,7 +11,7 @@ export function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-// Replaces the content of an element; the keyboard's focus stays where it was.
+// Replaces the content of an element and keeps the keyboard's focus.
 export function refill(container, children) {
   const held = container.contains(document.activeElement) ? keyOf(document.activeElement) : null;
   container.replaceChildren(...children);

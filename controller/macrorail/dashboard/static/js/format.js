@@ -38,7 +38,7 @@ const SHOOTING = new Set(["moving", "settling", "exposing", "collecting", "verif
 const WORKING = new Set(["starting", "preparing", "searching", "finishing", ...SHOOTING]);
 const WAITING = new Set(["paused", "stopped_by_operator"]);
 
-// [label, mood]: the server names the state; mood is work, wait, good or bad.
+// Returns [label, mood] of a run: the label comes from the server; mood is work, wait, good or bad.
 export function state(head) {
   const what = head.reason || head.state;
   const mood = what === "completed" ? "good" : WAITING.has(what) ? "wait" : WORKING.has(what) ? "work" : "bad";

@@ -12,7 +12,7 @@ export function peaking(pixels) {
   for (let y = 1; y < height - 1; y++) {
     for (let x = 1; x < width - 1; x++) {
       const n = y * width + x;
-      // The second difference: a soft edge has a slope too, but hardly any curvature.
+      // The second difference detects sharp edges: a soft edge has a slope but little curvature.
       const bend = Math.abs(4 * grey[n] - grey[n - 1] - grey[n + 1] - grey[n - width] - grey[n + width]);
       if (bend > SHARP) painted.data.set(PEAK, 4 * n);
     }
@@ -33,7 +33,7 @@ export function histogram(canvas, pixels) {
   const { width, height } = canvas;
   paper.clearRect(0, 0, width, height);
   paper.globalCompositeOperation = "lighter";
-  // The two ends hold the clipped pixels; they must not flatten the rest.
+  // The first and last bin count the clipped pixels; they must not set the scale of the others.
   const most = Math.max(...counts.map((channel) => Math.max(...channel.subarray(2, 254))), 1);
   ["#7a2c22", "#1f5c36", "#28477f"].forEach((colour, channel) => {
     paper.fillStyle = colour;

@@ -1,4 +1,4 @@
-// The page as a whole: which part is shown, who operates, the Stop button, the connection.
+// The frame of the page: navigation between its parts, the operator, Stop button and connection.
 
 import { Events, get, post, press, say } from "./api.js";
 import { ComparePage } from "./compare.js";
@@ -97,7 +97,7 @@ at("login").addEventListener("submit", async (event) => {
   if (done) { at("token").value = ""; events.source = null; location.hash = "#run"; location.reload(); }
 });
 
-// One press stops, on every page and for everybody.
+// A single press stops, on every part of the page and for every viewer.
 at("stop").addEventListener("click", async () => {
   const asked = status.live.map((name) => post(`/api/runs/${encodeURIComponent(name)}/stop`));
   if (status.instrument) asked.push(post("/api/instrument/stop"));
@@ -120,10 +120,10 @@ function setNight(on) {
 }
 try { setNight(Boolean(localStorage.getItem("night"))); } catch { /* no local storage */ }
 
-// Keys, the same on every page: Escape stops, p pauses.
+// Keys that work on every part of the page: Escape stops, p pauses.
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  // Escape closes an open menu; everywhere else it stops, also while typing.
+  // Escape closes an open menu; otherwise Escape stops, even while typing.
   if (event.key === "Escape" && !event.target.closest("select") && !at("stop").disabled) at("stop").click();
   else if (event.key === "p" && page === "run" && !event.target.closest("input, select, textarea")) run.pressPause();
 });

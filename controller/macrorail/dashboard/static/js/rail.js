@@ -1,4 +1,4 @@
-// Draws the rail to scale: the travel, and below it the range with each slice's depth of field.
+// Draws the rail to scale: above the travel, below the range with each slice's depth of field.
 
 import { length } from "./format.js";
 
@@ -6,7 +6,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const LEFT = 16, RIGHT = 16;
 const TRAVEL_Y = 26, FAN_TOP = 36, BANDS_TOP = 70, SHARP_HEIGHT = 44, BANDS_HEIGHT = 42;
 const BANDS_Y = BANDS_TOP + SHARP_HEIGHT, BOTTOM = BANDS_Y + BANDS_HEIGHT;
-// Neighbouring bands overlap: they are drawn in two rows, so that a gap stays visible.
+// Neighbouring bands overlap, so they are drawn in two rows to keep gaps visible.
 const STATES = ["planned", "shot", "counted", "left_out"];
 
 export function drawRail(svg, rail) {
@@ -78,7 +78,7 @@ function drawBands(svg, rail, x, width) {
       bars += `M${middle - half} ${BANDS_Y - 3}V${BANDS_Y - 3 - height}H${middle + half}V${BANDS_Y - 3}Z`;
     }
   });
-  // One path for each state: overlapping bands keep one tone.
+  // There is one path for each state, so that overlapping bands have the same shade.
   for (const state of STATES) if (paths[state]) add(svg, "path", { class: state, d: paths[state] });
   if (bars) add(svg, "path", { class: "sharp", d: bars });
   const y = BOTTOM + 22;

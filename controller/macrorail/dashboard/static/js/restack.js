@@ -1,4 +1,4 @@
-// Stacks a finished run again with other settings, to compare the two pictures.
+// Restacks a finished run with other settings, to compare the two pictures.
 
 import { post, press, say } from "./api.js";
 import { element } from "./elements.js";
@@ -9,7 +9,7 @@ const CHOICES = [
   ["align", "Alignment", [["run", "As in the run"], ["affine", "Affine"], ["shift", "Shift only"], ["none", "None"]]],
 ];
 
-// The settings in the name of a picture, such as "best-middle-run", as text.
+// Returns the settings in the name of a picture, such as "best-middle-run", as text.
 export function settingsText(name) {
   return name.split("-").map((value, n) => CHOICES[n]?.[2].find(([key]) => key === value)?.[1] || value).join(" · ");
 }
@@ -54,7 +54,7 @@ export class RestackForm {
       element("a", { class: "button", href: `/api/runs/${run}/stacked-again/${name}.tif`, download: true }, "Save"))));
   }
 
-  // The server's progress: which picture it is stacking, and how that ended.
+  // Shows the server's progress: the picture that is being restacked, and the result.
   onStatus(now) {
     const busy = Boolean(now && now.error === null);
     this.button.disabled = busy;

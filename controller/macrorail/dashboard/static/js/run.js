@@ -1,4 +1,4 @@
-// The run page: state, progress, log, and the picture as it grows.
+// The run page: state, progress, log, and the growing picture.
 
 import { post, press, say } from "./api.js";
 import { drawRail } from "./rail.js";
@@ -180,14 +180,14 @@ export class RunPage {
     else at("stage").hidden = true;
   }
 
-  // Loads the picture before it is shown, so that it does not flicker. One at a time, the newest
-  // next: a picture that grows faster than it loads is shown all the same.
+  // Loads a picture before showing it, to avoid flicker. Only one picture is loaded at a time, then
+  // the newest. So a growing picture is shown even if it changes faster than it loads.
   loadStage() {
     if (this.loading) return;
     const source = this.pictureShown, run = this.name, next = new Image();
     const done = (loaded) => {
       this.loading = null;
-      // Not when something else was chosen meanwhile.
+      // The picture is not shown if another one was chosen meanwhile.
       if (loaded && run === this.name && file(source) === file(this.pictureShown)) {
         at("stage").src = next.src;
         at("stage").alt = at("stage-caption").textContent;
@@ -232,7 +232,7 @@ export class RunPage {
       const sharpness = this.slices.get(number).sharpness;
       thumb.bar.style.width = sharpness ? `${(sharpness / sharpest) * 100}%` : "0";
     }
-    // Do not scroll for a while after the operator has scrolled.
+    // No automatic scrolling for a while after the operator has scrolled.
     if (Date.now() - this.stripTouched > 15000) strip.scrollLeft = strip.scrollWidth;
   }
 
@@ -268,7 +268,7 @@ export class RunPage {
 
 function file(address) { return address.split("?")[0]; }
 
-// Proven by the positions of the slices, and where possible by the images too.
+// Describes the proof of coverage, by the positions of the slices and, if possible, by the images.
 function covered({ proven, gaps, images }) {
   if (gaps.length) return gaps.length === 1 ? "one gap" : `${gaps.length} gaps`;
   if (!proven) return "not proven";

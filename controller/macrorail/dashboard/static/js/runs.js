@@ -1,4 +1,4 @@
-// The page of all runs: find one, open it, resume it, select two to compare.
+// The page of all runs: find, open or resume a run, or select two runs to compare.
 
 import { get, press } from "./api.js";
 import { element, refill } from "./elements.js";

@@ -1,4 +1,4 @@
-// The set-up page: the protocol's form, the plan, and the start. Every edit is planned at once.
+// The set-up page: the protocol's form, the plan, and the start. Every edit updates the plan.
 
 import { get, post, press, say } from "./api.js";
 import { InstrumentPanel } from "./setup_instrument.js";
@@ -93,7 +93,7 @@ export class SetupPage {
     return input;
   }
 
-  // While the camera is connected, its menus replace the fields.
+  // While a camera is connected, menus with the camera's values replace the text fields.
   offer(choices) {
     const known = JSON.stringify(choices || null);
     if (known === this.offered) return;
@@ -116,7 +116,7 @@ export class SetupPage {
     if (!this.names.length) this.choice.append(element("option", { value: "" }, "none saved yet"));
   }
 
-  // The protocol opened last in this browser, or one that shares a word with the rig's name.
+  // Opens the protocol that was last open in this browser, or a protocol for this rig by its name.
   suggested() {
     const words = (this.rig_name || "").replace(/\.yaml$/, "").split("-");
     const fits = this.names.find((name) => words.some((word) => name.replace(/\.yaml$/, "").split("-").includes(word)));
@@ -242,7 +242,7 @@ export class SetupPage {
   }
 }
 
-// Fills a field; a menu also shows a value that the camera does not offer, and says so.
+// Fills a field. A menu also shows a value that the camera does not offer, and marks this value.
 function fill(input, value) {
   if (input.tagName === "SELECT") {
     const same = [...input.options].find((option) => amount(option.value) === amount(value));
@@ -252,7 +252,7 @@ function fill(input, value) {
   } else input.value = value;
 }
 
-// The number in "f/5.6", "1/30 s" or "100", to compare values that are written differently.
+// Returns the number in "f/5.6", "1/30 s" or "100", to compare values in different notations.
 function amount(text) {
   const [, over, under] = /^(?:f\/)?([\d.]+)(?:\/([\d.]+))?\s*s?$/.exec(text.trim()) || [];
   return over === undefined ? text : Number((Number(over) / Number(under || 1)).toPrecision(6));
@@ -273,7 +273,7 @@ function withValue(values, path, value) {
   return { ...values, [key]: inner };
 }
 
-// A range given in another form (around, positions) becomes near and far once either is typed.
+// A range in another form (around, positions) becomes near and far when near or far is typed.
 function toNearAndFar(protocol, plan) {
   const range = { ...protocol.range };
   const known = plan && !plan.error;

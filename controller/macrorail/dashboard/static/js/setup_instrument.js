@@ -83,14 +83,14 @@ export class InstrumentPanel {
 
   shoot(button) { return this.ask(button, "shoot", { protocol: this.protocol() }); }
 
-  // Live view uses the exposure of the form, so that it shows what will be shot.
+  // Live view uses the camera settings of the form, so that it looks like the picture.
   follow() {
     if (!this.state || !this.mine) return;
     clearTimeout(this.following);
     this.following = setTimeout(() => this.ask(null, "configure", { protocol: this.protocol() }), 250);
   }
 
-  // Viewers who do not operate get fewer frames: the computer has other work to do.
+  // Viewers who do not operate get fewer frames, to save computing time.
   setOperating(mine) {
     this.mine = mine;
     this.viewer.shortest_ms = mine ? 40 : 200;

@@ -11,7 +11,7 @@ export class Viewer {
     this.peaking = false;
     this.pinned = null;
     this.frames = 0;
-    // Least time between two frames of live view.
+    // Shortest time between two frames of live view.
     this.shortest_ms = 200;
     this.canvas = element("canvas", { width: 3, height: 2, role: "img", "aria-label": "View through the lens", tabindex: "0" });
     this.loupe = element("canvas", { class: "loupe", width: LOUPE_PX, height: LOUPE_PX, hidden: true, "aria-hidden": "true" });
@@ -48,7 +48,7 @@ export class Viewer {
         if (answer.status > 204) await pause(AGAIN_MS);
       } catch { this.missing(turn); await pause(AGAIN_MS); }
       await pause(this.shortest_ms - (performance.now() - began));
-      // A hidden page asks for no frames. The panel itself stays hidden until the first one comes.
+      // A hidden page requests no frames. The panel is hidden until the first frame comes.
       while (this.looking === turn && (document.hidden || !this.panel.parentElement.checkVisibility())) await pause(AGAIN_MS);
     }
   }
@@ -58,7 +58,7 @@ export class Viewer {
     if (answer.ok) this.show(await createImageBitmap(await answer.blob()), name);
   }
 
-  // What is shown is old: the camera is busy or gone.
+  // The shown frame is old: the camera is busy or disconnected.
   missing(turn) {
     if (this.looking !== turn) return;
     this.kind.textContent = "Waiting for the camera";
@@ -101,7 +101,7 @@ export class Viewer {
 
   // ------------------------------------------------------------------------------ the loupe
 
-  // Starts in the middle; a finger or the arrow keys move it.
+  // The loupe starts in the middle; a finger or the arrow keys move it.
   pin(on) {
     this.pinned = on ? { x: 0.5, y: 0.5 } : null;
     if (on) { this.at = this.pinned; this.drawLoupe(); }
@@ -127,7 +127,7 @@ export class Viewer {
     this.drawLoupe();
   }
 
-  // A test shot at full resolution; live view, which has few pixels, enlarged twice.
+  // Shows a test shot at full resolution. Live view has few pixels and is enlarged twice.
   drawLoupe() {
     if (!this.at || !this.picture) return;
     const { width, height } = this.canvas;
@@ -138,7 +138,7 @@ export class Viewer {
     paper.imageSmoothingEnabled = false;
     paper.drawImage(this.picture, left, top, across, across, 0, 0, LOUPE_PX, LOUPE_PX);
     this.loupe.hidden = this.mark.hidden = false;
-    // On the other side of the place that it shows.
+    // The loupe is drawn on the side opposite to the area that it shows.
     this.loupe.classList.toggle("left", this.at.x > 0.5);
     Object.assign(this.mark.style, { left: `${this.at.x * 100}%`, top: `${this.at.y * 100}%` });
     if (this.name) this.drawDetail(this.name, this.at);
