@@ -8,8 +8,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from macrorail.proof import positions
 from macrorail.proof.defocus import ClaimedOptics
 from macrorail.proof.image_proof import ImageProof
 from macrorail.proof.settings import FUSE, ProofSettings
@@ -34,16 +36,22 @@ SETTINGS = ProofSettings(
 
 
 def proof_of(
-    folder: Path, settings: ProofSettings, peak_um: NDArray[np.float64], left_out: tuple[int, ...]
+    folder: Path,
+    settings: ProofSettings,
+    peak_um: NDArray[np.float64],
+    left_out: tuple[int, ...],
+    off_um: NDArray[np.float64] | None = None,
 ) -> dict[str, Any]:
-    """What is proven of noise whose contrast peaks at ``peak_um`` in each tile; NaN: never."""
+    """What is proven of noise whose contrast peaks at ``peak_um`` in each tile; NaN: never. The
+    slices were shot ``off_um`` beyond where the axis reported them."""
+    off_um = np.zeros(SLICES) if off_um is None else off_um
     rng = np.random.default_rng(4)
     noise = rng.normal(0, 1, (ROWS * TILE_PX, COLUMNS * TILE_PX))
     evidence = ImageProof(settings, folder)
     for number in range(SLICES):
         if number in left_out:
             continue
-        away = np.nan_to_num((number * STEP_UM - peak_um) / DOF_UM, nan=np.inf)
+        away = np.nan_to_num((number * STEP_UM + off_um[number] - peak_um) / DOF_UM, nan=np.inf)
         contrast = 40 / (1 + away**2) ** 0.6
         spread = np.kron(contrast.reshape(ROWS, COLUMNS), np.ones((TILE_PX, TILE_PX)))
         picture = 120 + spread * noise + rng.normal(0, 0.7, noise.shape)
@@ -97,3 +105,16 @@ def test_tiles_between_slices_that_are_missing_are_red_and_nothing_is_proven(
     assert report["proven"] is False
     assert report["tiles"]["uncovered"] > 10
     assert len(report["gaps"]) == 1
+
+
+def test_an_axis_that_stops_anywhere_is_not_verified_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No explanation is found within the search's budget: neither proven nor disproven."""
+    monkeypatch.setattr(positions, "_TRIALS_AT_LEAST", 3)
+    monkeypatch.setattr(positions, "_TRIALS_PER_SLICE", 0)
+    off_um = np.random.default_rng(8).uniform(-70, 70, SLICES)
+    report = proof_of(tmp_path, SETTINGS, depths(), (), off_um)
+    assert report["proven"] is None
+    assert "too many irregular moves to explain" in report["reason"]
+    assert (tmp_path / "coverage.png").exists()

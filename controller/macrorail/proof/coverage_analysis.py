@@ -9,7 +9,7 @@ rig file states.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,8 +60,8 @@ class CoverageAnalysis:
     Attributes
     ----------
     provable
-        False when there are too few slices or too little texture; all other attributes are then
-        meaningless.
+        False when there are too few slices, too little texture or too many irregular moves; then
+        no other attribute proves anything.
     positions_um
         True position of each slice, by slice number.
     shortfalls
@@ -92,6 +92,8 @@ class CoverageAnalysis:
     measured_coverage
         Coverage computed with the measured depth of field, if the measured one is clearly smaller
         than the computed one; otherwise ``None``.
+    not_provable_because
+        The reason, unless there are too few slices or too little texture.
     """
 
     provable: bool
@@ -109,6 +111,7 @@ class CoverageAnalysis:
     why: str
     dof: dict[str, Any] | None
     measured_coverage: Coverage | None = None
+    not_provable_because: str = ""
 
 
 def analyse_coverage(frames: Sequence[MeasuredFrame], settings: ProofSettings) -> CoverageAnalysis:
@@ -172,7 +175,7 @@ def analyse_coverage(frames: Sequence[MeasuredFrame], settings: ProofSettings) -
     if dof is not None and dof["warning"] and dof["ratio"] < 1:
         measured_um = dof["ratio"] * dof_um
         measured_coverage = _coverage(true_um, measured_um, uncertainty_um, settings)
-    return CoverageAnalysis(
+    analysis = CoverageAnalysis(
         provable=True,
         positions_um={frame.slice: float(um) for frame, um in zip(good, true_um, strict=True)},
         shortfalls=[
@@ -196,10 +199,27 @@ def analyse_coverage(frames: Sequence[MeasuredFrame], settings: ProofSettings) -
         dof=dof,
         measured_coverage=measured_coverage,
     )
+    return analysis if located.explained else _unexplained(analysis, len(good))
 
 
 def _unusable(frame: MeasuredFrame) -> bool:
     return any(fault.kind in ("blur", "exposure", "shift") for fault in frame.faults)
+
+
+def _unexplained(analysis: CoverageAnalysis, slices: int) -> CoverageAnalysis:
+    """The best that was found, of which nothing is proven and to which nothing is added."""
+    return replace(
+        analysis,
+        provable=False,
+        missing_um=[],
+        margins_um=(None, None),
+        lost_um=0.0,
+        not_provable_because=(
+            f"too many irregular moves to explain: the images of {slices} slices fit "
+            f"{len(analysis.shortfalls)} moves that fell short and not all is explained. Check "
+            f"the axis's coupling, motor current and play, and that nothing moved the specimen"
+        ),
+    )
 
 
 def _not_provable(frames: Sequence[MeasuredFrame]) -> CoverageAnalysis:

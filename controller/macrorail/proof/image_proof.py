@@ -164,7 +164,7 @@ class ImageProof:
 
     def _find(self) -> CoverageAnalysis:
         found = analyse_coverage(list(self._checker.accepted.values()), self._settings)
-        places_um = found.positions_um if found.shortfalls else {}
+        places_um = found.positions_um if found.shortfalls and found.provable else {}
         if self._checker.apply_true_positions(places_um, found.lost_um):
             found = analyse_coverage(list(self._checker.accepted.values()), self._settings)
         return found
@@ -194,7 +194,7 @@ def _report(found: CoverageAnalysis, settings: ProofSettings, refused: str) -> d
     )
     return {
         "proven": not reasons if found.provable else None,
-        "reason": "; ".join([*reasons, advice]) if reasons else "",
+        "reason": found.not_provable_because or ("; ".join([*reasons, advice]) if reasons else ""),
         "positions_um": {str(number): um for number, um in found.positions_um.items()},
         "shortfalls": found.shortfalls,
         "near_tiles_rising": found.near_tiles,

@@ -5,6 +5,9 @@ slices (the axis stalled and caught up later) or all later slices (steps were lo
 added, exchanged and removed one at a time as long as this explains the images much better. An axis
 that works has none. Moves that went too far are not considered: no motor turns further than it is
 driven, and such a move would look as if the slice before it had fallen short.
+
+The number of explanations that are tried is limited in proportion to the slices. An axis that makes
+many irregular moves needs more short moves than can be told apart, and is reported as not explained.
 """
 
 from __future__ import annotations
@@ -42,6 +45,9 @@ _LARGEST = 3.0
 _REFINEMENTS = 3
 _TRIALS = 4
 _LONGEST_STALL = 5
+# Explanations that may be tried. Sixty slices take 1 without a short move, 80 with three and 240
+# with twelve.
+_TRIALS_AT_LEAST, _TRIALS_PER_SLICE = 60, 3
 
 
 @dataclass(frozen=True)
@@ -75,11 +81,15 @@ class LocatedSlices:
         Short moves that explain the differences from the reported positions.
     curves
         Curves fitted with the slices at ``u``.
+    explained
+        False when the search was ended before it found the best explanation, because there are too
+        many irregular moves. The other attributes are then the best so far.
     """
 
     u: Floats
     short_moves: tuple[ShortMove, ...]
     curves: Curves
+    explained: bool = True
 
 
 @dataclass(frozen=True)
@@ -120,6 +130,27 @@ class _Explanation:
     cost: float
 
 
+class _Budget:
+    """How many explanations a search may still try.
+
+    Attributes
+    ----------
+    exceeded
+        Whether more were wanted.
+    """
+
+    def __init__(self, slices: int) -> None:
+        self._left = _TRIALS_AT_LEAST + _TRIALS_PER_SLICE * slices
+        self.exceeded = False
+
+    def allows(self, trials: int) -> bool:
+        """Spend so many trials, all or none."""
+        self.exceeded |= trials > self._left
+        if not self.exceeded:
+            self._left -= trials
+        return not self.exceeded
+
+
 def locate(samples: SharpnessSamples, reported: Floats) -> LocatedSlices:
     """Estimate the true positions of slices.
 
@@ -128,7 +159,7 @@ def locate(samples: SharpnessSamples, reported: Floats) -> LocatedSlices:
     reported
         (slices,) positions reported by the axis in depths of field, in the order of shooting.
     """
-    candidates = _candidates(reported)
+    candidates, budget = _candidates(reported), _Budget(len(reported))
     columns = candidates.columns
     chosen: tuple[int, ...] = ()
     u, shortfalls, curves = reported, np.zeros(0), fit(samples, reported)
@@ -138,8 +169,8 @@ def locate(samples: SharpnessSamples, reported: Floats) -> LocatedSlices:
             corrected = without_common_shape(corrected, u, curves)
             curves = fit_with_noise(corrected, u, curves)
         start = _explanation(corrected, reported, candidates, chosen, shortfalls, curves)
-        best = _most_likely(corrected, reported, candidates, start)
-        if best.chosen == chosen:
+        best = _most_likely(corrected, reported, candidates, start, budget)
+        if best.chosen == chosen or budget.exceeded:
             break
         # The displaced slices had distorted the shape common to all curves, so estimate it again.
         chosen, shortfalls, curves = best.chosen, best.shortfalls, best.curves
@@ -154,13 +185,18 @@ def locate(samples: SharpnessSamples, reported: Floats) -> LocatedSlices:
         ShortMove(*candidates.kinds[c], float(shortfall * columns[candidates.kinds[c][0], c]))
         for c, shortfall in zip(best.chosen, best.shortfalls, strict=True)
     )
-    return LocatedSlices(u, short_moves, curves)
+    return LocatedSlices(u, short_moves, curves, explained=not budget.exceeded)
 
 
 def _most_likely(
-    samples: SharpnessSamples, reported: Floats, candidates: _CandidateMoves, start: _Explanation
+    samples: SharpnessSamples,
+    reported: Floats,
+    candidates: _CandidateMoves,
+    start: _Explanation,
+    budget: _Budget,
 ) -> _Explanation:
-    """Return the best explanation reachable from ``start`` by one change at a time."""
+    """Return the best explanation reachable from ``start`` by one change at a time, within the
+    budget."""
     best = start
     tried = {frozenset(best.chosen)}
     for _ in range(_MOST_CHANGES):
@@ -170,6 +206,8 @@ def _most_likely(
                 for chosen, shortfalls in nearby
                 if frozenset(chosen) not in tried
             ]
+            if not budget.allows(len(new)):
+                return best
             tried |= {frozenset(chosen) for chosen, _ in new}
             trials = [_explanation(samples, reported, candidates, *one, best.curves) for one in new]
             better = min(trials, key=lambda trial: trial.cost, default=best)
