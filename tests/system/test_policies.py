@@ -154,6 +154,54 @@ def test_an_emergency_stop_at_the_rail_ends_the_run(tmp_path: Path) -> None:
     assert run.run().reason is FinishReason.COMPLETED
 
 
+def press_estop_while_exposing(run: VirtualRun, number: int, released: bool) -> None:
+    """Press the emergency stop while a slice is first exposed: the carriage may have fallen."""
+    release = run.bench.body.release
+
+    def pressed(*arguments: Any, **named: Any) -> Any:
+        intents = [fields["slice"] for fields in run.said("intent")]
+        made = release(*arguments, **named)
+        if intents[-1] == number and intents.count(number) == 1:
+            run.bench.carriage.press_estop(True)
+            run.clock.sleep(0.1)
+            run.bench.carriage.press_estop(not released)
+        return made
+
+    run.bench.body.release = pressed
+
+
+def counts(run: VirtualRun) -> list[int]:
+    return [fields["slice"] for fields in run.said("counted")]
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_slice_exposed_while_the_emergency_stop_is_pressed_is_shot_again(
+    tmp_path: Path, last: bool
+) -> None:
+    """The real firmware at rest: pressed and held, the run ends; resumed, the slice is shot."""
+    run = VirtualRun(tmp_path / "run", RAIL, SHORT)
+    number = len(run.plan.slices) if last else 3
+    press_estop_while_exposing(run, number, released=False)
+    end = run.run()
+    assert (end.state, end.reason) == (State.FAILED, FinishReason.DEVICE_FAULT)
+    assert "emergency stop" in end.message
+    assert [fields["slice"] for fields in run.said("rejected")] == [number]
+    run.bench.carriage.press_estop(False)
+    assert run.run().reason is FinishReason.COMPLETED
+    assert counts(run).count(number) == 2
+    assert sorted(set(counts(run))) == list(range(1, len(run.plan.slices) + 1))
+
+
+def test_a_slice_exposed_while_the_emergency_stop_was_pressed_briefly_is_shot_again(
+    tmp_path: Path,
+) -> None:
+    run = VirtualRun(tmp_path / "run", RAIL, SHORT)
+    press_estop_while_exposing(run, 3, released=True)
+    assert run.run().reason is FinishReason.COMPLETED
+    assert [fields["slice"] for fields in run.said("rejected")] == [3]
+    assert counts(run).count(3) == 2 and len(run.said("homed")) == 2
+
+
 def test_a_lens_is_recovered_through_its_camera(tmp_path: Path) -> None:
     run = VirtualRun(
         tmp_path / "run",

@@ -26,6 +26,8 @@ from macrorail.errors import (
     MacrorailError,
     NotVerified,
     OverlapError,
+    PositionInDoubt,
+    RailAlarm,
     SceneMoved,
     WorkerCrashed,
 )
@@ -200,6 +202,8 @@ class Runner:
         asked = task.frames or FramesAsked(task.settings, drifts=axis.shares_camera)
         self._frame_settings = FrameSettingsCheck(asked)
         self._pending: _Pending | None = None
+        # The slice exposed since the axis last moved.
+        self._exposed_here: Target | None = None
         self._gate = FrameGate(
             proof, stream, clock, self._log_event, self._reject, self._commands.pause
         )
@@ -357,6 +361,7 @@ class Runner:
         try:
             lost = self._lost_steps.check()
         except DeviceError as fault:
+            self._doubt_slice_exposed_here(fault)
             self._recovery.handle(Part.AXIS, fault)
             return bool(self._work)
         self._machine.step(Trigger.PREPARE)
@@ -395,6 +400,17 @@ class Runner:
         for target in reversed(doubtful):
             self._reject(target)
 
+    def _doubt_slice_exposed_here(self, fault: DeviceError) -> None:
+        """Shoot the newest slice again when the axis lost its position at rest: the carriage may
+        have fallen while it was exposed (emergency stop, motor without current)."""
+        target, self._exposed_here = self._exposed_here, None
+        stopped = isinstance(fault, RailAlarm) and fault.code == "estop"
+        if target is None or not (stopped or isinstance(fault, PositionInDoubt)):
+            return
+        self._gate.wait()
+        if self._work.is_shot(target.number):
+            self._shoot_again([target])
+
     def _reject(self, target: Target) -> None:
         """Set the frame of a finished slice aside, and put the slice first in the queue again."""
         self._log_event(FrameRejected(slice=target.number, attempt=target.attempt))
@@ -407,11 +423,13 @@ class Runner:
         self._machine.step(Trigger.MOVE)
         try:
             self._axis.start_move(target.position_um)
+            self._exposed_here = None
             achieved_um = self._axis.finish_move()
         except DeviceError as fault:
             self._work.put_first(target)
             # First fetch what the camera still holds, because recovery can take minutes.
             self._collect_frame()
+            self._doubt_slice_exposed_here(fault)
             self._recovery.handle(Part.AXIS, fault, target)
             return None
         self._log_event(
@@ -459,6 +477,7 @@ class Runner:
             )
         )
         self._pending = _Pending(target, achieved_um, exposure)
+        self._exposed_here = target
         self._work.shot(target.number, achieved_um)
 
     def _collect_frame(self) -> bool:
