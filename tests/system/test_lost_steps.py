@@ -207,3 +207,63 @@ def test_an_interval_is_a_number_of_slices(tmp_path: Path, written: str) -> None
     rig = CHECKED.replace("4 slices", written)
     with pytest.raises(Exception, match="check_every"):
         VirtualRun(tmp_path / "run", rig, PROTOCOL)
+
+
+class WantsOneAtATime:
+    """An image proof that finds each frame good, and wants more slices, one each time."""
+
+    def __init__(self, *wanted_um: float) -> None:
+        self.wanted_um = list(wanted_um)
+        self.ready: list[dict[str, Any]] = []
+
+    def add(
+        self, number: int, attempt: int, frame: Path, position_um: float, dof_um: float
+    ) -> None:
+        verdict = {"slice": number, "attempt": attempt, "action": "fuse", "faults": [], "why": ""}
+        self.ready.append(verdict)
+
+    def verdicts(self) -> list[dict[str, Any]]:
+        ready, self.ready = self.ready, []
+        return ready
+
+    def last_verdicts(self, check: Any) -> list[dict[str, Any]]:
+        return self.verdicts()
+
+    def relocate(self, numbers: list[int], error_um: float, check: Any) -> dict[str, Any]:
+        return {"numbers": [], "positions_um": []}
+
+    def missing(self, check: Any) -> dict[str, Any]:
+        wanted, self.wanted_um = self.wanted_um[:1], self.wanted_um[1:]
+        return {"positions_um": wanted, "why": "for the test"}
+
+    def finish(self, check: Any) -> dict[str, Any]:
+        return {"proven": True, "reason": ""}
+
+
+def test_slices_that_the_images_add_are_checked_together(tmp_path: Path) -> None:
+    """One homing after all of them: each takes as long as many slices."""
+    wanted_um = (10_950.0, 11_000.0, 11_050.0, 11_100.0)
+    run = VirtualRun(tmp_path / "run", RAIL, PROTOCOL, proof=WantsOneAtATime(*wanted_um))
+    assert run.run().reason is FinishReason.COMPLETED
+    planned = [planned.index for planned in run.plan.slices]
+    added = [planned[-1] + 1 + index for index in range(len(wanted_um))]
+    assert [check["slices"] for check in run.said("count_checked")] == [planned, added]
+    manifest = build_manifest(run.entries)
+    assert all(counted["position_checked"] for counted in manifest["slices"])
+
+
+def test_steps_lost_among_added_slices_are_found(tmp_path: Path) -> None:
+    jams = Jams(64, 13)
+    run = VirtualRun(
+        tmp_path / "run",
+        RAIL,
+        PROTOCOL,
+        proof=WantsOneAtATime(10_950.0, 11_000.0, 11_050.0),
+        listen=jams,
+    )
+    jams.run = run
+    assert len(run.plan.slices) == 11
+    assert run.run().reason is FinishReason.COMPLETED
+    (bad,) = [check for check in run.said("count_checked") if check["in_doubt"]]
+    assert set(bad["slices"]) == {12, 13, 14}
+    assert build_manifest(run.entries)["coverage"]["proven"]

@@ -118,3 +118,25 @@ def test_an_axis_that_stops_anywhere_is_not_verified_and_says_why(
     assert report["proven"] is None
     assert "too many irregular moves to explain" in report["reason"]
     assert (tmp_path / "coverage.png").exists()
+
+
+def test_old_pictures_are_not_kept_and_the_map_shows_the_middle_frame(tmp_path: Path) -> None:
+    """What is kept of a frame is a few numbers for each tile."""
+    proof_of(tmp_path, SETTINGS, depths(), ())
+    evidence = ImageProof(SETTINGS, tmp_path)
+    for number in range(SLICES):
+        evidence.add(number, 1, tmp_path / f"{number}.png", number * STEP_UM, DOF_UM)
+    evidence.last_verdicts(lambda: None)
+    kept = [frame.measurement for frame in evidence._checker.accepted.values()]
+    assert len(kept) == SLICES
+    assert [measured.small.size > 0 for measured in kept] == [False] * (SLICES - 1) + [True]
+    a_tile = 8 * (3 + 3 + 3 + 1)
+    for measured in kept[:-1]:
+        arrays = (measured.energy, measured.coarse, measured.tensor, measured.light)
+        assert sum(array.nbytes for array in arrays) <= a_tile * ROWS * COLUMNS
+    shown = cv2.imread(str(tmp_path / "coverage.png"))
+    for number in range(SLICES):
+        (tmp_path / f"{number}.png").unlink()
+    evidence.finish(lambda: None)
+    without = cv2.imread(str(tmp_path / "coverage.png"))
+    assert shown is not None and without is not None and shown.std() > without.std()

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from macrorail.errors import FrameError
 from macrorail.proof.coverage_analysis import COVERED, NOT_PROVABLE, UNCOVERED, CoverageAnalysis
 from macrorail.proof.frame_checker import MeasuredFrame
+from macrorail.proof.measure import measure
 from macrorail.stacking.writing import write_picture
 
 _COLOURS = {  # blue, green, red
@@ -43,6 +46,17 @@ def write_coverage_map(
     height = width // middle.columns * middle.rows
     size = (width, height)
     over = cv2.resize(colours, size, interpolation=cv2.INTER_NEAREST)
-    under = cv2.resize(middle.small, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+    under = cv2.resize(_picture(frames[len(frames) // 2]), size, interpolation=cv2.INTER_LINEAR)
+    under = under.astype(np.uint8)
     mixed = cv2.addWeighted(cv2.cvtColor(under, cv2.COLOR_GRAY2BGR), 1 - _SHADE, over, _SHADE, 0.0)
     write_picture(path, mixed.astype(np.uint8))
+
+
+def _picture(frame: MeasuredFrame) -> NDArray[np.uint8]:
+    """The frame, reduced; plain grey when its file cannot be read any more."""
+    if frame.measurement.small.size:
+        return frame.measurement.small
+    try:
+        return measure(frame.path).small
+    except FrameError:
+        return np.full((1, 1), 128, np.uint8)

@@ -39,6 +39,8 @@ class MeasuredFrame:
     ----------
     slice, attempt
         Number of the slice, and of the exposure of that slice.
+    path
+        Its file.
     position_um, dof_um
         Position reported by the axis, and depth of field at that position.
     measurement
@@ -49,6 +51,7 @@ class MeasuredFrame:
 
     slice: int
     attempt: int
+    path: Path
     position_um: float
     dof_um: float
     measurement: Measurement
@@ -83,7 +86,7 @@ class FrameChecker:
         except FrameError as error:
             faults = (FrameFault("damaged", str(error)),)
             return [self._verdict(number, attempt, faults)]
-        frame = MeasuredFrame(number, attempt, position_um, dof_um, measurement)
+        frame = MeasuredFrame(number, attempt, path, position_um, dof_um, measurement)
         return [*self._resolve_first_two(frame), *self._check(frame)]
 
     def _check(self, frame: MeasuredFrame) -> list[dict[str, Any]]:
@@ -229,6 +232,12 @@ class FrameChecker:
         return fault
 
     def _accept(self, frame: MeasuredFrame) -> None:
+        if self._reference is not None and self._reference.slice in self.accepted:
+            # Only the newest frame's picture is compared with the next one.
+            before = self.accepted[self._reference.slice]
+            self.accepted[before.slice] = replace(
+                before, measurement=before.measurement.without_picture()
+            )
         self.accepted.pop(frame.slice, None)
         self.accepted[frame.slice] = frame
         self._reference = frame

@@ -285,6 +285,9 @@ class Runner:
         # First check the axis's step count: its result is immediate and certain.
         while self._lost_steps_want_more(at_the_end=True) or self._images_want_more():
             self._shoot_all()
+            # The images often want one slice at a time: the count is checked after all of them.
+            while self._images_want_more():
+                self._shoot_all()
 
     def _shoot_all(self) -> None:
         """Shoot the queued slices, and again those that turn out to be bad."""
