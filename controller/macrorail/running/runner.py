@@ -364,7 +364,8 @@ class Runner:
         try:
             lost = self._lost_steps.check()
         except DeviceError as fault:
-            self._doubt_slice_exposed_here(fault)
+            if isinstance(fault, RailAlarm):
+                self._doubt_slice_exposed_here(fault)
             self._recovery.handle(Part.AXIS, fault)
             return bool(self._work)
         self._machine.step(Trigger.PREPARE)
