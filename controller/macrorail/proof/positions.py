@@ -6,8 +6,8 @@ added, exchanged and removed one at a time as long as this explains the images m
 that works has none. Moves that went too far are not considered: no motor turns further than it is
 driven, and such a move would look as if the slice before it had fallen short.
 
-The number of explanations that are tried is limited in proportion to the slices. An axis that makes
-many irregular moves needs more short moves than can be told apart, and is reported as not explained.
+The number of explanations that are tried is limited in proportion to the slices. If
+an axis makes too many irregular moves to be told apart, they are reported as not explained.
 """
 
 from __future__ import annotations
