@@ -1,6 +1,6 @@
-"""Writes the codes of the wire for both sides, C and Python, from codes.csv.
+"""Writes the codes of the serial protocol for both sides, C and Python, from codes.csv.
 
-Run it with ``make -C firmware codes`` after codes.csv was changed; a test fails when it was not.
+Run it with ``make -C firmware codes`` after a change of codes.csv; a test fails if it was not run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ KINDS = ("verb", "error", "stop", "state", "cause", "kept")
 
 
 def read_codes() -> dict[str, list[dict[str, str]]]:
-    """The rows of codes.csv by kind, in file order: a code's number is its place."""
+    """Return the rows of codes.csv by kind, in file order; a code's number is its index."""
     codes: dict[str, list[dict[str, str]]] = {kind: [] for kind in KINDS}
     with SOURCE.open(newline="", encoding="ascii") as file:
         for row in csv.DictReader(file):
@@ -26,9 +26,9 @@ def read_codes() -> dict[str, list[dict[str, str]]]:
 
 
 def c_header() -> str:
-    """The text of codes.h."""
+    """Return the text of codes.h."""
     lines = [
-        "/* The codes of the wire, generated from codes.csv: change them there. */",
+        "/* The codes of the serial protocol, generated from codes.csv: edit them there. */",
         "#ifndef MACRORAIL_CODES_H",
         "#define MACRORAIL_CODES_H",
     ]
@@ -49,7 +49,7 @@ def c_header() -> str:
 def python_module() -> str:
     """The text of controller/macrorail/devices/rail/codes.py."""
     lines = [
-        '"""The codes of the rail\'s wire: generated, change firmware/codes.csv."""',
+        '"""The codes of the rail\'s serial protocol, generated: edit firmware/codes.csv instead."""',
         "",
         "from __future__ import annotations",
         "",

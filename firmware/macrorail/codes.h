@@ -1,4 +1,4 @@
-/* The codes of the wire, generated from codes.csv: change them there. */
+/* The codes of the serial protocol, generated from codes.csv: edit them there. */
 #ifndef MACRORAIL_CODES_H
 #define MACRORAIL_CODES_H
 
@@ -36,18 +36,18 @@ enum error_code {
     ERROR_NONE, /* not an error */
     ERROR_CRC, /* the line was damaged on its way */
     ERROR_LONG, /* the line was longer than 64 characters */
-    ERROR_SYNTAX, /* the line is not a sequence number then a verb then whole numbers */
+    ERROR_SYNTAX, /* the line does not consist of a sequence number and a verb and integers */
     ERROR_HELLO, /* no session is open: the board was reset or the host never said HELLO */
-    ERROR_VERSION, /* host and board speak different versions of the wire */
+    ERROR_VERSION, /* host and board use different versions of the serial protocol */
     ERROR_SEQUENCE, /* the sequence number is neither the last one nor the one after it */
     ERROR_VERB, /* the board does not know this verb */
-    ERROR_ARGUMENTS, /* the verb takes another number of arguments */
-    ERROR_RANGE, /* an argument lies outside what the board can do */
-    ERROR_BUSY, /* the board is moving and this verb has to wait until it rests */
-    ERROR_EXPOSING, /* the shutter is pressed and nothing may move until it is released */
-    ERROR_UNHOMED, /* the position is not known: HOME first */
+    ERROR_ARGUMENTS, /* the number of arguments is wrong for this verb */
+    ERROR_RANGE, /* an argument is outside the range that the board supports */
+    ERROR_BUSY, /* the board is moving and accepts this verb only at rest */
+    ERROR_EXPOSING, /* the shutter is being released and nothing may move until the release ends */
+    ERROR_UNHOMED, /* the position is not known; HOME is needed first */
     ERROR_UNLIMITED, /* no soft limits were set since the session was opened */
-    ERROR_OUTSIDE, /* the target lies outside the soft limits */
+    ERROR_OUTSIDE, /* the target is outside the soft limits */
     ERROR_LIMIT, /* the limit switch on the way is pressed */
     ERROR_ESTOP, /* the emergency stop is pressed */
     ERROR_SWITCH_FAULT, /* an end switch reads pressed where the carriage cannot be at it */
@@ -80,12 +80,12 @@ enum stop_code {
     STOP_HOST, /* the host asked for a stop */
     STOP_SILENCE, /* the host was silent for too long */
     STOP_HELLO, /* a new session was opened during the motion */
-    STOP_EMERGENCY, /* the emergency byte 0x85 or a line holding only ! arrived */
+    STOP_EMERGENCY, /* the emergency byte 0x85 or a line with only ! arrived */
     STOP_LIMIT_MIN, /* the limit switch at the home end was pressed */
     STOP_LIMIT_MAX, /* the limit switch at the specimen end was pressed */
     STOP_ESTOP, /* the emergency stop was pressed */
     STOP_UNDERRUN, /* the motion was not prepared in time */
-    STOP_NO_SWITCH, /* homing went its whole search distance without finding the home switch */
+    STOP_NO_SWITCH, /* homing moved the full search distance without finding the home switch */
     STOP_STUCK, /* the home switch stayed pressed although the carriage was driven away from it */
     STOP_SWITCH_FAULT, /* an end switch reads pressed where the carriage cannot be at it */
     STOP_COUNT
@@ -108,7 +108,7 @@ enum stop_code {
 
 enum state_code {
     STATE_IDLE, /* at rest */
-    STATE_MOVING, /* on the way to a target */
+    STATE_MOVING, /* moving to a target */
     STATE_HOMING, /* looking for the home switch */
     STATE_COUNT
 };
@@ -119,7 +119,7 @@ enum state_code {
     "homing\0"
 
 enum cause_code {
-    CAUSE_UNKNOWN, /* the bootloader kept the cause to itself */
+    CAUSE_UNKNOWN, /* the cause is not known because the bootloader does not report it */
     CAUSE_POWER, /* power came on */
     CAUSE_PIN, /* the reset pin: a button or the opening of the port */
     CAUSE_BROWNOUT, /* the supply voltage sagged */
@@ -135,8 +135,8 @@ enum cause_code {
     "watchdog\0"
 
 enum kept_code {
-    KEPT_LOST, /* the power went during a motion or before the position was known */
-    KEPT_CLEAN, /* the carriage was at rest at this position when the power went */
+    KEPT_LOST, /* the power failed during a motion or before the position was known */
+    KEPT_CLEAN, /* the carriage was at rest at this position when the power failed */
     KEPT_COUNT
 };
 

@@ -87,7 +87,7 @@ def test_dials_of_a_camera_on_the_cable_are_turned_back_by_a_hand(
     assert exposed(run) == {(8.0, 100)}
     [fault] = run.said("fault")
     assert (fault["error"], fault["remedy"]) == ("SettingsByHandDiffer", "pause")
-    assert "set that on the camera again" in fault["message"]
+    assert "set the camera to the required values again" in fault["message"]
 
 
 def test_another_body_that_answers_is_refused_also_by_resume(

@@ -58,7 +58,7 @@ def test_both_dials_turned_are_both_named(shoot: Shoot) -> None:
     check.check(shoot())
     with pytest.raises(SettingsDiffer, match=r"f/11 instead of f/5\.6 and ISO 400 instead of ISO"):
         check.check(shoot(f_number=11, iso=400))
-    with pytest.raises(SettingsByHandDiffer, match="set that on the camera again"):
+    with pytest.raises(SettingsByHandDiffer, match="set the camera to the required values again"):
         check.check(shoot(f_number=11), by_hand=True)
     check.check(shoot())
 

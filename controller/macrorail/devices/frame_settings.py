@@ -134,7 +134,7 @@ class FrameSettingsCheck:
             if by_hand:
                 raise SettingsByHandDiffer(
                     f"{frame.camera_name} was exposed with {' and '.join(differing)}, so its slice "
-                    f"does not count; set that on the camera again"
+                    f"does not count; set the camera to the required values again"
                 )
             raise SettingsDiffer(
                 f"{frame.camera_name} was exposed with {' and '.join(differing)}, so its slice "

@@ -302,7 +302,7 @@ class Bench(Protocol):
         ...
 
     def close(self) -> None:
-        """End the world, or disconnect from it if another process owns it. Safe to call twice."""
+        """End the simulated world, or disconnect if another process owns it. Safe to call twice."""
         ...
 
 

@@ -127,7 +127,7 @@ class FrameGate:
                 continue
             if judged.action == Verdict.STOP:
                 raise FrameError(
-                    f"slice {number} is no good after {attempt} exposure(s): {judged.why}. Mend "
+                    f"slice {number} is no good after {attempt} exposure(s): {judged.why}. Remove "
                     f"the cause, then resume the run"
                 )
             if judged.action == Verdict.PAUSE:

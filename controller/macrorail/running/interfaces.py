@@ -121,14 +121,32 @@ class Watch(Protocol):
 
 
 class LagComparison(Protocol):
-    """Compares the frames by which a shutter lag is found."""
+    """Compares the frames that show whether the shutter opens late."""
 
     def differences(
         self, held: Path, leaving: Path, away: Path, check: Callable[[], None]
     ) -> dict[str, float]:
-        """Mean squared differences between the three, in 8-bit steps: ``held_leaving``,
-        ``leaving_away`` and ``held_away``; ``check`` is called while waiting and may raise.
-        StackError where a frame cannot be read."""
+        """Return mean squared differences between three frames, in 8-bit steps squared.
+
+        Parameters
+        ----------
+        held, leaving
+            Frames of one slice: with the axis held, and with the axis leaving as in a run.
+        away
+            Frame of a slice some way off.
+        check
+            Called while waiting; may raise an error to end the wait.
+
+        Returns
+        -------
+        dict
+            ``held_leaving``, ``leaving_away`` and ``held_away``: the difference of each pair.
+
+        Raises
+        ------
+        StackError
+            A frame cannot be read.
+        """
         ...
 
 

@@ -100,7 +100,7 @@ class OrphanFrame:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run has come.
+    """Progress of a run: finished slices, and slices still to be shot.
 
     Attributes
     ----------

@@ -1,1 +1,1 @@
-"""Align/blend: frames of one stack in, one sharp picture and its depth map out."""
+"""Align/blend: fuses the frames of a stack into one sharp picture and a depth map."""

@@ -336,7 +336,10 @@ class Aligner:
         if abs(stops) > _MOST_STOPS or seen.blown > _MOST_BLOWN:
             how = f"{abs(stops):.1f} stops {'darker' if stops < 0 else 'brighter'}"
             if seen.blown > _MOST_BLOWN:
-                how = f"overexposed: {seen.blown:.0%} of what {neighbour.name} shows is white in it"
+                how = (
+                    f"overexposed: {seen.blown:.0%} of the area that is well exposed in "
+                    f"{neighbour.name} is white"
+                )
             else:
                 how += " than the reference"
             raise AlignError(f"{frame.name} is {how}; a flash or lamp may have failed; {advice}")

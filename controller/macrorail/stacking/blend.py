@@ -82,7 +82,7 @@ class Blender:
             self._sharpness = store.empty(self._sizes[1])
 
     def add(self, picture: Picture, to_frame: NDArray[np.float64]) -> Floats:
-        """Blend in one frame.
+        """Add one frame to the blend.
 
         Parameters
         ----------

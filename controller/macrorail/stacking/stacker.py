@@ -157,7 +157,7 @@ class Fused:
 
     def _mapped(self) -> DepthMap:
         if self.depth_map is None:
-            raise StackError("this stack was made without its depth; ask the stacker for it")
+            raise StackError("this stack was made without its depth; use Stacker(depth=True)")
         return self.depth_map
 
 
@@ -416,7 +416,7 @@ class Stacker:
         return report
 
     def _picture(self, frame: Picture | Path) -> Picture:
-        """Return the given picture, or read it from its file into the memory of the file before."""
+        """Return the given picture, or read its file into the memory of the previous picture."""
         if not isinstance(frame, Path):
             self._read = None
             return frame
@@ -496,9 +496,9 @@ class Stacker:
         return light
 
     def preview(self, widest_px: int) -> Picture:
-        """Return the picture fused so far, (height, width, 3) BGR uint16, of limited width.
+        """Return the picture fused so far, (height, width, 3) BGR uint16.
 
-        The width is at most ``widest_px``.
+        It is reduced to a width of at most ``widest_px``.
 
         Raises
         ------

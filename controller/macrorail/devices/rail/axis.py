@@ -218,7 +218,7 @@ class SerialRail:
                 if shots.contacts != before.contacts or now_s > over_s + flash_s:
                     return shots
             elif now_s > over_s + _LET_GO_LATEST_S:
-                raise DeviceTimeout(f"the board has not let go of the shutter: {shots}; reset it")
+                raise DeviceTimeout(f"the board has not released the shutter: {shots}; reset it")
 
     def inspect(self) -> tuple[Greeting, Status]:
         """Return the board's greeting from when it was opened, and its present status."""

@@ -37,12 +37,15 @@ class Shutter(Protocol):
     """An axis whose board has a cable release."""
 
     def shots(self) -> Any:
-        """Its counters; ``contacts`` counts how often the hot shoe closed, modulo 65536."""
+        """Return the board's counters; ``contacts`` counts the hot-shoe contact, modulo 65536."""
         ...
 
     def expose(self, focus_s: float, release_s: float, flash_s: float = 0.0) -> Any:
-        """Close the focus line, then the release line too. Returns the counters once both are open
-        again and the hot shoe has closed, at the latest after ``flash_s``."""
+        """Close the focus line, then the release line as well; return the counters.
+
+        Returns when both lines are open again and the hot-shoe contact has fired, or when
+        ``flash_s`` has passed without the contact.
+        """
         ...
 
 
@@ -52,7 +55,7 @@ class RailTriggeredCamera:
     Parameters
     ----------
     options
-        ``port`` is the folder that is watched.
+        Options; ``port`` is the folder that is watched.
     context
         Clock, bench ports and log folder.
     """
@@ -63,19 +66,19 @@ class RailTriggeredCamera:
         Attributes
         ----------
         focus_s
-            How long the focus line is closed before the release, which wakes the camera up.
+            Time for which the focus line is closed before the release; it wakes the camera up.
         press_s
-            How long the release is closed.
+            Time for which the release line is closed.
         bulb
-            ``yes`` when the camera is set to bulb: the release is then closed for the protocol's
-            exposure time.
+            ``yes`` if the camera is set to bulb. The release line is then closed for the
+            protocol's exposure time.
         hot_shoe
-            ``yes`` when the camera's hot shoe is wired to the board, which then reports whether the
-            shutter opened.
+            ``yes`` if the camera's hot shoe is wired to the board. The board then reports whether
+            the shutter opened.
         files
             Number of files that an exposure gives. Of a RAW and JPEG pair the JPEG is used.
         frame_timeout_s
-            How long after the end of an exposure its frame counts as lost (world time).
+            Time after the end of an exposure after which its frame counts as lost (run time).
         """
 
         focus_s: Duration = Field(alias="focus", default=0.3, ge=0)
@@ -94,8 +97,8 @@ class RailTriggeredCamera:
         self._wanted: dict[str, str] = {}
         self._exposures = 0
         self._flash_ready_s = 0.0
-        # Kept when the camera is opened again: a self-timer that was switched on meanwhile would
-        # else be taken for the camera's clock.
+        # Kept when the camera is opened again. Otherwise a self-timer that was switched on
+        # meanwhile would be taken for a difference of the camera's clock.
         self._freshness = StaleFrameCheck()
 
     def use_shutter(self, axis: object) -> None:
@@ -152,14 +155,14 @@ class RailTriggeredCamera:
         return dict(settings)
 
     def expose(self, stem: Path) -> Exposure:
-        """Release the shutter; returns when the exposure is over."""
+        """Release the shutter; return when the exposure is over."""
         shutter = self._shutter_or_raise()
         self._clock.sleep(max(0.0, self._flash_ready_s - self._clock.now()))
         self._folder.ignore_present()
         contacts = shutter.shots().contacts
         exposure_s = self._exposure_s()
         press_s = exposure_s if self._options.bulb else self._options.press_s
-        # The camera's clock is compared with the release, not with the waking up before it.
+        # The camera's clock is compared with the release, not with the earlier wake-up.
         released_s = self._clock.now() + self._options.focus_s
         self._exposures += 1
         lag_s = self._options.shutter_lag_s
@@ -217,11 +220,11 @@ class RailTriggeredCamera:
         return frame
 
     def drain(self) -> list[str]:
-        """Ignore the photographs that are there; they stay in the folder. Returns their names."""
+        """Ignore the photographs in the folder, which stay there; return their names."""
         return self._folder.ignore_present()
 
     def close(self) -> None:
-        """There is nothing to release."""
+        """Do nothing: there is no device to close."""
 
     def _refuse_unreadable(self, files: list[Path]) -> None:
         for path in files:

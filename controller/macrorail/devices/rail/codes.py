@@ -1,4 +1,4 @@
-"""The codes of the rail's wire: generated, change firmware/codes.csv."""
+"""The codes of the rail's serial protocol, generated: edit firmware/codes.csv instead."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ ERRORS: dict[str, str] = {
     "none": "not an error",
     "crc": "the line was damaged on its way",
     "long": "the line was longer than 64 characters",
-    "syntax": "the line is not a sequence number then a verb then whole numbers",
+    "syntax": "the line does not consist of a sequence number and a verb and integers",
     "hello": "no session is open: the board was reset or the host never said HELLO",
-    "version": "host and board speak different versions of the wire",
+    "version": "host and board use different versions of the serial protocol",
     "sequence": "the sequence number is neither the last one nor the one after it",
     "verb": "the board does not know this verb",
-    "arguments": "the verb takes another number of arguments",
-    "range": "an argument lies outside what the board can do",
-    "busy": "the board is moving and this verb has to wait until it rests",
-    "exposing": "the shutter is pressed and nothing may move until it is released",
-    "unhomed": "the position is not known: HOME first",
+    "arguments": "the number of arguments is wrong for this verb",
+    "range": "an argument is outside the range that the board supports",
+    "busy": "the board is moving and accepts this verb only at rest",
+    "exposing": "the shutter is being released and nothing may move until the release ends",
+    "unhomed": "the position is not known; HOME is needed first",
     "unlimited": "no soft limits were set since the session was opened",
-    "outside": "the target lies outside the soft limits",
+    "outside": "the target is outside the soft limits",
     "limit": "the limit switch on the way is pressed",
     "estop": "the emergency stop is pressed",
     "switch_fault": "an end switch reads pressed where the carriage cannot be at it",
@@ -44,24 +44,24 @@ STOPS: dict[str, str] = {
     "host": "the host asked for a stop",
     "silence": "the host was silent for too long",
     "hello": "a new session was opened during the motion",
-    "emergency": "the emergency byte 0x85 or a line holding only ! arrived",
+    "emergency": "the emergency byte 0x85 or a line with only ! arrived",
     "limit_min": "the limit switch at the home end was pressed",
     "limit_max": "the limit switch at the specimen end was pressed",
     "estop": "the emergency stop was pressed",
     "underrun": "the motion was not prepared in time",
-    "no_switch": "homing went its whole search distance without finding the home switch",
+    "no_switch": "homing moved the full search distance without finding the home switch",
     "stuck": "the home switch stayed pressed although the carriage was driven away from it",
     "switch_fault": "an end switch reads pressed where the carriage cannot be at it",
 }
 
 STATES: dict[str, str] = {
     "idle": "at rest",
-    "moving": "on the way to a target",
+    "moving": "moving to a target",
     "homing": "looking for the home switch",
 }
 
 CAUSES: dict[str, str] = {
-    "unknown": "the bootloader kept the cause to itself",
+    "unknown": "the cause is not known because the bootloader does not report it",
     "power": "power came on",
     "pin": "the reset pin: a button or the opening of the port",
     "brownout": "the supply voltage sagged",
@@ -69,6 +69,6 @@ CAUSES: dict[str, str] = {
 }
 
 KEPT: dict[str, str] = {
-    "lost": "the power went during a motion or before the position was known",
-    "clean": "the carriage was at rest at this position when the power went",
+    "lost": "the power failed during a motion or before the position was known",
+    "clean": "the carriage was at rest at this position when the power failed",
 }
