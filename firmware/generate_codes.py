@@ -49,7 +49,7 @@ def c_header() -> str:
 def python_module() -> str:
     """The text of controller/macrorail/devices/rail/codes.py."""
     lines = [
-        '"""The codes of the rail\'s serial protocol, generated: edit firmware/codes.csv instead."""',
+        '"""The codes of the rail\'s serial protocol: generated, edit firmware/codes.csv."""',
         "",
         "from __future__ import annotations",
         "",

@@ -1,4 +1,4 @@
-"""The codes of the rail's serial protocol, generated: edit firmware/codes.csv instead."""
+"""The codes of the rail's serial protocol: generated, edit firmware/codes.csv."""
 
 from __future__ import annotations
 
