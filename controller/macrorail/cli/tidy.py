@@ -24,7 +24,7 @@ def tidy(
     ] = 90,
     copied_to: Annotated[
         Path | None,
-        typer.Option(help="only files of which this copy of RUNS contains an identical file"),
+        typer.Option(help="only files that this copy of RUNS contains too, byte for byte"),
     ] = None,
     yes: Annotated[
         bool, typer.Option("--yes", help="remove the files; without --yes they are only listed")

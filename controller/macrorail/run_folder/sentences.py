@@ -104,7 +104,7 @@ def _of_the_instrument(event: Event) -> str | None:
             return (
                 None
                 if certain
-                else "When the shutter opens cannot be told: the axis waits for each frame."
+                else "It is uncertain when the shutter opens, so the axis waits for each frame."
             )
         case SearchStarted():
             low, high = (format_length(um, digits=5) for um in (event.from_um, event.to_um))

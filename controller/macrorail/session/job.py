@@ -184,11 +184,12 @@ def _shoot_slices(
 
 
 def frames_asked(wanted: Protocol, rig: Rig) -> FramesAsked:
-    """What the frames of a run have to say about themselves."""
+    """Return the properties that all frames of a run must have."""
     settings = dict(wanted.camera_settings)
     varies = getattr(rig.camera, "exposure_mode", "manual") == "any"
     if wanted.exposure.bracket_ev is not None:
-        # The bracket's exposures are compared one by one; which one a merged frame tells varies.
+        # The exposures of a bracket are compared one by one; the exposure time in the metadata of
+        # a merged frame varies.
         settings["shutter"] = "bracket"
     size_px = rig.camera.image_width, rig.camera.image_height
     return FramesAsked(settings, size_px, varies, drifts=rig.axis.shares_camera)

@@ -124,17 +124,18 @@ class CameraRestored(Event, kind="settings_restored"):
 
 @dataclass(frozen=True, kw_only=True)
 class ShutterLagChecked(Event, kind="shutter_lag_checked"):
-    """Before the first slice it was tried whether the shutter opens before the axis moves on.
+    """Before the first slice, a test showed whether the shutter opens before the axis moves on.
 
     Attributes
     ----------
     late
-        Whether it opens after that.
+        Whether the shutter opens only after the axis has moved on.
     certain
-        Whether the frames could tell; if not, the axis waits for each frame.
+        Whether the test was conclusive; if not, the axis waits for each frame.
     differences
-        Mean squared differences of the three frames, in 8-bit steps: ``held_leaving``,
-        ``leaving_away`` and ``held_away``; empty when they could not be compared.
+        Mean squared differences between the three frames of the test, in 8-bit steps:
+        ``held_leaving``, ``leaving_away`` and ``held_away``; empty when the frames could not be
+        compared.
     """
 
     late: bool
