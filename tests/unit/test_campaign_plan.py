@@ -140,7 +140,7 @@ def test_a_csv_file_that_cannot_be_used_is_refused(tmp_path: Path, table: str, s
     [
         (LIST.replace("id: b-2", "id: b-1") + STACK, r":8:13: .*'b-1' is a duplicate id"),
         (LIST.replace("name: A2", "name: a1") + STACK, "'a1' is a duplicate name"),
-        (LIST.replace("x: 30 mm", "x: 10 mm") + STACK, "'A2' and 'A1' are at the same place"),
+        (LIST.replace("x: 30 mm", "x: 10 mm") + STACK, "'A2' and 'A1' have the same coordinates"),
         (LIST + STACK.replace("near: 20 mm", "near: 22 mm"), r"far end .*\(position A1\)"),
         (LIST.replace("1/5 s", "1/5") + STACK, "shutter"),
         (LIST + STACK + "views: []", "unknown key; allowed here: campaign, stack"),
@@ -216,11 +216,12 @@ def test_views_and_variants_multiply_in_the_order_that_is_asked_for(
     by_hand = load_rig(CONFIGS / "rigs" / "simulated-rail.yaml")
     assert forecast(work, by_hand).by_hand == hands
     assert manual_steps(work["A1-dorsal-ring"], None, by_hand) == (
-        "put the specimen of A1 under the lens; turn it to its dorsal view; light it with: the "
+        "put the specimen of A1 under the lens; turn the specimen to its dorsal view; "
+        "light the specimen with: the "
         "ring light"
     )
     assert manual_steps(work["A1-dorsal-rim"], work["A1-dorsal-ring"], by_hand) == (
-        "light it with: the rim light"
+        "light the specimen with: the rim light"
     )
 
 
@@ -236,7 +237,7 @@ def test_a_position_beyond_the_stage_is_refused_before_anything_moves(
     tmp_path: Path, rig: Rig
 ) -> None:
     work = work_of(tmp_path, LIST.replace("x: 30 mm", "x: 90 mm") + STACK)
-    with pytest.raises(PlanError, match="A2: x 90 mm lies outside the stage's travel"):
+    with pytest.raises(PlanError, match="A2: x 90 mm is outside the stage's travel"):
         forecast(work, rig)
     work = work_of(tmp_path, LIST.replace(", x: 10 mm, y: 10 mm", "") + STACK)
     with pytest.raises(PlanError, match="A1: has no 'x' and 'y'"):
