@@ -64,7 +64,7 @@ class AvrBoard:
     state
         Memory for the carriage, such as a shared file; newly allocated when ``None``.
     start_place, length
-        First position of the carriage, and distance between the switches, in microsteps.
+        Initial position of the carriage, and distance between the switches, in microsteps.
     now_s
         World time at power-on, seconds.
     """

@@ -90,7 +90,7 @@ class NativeBoard:
         Memory for the carriage, such as a file shared with other processes; newly allocated when
         ``None``.
     start_place, length
-        First position of the carriage, and distance between the switches, in microsteps.
+        Initial position of the carriage, and distance between the switches, in microsteps.
     now_s
         World time at power-on, seconds.
     bootloader_s

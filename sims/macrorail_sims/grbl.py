@@ -99,7 +99,7 @@ class GrblMachine:
     Parameters
     ----------
     start_mm
-        First distance of each carriage from its home switch.
+        Initial distance of each carriage from its home switch.
     axes
         Number of axes: 3, or 4 for a grbl variant with an axis A.
 
