@@ -29,7 +29,7 @@ class FirmwareProcess:
     um_per_microstep
         Length of one microstep in micrometres, as in the rig's axis section.
     start_um, length_um, play_um
-        Initial position of the carriage, distance between the switches, and play of the screw's nut,
+        Initial position of the carriage, distance between the switches, play of the screw's nut,
         in micrometres.
     emulated
         Run the real firmware image in an emulator of the chip (``firmware_avr``), not the firmware

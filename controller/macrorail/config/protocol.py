@@ -427,7 +427,7 @@ class Protocol(Section):
         Overlap that must be proven from the achieved positions. Give less than the planned overlap,
         since no axis stops exactly at its target. At most 95 %.
     settle
-        Waiting time between the end of a move and the exposure (world time). ``measured`` uses the
+        Waiting time between the end of a move and the exposure (run time). ``measured`` uses the
         settle time in the rig. Example: ``0.4 s``
     exposure
         Camera settings. Example: ``{aperture: f/5.6, shutter: 1/60 s, iso: 100}``

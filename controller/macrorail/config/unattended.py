@@ -36,7 +36,7 @@ class UnattendedSection(Section):
         Where the axis goes at the end of a run. ``hold``: it stays at its last position. ``start``:
         it goes to the start of its travel, far from the specimen.
     pause_at_most_s
-        Longest pause (world time). A longer pause ends the run.
+        Longest pause (run time). A longer pause ends the run.
     keep_free_bytes
         Least free space on the disk of a run. A run pauses when less is free.
     least_battery
