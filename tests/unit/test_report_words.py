@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from macrorail.run_folder.journal import JOURNAL
 from macrorail.running.supervision import RunSupervision
 from macrorail_sims.bodies.faults import Action, Fault
 from tests.made_run import make_run
+from tests.system.test_lost_steps import WantsOneAtATime
 from tests.system.test_pauses import Lamp
 from tests.virtual import RAIL, VirtualRun, protocol_text
 
@@ -72,3 +74,23 @@ def test_programs_get_the_manifest(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["report", str(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["run"] == folder.name
     assert (folder / JOURNAL).is_file()
+
+
+class GaveUp(WantsOneAtATime):
+    """An image proof that crashed."""
+
+    def finish(self, check: Any) -> dict[str, Any]:
+        return {"proven": None, "reason": "the image proof crashed 2 times"}
+
+
+def test_a_run_that_is_not_verified_is_not_said_to_be_proven(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = VirtualRun(tmp_path / "night", RAIL, SHORT, proof=GaveUp())
+    run.run()
+    words = told(run.folder, capsys)
+    assert "(not_verified): " in words and "the image proof crashed 2 times" in words
+    assert "the images could not confirm that they overlap" in words
+    assert "No problems." not in words and "macrorail resume" not in words
+    assert "Coverage is not verified by the images: the image proof crashed 2 times." in words
+    assert "Coverage is proven" not in words

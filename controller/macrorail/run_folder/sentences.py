@@ -49,6 +49,15 @@ def optics_doubt(coverage: CoverageAssessed) -> str:
     return str(dof.get("warning", ""))
 
 
+def not_verified(coverage: CoverageAssessed) -> str:
+    """Return why the images could not confirm the coverage; empty when they did or were not
+    asked."""
+    images = coverage.images or {}
+    if not images or images.get("proven") is not None or not coverage.proven:
+        return ""
+    return str(images.get("reason") or "they show too little texture")
+
+
 def _of_the_run(event: Event) -> str | None:
     match event:
         case RunStarted(slice_count=count):
@@ -64,6 +73,8 @@ def _of_the_run(event: Event) -> str | None:
             return _fault(event)
         case CoverageAssessed():
             proven = "Coverage is proven." if event.proven else "Coverage is not proven."
+            if why := not_verified(event):
+                proven = f"Coverage is not verified by the images: {why}."
             doubt = optics_doubt(event)
             return f"{proven} But {doubt}." if doubt else proven
         case RunEnded():

@@ -10,7 +10,7 @@ from macrorail.run_folder import events
 from macrorail.run_folder.events import Event, Remedy, Verdict
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.record import Record
-from macrorail.run_folder.sentences import optics_doubt, sentence
+from macrorail.run_folder.sentences import not_verified, optics_doubt, sentence
 from macrorail.states import FinishReason
 
 #: Part of every run; any other event is listed.
@@ -128,7 +128,7 @@ def _is_routine(event: Event) -> bool:
         case events.StepsChecked():
             return not event.in_doubt
         case events.CoverageAssessed():
-            return not optics_doubt(event)
+            return not optics_doubt(event) and not not_verified(event)
         case events.CameraDrained():
             return not event.files
         case _:
@@ -140,6 +140,11 @@ def _what_next(record: Record) -> str:
     if reason == FinishReason.COMPLETED.value:
         picture = record.folder / "fused.jpg"
         return f"Picture: {picture}" if picture.is_file() else ""
+    if reason == FinishReason.NOT_VERIFIED.value:
+        return (
+            f"All slices are shot, but the images could not confirm that they overlap. Look for "
+            f"blurred bands in the picture: {record.folder / 'fused.jpg'}"
+        )
     stopped = any(fault.remedy == Remedy.STOP for fault in record.all_of(events.FaultOccurred))
     step = "Correct the cause of the last fault, then continue" if stopped else "Continue"
     return f"{step} with: macrorail resume {record.folder}"

@@ -36,7 +36,7 @@ export function day(at_s) {
 
 const SHOOTING = new Set(["moving", "settling", "exposing", "collecting", "verifying"]);
 const WORKING = new Set(["starting", "preparing", "searching", "finishing", ...SHOOTING]);
-const WAITING = new Set(["paused", "stopped_by_operator"]);
+const WAITING = new Set(["paused", "stopped_by_operator", "not_verified"]);
 
 // Returns [label, mood] of a run: the label comes from the server; mood is work, wait, good or bad.
 export function state(head) {

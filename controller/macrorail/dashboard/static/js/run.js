@@ -272,7 +272,8 @@ function file(address) { return address.split("?")[0]; }
 function covered({ proven, gaps, images }) {
   if (gaps.length) return gaps.length === 1 ? "one gap" : `${gaps.length} gaps`;
   if (!proven) return "not proven";
-  return images?.proven ? "complete, proven by the images" : "complete, proven by positions";
+  if (images) return images.proven ? "complete, proven by the images" : "not verified by the images";
+  return "complete, proven by positions";
 }
 
 function coverageCaption(coverage) {
