@@ -169,6 +169,8 @@ def read_document(path: Path) -> Document:
             raw = file.read(LARGEST_FILE_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a path with a null character
+        raise ConfigError(f"{str(path)!r} cannot be read: {error}") from error
     if len(raw) > LARGEST_FILE_BYTES:
         raise ConfigError(
             f"{path}: is larger than {LARGEST_FILE_BYTES / 1e6:g} MB, too large for a file that "

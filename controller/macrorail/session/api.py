@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, SupportsFloat, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ from macrorail.run_folder import events as events
 from macrorail.run_folder.events import Event
 from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.record import read_record
+from macrorail.run_folder.view import RunView
+from macrorail.running.commands import Commands
 from macrorail.session.check import CheckReport, check_instrument
 from macrorail.session.observer import RunObserver
 from macrorail.session.range_search import find_range
@@ -140,7 +142,8 @@ def run(
     on_event
         Called with each entry of the run's journal, in the thread of the run. The entry's
         ``event`` is a type of ``macrorail.events``. Exceptions that ``on_event`` raises are logged
-        and collected in ``RunResult.callback_errors``; the run continues.
+        and collected in ``RunResult.callback_errors``; the run continues. ``SystemExit`` and
+        ``KeyboardInterrupt`` stop the run as Ctrl-C does and are raised when it has ended.
 
     Raises
     ------
@@ -148,9 +151,11 @@ def run(
         The run could not start, ended early, or is incomplete. If a run folder was created, the
         error's ``run_folder`` is the path of that folder.
     """
+    if specimen is not None and not isinstance(specimen, str):
+        raise TypeError(f"specimen is text, such as 'beetle-7'; got {specimen!r}")
     observer = _Callback(on_event)
     with observer.naming_the_folder():
-        outcome = start_run(Path(protocol), Path(rig), Path(out), observer, specimen)
+        outcome = start_run(Path(protocol), Path(rig), Path(out).absolute(), observer, specimen)
         return _result(outcome, observer)
 
 
@@ -178,19 +183,19 @@ def resume(
     MacrorailError
         The run could not be resumed, ended early, or is incomplete; see :func:`run`.
     """
-    observer = _Callback(on_event)
+    observer, folder = _Callback(on_event), Path(folder).absolute()
     with observer.naming_the_folder():
-        outcome = resume_run(Path(folder), observer, accept_scene)
+        outcome = resume_run(folder, observer, accept_scene)
         if outcome is None:
-            manifest = read_record(Path(folder)).manifest
-            return RunResult(Path(folder), State.DONE, FinishReason.COMPLETED, manifest)
+            manifest = read_record(folder).manifest
+            return RunResult(folder, State.DONE, FinishReason.COMPLETED, manifest)
         return _result(outcome, observer)
 
 
 def stack(
-    frames: str | Path | Sequence[str | Path] | Sequence[Array],
+    frames: str | Path | Iterable[str | Path] | Iterable[Array],
     *,
-    positions_um: Sequence[float] | None = None,
+    positions_um: Iterable[float] | None = None,
     reference: int | Literal["first", "middle"] = "first",
     quality: Quality = "best",
     method: str = "pyramid",
@@ -233,6 +238,10 @@ def stack(
     ------
     ConfigError, StackError, AlignError
     """
+    _check_choice("quality", quality, get_args(Quality))
+    _check_choice("method", method, [one.value for one in Method])
+    if align is not None:
+        _check_choice("align", align, [one.value for one in Motion])
     try:
         settings = StackSettings(
             quality=quality,
@@ -244,10 +253,13 @@ def stack(
             depth=depth,
         )
     except ValueError as error:
-        raise ConfigError(str(error)) from error
+        raise ConfigError(f"memory {error}") from error
     progress = on_progress or (lambda *_: None)
     if isinstance(frames, str | Path):
         return StackResult.of(stack_photographs([Path(frames)], settings, progress))
+    frames = list(frames)
+    if not frames:
+        raise ConfigError("the list of frames is empty; give files or arrays")
     paths = [Path(one) for one in frames if isinstance(one, str | Path)]
     arrays = [_bgr(one) for one in frames if not isinstance(one, str | Path)]
     if paths and arrays:
@@ -256,15 +268,20 @@ def stack(
         if positions_um is not None:
             raise ConfigError("positions_um belongs to arrays; give files a 'slices' table")
         return StackResult.of(stack_photographs(paths, settings, progress))
-    return StackResult.of(stack_arrays(arrays, settings, positions_um, progress))
+    z_um = None if positions_um is None else _positions(positions_um)
+    return StackResult.of(stack_arrays(arrays, settings, z_um, progress))
 
 
 class _Callback(RunObserver):
     """Passes events on to the user's function and catches its errors."""
 
     def __init__(self, on_event: Callable[[Entry], object] | None) -> None:
+        if on_event is not None and not callable(on_event):
+            raise TypeError(f"on_event is a function that takes an entry; got {on_event!r}")
         self._on_event = on_event
         self._folder: Path | None = None
+        self._commands: Commands | None = None
+        self._ended_by: BaseException | None = None
         self.errors: list[Exception] = []
 
     def on_folder(self, folder: Path) -> None:
@@ -273,13 +290,25 @@ class _Callback(RunObserver):
 
     def on_event(self, event: Entry) -> None:
         """See :class:`RunObserver`."""
-        if self._on_event is None:
+        if self._on_event is None or self._ended_by is not None:
             return
         try:
             self._on_event(event)
         except Exception as error:
             self.errors.append(error)
             _LOG.exception("on_event failed; the run continues")
+        except BaseException as error:
+            if self._commands is None:
+                raise
+            self._ended_by = error
+            self._commands.abort(f"on_event, which raised {type(error).__name__}")
+
+    @contextmanager
+    def watching(self, view: RunView, commands: Commands) -> Iterator[None]:
+        """See :class:`RunObserver`."""
+        del view
+        self._commands = commands
+        yield
 
     @contextmanager
     def naming_the_folder(self) -> Iterator[None]:
@@ -292,11 +321,35 @@ class _Callback(RunObserver):
                 error.add_note(f"run folder: {self._folder}")
             raise
 
+    def raise_what_ended_it(self) -> None:
+        """Raise what stopped the run in the user's function, now that the run has ended."""
+        if self._ended_by is not None:
+            self._ended_by.add_note(f"run folder: {self._folder}")
+            raise self._ended_by
+
 
 def _result(outcome: RunOutcome, observer: _Callback) -> RunResult:
+    observer.raise_what_ended_it()
     if outcome.error is not None:
         raise outcome.error
     return RunResult.of(outcome, tuple(observer.errors))
+
+
+def _check_choice(name: str, given: object, choices: Sequence[str]) -> None:
+    if given not in choices:
+        raise ConfigError(
+            f"{name} must be {', '.join(choices[:-1])} or {choices[-1]}, got {given!r}"
+        )
+
+
+def _positions(given: Iterable[float]) -> list[float]:
+    positions = list(given)
+    for number, position in enumerate(positions, start=1):
+        if not isinstance(position, SupportsFloat) or not math.isfinite(position):
+            raise ConfigError(
+                f"positions_um: position {number} must be a number of micrometres, got {position!r}"
+            )
+    return [float(position) for position in positions]
 
 
 def _bgr(picture: Array) -> Array:
@@ -310,6 +363,6 @@ def _bgr(picture: Array) -> Array:
         raise ConfigError(
             f"a picture is (height, width, 3) uint8 or uint16 RGB; this one is {shape} {kind}"
         )
-    # A copy, not a view: the kernels need contiguous rows.
-    bgr: Array = picture[..., ::-1].copy()
+    # A copy, not a view: the kernels need contiguous rows in this computer's byte order.
+    bgr: Array = np.array(picture[..., ::-1], dtype=picture.dtype.newbyteorder("="), order="C")
     return bgr

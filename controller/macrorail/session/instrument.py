@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -138,7 +139,7 @@ class CameraControl:
         self.folder = folder
         self._shots = 0
 
-    def configure(self, **settings: str) -> dict[str, str]:
+    def configure(self, **settings: str | int) -> dict[str, str]:
         """Set ``aperture``, ``shutter``, ``iso`` and others; return the settings as read back.
 
         Raises
@@ -146,7 +147,7 @@ class CameraControl:
         CameraSettingRefused
             The camera does not offer the value; the message lists the values that it offers.
         """
-        return self._camera.configure(settings)
+        return self._camera.configure({name: str(value) for name, value in settings.items()})
 
     def shoot(self) -> Shot:
         """Take one photograph; return when the photograph is on disk and has been checked.
@@ -156,6 +157,8 @@ class CameraControl:
         DeviceError, FrameError
         """
         self._shots += 1
+        while any(self.folder.glob(f"{self._shots:04d}.*")):  # from an earlier connection
+            self._shots += 1
         exposure = self._camera.expose(self.folder / f"{self._shots:04d}")
         frame = self._camera.collect(exposure)
         verify_frame(frame)
@@ -242,6 +245,8 @@ def connect(
 ) -> Iterator[ConnectedInstrument]:
     """Connect an instrument without moving it, and yield its controls.
 
+    Use its controls from one thread at a time.
+
     Parameters
     ----------
     rig
@@ -250,8 +255,8 @@ def connect(
         A stricter limit than the rig's ``closest_approach``: a length with its unit, or a number
         of micrometres.
     folder
-        Folder for the photographs. When not given, a temporary folder is used, which is removed at
-        the end.
+        Folder for the photographs; photographs already in it are kept. When not given, a temporary
+        folder is used, which is removed at the end.
 
     Yields
     ------
@@ -264,13 +269,18 @@ def connect(
     ConfigError, DeviceError
     """
     limit_um = None if closest_approach is None else _length_um(closest_approach)
+    if folder is not None:
+        folder = Path(folder).absolute()  # the working directory may change
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{folder}: cannot make a folder there: {error.strerror}") from error
     with (
         tempfile.TemporaryDirectory(prefix="macrorail-shots-") as scratch,
         connect_rig(load_rig(Path(rig))) as instrument,
         stopped_by_signals(instrument.clock),
     ):
         shots = Path(scratch if folder is None else folder)
-        shots.mkdir(parents=True, exist_ok=True)
         camera = CameraControl(instrument.camera, instrument.camera.open(), shots)
         axis = AxisControl(instrument.axis, instrument.axis.open(limit_um))
         yield ConnectedInstrument(axis, camera, instrument.stage, instrument.clock)
@@ -278,6 +288,9 @@ def connect(
 
 def _length_um(length: str | float) -> float:
     try:
-        return parse_length(length) if isinstance(length, str) else float(length)
+        length_um = parse_length(length) if isinstance(length, str) else float(length)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    if not math.isfinite(length_um):
+        raise ConfigError(f"must be a length such as '40 um', or micrometres; got {length!r}")
+    return length_um

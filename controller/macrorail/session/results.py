@@ -156,4 +156,10 @@ class StackResult:
 def _read(path: Path) -> NDArray[Any]:
     if not path.is_file():
         raise StackError(f"{path.parent} has no {path.name}: the run did not finish its picture")
-    return np.asarray(tifffile.imread(path))
+    try:
+        return np.asarray(tifffile.imread(path))
+    except (OSError, ValueError) as error:  # TiffFileError is a ValueError
+        raise StackError(
+            f"{path} is damaged: {error}; fuse the frames again with 'macrorail stack "
+            f"{path.parent}'"
+        ) from error
