@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
@@ -171,7 +173,8 @@ def test_depth_of_field_in_words(capsys):
         (["-m", "2", "-N", "4", "--na", "0.1"], "give the aperture either as f-number"),
         (["-N", "4"], "needs the magnification too"),
         (["-m", "0", "-N", "4"], "-m must be above 0"),
-        (["-m", "2", "-N", "inf"], "-N must be above 0 and finite"),
+        (["-m", "2", "-N", "inf"], "-N must be between 1e-9 and 1e9"),
+        (["-m", "1e-300", "-N", "1e-300"], "-m must be between 1e-9 and 1e9"),
         (["-m", "2", "-N", "4", "--coc", "9"], "--coc needs a unit: write '9' followed by nm, um"),
         (["-m", "2", "-N", "4", "--coc", "-9 um"], "--coc must be above 0, got '-9 um'"),
         (["-m", "two", "-N", "4"], "'-m'"),
@@ -203,3 +206,11 @@ def test_what_a_rig_cannot_do_names_the_line_of_the_protocol(files, capsys):
     assert plan(files) == 2
     said = capsys.readouterr().err
     assert f"protocol.yaml:{number}:" in said and "range: the near end -5 mm" in said
+
+
+def test_a_full_disk_behind_standard_output_is_no_bug() -> None:
+    command = [sys.executable, "-m", "macrorail.cli", "dof", "-m", "2", "-N", "5.6"]
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=100)
+    assert done.returncode == 2
+    assert done.stderr.strip() == "Refused: No space left on device; make room on the disk"

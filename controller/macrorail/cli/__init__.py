@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import os
@@ -114,7 +115,10 @@ def main(arguments: list[str] | None = None) -> int:
         # Python would report it when it flushes standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            console.print(f"[bold red]Refused:[/] {error.strerror}; make room on the disk")
+            return USAGE_ERROR
         console.print("[bold red]This is a bug in macrorail.[/] Please report it with this text:")
         console.print(traceback.format_exc(), markup=False)
         return BUG

@@ -129,9 +129,9 @@ def _check_given(magnification: float | None, f_number: float | None, na: float 
 
 
 def _check_positive(option: str, number: float | None) -> None:
-    # Infinity and NaN fail the comparison with a finite ceiling.
-    if number is not None and not 0 < number < 1e9:
-        raise ConfigError(f"{option} must be above 0 and finite, got {number:g}")
+    # Infinity and NaN fail the comparison.
+    if number is not None and not 1e-9 < number < 1e9:
+        raise ConfigError(f"{option} must be between 1e-9 and 1e9, got {number:g}")
 
 
 def _check_immersion(immersion: float, na: float | None) -> None:

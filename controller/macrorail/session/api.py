@@ -257,11 +257,11 @@ def stack(
     progress = on_progress or (lambda *_: None)
     if isinstance(frames, str | Path):
         return StackResult.of(stack_photographs([Path(frames)], settings, progress))
-    frames = list(frames)
-    if not frames:
+    given = list(frames)
+    if not given:
         raise ConfigError("the list of frames is empty; give files or arrays")
-    paths = [Path(one) for one in frames if isinstance(one, str | Path)]
-    arrays = [_bgr(one) for one in frames if not isinstance(one, str | Path)]
+    paths = [Path(one) for one in given if isinstance(one, str | Path)]
+    arrays = [_bgr(one) for one in given if not isinstance(one, str | Path)]
     if paths and arrays:
         raise ConfigError("give either files or arrays, not both in one list")
     if not arrays:
@@ -364,5 +364,6 @@ def _bgr(picture: Array) -> Array:
             f"a picture is (height, width, 3) uint8 or uint16 RGB; this one is {shape} {kind}"
         )
     # A copy, not a view: the kernels need contiguous rows in this computer's byte order.
-    bgr: Array = np.array(picture[..., ::-1], dtype=picture.dtype.newbyteorder("="), order="C")
-    return bgr
+    if picture.dtype == np.uint8:
+        return np.array(picture[..., ::-1], dtype=np.uint8, order="C")
+    return np.array(picture[..., ::-1], dtype=np.uint16, order="C")
