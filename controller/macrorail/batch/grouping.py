@@ -126,7 +126,7 @@ def _intervals(frames: Sequence[Photo]) -> list[float]:
 
 
 def _paces(intervals: list[float]) -> list[float]:
-    """Return the usual interval around each interval, without that interval itself."""
+    """Return for each interval the mean of its neighbours without the longest quarter of them."""
     paces = []
     for place in range(len(intervals)):
         around = [

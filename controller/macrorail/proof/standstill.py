@@ -1,8 +1,9 @@
 """Detects a run in which nothing moved: every frame shows the same plane.
 
-One missed move differs from the other moves. If all moves are missed, there is nothing to compare
-with. But then the first frame differs from the last only by noise, as much as from its neighbour.
-In a normal run the difference grows with the distance.
+One missed move stands out among the other moves. If every move is missed, there is no good move to
+compare with. Therefore the difference between distant frames is compared with the difference
+between neighbouring frames. If nothing moved, both differences are noise and equally large. In a
+normal run the difference grows with the distance.
 """
 
 from __future__ import annotations

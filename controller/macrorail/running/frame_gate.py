@@ -20,7 +20,7 @@ _NO_MORE = 1_000_000
 
 
 class FrameGate:
-    """Passes frames to the proof, and frames that pass the proof to align/blend.
+    """Hands frames to the image proof, and the accepted frames on to align/blend.
 
     Parameters
     ----------
@@ -29,7 +29,8 @@ class FrameGate:
     stream
         Receives each good frame for fusion; with ``None`` frames are not fused.
     clock
-        Clock of the run; waiting for verdicts and for the picture ends when it is stopped.
+        Clock of the run. When the clock is stopped, the gate no longer waits for verdicts or for
+        the picture.
     log_event
         Function that writes an event to the journal.
     reject

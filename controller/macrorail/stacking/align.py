@@ -427,7 +427,7 @@ def _check_plausible(transform: Transform, frame: Look) -> None:
     common = float(cv2.intersectConvexConvex(laid, whole)[0]) / (width * height)
     if change > _LARGEST_SCALE_CHANGE or common < _LEAST_COMMON:
         raise AlignError(
-            f"{frame.name} would have to be scaled by {change:.1%} and would then cover "
-            f"{common:.0%} of its neighbour, more than happens between two frames of a stack; "
-            f"leave the frame out or check that it belongs to this stack"
+            f"{frame.name} does not fit its neighbour: aligning it would change its scale by "
+            f"{change:.1%} and leave an overlap of {common:.0%}. Frames of one stack change less "
+            f"or overlap more. Leave the frame out, or check that it belongs to this stack"
         )
