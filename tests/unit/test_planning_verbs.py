@@ -172,7 +172,7 @@ def test_depth_of_field_in_words(capsys):
         (["-m", "2"], "give the aperture either as f-number"),
         (["-m", "2", "-N", "4", "--na", "0.1"], "give the aperture either as f-number"),
         (["-N", "4"], "needs the magnification too"),
-        (["-m", "0", "-N", "4"], "-m must be above 0"),
+        (["-m", "0", "-N", "4"], "-m must be between 1e-9 and 1e9, got 0"),
         (["-m", "2", "-N", "inf"], "-N must be between 1e-9 and 1e9"),
         (["-m", "1e-300", "-N", "1e-300"], "-m must be between 1e-9 and 1e9"),
         (["-m", "2", "-N", "4", "--coc", "9"], "--coc needs a unit: write '9' followed by nm, um"),
