@@ -591,8 +591,8 @@ class Runner:
         if images and images.get("proven") is None:
             unverified = NotVerified(
                 f"the slices overlap by the positions that the axis reports, but the images did "
-                f"not confirm it: {images.get('reason') or 'they show too little texture'}. Look "
-                f"at the picture, or write 'proof: {{images: off}}' where positions are enough"
+                f"not confirm it: {images.get('reason') or 'they show too little texture'}. Check "
+                f"the picture. If positions are enough, write 'proof: {{images: off}}'"
             )
             return RunEnd(State.DONE, FinishReason.NOT_VERIFIED, str(unverified), unverified)
         return RunEnd(State.DONE, FinishReason.COMPLETED)

@@ -252,8 +252,8 @@ class GrblRail:
         if abs(achieved_um - self._leg_um) > allowed_um:
             self._forget()
             raise PositionInDoubt(
-                f"grbl came to rest at {format_length(achieved_um, 6)} where "
-                f"{format_length(self._leg_um, 6)} was asked for; home it"
+                f"grbl came to rest at {format_length(achieved_um, 6)} instead "
+                f"of {format_length(self._leg_um, 6)}; home it"
             )
         return achieved_um
 
@@ -323,8 +323,8 @@ class GrblRail:
         pull_off_um, way_um = self._settings[27] * 1000, self._setting(130) * 1000
         if low_um < pull_off_um / 2 or self._options.travel.to_um > way_um:
             raise LimitError(
-                f"the rig's travel does not fit grbl's: less 'backlash' it must start beyond "
-                f"{format_length(pull_off_um / 2)} (half of $27) and end before "
+                f"the rig's travel does not fit grbl's: its start less 'backlash' must be beyond "
+                f"{format_length(pull_off_um / 2)} (half of $27) and its end before "
                 f"{format_length(way_um)} (${130 + self._axis})"
             )
 

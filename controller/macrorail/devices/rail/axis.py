@@ -351,8 +351,8 @@ class SerialRail:
         if status.position != self._leg:
             self._forget()
             raise PositionInDoubt(
-                f"the rail says it has arrived, but counts step {status.position} where "
-                f"{self._leg} was asked for; home it"
+                f"the rail reports that it has arrived, but it is at step {status.position} "
+                f"instead of {self._leg}; home it"
             )
         self._position = self._leg
         return self._leg
