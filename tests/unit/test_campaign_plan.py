@@ -216,12 +216,8 @@ def test_views_and_variants_multiply_in_the_order_that_is_asked_for(
     by_hand = load_rig(CONFIGS / "rigs" / "simulated-rail.yaml")
     assert forecast(work, by_hand).by_hand == hands
     assert manual_steps(work["A1-dorsal-ring"], None, by_hand) == (
-<<<<<<< HEAD
         "put the specimen of A1 under the lens; turn the specimen to its dorsal view; "
         "light the specimen with: the "
-=======
-        "put the specimen of A1 under the lens; turn the specimen to its dorsal view; light the specimen with: the "
->>>>>>> b2d354c (Tests of campaign plans follow the messages)
         "ring light"
     )
     assert manual_steps(work["A1-dorsal-rim"], work["A1-dorsal-ring"], by_hand) == (
