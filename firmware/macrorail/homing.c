@@ -10,7 +10,7 @@
 #define TOUCH_SPEED 100u /* steps/s */
 #define QUIET_MS 20u     /* a switch counts as open after reading open for this long */
 #define BACK_OFF_LONGEST 32  /* steps of one back-off, or a quarter of the clearance */
-/* Touches in a row that have to agree where the count does not confirm the first one: a loose wire
+/* Number of successive touches that must agree if the count does not confirm the first one. A loose wire
  * does not close twice at the same step. */
 #define TOUCHES 4u
 #define TOUCHES_MOST 8u
@@ -90,8 +90,8 @@ static void back_off(void) {
     enter(BACKING_OFF);
 }
 
-/* The switch has been reached for the first time, or a wire is broken: how far may the carriage go
- * back? False when not at all. */
+/* The switch has been reached for the first time, or a wire is broken. Determines how far the carriage
+ * may move back; false when not at all. */
 static bool bound(void) {
     int32_t here = motion_position(), farthest = 2 * (int32_t)search.clearance;
     if (!position_is_counted()) {

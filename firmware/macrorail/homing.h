@@ -16,22 +16,22 @@ struct search {
 };
 
 void homing_init(void);
-/* Whether the home switch may read pressed at rest, by the count; otherwise its wire is broken. A
- * carriage that rests at the clearance may fall onto the switch. */
+/* Whether the home switch may read pressed at rest, according to the count. If it may not but does,
+ * its wire is broken. A carriage at rest at the clearance may fall onto the switch. */
 bool homing_expects_switch(uint16_t clearance);
-/* Position 0 becomes the step at which the switch closes. Until it has been found, the carriage goes
- * towards the specimen by `clearance` at most from where the switch first read pressed, and 32
- * steps more once it reads open; never beyond `highest`, nor, where the count does not expect the switch,
- * beyond where it came from. */
+/* The step at which the switch closes becomes position 0. Until the switch has been found, the carriage
+ * moves towards the specimen by at most `clearance` from where the switch first read pressed, and by 32
+ * more steps once the switch reads open. It never moves beyond `highest`. Where the count does not
+ * expect the switch, it does not move beyond the position from which it came. */
 void homing_start(const struct search *search);
-/* Drives on from phase to phase; called by the main loop after motion_poll(). */
+/* Continues with the next phase when one has ended; called by the main loop after motion_poll(). */
 void homing_poll(void);
-/* Ramps down and gives up; the code becomes the reason. */
+/* Ramps down and ends homing; the code becomes the reason. */
 void homing_stop(uint8_t code);
 bool homing_is_busy(void);
 /* How it ended (enum stop_code); STOP_DONE only when the switch was found and left again. */
 uint8_t homing_stop_code(void);
-/* Where the switch closed by the count from before homing, after it ended with STOP_DONE. */
+/* Position, by the count from before homing, at which the switch closed. Valid after STOP_DONE. */
 int32_t homing_touched_at(void);
 
 #endif

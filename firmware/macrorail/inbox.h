@@ -15,8 +15,8 @@ bool inbox_is_empty(void);
 /* The oldest byte, or -1. */
 int16_t inbox_take(void);
 
-/* True once after an emergency byte; what had arrived before it is forgotten, so that a GO still
- * waiting here cannot start after the emergency. */
+/* True once after an emergency byte. Bytes received before it are discarded, so that a GO still waiting
+ * here cannot start after the emergency. */
 bool inbox_take_emergency(void);
 
 #endif

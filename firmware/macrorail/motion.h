@@ -8,10 +8,10 @@
 #include "ramp.h"
 
 void motion_init(void);
-/* Starts towards a target in steps; only at rest. The interrupt takes no step while the emergency
- * stop or either switch is pressed: one that the carriage moves away from can open but not close,
- * unless a wire is broken or the two are swapped. `ignored` (INPUT_...) are the switches that may be
- * pressed at the start; the one on the way never is among them. */
+/* Starts a move to a target in steps; only at rest. The interrupt makes no step while the emergency
+ * stop or either switch is pressed. A switch that the carriage moves away from can open but not close,
+ * unless a wire is broken or the two switches are swapped. `ignored` (INPUT_...) are the switches that
+ * may be pressed at the start; the switch ahead is never among them. */
 void motion_start(int32_t target, const struct pace *pace, uint8_t ignored);
 /* Prepares segments and detects the end of the motion; called in each round of the main loop. */
 void motion_poll(void);

@@ -7,8 +7,8 @@
 
 void position_init(void);
 bool position_is_known(void);
-/* The count began at a place that was known, though it may have gone wrong since. That is not enough
- * to move by, but enough to disbelieve a switch. */
+/* Whether the count started at a known position, although it may be wrong by now. Such a count is not
+ * good enough for moves, but good enough to detect an impossible switch reading. */
 bool position_is_counted(void);
 /* Evaluates the end of a motion (enum stop_code): after a sudden stop the carriage may have slid. */
 void position_after(uint8_t stop_code);

@@ -4,10 +4,11 @@
 #include "hal.h"
 #include "protocol.h"
 
-/* A record: marker, sequence (2 bytes), position (4), check (2). The marker is blanked first and
- * written last, so that a save that was cut short leaves the record before it as the newest; and it is
- * spoiled before a motion, so that a power cut at any instant leaves a true record or none. The check
- * covers the marker that is meant, so that a marker cut short never makes a doubted count a clean one. */
+/* A record: marker, sequence (2 bytes), position (4), checksum (2). The marker is blanked first and
+ * written last, so that after an interrupted save the previous record is still the newest one. The
+ * marker is spoiled before a motion, so that a power cut at any instant leaves a true record or none.
+ * The checksum covers the intended marker, so that an incompletely written marker cannot make a count in
+ * doubt look clean. */
 #define RECORD 9u
 #define RECORDS (HAL_EEPROM_SIZE / RECORD)
 #define CLEAN 0xA5u

@@ -86,8 +86,8 @@ static void doubt(void) {
     if (position_is_counted()) store_save(motion_position(), false);
 }
 
-/* ERROR_SWITCH_FAULT when a switch reads pressed that cannot be: not both at once, and not the home
- * switch where the count is far from it. */
+/* ERROR_SWITCH_FAULT when a switch reads pressed although that is impossible: both switches at once, or
+ * the home switch where the count is far from it. */
 static uint8_t judge_switches(uint16_t clearance) {
     uint8_t pressed = hal_inputs() & (INPUT_MIN | INPUT_MAX);
     if (pressed == 0 || pressed == INPUT_MAX) return ERROR_NONE;
@@ -175,7 +175,7 @@ static void rest(void) {
     if (motor_poll()) doubt();
 }
 
-/* An emergency stop often cuts the motor's current as well: however short it was pressed, the carriage
+/* An emergency stop often also cuts the motor's current. So however briefly it was pressed, the carriage
  * may have fallen. */
 static void watch_estop(void) {
     if (!hal_estop_was_pressed()) return;

@@ -9,8 +9,8 @@ uint8_t travel_state(void); /* enum state_code */
 /* The sequence number of the last motion command and why it ended; STOP_NONE while it lasts. */
 uint16_t travel_motion(void);
 uint8_t travel_stop_code(void);
-/* By how many steps the count was off when the newest homing found the switch; 0 when there was no
- * count to compare with. */
+/* Error of the count, in steps, when the newest homing found the switch; 0 if there was no count to
+ * compare with. */
 int32_t travel_slip(void);
 
 /* Each answers with an enum error_code: ERROR_NONE when it was accepted. */
