@@ -197,7 +197,7 @@ def test_a_watch_pauses_and_the_run_goes_on_by_itself(tmp_path: Path) -> None:
     assert_done_and_right(run)
     assert [fields["why"] for fields in run.said("paused")] == ["the lamp is out"]
     [unpaused] = run.said("unpaused")
-    assert unpaused["why"] == "trying again"
+    assert unpaused["why"] == "all is well again"
     assert 1700 < unpaused["paused_s"] < 1900
 
 
