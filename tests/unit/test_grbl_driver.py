@@ -262,6 +262,6 @@ def test_something_else_at_the_port_is_not_grbl() -> None:
 def test_a_line_that_never_arrives_whole_is_given_up() -> None:
     bench = Bench().ready()
     bench.port.replace[b"$J="] = [b"$J=G90\n"] * 10
-    with pytest.raises(WireError, match="none of 6 attempts"):
+    with pytest.raises(WireError, match="in any of 6 attempts"):
         bench.move(9_000.0)
     assert bench.true_um == pytest.approx(5_000.0)
