@@ -308,7 +308,7 @@ def test_a_count_that_differs_from_the_target_is_not_believed() -> None:
     bench.rail.start_move(6_000.0)
     motion = bench.rail._motion
     bench.port.answer = answering(f"ok STATUS idle 9599 1 {motion} done 0 0")
-    with pytest.raises(PositionInDoubt, match=r"counts step 9599 where 9600 was asked"):
+    with pytest.raises(PositionInDoubt, match=r"is at step 9599 instead of 9600"):
         bench.rail.finish_move()
 
 
