@@ -53,7 +53,7 @@ def write_coverage_map(
 
 
 def _picture(frame: MeasuredFrame) -> NDArray[np.uint8]:
-    """The frame, reduced; plain grey when its file cannot be read any more."""
+    """Return the frame at reduced size; plain grey if its file cannot be read any more."""
     if frame.measurement.small.size:
         return frame.measurement.small
     try:

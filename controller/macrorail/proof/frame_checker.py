@@ -40,7 +40,7 @@ class MeasuredFrame:
     slice, attempt
         Number of the slice, and of the exposure of that slice.
     path
-        Its file.
+        Path of the frame's file.
     position_um, dof_um
         Position reported by the axis, and depth of field at that position.
     measurement

@@ -1,6 +1,6 @@
 """Measures a frame: sharpness of each tile in three octaves, direction, light, a small picture.
 
-Of each frame the numbers of its tiles are kept: 80 bytes for each of about 1500 tiles. The small
+For each frame only the measurements of its tiles are kept: 80 bytes for each of about 1500 tiles. The small
 picture is kept only until the next frame has been compared with it.
 """
 
@@ -76,7 +76,7 @@ class Measurement:
     tile_px: int
 
     def without_picture(self) -> Measurement:
-        """The same without the small picture, which is most of the memory."""
+        """Return the measurement without the small picture, which takes most of the memory."""
         return replace(self, small=np.empty((0, 0), np.uint8))
 
 

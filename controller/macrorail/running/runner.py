@@ -285,7 +285,7 @@ class Runner:
         # First check the axis's step count: its result is immediate and certain.
         while self._lost_steps_want_more(at_the_end=True) or self._images_want_more():
             self._shoot_all()
-            # The images often want one slice at a time: the count is checked after all of them.
+            # The images often add one slice at a time. The count is checked after all of them.
             while self._images_want_more():
                 self._shoot_all()
 
@@ -405,8 +405,11 @@ class Runner:
             self._reject(target)
 
     def _doubt_slice_exposed_here(self, fault: DeviceError) -> None:
-        """Shoot the newest slice again when the axis lost its position at rest: the carriage may
-        have fallen while it was exposed (emergency stop, motor without current)."""
+        """Shoot the newest slice again if the axis lost its position at rest.
+
+        After an emergency stop, or without current in the motor, the carriage may have fallen
+        during the exposure.
+        """
         target, self._exposed_here = self._exposed_here, None
         stopped = isinstance(fault, RailAlarm) and fault.code == "estop"
         if target is None or not (stopped or isinstance(fault, PositionInDoubt)):
