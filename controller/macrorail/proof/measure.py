@@ -1,7 +1,7 @@
 """Measures a frame: sharpness of each tile in three octaves, direction, light, a small picture.
 
-For each frame only the measurements of its tiles are kept: 80 bytes for each of about 1500 tiles. The small
-picture is kept only until the next frame has been compared with it.
+For each frame only the measurements of its tiles are kept: 80 bytes for each of about 1500 tiles.
+The small picture is kept only until the next frame has been compared with it.
 """
 
 from __future__ import annotations
