@@ -93,7 +93,7 @@ class CoverageAnalysis:
         Coverage computed with the measured depth of field, if the measured one is clearly smaller
         than the computed one; otherwise ``None``.
     not_provable_because
-        The reason, unless there are too few slices or too little texture.
+        Reason why nothing is provable; not set if there are too few slices or too little texture.
     """
 
     provable: bool
@@ -207,7 +207,7 @@ def _unusable(frame: MeasuredFrame) -> bool:
 
 
 def _unexplained(analysis: CoverageAnalysis, slices: int) -> CoverageAnalysis:
-    """The best that was found, of which nothing is proven and to which nothing is added."""
+    """Return the best analysis found, marked as not provable and without missing slices."""
     return replace(
         analysis,
         provable=False,

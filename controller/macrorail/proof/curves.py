@@ -75,7 +75,7 @@ class Curves:
 
 
 def sample(level: Floats, weight: Floats, u: Floats) -> SharpnessSamples:
-    """Select the slices around each tile's sharpest slice from arrays (tiles, slices, bands)."""
+    """Return the samples around each tile's sharpest slice, from arrays (tiles, slices, bands)."""
     order = np.argsort(u, kind="stable")
     count = min(_WINDOW, len(u))
     level, weight = level[:, order], weight[:, order]
@@ -176,9 +176,9 @@ def misfit(curves: Curves, samples: SharpnessSamples, u: Floats) -> float:
 
 
 def information(curves: Curves, samples: SharpnessSamples, u: Floats) -> tuple[Floats, Floats]:
-    """Return how the images constrain small displacements of each slice.
+    """Return how precisely the images determine small displacements of the slices.
 
-    The parameters of the tiles' curves are free, that is, they follow each displacement.
+    The curves of the tiles are refitted for each displacement.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Wave-optical model of how defocus reduces the sharpness of a tile.
 
 The model predicts how fast sharpness must fall off along z with the optics that the rig file
-states. A faster or slower fall-off means that one of the numbers in the rig file is wrong.
+states. A faster or slower fall-off means that one of the values in the rig file is wrong.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _transfer(s: Floats, waves: Floats) -> Floats:
 
 
 def _gradient(band: int) -> Floats:
-    """Return the response of the measurement to each frequency.
+    """Return the response of the sharpness measurement to each spatial frequency.
 
     The response includes the pixel size, the reduction of the picture, and the differences.
     """

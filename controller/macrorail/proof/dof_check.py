@@ -82,7 +82,7 @@ def check_dof(
 
 
 def _slope(peak: Floats, frame: MeasuredFrame, table: SharpnessTable) -> Floats:
-    """Return each textured tile's largest difference of peak to its neighbours' peaks."""
+    """Return the largest difference between each textured tile's peak and its neighbours' peaks."""
     everywhere = np.full(len(table.textured), np.nan)
     everywhere[table.textured] = peak
     grid = everywhere.reshape(frame.measurement.rows, frame.measurement.columns)
@@ -126,7 +126,7 @@ def _fall_off(
 
 
 def _likely_causes(ratio: float, optics: ClaimedOptics) -> str:
-    """Return a message that names the numbers of the rig file that could be wrong.
+    """Return a message that names the values in the rig file that could be wrong.
 
     The message also gives the values that would fit and how to check each one. A wrong f-number, a
     wrong magnification and an axis that moves a different distance than it reports have the same

@@ -123,7 +123,7 @@ class FrameChecker:
         Returns
         -------
         bool
-            Whether a frame that had counted as blurred no longer does.
+            Whether at least one frame that had been judged blurred is now judged good.
         """
         moved = bool(positions_um) or bool(self._positions_um)
         self._positions_um, self._lost_um = positions_um, lost_um
@@ -213,7 +213,7 @@ class FrameChecker:
     def _missed_move_of(
         self, frame: MeasuredFrame, following: MeasuredFrame | None
     ) -> FrameFault | None:
-        """Compare the change in the picture from the move to this frame with the usual change."""
+        """Return a missed-move fault if the move to this frame changed the picture too little."""
         before = self._reference
         if before is None:
             return None

@@ -222,8 +222,9 @@ def _neighbour_is_blurred(
 ) -> bool:
     """Return whether the unchecked neighbour is the blurred one, not the frame.
 
-    Relative to the other neighbour, the unchecked one must have lost more than twice as much across
-    the direction as the frame lost along it. Its larger distance explains up to twice as much.
+    Both are compared with the checked neighbour. The unchecked neighbour counts as blurred if it
+    lost more than twice as much detail across the direction as the frame lost along the direction.
+    Up to twice as much is explained by its larger distance from the checked neighbour.
     """
     if unjudged is None:
         return False

@@ -15,8 +15,9 @@ def add_gradients(
     """Write the means of gx gx, gy gy and gx gy of every tile of ``luma`` to ``means``.
 
     ``means`` has the shape (3, rows, columns). Only every ``row_step``-th row of a tile is read.
-    Differences are taken to the next pixel on the right and below; the last row and column of the
-    last tiles have none. Pixels outside complete tiles are ignored.
+    The gradient of a pixel is its difference from the next pixel on the right and from the next
+    pixel below. The last row and column of the last tiles have no gradient. Pixels
+    outside complete tiles are ignored.
     """
     rows, columns = means.shape[1], means.shape[2]
     height, width = rows * tile_px - 1, columns * tile_px - 1

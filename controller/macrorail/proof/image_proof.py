@@ -132,7 +132,7 @@ class ImageProof:
         return report
 
     def _margins(self, found: CoverageAnalysis) -> list[float]:
-        """Return the position of one more slice at each end extended beyond the range.
+        """Return the position of one more slice for each end at which the range was extended.
 
         The slice is added once no tile gets sharper there. It covers single hairs and points, which
         are too small to show in a tile.

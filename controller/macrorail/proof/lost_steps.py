@@ -1,8 +1,8 @@
 """Finds at which slices an axis lost steps, after its home switch has shown the total loss.
 
-The total is then certain, and the images only have to show where the steps were lost. So losses are
-found that the images alone would not prove. If images and axis contradict each other, nothing is
-reported.
+The total loss is then certain, and the images only have to show where the steps were lost. So this
+module also finds losses that the images alone would not prove. If images and axis contradict each
+other, nothing is reported.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class _LossSearch:
         return self.columns.T @ matrix @ self.columns, self.columns.T @ pull
 
     def with_another(self, split: _LossSplit) -> list[_LossSplit]:
-        """Return divisions with one more part, at the slices where the part explains most."""
+        """Return divisions with one more part each, at the slices where the part explains most."""
         normal, along = self.information(split)
         found = []
         for first in self.candidates:
@@ -207,9 +207,9 @@ class _LossSearch:
         return replace(final, curves=fit(self.samples, self.positions(final), curves, rounds=5))
 
     def behind(self) -> Floats | None:
-        """Return how far each slice lagged, (slices,), in depths of field.
+        """Return (slices,) each slice's lag behind its reported position, in depths of field.
 
-        Returns ``None`` if the images cannot show it.
+        Returns ``None`` if the images cannot show where the steps were lost.
         """
         curves = fit(self.samples, self.reported)
         # Wrong positions increase the estimated noise, which would hide the loss, so the noise is
@@ -247,7 +247,7 @@ class _LossSearch:
 
 
 def _step(normal: Floats, along: Floats, first: tuple[int, ...]) -> tuple[Floats, float]:
-    """Return the Newton step for the sizes of these parts with a constant sum, and its gain.
+    """Return the Newton step for the sizes of the parts, with a constant sum, and the step's gain.
 
     The gain is in log-likelihood.
     """

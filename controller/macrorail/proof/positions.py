@@ -3,8 +3,9 @@
 The true positions are explained by moves that fell short. A short move displaces either a few
 slices (the axis stalled and caught up later) or all later slices (steps were lost). Short moves are
 added, exchanged and removed one at a time as long as this explains the images much better. An axis
-that works has none. Moves that went too far are not considered: no motor turns further than it is
-driven, and such a move would look as if the slice before it had fallen short.
+that works correctly makes no short moves. Moves that went too far are not considered: no motor
+turns further than it is driven, and a move that went too far would look as if the slice before it
+had fallen short.
 
 The number of explanations that are tried is limited in proportion to the slices. If
 an axis makes too many irregular moves to be told apart, they are reported as not explained.
@@ -131,12 +132,12 @@ class _Explanation:
 
 
 class _Budget:
-    """How many explanations a search may still try.
+    """Limit on the number of explanations that a search may try.
 
     Attributes
     ----------
     exceeded
-        Whether more were wanted.
+        Whether the search asked for more explanations than the limit allows.
     """
 
     def __init__(self, slices: int) -> None:
@@ -144,7 +145,7 @@ class _Budget:
         self.exceeded = False
 
     def allows(self, trials: int) -> bool:
-        """Spend so many trials, all or none."""
+        """Return whether so many more trials are allowed; if they are, count them as used."""
         self.exceeded |= trials > self._left
         if not self.exceeded:
             self._left -= trials

@@ -133,7 +133,7 @@ class ProofProcess:
             self._keep(answer["verdicts"])
 
     def _keep(self, verdicts: list[dict[str, Any]]) -> None:
-        """Report each verdict only once, because a restarted process repeats earlier verdicts."""
+        """Store only new verdicts, because a restarted process repeats earlier verdicts."""
         for verdict in verdicts:
             number = verdict["slice"]
             if number in self._judged:

@@ -59,7 +59,7 @@ def tabulate_sharpness(frames: Sequence[MeasuredFrame]) -> SharpnessTable:
 
 
 def noise_floor(frames: Sequence[MeasuredFrame]) -> Floats:
-    """Return the sharpness that noise alone gives each tile, (bands,)."""
+    """Return (bands,) the sharpness that noise alone causes in a tile."""
     energy = np.array([frame.measurement.energy for frame in frames])
     floor: Floats = _NOISE_SHARE * np.quantile(energy, _NOISE_QUANTILE, axis=(0, 2))
     return floor

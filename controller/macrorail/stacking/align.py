@@ -2,11 +2,11 @@
 
 Neighbouring slices look alike but distant ones do not. So each frame is aligned to the nearest
 frame already placed, and the transforms are chained. Detail is followed from where the previous
-frames predict it (``register.py``). The result is checked tile by tile (``agreement.py``). If the
-check fails, features are matched over the whole picture (``features.py``). A frame for which both
-ways fail, or that is dark, covered or shows something else, is refused. A transform converts a
-frame's pixel coordinates (x, y; the centre of the first pixel is 0, 0) to those of the reference
-frame.
+frames predict it (``register.py``). The resulting transform is checked tile by tile
+(``agreement.py``). If the check fails, features are matched over the complete picture
+(``features.py``). A frame for which both methods fail, or that is dark, covered or shows something
+else, is refused. A transform converts a frame's pixel coordinates (x, y; the centre of the first
+pixel is 0, 0) to those of the reference frame.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from macrorail.stacking.register import (
 )
 from macrorail.stacking.trend import Trend, change_about_middle
 
-#: Trust from which on a transform is accepted without a search for another and without a doubt.
+#: Trust from which on a transform is accepted without a doubt and without trying other transforms.
 TRUSTED = 0.6
 # A transform with less trust is refused if there was enough detail to check it. In strongly
 # defocused frames fewer tiles agree than elsewhere, but far more than by chance.
@@ -187,7 +187,7 @@ class Aligner:
         return found
 
     def surveyed(self, index: int) -> Placement | None:
-        """Return, once, the survey's result for a frame; ``None`` if it did not place the frame."""
+        """Return the survey's result for a frame and forget it; ``None`` if there is no result."""
         return self._surveyed.pop(index, None)
 
     def place(self, frame: Look) -> Placement:
@@ -284,14 +284,14 @@ class Aligner:
                 yield self._follow(onto, frame, Prior(warp, spread), globally=True)
 
     def _limited(self, warp: Transform, width: int, height: int) -> Transform:
-        """Return a transform reduced to the freedoms of the motion."""
+        """Return the transform restricted to the changes that the motion allows."""
         if self._motion is not Motion.SHIFT:
             return warp
         change = change_about_middle(warp, width, height)
         return np.array([[1, 0, change[2]], [0, 1, change[5]], [0, 0, 1.0]])
 
     def _check(self, step: _Step, frame: Look, prior: Prior, seen: Comparison) -> Iterator[str]:
-        """Refuse a step that the pictures contradict or do not determine; yield doubts."""
+        """Yield doubts about a step; raise if the pictures contradict or cannot determine it."""
         agree, name, neighbour = step.agreement, frame.name, step.onto.frame.name
         if agree.trust >= TRUSTED:
             return
@@ -400,7 +400,7 @@ def _contrast(frame: Look) -> float:
 
 
 def _contradicts(found: Registration, prior: Prior, frame: Look) -> bool:
-    """Return whether the result is hardly possible according to the expectation."""
+    """Return whether the measured transform is too improbable according to the expected one."""
     height, width = frame.scales[0].even.shape
     off = change_about_middle(np.linalg.inv(prior.warp) @ found.warp, width, height)
     return bool((np.abs(off) > _HARDLY * prior.spread).any())

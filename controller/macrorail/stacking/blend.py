@@ -97,7 +97,7 @@ class Blender:
         -------
         (height, width) float32, of half size (large frames: a quarter), rounded up
             The frame's local sharpness in 8-bit display steps, finest and second level combined.
-            The array is valid until the next frame is added.
+            The array is overwritten when the next frame is added.
         """
         spans = [
             reached_spans(to_frame, self._sizes[0], n, size) for n, size in enumerate(self._sizes)

@@ -118,9 +118,9 @@ class Equaliser:
 
 
 def _is_other_white(off: NDArray[np.float32]) -> bool:
-    """Return whether the colours differ in the same way everywhere.
+    """Return whether the colours of all parts differ from the reference in the same way.
 
-    ``off`` (parts, 3) contains logarithms relative to the mean of the three colours.
+    ``off`` (parts, 3) contains the logarithm of each colour's ratio, minus the mean of the three.
     """
     middle = np.median(off, axis=0)
     worst = int(np.abs(middle).argmax())

@@ -78,7 +78,7 @@ class Comparison:
 
 
 def forms_of(small: Plane, even: Plane) -> Forms:
-    """Return a picture's large forms, from it in grey (8-bit display steps) and normalised."""
+    """Return a picture's large forms from its grey (8-bit display steps) and normalised form."""
     factor = max(small.shape) / _LONG_SIDE_PX
     size = (max(1, round(small.shape[1] / factor)), max(1, round(small.shape[0] / factor)))
     grey, detail = (
@@ -141,7 +141,7 @@ def compare_forms(
 
 
 def _blobs(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the parts of a mask that belong to something wide."""
+    """Return the mask without its narrow parts."""
     brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_BLOB_PX, _BLOB_PX))
     opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, brush)
     return np.asarray(opened) > 0
@@ -150,7 +150,7 @@ def _blobs(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _stops(
     fixed: Plane, light: Plane, laid: Plane, other: Plane, common: NDArray[np.bool_]
 ) -> float:
-    """Return by how many stops ``laid`` is brighter than ``fixed``."""
+    """Return how many stops brighter ``laid`` is than ``fixed``."""
     found = []
     for shown, of_shown, of_other, sign in ((fixed, light, other, 1), (laid, other, light, -1)):
         exposed = common & (shown > _DARKEST) & (shown < _BRIGHTEST)

@@ -69,7 +69,8 @@ class Grain:
     def deviation(self) -> float:
         """Standard deviation of the grain in the fused picture's finest detail.
 
-        In 8-bit display steps; 0 if the frames are too few or too dark to measure it.
+        The unit is 8-bit display steps. The value is 0 if the frames are too few or too dark to
+        measure grain.
         """
         if self._frames < _FEWEST or np.isinf(self._least):
             return 0.0

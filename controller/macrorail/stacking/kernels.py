@@ -1,7 +1,7 @@
 """Compiled loops over pixels that would need several passes in NumPy or OpenCV, run in bands.
 
-Every kernel works on rows ``first..last`` and takes no lock, so that two bands run on two cores.
-The result does not depend on the number of bands.
+Every kernel works on rows ``first..last`` without Python's lock, so that two bands run on two
+cores. The result does not depend on the number of bands.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Gaussian pyramids in buffers allocated once; allocating large arrays takes longer than sums."""
+"""Gaussian pyramids in buffers allocated once, because allocation takes longer than computation."""
 
 from __future__ import annotations
 

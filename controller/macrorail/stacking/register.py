@@ -250,7 +250,7 @@ def register(fixed: list[Scale], moving: list[Scale], motion: Motion, prior: Pri
         known = _learn(fixed[n], measured, warp, known, motion)
 
     def gain(n: int) -> float:
-        """Return how much the correlation increases compared with the expected transform."""
+        """Return by how much the correlation at scale ``n`` exceeds the expected transform's."""
         found = _measure(fixed[n], moving[n], shrink(warp, 2**n)).correlation
         return found - _measure(fixed[n], moving[n], shrink(prior.warp, 2**n)).correlation
 
@@ -309,7 +309,7 @@ def enlarge(warp: Transform, factor: int) -> Transform:
 
 
 def shrink(warp: Transform, factor: int) -> Transform:
-    """The inverse of :func:`enlarge`."""
+    """Return the same (3, 3) transform for pictures whose pixels are ``factor`` times larger."""
     smaller = warp.copy()
     centre = np.full(2, (factor - 1) / 2)
     smaller[:2, 2] = (warp[:2, 2] - centre + warp[:2, :2] @ centre) / factor

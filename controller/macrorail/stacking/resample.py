@@ -89,7 +89,7 @@ def _run_end(at: float, slope: float, x: int, width: int) -> int:
 
 @compiled
 def _pixel(row: Pixels, place: int) -> Pixels:
-    """Return the three values of one pixel of a row; beyond the border, of the border pixel."""
+    """Return the three values of one pixel of a row, or of the border pixel if outside the row."""
     first = 3 * min(max(place, 0), row.shape[0] // 3 - 1)
     return row[first : first + 3]
 

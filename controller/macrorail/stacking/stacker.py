@@ -141,7 +141,7 @@ class Fused:
 
     @property
     def doubts(self) -> list[str]:
-        """Return sentences about possible faults of single frames, first those left out."""
+        """Return sentences about possible faults of single frames, beginning with left-out frames."""
         kept = [report.doubt for report in self.reports if report.doubt is not None]
         return [f"left out: {one.reason}" for one in self.left_out] + kept
 
@@ -498,7 +498,7 @@ class Stacker:
     def preview(self, widest_px: int) -> Picture:
         """Return the picture fused so far, (height, width, 3) BGR uint16.
 
-        It is reduced to a width of at most ``widest_px``.
+        The picture is reduced to a width of at most ``widest_px``.
 
         Raises
         ------
@@ -537,7 +537,7 @@ class Stacker:
 
 
 def rehearse(quality: Quality) -> None:
-    """Load the compiled kernels by stacking two tiny frames, while other work waits for a disk."""
+    """Load the compiled kernels in advance by stacking two tiny frames."""
     stacker = Stacker(quality)
     frame = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     for _ in range(2):

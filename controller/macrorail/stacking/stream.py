@@ -1,7 +1,7 @@
 """Sends a run's accepted frames to a stacking process; the run never waits for it.
 
-If the stacking process dies, no frame is lost. When the run has all its frames, they are stacked
-again from the first, in the same order, and give the same pixels.
+If the stacking process dies, no frame is lost. Once the run has all its frames, they are restacked
+from the first frame, in the same order. The result has the same pixels.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from macrorail.workers import Worker
 
 #: Time limit for one frame or for writing the results: far more than needed at 100 megapixels.
 _PATIENCE_S = 600.0
-#: Largest number of frames sent but not yet reported. More would wait in the pipe and could fill
-#: it.
+#: Largest number of frames sent but not yet reported. More frames would wait in the pipe and could
+#: fill the pipe.
 _UNDER_WAY = 4
 #: Errors that end the worker process, not only the work on one frame.
 _DEATHS = (WorkerCrashed, DeviceTimeout)

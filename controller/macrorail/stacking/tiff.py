@@ -187,7 +187,7 @@ def _pictures(file: Any, path: Path) -> list[Any]:
 
 
 def _refuse_channels(file: Any, path: Path, count: int) -> None:
-    """Refuse a file whose pages differ not only in focus, as far as its metadata show this."""
+    """Raise if a file's metadata show that its pages differ in more than focus."""
     told: dict[str, int] = {}
     if file.is_imagej and file.imagej_metadata:
         found = file.imagej_metadata

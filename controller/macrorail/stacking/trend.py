@@ -119,7 +119,7 @@ class Trend:
         self._share_variance = (1 - gain) * self._share_variance
 
     def _feigned(self, told: float) -> float:
-        """Return how much growth defocus may imitate, as a share of the predicted growth."""
+        """Return the growth that defocus may imitate, as a share of the predicted growth."""
         half_diagonal = float(np.hypot(self.width, self.height)) / 2
         return FEIGNED_PX / max(abs(told) * half_diagonal, FEIGNED_PX / 100)
 

@@ -1,8 +1,8 @@
 """Writes results: pictures, depth maps, and their metadata. Incomplete files are never left behind.
 
-Runs, batches and single stacks all write their results through this module. The place of a result
-is checked before the first frame is read. Metadata that cannot be written are reported and left
-out.
+Runs, batches and single stacks all write their results through this module. The output path of a
+result is checked before the first frame is read. Metadata that cannot be written are reported and
+left out.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def check_depth_output(path: Path, width: int, height: int) -> None:
     Raises
     ------
     StackError
-        For the same reasons as there; also if the suffix is not .tif.
+        The suffix is not .tif, or :func:`check_output` refuses the path or size.
     """
     _check_depth_suffix(path)
     check_place(path, width * height * _DEPTH_BYTES)
@@ -258,7 +258,7 @@ def write_beside(
 
 @contextmanager
 def _written_aside(path: Path) -> Iterator[Path]:
-    """Give a temporary path that replaces ``path`` when complete and is removed otherwise."""
+    """Yield a temporary path; its file replaces ``path`` on success and is removed on error."""
     aside = path.with_name(f".{path.name}.part{path.suffix}")
     try:
         yield aside
