@@ -141,7 +141,7 @@ class Fused:
 
     @property
     def doubts(self) -> list[str]:
-        """Return sentences about possible faults of single frames, beginning with left-out frames."""
+        """Return sentences about possible faults of single frames; left-out frames come first."""
         kept = [report.doubt for report in self.reports if report.doubt is not None]
         return [f"left out: {one.reason}" for one in self.left_out] + kept
 
