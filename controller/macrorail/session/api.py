@@ -70,7 +70,7 @@ def search(
     rig: str | Path,
     on_event: Callable[[Event], object] | None = None,
 ) -> FoundRange:
-    """Home the axis, search for the specimen with pictures along the axis, and return its range.
+    """Home the axis, take pictures along the axis, and return the range in which the specimen is.
 
     No run folder is created, and the pictures are deleted.
 
@@ -87,7 +87,7 @@ def search(
     -------
     FoundRange
         The range to shoot as ``near_um`` and ``far_um``, the ends of the specimen as ``ends``, and
-        the number of pictures as ``looks``.
+        the number of pictures taken as ``looks``.
 
     Raises
     ------
@@ -98,9 +98,9 @@ def search(
 
 
 def check(rig: str | Path) -> CheckReport:
-    """Check an instrument: connect, read versions, home the axis, and take one test frame.
+    """Check an instrument and return a report: versions, home position, and one test frame.
 
-    The axis moves first, away from the specimen; then the stage moves.
+    First the axis is homed, away from the specimen. Then the stage is homed.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def stack(
         Positions of the arrays along the axis in micrometres; the depth is then in micrometres.
         Not allowed with files.
     reference
-        Frame whose geometry the result has: ``first``, ``middle``, or a frame's number from 1.
+        Frame to which the others are aligned: ``first``, ``middle``, or a frame's number from 1.
     quality
         ``best``, or ``fast`` for less time and memory.
     method
@@ -273,7 +273,7 @@ def stack(
 
 
 class _Callback(RunObserver):
-    """Passes events on to the user's function and catches its errors."""
+    """Passes events on to the user's function and catches the errors of that function."""
 
     def __init__(self, on_event: Callable[[Entry], object] | None) -> None:
         if on_event is not None and not callable(on_event):
@@ -322,7 +322,7 @@ class _Callback(RunObserver):
             raise
 
     def raise_what_ended_it(self) -> None:
-        """Raise what stopped the run in the user's function, now that the run has ended."""
+        """Raise the exception with which the user's function stopped the run; called at the end."""
         if self._ended_by is not None:
             self._ended_by.add_note(f"run folder: {self._folder}")
             raise self._ended_by
@@ -363,7 +363,7 @@ def _bgr(picture: Array) -> Array:
         raise ConfigError(
             f"a picture is (height, width, 3) uint8 or uint16 RGB; this one is {shape} {kind}"
         )
-    # A copy, not a view: the kernels need contiguous rows in this computer's byte order.
+    # A copy, not a view, because the kernels need contiguous rows in this computer's byte order.
     if picture.dtype == np.uint8:
         return np.array(picture[..., ::-1], dtype=np.uint8, order="C")
     return np.array(picture[..., ::-1], dtype=np.uint16, order="C")

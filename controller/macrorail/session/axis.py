@@ -54,17 +54,17 @@ def at_rest_after_errors(axis: FocusAxis) -> Iterator[None]:
 
 
 def reach_of(report: AxisReport) -> str:
-    """Return a sentence that gives the farthest position to which the axis moves."""
+    """Return a sentence for the user that gives the farthest position the axis may move to."""
     return f"The axis never goes beyond {format_length(report.travel_um[1])}."
 
 
 def serial_rail(axis: FocusAxis, verb: str) -> SerialRail:
-    """Return the axis if it is a rail with macrorail's own firmware.
+    """Return the axis as a ``SerialRail``; refuse an axis without macrorail's own firmware.
 
     Raises
     ------
     ConfigError
-        The axis has another driver.
+        The axis is driven by another driver; the message names the command ``verb``.
     """
     if not isinstance(axis, SerialRail):
         raise ConfigError(

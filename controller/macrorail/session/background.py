@@ -24,7 +24,7 @@ _MODULE = "macrorail.session.background_process"
 
 @dataclass
 class BackgroundJob:
-    """A process that carries out one request.
+    """A child process that carries out one request (a run, its resumption or a stack).
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class BackgroundJob:
 
     @property
     def alive(self) -> bool:
-        """Whether the process is still running."""
+        """Whether the child process is still running."""
         return self.process.poll() is None
 
     @property
@@ -51,7 +51,7 @@ class BackgroundJob:
 
     @property
     def error(self) -> str:
-        """Why the process failed, as text; empty while it runs and when it succeeded."""
+        """Reason why the child process failed; empty while it runs and after it has succeeded."""
         error = self._answer("error")
         if error is not None:
             return str(error)
@@ -61,7 +61,7 @@ class BackgroundJob:
         return f"the process ended unexpectedly with code {code}"
 
     def discard(self) -> None:
-        """Remove the temporary files of the process."""
+        """Remove the folder with the child's request and answers."""
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _answer(self, name: str) -> Any:
@@ -88,7 +88,7 @@ def start_in_background(verb: str, niceness: int = 0, **arguments: Any) -> Backg
     niceness
         Nice value of the process, 0 to 19; higher values give other processes precedence.
     arguments
-        Arguments of the request, as JSON values.
+        Arguments of the request; must be JSON values.
     """
     scratch = Path(tempfile.mkdtemp(prefix="macrorail-job-"))
     (scratch / REQUEST).write_text(json.dumps({"do": verb, **arguments}), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The process that runs, resumes or stacks on request of its parent and reports the result."""
+"""The child process that shoots a run, resumes a run or stacks, and reports the result."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from macrorail.stacking.register import Motion
 
 
 class _Answers(RunObserver):
-    """Writes JSON lines to the scratch folder; does nothing once the folder has been removed."""
+    """Writes answers as JSON lines to the scratch folder, while the folder exists."""
 
     def __init__(self, scratch: Path) -> None:
         self._path = scratch / ANSWERS

@@ -31,13 +31,16 @@ from macrorail.session.observer import RunObserver
 from macrorail.session.signals import stopped_by_signals
 from macrorail.stacking.images import read_picture
 
-#: Steps from one picture to the next and longest drive, of a body that takes steps and of one
-#: that has sizes of drive.
+#: Motor steps between two pictures, and largest number of motor steps in one drive. The first pair
+#: is for cameras that drive any number of steps. The second pair is for cameras with fixed sizes of
+#: drive, in units of the smallest size.
 _EVERY_STEPS, _AT_ONCE_STEPS = 200, 500
 _EVERY_DRIVES, _AT_ONCE_DRIVES = 30, 60
-#: A lens motor comes to rest within this; bodies with sizes of drive do not report it.
+#: Time within which a lens motor comes to rest; cameras with fixed sizes of drive do not report
+#: when the motor is at rest.
 _REST_S = 0.3
-#: An overshoot longer than the backlash costs a moment, a shorter one costs the position.
+#: Factor by which the overshoot exceeds the measured backlash. Too long an overshoot only takes
+#: more time; too short an overshoot makes positions wrong.
 _MARGIN = 1.5
 
 
@@ -52,7 +55,8 @@ class LensTarget:
     tilt_deg
         Angle between the target and the plane in focus, between 0 and 90 degrees.
     every
-        Motor steps between pictures. When not given: 200, or 30 of the camera's smallest drives.
+        Motor steps between two pictures. When not given: 200, or 30 of the camera's smallest
+        drives.
     last
         Motor step at which the measurement ends. When not given, the measurement ends where the
         target, the picture or the lens's travel ends.
@@ -78,7 +82,7 @@ class LensFindings:
     Attributes
     ----------
     measured
-        Planes of focus, focus breathing and play.
+        Measured planes of focus, focus breathing and play of the lens.
     camera
         The camera that drove the lens.
     largest_drive
@@ -97,7 +101,7 @@ def calibrate_lens(
     permit: Permit,
     observer: RunObserver,
 ) -> LensFindings:
-    """Drive a lens in front of a tilted target; measure planes of focus, breathing and play.
+    """Measure a lens's planes of focus, focus breathing and play in front of a tilted target.
 
     Parameters
     ----------
@@ -164,7 +168,7 @@ def calibrate_lens(
 def _find_lines(
     camera: Camera, target: LensTarget, rig: Rig, folder: Path, clock: Clock
 ) -> Callable[[], SharpestColumn | None]:
-    """Return a function that takes a picture, finds its sharpest lines and deletes the picture."""
+    """Return a function that takes a picture and returns where the target is sharpest in it."""
     expected_px_per_um = rig.optics.magnification / rig.camera.pixel_pitch_um
     taken = 0
 
@@ -199,7 +203,7 @@ def calibrate_settle(
     permit: Permit,
     observer: RunObserver,
 ) -> SettleMeasurement:
-    """Measure how long the instrument vibrates after a move.
+    """Measure how long the instrument vibrates after a move, by comparing pictures.
 
     Parameters
     ----------
@@ -210,7 +214,7 @@ def calibrate_settle(
     move_um
         Distance that the axis moves before each picture, micrometres, > 0.
     repeats
-        Number of pictures for each waiting time, at least 2.
+        Number of pictures for each waiting time between move and picture, at least 2.
     settings
         Camera settings by canonical name.
     permit
@@ -273,14 +277,15 @@ def _measure_picture(camera: Camera, folder: Path) -> Measurement:
 
 @dataclass(frozen=True)
 class BacklashMeasurement:
-    """The backlash of a rail's screw.
+    """The measured backlash of a rail's screw.
 
     Attributes
     ----------
     measured_um
-        Measured backlash of each repeat, micrometres.
+        Backlash measured in each repeat, micrometres.
     overshoot_um
-        Value for ``backlash`` in the rig file, micrometres; larger than each measured value.
+        Value to write as ``backlash`` in the rig file, micrometres; larger than every measured
+        value.
     """
 
     measured_um: tuple[float, ...]

@@ -72,7 +72,7 @@ class CheckReport:
 
 
 def check_instrument(rig: Rig, permit: Permit, observer: RunObserver) -> CheckReport:
-    """Connect, read versions, home the axis, take one test frame, and return a report.
+    """Connect the rig, read versions, home the axis, take one test frame, and return a report.
 
     Parameters
     ----------
@@ -135,14 +135,15 @@ def _check(
 
 
 def _check_picture(frame: Frame, rig: Rig) -> None:
-    """Check that the test frame can be stacked and has the frame size that the rig gives.
+    """Check that the test frame can be stacked and has the size in pixels that the rig gives.
 
     Raises
     ------
     FrameError
         The frame cannot be stacked.
     FrameSizeDiffers
-        The frame's size differs from the rig's, so scale bar and micrometres would be wrong.
+        The frame's size in pixels differs from the size in the rig file, so the scale bar and
+        lengths in micrometres would be wrong.
     """
     try:
         read_picture(frame.path)

@@ -22,21 +22,21 @@ from macrorail.session.status import RunStatus
 from macrorail.states import FINAL, State
 
 _LONGEST_LINE = 4096
-#: World states in which nothing is left to pause.
+#: States of a run in which no slice is left to shoot, so that a pause is refused.
 _PAST_PAUSING = FINAL | {State.FINISHING}
 _BY = "the command socket"
 _LONGEST_NAME = 40
 
 
 class LineServer:
-    """Answers lines of JSON on the socket in a folder until it is closed.
+    """Answers lines of JSON on a socket in a folder, until the server is closed.
 
     Parameters
     ----------
     folder
         Run folder or campaign folder, whose journal this process has locked.
     answer
-        Called with each line, from other threads; returns the answer.
+        Called with each received line, from other threads; returns the answer to send.
 
     Raises
     ------
@@ -70,14 +70,14 @@ class LineServer:
 
 
 class CommandServer:
-    """Answers on a run's socket until it is closed.
+    """Answers requests on a run's socket, until the server is closed.
 
     Parameters
     ----------
     folder
         The run folder.
     commands
-        Receives the commands.
+        Receives the operator's commands.
     status
         Status of the run, which is sent as the answer.
 
@@ -97,7 +97,7 @@ class CommandServer:
         self._server.close()
 
     def answer(self, line: bytes) -> dict[str, Any]:
-        """Carry out the request on a line and return the answer."""
+        """Carry out the request in a line of JSON and return the answer."""
         try:
             asked = json.loads(line)
             verb, by = asked["do"], asked.get("by", _BY)

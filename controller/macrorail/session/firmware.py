@@ -85,7 +85,7 @@ def build_firmware(watchdog: bool = False) -> FirmwareImage:
 
 
 def flash_firmware(port: str, board: BoardKind, image: Path | None, permit: Permit) -> str:
-    """Write an image to the board and read it back for comparison; return the image's path.
+    """Write a firmware image to the board, verify it, and return the path of the image file.
 
     Parameters
     ----------

@@ -45,12 +45,12 @@ class Shot:
 
     @property
     def path(self) -> Path:
-        """Its file."""
+        """Path of the photograph's file."""
         return self.frame.path
 
     @property
     def picture(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """Pixels as (height, width, 3) RGB, sRGB-encoded; read from disk at each access."""
+        """Pixels as (height, width, 3) sRGB-encoded RGB; the file is read at each access."""
         return read_picture(self.frame.path)[..., ::-1]
 
 
@@ -90,7 +90,7 @@ class AxisControl:
         return self._position_um
 
     def move_to(self, position: str | float) -> float:
-        """Move, wait until the axis is at rest, and return the achieved position in micrometres.
+        """Move the axis, wait until it is at rest, and return the position reached in micrometres.
 
         Parameters
         ----------
@@ -140,7 +140,7 @@ class CameraControl:
         self._shots = 0
 
     def configure(self, **settings: str | int) -> dict[str, str]:
-        """Set ``aperture``, ``shutter``, ``iso`` and others; return the settings as read back.
+        """Set camera settings such as ``aperture`` and ``iso``; return the settings as read back.
 
         Raises
         ------
@@ -150,7 +150,7 @@ class CameraControl:
         return self._camera.configure({name: str(value) for name, value in settings.items()})
 
     def shoot(self) -> Shot:
-        """Take one photograph; return when the photograph is on disk and has been checked.
+        """Take one photograph, and return it when its file is on disk and has been checked.
 
         Raises
         ------
@@ -220,9 +220,9 @@ class ConnectedInstrument:
     Attributes
     ----------
     axis
-        Control of the focus axis.
+        Moves the focus axis.
     camera
-        Control of the camera.
+        Takes photographs.
     stage
         Moves specimens under the lens; ``None`` when specimens are moved by hand.
     clock
@@ -245,7 +245,7 @@ def connect(
 ) -> Iterator[ConnectedInstrument]:
     """Connect an instrument without moving it, and yield its controls.
 
-    Use its controls from one thread at a time.
+    Use the controls from one thread at a time.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ from macrorail.session.live_view import LiveViewServer
 from macrorail.workers import serve
 
 STOP_SIGNAL = signal.SIGUSR1
-#: A camera that refuses live view is asked again after this time.
+#: Waiting time before a camera that refused live view is asked for another frame.
 _RETRY_S = 0.3
 
 
@@ -42,7 +42,7 @@ class InstrumentHolder:
         self._camera: CameraControl
 
     def open(self, rig: str, folder: str) -> dict[str, Any]:
-        """Connect the instrument without moving it; return its abilities.
+        """Connect the instrument without moving it; return what the axis and the camera can do.
 
         Parameters
         ----------
@@ -72,7 +72,7 @@ class InstrumentHolder:
         }
 
     def home(self) -> dict[str, Any]:
-        """Home the axis, away from the specimen; return its position."""
+        """Home the axis, away from the specimen; return the axis's position."""
         return self._carry_out(lambda: {"position_um": self._axis.home()})
 
     def move(self, position_um: float) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class InstrumentHolder:
         )
 
     def shoot(self, settings: dict[str, str]) -> dict[str, Any]:
-        """Take one picture with these settings; return the file name and the settings."""
+        """Take one picture with ``settings``; return its file name and the settings read back."""
 
         def shoot() -> dict[str, Any]:
             applied = self._camera.configure(**settings)
@@ -95,7 +95,7 @@ class InstrumentHolder:
         return self._carry_out(shoot, with_camera=True)
 
     def stop(self) -> None:
-        """Stop the present request, if there is one."""
+        """Stop the request that is being carried out, if there is one."""
         if self._busy and not self._stopping:
             self._stopping = True
             self._request_stop()
@@ -123,7 +123,7 @@ class InstrumentHolder:
         self._instrument.clock.request_stop("stopped from the page")
 
     def _look(self) -> bytes:
-        """Return a frame of live view; empty when the camera is busy or reports an error."""
+        """Return a live-view frame as JPEG; empty when the camera is busy or reports an error."""
         if self._camera_wanted.is_set():
             time.sleep(_RETRY_S)
             return b""
@@ -131,7 +131,7 @@ class InstrumentHolder:
             try:
                 return self._camera.live_view_jpeg()
             except OperatorStop:
-                # The stop was meant for the move that is under way: pass the stop on.
+                # The stop was meant for the present move, so it is passed on.
                 if self._busy:
                     self._request_stop()
             except (MacrorailError, OSError):
@@ -146,7 +146,7 @@ class InstrumentHolder:
 
 
 def main() -> None:
-    """Serve the parent process until it closes the pipe."""
+    """Carry out the parent process's requests until the parent closes the pipe."""
     holder = InstrumentHolder()
     signal.signal(STOP_SIGNAL, lambda *_: holder.stop())
     try:

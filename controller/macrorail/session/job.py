@@ -41,7 +41,7 @@ from macrorail.states import State
 
 @dataclass(frozen=True)
 class RunJob:
-    """All that is needed to shoot one run.
+    """The inputs for shooting one new or resumed run.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class RunJob:
     accept_scene
         Continue even if the specimen or the camera has moved.
     searched
-        Whether the range has just been searched for; the run's journal then exists already.
+        Whether this run has already searched for its range. If so, its journal exists already.
     """
 
     folder: Path
@@ -71,7 +71,7 @@ class RunJob:
 
 
 def carry_out(job: RunJob, observer: RunObserver) -> tuple[RunEnd, dict[str, Any]]:
-    """Connect the job's instrument and shoot; return the run's end and its manifest.
+    """Connect the job's instrument and shoot the run; return how it ended, and its manifest.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def _shoot_slices(
 
 
 def frames_asked(wanted: Protocol, rig: Rig) -> FramesAsked:
-    """Return the properties that all frames of a run must have."""
+    """Return the properties, such as size and exposure settings, that every frame must have."""
     settings = dict(wanted.camera_settings)
     varies = getattr(rig.camera, "exposure_mode", "manual") == "any"
     if wanted.exposure.bracket_ev is not None:
@@ -196,7 +196,7 @@ def frames_asked(wanted: Protocol, rig: Rig) -> FramesAsked:
 
 
 def run_geometry(rig: Rig, plan: Plan) -> dict[str, Any]:
-    """Return the settings that must be the same for all slices of a run, for the journal."""
+    """Return the rig's and plan's settings that must not change during a run, for the journal."""
     return {**geometry(rig), "protocol.minimum_overlap": plan.minimum_overlap}
 
 
@@ -214,7 +214,7 @@ def _reserve(job: RunJob) -> Reserve:
 
 
 def _camera_of(job: RunJob, instrument: Instrument, journal: Journal) -> Camera:
-    """Return the rig's camera, or a camera that takes a bracket for each frame."""
+    """Return the camera; if the protocol asks for brackets, one that takes a bracket per frame."""
     exposure = job.wanted.exposure
     if exposure.bracket_ev is None:
         return instrument.camera

@@ -1,6 +1,6 @@
 """Serves frames of live view over a socket; each received byte requests one frame.
 
-The client requests the next frame when it has shown the previous frame. So no frames are queued,
+The client requests the next frame after showing the previous frame. So no frames are queued,
 and no frames are taken for an idle client.
 """
 
@@ -12,16 +12,17 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-#: Name of the socket, in the folder that the client makes.
+#: Name of the socket in the folder that the client creates.
 SOCKET = "live"
-#: Length of each frame in bytes, sent before it; 0 for none now.
+#: Format of the frame's length in bytes, which is sent before the frame; a length of 0 means that
+#: no frame is available now.
 LENGTH = struct.Struct("<I")
-#: Without a request for this long the sensor is switched off.
+#: Time without a request after which live view is switched off, seconds of wall time.
 _IDLE_S = 20.0
 
 
 class LiveViewServer:
-    """Serves one client after another until :meth:`close` is called.
+    """Serves frames to one client after another, until :meth:`close` is called.
 
     Parameters
     ----------
@@ -30,7 +31,7 @@ class LiveViewServer:
     look
         Called in another thread; returns a frame as JPEG, or empty bytes when none is available.
     rest
-        Called when no request has come for a while.
+        Called when no request has come for 20 s, to switch live view off.
     """
 
     def __init__(self, folder: Path, look: Callable[[], bytes], rest: Callable[[], None]) -> None:

@@ -32,7 +32,7 @@ RUN_VARIABLE = "MACRORAIL_RUN"
 
 
 class RunLog:
-    """Writes entries and states to the logger."""
+    """Writes journal entries and states of a run to Python's logging."""
 
     def on_entry(self, entry: Entry) -> None:
         """Log a journal entry."""
@@ -80,7 +80,7 @@ def logged(folder: Path) -> Iterator[RunLog]:
 
 
 class _Quiet(logging.Handler):
-    """Appends to a file that is opened for each line; ignores write errors."""
+    """Log handler that opens its file for each line and ignores write errors."""
 
     def __init__(self, path: Path, formatter: logging.Formatter, level: int) -> None:
         super().__init__(level)

@@ -24,7 +24,7 @@ from macrorail.states import FinishReason, State
 
 _LOG = logging.getLogger("macrorail.notifications")
 _MOST_WAITING = 100
-#: How long the end of a run waits for its last notification, seconds of wall time.
+#: Longest time that the end of a run waits for its last notifications, seconds of wall time.
 _LAST_S = 10.0
 
 
@@ -73,7 +73,7 @@ class Notifier:
         self._put(Notification(f"{self._run.name} is paused", why, "warning"))
 
     def close(self) -> None:
-        """Wait up to 10 s until all notifications are sent; safe to call twice."""
+        """Wait until all notifications are sent, but at most 10 s; safe to call twice."""
         self._put(None)
         self._thread.join(_LAST_S)
         if self._thread.is_alive():

@@ -43,14 +43,14 @@ class RunObserver:
 
     @contextmanager
     def searching(self) -> Iterator[None]:
-        """Surround the search for a range; each picture of the search is an event."""
+        """Surround the search for a range; each picture taken is passed to :meth:`on_event`."""
         yield
 
     def on_question(self, question: str) -> None:
-        """Show a question whose answer comes from standard input or a command socket."""
+        """Show a question; the answer arrives separately, on standard input or a command socket."""
 
     def ask(self, question: str) -> str:
-        """Ask the operator a question and return the answer.
+        """Ask the operator a question, wait for the answer, and return it.
 
         Raises
         ------

@@ -18,14 +18,14 @@ from macrorail.session.status import RunStatus
 def taking_commands(
     folder: Path, clock: Clock, status: RunStatus, observer: RunObserver
 ) -> Iterator[Commands]:
-    """Receive commands during the ``with`` block; yield the object that collects them.
+    """Receive the operator's commands in the ``with`` block; yield the object that collects them.
 
     Parameters
     ----------
     folder
         The run folder, whose journal this process has locked.
     clock
-        Clock that gives the run time, and that signals stop.
+        Clock that gives the run time; signals such as Ctrl-C request a stop from this clock.
     status
         Status of the run, which the socket sends as its answer.
     observer

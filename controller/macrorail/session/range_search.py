@@ -57,7 +57,7 @@ def plan_run(wanted: Protocol, rig: Rig, entries: list[Entry] | None = None) -> 
 def search_range(
     folder: Path, wanted: Protocol, rig: Rig, instrument: Instrument, observer: RunObserver
 ) -> Plan | RunEnd:
-    """Search for the specimen and plan the slices between its ends.
+    """Search for the specimen, and plan the slices between the near and far end of the specimen.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def search_range(
     Returns
     -------
     Plan or RunEnd
-        The planned slices, or the end of a run that ended during the search.
+        The planned slices; or, if the run ended during the search, how the run ended.
     """
     path = folder / JOURNAL
     continued = path.exists()
@@ -122,7 +122,7 @@ def find_range(
     rig: Rig,
     on_event: Callable[[Event], object] = lambda _: None,
 ) -> FoundRange:
-    """Search for the specimen and return its range, without a run folder and without a stack.
+    """Search for the specimen and return its range; no run folder is created, no stack is shot.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def _finder(
 
 
 def write_plan(folder: Path, plan: Plan) -> None:
-    """Write ``plan.json``."""
+    """Write the plan to ``plan.json`` in the run folder."""
     write_whole(folder / "plan.json", json.dumps(plan.to_dict(), indent=2))
 
 

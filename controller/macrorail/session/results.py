@@ -49,7 +49,7 @@ class RunResult:
 
     @property
     def frames(self) -> list[Path]:
-        """Path of the frame of each finished slice, from near to far."""
+        """Paths of the frames of all finished slices, from near to far."""
         slices = sorted(self.manifest["slices"], key=lambda one: float(one["achieved_um"]))
         return [self.folder / one["frame"] for one in slices]
 
@@ -60,7 +60,11 @@ class RunResult:
 
     @property
     def coverage(self) -> dict[str, Any]:
-        """Coverage: ``proven``, ``gaps``, ``near_covered``, ``far_covered`` and ``images``."""
+        """Coverage from the manifest: ``proven``, ``gaps``, ``near_covered`` and others.
+
+        ``near_covered`` and ``far_covered`` say whether the ends of the range are covered;
+        ``images`` is the result of comparing the images of neighbouring slices.
+        """
         found: dict[str, Any] = self.manifest["coverage"]
         return found
 
@@ -116,14 +120,14 @@ class StackResult:
         The depth map, (height, width) float32. Values are in micrometres if every frame has a
         position, otherwise in slices. ``None`` when the depth was not requested.
     confidence
-        Confidence of the depth, (height, width) float32, 0..1; ``None`` when ``depth`` is.
+        Confidence of the depth, (height, width) float32, 0..1; ``None`` when ``depth`` is ``None``.
     transforms
         (frames, 2, 3) float64. Each transform maps pixel coordinates (x, y) of a frame to those
         of the reference frame; NaN for a frame that was left out.
     valid_rect
         x, y, width and height in pixels of the area that all frames cover.
     doubts
-        Possible errors in the result, one text each; empty when none were found.
+        Possible errors in the result, one sentence each; empty when none were found.
     """
 
     picture: NDArray[np.uint16]

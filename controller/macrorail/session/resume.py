@@ -27,7 +27,7 @@ from macrorail.session.job import RunJob, run_geometry
 from macrorail.session.observer import RunObserver
 from macrorail.session.range_search import plan_run, write_plan
 
-#: Rounding, and nothing that a slice would notice.
+#: Positions that differ by less than this are the same; the difference is due to rounding.
 _SAME_PLACE_UM = 0.01
 
 
@@ -77,7 +77,7 @@ def load_interrupted(run: Path) -> tuple[RunJob, list[Entry]]:
 
 
 def _refuse_lost_journal(run: Path, entries: list[Entry]) -> None:
-    """Refuse a run whose journal lacks existing frames, because they would be shot again.
+    """Refuse a run whose journal lacks frames that exist; resuming would shoot those slices again.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def _changed_slices(entries: list[Entry], plan: Plan) -> Iterator[str]:
 
 
 def _changed_geometry(entries: list[Entry], rig: Rig, plan: Plan) -> list[str]:
-    """Return a text for each changed setting that affects positions, scale or coverage."""
+    """Return a text for each setting of positions, scale or coverage changed since the start."""
     before = next((e.event.geometry for e in entries if isinstance(e.event, RunStarted)), None)
     if before is None:
         return []  # the journal is from an earlier version, or no slice has been shot
@@ -141,10 +141,10 @@ def _changed_geometry(entries: list[Entry], rig: Rig, plan: Plan) -> list[str]:
 
 
 def _changed_plan(written: dict[str, Any], plan: Plan) -> Iterator[str]:
-    """Yield a text for each difference between the written plan and the present plan.
+    """Yield a text for each difference between the plan in ``plan.json`` and the present plan.
 
-    Only slices, ends and overlap are compared: another version may predict other times, and a
-    rig's ports and limits may change.
+    Only slices, ends of the range and overlap are compared. Predicted times may differ between
+    versions of macrorail, and a rig's ports and limits may change.
     """
     before = [each["target_um"] for each in written["slices"]]
     now = [planned.target_um for planned in plan.slices]
@@ -161,7 +161,7 @@ def _changed_plan(written: dict[str, Any], plan: Plan) -> Iterator[str]:
 
 
 def _changed_settings(entries: list[Entry], wanted: Protocol) -> Iterator[str]:
-    """Yield a text for each changed camera setting; all frames need the same settings."""
+    """Yield a text for each camera setting that differs from the setting in the journal."""
     for entry in entries:
         if not isinstance(entry.event, RunStarted | RunResumed):
             continue
@@ -174,7 +174,7 @@ def _changed_settings(entries: list[Entry], wanted: Protocol) -> Iterator[str]:
 
 
 def prepare_resume(interrupted: RunJob, entries: list[Entry], accept_scene: bool) -> RunJob:
-    """Add the progress to an interrupted run's job, after checking its frames; return the job.
+    """Check an interrupted run's frames, and return its job with the progress filled in.
 
     Raises
     ------

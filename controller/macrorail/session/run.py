@@ -135,9 +135,9 @@ def resume_run(
 
 
 def restore_results(folder: Path, entries: list[Entry], observer: RunObserver) -> None:
-    """Rewrite a complete run's manifest and report if they do not agree with its journal.
+    """Rewrite a complete run's manifest and report if they are missing or contradict the journal.
 
-    They are missing when the run was killed after its last journal entry.
+    Manifest and report are missing when the run was killed after its last journal entry.
     """
     path = folder / MANIFEST
     manifest = build_manifest(entries)
@@ -165,7 +165,7 @@ def _outcome(job: RunJob, observer: RunObserver) -> RunOutcome:
 
 
 def instrument_time(duration_s: float, rig: Rig) -> str:
-    """Return a predicted duration as text; for a simulated instrument also in real time."""
+    """Return a predicted duration as text; for a simulated instrument, also the wall time."""
     planned = f"{format_duration(duration_s)} of the instrument's time"
     if rig.bench is None or rig.bench.time_scale == 1:
         return planned
@@ -174,7 +174,7 @@ def instrument_time(duration_s: float, rig: Rig) -> str:
 
 
 def check_disk_space(out: Path, plan: Plan, keep_free_bytes: float) -> None:
-    """Check that the disk has enough space for a run and for the space that must stay free.
+    """Check that the disk has space for a run in addition to the space that must stay free.
 
     Raises
     ------
@@ -193,7 +193,7 @@ def check_disk_space(out: Path, plan: Plan, keep_free_bytes: float) -> None:
 
 
 def _same_world(rig: Rig, entries: list[Entry]) -> Rig:
-    """Return the rig connected to the run's simulated bench, if that bench is still running."""
+    """Return the rig; it uses the interrupted run's simulated bench if this is still running."""
     begins = (entry.event for entry in entries)
     addresses = [one.bench for one in begins if isinstance(one, RunStarted | RunResumed)]
     address = addresses[-1] if addresses else None

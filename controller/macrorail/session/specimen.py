@@ -1,4 +1,4 @@
-"""Identifies the specimen of a run before the first shot, by typing, scanning or a label."""
+"""Identifies the specimen before the first shot: its id is typed, scanned or read from a label."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def resolve_specimen(
     wanted
         The protocol.
     given
-        An id from the command line, which is checked like any other id.
+        The id given with ``--specimen``, which is checked like any other id; ``None`` if not given.
     rig
         The instrument.
     out
@@ -64,7 +64,7 @@ def resolve_specimen(
     Raises
     ------
     IdentityError
-        There is no id, and the protocol does not choose quarantine.
+        No valid id was found, and the protocol does not put such runs into quarantine.
     """
     if wanted.identity is None:
         if given is None:
@@ -84,7 +84,7 @@ def resolve_specimen(
 
 
 def _only_one(id_resolver: IdResolver) -> Identity:
-    """Return the identity of the only specimen in a list."""
+    """Return the identity of the specimen in the list, which must contain exactly one."""
     if len(id_resolver.listed) != 1:
         raise IdentityError(
             f"the list names {len(id_resolver.listed)} specimens, but a run has only one; give "
@@ -105,7 +105,7 @@ def report_identity(identity: Identity, observer: RunObserver) -> None:
 
 @contextmanager
 def label_camera(wanted: Protocol, rig: Rig) -> Iterator[TakePicture | None]:
-    """Yield a function that takes pictures of a label; ``None`` if ids are not read from labels."""
+    """Yield a function that photographs the label; ``None`` if ids are not read from labels."""
     identity = wanted.identity
     if identity is None or identity.origin != "frame":
         yield None
@@ -139,7 +139,7 @@ def ids_in(out: Path) -> Iterator[str]:
         try:
             manifest = read_record(journal.parent).manifest
         except (ConfigError, JournalError):
-            continue  # the run ended before its start, or is damaged: no specimen was shot
+            continue  # the run ended before its first slice, or is damaged: no specimen was shot
         if manifest["state"] == State.DONE.value and manifest["specimen"]:
             yield str(manifest["specimen"]["id"])
 

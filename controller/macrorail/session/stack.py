@@ -55,12 +55,12 @@ class StackSettings:
     quality
         ``fast`` takes less time and memory; ``best`` preserves fine colour detail.
     reference
-        Frame whose geometry the result has: ``first``, ``middle``, or a frame's number from 1.
+        Frame to which the others are aligned: ``first``, ``middle``, or a frame's number from 1.
     motion
         Kind of geometric transform between frames. ``None`` uses the recorded alignment for a
         run's frames, and a similarity for other frames.
     alignment
-        File or run folder with an existing alignment of the same slices, which is reused.
+        File or run folder with an alignment of the same slices, which is used and not recomputed.
     slices
         File with the positions of the frames: a run's ``plan.json``, or a CSV table.
     only
@@ -70,7 +70,7 @@ class StackSettings:
     method
         Method of blending the frames.
     memory_bytes
-        Largest amount of memory to use, bytes; further data is kept in a file in ``scratch``.
+        Largest amount of memory to use, bytes; data beyond this is kept in a file in ``scratch``.
     scratch
         Folder for temporary files.
     depth
@@ -117,7 +117,7 @@ class StackOutputs:
         Raises
         ------
         ConfigError
-            A result would replace a frame.
+            A result would overwrite one of the frames.
         StackError
             A folder is missing, read-only or full, or a file type is not supported.
         """
@@ -135,7 +135,7 @@ class StackOutputs:
 
 @dataclass(frozen=True)
 class Stacked:
-    """A finished stack, in memory.
+    """The results of stacking, in memory.
 
     Attributes
     ----------
@@ -150,7 +150,7 @@ class Stacked:
     seconds
         Wall time of the complete stack, seconds.
     seconds_after_last_frame
-        Wall time after the last frame was blended, seconds.
+        Wall time from blending the last frame to the end of the stack, seconds.
     passed_over
         Files that were not used as frames.
     frame_doubts
@@ -274,7 +274,7 @@ def stack_arrays(
 
 
 def write_stacked(stacked: Stacked, outputs: StackOutputs) -> tuple[str, ...]:
-    """Write a stack's picture and the other requested files; no file is left incomplete.
+    """Write a stack's picture and the other requested files; an error leaves no incomplete file.
 
     Returns
     -------
@@ -284,7 +284,7 @@ def write_stacked(stacked: Stacked, outputs: StackOutputs) -> tuple[str, ...]:
     Raises
     ------
     StackError
-        A file cannot be written, or no area is covered by all frames and can be cropped to.
+        A file cannot be written, or cropping was requested and no area is covered by all frames.
     """
     fused = stacked.fused
     x, y, width, height = fused.valid_rect
@@ -339,7 +339,7 @@ def _finished(
 
 
 def _with_positions(frames: list[Source], path: Path) -> list[Source]:
-    """Return the frames with positions and scales from a file."""
+    """Return the frames with the positions and scales that the file at ``path`` gives."""
     known = load_slices(path)
     if len(known) != len(frames):
         raise ConfigError(
@@ -354,7 +354,7 @@ def _with_positions(frames: list[Source], path: Path) -> list[Source]:
 def _known_alignment(
     sources: Sequence[Path], frames: list[Source], settings: StackSettings
 ) -> Alignment | None:
-    """Return the alignment to reuse: the requested one, or the run's recorded alignment."""
+    """Return the alignment to reuse; ``None`` if the alignment must be computed."""
     given = settings.alignment
     is_run = (sources[0] / JOURNAL).exists()
     if given is None:

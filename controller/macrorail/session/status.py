@@ -25,7 +25,7 @@ class RunStatus:
     slices
         Number of planned slices.
     done
-        Number of slices that were finished before a run was resumed.
+        Number of slices that were finished before the run was resumed; 0 for a new run.
     """
 
     def __init__(self, run: str, slices: int, done: int = 0) -> None:
@@ -48,7 +48,7 @@ class RunStatus:
         return dict(self._now)
 
     def on_state(self, state: State) -> None:
-        """Update the status with a state of the run."""
+        """Update the status with the state that the run has entered."""
         self._now["state"] = state.value
 
     def on_entry(self, entry: Entry) -> None:

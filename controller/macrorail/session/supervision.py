@@ -36,7 +36,10 @@ def supervised(
     accept_scene: bool,
     observer: RunObserver,
 ) -> Iterator[RunSupervision]:
-    """Supervise a run during the ``with`` block: watches, notifications, lamp, parking.
+    """Supervise a run during the ``with`` block; yield the object that the runner calls.
+
+    The supervision watches disk, battery and temperature, sends notifications, and switches the
+    lamp.
 
     Parameters
     ----------

@@ -9,7 +9,8 @@ from contextlib import suppress
 
 from macrorail.states import State
 
-#: Shortest time between two signs of life; WatchdogSec in the unit is minutes.
+#: Shortest time between two resets of systemd's watchdog, seconds. WatchdogSec in the service file
+#: is several minutes.
 _BEAT_EVERY_S = 1.0
 
 
