@@ -142,7 +142,7 @@ def fit_with_noise(samples: SharpnessSamples, u: Floats, start: Curves) -> Curve
 
 
 def without_common_shape(samples: SharpnessSamples, u: Floats, curves: Curves) -> SharpnessSamples:
-    """Return the samples less the deviation from the model that the curves of all tiles share.
+    """Return the samples minus the deviation from the model that all tiles' curves have in common.
 
     Near the diffraction limit the curves are flatter at the top than the model, and steeper below.
     In a stack of few slices this would look like slices at the wrong positions. The deviation

@@ -79,7 +79,7 @@ def depth_ratio(optics: ClaimedOptics, away: Floats, energy: Floats) -> float:
 
 
 def _parts(optics: ClaimedOptics, depths: Floats, octaves: int) -> Floats:
-    """Return the sharpness produced by the power in each single octave of frequency.
+    """Return the sharpness that texture in each single octave of frequency would have.
 
     The shape is (octaves, depths, octaves of frequency). The last octave of frequency contains all
     frequencies coarser than the measured ones.
@@ -120,7 +120,7 @@ def _gradient(band: int) -> Floats:
 
 
 def _misfit(parts: Floats) -> float:
-    """Return the squared distance between one and the best non-negative combination of ``parts``.
+    """Return the squared distance of the best non-negative combination of ``parts`` from 1.
 
     ``parts`` has the shape (samples, parts).
 

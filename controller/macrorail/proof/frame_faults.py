@@ -38,7 +38,7 @@ SHIFT_SHARE = 1 / 500
 the picture drifts from slice to slice as its scale changes."""
 
 SMALLEST_CHANGE = 0.12
-"""Smallest change between frames, as a fraction of the usual change, that proves a move."""
+"""Smallest change between frames that proves a move, as a fraction of the median change."""
 
 _LEAST_SHIFT_PX = 3.0
 _DIRECTIONS = np.arange(8) * np.pi / 8
@@ -164,8 +164,9 @@ def blur_fault(
         The nearest good frames in front and behind. With fewer than two there is no verdict,
         because oriented texture that comes into focus looks like motion blur.
     unjudged
-        The neighbour that is not yet checked. A good frame next to a blurred one looks blurred in
-        the other direction. Of the two frames, the one with more blur counts as blurred.
+        The neighbour that has not been checked yet; ``None`` if both have been checked. A good
+        frame next to a blurred one looks blurred in the other direction. Of the two frames, the one
+        with more blur counts as blurred.
     """
     if len(neighbours) < 2:
         return None
@@ -201,7 +202,7 @@ def _motion_blur(frame: Measurement, neighbours: Sequence[Measurement]) -> tuple
 
 
 def _one_sided(frame: Measurement, other: Measurement, share: float) -> Floats:
-    """Return the loss of detail along each direction relative to the other frame, (directions,).
+    """Return (directions,) the loss of detail along each direction relative to ``other``.
 
     ``share`` of the loss across the direction is subtracted from it.
     """
@@ -220,7 +221,7 @@ def _neighbour_is_blurred(
     unjudged: Measurement | None,
     along: int,
 ) -> bool:
-    """Return whether the unchecked neighbour is the blurred one, not the frame.
+    """Return whether the unchecked neighbour is blurred, rather than the frame.
 
     Both are compared with the checked neighbour. The unchecked neighbour counts as blurred if it
     lost more than twice as much detail across the direction as the frame lost along the direction.

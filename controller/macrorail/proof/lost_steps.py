@@ -173,7 +173,8 @@ class _LossSearch:
     def all_at_once(self, split: _LossSplit) -> _LossSplit:
         """Return the division with the complete loss at one slice.
 
-        The slice is found by trial, because the loss can be too large for a first estimate.
+        The slice is found by trying slices, because the loss can be too large for a linear
+        estimate.
         """
         stride = -(-self.count // _COARSE_TRIALS)
         best = self.likeliest(self.candidates[::stride], split)
@@ -182,7 +183,7 @@ class _LossSearch:
         return self.likeliest(around, split) if stride > 1 else best
 
     def likeliest(self, candidates: Sequence[int], split: _LossSplit) -> _LossSplit:
-        """Return the candidate slice at which the complete loss explains the images best."""
+        """Return the division with the complete loss at the candidate slice that fits the images best."""
         trials = []
         for first in candidates:
             trial = replace(split, first=(first,), size=np.array([self.lost]))

@@ -44,8 +44,8 @@ class Measurement:
     energy
         (bands, tiles) float64: mean squared gradient of the 8-bit luma, in each octave.
     coarse
-        (further octaves, tiles) float64: the same for differences over 8, 16 and 32 pixels, up to
-        the width of a tile; shows how coarse the texture is.
+        (further octaves, tiles) float64: mean squared difference of the luma over 8, 16 and 32
+        pixels, up to the width of a tile; shows how coarse the texture is.
     tensor
         (3, tiles) float64: mean of gx gx, gy gy and gx gy in the finest octave.
     light
@@ -56,7 +56,8 @@ class Measurement:
     small_px
         Edge length, in pixels of the frame, of one pixel of ``small``; a power of two.
     fingerprint
-        Checksum of the decoded pixels. Two exposures never have the same noise.
+        Checksum of the decoded pixels. Two exposures never have the same checksum, because of
+        noise.
     rows, columns
         Number of rows and columns of tiles. Incomplete tiles at the right and lower edge are left
         out.

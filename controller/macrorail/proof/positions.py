@@ -62,7 +62,7 @@ class ShortMove:
     slices
         Number of displaced slices; ``None`` for all that follow.
     size
-        Displacement in depths of field, positive away from the camera.
+        Displacement of the slices in depths of field, positive away from the camera.
     """
 
     index: int
@@ -301,7 +301,7 @@ def _candidates(reported: Floats) -> _CandidateMoves:
 def _most_promising(
     columns: Floats, chosen: list[int], matrix: Floats, gradient: Floats
 ) -> list[tuple[int, float]]:
-    """Return the further candidates that explain most by a first estimate, and their sizes."""
+    """Return the unused candidates that explain most by a first estimate, and their sizes."""
     if columns.shape[1] == 0:
         return []
     pushed = matrix @ columns

@@ -98,7 +98,7 @@ class ProofProcess:
         return self._ask_worker("finish", check, unknown)
 
     def close(self) -> None:
-        """End the process. Safe to call twice."""
+        """End the process. A second call does nothing."""
         self._worker.close()
 
     def kill(self) -> None:

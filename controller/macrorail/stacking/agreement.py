@@ -64,7 +64,7 @@ class Agreement:
 
     @property
     def trust(self) -> float:
-        """Share of matching tiles that agree, 0..1; lower when only few tiles match."""
+        """Share of the matching tiles that agree, 0..1; lowered when only few tiles match."""
         return self.agreeing / (self.matching + _PRIOR_TILES)
 
 

@@ -264,7 +264,7 @@ class Aligner:
         return _Step(onto, found, agree, globally)
 
     def _search(self, near: list[_Placed], frame: Look, local: _Step) -> Iterator[_Step]:
-        """Try other ways to align a frame, without the expectation, the cheapest first."""
+        """Yield alignments of a frame without the expected transform, the fastest method first."""
         if self._motion is Motion.NONE:
             return
         height, width = frame.scales[0].even.shape
@@ -365,7 +365,7 @@ class Aligner:
         return stops
 
     def _learn(self, step: _Step, frame: Look, prior: Prior, told: float | None) -> None:
-        """Update the trend, unless the frame was displaced by a knock."""
+        """Update the trend of the transforms, unless a knock has displaced the frame."""
         assert self._trend is not None
         self._jumps = self._jumps + 1 if step.globally else 0
         travel = frame.position - step.onto.frame.position

@@ -33,7 +33,7 @@ class FrameTransform:
     expected
         True when the transform was predicted from the steady course of the axis, not measured.
     trust
-        How far the transform can be trusted, 0..1; ``None`` when that is not known.
+        How far the transform can be trusted, 0..1; ``None`` when the trust is not known.
     """
 
     transform: Transform
@@ -66,7 +66,7 @@ class Alignment:
         Raises
         ------
         StackError
-            The alignment has neither these indices nor the same number of frames.
+            The alignment has neither all of these indices nor as many frames as there are indices.
         """
         if all(index in self.frames for index in indices):
             return Alignment({index: self.frames[index] for index in indices}, self.size)
@@ -80,7 +80,7 @@ class Alignment:
         return Alignment({index: self.frames[known] for index, known in pairs}, self.size)
 
     def on(self, index: int, reference: int, name: str) -> FrameTransform:
-        """Return the transform of frame ``index`` to frame ``reference``; errors call it ``name``.
+        """Return the transform from frame ``index`` to ``reference``; errors contain ``name``.
 
         Raises
         ------

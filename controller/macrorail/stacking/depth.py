@@ -96,7 +96,7 @@ class DepthTracker:
         self._kept = {one: kept for one, kept in self._kept.items() if one in ends}
 
     def _neighbours(self, position: float) -> tuple[int, int]:
-        """Return the kept frames next below and next above a position; -1 where there is none."""
+        """Return the indices of the nearest frames below and above a position; -1 for no frame."""
         below = [one for one in self._kept if self._positions[one] < position]
         above = [one for one in self._kept if self._positions[one] >= position]
         return (
@@ -114,7 +114,7 @@ class DepthTracker:
         return DepthMap(self._enlarged(filled, store), self._enlarged(confidence, store))
 
     def _enlarged(self, plane: Floats, store: Store) -> Floats:
-        """Return a plane in full size: its pixel (x, y) moves to (x, y) * 2**halvings."""
+        """Return a plane enlarged to full size: pixel (x, y) moves to (x, y) * 2**halvings."""
         height, width = self._full_size
         to_plane = np.diag([0.5**self._halvings] * 3)[:2]
         full: Floats = store.empty(self._full_size)

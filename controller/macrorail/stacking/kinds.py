@@ -33,7 +33,7 @@ class Kind:
     is_readable: bool = True
 
     def obstacle(self) -> str | None:
-        """Return why files of this type cannot be read and what to do; ``None`` if they can."""
+        """Return why files of this type cannot be read and what to do; ``None`` for readable types."""
         if not self.is_readable:
             return f"{self.name} files cannot be stacked; convert them to 16-bit TIFF"
         if self.module and find_spec(self.module) is None:
@@ -75,13 +75,13 @@ KINDS = (TIFF, PNG, JXL, HEIF, AVIF, WEBP, JPEG, RAW, OTHER)
 
 
 def kind_of(path: Path) -> Kind | None:
-    """Return the type indicated by a file's suffix; ``None`` if it is not that of a picture."""
+    """Return the type indicated by a file's suffix; ``None`` if no picture type has the suffix."""
     suffix = path.suffix.lower()
     return next((kind for kind in KINDS if suffix in kind.suffixes), None)
 
 
 def is_picture(path: Path) -> bool:
-    """Return whether the suffix is of a type that can be stacked, if its module is installed."""
+    """Return whether files with this suffix can be stacked, once any additional module is installed."""
     kind = kind_of(path)
     return kind is not None and kind.is_readable
 
@@ -89,7 +89,7 @@ def is_picture(path: Path) -> bool:
 def kind_in(path: Path) -> Kind | None:
     """Return the type of a file according to its first bytes, independent of its name.
 
-    A file of unknown first bytes, or with the suffix of a raw file, has the type of its suffix.
+    The suffix decides if the first bytes are unknown or the suffix is that of a raw file.
 
     Raises
     ------

@@ -35,7 +35,7 @@ def add_level(
     a small window, plus the sharpness ``carried`` from the finer level, plus ``noise``.
     :func:`weigh_row` computes the weights from it within the spans. ``weights`` and ``sums`` are
     the running sums. ``carried_on`` receives the sharpness at half the size. ``sharpness``, unless
-    empty, receives it at full size.
+    it is empty, receives the sharpness at the level's size.
     """
     height, width = grey.shape
     floor = np.float32(noise)

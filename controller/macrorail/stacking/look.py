@@ -30,8 +30,8 @@ class Look:
     position
         Position along the axis in any unit. A frame is aligned to the placed frame nearest to it.
     scale
-        Factor by which the frame has to be enlarged to fit the reference. It may also refer to
-        another frame, if it is the same frame for all. ``None`` if the optics are not known.
+        Factor by which the frame has to be enlarged to fit the reference. The factor may also refer
+        to another frame, if this is the same frame for all. ``None`` if the optics are not known.
     name
         Name of the frame in errors.
     shape

@@ -14,7 +14,8 @@ from macrorail.stacking.agreement import agreement
 from macrorail.stacking.look import Look, shrink_factor
 from macrorail.stacking.register import Motion, Prior, Transform, enlarge, register, shrink
 
-# Number of steps. Frames further apart have little in common; nearer ones give no new information.
+# Number of steps. Frames further apart have little in common; nearer frames give no new
+# information.
 _STEPS = 3
 # Largest difference between direct alignment and chain, in pixels of the pictures it is made in.
 _LEEWAY_PX = 3.0

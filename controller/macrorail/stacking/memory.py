@@ -22,7 +22,7 @@ _LEAST = {8: 16, 16: 31}
 def bytes_needed(
     width: int, height: int, bits: int, quality: Quality, smooth: bool = False
 ) -> float:
-    """Return the largest memory in bytes that a stack of such frames needs, however many there are.
+    """Return the peak memory in bytes that a stack of any number of such frames needs.
 
     ``smooth`` means a method other than the pyramid.
     """

@@ -155,7 +155,7 @@ def exif_tags(frame: Path, composite: Composite) -> Tags:
 
 
 def is_own_result(path: Path) -> bool:
-    """Return whether macrorail wrote the file as a result, judged by its metadata."""
+    """Return whether the metadata of a file show that macrorail wrote it as a result."""
     try:
         exif = read_exif(path)
     except OSError:

@@ -20,7 +20,7 @@ from macrorail.stacking.kinds import RAW
 RAW_SUFFIXES = RAW.suffixes
 # Power and slope at black of the sRGB curve (IEC 61966-2-1).
 _SRGB_CURVE = (2.4, 12.92)
-#: Share of white above which LibRaw would use a frame's own maximum as white; 0 disables that.
+#: Share of white above which LibRaw uses a frame's maximum as white; with 0 LibRaw never does this.
 _OWN_MAXIMUM_NEVER = 0.0
 
 
@@ -61,7 +61,7 @@ def raw_size(path: Path) -> tuple[int, int]:
     Raises
     ------
     StackError
-        For the same reasons as :func:`develop`.
+        The file cannot be developed, for the same reasons as in :func:`develop`.
     """
     rawpy = _rawpy(path)
     try:

@@ -268,7 +268,7 @@ def register(fixed: list[Scale], moving: list[Scale], motion: Motion, prior: Pri
 
 
 def _free_to_shift(warp: Transform, prior: Prior, scales: list[Scale]) -> Prior:
-    """Return a prior around ``warp`` that lets the coarsest of ``scales`` determine the shift."""
+    """Return a prior around ``warp`` so wide that the pictures determine the shift."""
     height, width = scales[-1].even.shape
     spread = prior.shrunk(2 ** (len(scales) - 1)).spread
     return Prior(warp, np.maximum(spread, [0, 0, width / 20, 0, 0, height / 20]))

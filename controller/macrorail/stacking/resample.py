@@ -78,7 +78,7 @@ def _sum_shifted(
 def _run_end(at: float, slope: float, x: int, width: int) -> int:
     """Return the end of the run of pixels, starting at ``x``, in which floor(at) grows as x does.
 
-    From pixel to pixel ``at`` grows by 1 plus ``slope``.
+    From each pixel to the next, ``at`` increases by 1 plus ``slope``.
     """
     if slope == 0:
         return width

@@ -30,7 +30,8 @@ def load_slices(path: Path) -> list[Known]:
     Raises
     ------
     ConfigError
-        The file is unreadable or has neither form. The message names the file and the row.
+        The file is unreadable, or is neither a plan nor a table. The message names the file and the
+        row.
     """
     try:
         data = path.read_bytes()

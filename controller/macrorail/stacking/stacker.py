@@ -84,7 +84,7 @@ class FrameReport:
 
     @property
     def doubt(self) -> str | None:
-        """Text about possible faults of this frame; ``None`` when there are none."""
+        """Text about possible faults of this frame; ``None`` when there are no such faults."""
         doubts = list(self.doubts)
         if self.closing is not None and self.closing.is_doubtful:
             doubts.append(
@@ -188,7 +188,7 @@ class Stacker:
     motion
         What may differ between two frames besides their focus.
     alignment
-        Transforms to use instead of computing them; frames are matched by slice index.
+        Saved transforms, used instead of aligning the frames; matched to frames by slice index.
     equalise
         Adjust the brightness and white balance of all frames to those of the reference.
     method

@@ -36,7 +36,7 @@ class Store:
         self._maps: WeakSet[mmap.mmap] = WeakSet()
 
     def empty(self, shape: tuple[int, ...], dtype: type[np.generic] = np.float32) -> NDArray[Any]:
-        """Return an array with arbitrary content."""
+        """Return an array whose values are not initialised."""
         return np.empty(shape, dtype) if self._folder is None else self.zeros(shape, dtype)
 
     def zeros(self, shape: tuple[int, ...], dtype: type[np.generic] = np.float32) -> NDArray[Any]:

@@ -121,7 +121,7 @@ class RunStream:
             ) from again
 
     def close(self) -> None:
-        """End the process. Safe to call twice."""
+        """End the process. A second call does nothing."""
         self._worker.close()
 
     def _at(self, position_um: float, number: int, frame: Path) -> _Counted:

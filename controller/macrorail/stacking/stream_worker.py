@@ -93,7 +93,7 @@ class StreamWorker:
         return report_to_dict(report)
 
     def _show(self, folder: Path) -> None:
-        """Write a preview into the run folder, as often as its share of time allows."""
+        """Write a preview into the run folder, and set the time for the next preview."""
         began_s = time.monotonic()
         try:
             write_picture(folder / PREVIEW, self._stacker.preview(_PREVIEW_WIDTH_PX))

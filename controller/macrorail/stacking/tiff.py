@@ -134,7 +134,7 @@ def read_tiff(path: Path, page: int | None = None) -> Picture:
 
 
 def channel_and_time(path: Path) -> tuple[int, int]:
-    """Return the channel and the time, from 0, of an OME-TIFF's plane; 0 where not stated."""
+    """Return the channel and time indices (from 0) of an OME-TIFF's plane; 0 if not stated."""
     try:
         with _opened(path) as file:
             text = file.ome_metadata if file.is_ome else None

@@ -347,7 +347,7 @@ def _exif_block(
 def _jpeg_with(
     data: bytes, pixels: Picture, um_per_px: float | None, metadata: Metadata
 ) -> tuple[bytes, tuple[str, ...]]:
-    """Return a JPEG with metadata after its JFIF header, and the parts that do not fit into it."""
+    """Return a JPEG with metadata after its JFIF header, and a list of metadata that do not fit."""
     exif, problems = _exif_block(metadata, pixels, um_per_px)
     xmp = None if metadata.xmp is None else _XMP_SEGMENT + metadata.xmp
     iptc = None
