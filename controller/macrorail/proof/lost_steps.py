@@ -183,7 +183,7 @@ class _LossSearch:
         return self.likeliest(around, split) if stride > 1 else best
 
     def likeliest(self, candidates: Sequence[int], split: _LossSplit) -> _LossSplit:
-        """Return the division with the complete loss at the candidate slice that fits the images best."""
+        """Return the division with the complete loss at the best-fitting candidate slice."""
         trials = []
         for first in candidates:
             trial = replace(split, first=(first,), size=np.array([self.lost]))

@@ -33,7 +33,7 @@ class Kind:
     is_readable: bool = True
 
     def obstacle(self) -> str | None:
-        """Return why files of this type cannot be read and what to do; ``None`` for readable types."""
+        """Return why files of this type cannot be read and what to do; ``None`` if readable."""
         if not self.is_readable:
             return f"{self.name} files cannot be stacked; convert them to 16-bit TIFF"
         if self.module and find_spec(self.module) is None:
@@ -81,7 +81,7 @@ def kind_of(path: Path) -> Kind | None:
 
 
 def is_picture(path: Path) -> bool:
-    """Return whether files with this suffix can be stacked, once any additional module is installed."""
+    """Return whether files with this suffix can be stacked if the additional module is installed."""
     kind = kind_of(path)
     return kind is not None and kind.is_readable
 

@@ -20,7 +20,7 @@ from macrorail.stacking.kinds import RAW
 RAW_SUFFIXES = RAW.suffixes
 # Power and slope at black of the sRGB curve (IEC 61966-2-1).
 _SRGB_CURVE = (2.4, 12.92)
-#: Share of white above which LibRaw uses a frame's maximum as white; with 0 LibRaw never does this.
+#: Share of white above which LibRaw uses a frame's maximum as white; 0 disables this.
 _OWN_MAXIMUM_NEVER = 0.0
 
 
