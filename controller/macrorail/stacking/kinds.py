@@ -81,7 +81,7 @@ def kind_of(path: Path) -> Kind | None:
 
 
 def is_picture(path: Path) -> bool:
-    """Return whether files with this suffix can be stacked if the additional module is installed."""
+    """Return whether files with this suffix can be stacked, given any additional module needed."""
     kind = kind_of(path)
     return kind is not None and kind.is_readable
 
