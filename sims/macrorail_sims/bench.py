@@ -137,9 +137,9 @@ class SimulatedBench:
 
     @staticmethod
     def _is_alive(folder: Path) -> bool:
-        """Return whether a world answers in ``folder``; True also for an unrelated folder.
+        """Return false if the simulated world in ``folder`` has ended.
 
-        An unrelated folder must not be deleted.
+        For a folder that belongs to no simulated world, the result is true.
         """
         if not (folder / ADDRESS_FILE).is_file():
             return True  # the attempt to connect reports the problem

@@ -1,8 +1,8 @@
 """The process of a simulated world: firmware behind a PTY, camera behind PTP/IP, one scene.
 
 ``bench.py`` starts this process with a folder as its address. The process serves a control socket
-in the folder. When no other process has been connected to the socket for ``linger``, it ends all
-simulated devices and removes the folder.
+in the folder. When no other process has been connected to the socket for the time ``linger``, this
+process ends all simulated devices and removes the folder.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class WorldProcess:
     # Requests that no real instrument could answer.
 
     def _truth(self, folder: str, position_um: float) -> dict[str, Any]:
-        """Write the all-in-focus picture and the true depth map, as seen from a position."""
+        """Write the ideal all-in-focus picture and the true depth map, as seen from a position."""
         self._world.scene.write_truth(Path(folder), position_um)
         return {}
 

@@ -96,7 +96,7 @@ class _Drawing:
         return Sheet(self._colour, self._coverage, self._depth_um, solid=False)
 
     def add(self, bristle: _Bristle) -> bool:
-        """Draw a bristle unless it would cross another; return whether the bristle was drawn."""
+        """Draw a bristle unless it would cross another bristle; return whether it was drawn."""
         left, right = int(bristle.x.min()) - 10, int(bristle.x.max()) + 11
         top, bottom = int(bristle.y.min()) - 10, int(bristle.y.max()) + 11
         height, width = self._taken.shape

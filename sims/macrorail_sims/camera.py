@@ -209,7 +209,7 @@ class InProcessCamera:
         return frame
 
     def _owed_frame(self, owed: _PendingFrame) -> _PendingFrame:
-        """Return an exposure whose connection was lost, with its files found on the card."""
+        """Return an exposure during which the connection was lost, with its files from the card."""
         files = [self._body().file(handle) for handle in self._owed_handles]
         if len(files) != len(owed.shot.formats):
             self._give_up_owed()
@@ -331,7 +331,7 @@ class InProcessCamera:
     # Time and faults.
 
     def _finish(self, shot: BodyExposure) -> None:
-        """Finish an exposure and wait for its frame, at most until ``frame_timeout``."""
+        """Finish an exposure and wait for its frame, at most for the time ``frame_timeout``."""
         body = self._body()
         self._sleep_until(shot.light.end_s)
         if shot in body.under_way:

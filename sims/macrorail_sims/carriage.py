@@ -99,9 +99,11 @@ class Carriage:
         return cls(CarriageState.from_buffer(memory), um_per_microstep)
 
     def position_um(self, world_s: float) -> float:
-        """Return the carriage's position at a world time within about the last second of motion.
+        """Return the carriage's position in micrometres at a world time.
 
-        For a time that the simulation has not reached yet, the newest position is returned.
+        Only about the last second of motion is known; for an earlier time, the oldest known
+        position is returned. For a time that the simulation has not reached yet, the newest
+        position is returned.
         """
         tick = world_s * TICKS_PER_S
         state = self.state
@@ -119,7 +121,9 @@ class Carriage:
         return float(later_place * self.um_per_microstep)
 
     def at_rest_since_s(self, world_s: float) -> float:
-        """Return when the last motion before ``world_s`` ended, in world seconds; 0 if none.
+        """Return the world time in seconds at which the last motion before ``world_s`` ended.
+
+        The result is 0 if there was no motion.
 
         If ``world_s`` is during a motion, ``world_s`` itself is returned, to the millisecond.
         """

@@ -85,7 +85,7 @@ def spot(
 
 
 def _profile(waves: float) -> npt.NDArray[np.float64]:
-    """Return the intensity of white light over the radius, ``_RADII_PER_UNIT`` samples per unit."""
+    """Return the spot's intensity in white light by radius, ``_RADII_PER_UNIT`` values per unit."""
     table = _profiles()
     at = min(waves / _WAVES_STEP, len(table) - 1.0)
     low = min(int(at), len(table) - 2)

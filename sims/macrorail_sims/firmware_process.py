@@ -86,7 +86,7 @@ class FirmwareProcess:
         self.carriage = Carriage.of_file(world, um_per_microstep)
 
     def close(self) -> None:
-        """End the process. Safe to call twice."""
+        """End the simulated rail's process. Safe to call twice."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:

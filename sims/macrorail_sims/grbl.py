@@ -81,7 +81,7 @@ class _Motion:
         return [a + share * (b - a) for a, b in zip(self.start, self.end, strict=True)]
 
     def cancel(self, now_s: float) -> None:
-        """Ramp down from the position at ``now_s``."""
+        """Stop the motion with a ramp that starts from the position at ``now_s``."""
         since, here = now_s - self.began_s, self.at(now_s)
         speed = self.acceleration * min(since, self.ramp_s, max(self.lasts_s - since, 0.0))
         brake = speed**2 / (2 * self.acceleration)
@@ -240,7 +240,7 @@ class GrblMachine:
             self._say("ok" if error == 0 else f"error:{error}")
 
     def _obey(self, line: str) -> int | None:
-        """Execute a line; return the error's number, 0 for ok, ``None`` if the answer is later."""
+        """Execute a line; return grbl's error number, 0 for ok, ``None`` for a later answer."""
         if not line:
             return 0
         if line.startswith("$J="):
@@ -404,7 +404,7 @@ class GrblMachine:
 
 
 def _words(text: str) -> list[tuple[str, str]] | int:
-    """Return the words of a line, or the number of the error that grbl reports for the line."""
+    """Return the words of a line; for a faulty line, the number of the error that grbl reports."""
     words = _WORD.findall(text)
     if "".join(letter + value for letter, value in words) != text:
         return 1 if text[:1].isdigit() else 2

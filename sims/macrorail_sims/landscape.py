@@ -169,7 +169,7 @@ class Landscape:
         return 1 + magnification / ratio
 
     def _at_scale(self, position_um: float) -> tuple[Floats, npt.NDArray[np.float64]]:
-        """Return the sharp landscape scaled for a focus distance, and reciprocal distances."""
+        """Return the sharp landscape scaled for a focus distance, and each pixel's 1 / distance."""
         options = self.options
         height, width = options.height_px, options.width_px
         drawn = self.drawn

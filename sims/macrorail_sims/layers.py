@@ -137,7 +137,7 @@ class _Points:
         flat[pixels] = flat[pixels] * (1 - coverage) + self._colour[part] * coverage
 
     def _part(self, at_um: float) -> tuple[slice, Floats]:
-        """Return the pixels that belong to a layer, and their coverage in this layer."""
+        """Return the sheet's pixels that belong to a layer, and their coverage in this layer."""
         ends_um = (at_um - self._spacing_um, at_um + self._spacing_um)
         first, last = np.searchsorted(self._depth_um, ends_um)
         part = slice(int(first), int(last))
@@ -146,7 +146,7 @@ class _Points:
 
 
 def _core(solid: Sheet) -> Floats:
-    """Return the smoothed colours of a solid sheet, visible behind its blurred edges."""
+    """Return a solid sheet's smoothed colours, which fill in behind the sheet at blurred edges."""
     coverage = solid.coverage[..., None]
     opaque = np.dstack([solid.colour, np.ones_like(solid.coverage)])
     box = solid.coverage.shape[1] // 32 * 2 + 1

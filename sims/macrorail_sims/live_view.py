@@ -113,7 +113,7 @@ def _averaged(raster: Floats, factor: int) -> Floats:
 
 
 def _centred(raster: Floats, shape: tuple[int, int]) -> Floats:
-    """Return the middle of a raster with ``shape`` rows and columns; the edge is repeated."""
+    """Return the middle ``shape`` rows and columns of a raster, with repeated edges if needed."""
     for axis, wanted in enumerate(shape):
         first = (raster.shape[axis] - wanted) // 2
         places = np.clip(np.arange(first, first + wanted), 0, raster.shape[axis] - 1)

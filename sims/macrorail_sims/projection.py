@@ -144,7 +144,7 @@ class View:
         return self.lens.working_distance_um + at_um - self.plane_um
 
     def _blur(self, at_um: float, defocused: bool) -> tuple[int, Floats]:
-        """Return the size at which a depth is blurred, and the point spread function there."""
+        """Return the size at which a layer at a depth is blurred, and its point spread function."""
         distance_um = self._distance_um(at_um) if defocused else self.lens.working_distance_um
         f_number = self.lens.sensor_f_number
         disc_um = self.lens.blur_disc_um(distance_um)
@@ -161,7 +161,7 @@ class View:
         return size, kernel / np.float32(full_scale(size))
 
     def _to_raster(self, at_um: float, size: int, margin_px: int) -> npt.NDArray[np.float64]:
-        """Return the 2 x 3 transform from canvas pixels to raster pixels, at a size."""
+        """Return the 2 x 3 transform from canvas to raster pixels, both at ``1 / 2**size``."""
         per_px = self.pixel_pitch_um / self.lens.scale(self._distance_um(at_um))
         zoom = per_px / self.object_pixel_um
         rows, columns = self.layers.shape
@@ -214,7 +214,7 @@ class View:
 class _ProjectedLayer:
     """A layer to be blurred: its raster at the size of blurring, its kernel and its transform.
 
-    The raster is loaded when needed, because all rasters together need too much memory.
+    The raster is loaded only when needed, because all rasters together need too much memory.
     """
 
     raster: Callable[[], Raster]
@@ -269,12 +269,12 @@ def _tiles(light: Floats) -> Iterator[_Window]:
 
 
 def _fill(light: Floats, behind: Floats) -> None:
-    """Fill the free part of each pixel with the layer behind."""
+    """Fill the part of each pixel of ``light`` that is still free with the layer behind."""
     _add_share(light, behind, 1.0)
 
 
 def _fill_up_to(light: Floats, behind: Floats) -> None:
-    """Fill each pixel with the layer behind, up to that layer's own coverage."""
+    """Fill each pixel with the layer behind, until the pixel is covered as much as that layer."""
     _add_share(light, behind, behind[..., 3])
 
 
@@ -285,7 +285,7 @@ def _add_share(light: Floats, behind: Floats, until: Floats | float) -> None:
 
 
 def _widened_px2(size: int) -> float:
-    """Return the variance added by work at a reduced size, in square pixels of that size.
+    """Return the variance in reduced pixels squared that reducing and enlarging add to a blur.
 
     Two boxes of one pixel add 1/12 each: one for the reduction, one for the pixels of the kernel.
     OpenCV's cubic interpolation (a = -0.75) sharpens and subtracts 1/15. The first enlargement adds

@@ -317,7 +317,7 @@ class Scene:
 
 
 def _motion_blur_kernel(moves_px: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Return the kernel of motion blur: the track of a point over the pixels, with the sum 1."""
+    """Return the kernel of motion blur: a point's track over the pixels, with a sum of 1."""
     reach = int(np.ceil(np.abs(moves_px).max())) + 1
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
     for x, y in moves_px:

@@ -75,9 +75,8 @@ class Sensor:
 def _roughly_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     """Return random numbers with mean 0 and standard deviation 1, approximately normal.
 
-    They are computed three times faster than normally distributed numbers.
-
-    Each is the sum of four uniform bytes (Irwin-Hall distribution), limited to 3.4 deviations.
+    Each number is the sum of four uniform bytes (Irwin-Hall distribution), at most 3.4 deviations
+    from 0. Such numbers are computed three times faster than normally distributed numbers.
     """
     count = math.prod(shape)
     four = rng.integers(0, 1 << 32, size=count, dtype=np.uint32).view(np.uint8).reshape(4, count)

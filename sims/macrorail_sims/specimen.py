@@ -115,7 +115,7 @@ def _noise(grid: _Grid, rng: np.random.Generator, coarsest: float, fall: float) 
 
 
 def _body_shape(grid: _Grid, rng: np.random.Generator) -> tuple[Floats, Floats, Floats]:
-    """Return coverage 0..1, height above the rim as a share of the depth, and bare cuticle 0..1."""
+    """Return each pixel's coverage 0..1, height as a share of the depth, bare cuticle 0..1."""
     along, across = grid.along, grid.across
     # The outline is an egg, broader behind the middle.
     breadth = _HALF_BREADTH * (1 + 0.30 * along - 0.35 * along**2)

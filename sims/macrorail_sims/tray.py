@@ -121,7 +121,7 @@ class Tray:
 
     @property
     def under_lens(self) -> int | None:
-        """Number of the specimen in the picture, from 0; ``None`` if there is none."""
+        """Number of the specimen under the lens, from 0; ``None`` if there is none."""
         x_um, y_um = self._stage_um()
         for number, one in enumerate(self._lying):
             if max(abs(one.x_um - x_um), abs(one.y_um - y_um)) < _IN_VIEW_UM:
@@ -129,7 +129,7 @@ class Tray:
         return None
 
     def scene(self) -> tuple[int, Scene | None]:
-        """Return number and scene of the specimen in the picture; -1 and ``None`` if none."""
+        """Return number and scene of the specimen under the lens; -1 and ``None`` if none."""
         number = self.under_lens
         if number is None:
             return -1, None

@@ -145,8 +145,8 @@ def stack_on_worker(data: dict[str, Any]) -> dict[str, Any]:
 def _memory_kept() -> Iterator[None]:
     """Keep freed memory for the next frame while a stack is made; release the memory at the end.
 
-    Dask starts its workers with MALLOC_TRIM_THRESHOLD_ = 64 kB, so that the memory of every array
-    is requested from the system: each frame then needs 80 % more processor time.
+    Dask starts its workers with MALLOC_TRIM_THRESHOLD_ = 64 kB. With this setting, the memory of
+    every array is requested from the system, and each frame needs 80 % more processor time.
     """
     libc = None if os.name == "nt" else ctypes.CDLL(None)
     if libc is None or not hasattr(libc, "mallopt"):  # the C library is not glibc
@@ -171,11 +171,11 @@ def _worker_memory_bytes() -> float:
 
 
 class _SchedulerGone(Exception):
-    """The connection was lost; the stacks in progress may or may not be finished."""
+    """The connection to the scheduler was lost; stacks in progress may or may not be finished."""
 
 
 class _Batch:
-    """The stacks still to be made; kept when the connection is lost and restored."""
+    """The stacks still to be made; the list survives a lost connection."""
 
     def __init__(
         self, jobs: deque[StackJob], on_outcome: OnOutcome, on_message: OnMessage, check: CheckStop
@@ -228,7 +228,7 @@ def _stack_connected(client: Client, batch: _Batch, patience_s: float) -> None:
     Raises
     ------
     _SchedulerGone
-        The connection was lost.
+        The connection to the scheduler was lost.
     """
     batch.take_back()
     warned = False

@@ -144,7 +144,7 @@ class _Search:
         self._take(folder, files, place)
 
     def _take(self, folder: Path, files: list[Path], place: int) -> None:
-        """Add the pictures of a folder as a stack; skip a single picture beside stack folders."""
+        """Add a folder's pictures as a stack; pass over a single picture beside stack folders."""
         try:
             pictures = pick(files).files
             if not pictures:
@@ -171,7 +171,7 @@ def _job(
 
 
 def _continuations(found: list[tuple[Path, StackFrames]]) -> dict[Path, tuple[str, ...]]:
-    """Return a doubt for each stack that seems to continue in the camera's next folder."""
+    """Return a doubt for each stack whose frames seem to continue in the camera's next folder."""
     notes: dict[Path, tuple[str, ...]] = {}
     for (one, frames), (two, following) in pairwise(found):
         numbers = [_CAMERA_FOLDER.fullmatch(path.name) for path in (one, two)]
@@ -197,7 +197,7 @@ def _continuations(found: list[tuple[Path, StackFrames]]) -> dict[Path, tuple[st
 
 
 def _names(folders: list[Path]) -> dict[Path, str]:
-    """Return a unique name for each folder's result: the folder's name, with parents if needed."""
+    """Return a unique result name for each folder: its name, after its parents' names if needed."""
     names: dict[Path, str] = {}
     for folder in folders:
         for depth in range(1, len(folder.parts)):

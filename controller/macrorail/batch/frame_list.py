@@ -198,7 +198,7 @@ def listed(passed_over: Iterable[Passed]) -> list[str]:
 
 
 def _each_once(files: list[Path], passed_over: list[Passed]) -> list[Path]:
-    """Return the files without links to other files of the list; the links are passed over."""
+    """Return the files without links to others of the files; the links go to ``passed_over``."""
     real = {path.resolve() for path in files if not path.is_symlink()}
     kept = []
     for path in files:
@@ -236,7 +236,7 @@ def _is_apple_double(path: Path) -> bool:
 
 
 def _with_folders(folder: Path) -> str:
-    """Return a hint for the error message: subfolders with frames, or the supported file types."""
+    """Return the end of an error message: subfolders with frames, or the supported file types."""
     try:
         inside = [path for path in sorted(folder.iterdir()) if path.is_dir()]
     except OSError:
@@ -253,7 +253,7 @@ def _checked(
     doubts: Sequence[str],
     is_ordered: bool = False,
 ) -> FrameFiles:
-    """Put files in order, check that they can be read and have the same size; return the frames."""
+    """Return the files as ordered frames, after checking that they are readable and of one size."""
     frames = [FrameFile(path) for path in files]
     passed, said = list(passed_over), list(doubts)
     pages = {path: page_count(path) for path in set(files) if kind_of(path) is TIFF}
@@ -338,7 +338,7 @@ def _refuse_channels(files: Iterable[Path]) -> None:
 
 
 def _named_otherwise(frames: Sequence[FrameFile]) -> list[str]:
-    """Return a doubt about frames whose names differ from the numbered names of the others."""
+    """Return a doubt that lists the few frames not named like most frames, or an empty list."""
     series = Counter(series_of(frame.path)[0] for frame in frames)
     ((main, count),) = series.most_common(1)
     others = [frame.path.name for frame in frames if series_of(frame.path)[0] != main]

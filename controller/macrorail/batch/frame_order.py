@@ -93,7 +93,7 @@ def _natural(text: str) -> list[tuple[int, str]]:
 
 
 def _wrap(ordered: Sequence[Taken]) -> int | None:
-    """Return the index of the first frame after the file numbers restarted; ``None`` if none."""
+    """Return the index of the first frame after the numbers restarted, or ``None``."""
     series = {(frame.path.parent, series_of(frame.path)[0]) for frame in ordered}
     numbers = [series_of(frame.path)[1] for frame in ordered]
     if len(series) != 1 or numbers[0] < 0 or numbers[-1] < 999 - _LOST_AT_THE_WRAP:
@@ -116,7 +116,7 @@ def _count_passed(frames: Sequence[Taken], wrapped: list[int], by_name: list[int
 
 
 def _agrees(frames: Sequence[Taken], order: Sequence[int]) -> bool:
-    """Return whether capture times never decrease in an order."""
+    """Return whether the capture times never decrease when the frames are put in this order."""
     for before, after in pairwise(order):
         earlier, later = frames[before].time, frames[after].time
         if earlier is None or later is None:
@@ -129,15 +129,16 @@ def _agrees(frames: Sequence[Taken], order: Sequence[int]) -> bool:
 
 
 def _are_random(ordered: Sequence[Taken]) -> bool:
-    """Return whether the names have no consecutive numbers, such as names from a telephone."""
+    """Return whether most names differ in more than their last number, as a telephone's do."""
     series = {series_of(frame.path)[0] for frame in ordered}
     return len(series) > len(ordered) // 2 and len(series) > 2
 
 
 def _is_time_right(ordered: Sequence[Taken], by_time: list[int], by_name: list[int]) -> bool:
-    """Return whether the order by time is right, because the numbers in the names are unreliable.
+    """Return whether to trust the order by time and not the numbers in the names.
 
-    ``ordered`` and ``by_name`` are in order of the names.
+    ``ordered`` contains the frames in the order of their names. ``by_time`` and ``by_name`` are
+    indices of frames in the order of time and of name.
     """
     named = [series_of(frame.path) for frame in ordered]
     numbers = [number for _, number in named]

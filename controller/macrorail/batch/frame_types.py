@@ -20,7 +20,7 @@ class Passed:
     reason: str
 
     def to_dict(self) -> dict[str, str]:
-        """Return the file and the reason as JSON values."""
+        """Return the file's path and the reason as JSON values."""
         return {"file": str(self.path), "reason": self.reason}
 
 
@@ -109,7 +109,7 @@ def _of_type(
 
 
 def _counts(stems: dict[tuple[Path, str], dict[Kind, Path]]) -> Counter[Kind]:
-    """Count the files of each type, among pictures with the most common form of name."""
+    """Return the number of files of each type, among pictures with the most common form of name."""
     named = {
         key: (key[0], series_of(next(iter(types.values())))[0]) for key, types in stems.items()
     }
@@ -128,7 +128,7 @@ def _without_that_type(
 ) -> list[Path]:
     """Return the files to use for pictures without a file of the chosen type.
 
-    Other such files are added to ``passed_over``.
+    Files of such pictures that are not used are added to ``passed_over``.
     """
     series = {(path.parent, series_of(path)[0]) for path in taken}
     lost: list[dict[Kind, Path]] = []

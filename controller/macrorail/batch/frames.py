@@ -46,7 +46,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        """Name of the frame in messages."""
+        """Name by which messages refer to the frame."""
         return self.path.name if self.page is None else f"{self.path.name}, page {self.page + 1}"
 
     def read(self, spent: Picture | None = None) -> Picture:
@@ -132,7 +132,7 @@ def of_files(found: FrameFiles) -> StackFrames:
 
 
 def chosen(frames: list[Source], wanted: str) -> list[Source]:
-    """Return the frames with the wanted numbers.
+    """Return those of the frames whose numbers are wanted.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def fusion_order(frames: list[Source], reference: str) -> list[Source]:
 
 
 def look_ahead(stacker: Stacker, order: list[Source]) -> None:
-    """Show the first frames to the stacker in advance if the reference is at one end."""
+    """Show the first frames to the stacker in advance if the first frame is at one end."""
     places = [one.index if one.z_um is None else one.z_um for one in order]
     if places[0] in (min(places), max(places)):
         for frame, picture in read_ahead(order[:AHEAD]):
@@ -295,7 +295,7 @@ def _frames_of_run(folder: Path) -> list[Source]:
 
 
 def _last_reports(entries: list[Entry]) -> dict[int, FrameAligned | FrameLeftOut]:
-    """Return the last report of align/blend on each slice; a reshot frame is reported again."""
+    """Return the last align/blend report on each slice; a reshot slice has several reports."""
     return {
         entry.event.slice: entry.event
         for entry in entries

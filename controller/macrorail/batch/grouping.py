@@ -107,7 +107,9 @@ def group(photos: Iterable[Photo], fewest: int = FEWEST) -> Grouped:
 
 
 def _order(stream: list[Photo]) -> Callable[[Photo], tuple[float, str, int]]:
-    """Return a sort key: the time, then within one second the file number, which may restart."""
+    """Return a sort key for photographs: the capture time; for equal times the file number.
+
+    If the file numbers restart after 9999, the small numbers are sorted after the large numbers."""
     turns = any(photo.number > _LAST_NUMBER - _NEAR_THE_END for photo in stream)
     shift = _LAST_NUMBER // 2 if turns else 0
 
@@ -133,7 +135,7 @@ def _paces(intervals: list[float]) -> list[float]:
             *intervals[max(0, place - _AROUND) : place],
             *intervals[place + 1 : place + 1 + _AROUND],
         ]
-        # Beside a stray, pauses stand on both sides: the longest quarter does not count.
+        # A stray photograph has a pause before and after it, so the longest quarter is left out.
         usual = sorted(around)[: max(1, len(around) * 3 // 4)]
         paces.append(sum(usual) / len(usual) if usual else 0.0)
     return paces
@@ -141,7 +143,7 @@ def _paces(intervals: list[float]) -> list[float]:
 
 def _cut_by_pause(stream: list[Photo]) -> list[list[Photo]]:
     intervals = _intervals(stream)
-    # Times in whole seconds are up to 1 s early at each end, so that intervals seem too short.
+    # Times in whole seconds are rounded down by up to 1 s, so intervals may seem 1 s too short.
     ticks_s = _TICK_S * (3 if _whole_seconds(stream) else 1)
     parts = [[stream[0]]]
     for photo, interval, pace in zip(stream[1:], intervals, _paces(intervals), strict=True):
@@ -152,7 +154,7 @@ def _cut_by_pause(stream: list[Photo]) -> list[list[Photo]]:
 
 
 def _cut_by_count(parts: list[list[Photo]]) -> Iterable[list[Photo]]:
-    """Cut the parts where the camera's file numbers do not increase."""
+    """Yield the parts, cut where the camera's sequence number does not increase, begins or ends."""
     for part in parts:
         run = [part[0]]
         for before, after in pairwise(part):
@@ -175,9 +177,10 @@ def _cut_by_focus(frames: list[Photo]) -> list[list[Photo]]:
 
 
 def _steps(frames: list[Photo]) -> tuple[list[float], list[float]]:
-    """Return the distances from each frame to the next, in focus steps and in usual intervals.
+    """Return how far focus and time move from each frame to the next, as two lists.
 
-    Both lists are empty when the focus is unknown or does not change.
+    The first list is in units of the median focus step, the second in units of the median interval
+    between frames. Both lists are empty when the focus is unknown or does not change.
     """
     known = [photo.vergence for photo in frames if photo.vergence is not None]
     moves = [after - before for before, after in pairwise(known)]
@@ -190,14 +193,14 @@ def _steps(frames: list[Photo]) -> tuple[list[float], list[float]]:
 
 
 def _cheapest_cuts(steps: list[float], times: list[float]) -> list[int]:
-    """Return the indices before which to cut, so that the total cost is smallest.
+    """Return the indices of the frames that begin a new stack, so that the total cost is smallest.
 
-    In each part the focus moves in one direction.
+    In each resulting part the focus moves in one direction.
 
     Parameters
     ----------
     steps, times
-        Distances from each frame to the next, from :func:`_steps`.
+        Change of focus and of time from each frame to the next, as returned by :func:`_steps`.
     """
     # The smallest cost and its cuts, by the focus direction of the last part (0: not yet known).
     best: dict[int, tuple[float, tuple[int, ...]]] = {0: (0.0, ())}
@@ -220,7 +223,9 @@ def _keep(
 
 
 def _cost(step: float, time: float) -> float:
-    """Return the cost of adding the next frame to the same stack."""
+    """Return the cost of adding the next frame to the same stack; a new stack costs 1.
+
+    ``step`` is in median focus steps, ``time`` in median intervals between frames."""
     if step <= _NO_STEP:
         return _STILL
     whole = max(1, round(step))
@@ -250,7 +255,9 @@ def _missing(frames: list[Photo], there: set[tuple[str, int]]) -> tuple[str, ...
 
 
 def _tick(frames: list[Photo]) -> float:
-    """Return the clock's error as a number of usual intervals."""
+    """Return the resolution of the time stamps as a fraction of the median interval.
+
+    The result is 0 if the stamps have fractions of a second."""
     return _TICK_S / (median(_intervals(frames)) or _TICK_S) if _whole_seconds(frames) else 0.0
 
 
@@ -259,9 +266,10 @@ def _whole_seconds(frames: list[Photo]) -> bool:
 
 
 def _lost_by_count(before: Photo, after: Photo, there: set[tuple[str, int]] | None) -> int:
-    """Return the number of missing frames, from the camera's sequence number or the file numbers.
+    """Return how many frames are missing between two, by sequence or file numbers.
 
-    File numbers are used only if they are consecutive, that is, if ``there`` is given.
+    File numbers are used only if no sequence number is known and ``there`` is given. ``there``
+    contains the file numbers that exist; ``None`` means that file numbers are not consecutive.
     """
     if before.sequence is not None and after.sequence is not None:
         return after.sequence - before.sequence - 1
@@ -272,7 +280,7 @@ def _lost_by_count(before: Photo, after: Photo, there: set[tuple[str, int]] | No
 
 
 def _between(before: Photo, after: Photo) -> list[int] | None:
-    """Return the numbers between two files' numbers; ``None`` when the numbers do not increase."""
+    """Return the file numbers between those of two files; ``None`` if they do not increase."""
     first, last = before.number, after.number
     if before.series != after.series or first < 0:
         return None
@@ -282,7 +290,9 @@ def _between(before: Photo, after: Photo) -> list[int] | None:
 
 
 def _lost_by_focus(step: float, time: float, tick: float) -> int:
-    """Return the number of missing frames if focus and time jump by whole steps together."""
+    """Return how many frames are missing if both focus and time jump by whole steps; else 0.
+
+    ``step`` is in median focus steps; ``time`` and ``tick`` are in median intervals."""
     whole = round(step)
     leaps = whole >= 2 and abs(step - whole) < _NO_STEP and time >= whole - 0.5 - tick
     return whole - 1 if leaps else 0

@@ -78,7 +78,7 @@ class StackJob:
         origin: Path,
         passed_over: tuple[Passed, ...] = (),
     ) -> StackJob:
-        """Make a job for photographs, given in the order in which they were taken."""
+        """Return a job for photographs, which are given in the order in which they were taken."""
         order = tuple(fusion_order(frames, settings.reference))
         return StackJob(name, order, out, settings, None, notes, origin, passed_over)
 

@@ -21,7 +21,7 @@ _MEMORY_SHARE = 0.9
 
 
 class _Slot:
-    """A process and its present stack."""
+    """A process, and the stack that it is making now."""
 
     def __init__(self, log: Path | None) -> None:
         self._log = log
@@ -59,7 +59,7 @@ class _Slot:
         return StackOutcome(job, "done", record=record)
 
     def renew(self) -> None:
-        """Replace a dead process by a new one."""
+        """Replace the process by a new process if it has died."""
         self.close()
         self._worker = Worker("macrorail.batch.worker", "stacking", log=self._log)
 

@@ -62,7 +62,7 @@ class Folder:
     settings
         Settings of the stacks.
     wait_s
-        Seconds without a change of its files after which a stack is complete; 0 for a folder to
+        A stack is complete when its files have not changed for this many seconds; 0 for a folder to
         which no files are added.
     fewest
         Smallest number of frames in a stack.
@@ -122,13 +122,13 @@ class Folder:
         return all(one.path.exists() for one in job.frames)
 
     def signature(self, job: StackJob) -> object:
-        """Return a value that changes when the list of the stack's files or a file changes."""
+        """Return a value that changes when the stack gains or loses a file or a file changes."""
         return job.out, tuple(
             (one.path, self._seen.get(one.path, (None,))[0]) for one in job.frames
         )
 
     def _update(self) -> list[Path]:
-        """Update the list of files; return new and changed files, which must be read."""
+        """Update the list of files; return the new and changed files, which must still be read."""
         there = {}
         try:
             if not self.folder.is_dir():
@@ -157,9 +157,9 @@ class Folder:
         return sorted(changed)
 
     def _representatives(self) -> list[Photo]:
-        """Return one photograph for each picture; the RAW file if there are RAW and JPEG.
+        """Return one photograph for each picture; the RAW file if a picture has both RAW and JPEG.
 
-        All frames must be of the same type, even if only some of them have a JPEG too.
+        So all frames are of the same type, even if only some RAW files have a JPEG as well.
         """
         chosen: dict[tuple[Path, str], Photo] = {}
         for path in sorted(self._photos):

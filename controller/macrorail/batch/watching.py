@@ -116,7 +116,7 @@ def watch_folders(
 
 
 def _report_rest(found: Sorted, reported: set[Path], message: Message) -> None:
-    """Report the files that are not stacked, each once."""
+    """Report each file that is not stacked, once."""
     rest = list(found.strays)
     rest += [(path, "cannot be read as a picture") for path in found.unreadable]
     rest += [(one.path, f"is passed over: {one.reason}") for one in found.passed_over]

@@ -165,13 +165,13 @@ def _is_as_recorded(path: Path, before: dict[str, Any], thoroughly: bool) -> boo
 
 
 def _known(job: StackJob) -> Alignment | None:
-    """Return the recorded alignment if the job is a run; otherwise ``None``."""
+    """Return the alignment that a run recorded; ``None`` if the job's frames are not from a run."""
     is_run = (job.origin / JOURNAL).exists() and job.frames[0].z_um is not None
     return run_alignment(job.origin) if is_run and job.settings.motion is None else None
 
 
 def _write(job: StackJob, fused: Fused, folder: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Write the pictures; return size and hash of each, and the metadata that were left out."""
+    """Write the result's pictures; return each file's size and hash, and the metadata left out."""
     left_out = write_stack(
         fused, folder, PICTURES[:3], job.um_per_px, job.frames[0].path, len(fused.reports)
     )

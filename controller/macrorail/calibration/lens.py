@@ -45,7 +45,7 @@ class FocusMotor(Protocol):
     """The camera's focus motor; see :class:`macrorail.devices.lens.FocusDrive`."""
 
     def drive_focus(self, steps: int, size: int = 1) -> None:
-        """Drive by ``steps`` (never 0), towards far when positive, and wait for the motor."""
+        """Drive by ``steps`` (not 0), towards far when positive, and wait for the motor to stop."""
         ...
 
 
@@ -84,7 +84,7 @@ class LensMeasurement:
     end_reason: str
 
     def to_lens_file(self, name: str, largest_drive_steps: int) -> LensFile:
-        """Return the result as a lens file; planes to 0.1 um, scales to six digits."""
+        """Return the result as a lens file, planes rounded to 0.1 um and scales to six digits."""
         rows = zip(self.steps, self.plane_um, self.scale, strict=True)
         return LensFile.model_validate(
             {
@@ -223,7 +223,7 @@ class LensCalibration:
     def _larger_drives(
         self, motor: Floats, plane_um: Floats, towards_far: float
     ) -> tuple[float, ...]:
-        """Return the size of each larger drive in units of the smallest, from the plane's moves."""
+        """Measure how far each larger drive moves the plane; return its size in smallest drives."""
 
         def motor_position() -> float:
             seen_um = towards_far * self._look_again(self._motor).across_um
@@ -288,7 +288,7 @@ class LensCalibration:
 
     @staticmethod
     def _spread_rows(rows: int) -> Iterator[int]:
-        """Yield rows with a neighbour on both sides, spread over the table."""
+        """Yield some rows of the table, evenly spread, without the first and the last row."""
         inner = np.linspace(2, rows - 2, min(_SLACK_POSITIONS, rows - 3))
         yield from dict.fromkeys(round(each) for each in inner)
 

@@ -141,7 +141,7 @@ class SettleCalibration:
         return SettleMeasurement(min(enough), limit, tuple(waits))
 
     def _picture_after(self, wait_s: float) -> Measurement:
-        """Move away from the camera as between slices, wait, and take a picture."""
+        """Move as between two slices, wait ``wait_s``, and return a picture's measurement."""
         for position_um in (self._at_um - self._move_um, self._at_um):
             self._axis.start_move(position_um)
             self._axis.finish_move()

@@ -311,7 +311,7 @@ def _syntax_error(path: Path, error: yaml.MarkedYAMLError) -> ConfigError:
 
 
 def _message(model: type[BaseModel], details: ErrorDetails, written: str) -> str:
-    """Return the message for an error of pydantic: the problem and what to write instead."""
+    """Return the message for a pydantic error: what is wrong and what to write instead."""
     context = details.get("ctx", {})
     match details["type"]:
         case "missing":
@@ -364,7 +364,7 @@ def _allowed_keys(model: type[BaseModel], location: Location) -> list[str]:
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Yield the models in an annotation such as ``Model | None`` or ``tuple[Model, ...]``."""
+    """Yield the pydantic models named in an annotation, such as ``tuple[Model, ...]``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for argument in get_args(annotation):

@@ -129,7 +129,7 @@ class LensFile(Section):
 
     @property
     def far_focus(self) -> FarFocus | None:
-        """Conversion of distances to positions, for a lens with a focal length; else ``None``."""
+        """Conversion of distances to positions; ``None`` for a lens file without a focal length."""
         nearest_um = self.table[0].distance_um
         if self.focal_length_um is None or nearest_um is None:
             return None
@@ -162,7 +162,7 @@ class LensFile(Section):
         return float((planes_um[row] - planes_um[row - 1]) / (steps[row] - steps[row - 1]))
 
     def steps_at(self, position_um: float) -> float:
-        """Return the steps from the near stop that focus a plane; not necessarily whole."""
+        """Return the motor steps from the near stop at which a plane is in focus, as a float."""
         return float(np.interp(position_um, self._planes_um(), self._steps()))
 
     def position_at(self, steps: float) -> float:

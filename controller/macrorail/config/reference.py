@@ -132,7 +132,7 @@ def json_schema(title: str, root: Mapping[str, Any], sections: Iterable[type[Sec
 
 
 def section_schema(section: type[Section], *, complete: bool = True) -> Schema:
-    """Return the JSON Schema of a section; if not ``complete``, no key is required."""
+    """Return the JSON Schema of a section; if ``complete`` is false, no key is required."""
     keys = keys_of(section)
     required = [key.name for key in keys if key.required] if complete else []
     return {
@@ -145,7 +145,7 @@ def section_schema(section: type[Section], *, complete: bool = True) -> Schema:
 
 
 def reference_to(section: type[Section]) -> Schema:
-    """Return a JSON Schema that refers to a section's definition."""
+    """Return a JSON Schema that consists of a reference to a section's definition."""
     return {"$ref": f"#/definitions/{_definition(section)}"}
 
 

@@ -8,7 +8,7 @@ from macrorail.errors import ConfigError
 
 
 def with_settle(text: str, line: str) -> str:
-    """Return the rig file's text with ``line`` (``settle: 200 ms``) added to its axis section.
+    """Return the rig file's text with ``line``, such as ``settle: 200 ms``, in its axis section.
 
     Raises
     ------

@@ -91,11 +91,11 @@ class IdResolver:
 
     @property
     def listed(self) -> Sequence[ListedSpecimen]:
-        """The specimens of the list, in its order; empty without a list."""
+        """The specimens in the order of the list; empty if the protocol names no list."""
         return tuple(self._list or ())
 
     def check_places(self, places: Iterable[str]) -> None:
-        """Refuse a campaign that takes its ids from the list if an id is missing or already used.
+        """Check that every position of a campaign has an unused id, if the ids come from the list.
 
         Raises
         ------
@@ -116,7 +116,7 @@ class IdResolver:
     def identify(
         self, place: str, ask: AskOperator | None = None, look: TakePicture | None = None
     ) -> Identity:
-        """Return the identity of the specimen at ``place``; must be called before the first shot.
+        """Return the identity of the specimen at ``place``; call this before its first shot.
 
         Parameters
         ----------
@@ -130,7 +130,7 @@ class IdResolver:
         Raises
         ------
         IdentityError
-            There is no id, and ``missing`` is ``error``.
+            No valid id was found, and the setting ``missing`` is ``error``.
         """
         origin = self._settings.origin
         try:

@@ -42,7 +42,7 @@ class DepthOfField:
 
     @property
     def limiting_um(self) -> float:
-        """The smaller of the two depths in micrometres, which plans use.
+        """The smaller of the two depths in micrometres; plans use this depth.
 
         Some texts use the sum of both depths; steps planned from the sum leave visible bands.
         """

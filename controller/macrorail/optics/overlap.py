@@ -224,8 +224,8 @@ def missing_positions(coverage: Coverage, resolution_um: float = 0.0) -> list[fl
 
     Between two slices, the depth of field is assumed to be at least the smaller of their depths.
     Beyond the outermost slice, it is assumed to be at least that slice's depth. If a gap remains
-    after the new slices are shot, call this function again. If no slice covers any part of the
-    range, its two ends are returned.
+    after the new slices have been shot, call this function again with their bands included. If no
+    slice covers any part of the range, the two ends of the range are returned.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ def missing_positions(coverage: Coverage, resolution_um: float = 0.0) -> list[fl
 
 
 def _reaching(ordered: Sequence[Band], near_um: float, far_um: float) -> list[Band]:
-    """Return the bands that cover any part of the range."""
+    """Return the bands that cover some part of the range."""
     return [
         band
         for band in ordered

@@ -215,8 +215,8 @@ def make_plan(protocol: Protocol, rig: Rig) -> Plan:
     ------
     PlanError
         The range is outside the travel or beyond the closest approach, there are too many
-        slices, or protocol and rig disagree about the optics.
-        Or slices closer than the axis's smallest step.
+        slices, protocol and rig disagree about the optics, or slices would be closer together
+        than the axis's smallest step.
     OverlapError
         Slices would be too far apart for their depth of field.
     """
@@ -366,7 +366,7 @@ def _axis_optics(protocol: Protocol, rig: Rig) -> AxisOptics:
 def _targets(
     protocol: Protocol, optics: AxisOptics, near_um: float, far_um: float
 ) -> Iterator[float]:
-    """Yield the positions of the slices from near to far; raise for more than max_slices."""
+    """Yield the positions of the slices from near to far; refuse more than ``max_slices``."""
     if protocol.range.positions_um is not None:
         yield from _at_most_max_slices(iter(protocol.range.positions_um), protocol)
     elif protocol.step_um is not None:
@@ -472,7 +472,7 @@ def _check_overlap(
 def too_fine(
     positions_um: Sequence[float], resolution_um_at: Callable[[float], float | None]
 ) -> tuple[int, float, float] | None:
-    """Return the first step between slices that is too small for the axis; ``None`` without one.
+    """Return the first step between slices that is too small for the axis; ``None`` if none is.
 
     The last step of a plan is not checked, because it may be a remainder.
 
@@ -514,7 +514,7 @@ def _check_resolution(targets_um: list[float], protocol: Protocol, optics: AxisO
 
 
 def _rounded_down(length_um: float) -> float:
-    """Return a length rounded down to four digits, so that the value in a message is allowed."""
+    """Return a length rounded down to four digits, so that the limit is not exceeded."""
     unit_um = 10.0 ** (math.floor(math.log10(length_um)) - 3)
     return math.floor(length_um / unit_um * (1 + _ROUNDING)) * unit_um
 

@@ -48,9 +48,10 @@ class Setting:
     Attributes
     ----------
     choices
-        PTP value for each label that libgphoto2 uses.
+        PTP value of each choice in the menu, by the label that libgphoto2 uses for the choice.
     value
-        The current PTP value; with a manual lens, the aperture's value has no label.
+        PTP value to which the setting is set. With a manual lens, the aperture's value is not among
+        the choices and has no label.
     """
 
     choices: Mapping[str, int]
@@ -91,7 +92,7 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class BodyExposure:
-    """An exposure in progress; ``ready_s`` is the time from which its files can be read.
+    """An exposure in progress; ``ready_s`` is the world time from which its files can be read.
 
     Faults: ``announced`` is false if the frame is lost. ``stale`` is true if the previous picture
     is delivered in place of the new picture. ``stray`` is true if the previous picture is delivered
@@ -212,22 +213,22 @@ class CameraBody:
 
     @property
     def shutter_s(self) -> float:
-        """Exposure time as set, seconds; infinite for bulb."""
+        """Exposure time to which the body is set, seconds; infinite for bulb."""
         raise NotImplementedError
 
     @property
     def f_number(self) -> float | None:
-        """Aperture as set; ``None`` with a lens that the body cannot read."""
+        """F-number to which the body is set; ``None`` with a lens that the body cannot read."""
         raise NotImplementedError
 
     @property
     def iso(self) -> int:
-        """Sensitivity as set."""
+        """ISO sensitivity to which the body is set."""
         raise NotImplementedError
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """Kinds of file that an exposure produces: ``jpeg``, ``raw``."""
+        """Kinds of file that an exposure produces: ``jpeg``, ``raw`` or both."""
         raise NotImplementedError
 
     @property
@@ -236,14 +237,14 @@ class CameraBody:
         raise NotImplementedError
 
     def file_name(self, number: int, kind: str) -> str:
-        """Return the file name for exposure ``number`` and a kind of file."""
+        """Return the file name for exposure ``number``; the suffix depends on the kind of file."""
         raise NotImplementedError
 
     # Common to all bodies.
 
     @property
     def exposures(self) -> int:
-        """Number of exposures so far."""
+        """How many exposures the body has made so far."""
         return self._shots
 
     @property
@@ -253,11 +254,11 @@ class CameraBody:
 
     @property
     def busy_s(self) -> float:
-        """How much longer the body will be busy, world seconds, >= 0."""
+        """Remaining time until the body is no longer busy, world seconds, >= 0."""
         return max(0.0, self._busy_until_s - self.world.clock.now())
 
     def set(self, name: str, value: int) -> None:
-        """Change a setting to a PTP value."""
+        """Change the setting ``name`` to a PTP value; refuse a value that it does not offer."""
         setting = self.settings[name]
         if value not in setting.choices.values():
             raise Refusal(Reason.VALUE_NOT_OFFERED)
@@ -267,7 +268,7 @@ class CameraBody:
             setting.value = value
 
     def settle_settings(self) -> None:
-        """Apply the delayed settings that are due."""
+        """Apply the new values of settings whose delay has passed."""
         now_s = self.world.clock.now()
         for due in [late for late in self._late_settings if late[0] <= now_s]:
             self._late_settings.remove(due)
@@ -276,9 +277,9 @@ class CameraBody:
     def release(
         self, to_card: bool, fault: Fault | None = None, at_s: float | None = None
     ) -> BodyExposure:
-        """Open the shutter and return the exposure; call :meth:`develop` after its end.
+        """Open the shutter and return the exposure, which :meth:`develop` makes into files later.
 
-        ``at_s`` is the world time at which the release was pressed; the current time if ``None``.
+        ``at_s`` is the world time at which the release was pressed; ``None`` means now.
         """
         with self._lock:
             self._refuse_release(to_card)
@@ -288,7 +289,7 @@ class CameraBody:
 
     @property
     def is_bulb(self) -> bool:
-        """Whether the shutter is set to bulb."""
+        """Whether the shutter time is set to bulb."""
         return math.isinf(self.shutter_s)
 
     @property
@@ -304,7 +305,7 @@ class CameraBody:
             self._busy_until_s = math.inf
 
     def close_bulb(self, at_s: float, fault: Fault | None = None) -> BodyExposure:
-        """End the exposure of :meth:`open_bulb` and return it, as :meth:`release` does."""
+        """End the exposure that :meth:`open_bulb` began, and return this exposure."""
         with self._lock:
             if self._bulb is None:
                 raise Refusal(Reason.GENERAL)
@@ -374,7 +375,7 @@ class CameraBody:
             self._notices.append(BodyEvent(due_s, BodyEventKind.FILE_ADDED, handle))
 
     def take_notices(self) -> list[BodyEvent]:
-        """Return the events that are due; each event is returned once."""
+        """Return the body's events whose time has come; each event is returned once."""
         with self._lock:
             now_s = self.world.clock.now()
             due = [notice for notice in self._notices if notice.due_s <= now_s]
@@ -382,20 +383,20 @@ class CameraBody:
             return due
 
     def file(self, handle: int) -> StoredFile:
-        """Return a file by its handle."""
+        """Return the stored file with this handle."""
         with self._lock:
             if handle not in self.files:
                 raise Refusal(Reason.NO_SUCH_FILE)
             return self.files[handle]
 
     def delete(self, handle: int) -> None:
-        """Delete a file."""
+        """Delete the stored file with this handle."""
         with self._lock:
             self.file(handle)
             del self.files[handle]
 
     def transfer_s(self, size_bytes: int) -> float:
-        """Return the time to transfer a number of bytes, world seconds."""
+        """Return the time in world seconds that the transfer of ``size_bytes`` bytes takes."""
         return size_bytes / self.timing.bytes_per_s
 
     def set_live_view(self, on: bool) -> None:
@@ -427,7 +428,7 @@ class CameraBody:
         return self.world.render(light)
 
     def drive_focus(self, steps: int) -> None:
-        """Start the focus motor, towards far when positive; :meth:`drive_end` gives the result."""
+        """Drive the focus motor by ``steps``, towards far when positive; see :meth:`drive_end`."""
         with self._lock:
             if self.lens is None:
                 raise Refusal(Reason.GENERAL)
@@ -440,7 +441,7 @@ class CameraBody:
             self._busy_until_s = self.world.clock.now() + abs(turned) * self.lens.step_s
 
     def drive_end(self) -> Reason | None:
-        """Return why the last drive stopped early, or ``None``; each reason is returned once."""
+        """Return why the last focus drive stopped early, once; ``None`` if it was complete."""
         with self._lock:
             result, self._drive_result = self._drive_result, None
             return result
@@ -455,7 +456,7 @@ class CameraBody:
 
 
 def _scaled(jpeg: bytes, scale: float) -> bytes:
-    """Return a JPEG reduced to the body's image size."""
+    """Return a JPEG with its width and height multiplied by ``scale``."""
     if scale == 1.0:
         return jpeg
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)

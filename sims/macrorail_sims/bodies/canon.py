@@ -171,7 +171,7 @@ class CanonResponder(Responder):
     # The queue.
 
     def _values(self) -> dict[int, bytes]:
-        """Return the current values of all settings, encoded, by property code."""
+        """Return for each property code the encoded current value of the setting."""
         body = self.canon
         numbers = {code: body.settings[name].value for code, name in _NAMES.items()}
         numbers |= {
@@ -191,7 +191,7 @@ class CanonResponder(Responder):
         return values
 
     def _battery(self) -> int:
-        """Return the battery's charge as the step that an EOS reports."""
+        """Return the battery's charge as the coarse level that an EOS reports."""
         return next(step for above, step in _BATTERY_STEPS if self.canon.battery_percent >= above)
 
     def _tell(self, code: int) -> None:
@@ -201,7 +201,7 @@ class CanonResponder(Responder):
         self._records.append(struct.pack("<II", 8 + len(payload), kind) + payload)
 
     def _event_mode(self, parameters: tuple[int, ...], _data: bytes) -> PtpAnswer:
-        """Enable or disable the queue; when enabled, it first reports all values."""
+        """Enable or disable the queue of records; an enabled queue first reports all settings."""
         if parameters[0]:
             self._records.clear()
             for code in self._values():
@@ -315,10 +315,10 @@ class CanonResponder(Responder):
 
 
 def _taken(_parameters: tuple[int, ...], _data: bytes) -> PtpAnswer:
-    """Accept an operation without effect."""
+    """Answer an operation with success, without any effect on the body."""
     return PtpAnswer()
 
 
 def _pack_format(kinds: tuple[tuple[int, int, int], ...]) -> bytes:
-    """Return an image format as encoded in property 0xD120."""
+    """Return the bytes of an image format, in the encoding of property 0xD120."""
     return struct.pack("<I", len(kinds)) + b"".join(struct.pack("<IIII", 16, *k) for k in kinds)

@@ -57,7 +57,7 @@ def _rational(number: float) -> tuple[int, int, bytes]:
 
 
 def _directory(entries: list[_Entry], start: int) -> bytes:
-    """Return an IFD for offset ``start`` of the TIFF, followed by values that do not fit inside."""
+    """Return an IFD for offset ``start`` of the TIFF, then the values longer than 4 bytes."""
     table, values = b"", b""
     behind = start + 2 + 12 * len(entries) + 4
     for tag, kind, count, value in entries:

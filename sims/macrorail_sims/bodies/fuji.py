@@ -168,7 +168,7 @@ class FujiResponder(Responder):
         return PtpAnswer()
 
     def _list(self, parameters: tuple[int, ...]) -> list[int]:
-        """Return the handles of the files that exist; Fujifilm bodies do not announce files."""
+        """Return the handles of the stored files, in which the host looks for new files."""
         for notice in self.body.take_notices():
             if notice.kind is BodyEventKind.FILE_ADDED:
                 self._there.append(notice.handle)

@@ -65,12 +65,12 @@ class SimulatedLens:
 
     @property
     def motor_steps(self) -> int:
-        """Position of the motor, including backlash."""
+        """Position of the motor in steps; differs from the glass's position by the backlash."""
         return self._motor
 
     @property
     def state(self) -> LensState:
-        """The optical state at the true position of the glass."""
+        """Plane in focus and image scale at the true position of the glass."""
         plane_um = self.linear_um * self._glass + self.square_um * self._glass**2
         return LensState(plane_um, 1.0 / (1.0 + plane_um / self.breathing_distance_um))
 

@@ -29,12 +29,23 @@ def make_body(
     lens: SimulatedLens | None = None,
     set_by_hand: Mapping[str, str] | None = None,
 ) -> CameraBody:
-    """Return a body of a maker. ``set_by_hand`` gives labels of settings by canonical name.
+    """Return a camera body of a maker, with some of its settings already made.
+
+    Parameters
+    ----------
+    maker
+        Maker of the body.
+    world
+        Clock and scene of the simulated world.
+    lens
+        Lens that the body drives; ``None`` when a lens without motor is mounted.
+    set_by_hand
+        Label of the value for each setting to be made, by the setting's canonical name.
 
     Raises
     ------
     KeyError
-        The body does not have one of the settings or values.
+        The body does not have one of the settings, or a setting does not offer the value.
     """
     body = BODIES[maker](world, lens=lens)
     for name, label in (set_by_hand or {}).items():

@@ -236,7 +236,7 @@ class NikonResponder(Responder):
 
 
 def _tenth_ms(fraction: int) -> int:
-    """Convert a shutter time from Nikon's fraction to PTP's unit, 0.1 ms."""
+    """Return a shutter time, given as Nikon's packed fraction, in PTP's unit of 0.1 ms."""
     if fraction == _BULB:
         return _BULB
     return max(1, round(10000 * (fraction >> 16) / (fraction & 0xFFFF)))

@@ -53,6 +53,6 @@ class PlainBody(CameraBody):
 
 
 def as_fraction(label: str) -> int:
-    """Return a shutter time as a PTP value: numerator in the upper 16 bits, then denominator."""
+    """Return a shutter time as a PTP value: numerator in the upper 16 bits, denominator below."""
     numerator, _, denominator = label.partition("/")
     return int(numerator) << 16 | int(denominator or 1)

@@ -104,7 +104,7 @@ class Property:
 
 @dataclass(frozen=True)
 class PtpAnswer:
-    """An answer: response code, parameters and data, which is sent over ``pace_s`` seconds."""
+    """Answer to an operation: response code, parameters, and data sent over ``pace_s`` seconds."""
 
     code: int = OK
     parameters: tuple[int, ...] = ()
@@ -193,14 +193,14 @@ class Responder:
             return PtpAnswer(self.reasons[refusal.reason])
 
     def _operation(self, code: int, _parameters: tuple[int, ...]) -> tuple[str, Operation] | None:
-        """Return the function of an operation, with the operation's name in fault scripts."""
+        """Return an operation's name in fault scripts and its function; ``None`` if unknown."""
         return self.operations.get(code)
 
     def live_view_frame(self) -> bytes:
         """Return a live-view frame; refuse as busy when the rendering takes too long.
 
-        A late frame is not sent, so no client receives an outdated picture. The next frame is fast,
-        because the scene is cached.
+        A frame that was rendered too late is not sent, so no client receives an outdated picture.
+        The next frame is rendered fast, because the scene is cached by then.
         """
         if self._drawing is not None and not self._drawing.done():
             raise Refusal(Reason.BUSY)
@@ -217,11 +217,11 @@ class Responder:
             thread.join()
 
     def release(self, to_card: bool) -> None:
-        """Open the shutter; the frame is rendered during the simulated readout."""
+        """Open the shutter; the frame is rendered in the background."""
         self._develop(self.body.release(to_card, self._take_fault()))
 
     def end_bulb(self) -> None:
-        """End a bulb exposure."""
+        """End the bulb exposure in progress; the frame is rendered in the background."""
         self._develop(self.body.close_bulb(self.clock.now(), self._take_fault()))
 
     def _take_fault(self) -> Fault | None:
@@ -267,11 +267,11 @@ class Responder:
         )
 
     def _listed(self) -> list[int]:
-        """Return the codes of the properties listed in the device info."""
+        """Return the codes of the properties that the device info lists."""
         return sorted(self.properties)
 
     def _setting(self, name: str, kind: int) -> Property:
-        """Return the property of a setting that has a menu."""
+        """Return a property with a menu that reads and changes the setting ``name``."""
         setting = self.body.settings[name]
 
         def write(value: int) -> None:

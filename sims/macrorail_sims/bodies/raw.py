@@ -19,7 +19,7 @@ _XYZ_TO_SRGB = (32406, -15372, -4986, -9689, 18758, 415, 557, -2040, 10570)
 
 
 def as_raw(jpeg: bytes) -> bytes:
-    """Return a raw file with the picture of ``jpeg``."""
+    """Return the bytes of a raw file that contains the picture of ``jpeg``."""
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None, "the rendered picture is not a JPEG"
     blue, green, red = cv2.split(picture)

@@ -2,8 +2,8 @@
 
 After a handshake (version 0xC8) the body sends all properties at once. ISO, aperture and shutter
 time are changed one step at a time, with a delay. The shutter is a button: half press, press,
-release. A frame waits in the body's memory, always with the same handle, until it is read. The card
-is not accessible. The lens has seven drive sizes. Names of values follow libgphoto2.
+release. A frame stays in the body's memory until it is read; all frames have the same handle.
+The card is not accessible. The lens has seven drive sizes. Names of values follow libgphoto2.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ class SonyResponder(Responder):
         return plain[:4] + bytes([0, _ENABLED if in_force else _DISPLAY_ONLY]) + plain[5:]
 
     def _memory(self) -> int:
-        """Return the number of waiting frames, plus 0x8000 when the first can be read."""
+        """Return how many frames wait in memory, plus 0x8000 if the first frame can be read."""
         for notice in self.body.take_notices():
             if notice.kind is BodyEventKind.FILE_ADDED:
                 self._waiting.append(notice.handle)
@@ -254,7 +254,7 @@ class SonyResponder(Responder):
         return PtpAnswer()
 
     def _turn(self, name: str, _parameters: tuple[int, ...], data: bytes) -> PtpAnswer:
-        """Turn a wheel by a number of clicks; the setting stops at the ends of its menu."""
+        """Move a setting along its menu by a number of clicks, at most to the end of the menu."""
         setting = self.sony.settings[name]
         values = list(setting.choices.values())
         if setting.value not in values:
