@@ -156,7 +156,8 @@ def analyse_coverage(frames: Sequence[MeasuredFrame], settings: ProofSettings) -
     lost_um = _lost(located.short_moves, dof_um)
     wanted = missing_positions(coverage, settings.resolution_um)
     if coverage.near_covered and coverage.far_covered:
-        # Add one slice at a time while the position of the axis is in doubt, otherwise a few.
+        # Add one slice at a time while the position of the axis is in doubt, otherwise several at
+        # once.
         at_once = 1 if located.short_moves else _MOST_AT_ONCE
         wanted += _extensions(peak_um, near, far, true_um, dof_um, at_once, settings)
     low_um, high_um = settings.lowest_um, settings.highest_um
@@ -295,7 +296,7 @@ def _extensions(
     at_once: int,
     settings: ProofSettings,
 ) -> list[float]:
-    """Return positions of at most ``at_once`` further slices beyond each end not yet covered."""
+    """Return the positions of up to ``at_once`` further slices beyond each end with rising tiles."""
     positions: list[float] = []
     for rising, end, outwards in ((near, true_um.argmin(), -1), (far, true_um.argmax(), 1)):
         if not rising.any():

@@ -53,7 +53,7 @@ def write_coverage_map(
 
 
 def _picture(frame: MeasuredFrame) -> NDArray[np.uint8]:
-    """Return the frame at reduced size; plain grey if its file cannot be read any more."""
+    """Return the frame at reduced size, or a plain grey picture if the frame is unreadable."""
     if frame.measurement.small.size:
         return frame.measurement.small
     try:

@@ -22,8 +22,8 @@ DOF_RATIO = (0.83, 1.1)
 """Range of the ratio of measured to computed depth of field in which the optics are accepted."""
 
 _LOWEST_RATIO_UNRESOLVED = 0.65
-# If the cut-off frequency of the lens (cycles per pixel) is below this, its diffraction spot alone
-# determines the fall-off. The formula then differs most from a real lens.
+# If the cut-off frequency of the lens (cycles per pixel) is below this value, its diffraction spot
+# alone determines the fall-off. The formula then differs most from a real lens.
 _RESOLVES = 0.3
 
 _ENOUGH_TILES = 32

@@ -25,8 +25,8 @@ from macrorail.proof.frame_faults import (
 from macrorail.proof.measure import Measurement, measure
 from macrorail.proof.settings import FUSE, PAUSE, RESHOOT, STOP, ProofSettings
 
-# Moves (depths of field) below the first value change the picture too little; moves above the
-# second change it no more than a move of that length.
+# Moves, in depths of field. A move below the first value changes the picture too little. A move
+# above the second value changes the picture no more than a move of the second value.
 _SHORTEST_MOVE_DOF, _LONGEST_MOVE_DOF = 0.25, 1.5
 _WITHOUT_PICTURE = frozenset({"damaged", "frozen"})
 
@@ -149,7 +149,7 @@ class FrameChecker:
     def relocate(self, positions_um: Mapping[int, float]) -> None:
         """Use true positions of accepted frames found with the home switch, given by slice number.
 
-        They replace the positions found from the images.
+        These positions replace the positions found from the images.
         """
         self._positions_um, self._lost_um = {}, 0.0
         for number, position_um in positions_um.items():

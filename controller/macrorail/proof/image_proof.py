@@ -134,8 +134,8 @@ class ImageProof:
     def _margins(self, found: CoverageAnalysis) -> list[float]:
         """Return the position of one more slice for each end at which the range was extended.
 
-        The slice is added once no tile gets sharper there. It covers single hairs and points, which
-        are too small to show in a tile.
+        The slice is added once no tile gets sharper there. The slice covers single hairs and
+        points, which are too small to show in a tile.
         """
         margins = []
         rising = (found.near_tiles, found.far_tiles)

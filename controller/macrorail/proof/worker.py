@@ -15,7 +15,7 @@ _NICENESS = 5
 
 
 def _nothing_to_check() -> None:
-    """Do nothing: waiting, and interrupting the wait, is the parent's task."""
+    """Do nothing: the parent process waits for results and can interrupt its wait."""
 
 
 class ProofWorker:

@@ -75,7 +75,8 @@ class Blender:
         self._grain = Grain()
         self._low: Picture | None = None
         self._high: Picture | None = None
-        #: How many times the size of the sharpness that :meth:`add` returns has been halved.
+        #: How many times the picture's size is halved to give the sharpness returned by
+        #: :meth:`add`.
         self.halvings_of_sharpness = 2 if height * width > _LARGE_PX else 1
         self._sharpness = _NOTHING
         if self.halvings_of_sharpness == 1:
@@ -152,8 +153,8 @@ class Blender:
     def preview(self, widest_px: int) -> NDArray[np.uint16]:
         """Return the picture blended so far, (height, width, 3) BGR uint16.
 
-        Its size is that of the finest level that is at most ``widest_px`` wide, or else of the
-        coarsest level. The sums are not changed.
+        The preview has the size of the finest level that is at most ``widest_px`` wide, or else of
+        the coarsest level. The sums are not changed.
         """
         last = len(self._sizes) - 1
         finest = next((n for n, size in enumerate(self._sizes) if size[1] <= widest_px), last)

@@ -10,8 +10,8 @@ from macrorail.stacking.kernels import Doubles, Pixels, compiled
 from macrorail.stacking.store import Store
 
 # Width of the feather: this many times the distance by which a border cuts into the picture, at
-# least _LEAST_PX pixels and at most this share of the picture's long side. A border just inside the
-# picture's edge needs almost no feather.
+# least _LEAST_PX pixels and at most this share of the picture's long side. A frame border just
+# inside the picture's edge needs almost no feather.
 _TIMES = 2.0
 _LEAST_PX = 4.0
 _MOST_SHARE = 0.04

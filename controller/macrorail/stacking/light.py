@@ -33,7 +33,7 @@ def linear_table(bits: int) -> NDArray[np.float32]:
 
 @cache
 def display_table() -> NDArray[np.float32]:
-    """Return 16-bit display values (float32, unrounded) for light in even steps, past 1."""
+    """Return 16-bit display values (float32, unrounded) for light in even steps from 0 past 1."""
     linear = np.arange(_STEPS + 2, dtype=np.float64) / _STEPS
     display = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
     return (display * 65535).astype(np.float32)

@@ -67,13 +67,13 @@ class LoopClosure:
         self._steps = 0
 
     def check(self, neighbour: Look, frame: Look, to_neighbour: Transform) -> ClosureError | None:
-        """Add one step of the chain, from ``frame`` to ``neighbour`` by ``to_neighbour`` (3, 3).
+        """Add one step to the chain: ``to_neighbour`` (3, 3) transforms ``frame`` to ``neighbour``.
 
         Returns
         -------
         ClosureError or None
-            The comparison; ``None`` unless this is the third step and the frames have enough in
-            common.
+            The chain compared with the direct alignment; ``None`` unless this is the third step and
+            the frames have enough in common.
         """
         if self._start is None or neighbour is not self._last:
             self._begin(neighbour)

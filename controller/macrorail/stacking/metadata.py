@@ -242,7 +242,7 @@ def exif_block(tags: Tags, width: int, height: int, um_per_px: float | None) -> 
 
 
 def resolution_tags(um_per_px: float) -> Tags:
-    """Return XResolution, YResolution and their unit: pixels per centimetre of the specimen."""
+    """Return the tags XResolution, YResolution and ResolutionUnit, in pixels per cm of specimen."""
     per_cm = [round(10_000 / um_per_px * 10_000), 10_000]
     return {
         0x011A: _value(Datatype.RATIONAL, per_cm),

@@ -347,7 +347,7 @@ def _descend(
 
 @dataclass(frozen=True)
 class _Measured:
-    """Information (6, 6), its right-hand side (6,) in units of the noise, and the correlation."""
+    """Information matrix (6, 6), right-hand side (6,) in units of the noise, and correlation."""
 
     information: NDArray[np.float64]
     slope: NDArray[np.float64]

@@ -73,7 +73,7 @@ class SmoothBlender:
         self._store.by_bands(add_weighted, len(picture), *of_frame, *sums)
 
     def finish(self) -> NDArray[np.uint16]:
-        """Return the picture, (height, width, 3) BGR uint16. Call this once."""
+        """Return the fused picture, (height, width, 3) BGR uint16. Call this once."""
         picture: NDArray[np.uint16] = self._store.empty((*self._weights.shape, 3), np.uint16)
         for first in range(0, len(picture), _ROWS):
             rows = slice(first, first + _ROWS)

@@ -306,8 +306,8 @@ class Stacker:
         index
             Index of the slice, >= 0 and unique; counted from 0 if not given.
         z_um
-            Position of the slice along the axis in micrometres. Give it for all frames of a stack
-            or for none.
+            Position of the slice along the axis in micrometres. Give the position for all frames of
+            a stack or for none.
         name
             Name of the frame in messages; the file name if not given.
         scale
@@ -336,7 +336,7 @@ class Stacker:
     ) -> Placed:
         """Align a frame: the first part of :meth:`add`, with the same parameters and errors.
 
-        Another thread may do this while frames placed earlier are resampled and blended.
+        Another thread may call this while frames placed earlier are resampled and blended.
         """
         index = len(self._placed) if index is None else index
         if name is None:
@@ -360,7 +360,7 @@ class Stacker:
     def lay(self, placed: Placed) -> None:
         """Resample a placed frame onto the reference: the second part of :meth:`add`.
 
-        Its original pixels are not needed after this.
+        The frame's original pixels are not needed after this call.
         """
         if self._laid is None:
             self._laid = np.empty_like(placed.picture)
@@ -468,7 +468,7 @@ class Stacker:
         )
 
     def _fits(self, picture: Picture) -> bool:
-        """Return whether the sums fit in memory; raise if not even the frames do."""
+        """Return whether the sums fit in memory; raise if not even the frames fit."""
         height, width = picture.shape[:2]
         bits, smooth = picture.dtype.itemsize * 8, self._method is not Method.PYRAMID
         return fits(width, height, bits, self.quality, smooth, self._allowed_bytes)
@@ -510,7 +510,7 @@ class Stacker:
         return self._blender.preview(widest_px)
 
     def finish(self) -> Fused:
-        """Return the fused picture and its depth. The stacker cannot be used any more.
+        """Return the fused picture and its depth. The stacker cannot be used after this call.
 
         Raises
         ------

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from macrorail.stacking.register import FEIGNED_PX, Motion, Prior, Transform
 
-# How far a step may differ from a steady trend: by shift, and at the corners by scale or rotation.
-# In pixels of a picture 1000 pixels wide, and in pixels of the actual picture if that is smaller.
-# Carriages wander sideways far more than magnification varies.
+# How far a step may differ from a steady trend. The first value applies to the shift, the second to
+# displacement of the corners by scale or rotation. The unit is a thousandth of the picture's long
+# side, but at least one pixel. Carriages wander sideways far more than magnification varies.
 _UNSTEADY_SHIFT = 1.5
 _UNSTEADY_CORNER = 0.3
-# Share by which the effect of a step may differ from that of the previous step.
+# Share by which the effect of a step may differ from the effect of the previous step.
 _UNSTEADY_SHARE = 0.15
 # Largest expected effect of a first step, as a share of the picture's width or size.
 _FIRST_SHIFT = 0.05
@@ -35,7 +35,7 @@ _OPTICS_SURE = 1e-5
 # Innovations beyond this many standard deviations are taken for a knock, not for a new trend.
 _KNOCK = 3.0
 
-# Which of (xx, xy, x, yx, yy, y) are shifts, and which are growth.
+# Which of (xx, xy, x, yx, yy, y) are shifts, and which are changes of scale.
 _SHIFTS = np.array([False, False, True, False, False, True])
 _GROWTH = [0, 4]
 
