@@ -296,7 +296,7 @@ def _extensions(
     at_once: int,
     settings: ProofSettings,
 ) -> list[float]:
-    """Return the positions of up to ``at_once`` further slices beyond each end with rising tiles."""
+    """Return up to ``at_once`` further slice positions for each end at which tiles get sharper."""
     positions: list[float] = []
     for rising, end, outwards in ((near, true_um.argmin(), -1), (far, true_um.argmax(), 1)):
         if not rising.any():
