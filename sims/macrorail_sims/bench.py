@@ -190,7 +190,7 @@ class SimulatedBench:
         try:
             self.ask("end")
         except ConnectError:
-            return  # it has ended already
+            return  # the simulated world has ended already
         finally:
             self._control.close()
             self._control = None

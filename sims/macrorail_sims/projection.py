@@ -77,7 +77,7 @@ class View:
             if not layers.is_empty(index)
         ]
         finest = min(each.size for each in (*projected, core, ground) if each)
-        # The group in front ends with the sharpest layers; the others are composited from behind.
+        # The front group ends with the sharpest layers. The back group is composited from behind.
         sharpest = [at for at, each in enumerate(projected) if each.size == finest]
         split = sharpest[-1] + 1 if sharpest else len(projected)
         front = _Composite(self, projected[0].size if projected[:split] else finest)

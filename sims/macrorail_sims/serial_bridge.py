@@ -41,7 +41,7 @@ class SerialBridge:
         self._master, slave = pty.openpty()
         tty.setraw(slave)
         self.port = os.ttyname(slave)
-        # Closed here, so that the terminal reports a hang-up exactly while no host has it open.
+        # This end is closed here, so that the terminal reports a hang-up while no host has it open.
         os.close(slave)
         os.set_blocking(self._master, False)
         self._is_open = False

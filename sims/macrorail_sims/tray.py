@@ -150,7 +150,7 @@ class Tray:
         if self._visits[number] <= self._lying[number].visits:
             for fault in self._lying[number].faults:
                 self._faults.add(fault.to_fault())
-        # In a thread, because the stage must continue to answer.
+        # The scene is drawn in a thread, because the stage must continue to answer.
         threading.Thread(target=self._prepare, args=(number,), daemon=True).start()
 
     def _prepare(self, number: int) -> None:

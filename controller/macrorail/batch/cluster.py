@@ -165,7 +165,7 @@ def _worker_memory_bytes() -> float:
 
     try:
         limit = distributed.get_worker().memory_manager.memory_limit
-    except ValueError:  # not on a worker
+    except ValueError:  # this process is not a dask worker
         limit = None
     return float(limit) if limit else free_memory_bytes()
 

@@ -136,7 +136,7 @@ def _without_that_type(
     for types in rest:
         path = next(types[one] for one in KINDS if one in types)
         (lost if (path.parent, series_of(path)[0]) in series else others).append(types)
-    if len(others) * 2 >= len(taken):  # too many files for none of them to be frames
+    if len(others) * 2 >= len(taken):  # too many files to be unrelated to the stack
         lost, others = [*lost, *others], []
         if not are_named:
             raise _mixed(kind, taken, lost)

@@ -165,7 +165,7 @@ def _ask_exiftool(paths: list[Path]) -> dict[str, dict[str, Any]]:
         )
         found = json.loads(done.stdout or b"[]")
     except (OSError, subprocess.TimeoutExpired, ValueError):
-        return {}  # exiftool only adds to the metadata that were read without it
+        return {}  # the metadata that were read without exiftool suffice
     return {str(one["SourceFile"]): one for one in found}
 
 

@@ -286,7 +286,7 @@ class _Reader:
 
 def _where(event: yaml.Event) -> LineColumn:
     mark = event.start_mark
-    assert mark is not None  # only events built by hand have none
+    assert mark is not None  # every event of the parser has a mark
     return mark.line + 1, mark.column + 1
 
 

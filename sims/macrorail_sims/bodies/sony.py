@@ -192,7 +192,7 @@ class SonyResponder(Responder):
     # Reports.
 
     def _listed(self) -> list[int]:
-        return []  # none before the handshake
+        return []  # no properties are listed before the handshake
 
     def _about(self) -> bytes:
         return (

@@ -19,7 +19,7 @@ from macrorail.proof.measure import Floats, Measurement
 _NOISE_QUANTILE = 0.02
 _ABOVE_NOISE = 8.0
 _LEAST_ENERGY = 4.0
-# A sharp tile falls to this fraction of its sharpness within this many depths of field.
+# The sharpness of a sharp tile falls to this fraction within this many depths of field.
 _FALL_OFF_DOF, _FALL_OFF = 3.0, 0.3
 _FEWEST_PICTURES = 3
 _FEWEST_TILES = 3
@@ -104,7 +104,7 @@ def find_specimen_ends(
 
 
 def _in_order(pictures: Sequence[SearchPicture]) -> list[SearchPicture]:
-    """Return the pictures ordered by position, only the newest picture for each position."""
+    """Return the pictures ordered by position, with only the newest picture at each position."""
     return [
         picture
         for _, picture in sorted({picture.position_um: picture for picture in pictures}.items())
@@ -112,7 +112,7 @@ def _in_order(pictures: Sequence[SearchPicture]) -> list[SearchPicture]:
 
 
 def _is_peaked(energy: Floats, position_um: Floats, within_um: float) -> NDArray[np.bool_]:
-    """Return which tiles are clearly less sharp just before and after their sharpest picture."""
+    """Return (tiles,) bool: whether a tile is clearly less sharp beside its sharpest picture."""
     sharpest = energy.argmax(axis=1)
     away_um = position_um[None, :] - position_um[sharpest][:, None]
     limit = _FALL_OFF * energy.max(axis=1)
@@ -126,7 +126,7 @@ def _is_peaked(energy: Floats, position_um: Floats, within_um: float) -> NDArray
 
 
 def _energy(pictures: Sequence[SearchPicture], band: int) -> Floats:
-    """Return the sharpness, (tiles, pictures) float64, corrected for changes of the light."""
+    """Return (tiles, pictures) float64, the sharpness corrected for changes of the light."""
     energy = np.array([picture.measurement.energy[band] for picture in pictures]).T
     light = np.array([picture.measurement.light for picture in pictures])
     lit = light.mean(axis=0) >= np.median(light.mean(axis=0))
@@ -138,7 +138,7 @@ def _energy(pictures: Sequence[SearchPicture], band: int) -> Floats:
 
 
 def _peaks_um(energy: Floats, sharpest: NDArray[np.intp], position_um: Floats) -> Floats:
-    """Return the peak position of each tile, interpolated between the pictures.
+    """Return the position at which each tile is sharpest, interpolated between the pictures.
 
     The peak is the vertex of a parabola through the sharpest picture and its two neighbours.
     """

@@ -146,7 +146,7 @@ class RangeFinder:
         return "frames" if self._live is None else "live view"
 
     def _ends(self) -> SpecimenEnds:
-        """Search the complete range in coarse steps, then around the specimen in fine steps."""
+        """Search in coarse steps, then near the specimen in fine steps; return its ends."""
         search = self._search
         if not search.needs_coarse:
             return self._ends_between(search.low_um, search.high_um, FINE_BAND)

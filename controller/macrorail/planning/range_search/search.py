@@ -44,7 +44,7 @@ class RangeSearch:
     pixel_um
         Width of a pixel of a search picture, measured on the sensor.
     margin_um
-        How far the range extends beyond the ends that are found. ``None`` means one fine step,
+        How far the range to shoot extends beyond the specimen's ends. ``None`` means one fine step,
         which is the accuracy of the ends.
     """
 
@@ -66,13 +66,13 @@ class RangeSearch:
         return share * self.dof_um(band, position_um)
 
     def dof_um(self, band: int, position_um: float) -> float:
-        """Return the depth over which an octave of detail is sharp in a search picture."""
+        """Return the depth over which an octave is sharp in a search picture, micrometres."""
         coc_um = PIXELS_PER_COC * 2**band * self.pixel_um
         dof = self.optics.with_coc(coc_um).at(position_um)
         return max(dof.geometric_um, dof.wave_um)
 
     def positions_um(self, band: int, from_um: float, to_um: float) -> list[float]:
-        """Return the positions of the pictures from ``from_um`` to ``to_um``, within the limits."""
+        """Return the pictures' positions from ``from_um`` to ``to_um``, within the limits."""
         positions, position_um = [], max(from_um, self.low_um)
         last_um = min(to_um, self.high_um)
         while position_um < last_um:
