@@ -198,7 +198,7 @@ def listed(passed_over: Iterable[Passed]) -> list[str]:
 
 
 def _each_once(files: list[Path], passed_over: list[Passed]) -> list[Path]:
-    """Return the files without links to others of the files; the links go to ``passed_over``."""
+    """Return the files except links to other files in the list; links go to ``passed_over``."""
     real = {path.resolve() for path in files if not path.is_symlink()}
     kept = []
     for path in files:

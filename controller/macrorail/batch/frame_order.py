@@ -93,7 +93,10 @@ def _natural(text: str) -> list[tuple[int, str]]:
 
 
 def _wrap(ordered: Sequence[Taken]) -> int | None:
-    """Return the index of the first frame after the numbers restarted, or ``None``."""
+    """Return the index of the first frame after the file numbers restarted.
+
+    The result is ``None`` if the file numbers did not restart.
+    """
     series = {(frame.path.parent, series_of(frame.path)[0]) for frame in ordered}
     numbers = [series_of(frame.path)[1] for frame in ordered]
     if len(series) != 1 or numbers[0] < 0 or numbers[-1] < 999 - _LOST_AT_THE_WRAP:

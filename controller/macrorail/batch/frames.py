@@ -132,7 +132,7 @@ def of_files(found: FrameFiles) -> StackFrames:
 
 
 def chosen(frames: list[Source], wanted: str) -> list[Source]:
-    """Return those of the frames whose numbers are wanted.
+    """Return the frames whose numbers are in ``wanted``.
 
     Parameters
     ----------

@@ -266,10 +266,10 @@ def _whole_seconds(frames: list[Photo]) -> bool:
 
 
 def _lost_by_count(before: Photo, after: Photo, there: set[tuple[str, int]] | None) -> int:
-    """Return how many frames are missing between two, by sequence or file numbers.
+    """Return how many frames are missing between two photographs, according to their numbers.
 
-    File numbers are used only if no sequence number is known and ``there`` is given. ``there``
-    contains the file numbers that exist; ``None`` means that file numbers are not consecutive.
+    The camera's sequence numbers are used if both are known, otherwise the file numbers. ``there``
+    contains all file numbers that exist; it is ``None`` if file numbers are not consecutive.
     """
     if before.sequence is not None and after.sequence is not None:
         return after.sequence - before.sequence - 1

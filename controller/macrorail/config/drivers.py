@@ -36,7 +36,7 @@ _FORMER_NAMES = {
 
 
 def driver_names(section: str) -> list[str]:
-    """Return the short names of the installed drivers for a section of a rig, sorted."""
+    """Return the sorted short names of the installed drivers for a section of a rig."""
     return sorted(entry_points(group=GROUPS[section]).names)
 
 

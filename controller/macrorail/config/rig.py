@@ -376,7 +376,7 @@ _WITHOUT_EFFECT_ON_POSITIONS = {
 
 
 def geometry(rig: Rig) -> dict[str, Any]:
-    """Return the keys of a rig that affect the positions and the scale of slices.
+    """Return the keys and values of a rig that affect the positions and the scale of slices.
 
     Returns
     -------

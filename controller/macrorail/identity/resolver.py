@@ -116,7 +116,7 @@ class IdResolver:
     def identify(
         self, place: str, ask: AskOperator | None = None, look: TakePicture | None = None
     ) -> Identity:
-        """Return the identity of the specimen at ``place``; call this before its first shot.
+        """Return the identity of the specimen at ``place``; to be called before its first shot.
 
         Parameters
         ----------

@@ -441,7 +441,9 @@ class CameraBody:
             self._busy_until_s = self.world.clock.now() + abs(turned) * self.lens.step_s
 
     def drive_end(self) -> Reason | None:
-        """Return why the last focus drive stopped early, once; ``None`` if it was complete."""
+        """Return why the last focus drive stopped early; ``None`` if it did not.
+
+        Each reason is returned only once."""
         with self._lock:
             result, self._drive_result = self._drive_result, None
             return result
