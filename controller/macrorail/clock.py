@@ -20,7 +20,7 @@ _HEARTBEAT_S = 1.0
 
 
 class Clock(Protocol):
-    """Gives the world time and waits for a duration of world time, in seconds."""
+    """Gives the world time in seconds, and waits for durations of world time."""
 
     def now(self) -> float:
         """Return the seconds of world time since the clock started, >= 0; never decreases."""
@@ -32,7 +32,7 @@ class Clock(Protocol):
         Raises
         ------
         OperatorStop
-            A stop was requested before or during the wait. Each request raises once.
+            A stop was requested before or during the wait. Each request raises this error once.
         """
         ...
 
@@ -51,7 +51,7 @@ class WorldClock:
     Parameters
     ----------
     time_scale
-        Seconds of world time per second of wall time, > 0; 1 is real time.
+        Seconds of world time that pass in one second of wall time, > 0; 1 is real time.
     epoch_s
         ``time.monotonic()`` at world time 0. Processes with the same epoch share one world time.
     """
@@ -63,7 +63,7 @@ class WorldClock:
         self.epoch_s = time.monotonic() if epoch_s is None else epoch_s
         self._stop = threading.Event()
         self._reason = ""
-        #: Called at every wait, and once a second during a long one, as a heartbeat.
+        #: Called at every wait, and once a second during a long wait, as a heartbeat.
         self.on_wait: Callable[[], None] | None = None
 
     def now(self) -> float:

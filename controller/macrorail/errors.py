@@ -29,7 +29,7 @@ class IdentityError(ConfigError):
 
 
 class PlanError(MacrorailError):
-    """A valid protocol that this rig cannot carry out."""
+    """The protocol is valid, but this rig cannot carry it out."""
 
     exit_code = 2
 
@@ -41,7 +41,7 @@ class DeviceError(MacrorailError):
 
 
 class ConnectError(DeviceError):
-    """The device was not found, is in use by another program, or is not the one the rig names."""
+    """The device was not found, is in use elsewhere, or is not the device in the rig file."""
 
 
 class DeviceTimeout(DeviceError):
@@ -77,7 +77,7 @@ class RailAlarm(DeviceError):
 
 
 class PositionInDoubt(DeviceError):
-    """The axis may not be where its step counter says; home it before it moves again."""
+    """The axis's step counter may be wrong; home the axis before its next move."""
 
 
 class CameraError(DeviceError):
@@ -97,7 +97,7 @@ class BatteryExhausted(CameraError):
 
 
 class CameraSettingRefused(CameraError):
-    """The camera lacks a setting, does not offer the value, or did not keep the value when read."""
+    """The camera lacks a setting, does not offer the value, or reads back another value."""
 
 
 class CameraUnsupported(CameraError):
@@ -117,23 +117,23 @@ class AutofocusFailed(CameraError):
 
 
 class SettingsDiffer(CameraError):
-    """A frame was exposed with other settings than asked for, by a camera that can be set again."""
+    """A frame has other settings than the protocol requests; the controller can set them again."""
 
 
 class SettingsByHandDiffer(CameraError):
-    """A frame was exposed with other settings than asked for, and only a hand can set them."""
+    """A frame has other settings than the protocol requests; only the operator can set them."""
 
 
 class FrameSizeDiffers(CameraError):
-    """The frames have another size in pixels than the rig says."""
+    """The size of the frames in pixels differs from the size in the rig file."""
 
 
 class ShutterLags(CameraError):
-    """The shutter opens later than the rig says, when the axis has moved on."""
+    """The shutter opens later than the rig file gives, so the axis moves during the exposure."""
 
 
 class OtherCamera(CameraError):
-    """Another camera body answers than the one that the run began with."""
+    """The connected camera is not the camera body with which the run began."""
 
 
 class FrameMissing(CameraError):
@@ -166,9 +166,9 @@ class OverlapError(MacrorailError):
     Parameters
     ----------
     gap_um
-        Distance between the neighbouring slices in micrometres.
+        Distance between two neighbouring slices in micrometres.
     dof_um
-        Depth of field between them, in micrometres.
+        Depth of field between these two slices, in micrometres.
     message
         What happened and what to do next.
     """
@@ -200,7 +200,7 @@ class CalibrationError(MacrorailError):
 
 
 class NotVerified(MacrorailError):
-    """All slices are shot and their positions overlap, but the images could not confirm overlap."""
+    """All slices are shot and their positions overlap, but the images did not confirm this."""
 
     exit_code = 7
 

@@ -1,8 +1,8 @@
 """Reads the metadata of a photograph: EXIF, XMP, IPTC and the colour profile of any file type.
 
-All of macrorail reads EXIF with this module. It follows no chain of directories, reads nothing
-beyond the end of the file, and never fails on a damaged block: it returns the readable parts and
-lists the others in ``problems``.
+All of macrorail reads EXIF with this module. The reader follows no chain of directories and reads
+nothing beyond the end of the file. A damaged block is not an error: the readable parts are
+returned, and the unreadable parts are listed in ``problems``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from typing import BinaryIO
 EXIF_IFD, GPS_IFD = 0x8769, 0x8825
 XMP, IPTC, PHOTOSHOP, ICC = 0x02BC, 0x83BB, 0x8649, 0x8773
 _SHUTTER, _APERTURE, _ISO = 0x829A, 0x829D, 0x8827
-#: Tags for when a photograph was taken, digitised and changed; each with its fraction of a second.
+#: Tags of the times at which a photograph was taken, digitised and changed. Each pair is the tag of
+#: the time and the tag of its fraction of a second.
 _TAKEN, _DIGITISED, _CHANGED = (0x9003, 0x9291), (0x9004, 0x9292), (0x0132, 0x9290)
 
 #: struct's format character for each TIFF type (TIFF 6.0, section 2; BigTIFF).
@@ -62,7 +63,7 @@ class Field:
     order: str
 
     def numbers(self) -> tuple[float, ...]:
-        """Return the value's numbers; rationals with denominator 0 are left out. Empty for text."""
+        """Return the value's numbers without rationals of denominator 0; empty for text."""
         code = _KINDS[self.kind]
         if code == "s":
             return ()
@@ -88,9 +89,9 @@ class Exif:
         Fields of the first directory, the Exif directory and the GPS directory, by tag
         (CIPA DC-008, section 4.6).
     xmp, iptc, icc
-        The XMP packet, the IPTC records and the ICC profile; ``None`` where absent.
+        The XMP packet, the IPTC records and the ICC profile; each is ``None`` if absent.
     problems
-        One phrase for each part that cannot be read.
+        One phrase for each part of the metadata that cannot be read.
     """
 
     first: Mapping[int, Field] = field(default_factory=dict)
@@ -125,7 +126,8 @@ class Exif:
         Parameters
         ----------
         or_changed
-            Whether to return the time of the last change if the photograph gives no other time.
+            Whether to return the time of the file's last change if the metadata give neither the
+            time of taking nor the time of digitising.
 
         Returns
         -------
@@ -141,7 +143,7 @@ class Exif:
                 continue
             if when is None:
                 continue
-            # The zone does not matter: only the time between photographs does.
+            # The time zone does not matter, because only differences between photographs are used.
             digits = re.match(r"\d+", self.text(fraction))
             return when.timestamp() + (float(f"0.{digits[0]}") if digits else 0.0), bool(digits)
         return None
@@ -286,7 +288,7 @@ def _jpeg_blocks(file: BinaryIO, start: int) -> _Found:
     file.seek(start + 2)
     while True:
         mark = file.read(4)
-        # Fill bytes may stand before a marker.
+        # Fill bytes may precede a marker.
         while len(mark) == 4 and mark[:2] == b"\xff\xff":
             mark = mark[1:] + file.read(1)
         if len(mark) < 4 or mark[0] != 0xFF or mark[1] in (0xDA, 0xD9):
@@ -378,7 +380,7 @@ def _pillow_blocks(path: Path) -> _Found:
         with Image.open(path) as picture:
             info = picture.info
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return found  # reading the pixels says what is wrong
+        return found  # a damaged file is reported when its pixels are read
     found.tiff = info.get("exif") or None
     xmp = info.get("xmp") or None
     found.xmp = xmp.encode() if isinstance(xmp, str) else xmp

@@ -33,7 +33,7 @@ class Frame:
 
 
 def store_frame(path: Path, data: bytes | memoryview, camera_name: str) -> Frame:
-    """Write a frame atomically and durably, and return its path and checksum.
+    """Write a frame atomically and durably, and return it as a :class:`Frame`.
 
     The data goes to a temporary file, which is fsynced and renamed; then the folder is fsynced.
     Once this function returns, the frame survives a power cut.
@@ -100,7 +100,7 @@ def verify_frame(frame: Frame) -> None:
 
 
 def set_aside(folder: Path, slice_number: int, attempt: int) -> None:
-    """Rename a slice's rejected frame, so that nothing is deleted or overwritten.
+    """Rename a slice's rejected frame, so that the next frame of the slice does not overwrite it.
 
     Raises
     ------

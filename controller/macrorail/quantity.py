@@ -1,7 +1,7 @@
 """Reads and prints quantities with units, as written in YAML: ``40 um``, ``1/60 s``, ``30 %``.
 
-A value from YAML is text and must have a unit. A Python number is in the unit that ends the
-attribute's name: micrometres for ``step_um``.
+A value from YAML is text and must have a unit. A Python number is in the unit with which the
+attribute's name ends: micrometres for ``step_um``.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ class Notation:
         return f"{value / self.units.get(unit, 1.0):.10g} {unit}".strip()
 
 
-#: Units that are accepted, but not used to write values.
+#: Units that are accepted in YAML, but not used when values are written.
 _RARE = ("cm", "in", "cm/s", "in/s", "cm/s2", "in/s2", "nm/s", "nm/s2", "slice", "step", "°", "C")
 
 
 def _any_sign(unit: str) -> str:
-    """Return a pattern for a unit that allows either micro sign for ``u`` and ² for ``2``."""
+    """Return a regular expression for a unit, with both micro signs for ``u`` and ² for ``2``."""
     return unit.replace("u", "[uµμ]").replace("s2", "s(2|²|\\^2)")
 
 
@@ -94,7 +94,7 @@ LARGEST_EV = 6.0
 
 
 def _parse(value: object, notation: Notation) -> float:
-    """Convert ``value`` to the base unit of its notation; the public parsers document the rules."""
+    """Return ``value`` in the base unit of ``notation``; the public parsers document the rules."""
     kind, units, example = notation.kind, notation.units, notation.example
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"must be a {kind} such as '{example}'")
@@ -105,7 +105,7 @@ def _parse(value: object, notation: Notation) -> float:
     if match is None:
         raise ValueError(f"must be a {kind} such as '{example}', got '{text}'")
     number, divisor, unit = match.groups()
-    # Both micro signs (U+00B5, U+03BC) are read as 'u', the superscript two as '2'.
+    # Both micro signs (U+00B5, U+03BC) are read as 'u'. The superscript two is read as '2'.
     unit = unit.strip().replace("µ", "u").replace("μ", "u").replace("²", "2").replace("^2", "2")
     if not unit:
         # A singular such as 'step' is accepted but not suggested.
@@ -283,7 +283,7 @@ def parse_steps(value: object) -> int:
 
 
 def parse_step_size(value: object) -> float:
-    """Return a size in motor steps, not necessarily whole, from text such as ``29.71 steps``.
+    """Return a number of motor steps, which may have a fraction, from text such as ``29.71 steps``.
 
     Raises
     ------

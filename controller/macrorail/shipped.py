@@ -1,6 +1,6 @@
 """Paths of the files shipped with macrorail: example configurations and the firmware's sources.
 
-In an installed wheel these files are inside the package, in a checkout beside it.
+In an installed wheel these files are inside the package. In a checkout they are beside the package.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The run's state machine: a table of allowed transitions, and a check that no others happen.
 
-``running/runner.py`` does the work and reports each transition here. A transition that is not in
-the table is a bug and raises. No device is called from here: chained callbacks recurse, and a
-callback that raises would leave the machine in the new state with the work undone.
+``running/runner.py`` does the work and reports each transition to this module. A transition that is
+not in the table is a bug and raises an error. The state machine calls no device. If it did so in
+callbacks, chained callbacks would recurse, and an error in a callback would leave the machine in
+the new state with the work undone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ logging.getLogger("transitions").setLevel(logging.ERROR)
 
 
 class State(Enum):
-    """State of a run. In states named -ING the run works; in the others it waits or has ended."""
+    """State of a run. In states named -ING the run works; in other states it waits or has ended."""
 
     IDLE = "idle"
     PREPARING = "preparing"
@@ -54,7 +55,7 @@ class Trigger(Enum):
 
 
 class FinishReason(Enum):
-    """Why a run ended. A run can be in the state DONE although its coverage is not proven."""
+    """Why a run ended. A run can end in the state DONE although its coverage is not proven."""
 
     COMPLETED = "completed"
     COVERAGE_NOT_PROVEN = "coverage_not_proven"
@@ -82,7 +83,7 @@ _WORKING = [
     _S.VERIFYING,
 ]
 
-#: (trigger, states it may leave, state it enters). Frames are collected
+#: (trigger, states in which the trigger is allowed, state that is entered). Frames are collected
 #: - from SETTLING when the camera sent the frame during the move (rail),
 #: - from EXPOSING when camera and axis share one connection (lens) or no move follows,
 #: - from MOVING when the axis failed,
@@ -161,7 +162,7 @@ class RunStateMachine:
 
 
 class IllegalStep(RuntimeError):
-    """A transition that the table does not allow: a bug in the runner."""
+    """The runner made a transition that the table does not allow; this is a bug."""
 
 
 class _Model:
@@ -174,7 +175,7 @@ class _Model:
 
 
 def diagram() -> str:
-    """Return the table as a Mermaid state diagram; a test compares the README's with it."""
+    """Return the table as a Mermaid state diagram; a test compares it with the README's diagram."""
     lines = ["stateDiagram-v2", "    [*] --> IDLE"]
     everywhere = {_T.ABORT, _T.FAIL, _T.RECOVER}
     for trigger, sources, destination in TABLE:

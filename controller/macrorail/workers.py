@@ -30,8 +30,8 @@ _POLL_S = 0.05
 def module_command(module: str) -> list[str]:
     """Return the command that runs a module in a separate process.
 
-    The option ``-P`` keeps Python from importing files of the working directory, such as a
-    ``numpy.py``.
+    The option ``-P`` prevents Python from importing files in the working directory, such as a
+    file named ``numpy.py``.
     """
     return [sys.executable, "-P", "-m", module]
 
@@ -48,7 +48,7 @@ class Worker:
     env
         Environment variables to add to those of this process.
     log
-        File for the child's standard error; discarded when ``None``.
+        File for the child's standard error; ``None`` discards this output.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Worker:
         self.name = name
         self._next_id = 0
         self._answers: dict[int, dict[str, Any]] = {}
-        # Lines of the child's answers; None once it has ended.
+        # Lines of the child's answers; None marks the end of the child.
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         with _open_log(log) as stderr:
             self._process = subprocess.Popen(
@@ -98,13 +98,13 @@ class Worker:
     def receive(
         self, request: int, timeout_s: float, check: Callable[[], None] | None = None
     ) -> dict[str, Any]:
-        """Wait for the answer to ``request``.
+        """Wait for the answer to ``request`` and return the answer.
 
         Parameters
         ----------
         timeout_s
-            Longest wait in wall time. After it the child is killed, because a call into a C
-            library cannot be cancelled.
+            Longest wait in seconds of wall time. After this time the child is killed, because a
+            call into a C library cannot be cancelled.
         check
             Called every 50 ms while waiting. An exception that ``check`` raises ends the wait; the
             answer can still be received later.
@@ -147,7 +147,7 @@ class Worker:
         check: Callable[[], None] | None = None,
         **arguments: Any,
     ) -> dict[str, Any]:
-        """Send a request and wait for the answer; see :meth:`receive`."""
+        """Send a request, wait for the answer and return it; see :meth:`receive`."""
         return self.receive(self.send(verb, **arguments), timeout_s, check)
 
     def close(self, timeout_s: float = 5.0) -> None:
@@ -155,7 +155,7 @@ class Worker:
         if self._process.stdin is not None and not self._process.stdin.closed:
             try:
                 self._process.stdin.close()
-            except OSError:  # it has exited already, with unsent bytes in the pipe
+            except OSError:  # the child has exited already, with unsent bytes in the pipe
                 self.kill()
         try:
             self._process.wait(timeout_s)
@@ -180,7 +180,7 @@ class Worker:
         self._lines.put(None)
 
     def _take_answers(self, wait_s: float, request: int) -> None:
-        """Wait up to ``wait_s`` for an answer, then store all answers that have arrived."""
+        """Wait up to ``wait_s`` seconds for an answer, then store all answers that have arrived."""
         with suppress(queue.Empty):
             line = self._lines.get(timeout=wait_s) if wait_s > 0 else self._lines.get_nowait()
             while line is not None:
@@ -199,7 +199,7 @@ class Worker:
 
 
 def _open_log(log: Path | None) -> BinaryIO:
-    """Open the log; return the null device if no log is wanted or the log cannot be opened."""
+    """Open the log file and return it; return the null device if there is no log file."""
     if log is not None:
         with suppress(OSError):
             return log.open("ab")

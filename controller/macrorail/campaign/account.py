@@ -29,7 +29,7 @@ from macrorail.run_folder.events import (
 from macrorail.run_folder.journal import JOURNAL, Entry
 from macrorail.run_folder.record import Record, read_record
 
-#: Parts of a campaign's time between the stacks: bringing the specimen, asking the operator.
+#: Steps between two stacks: bringing the specimen under the lens, and asking the operator.
 BETWEEN = ("stage and retracting", "asking")
 
 
@@ -56,7 +56,7 @@ class StackAccount:
     faults
         Number of device faults.
     size_bytes
-        Size of the frames of the finished slices.
+        Size of the frames of the finished slices, bytes.
     total_s
         Run time in seconds (real or simulated).
     proven
@@ -92,7 +92,7 @@ class CampaignAccount:
     parts
         Run time in seconds of each step; the steps are ``CYCLE``, ``OTHER`` and ``BETWEEN``.
     cycles
-        Cycles of all runs without faults, pauses or other interruptions.
+        Cycles of all runs; cycles with faults, pauses or other interruptions are left out.
     serial
         Whether each frame is received before the next move.
     exposures
@@ -124,18 +124,18 @@ class CampaignAccount:
 
     @property
     def shares(self) -> list[tuple[str, float]]:
-        """Steps that took time, each with its seconds, in the order in which they happen."""
+        """Name and duration in seconds of each step that took time, in the steps' order."""
         order = (*BETWEEN, *OTHER[:3], *CYCLE, *OTHER[3:])
         return [(part, self.parts[part]) for part in order if self.parts[part]]
 
     @property
     def what_if(self) -> list[WhatIf]:
-        """Time that faster moves, settling or downloads would save."""
+        """Estimates of the time that faster moves, settling or downloads would save."""
         return what_if(self.cycles, self.serial)
 
     @property
     def bottlenecks(self) -> list[tuple[str, float]]:
-        """Steps of a cycle with their median seconds, longest first."""
+        """Name and median duration in seconds of each step of a cycle, longest first."""
         return bottlenecks(self.cycles)
 
     def to_dict(self) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def account_for(folder: Path) -> CampaignAccount:
 
 
 def _records(folder: Path) -> dict[str, Record]:
-    """Return the contents of every run folder, by its path relative to the campaign folder."""
+    """Return the contents of each run folder, by its path relative to the campaign folder."""
     records = {}
     for parent in (RUNS, QUARANTINE):
         for journal in sorted((folder / parent).glob(f"*/{JOURNAL}")):
@@ -198,7 +198,7 @@ def _records(folder: Path) -> dict[str, Record]:
 
 
 def _with_run(one: StackAccount, record: Record) -> StackAccount:
-    """Return the outcome of a stack with the numbers from its run."""
+    """Return the outcome of a stack, completed with the numbers from the record of its run."""
     return StackAccount(
         **{
             **vars(one),
@@ -223,7 +223,7 @@ def _add_time(record: Record, account: CampaignAccount) -> None:
 
 
 def _around_the_stacks(entries: list[Entry], account: CampaignAccount) -> None:
-    """Add the time between the runs of the campaign."""
+    """Add the time between runs, and the number of interruptions, to ``account``."""
     bringing, asking = BETWEEN
     for before, entry in pairwise(entries):
         spent = max(0.0, entry.world_s - before.world_s)
@@ -233,6 +233,6 @@ def _around_the_stacks(entries: list[Entry], account: CampaignAccount) -> None:
             case CampaignResumed():
                 account.interruptions += 1
             case StackEnded():
-                pass  # this time is part of the run's time
+                pass  # the time until this entry is part of the run's time
             case _:
                 account.parts[bringing] += spent

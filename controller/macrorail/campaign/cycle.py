@@ -1,7 +1,8 @@
 """Measures the steps of a cycle from a run's journal, and estimates how to shorten the cycle.
 
-On a rail, a frame is downloaded while the axis moves and settles, so a cycle takes the longer of
-the two. With a lens as the axis, each frame is received before the next move. All times are run
+On a rail, a frame is downloaded while the axis moves and settles, so a cycle takes as long as the
+slower of download and move with settling. With a lens as the axis, each frame is received before
+the next move. All times are run
 times (real or simulated).
 """
 
@@ -16,9 +17,9 @@ from macrorail.run_folder import events
 from macrorail.run_folder.events import Event
 from macrorail.run_folder.journal import Entry
 
-#: Parts of a cycle from one exposure to the next, in its order.
+#: Steps of a cycle from one exposure to the next, in their order.
 CYCLE = ("move", "settle", "download", "proof", "exposure")
-#: Other parts of a stack, and of the campaign around it.
+#: Steps of a run that are not part of a cycle.
 OTHER = ("starting", "preparing", "searching", "finishing", "trouble")
 _PREPARING = (
     events.AxisOpened,
@@ -42,7 +43,7 @@ _TROUBLE = (
 
 @dataclass(frozen=True)
 class Cycle:
-    """One cycle, from the exposure of the previous slice to the exposure of a slice, in seconds.
+    """Durations in seconds of one cycle: from the previous slice's exposure to a slice's exposure.
 
     Attributes
     ----------
@@ -53,7 +54,7 @@ class Cycle:
     download
         Further waiting time until the previous frame has been downloaded.
     proof
-        Duration of checks and journal writes.
+        Duration of checking frames and writing the journal.
     exposure
         Duration of the exposure.
     sent
@@ -73,7 +74,7 @@ class Cycle:
 
     @property
     def total(self) -> float:
-        """Seconds from exposure to exposure."""
+        """Duration of the cycle, from exposure to exposure, in seconds."""
         return self.move + self.settle + self.download + self.proof + self.exposure
 
 
@@ -86,7 +87,7 @@ class RunTime:
     parts
         Seconds of each step; the steps are ``CYCLE`` and ``OTHER``.
     cycles
-        Cycles without faults, pauses or other interruptions.
+        Cycles of the run; cycles with faults, pauses or other interruptions are left out.
     serial
         Whether each frame is received before the next move.
     """
@@ -97,7 +98,7 @@ class RunTime:
 
 
 def time_of(entries: Sequence[Entry], settle_s: float) -> RunTime:
-    """Return the time spent in a run, step by step.
+    """Return the time spent on each step of a run.
 
     Parameters
     ----------
@@ -108,7 +109,8 @@ def time_of(entries: Sequence[Entry], settle_s: float) -> RunTime:
     """
     time = RunTime()
     if entries:
-        # The clock starts with the run; the first line is written when all workers have started.
+        # The clock starts with the run, but the first journal entry is written only when all worker
+        # processes have started.
         time.parts["starting"] += entries[0].world_s
     counted = [n for n, entry in enumerate(entries) if isinstance(entry.event, events.SliceCounted)]
     last_counted = counted[-1] if counted else -1
@@ -142,7 +144,7 @@ def time_of(entries: Sequence[Entry], settle_s: float) -> RunTime:
                         proof=now["proof"],
                         exposure=now["exposure"],
                         sent=sent,
-                        # Shorter waits are only the time needed to read a line of the journal.
+                        # A shorter wait is only the time needed to read an entry of the journal.
                         waits=now["download"] > 0.02 * sent,
                     )
                 )
@@ -186,8 +188,8 @@ class WhatIf:
     gain
         Fraction of the cycle time that is saved, 0..1.
     at_least
-        Whether ``gain`` is a lower bound. This is so if no cycle waited for a download, because
-        the downloads are then only known to be no longer than move and settling.
+        Whether ``gain`` is a lower bound. This is so if no cycle waited for a download. Then
+        downloads take at most as long as move and settling, but how long is unknown.
     """
 
     change: str
@@ -196,7 +198,7 @@ class WhatIf:
     at_least: bool = False
 
 
-#: Factors on the parts of a cycle.
+#: Possible changes, each with the factors by which it multiplies the durations of steps.
 _CHANGES: tuple[tuple[str, Mapping[str, float]], ...] = (
     ("settle half as long", {"settle": 0.5}),
     ("download twice as fast", {"download": 0.5}),
@@ -237,7 +239,7 @@ def _cycle_s(cycle: Cycle, factors: Mapping[str, float], serial: bool) -> float:
 
 
 def bottlenecks(cycles: Sequence[Cycle]) -> list[tuple[str, float]]:
-    """Return the steps of a cycle with their median seconds, longest first."""
+    """Return the name and median duration in seconds of each step of a cycle, longest first."""
     if not cycles:
         return []
     parts = [(part, median(getattr(cycle, part) for cycle in cycles)) for part in CYCLE]

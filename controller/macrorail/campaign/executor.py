@@ -42,7 +42,7 @@ from macrorail.session.systemd import SystemdNotifier
 from macrorail.stacking.alignment import ALIGNMENT, save_alignment
 from macrorail.states import FinishReason, State
 
-#: Attempts to reach a device between runs; a run has its own policies.
+#: Number of attempts to reach a device between two runs. During a run, its policies apply.
 _ATTEMPTS = 3
 #: Run time between two attempts to reach a device, in seconds.
 _BACK_OFF_S = 5.0
@@ -92,7 +92,7 @@ class CampaignExecutor:
         self._here = StagePosition()
         self._stage_is_ready = False
 
-    # ------------------------------------------------------------------ the specimen under the lens
+    # ----------------------------------------------- bringing the specimen under the lens
 
     def bring(self, task: StackTask, before: StackTask | None) -> None:
         """See ``Executor``."""
@@ -198,7 +198,7 @@ class CampaignExecutor:
     def _log_fault(self, part: str, error: DeviceError) -> None:
         self.log_event(CampaignFault(part=part, error=type(error).__name__, message=str(error)))
 
-    # ------------------------------------------------------------------------- which one it is
+    # ------------------------------------------------------------- identifying the specimen
 
     def identify(self, task: StackTask) -> Identified:
         """See ``Executor``."""
@@ -216,7 +216,7 @@ class CampaignExecutor:
         return Identified(dict(identity.specimen), identity.quarantined or "")
 
     def _look(self, task: StackTask) -> Path:
-        """Take a picture of the label into the campaign folder; return its path."""
+        """Take a picture of the label, save it in the campaign folder, and return its path."""
         for _ in range(_ATTEMPTS - 1):
             try:
                 return self._look_once(task)
@@ -245,7 +245,7 @@ class CampaignExecutor:
             axis.close()
             camera.close()
 
-    # ------------------------------------------------------------------------------ its stack
+    # ------------------------------------------------------------------ shooting the stack
 
     def shoot(
         self, task: StackTask, specimen: dict[str, str], folder: str, resumes: bool
@@ -270,9 +270,9 @@ class CampaignExecutor:
         return end
 
     def _share_alignment(self, task: StackTask, run: Path) -> None:
-        """Reuse the alignment of the first variant, if that variant is done.
+        """Copy the first variant's alignment, if it exists, into the run folder of this variant.
 
-        The same slices under another light show other edges but have the same geometry. A second
+        Slices under another light show other edges but have the same geometry. A second
         attempt computes its own alignment.
         """
         first = self._first_variant(task)
@@ -336,7 +336,7 @@ class CampaignExecutor:
 
 
 def _with_range_of(task: StackTask, first: Path) -> StackTask:
-    """Return the task with the range of the first variant, even if that range was searched for."""
+    """Return the task; a range to search for is replaced by the first variant's range."""
     written = task.protocol.get("range")
     if written != "auto" and not (isinstance(written, dict) and "search" in written):
         return task

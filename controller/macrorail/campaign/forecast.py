@@ -38,9 +38,9 @@ class StackForecast:
     between_s
         Run time before the stack in seconds: retracting, moving the stage and settling.
     size_bytes
-        Size of frames and results.
+        Size of the stack's frames and results, bytes.
     rail_um
-        Travel of the focus axis in both directions.
+        Distance that the focus axis moves for the stack, in both directions together.
     """
 
     key: str
@@ -80,22 +80,22 @@ class CampaignForecast:
 
     @property
     def size_bytes(self) -> int:
-        """Size of frames and results of all stacks."""
+        """Size of frames and results of all stacks, bytes."""
         return sum(one.size_bytes for one in self.stacks)
 
     @property
     def shutter(self) -> int:
-        """Shutter actuations."""
+        """Number of shutter actuations for all stacks."""
         return sum(one.slices for one in self.stacks)
 
     @property
     def searched(self) -> int:
-        """Number of ranges that are searched for; their stacks are not in the other totals."""
+        """Number of stacks whose range is searched for; other totals leave these stacks out."""
         return sum(not one.slices for one in self.stacks)
 
     @property
     def rail_um(self) -> float:
-        """Total travel of the focus axis, micrometres."""
+        """Distance that the focus axis moves for all stacks, micrometres."""
         return sum(one.rail_um for one in self.stacks)
 
     def to_dict(self) -> dict[str, Any]:

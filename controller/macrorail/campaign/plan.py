@@ -17,7 +17,7 @@ from macrorail.config.stage import StagePosition
 from macrorail.errors import ConfigError
 
 _KEYS = ("campaign", "stack")
-#: Sections whose keys are overridden one by one; any other value is replaced as a whole.
+#: Sections whose keys are overridden one by one. Other values are replaced completely.
 _MERGED = ("exposure", "optics", "proof")
 
 
@@ -56,11 +56,11 @@ class StackTask:
 
     @property
     def tail(self) -> str:
-        """The part of the run folder's name that follows the specimen's id."""
+        """Part of the run folder's name after the specimen's id."""
         return "".join(f"-{part}" for part in (self.view, self.variant) if part)
 
     def protocol_with(self, specimen: Mapping[str, str]) -> dict[str, Any]:
-        """Return the protocol for a specimen that has been identified."""
+        """Return the stack's protocol with ``specimen`` as its ``specimen`` section."""
         return {"specimen": {**self.specimen, **specimen}, **self.protocol}
 
     def to_dict(self) -> dict[str, Any]:
@@ -274,7 +274,7 @@ def _merged(protocol: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[s
             merged[key] = {**merged[key], **value}
             continue
         merged[key] = value
-        # The two keys exclude each other.
+        # Only one of these two keys may be given.
         for one, other in (("step", "overlap"), ("overlap", "step")):
             if key == one and other not in overrides:
                 merged.pop(other, None)

@@ -31,7 +31,7 @@ _LIST: Location = ("campaign", "stage_positions", "list")
 
 @dataclass(frozen=True)
 class WrittenPosition:
-    """A position, and the place in a file where the position is written.
+    """A position of a specimen, and where in a file this position was written.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ def _of_grid(grid: Grid) -> Iterator[Position]:
 
 
 def _letters(row: int) -> str:
-    """Return the name of a row as on well plates: ``A`` ... ``Z``, ``AA`` ..."""
+    """Return the letters of a row number as on well plates: ``A`` ... ``Z``, ``AA`` ..."""
     if row < 26:
         return chr(ord("A") + row)
     return _letters(row // 26 - 1) + _letters(row % 26)

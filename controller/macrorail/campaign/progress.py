@@ -69,9 +69,9 @@ class CampaignProgress:
     statuses
         Status of each stack, by the stack's key, in the campaign's order.
     specimens
-        The protocol's ``specimen`` section for each position whose specimen was identified.
+        The protocol's ``specimen`` section, by name of the position, for identified specimens.
     unidentified
-        The reason for each position whose specimen could not be identified.
+        Reason why the specimen could not be identified, by name of the position.
     bench
         Last address of the simulated bench; ``None`` for real devices.
     """
@@ -133,7 +133,7 @@ class CampaignProgress:
         return sum(one.state == state for one in self.statuses.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """The totals."""
+        """Return the totals of the campaign as JSON values."""
         return {
             "stacks": len(self.statuses),
             "done": self.count(DONE),

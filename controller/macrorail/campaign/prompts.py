@@ -78,12 +78,12 @@ class OperatorPrompts:
             self._observer.message(f"No command socket in {folder}: {error.strerror}", "warning")
 
     def close(self) -> None:
-        """Stop answering."""
+        """Stop answering requests and close the socket."""
         if self._server is not None:
             self._server.close()
 
     def at_work_on(self, key: str) -> None:
-        """Set the stack that ``status`` reports as being shot; discard an earlier skip."""
+        """Set the present stack, which ``status`` reports; discard the skip of an earlier stack."""
         self._now, self._skip = key, ""
 
     def check(self) -> None:
@@ -93,12 +93,12 @@ class OperatorPrompts:
         try:
             self._clock.check()
         except OperatorStop:
-            # The skip came too late: the stack is done.
+            # The stop was requested to skip a stack, but this stack was finished before the stop.
             if not self._skip:
                 raise
 
     def refuse_if_skipped(self) -> None:
-        """Raise ``Skipped`` if the operator skipped only the present stack; called after a stop."""
+        """Raise ``Skipped`` if the run was stopped only because the operator skipped this stack."""
         if self._skip and not self._stop:
             raise Skipped(self._skip)
 
@@ -136,7 +136,7 @@ class OperatorPrompts:
             self._question = ""
 
     def _poll(self) -> str | None:
-        """Return an answer if one comes within a short wait; otherwise ``None``."""
+        """Wait a moment for an answer and return it; ``None`` if there is none."""
         line = self._answer if self._answer is not None else self._typed()
         if line is None and self._skip:
             raise Skipped(self._skip)
@@ -149,9 +149,10 @@ class OperatorPrompts:
         return line
 
     def _typed(self) -> str | None:
-        """Return a line of standard input if one comes within a short wait; otherwise ``None``.
+        """Wait a moment for a line of standard input and return it; ``None`` if there is none.
 
-        ``sys.stdin`` is not used, because ``select()`` does not see data in its buffer.
+        ``sys.stdin`` is not used, because ``select()`` does not see data in the buffer of
+        ``sys.stdin``.
         """
         if b"\n" not in self._read and not self._can_read:
             self._clock.sleep(_POLL_S)
@@ -171,7 +172,7 @@ class OperatorPrompts:
         return line.decode(errors="replace").strip()
 
     def _discard_typed_ahead(self) -> None:
-        """Discard keys pressed before the question was shown; piped input is kept."""
+        """Discard keys pressed before the question was shown; input from a pipe is kept."""
         with suppress(OSError, termios.error):
             if os.isatty(_STDIN):
                 termios.tcflush(_STDIN, termios.TCIFLUSH)

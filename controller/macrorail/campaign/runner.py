@@ -1,8 +1,8 @@
 """Runs a campaign stack by stack: chooses the next stack and handles failures.
 
-A failed stack does not stop the campaign: it is tried again after the other stacks, then put into
-quarantine with the reason. The campaign stops for causes that are not the specimen's fault: a lost
-device, a full disk, a stop by the operator, or several failures in a row.
+A failed stack does not stop the campaign. The stack is tried again after the other stacks; if it
+fails again, it is put into quarantine with the reason. The campaign stops for causes other than
+the specimen: a lost device, a full disk, a stop by the operator, or several failures in a row.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from macrorail.run_folder.events import (
 from macrorail.running.ending import RunEnd
 from macrorail.states import FinishReason
 
-#: A run that ends with these is not the specimen's fault.
+#: Reasons for the end of a run. After those in _DONE the stack is done. Those in _STOPS stop the
+#: campaign, because the specimen is not their cause.
 _DONE = frozenset({FinishReason.COMPLETED, FinishReason.NOT_VERIFIED})
 _STOPS = frozenset({FinishReason.STORAGE_FAULT, FinishReason.PAUSED_TOO_LONG, FinishReason.BUG})
 RUNS = "runs"
@@ -83,8 +84,8 @@ class Identified:
     specimen
         The protocol's ``specimen`` section for this specimen.
     quarantined
-        Why the specimen could not be identified, so that its runs go into quarantine; empty when
-        the specimen was identified.
+        Reason why the specimen could not be identified, in which case its runs go into
+        quarantine; empty when the specimen was identified.
     """
 
     specimen: dict[str, str]
@@ -136,7 +137,7 @@ class Executor(Protocol):
         ...
 
     def missing_device(self) -> str | None:
-        """Return a sentence about a device that no longer answers; ``None`` if all answer."""
+        """Return a sentence about a device that does not answer; ``None`` if all devices answer."""
         ...
 
 
@@ -265,7 +266,7 @@ class CampaignRunner:
         self._after_failure(task, end.message)
 
     def _fail(self, task: StackTask, why: str, final: bool = False) -> None:
-        """Record that a stack could not be started."""
+        """Record that a stack could not be started, then postpone the stack or quarantine it."""
         self._log_event(StackFailed(stack=task.key, why=why))
         self._after_failure(task, why, final)
 

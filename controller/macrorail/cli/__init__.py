@@ -1,4 +1,4 @@
-"""The ``macrorail`` command: loads its verbs, and turns errors into messages and exit codes."""
+"""The ``macrorail`` program: loads its commands, and turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ click_errors = importlib.import_module(typer.BadParameter.__module__)
 USAGE_ERROR = 2
 BUG = 70
 
-#: In the order of the help. Each is a module here, with a function or an app of the same name.
+#: Names of the commands in the order of the help. Each command is a module of this package, with a
+#: function or a typer app of the same name.
 _VERBS = (
     *("demo", "plan", "check", "run", "resume", "stack", "batch", "dof", "policies", "serve"),
     *("report", "home", "export", "verify", "deliver", "jog", "tidy", "calibrate", "firmware"),
@@ -30,16 +31,16 @@ _VERBS = (
 )
 
 _IS_POSIX = hasattr(os, "fork")
-#: Verbs that need signals, sockets and locks that Windows lacks.
+#: Commands that need signals, sockets and locks that Windows lacks.
 _NEED_POSIX = frozenset(
     {"demo", "check", "run", "resume", "serve", "home", "jog", "tidy", "calibrate"}
 )
 
 
 def command(asked: str | None = None) -> typer.Typer:
-    """Return the command with only the verb ``asked``, or with all verbs if it does not exist.
+    """Return the program with only the command ``asked``, or with all if there is no such command.
 
-    Loading all verbs takes most of a second.
+        Loading all commands takes most of a second.
     """
     app = typer.Typer(
         name="macrorail",
@@ -47,7 +48,7 @@ def command(asked: str | None = None) -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )
-    # Without this callback, typer would drop the name of a single verb.
+    # Without this callback, typer would not expect the name of the command if there is only one.
     app.callback(invoke_without_command=True)(_macrorail)
     offered = [verb for verb in _VERBS if _IS_POSIX or verb not in _NEED_POSIX]
     for verb in (asked,) if asked in offered else offered:
@@ -79,7 +80,7 @@ def _macrorail(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb and return its exit code; no traceback reaches the user.
+    """Run one command and return its exit code; no traceback reaches the user.
 
     Returns
     -------
@@ -96,8 +97,8 @@ def main(arguments: list[str] | None = None) -> int:
             )
         app = command(given[0] if given else None)
         if arguments is None:
-            # Imported modules are never freed; scanning them for garbage takes longer than some
-            # verbs.
+            # Imported modules are never freed. Scanning them for garbage takes longer than some
+            # commands.
             gc.freeze()
         code = app(given, standalone_mode=False)
     except MacrorailError as error:

@@ -52,7 +52,7 @@ class BatchDisplay:
         return [outcome.job for outcome in self._outcomes if outcome.state == "failed"]
 
     def message(self, text: str) -> None:
-        """Print a line."""
+        """Print a line of text."""
         self._console.print(text, markup=False)
 
     def on_outcome(self, outcome: StackOutcome) -> None:
@@ -71,7 +71,7 @@ class BatchDisplay:
         self._progress.update(self._task, completed=self._passed_frames)
 
     def _time_left(self) -> str:
-        """Return the time left as text, estimated from the frames stacked so far; may be empty."""
+        """Return the estimated time left as text; empty if it is unknown or no frames remain."""
         left = self._frames - self._passed_frames
         if not left or not self._stacked_frames:
             return ""

@@ -105,7 +105,7 @@ def _figures(
 
 
 def _without_magnification(na: float, wavelength_um: float, immersion: float) -> Figures:
-    """Return the wave-optical depth, which needs no magnification; other values are ``None``."""
+    """Return the wave-optical depth; figures that need the magnification are ``None``."""
     wave_um = wave_dof_um(na, wavelength_um, immersion)
     return {
         "effective_f_number": None,

@@ -18,7 +18,7 @@ _BY = "the keyboard"
 
 
 class Keyboard:
-    """Reads keys during a run, and restores the terminal at the end.
+    """Reads keys during a run, and restores the terminal's settings at the end.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Keyboard:
 
 
 def keyboard_of(commands: Commands) -> Keyboard | None:
-    """Return the keyboard of this process's terminal; ``None`` if none, or in the background."""
+    """Return the terminal's keyboard; ``None`` without a terminal and in a background process."""
     try:
         descriptor = sys.stdin.fileno()
         if os.isatty(descriptor) and _is_ours(descriptor):

@@ -1,4 +1,4 @@
-"""Asks for permission before anything moves; opens the axis for the verbs that move it."""
+"""Asks for permission before anything moves; opens the axis for the commands that move it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ YES_HELP = "move without asking; for scripts"
 
 
 def asking(yes: bool, question: str = "Move now?", refused: str = "nothing has moved") -> Permit:
-    """Return a function that describes an action and asks for permission.
+    """Return a function that describes an action to the user and asks for permission.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def asking(yes: bool, question: str = "Move now?", refused: str = "nothing has m
     question
         Question that follows the description of the action.
     refused
-        Message of the error when permission is refused.
+        Text of the error that is raised when permission is refused.
     """
 
     def permit(what: str) -> None:
@@ -39,7 +39,7 @@ def asking(yes: bool, question: str = "Move now?", refused: str = "nothing has m
 
 @contextmanager
 def axis_of(rig: Path | None, console: Console) -> Iterator[tuple[FocusAxis, AxisReport]]:
-    """Open the axis of the rig or of the simulated bench, print its model, and yield the axis."""
+    """Open the axis of the chosen rig, print its model, and yield the axis and its report."""
     with opened_axis(choose_rig(rig, console)) as (axis, report):
         console.print(f"{report.model}, {report.version}", markup=False)
         yield axis, report

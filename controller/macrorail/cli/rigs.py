@@ -1,4 +1,4 @@
-"""Chooses the rig of a verb: the given rig, or the simulated bench, which is announced."""
+"""Chooses the rig for a command: the rig given with ``--rig``, otherwise the simulated bench."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RIG_HELP = "rig file of the instrument (YAML); the simulated bench when not give
 
 
 def default_rig_path() -> Path:
-    """Return the path of the shipped rig of the simulated bench.
+    """Return the path of the shipped rig file that describes the simulated bench.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def default_rig_path() -> Path:
 
 
 def choose_rig(rig: Path | None, console: Console) -> Path:
-    """Return the given rig; if none is given, announce and return the simulated bench.
+    """Return the given rig file; if none is given, the simulated bench's, and tell the user so.
 
     Raises
     ------

@@ -23,9 +23,9 @@ from macrorail.run_folder.view import RunView
 from macrorail.run_folder.wording import VERDICTS, remedy_now
 from macrorail.states import State
 
-#: Without a terminal a line is printed at most this often.
+#: Shortest time between two lines of output when there is no terminal, seconds.
 _LINE_EVERY_S = 5.0
-#: Often enough to follow, and little to send over a slow line.
+#: Drawings per second: enough to follow a run, but little data for a slow connection.
 _DRAWN_PER_S = 4
 
 

@@ -21,7 +21,7 @@ _STATE_STYLES = {
     State.ABORTED.value: "bold magenta",
     State.FAILED.value: "bold red",
 }
-#: States of a slice, worst first: of slices that share a cell the best is drawn.
+#: States of a slice, worst first. If several slices share a cell, the best state is drawn.
 _ORDER = ("left_out", "planned", "shot", "counted")
 _STYLES = {"left_out": "bold red", "planned": "dim", "shot": "yellow", "counted": "green"}
 _EXPOSURE = (("aperture", "{}"), ("shutter", "{} s"), ("iso", "ISO {}"))
@@ -98,7 +98,7 @@ def _head(view: RunView, state: str, width: int, waited_s: float, glyphs: Glyphs
 
 
 def _rail(view: RunView, width: int, glyphs: Glyphs) -> list[Text]:
-    """Draw sharpness, slices and focus position in the range; below them, the full travel."""
+    """Return lines that show sharpness, slices and focus position in the range, and the travel."""
     near_um, far_um = view.plan["near_um"], view.plan["far_um"]
     slices, position_um = list(view.slices.values()), view.position_um
     width -= _LABELS
@@ -160,7 +160,7 @@ class PositionScale:
 
 
 def _bands(slices: Sequence[SliceView], scale: PositionScale, glyphs: Glyphs) -> Text:
-    """Draw in each cell the best state of the slices that are sharp there; empty if none."""
+    """Draw in each cell the best state of the slices in focus there; a space if there are none."""
     best = [-1] * scale.width
     for piece in slices:
         rank = _ORDER.index(piece.state)
@@ -168,7 +168,7 @@ def _bands(slices: Sequence[SliceView], scale: PositionScale, glyphs: Glyphs) ->
         first, last = (scale.cell(piece.position_um + side * half_um) for side in (-1, 1))
         for cell in range(first, last + 1):
             inside = abs(scale.middle_um(cell) - piece.position_um) <= half_um
-            # A slice thinner than a cell is drawn in the cell of its position.
+            # A slice whose depth of field is less than a cell is drawn in the cell of its position.
             if inside or cell == scale.cell(piece.position_um):
                 best[cell] = max(best[cell], rank)
     drawn = Text()
@@ -192,7 +192,7 @@ def _sharpness(slices: Sequence[SliceView], scale: PositionScale, glyphs: Glyphs
 
 
 def _travel(view: RunView, width: int, glyphs: Glyphs) -> Text:
-    """Draw the complete travel with the range and the part beyond the closest approach."""
+    """Return a line that shows the axis's travel, the range, and the part that is not allowed."""
     assert view.travel_um is not None
     low_um, high_um = view.travel_um
     scale = PositionScale(low_um, high_um, width)

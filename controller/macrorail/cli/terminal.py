@@ -60,7 +60,7 @@ class TerminalObserver(RunObserver):
         self._console.print(f"[bold yellow]?[/] {question}", end="")
 
     def ask(self, question: str) -> str:
-        """Ask on the console, and return a line of standard input, typed or from a scanner."""
+        """Print the question, and return a line of standard input, typed or from a scanner."""
         self._console.print(question, end="", markup=False)
         return sys.stdin.readline()
 
@@ -72,7 +72,7 @@ class TerminalObserver(RunObserver):
             keyboard = keyboard_of(commands)
             if keyboard is not None:
                 closings.enter_context(closing(keyboard))
-                if not can_redraw(self._console):  # there the display shows them all the time
+                if not can_redraw(self._console):  # the drawing shows the keys
                     self.message(f"Keys: {KEYS}")
             try:
                 yield

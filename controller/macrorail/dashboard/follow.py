@@ -18,7 +18,7 @@ from macrorail.run_folder.view import RunView
 from macrorail.run_folder.wording import state_label
 
 _POLL_S = 0.2
-#: Processes are looked up less often than the size of the journal.
+#: Number of checks of the journal's size for each check whether the run's process is alive.
 _POLLS_PER_LOOKUP = 5
 _PICTURES = ("fused.jpg", "preview.jpg")
 
@@ -76,13 +76,13 @@ class RunFollower:
         return head
 
     def head_now(self) -> dict[str, Any]:
-        """Read the run and return its present state, for a viewer without an event stream."""
+        """Read the run folder and return the run's state, for a viewer without an event stream."""
         if self._task is None:
             self._refresh(True)
         return self.head()
 
     async def updates(self, since: int) -> AsyncIterator[dict[str, Any]]:
-        """Yield the present state, then each change, with the slices changed after ``since``.
+        """Yield the run's state with the slices changed after ``since``, then each later change.
 
         Parameters
         ----------
@@ -124,7 +124,7 @@ class RunFollower:
                     self._changed.notify_all()
 
     def _refresh(self, processes: bool) -> bool:
-        """Read new data of the run; return whether anything has changed."""
+        """Read data written since the last call; return whether anything has changed."""
         if processes:
             self._live = running_process(self._folder) is not None
             self._starting = not self._live and self._is_starting(self._folder)
@@ -171,7 +171,7 @@ class RunFollowers:
 
 
 def _newest_picture(folder: Path) -> tuple[str, int] | None:
-    """Return the name of the newest picture and a number that changes with the picture's file."""
+    """Return the newest picture's name, and a number that differs after the file has changed."""
     found = []
     for name in _PICTURES:
         try:

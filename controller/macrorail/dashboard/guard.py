@@ -21,11 +21,11 @@ COOKIE = "macrorail"
 LARGEST_BODY_BYTES = 256_000
 SHORTEST_TOKEN = 16
 _READING = {"GET", "HEAD"}
-#: Paths that need no token: the page that asks for it, and nothing that it shows.
+#: Paths that need no token: the files of the page, which asks for the token. All data need one.
 _OPEN_PATHS = ("/static/",)
 _LOGIN = "/api/login"
 
-#: The page loads its own files and nothing else, and no other page may frame it.
+#: Headers with which the page loads only its own files, and no other page may frame it.
 _HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -46,8 +46,8 @@ class Access:
     Attributes
     ----------
     token
-        Secret that must be entered once in each browser; ``None`` lets everybody who can reach the
-        port use the page.
+        Secret that must be entered once in each browser. If ``None``, everybody who can reach the
+        port can use the page.
     names
         Additional host names of this machine.
     tls
@@ -183,7 +183,7 @@ class Guard:
             ) from error
 
     def _check_origin(self, scope: Scope, headers: dict[str, str]) -> None:
-        """Refuse requests from other pages in the same browser."""
+        """Refuse requests that the browser sent from a page of another site."""
         own = f"{'https' if self._access.tls else 'http'}://{headers.get('host', '')}"
         origin = headers.get("origin")
         if origin is not None and origin != own:

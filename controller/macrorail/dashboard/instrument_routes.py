@@ -16,7 +16,7 @@ from macrorail.dashboard.run_routes import scaled, viewer_of
 
 
 def instrument_routes(page: PageState) -> APIRouter:
-    """Return the routes for the instrument, which a separate process controls."""
+    """Return the routes for the instrument, which is controlled by a separate process."""
     router = APIRouter(prefix="/api/instrument")
     held = page.instrument
 
@@ -57,7 +57,7 @@ def instrument_routes(page: PageState) -> APIRouter:
 
     @router.post("/stop")
     async def stop() -> dict[str, Any]:
-        """Stop at once; every viewer may do this."""
+        """Stop the axis at once; every viewer may do this."""
         await held.stop()
         return {"done": "stop"}
 
@@ -81,7 +81,7 @@ def instrument_routes(page: PageState) -> APIRouter:
 
     @router.get("/live.jpg")
     async def live(after: Annotated[int, Query(ge=0)] = 0) -> Response:
-        """Return the next frame of live view; each viewer requests it after showing the last."""
+        """Return the next frame of live view, for viewers who have received frame ``after``."""
         found = await held.live_frame(after)
         if found is None:
             return Response(status_code=204)

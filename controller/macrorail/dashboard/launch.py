@@ -12,7 +12,7 @@ from macrorail.errors import MacrorailError
 from macrorail.run_folder.journal import JOURNAL
 from macrorail.session.background import BackgroundJob, start_in_background
 
-#: A run is planned and has its folder within this time, even on a busy machine.
+#: Longest time for planning a run and creating its folder, even on a busy machine, seconds.
 _START_TIMEOUT_S = 60.0
 _POLL_S = 0.1
 
@@ -88,7 +88,7 @@ class Launcher:
         )
 
     def error(self, folder: Path) -> str:
-        """Return why the process for ``folder`` failed; empty if it has not failed."""
+        """Return the reason why the process for ``folder`` failed; empty if it has not failed."""
         launched = self._launched.get(folder)
         return "" if launched is None else launched.job.error
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from macrorail.session.live_view import LENGTH, SOCKET
 
 _LARGEST_BYTES = 20_000_000
-#: A viewer is answered within this time, with a frame or without.
+#: Time after which a viewer's request is answered without a frame, seconds.
 _TIMEOUT_S = 2.0
 
 
 class LiveViewClient:
-    """Requests frames from the instrument process while someone watches.
+    """Requests frames from the instrument process while at least one viewer watches.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ class LiveViewClient:
             left_s = deadline - asyncio.get_running_loop().time()
             if left_s <= 0:
                 return None
-            # The fetch continues for the other viewers when this one times out.
+            # The fetch continues for the other viewers when this viewer's request times out.
             await asyncio.wait({self._fetching}, timeout=left_s)
         return self._number, self._frame
 
     async def _fetch(self) -> None:
-        """One frame, over the connection that stays open between frames."""
+        """Fetch one frame over the connection, which stays open between frames."""
         try:
             reader, writer = await self._connection()
             writer.write(b"?")
@@ -67,7 +67,7 @@ class LiveViewClient:
         return self._open
 
     def close(self) -> None:
-        """Close the connection but keep the instrument process; safe to call twice."""
+        """Close the connection; the instrument process continues. Safe to call twice."""
         if self._open is not None:
             self._open[1].close()
             self._open = None

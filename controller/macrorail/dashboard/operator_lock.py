@@ -14,7 +14,7 @@ class NotOperator(Exception):
 
 
 class OperatorLock:
-    """The lock that one viewer has while operating.
+    """A lock that gives one viewer at a time control of the instrument.
 
     Parameters
     ----------

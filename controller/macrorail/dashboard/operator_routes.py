@@ -102,7 +102,7 @@ def command_routes(page: PageState) -> APIRouter:
 
     @router.post("/runs/{run}/stop")
     def stop(run: str) -> dict[str, Any]:
-        """Stop at once; every viewer may do this."""
+        """Stop the run at once; every viewer may do this."""
         send_command(page.runs.find(run), "abort")
         return {"done": "stop"}
 

@@ -62,7 +62,7 @@ class PageState:
         self.lock = OperatorLock()
         self.instrument = HeldInstrument(settings.rig)
         self.viewers = 0
-        #: Held while the instrument changes hands between the page and a run.
+        #: Locked while control of the instrument passes between the page and a run.
         self.handover = asyncio.Lock()
         self._live: tuple[float, list[str]] = (0.0, [])
 
@@ -74,7 +74,7 @@ class PageState:
         return self._live[1]
 
     def status_for(self, viewer: str) -> dict[str, Any]:
-        """Return who operates and which runs are in progress, from the view of one viewer."""
+        """Return which runs are in progress, and whether ``viewer`` or another viewer operates."""
         operator = self.lock.operator
         role = "nobody" if operator is None else "you" if operator == viewer else "other"
         return {
@@ -88,7 +88,7 @@ class PageState:
         }
 
     async def events(self, viewer: str, run: str | None, since: int) -> AsyncIterator[str]:
-        """Yield server-sent events ``status`` and ``run`` when they change."""
+        """Yield a server-sent event ``status`` or ``run`` when the status or the run has changed."""
         queue: asyncio.Queue[str] = asyncio.Queue()
         tasks = [asyncio.create_task(self._status_events(viewer, queue))]
         if run is not None:

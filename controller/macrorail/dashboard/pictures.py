@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 from macrorail.errors import StackError
 from macrorail.stacking.images import read_picture
 
-#: Widths that are served; any other would let a viewer fill the cache with one picture.
+#: Widths in pixels that are served. With free choice of the width, a viewer could fill the cache
+#: with one picture.
 WIDTHS = (320, 1600)
-#: Side of the square that the loupe shows.
+#: Side length of the square that the loupe shows, pixels.
 DETAIL_PX = 320
 _QUALITY = 82
 _CACHE_BYTES = 64_000_000
-#: Percentiles of depth that get the end colours: a few stray pixels must not take the colours
-#: from the specimen.
+#: Percentiles of the depth values to which the first and last colours are assigned. Without them, a
+#: few stray pixels would leave few colours for the specimen.
 _STRAY = (0.5, 99.5)
 
 Pixels = NDArray[np.uint8]
@@ -86,7 +87,7 @@ class PictureCache:
 
     def _get(self, path: Path, width: int, kind: str, make: Callable[[], bytes]) -> bytes:
         key = (path, path.stat().st_mtime_ns, width, kind)
-        # One at a time, so that a frame with several viewers is decoded only once.
+        # One decoding at a time, so that a frame with several viewers is decoded only once.
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = make()

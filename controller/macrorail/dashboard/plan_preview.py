@@ -17,7 +17,7 @@ from macrorail.errors import ConfigError, MacrorailError, OverlapError, PlanErro
 from macrorail.planning.aperture import compare_apertures, compare_with_best
 from macrorail.planning.plan import Plan, make_plan
 
-#: The page draws every slice; plans beyond this are for the command line.
+#: Largest number of slices that the page draws; larger plans are for the command line.
 MOST_SLICES = 5000
 
 Values = dict[str, Any]
@@ -126,7 +126,7 @@ def _largest_step_um(plan: Plan) -> float:
 
 
 def _apertures(wanted: Protocol, rig: Rig) -> dict[str, Any]:
-    """Return slices and sharpness at the full stops, and a comparison with the given aperture."""
+    """Return number of slices and sharpness for each full stop, and advice on the aperture."""
     try:
         advice = compare_apertures(wanted, rig)
     except PlanError:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from macrorail.dashboard.commands import RunCommandRefused
 from macrorail.session.background import BackgroundJob, start_in_background
 
-#: Below a run folder; each picture is named after how it was made.
+#: Subfolder of the run folder for restacked pictures, which are named after their settings.
 FOLDER = "stacked-again"
 _NAME = re.compile(r"(best|fast)-(first|middle)-(run|none|shift|affine)")
 _LOWEST_PRIORITY = 19
@@ -19,7 +19,7 @@ _POLL_S = 0.3
 
 Quality = Literal["best", "fast"]
 Reference = Literal["first", "middle"]
-#: What may differ between frames besides their focus; ``run``: the run's own alignment.
+#: Geometric transform to allow between frames; ``run`` uses the alignment that the run recorded.
 Alignment = Literal["run", "none", "shift", "affine"]
 
 
@@ -40,7 +40,7 @@ class Restacker:
 
     @property
     def state(self) -> dict[str, Any] | None:
-        """State of restacking: ``run``, ``name``, and ``error`` (``None`` until the end)."""
+        """``run``, ``name`` and ``error`` of the latest restacking; ``None`` before the first."""
         if self._current is not None:
             return {"run": self._current.run, "name": self._current.name, "error": None}
         return self._result

@@ -14,9 +14,9 @@ from starlette.types import Receive, Scope, Send
 from macrorail.dashboard.page_state import PageState
 from macrorail.dashboard.pictures import WIDTHS, NoPicture
 
-#: Pages that are kept up to date at once; each costs a connection.
+#: Largest number of pages that receive events at the same time; each page needs a connection.
 MOST_VIEWERS = 100
-#: A report is a page of its own: it may show its pictures and styles, and run nothing.
+#: Headers of a report, with which it may show its pictures and styles but not run scripts.
 _REPORT_POLICY = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; sandbox"
 _DOWNLOADS = {
     "fused.jpg": "image/jpeg",

@@ -140,7 +140,7 @@ def read_view(folder: Path) -> RunView:
 
 
 def catch_up(view: RunView, folder: Path, offset: int) -> tuple[RunView, int]:
-    """Update ``view`` with the journal entries from byte ``offset`` on.
+    """Update ``view`` with the journal entries that begin at byte ``offset`` or later.
 
     Returns
     -------

@@ -15,9 +15,9 @@ from macrorail.dashboard.guard import SHORTEST_TOKEN
 from macrorail.dashboard.page_state import ServerSettings
 from macrorail.errors import ConfigError
 
-#: Connections at once; further ones are answered with 503.
+#: Largest number of connections at the same time; further connections are answered with 503.
 _MOST_CONNECTIONS = 400
-#: Niceness: a run and its align/blend come first.
+#: Nice value of the server, so that runs and stacking have precedence.
 _NICENESS = 5
 
 
@@ -111,7 +111,7 @@ def serve_page(settings: ServerSettings, address: Address, ready: Callable[[], N
         proxy_headers=False,
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_keep_alive=20,
-        # Open pages keep their connections; do not wait until these are closed.
+        # Open pages keep their connections open; do not wait until these are closed.
         timeout_graceful_shutdown=1,
     )
     os.nice(_NICENESS)

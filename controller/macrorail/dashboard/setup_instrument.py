@@ -15,10 +15,10 @@ from macrorail.workers import Worker
 
 _MODULE = "macrorail.session.instrument_process"
 _OPEN_TIMEOUT_S = 90.0
-#: The longest travel at the slowest speed, or the longest exposure.
+#: Longest time for a request: the longest travel at the slowest speed, or the longest exposure.
 _WORK_TIMEOUT_S = 300.0
 _CLOSE_TIMEOUT_S = 20.0
-#: The request that takes only a moment.
+#: Name of the request that takes only a moment.
 _SHORT = "configure"
 _STOP_EVERY_S = 0.1
 _STOP_TRIES = 50
@@ -48,7 +48,7 @@ class HeldInstrument:
 
     @property
     def state(self) -> dict[str, Any] | None:
-        """The connected devices and the axis's position; ``None`` when not connected."""
+        """The connected devices and the axis's position; ``None`` when none is connected."""
         if self._worker is None or not self._worker.alive or not self._report:
             return None
         moving = self._turn.locked() and self._current in {"move", "home"}
@@ -125,7 +125,7 @@ class HeldInstrument:
                 return
 
     async def disconnect(self) -> None:
-        """Release the instrument, for a run or for others."""
+        """Release the instrument, so that a run or another program can use it."""
         await self.stop()
         async with self._turn:
             if self._live_view is not None:

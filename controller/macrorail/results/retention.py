@@ -49,7 +49,7 @@ class RemovableFiles:
     size_bytes
         Total size of the removable files.
     kept_because
-        Why no file can be removed; empty when files can be removed.
+        Reason why no file can be removed; empty when files can be removed.
     """
 
     folder: Path
@@ -59,7 +59,7 @@ class RemovableFiles:
 
 
 def find_runs(folder: Path) -> list[Path]:
-    """Return the run folders in a folder, or the folder itself if it is a run folder.
+    """Return the paths of the run folders in ``folder``, or ``folder`` if it is a run folder.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def _find_removable(
 
 
 def _candidates(folder: Path, removal: Removal) -> Iterator[Path]:
-    # Files that a killed controller left behind: reserved space and incomplete files.
+    # A killed controller leaves files that only reserve disk space, and incomplete files.
     yield from folder.glob(RESERVED)
     yield from folder.glob("frames/.*.part")
     yield from sorted(folder.glob("checks/*.*"))
@@ -166,7 +166,7 @@ def _remove(record: Record, finding: RemovableFiles) -> None:
 
 @contextmanager
 def _locked(journal: Path) -> Iterator[BinaryIO]:
-    """Lock a run, so that no controller can use the run during the ``with`` block."""
+    """Lock a run's journal and yield it, so that no other process can write it meanwhile."""
     with journal.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -47,7 +47,7 @@ class Check:
     troubles
         Problems that were found, one sentence each; empty when the check passed.
     seen
-        Result of the check as text.
+        The checked items as text, such as ``120 frames unchanged``.
     """
 
     name: str
@@ -63,14 +63,14 @@ class Check:
 def verify(
     record: Record, restack: bool = False, on_frame: Callable[[str], None] | None = None
 ) -> Iterator[Check]:
-    """Verify a run and yield the result of each check.
+    """Verify a run check by check, and yield the result of each check.
 
     The checksums of the journal were verified when ``record`` was read.
 
     Parameters
     ----------
     record
-        Contents of the run folder.
+        Contents of the run folder, as read from its journal and other files.
     restack
         Whether to restack the frames as well and compare the pixels of the results.
     on_frame
@@ -120,9 +120,10 @@ def _differing(
 
 
 def _check_frames(record: Record) -> Check:
-    """Check that every accepted frame is unchanged, and that there are no other frames."""
+    """Check that every frame in the journal is unchanged, and that no other frames exist."""
     troubles = []
-    # Hashes come from the journal: a frame and the manifest could have been edited together.
+    # The hashes are read from the journal, because somebody who edits a frame could also change its
+    # hash in the manifest.
     slices = build_manifest(record.entries)["slices"]
     removed = 0
     for one in slices:
@@ -141,7 +142,7 @@ def _check_frames(record: Record) -> Check:
     for path in sorted((record.folder / "frames").glob("[0-9]*.*")):
         is_raw_of_a_pair = path.stem in stems and path.suffix.lower() in RAW_SUFFIXES
         if path.stem.isdecimal() and int(path.stem) == in_flight:
-            continue  # complete but not counted yet; resume adopts it or reshoots the slice
+            continue  # not in the journal yet; resume adopts this frame or reshoots the slice
         if path.name not in known and not is_raw_of_a_pair:
             troubles.append(f"frames/{path.name} belongs to no slice in the journal")
     seen = f"{len(slices) - removed} frames unchanged"
@@ -151,7 +152,7 @@ def _check_frames(record: Record) -> Check:
 
 
 def _in_flight(record: Record) -> int | None:
-    """Return the slice whose frame was being downloaded when the run ended; ``None`` if none."""
+    """Return the number of the slice that was unfinished when the run ended; ``None`` if none."""
     number = None
     for entry in record.entries:
         match entry.event:
@@ -163,7 +164,7 @@ def _in_flight(record: Record) -> int | None:
 
 
 def _bracket_problems(record: Record, one: dict[str, Any]) -> list[str]:
-    """Return the problems with the bracketed exposures from which a slice's frame was merged."""
+    """Return the problems with a slice's bracketed exposures, which were merged into its frame."""
     troubles = []
     for exposure in one.get("exposures", []):
         path = record.folder / exposure["frame"]
@@ -256,7 +257,7 @@ def _check_by_stacking(record: Record, on_frame: Callable[[str], None] | None) -
 
 
 def _recorded_alignment(record: Record) -> Alignment:
-    """Return the alignment that the run recorded."""
+    """Return the alignment recorded in the run folder."""
     return Alignment(
         {
             one["index"]: FrameTransform(np.array(one["transform"], np.float64), 1.0, False)
