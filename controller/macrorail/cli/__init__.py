@@ -40,7 +40,7 @@ _NEED_POSIX = frozenset(
 def command(asked: str | None = None) -> typer.Typer:
     """Return the program with only the command ``asked``, or with all if there is no such command.
 
-        Loading all commands takes most of a second.
+    Loading all commands takes most of a second.
     """
     app = typer.Typer(
         name="macrorail",

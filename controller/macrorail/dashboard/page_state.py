@@ -88,7 +88,7 @@ class PageState:
         }
 
     async def events(self, viewer: str, run: str | None, since: int) -> AsyncIterator[str]:
-        """Yield a server-sent event ``status`` or ``run`` when the status or the run has changed."""
+        """Yield a server-sent event ``status`` or ``run`` when the status or run has changed."""
         queue: asyncio.Queue[str] = asyncio.Queue()
         tasks = [asyncio.create_task(self._status_events(viewer, queue))]
         if run is not None:

@@ -40,7 +40,10 @@ class Restacker:
 
     @property
     def state(self) -> dict[str, Any] | None:
-        """``run``, ``name`` and ``error`` of the latest restacking; ``None`` before the first."""
+        """``run``, ``name`` and ``error`` of the latest restacking; ``None`` before the first.
+
+        ``error`` is ``None`` until the restacking has ended.
+        """
         if self._current is not None:
             return {"run": self._current.run, "name": self._current.name, "error": None}
         return self._result
