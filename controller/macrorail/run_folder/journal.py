@@ -157,7 +157,7 @@ class Journal:
         JournalError
             The journal is missing, another controller uses it, or entries are missing from it.
         """
-        # First, or our own lock would keep us out.
+        # Close the open file first, because its lock would prevent locking the reopened file.
         with suppress(OSError):
             self._file.close()
         try:
@@ -175,7 +175,7 @@ class Journal:
             raise JournalError(f"{self.path}: cannot open the journal: {error.strerror}") from error
 
     def _lock(self) -> None:
-        import fcntl  # Windows has none; reading journals works there
+        import fcntl  # Windows has no fcntl; there journals can only be read
 
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)

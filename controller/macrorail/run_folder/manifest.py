@@ -51,7 +51,7 @@ def build_manifest(entries: Iterable[Entry]) -> dict[str, Any]:
         (error of the axis's step count at each check against the home switch), ``faults``,
         ``rejected`` (frames that were shot again), ``versions``, ``timing``. Lengths are in
         micrometres, times in seconds of run time. A slice is ``position_checked`` when a later
-        check of the step count was good. A bracketed slice has ``exposures``.
+        check of the step count found no lost steps. A bracketed slice has ``exposures``.
     """
     entries = list(entries)
     slices: dict[int, dict[str, Any]] = {}

@@ -16,7 +16,7 @@ from macrorail.run_folder.manifest import build_manifest
 Kind = TypeVar("Kind", bound=Event)
 
 MANIFEST = "manifest.json"
-#: Names the files that were removed from a run on purpose, with their hashes.
+#: File that lists the files that ``macrorail tidy`` removed from a run, with their SHA-256.
 REMOVED = "frames/removed.json"
 
 

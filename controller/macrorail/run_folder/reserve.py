@@ -14,7 +14,7 @@ from macrorail.quantity import format_size
 from macrorail.run_folder.events import CoverageAssessed, ExposureIntended
 from macrorail.run_folder.journal import Entry
 
-#: In the run folder, as large as what is held.
+#: Name of the file in the run folder that occupies the reserved space.
 RESERVED = ".reserved"
 _NOT_HERE = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
@@ -32,11 +32,11 @@ class Reserve:
     frames
         Number of frames still to be shot.
     frame_bytes
-        Space for each frame.
+        Space for each frame, bytes.
     results_bytes
-        Space for the pictures that are written at the end.
+        Space for the pictures that are written at the end, bytes.
     keep_free_bytes
-        Space that must stay free in addition.
+        Space that must stay free in addition, bytes.
 
     Raises
     ------
@@ -70,7 +70,7 @@ class Reserve:
             self.close()
 
     def held_bytes(self) -> int:
-        """Number of bytes reserved now."""
+        """Return the number of bytes that are reserved now."""
         return self._held
 
     def on_entry(self, entry: Entry) -> None:
@@ -89,7 +89,7 @@ class Reserve:
 
     def _shrink(self, size_bytes: int) -> None:
         if size_bytes < self._held:
-            # A folder that is unmounted cannot release space, and has none reserved.
+            # In a folder that was unmounted there is no reserved space to release.
             with suppress(OSError):
                 os.truncate(self._path, size_bytes)
             self._held = size_bytes
@@ -98,7 +98,8 @@ class Reserve:
 def _hold(path: Path, size_bytes: int) -> bool:
     """Create a file with allocated blocks; return False if the file system cannot allocate them.
 
-    ``os.posix_fallocate`` is not used: on such file systems it writes every block instead.
+    ``os.posix_fallocate`` is not used: if the file system cannot allocate blocks, it writes them
+    all.
     """
     fallocate = _fallocate()
     if fallocate is None or size_bytes == 0:

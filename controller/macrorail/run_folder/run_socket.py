@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-#: In the run folder, while a controller is at work there.
+#: Name of the socket in the run folder; it exists while a controller is running in the folder.
 SOCKET = "command.sock"
 _LARGEST_ANSWER = 64_000
 
@@ -25,7 +25,7 @@ def ask_run(
     folder
         The run folder.
     verb
-        ``status``, ``pause``, ``resume``, ``stop``, ``abort`` or ``emergency``.
+        The command: ``status``, ``pause``, ``resume``, ``stop``, ``abort`` or ``emergency``.
     timeout_s
         Longest wall time for each step (connecting, sending, receiving).
     by

@@ -39,7 +39,7 @@ from macrorail.run_folder.wording import REMEDIES
 
 
 def sentence(event: Event) -> str | None:
-    """Return a sentence that describes an event; ``None`` for events of no interest by itself."""
+    """Return a sentence that describes an event; ``None`` for an event that needs no sentence."""
     return _of_the_run(event) or _of_the_instrument(event) or _of_a_slice(event)
 
 
@@ -50,8 +50,8 @@ def optics_doubt(coverage: CoverageAssessed) -> str:
 
 
 def not_verified(coverage: CoverageAssessed) -> str:
-    """Return why the images could not confirm the coverage; empty when they did or were not
-    asked."""
+    """Return why the images could not confirm the coverage; empty when they confirmed it or were
+    not used."""
     images = coverage.images or {}
     if not images or images.get("proven") is not None or not coverage.proven:
         return ""

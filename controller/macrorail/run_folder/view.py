@@ -17,7 +17,7 @@ from macrorail.run_folder.journal import Entry
 from macrorail.run_folder.sentences import optics_doubt
 from macrorail.run_folder.wording import VERDICTS, remedy_now
 
-#: What a run is busy with after each event, in the words of ``states.State``.
+#: State shown after each event: a value of ``states.State``, or ``searching``.
 _STATE_AFTER: Mapping[type[Event], str] = {
     events.RunStarted: "preparing",
     events.SearchStarted: "searching",

@@ -67,7 +67,7 @@ class RemedyWords:
     now
         Text while the remedy is applied.
     past
-        Text for the account of a run.
+        Text for the report of a run, after the remedy was applied.
     """
 
     meaning: str
@@ -129,5 +129,5 @@ def state_label(state: str, reason: str | None = None) -> str:
 
 
 def remedy_now(remedy: str) -> str:
-    """Return the text for a remedy that is being applied; an unknown remedy's own name."""
+    """Return the text for a remedy that is being applied; for an unknown remedy, its name."""
     return REMEDIES[remedy].now if remedy in REMEDIES else remedy

@@ -36,7 +36,8 @@ class Devices:
     settings
         Camera settings by canonical name.
     closest_approach_um
-        Limit for this specimen that is lower than the rig's own limit.
+        Highest position allowed for this specimen, micrometres, lower than the rig's own limit;
+        with ``None`` the rig's limit applies.
     log_event
         Function that writes an event to the journal.
     found_settings
@@ -82,13 +83,15 @@ class Devices:
         self.resolution_um = 0.0
 
     def open(self, part: Part | None = None) -> None:
-        """Open one device again, or both, and prepare them for the run.
+        """Open the axis, the camera, or both if ``part`` is ``None``; prepare them for the run.
 
-        Nothing moves before both are open and every slice is within the axis's travel.
+        The axis is homed last: after the devices are open and the plan was checked against the
+        axis's travel.
 
         Raises
         ------
         DeviceError
+            A device cannot be opened or does not fit the plan.
         """
         if part is not Part.CAMERA:
             self._open_axis()
@@ -98,7 +101,7 @@ class Devices:
             self.home()
 
     def home(self) -> None:
-        """Home the axis, which proves its position."""
+        """Home the axis, so that its position is certain."""
         self.busy_with = Part.AXIS
         self._log_event(AxisHomed(position_um=self.axis.home()))
 
@@ -166,9 +169,10 @@ class Devices:
                 )
 
     def _check_resolution(self, report: AxisReport) -> None:
-        """Check the steps of an axis whose resolution only the device knows.
+        """Check that no planned step is smaller than the resolution that the axis reports.
 
-        For other axes the plan has checked the steps.
+        This concerns axes whose resolution is not in the rig file. For other axes the steps were
+        checked when the run was planned.
         """
         positions_um = [planned.target_um for planned in self._plan.slices]
 
@@ -210,7 +214,7 @@ class Devices:
         self.configure()
 
     def _check_body(self, report: CameraReport) -> None:
-        """Refuse another body than the run began with.
+        """Raise ``OtherCamera`` if this is not the camera body with which the run began.
 
         Model and serial number are compared only as far as the body reports them.
         """

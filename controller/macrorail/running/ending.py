@@ -17,7 +17,7 @@ from macrorail.errors import (
 )
 from macrorail.states import FinishReason, State, Trigger
 
-#: Errors that end a run early, with the state they lead to and the reason.
+#: Errors that end a run early, each with the trigger of the run's final state and the reason.
 _ENDS: tuple[tuple[type[MacrorailError], Trigger, FinishReason], ...] = (
     (OperatorStop, Trigger.ABORT, FinishReason.STOPPED_BY_OPERATOR),
     (PausedTooLong, Trigger.FAIL, FinishReason.PAUSED_TOO_LONG),
@@ -54,5 +54,5 @@ class RunEnd:
 
 
 def end_of(error: MacrorailError) -> tuple[Trigger, FinishReason]:
-    """Return the state to which an error leads, and the reason as a code for scripts."""
+    """Return the trigger of the final state for an error that ends a run, and the reason code."""
     return next((trigger, reason) for cls, trigger, reason in _ENDS if isinstance(error, cls))

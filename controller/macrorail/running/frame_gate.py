@@ -15,12 +15,12 @@ from macrorail.run_folder.events import Event, FrameJudged, PictureFused, Verdic
 from macrorail.running.interfaces import FrameProof, FrameStream
 from macrorail.running.resume import CountedSlice, Target
 
-#: Action after which a slice is not exposed again.
+#: Attempt number given to the proof for a frame that must not be shot again: above any limit.
 _NO_MORE = 1_000_000
 
 
 class FrameGate:
-    """Hands frames to the image proof, and the accepted frames on to align/blend.
+    """Passes frames to the image proof, and passes the accepted frames to align/blend.
 
     Parameters
     ----------
@@ -57,9 +57,10 @@ class FrameGate:
         self._unjudged: dict[int, CountedSlice] = {}
 
     def take(self, done: CountedSlice, dof_um: float) -> None:
-        """Add a frame of a finished slice, and act on the verdicts that are ready.
+        """Add the frame of a finished slice, and act on the verdicts that are ready.
 
-        A frame that was accepted before an interruption of the run is not shot again.
+        ``dof_um`` is the depth of field at the slice, micrometres. A frame that was accepted before
+        an interruption of the run is not shot again.
         """
         if self._proof is None:
             self._fuse_frame(done)
@@ -75,13 +76,16 @@ class FrameGate:
             self._act_on(self._proof.last_verdicts(self._clock.check))
 
     def relocate(self, numbers: list[int], error_um: float) -> dict[int, float]:
-        """Find the true positions of slices among which the axis lost steps, from the images.
+        """Find from the images the true positions of slices during which the axis lost steps.
+
+        ``numbers`` are the slices, and ``error_um`` is the error of the axis position after the
+        last of them.
 
         Returns
         -------
         dict
             True positions in um by slice number, which align/blend then uses. Empty if the images
-            do not show them.
+            do not show the true positions.
         """
         if self._proof is None:
             return {}
@@ -92,19 +96,19 @@ class FrameGate:
         return true_um
 
     def missing(self) -> tuple[list[float], str]:
-        """Return the positions in um that the images show to be uncovered, and the reason."""
+        """Return positions (um) at which the images show a missing slice, and the reason."""
         if self._proof is None:
             return [], ""
         missing = self._proof.missing(self._clock.check)
         return missing["positions_um"], missing["why"]
 
     def withdraw(self, numbers: Iterable[int]) -> None:
-        """Remove slices from the picture."""
+        """Remove the slices with these numbers from the picture that is being fused."""
         if self._stream is not None:
             self._stream.withdraw(set(numbers))
 
     def evidence(self) -> dict[str, Any]:
-        """Return what the images prove about the sweep as a whole; empty without a proof."""
+        """Return the proof's result for all slices together; empty without a proof."""
         return {} if self._proof is None else self._proof.finish(self._clock.check)
 
     def fuse(self) -> list[int]:

@@ -22,7 +22,7 @@ class FrameStream(Protocol):
         ...
 
     def relocate(self, positions_um: Mapping[int, float]) -> None:
-        """Correct the positions of slices that were added, given by slice number in um."""
+        """Correct the positions (um, by slice number) of slices that were added before."""
         ...
 
     def reports(self) -> list[dict[str, Any]]:
@@ -81,16 +81,17 @@ class FrameProof(Protocol):
     def relocate(
         self, numbers: list[int], error_um: float, check: Callable[[], None]
     ) -> dict[str, Any]:
-        """Determine the true positions of the newest slices, among which the axis lost steps.
+        """Determine the true positions of the slices ``numbers``, during which the axis lost steps.
 
-        ``error_um`` is the error of the axis position after them. All of these slices have their
-        verdicts.
+        They are the newest slices, and each has its verdict. ``error_um`` is the error of the axis
+        position after the last of these slices.
 
         Returns
         -------
         dict
-            ``numbers`` and ``positions_um``, which are used from now on. Both are empty, and
-            nothing is changed, if the images do not show the true positions.
+            ``numbers`` of the slices and their true ``positions_um``, which the proof uses from
+            now on. Both are empty, and nothing is changed, if the images do not show the
+            positions.
         """
         ...
 
@@ -131,9 +132,10 @@ class LagComparison(Protocol):
         Parameters
         ----------
         held, leaving
-            Frames of one slice: with the axis held, and with the axis leaving as in a run.
+            Two frames of one slice: one shot with the axis at rest until the frame arrived, the
+            other with the axis moving on after the exposure, as in a run.
         away
-            Frame of a slice some way off.
+            Frame of another slice, far enough from the first slice to look different.
         check
             Called while waiting; may raise an error to end the wait.
 

@@ -1,7 +1,7 @@
 """The lost-step check: finds slices that may have been shot at other positions than recorded.
 
-A check touches the axis's reference. If the step count was wrong, every slice shot since the
-previous check is in doubt.
+A check moves the axis to its reference, such as the home switch. If the axis's step count was wrong
+there, every slice shot since the previous check is in doubt.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class LostSteps:
     Attributes
     ----------
     error_um
-        Error of the axis position after the last slice; above 0 the axis was farther from the
-        specimen than it reported.
+        Error of the axis position after the last slice, micrometres; above 0 the axis was farther
+        from the specimen than it reported.
     targets
         Slices in doubt, from near to far.
     """
@@ -52,7 +52,7 @@ class LostStepMonitor:
     Parameters
     ----------
     axis
-        Axis, with or without a reference for the check.
+        Axis to check. An axis without a reference is never checked.
     log_event
         Function that writes an event to the journal.
     """
@@ -80,11 +80,11 @@ class LostStepMonitor:
             case FrameRejected(slice=number):
                 self._unchecked.pop(number, None)
             case AxisHomed():
-                # The count has started from zero, so its previous error can no longer be known.
+                # Homing restarted the step count, so the error of the previous count is unknown.
                 self._start_over()
 
     def is_due(self, at_the_end: bool) -> bool:
-        """Return whether the count has to be checked now."""
+        """Return whether the axis's step count has to be checked now."""
         if self._check is None:
             return False
         if at_the_end:
@@ -93,9 +93,9 @@ class LostStepMonitor:
         return every is not None and self._exposures >= every
 
     def check(self) -> LostSteps | None:
-        """Touch the reference; return the loss, or ``None`` if no steps were lost.
+        """Touch the reference; return the loss of steps, or ``None`` if no steps were lost.
 
-        The count is right afterwards.
+        Touching the reference restarts the step count, so the count is right afterwards.
 
         Raises
         ------
@@ -122,12 +122,12 @@ class LostStepMonitor:
         return LostSteps(error_um, tuple(checked))
 
     def fail_if_repeated(self) -> None:
-        """End a run whose motor has lost steps repeatedly.
+        """Raise an error if the motor has lost steps more than once in this run.
 
         Raises
         ------
         RailAlarm
-            Steps were lost before; the code is ``lost_steps``.
+            Steps were lost more than once; the code is ``lost_steps``.
         """
         if self._losses > _LOSSES_AT_MOST:
             raise RailAlarm(

@@ -47,11 +47,14 @@ class Pauses:
         return self._commands.wants_stop is not None or self.reason() is not None
 
     def reason(self) -> str | None:
-        """Return the reason for a pause as text; ``None`` if there is none."""
+        """Return the reason for a pause as text; ``None`` if there is no reason to pause."""
         return self._commands.wants_pause or self._trouble()
 
     def begin(self) -> None:
-        """Begin a pause, before it is shown: only a later resume command ends it."""
+        """Begin a pause: discard earlier resume commands, so that only a later one ends the pause.
+
+        Call this before the pause is shown to the operator.
+        """
         self._commands.forget_resume()
 
     def wait(self, why: str, at_least_s: float) -> tuple[str, float]:
@@ -62,19 +65,20 @@ class Pauses:
         why
             Reason for the pause.
         at_least_s
-            Run time to wait even without a reason for a pause, unless the operator ends it.
+            Shortest pause in seconds of run time, even if the reason for the pause is gone earlier.
+            An operator's resume command ends the pause before that.
 
         Returns
         -------
         str, float
-            What ended the pause, and its length in seconds of run time.
+            Text that says what ended the pause, and the pause's length in seconds of run time.
 
         Raises
         ------
         OperatorStop
             The operator asked to end the run.
         PausedTooLong
-            No operator responded.
+            The pause was longer than allowed, and no operator responded.
         """
         began_s = self._clock.now()
         while True:

@@ -43,7 +43,7 @@ from macrorail.errors import (
 from macrorail.run_folder.events import Part, Remedy
 from macrorail.states import FINAL, State
 
-#: This many faults without a successful slice in between end a run, whatever the faults are.
+#: A run ends after more faults than this without a successful slice, whatever the faults are.
 LONGEST_SERIES = 20
 
 #: If this many slices in a row are left out, they are no longer single failures: the run pauses.
@@ -52,7 +52,7 @@ LONGEST_ROW_LEFT_OUT = 2
 
 @dataclass(frozen=True)
 class Step:
-    """A remedy, how often it is tried, and the run time to wait before the first try."""
+    """A remedy, how often it is tried, and the seconds of run time to wait before the first try."""
 
     remedy: Remedy
     times: int
@@ -87,7 +87,7 @@ class Policy:
     codes: frozenset[str] = frozenset()
 
     def fits(self, part: Part, fault: MacrorailError, state: State) -> bool:
-        """Return whether this row applies to a fault."""
+        """Return whether this row applies to a fault of ``part`` while the run is in ``state``."""
         if self.part is not part or not isinstance(fault, self.fault):
             return False
         if self.states and state not in self.states:
@@ -127,8 +127,9 @@ TABLE: tuple[Policy, ...] = (
     Policy(_AXIS, DeviceError, _DISTURBED, _STOP),
     Policy(_CAMERA, CameraUnsupported, (), _STOP),
     Policy(_CAMERA, CameraSettingRefused, (Step(_RECOVER, 3, 2.0),), _STOP),
-    # Frames with wrong settings. The library resets a dial that was turned, or the operator does. A
-    # body that was exchanged must be exchanged back by the operator.
+    # The next five faults concern frames with wrong settings. If a dial was turned, the camera
+    # library sets the value again, or the operator does. If the body was exchanged, the operator
+    # must connect the first body again.
     Policy(_CAMERA, FrameSizeDiffers, (), _STOP),
     Policy(_CAMERA, ShutterLags, (), _STOP),
     Policy(_CAMERA, OtherCamera, (), _STOP, states=_AT_FIRST),
@@ -158,7 +159,7 @@ TABLE: tuple[Policy, ...] = (
 
 
 def policy_for(part: Part, fault: MacrorailError, state: State) -> Policy:
-    """Return the row for a fault; a fault without a row ends the run."""
+    """Return the table's row for a fault; if no row applies, return a row that ends the run."""
     for policy in TABLE:
         if policy.fits(part, fault, state):
             return policy

@@ -1,4 +1,4 @@
-"""Settings of the image proof for a run, and how many slices it may add."""
+"""Settings of the image proof for a run, such as the number of slices that the proof may add."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ def proof_settings(plan: Plan, wanted: Protocol, rig: Rig, added: int = 0) -> Pr
 
     Parameters
     ----------
+    plan, wanted, rig
+        Plan, protocol and rig of the run.
     added
-        Number of slices added before the run was interrupted; they count towards the limit.
+        Number of slices that the proof added before the run was interrupted; they count towards
+        the limit of added slices.
     """
     proof = wanted.proof
     middle_um = (plan.near_um + plan.far_um) / 2
@@ -43,7 +46,7 @@ def proof_settings(plan: Plan, wanted: Protocol, rig: Rig, added: int = 0) -> Pr
 
 
 def _policy(wanted: Protocol) -> dict[str, str]:
-    """Return the action for each kind of fault, from the protocol or by default."""
+    """Return the action for each kind of image fault, from the protocol or by default."""
     remedies = wanted.proof.faults
     policy: dict[str, str] = remedies.model_dump()
     if wanted.exposure.bracket_ev is not None and "exposure" not in remedies.model_fields_set:
@@ -54,7 +57,7 @@ def _policy(wanted: Protocol) -> dict[str, str]:
 
 
 def _claimed_optics(plan: Plan, rig: Rig, middle_um: float) -> ClaimedOptics:
-    """Return the optics that blur planes beside the plane in focus, along the axis's positions."""
+    """Return the optics from which the proof computes the blur of planes that are out of focus."""
     dof, m = plan.optics.at(middle_um), plan.optics.magnification_at(middle_um)
     effective = dof.effective_f_number
     if rig.axis.far_focus is not None:

@@ -1,7 +1,7 @@
 """Applies the fault policy: retry, recover, pause, leave out, stop.
 
-Recovery moves the state machine through RECOVERING and PAUSED and leaves it in PREPARING. The
-queue of slices belongs to the runner.
+Recovery moves the state machine through RECOVERING and PAUSED and leaves it in PREPARING. Only the
+runner changes the queue of slices.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ class FaultRecovery:
         Raises
         ------
         MacrorailError
-            The fault itself, if the run must stop; OperatorStop, PausedTooLong.
+            The fault itself, if the run must stop. ``OperatorStop`` or ``PausedTooLong``, if the
+            run ends during a pause.
         """
         while True:
             decision = self._decide(part, fault, target)
@@ -92,7 +93,10 @@ class FaultRecovery:
             return decision.remedy is not Remedy.FINISH
 
     def check_requests(self) -> None:
-        """Pause between slices if the operator or a watch requests it; then check the devices."""
+        """Pause if the operator or a watch requests a pause; then check the devices.
+
+        Call this between two slices.
+        """
         why = self._pauses.reason()
         if why is not None:
             self._pause(why, at_least_s=0.0)
@@ -146,7 +150,7 @@ class FaultRecovery:
             self.scene_in_doubt = True
 
     def _pause(self, why: str, at_least_s: float) -> None:
-        # Before the pause is shown, so that an operator's immediate answer is not lost.
+        # Called before the pause is shown, so that an operator's immediate answer is not lost.
         self._pauses.begin()
         self._machine.step(Trigger.PAUSE)
         self._log_event(RunPaused(why=why))
@@ -155,7 +159,7 @@ class FaultRecovery:
         self._machine.step(Trigger.RESUME)
 
     def _check_devices(self) -> None:
-        """Home the axis, which proves its position, and set the camera again after a pause."""
+        """After a pause, home the axis, to be certain of its position, and set the camera again."""
         self.scene_in_doubt = True
         for part, act in (
             (Part.AXIS, self._devices.home),

@@ -27,7 +27,7 @@ from macrorail.run_folder.journal import Entry
 
 #: Journal entries after which no exposure is in progress.
 _SETTLED = (SliceCounted, FaultOccurred, ExposureDiscarded)
-#: If no frame came before, a frame counts as the camera's only if its type can always be read.
+#: File types of frames that can always be read. If no slice is finished, others are not considered.
 _READABLE = {".jpg", ".jpeg", ".tif", ".tiff"}
 
 
@@ -105,23 +105,25 @@ class RunProgress:
     Attributes
     ----------
     counted
-        Finished slices in the order in which they were fused.
+        Finished slices in the order in which they were counted as finished.
     orphan
-        Frame on disk that is to be counted first; ``None`` if there is none.
+        Complete frame on disk whose slice is to be counted as finished first; ``None`` if there is
+        no such frame.
     discarded
         Slice whose exposure was in progress and gave no usable frame. It is again among
-        ``targets``. ``None`` if there is none.
+        ``targets``. ``None`` if there is no such slice.
     found_settings
         Camera settings before the run first changed them; ``None`` if it has not changed them.
     body
-        Model and serial number of the camera that the run opened first; ``None`` before that.
+        Model and serial number of the camera that the run opened first; ``None`` if no camera was
+        opened.
     in_doubt
         Slices that a lost-step check had put in doubt before the interruption. They are again
         among ``targets``.
     targets
         Slices still to be shot, from near to far.
     numbers
-        Number of slice numbers in use.
+        Highest slice number in use; a new slice gets the next number.
     """
 
     counted: tuple[CountedSlice, ...]
@@ -192,8 +194,8 @@ def read_progress(plan: Plan, entries: Sequence[Entry], folder: Path) -> RunProg
                 body = opened.model, opened.serial
         if isinstance(entry.event, _SETTLED):
             under_way = None
-    # Check this last: a frame that was withdrawn has another name, and a new frame has its old
-    # name.
+    # Check the files only now: a rejected frame was renamed, and the frame that was shot instead
+    # has its name.
     for shot in delivered.values():
         verify_frame(shot)
     doubtful = [counted.pop(number) for number in sorted(in_doubt)]
@@ -236,7 +238,8 @@ def _find_orphan(
 ) -> OrphanFrame | None:
     """Return the frame of the exposure in progress, if it is complete and not an older frame.
 
-    Of a RAW and JPEG pair, only the kind used for the other slices is considered.
+    Only files of the types ``kinds`` are considered: of a RAW and JPEG pair, the type that is used
+    for the other slices. ``counted`` are the checksums of frames that were counted before.
     """
     target = _target_of(intent)
     for path in sorted(frames.glob(f"{target.number:04d}.*")):

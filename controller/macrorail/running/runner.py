@@ -1,9 +1,9 @@
-"""Shoots one plan, slice by slice: move, settle, collect the frame before, expose.
+"""Shoots one plan, slice by slice: move, settle, collect the previous frame, expose.
 
-A slice's way is readable from top to bottom. ``states.py`` checks each step, the journal is written
-before each action, and the devices implement ``interfaces.py``. An exposure is over before its
-frame has arrived. So a rail moves on and settles meanwhile. A lens is driven through the camera, so
-with a lens each frame is collected before the next move.
+The methods are in the order in which a slice passes through them. ``states.py`` checks each step,
+the journal is written before each action, and the devices implement ``interfaces.py``. An exposure
+ends before its frame has arrived, so a rail moves on and settles while the frame is downloaded. A
+lens is driven through the camera, so with a lens each frame is collected before the next move.
 """
 
 from __future__ import annotations
@@ -70,9 +70,10 @@ _ROUNDS = 3
 #: Number of slices by which the axis moves to find out whether the shutter opens too late: enough
 #: for a difference in focus, and few enough to detect a small part of that difference.
 _LAG_SLICES = 6
-#: Errors that concern a single picture: of the camera, its file, or its entry in the journal.
+#: Errors that concern a single picture: errors of the camera, of the picture's file, or of its
+#: journal entry.
 _OF_A_PICTURE = (DeviceError, FrameError, JournalError)
-#: Errors after which the shutter has opened, so that the frame may be on the camera's card.
+#: Errors of a lost connection. If the shutter has opened, the frame may be on the camera's card.
 _LINK_LOST = (DeviceLost, DeviceTimeout, WorkerCrashed)
 
 
@@ -98,7 +99,8 @@ class RunTask:
     settle_s
         Run time in seconds to wait after each move before the shutter opens.
     closest_approach_um
-        Limit for this specimen that is lower than the rig's own limit.
+        Highest position allowed for this specimen, micrometres, lower than the rig's own limit;
+        with ``None`` the rig's limit applies.
     progress
         Progress of this run before it was interrupted; ``None`` for a new run.
     frames
@@ -193,7 +195,7 @@ class Runner:
             self._verify,
             self._log_event,
         )
-        # The axis waits for each frame: when the shutter opens is not known.
+        # Whether the axis waits for each frame, because it is not known when the shutter opens.
         self._waits_for_frames = False
         self._lost_steps = LostStepMonitor(axis, self._log_event)
         journal.listen(self._lost_steps.on_entry)
@@ -211,7 +213,10 @@ class Runner:
     # ------------------------------------------------------------------ the run, top to bottom
 
     def run(self) -> RunEnd:
-        """Shoot every slice, fuse, and leave the instrument safe, even after an error."""
+        """Shoot every slice and fuse the frames; return how the run ended.
+
+        The instrument is left safe, even after an error.
+        """
         try:
             self._take_over()
             if self._work or self._work.missing_um() or self._images_want_more():
@@ -227,7 +232,7 @@ class Runner:
         return end
 
     def _take_over(self) -> None:
-        """Add the frames that an interrupted run has finished to the stream, in the same order."""
+        """Take over the slices that an interrupted run has finished, in the same order."""
         self._machine.step(Trigger.PREPARE)
         for done in self._progress.counted:
             self._work.shot(done.target.number, done.achieved_um)
@@ -249,7 +254,10 @@ class Runner:
             self._log_event(ExposureDiscarded(slice=discarded.number, attempt=discarded.attempt))
 
     def _adopt(self, orphan: OrphanFrame) -> None:
-        """Count a frame that was shot before the interruption, if its settings are as required."""
+        """Count a frame that was shot before the interruption, if its settings are as required.
+
+        Otherwise its slice is shot again.
+        """
         target = orphan.target
         try:
             self._frame_settings.check(orphan.frame)
@@ -311,7 +319,8 @@ class Runner:
         if self._fill_gap_before(target, achieved_um):
             return
         self._settle()
-        # It stays in the queue meanwhile: if the previous slice is lost, that one is shot first.
+        # Until the previous frame is collected, this slice stays in the queue: if that frame is
+        # bad, the previous slice is shot again first.
         self._work.put_first(target)
         if self._collect_frame():
             self._work.remove(target)
@@ -320,7 +329,7 @@ class Runner:
     # ------------------------------------------------------------------------- its single steps
 
     def _check_requests(self) -> None:
-        """Act on the operator's and watches' requests between slices, then check the scene."""
+        """Between two slices, handle requests of operator and watches, then check the scene."""
         if not self._recovery.wanted and not self._recovery.scene_in_doubt:
             return
         if self._collect_frame():
@@ -329,7 +338,7 @@ class Runner:
             self._recheck_scene()
 
     def _recheck_scene(self) -> None:
-        """Compare a new frame with the last good one after an interruption."""
+        """After an interruption, shoot the last good slice again and compare the two frames."""
         while self._recovery.scene_in_doubt and self._scene and self._last_good:
             try:
                 self._scene.check(self._last_good)
@@ -378,9 +387,10 @@ class Runner:
         return bool(self._work)
 
     def _relocate(self, doubtful: list[Target], error_um: float) -> bool:
-        """Keep slices that were shot at other positions than recorded, if the images show where.
+        """Correct the recorded positions of doubtful slices, if the images show the true positions.
 
-        Only slices missing between the true positions are then shot.
+        Return whether the images show them. The slices are then kept, and only slices missing
+        between the true positions are shot.
         """
         true_um = self._gate.relocate([target.number for target in doubtful], error_um)
         if not true_um:
@@ -397,15 +407,15 @@ class Runner:
         return True
 
     def _shoot_again(self, doubtful: list[Target]) -> None:
-        """Withdraw slices that may have been shot at other positions than recorded."""
+        """Withdraw doubtful slices from the picture, and queue them to be shot again."""
         self._gate.withdraw(target.number for target in doubtful)
-        # The frame to compare the scene with may be from another position than recorded.
+        # The last good frame may have been shot at another position than recorded.
         self._last_good = None
         for target in reversed(doubtful):
             self._reject(target)
 
     def _doubt_slice_exposed_here(self, fault: DeviceError) -> None:
-        """Shoot the newest slice again if the axis lost its position at rest.
+        """Shoot the newest slice again if the axis lost its position while it was at rest.
 
         After an emergency stop, or without current in the motor, the carriage may have fallen
         during the exposure.
@@ -446,7 +456,10 @@ class Runner:
         return achieved_um
 
     def _fill_gap_before(self, target: Target, achieved_um: float) -> bool:
-        """Shoot a gap first if the axis came to rest too far from the previous slice."""
+        """Queue slices for the gap if the axis came to rest too far from the previous slice.
+
+        Return whether there is a gap; its slices are then shot before ``target``.
+        """
         missing_um = self._work.missing_before_um(achieved_um) if target.fills_left else []
         if not missing_um:
             return False
@@ -567,7 +580,7 @@ class Runner:
         return bool(self._work)
 
     def _finish(self) -> RunEnd:
-        """Prove the coverage, and wait for the picture."""
+        """Assess the coverage and wait for the fused picture; return how the run ended."""
         self._machine.step(Trigger.FINISH)
         coverage = self._work.coverage()
         images = self._gate.evidence()
@@ -603,10 +616,10 @@ class Runner:
     # ------------------------------------------------------------------------------ when it fails
 
     def _recover_picture(self, fault: MacrorailError, target: Target) -> None:
-        """Handle a fault of a picture; its slice is first in the queue, or is left out for now.
+        """Apply the fault policy to a failed picture: queue its slice again, or leave it out.
 
-        An exposure is never repeated blindly: the camera is drained or reopened first, and files
-        found on it are recorded in the journal.
+        Before an exposure is repeated, the camera is drained or reopened, and files found on the
+        camera are recorded in the journal.
         """
         part = Part.CAMERA if isinstance(fault, DeviceError) else Part.STORAGE
         if self._recovery.handle(part, fault, target):
@@ -615,9 +628,10 @@ class Runner:
         self._leave_out(fault, target)
 
     def _fetch_after(self, fault: MacrorailError, pending: _Pending) -> None:
-        """Handle a connection lost after the shutter opened.
+        """Handle a connection that was lost after the shutter opened.
 
-        The frame is fetched from the card; if it is not there, its slice is shot again.
+        The frame is fetched from the camera's card. If the card does not have the frame, its slice
+        is shot again.
         """
         target = pending.target
         while self._recovery.handle(Part.CAMERA, fault, target):
@@ -642,7 +656,7 @@ class Runner:
         self._work.leave_gap_for_the_end()
 
     def _cut_short(self, error: MacrorailError) -> RunEnd:
-        """Stop the axis first, then save the pending frame."""
+        """After an error, stop the axis and save the pending frame; return how the run ended."""
         self._storage.over = True
         halt = self._axis.halt if self._commands.is_emergency else self._axis.stop
         for act in (halt, self._save_pending):

@@ -1,4 +1,4 @@
-"""Compares two frames of one scene in a process of its own."""
+"""Compares two frames of one scene in a separate process."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from macrorail.errors import DeviceTimeout, SceneMoved, WorkerCrashed
 from macrorail.workers import Worker
 
 _PATIENCE_S = 120.0
-#: Share of the frame's width. Align/blend can follow larger shifts, but they mean that the specimen
-#: or the camera was touched.
+#: Largest accepted displacement, as a share of the frame's width. Align/blend can correct larger
+#: displacements, but they mean that the specimen or the camera was touched.
 LARGEST_SHIFT = 0.01
-#: Below this correlation the frames show different scenes; noise costs only a few hundredths.
+#: Below this correlation the frames show different scenes. Noise lowers it by a few hundredths.
 LEAST_CORRELATION = 0.7
 
 
 class FrameComparison:
-    """A ``SceneCheck`` and a ``LagComparison`` of ``macrorail.running.interfaces``.
+    """Compares frames in a separate process.
+
+    Implements ``SceneCheck`` and ``LagComparison`` of ``macrorail.running.interfaces``.
 
     Parameters
     ----------
     log
-        Log file of the process.
+        Log file of the separate process.
     """
 
     def __init__(self, log: Path) -> None:
@@ -36,7 +38,8 @@ class FrameComparison:
         Raises
         ------
         SceneMoved
-            The picture is displaced or different; the message says by how much and what to do.
+            The picture is displaced or different. The message gives the displacement or the
+            correlation, and says what to do.
         """
         with closing(self._worker()) as worker:
             try:

@@ -19,19 +19,20 @@ _NOISE_SIGMA_PX, _BACKGROUND_SIGMA_PX = 1.5, 24.0
 #: Standard deviation of the blur applied before frames are subtracted: it removes noise but keeps
 #: blurred forms.
 _LAG_SIGMA_PX = 4.0
-#: Standard deviation, in 8-bit steps, below which a frame shows too little.
+#: Standard deviation, in 8-bit steps, below which a frame shows too little for a comparison.
 _LEAST_CONTRAST = 0.3
 
 
 def compare(before: Path, now: Path) -> dict[str, Any]:
-    """Compare two frames.
+    """Measure the displacement and the correlation of two frames shot at the same position.
 
     Returns
     -------
     dict
-        ``shift_px`` in pixels of the frame, >= 0; ``correlation``, -1..1, after correction of
-        the displacement; ``width_px`` of the frame; ``brightness``, the ratio of now to before.
-        The first two are ``None``, with ``why``, if the frames show too little.
+        ``shift_px``, the displacement in pixels of the frame, >= 0; ``correlation``, -1..1, after
+        correction of the displacement; ``width_px`` of the frame; ``brightness`` of ``now``
+        divided by the brightness of ``before``. If the frames show too little, ``shift_px`` and
+        ``correlation`` are ``None``, and ``why`` gives the reason.
     """
     pictures = [read_picture(path) for path in (before, now)]
     if pictures[0].shape != pictures[1].shape:
@@ -61,12 +62,12 @@ def compare(before: Path, now: Path) -> dict[str, Any]:
 
 
 def differences(held: Path, leaving: Path, away: Path) -> dict[str, float]:
-    """Mean squared differences between the frames by which a shutter lag is found.
+    """Return mean squared differences of three frames, as described in ``LagComparison``.
 
     Raises
     ------
     StackError
-        One cannot be read.
+        A frame cannot be read.
     """
     pictures = (_small(read_picture(path)) for path in (held, leaving, away))
     first, second, third = (cv2.GaussianBlur(each, (0, 0), _LAG_SIGMA_PX) for each in pictures)
@@ -79,7 +80,7 @@ def differences(held: Path, leaving: Path, away: Path) -> dict[str, float]:
 
 
 def _small(pixels: NDArray[Any]) -> NDArray[np.float32]:
-    """Return the picture in grey, reduced in size, in 8-bit steps."""
+    """Return the picture in grey, reduced to ``_WIDTH_PX``, with values 0..255."""
     full = 255.0 if pixels.dtype == np.uint8 else 65535.0
     height = max(8, round(pixels.shape[0] * _WIDTH_PX / pixels.shape[1]))
     resized = cv2.resize(pixels, (_WIDTH_PX, height), interpolation=cv2.INTER_AREA)
@@ -96,9 +97,9 @@ def _detail(picture: NDArray[np.float32]) -> NDArray[np.float32]:
 def _correlation(
     first: NDArray[np.float32], second: NDArray[np.float32], shift: tuple[float, float]
 ) -> float:
-    """Return Pearson's correlation after correcting the displacement of ``second``.
+    """Return Pearson's correlation of two pictures after moving ``second`` back by ``shift``.
 
-    Margins without common content are left out.
+    ``shift`` is (x, y) in pixels. Margins without common content are left out.
     """
     height, width = first.shape
     matrix = np.array([[1, 0, -shift[0]], [0, 1, -shift[1]]], dtype=np.float32)

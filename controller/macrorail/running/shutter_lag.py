@@ -1,10 +1,10 @@
 """Before the first slice: checks that the shutter opens before the axis moves on.
 
-With a self-timer or an exposure delay the shutter opens later, and every frame would show the plane
-after its own. A camera on a cable without a hot shoe does not report when it exposes. So the first
-slice is shot twice: once with the axis held until the frame has arrived, and once with the axis
-moving off as in the run. A slice some way behind it is shot once. The second frame of the first
-slice must be like the first frame.
+With a self-timer or an exposure delay the shutter may open after the axis has moved on. Every frame
+would then show the plane of a later slice. A camera on a cable without a hot shoe does not report
+when it exposes. So the first slice is shot twice: once with the axis at rest until the frame has
+arrived, and once with the axis moving on as in the run. A slice farther away is shot once. The
+second frame of the first slice must look like its first frame.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from macrorail.running.devices import Devices
 from macrorail.running.interfaces import LagComparison
 from macrorail.states import RunStateMachine, Trigger
 
-#: Mean squared differences, as shares of the difference between the two slices. A bracket of which
-#: only the last exposure is late differs by a ninth.
+#: Largest mean squared difference between frames of the same plane, and between a late frame and
+#: the other slice, as shares of the difference between the two slices. If only the last exposure
+#: of a bracket is late, the share is a ninth.
 _SAME, _LIKE_THE_NEXT = 0.08, 0.25
 #: Smallest usable difference between the two slices, in 8-bit steps squared.
 _LEAST = 0.02
@@ -71,7 +72,7 @@ class ShutterLagCheck:
         self.busy_with = Part.AXIS
 
     def is_certain(self, first_um: float, next_um: float) -> bool:
-        """Return whether the axis may move as soon as an exposure counts as over.
+        """Return whether the axis may certainly move as soon as an exposure counts as over.
 
         Parameters
         ----------
@@ -81,7 +82,8 @@ class ShutterLagCheck:
         Returns
         -------
         bool
-            False if the frames cannot show it; the axis must then wait for each frame.
+            True if the frames show that the shutter opens in time. False if they show too little;
+            the axis must then wait for each frame.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Repeats operations that the run folder refuses; the run waits meanwhile.
+"""Repeats operations that fail because the run folder cannot be used; the run waits meanwhile.
 
 A disk may be full, or a network folder unavailable for a while. No slice is lost, because the run
 does not continue without its entry in the journal.
@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 
 class StorageRetry:
-    """Calls operations that need the run folder, and repeats them while the folder refuses.
+    """Calls operations that need the run folder, and repeats them while they fail.
 
     Parameters
     ----------
@@ -32,7 +32,8 @@ class StorageRetry:
     Attributes
     ----------
     over
-        True once the run is ending; from then on refused operations are repeated without waiting.
+        True once the run is ending; from then on a failed operation is repeated once, without
+        waiting.
     """
 
     def __init__(
@@ -49,15 +50,17 @@ class StorageRetry:
         self.over = False
 
     def call(self, act: Callable[[], Result]) -> Result:
-        """Call ``act`` until the run folder accepts it, and return its result.
+        """Call ``act`` until it succeeds, and return its result.
 
-        The fault policy determines how often it is called and how long to wait between calls.
+        The fault policy determines how often ``act`` is called and how long the run waits between
+        the calls.
 
         Raises
         ------
         JournalError, StorageError
-            The run folder still refuses after the last attempt, or the run is ending.
+            ``act`` failed at the last attempt as well.
         OperatorStop, PausedTooLong
+            The operator ended the run while it waited, or the run waited too long.
         """
         try:
             return act()

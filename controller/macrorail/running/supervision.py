@@ -28,7 +28,7 @@ class RunSupervision:
         Check that compares frames to find out when the shutter opens. With ``None`` the axis waits
         for each frame of a camera that does not report when it exposes.
     alarm
-        Called with the reason why a run waits if not even its journal can be written.
+        Called with the reason when a run waits because its journal cannot be written.
     switch_off
         Called at the end of the run, however it ends; returns messages about failures.
     park

@@ -17,9 +17,10 @@ from macrorail.quantity import format_duration, format_fraction, format_size
 
 _POWER_SUPPLIES = Path("/sys/class/power_supply")
 _LONGEST_ANSWER_S = 30.0
-#: Temperature below the limit at which the run continues, so that it does not pause at every slice.
+#: The run continues when the temperature is this many degrees below the limit. Without this margin
+#: the run would pause at every slice.
 _COOLED_DOWN_C = 5.0
-#: Shortest sleep that counts. The two clocks are read one after the other, which takes less.
+#: Shortest sleep that is reported, in seconds; longer than the time between reading two clocks.
 _SHORTEST_SLEEP_S = 2.0
 
 
@@ -95,7 +96,8 @@ class TemperatureWatch:
     hottest_c
         Highest allowed temperature in degrees Celsius.
     sensors
-        Files that contain thousandths of a degree; ``*`` matches any text.
+        Paths of files that contain a temperature in thousandths of a degree Celsius; ``*`` in a
+        path matches any text.
     """
 
     def __init__(self, hottest_c: float, sensors: Sequence[str]) -> None:
@@ -136,7 +138,7 @@ class SleepWatch:
         self._known_s = self._asleep_s()
 
     def trouble(self) -> str | None:
-        """See ``Watch``; reported once, so that the run checks everything and continues."""
+        """See ``Watch``; each sleep is reported once, so that the run checks all and continues."""
         asleep_s = self._asleep_s()
         slept_s, self._known_s = asleep_s - self._known_s, asleep_s
         if slept_s < _SHORTEST_SLEEP_S:
@@ -150,9 +152,10 @@ class QuestionWatch:
     Parameters
     ----------
     command
-        Shell command; exit code 0 means that there is no trouble.
+        Shell command; exit code 0 means that there is no trouble. With another code the last line
+        of its output is the message.
     every_s
-        Wall time between two calls.
+        Wall time in seconds between two calls of the command.
     """
 
     def __init__(self, command: str, every_s: float) -> None:

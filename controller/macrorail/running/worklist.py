@@ -28,14 +28,15 @@ class Worklist:
     targets
         Slices to be shot, in this order.
     numbers
-        Number of slice numbers in use.
+        Highest slice number in use; a new slice gets the next number.
     log_event
         Function that writes an event to the journal.
 
     Attributes
     ----------
     resolution_um
-        Smallest step that the opened axis reports, for an axis whose rig file does not give it.
+        Smallest step in micrometres that the opened axis reports. It is used if the rig file does
+        not give the smallest step.
     """
 
     def __init__(
@@ -80,7 +81,10 @@ class Worklist:
             self._queue[0] = replace(self._queue[0], fills_left=0)
 
     def insert(self, positions_um: list[float], why: str) -> None:
-        """Put new slices at these positions (micrometres) at the front of the queue."""
+        """Put new slices at these positions (micrometres) at the front of the queue.
+
+        ``why`` is the reason, as text for the journal.
+        """
         first = self._numbers + 1
         self._numbers += len(positions_um)
         added = [
@@ -100,7 +104,7 @@ class Worklist:
         return number in self._shot
 
     def shot(self, number: int, achieved_um: float) -> None:
-        """Record the position at which a slice was exposed; it replaces an earlier position."""
+        """Record the position at which a slice was exposed; replaces a position recorded before."""
         if number in self._shot:
             # The axis had lost steps, so the slices inserted for a gap were shot at other
             # positions.
@@ -121,7 +125,7 @@ class Worklist:
         )
 
     def missing_um(self) -> list[float]:
-        """Return positions (um) of missing slices between those shot, if they can be shot."""
+        """Return positions (um) at which slices are missing and have not been tried too often."""
         coverage = self.coverage()
         return self._worth_trying(missing_positions(coverage, self._finest_um(coverage)))
 
@@ -133,7 +137,7 @@ class Worklist:
         return coverage.error(finest_um, tried=len(self._worth_trying(wanted)) < len(wanted))
 
     def missing_before_um(self, achieved_um: float) -> list[float]:
-        """Return positions (um) of missing slices between a position and the slice before it."""
+        """Return positions (um) of missing slices between ``achieved_um`` and the slice before."""
         before = [band for band in self._shot.values() if band.position_um < achieved_um]
         if not before:
             return []
@@ -143,12 +147,12 @@ class Worklist:
         return self._worth_trying(missing_positions(between, self._finest_um(between)))
 
     def _finest_um(self, coverage: Coverage) -> float:
-        """Return the smallest step of the axis at the nearest gap."""
+        """Return the axis's smallest step (um) at the nearest gap, otherwise at the near end."""
         at_um = coverage.gaps[0].near.position_um if coverage.gaps else coverage.near_um
         return self._plan.resolution_um_at(at_um) or self.resolution_um
 
     def _worth_trying(self, positions_um: list[float]) -> list[float]:
-        """Return the positions without those where slices have already failed to close the gap."""
+        """Return the positions at which slices were not yet inserted as often as allowed."""
         tried = [um for number, um in self._inserted.items() if number in self._shot]
         return [
             position_um

@@ -1,7 +1,7 @@
 """Converts journal lines to typed events and back; only this module knows the keys on disk.
 
-The format on disk never changes. Where the name of a field differs from the key on disk, ``KEYS``
-maps the one to the other.
+The format on disk never changes. Where the name of a field differs from its key on disk, ``KEYS``
+gives the key.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, ClassVar
 
-#: The key on disk of a field, where the two differ: by kind, then by field.
+#: Keys on disk that differ from the name of their field: by kind of line, then by field name.
 KEYS: Mapping[str, Mapping[str, str]] = {
     "started": {"slice_count": "slices"},
     "resumed": {"slice_count": "slices"},
@@ -72,7 +72,7 @@ class UnknownEvent(Event):
     values: Mapping[str, Any]
 
 
-#: The classes of each kind; two share one where its lines have two shapes.
+#: Event classes by kind of line; a kind whose lines can have two sets of keys has two classes.
 _CLASSES: dict[str, list[type[Event]]] = {}
 _OF_ALL = {"extra", "lacking"}
 _LAYOUTS: dict[type[Event], tuple[tuple[Field[Any], str], ...]] = {}

@@ -111,7 +111,7 @@ class SlicesInserted(Event, kind="inserted"):
 
 
 class Verdict(StrEnum):
-    """What is done with a frame after its image was checked."""
+    """Action that the run takes with a frame after its image was checked."""
 
     FUSE = "fuse"
     RESHOOT = "reshoot"
@@ -222,7 +222,7 @@ class CoverageAssessed(Event, kind="coverage"):
     overlaps
         ``position_um`` of each slice, and its ``overlap`` with the previous slice.
     images
-        Results of checking the coverage with the images; ``None`` when it was not checked so.
+        Results of checking the coverage with the images; ``None`` when the images were not used.
     """
 
     proven: bool

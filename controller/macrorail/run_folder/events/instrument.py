@@ -133,7 +133,7 @@ class ShutterLagChecked(Event, kind="shutter_lag_checked"):
     certain
         Whether the test was conclusive; if not, the axis waits for each frame.
     differences
-        Mean squared differences between the three frames of the test, in 8-bit steps:
+        Mean squared differences between the three frames of the test, in 8-bit steps squared:
         ``held_leaving``, ``leaving_away`` and ``held_away``; empty when the frames could not be
         compared.
     """

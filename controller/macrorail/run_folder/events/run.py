@@ -105,7 +105,7 @@ class Part(StrEnum):
 
 
 class Remedy(StrEnum):
-    """What can be done about a fault.
+    """Action that the run can take after a fault.
 
     ``RETRY`` drains the camera and shoots the slice again. ``RECOVER`` reopens the device (and
     homes the axis) before the slice is shot again. ``PAUSE`` pauses the run, then does the same as
@@ -128,7 +128,7 @@ class FaultOccurred(Event, kind="fault"):
     Attributes
     ----------
     slice, attempt
-        The exposure during which the fault occurred; ``None`` when it was not during an exposure.
+        Slice and attempt during which the fault occurred; ``None`` for a fault at another time.
     part
         A value of :class:`Part`.
     state
