@@ -1,6 +1,6 @@
 """The clock of a run: real time, or simulated time that runs faster; waits can be interrupted.
 
-*World time* is the time of the real or simulated instrument; texts for users call it run time.
+*World time* is the time of the real or simulated instrument. Texts for users call this run time.
 Waits for settling, pulses and moves are in world time. Timeouts of real input and output are in
 wall time. When the operator asks for a stop, the current or next ``sleep`` or ``check`` raises
 ``OperatorStop`` once.

@@ -78,7 +78,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def verify_frame(frame: Frame) -> None:
-    """Read the frame back and compare its checksum with that of the camera's data.
+    """Read the frame's file and check that it has the checksum of the data from the camera.
 
     Raises
     ------

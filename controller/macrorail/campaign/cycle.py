@@ -2,8 +2,7 @@
 
 On a rail, a frame is downloaded while the axis moves and settles, so a cycle takes as long as the
 slower of download and move with settling. With a lens as the axis, each frame is received before
-the next move. All times are run
-times (real or simulated).
+the next move. All times are run times (real or simulated).
 """
 
 from __future__ import annotations

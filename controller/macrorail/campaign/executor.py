@@ -127,7 +127,7 @@ class CampaignExecutor:
         return all(to is None or here[key] == to for key, to in wanted.items())
 
     def _retract(self) -> None:
-        """Retract the focus axis to its home switch, so that the stage cannot hit the lens."""
+        """Move the focus axis to its home switch, so that the stage cannot hit the lens."""
         axis = self.instrument.axis
         if axis.shares_camera:
             return

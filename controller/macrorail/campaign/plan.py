@@ -69,7 +69,7 @@ class StackTask:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> StackTask:
-        """Make a stack from the JSON values of :meth:`to_dict`."""
+        """Return the stack for the JSON values that :meth:`to_dict` returned."""
         return cls(**{**data, "where": StagePosition(**data["where"])})
 
 
@@ -121,7 +121,7 @@ class CampaignPlan:
         return list(dict.fromkeys(i.place for i in self.tasks if "id" not in i.specimen))
 
     def with_listing(self, name: str) -> CampaignPlan:
-        """Return the same plan with another file name for the list of specimens."""
+        """Return a copy of the plan in which ``name`` is the file name of the list of specimens."""
         return replace(self, identity={**(self.identity or {}), "list": name})
 
     def to_dict(self) -> dict[str, Any]:
@@ -137,7 +137,7 @@ class CampaignPlan:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> CampaignPlan:
-        """Make a plan from the JSON values of :meth:`to_dict`."""
+        """Return the plan for the JSON values that :meth:`to_dict` returned."""
         return cls(
             data["id"],
             tuple(StackTask.from_dict(task) for task in data["items"]),

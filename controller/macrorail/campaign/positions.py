@@ -38,7 +38,7 @@ class WrittenPosition:
     position
         The checked position.
     written
-        The position with texts as values; empty for a position of a grid.
+        The position's keys and texts as written; empty for a position in a grid.
     document, location
         The file and the place in the file that error messages about the position name.
     """

@@ -49,7 +49,7 @@ class Skipped(MacrorailError):
 
 
 class UnfinishedCampaign(MacrorailError):
-    """Every stack of the campaign was tried, but some stacks could not be finished."""
+    """Some stacks of a campaign could not be finished, or several failed in a row."""
 
     exit_code = 4
 

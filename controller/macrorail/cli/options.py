@@ -22,6 +22,6 @@ def parse_option(option: str, written: str, parse: Callable[[str], float]) -> fl
 
 
 def camera_settings(aperture: str | None, shutter: str | None, iso: str | None) -> dict[str, str]:
-    """Return the camera settings that were given, by canonical name."""
+    """Return a dict of the camera settings that are not ``None``, by canonical name."""
     given = {"aperture": aperture, "shutter": shutter, "iso": iso}
     return {name: value for name, value in given.items() if value is not None}

@@ -13,7 +13,7 @@ from macrorail.states import FinishReason, State
 
 
 def finish_run(outcome: RunOutcome, console: Console, as_json: bool) -> None:
-    """Report how a run ended; print its folder or its manifest.
+    """Report how a run ended; print the path of its folder or, as JSON, its manifest.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def finish_run(outcome: RunOutcome, console: Console, as_json: bool) -> None:
 
 
 def finish_campaign(outcome: CampaignOutcome, as_json: bool) -> None:
-    """Print a campaign's folder or its totals.
+    """Print the path of a campaign's folder or, as JSON, its totals.
 
     Raises
     ------

@@ -30,7 +30,7 @@ def default_rig_path() -> Path:
 
 
 def choose_rig(rig: Path | None, console: Console) -> Path:
-    """Return the given rig file; if none is given, the simulated bench's, and tell the user so.
+    """Return the rig file ``rig``; if it is ``None``, report and return the simulated bench's.
 
     Raises
     ------

@@ -21,7 +21,7 @@ COOKIE = "macrorail"
 LARGEST_BODY_BYTES = 256_000
 SHORTEST_TOKEN = 16
 _READING = {"GET", "HEAD"}
-#: Paths that need no token: the files of the page, which asks for the token. All data need one.
+#: Paths that need no token: the files of the page, which asks for the token. They contain no data.
 _OPEN_PATHS = ("/static/",)
 _LOGIN = "/api/login"
 

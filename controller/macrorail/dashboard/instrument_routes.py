@@ -81,7 +81,7 @@ def instrument_routes(page: PageState) -> APIRouter:
 
     @router.get("/live.jpg")
     async def live(after: Annotated[int, Query(ge=0)] = 0) -> Response:
-        """Return the next frame of live view, for viewers who have received frame ``after``."""
+        """Return the newest frame of live view if its number is above ``after``."""
         found = await held.live_frame(after)
         if found is None:
             return Response(status_code=204)

@@ -1,4 +1,4 @@
-"""Routes for the operator: plans, protocols, commands for runs, restacking."""
+"""Routes through which the operator plans, edits protocols, controls runs and restacks."""
 
 from __future__ import annotations
 

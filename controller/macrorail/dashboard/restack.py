@@ -40,7 +40,7 @@ class Restacker:
 
     @property
     def state(self) -> dict[str, Any] | None:
-        """``run``, ``name`` and ``error`` of the latest restacking; ``None`` before the first.
+        """Run, picture name and error of the latest restacking; ``None`` before the first one.
 
         ``error`` is ``None`` until the restacking has ended.
         """

@@ -65,7 +65,7 @@ class RunFolders:
         return sorted(found, reverse=True)
 
     def summaries(self) -> list[dict[str, Any]]:
-        """Return a dict with the state of each run, newest first."""
+        """Return a dict for each run with the run's state, newest run first."""
         held = locked_inodes()
         return [self._summary(name, held) for name in self.names()]
 

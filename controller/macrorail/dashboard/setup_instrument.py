@@ -48,7 +48,7 @@ class HeldInstrument:
 
     @property
     def state(self) -> dict[str, Any] | None:
-        """The connected devices and the axis's position; ``None`` when none is connected."""
+        """Connected devices and position of the axis; ``None`` when no instrument is connected."""
         if self._worker is None or not self._worker.alive or not self._report:
             return None
         moving = self._turn.locked() and self._current in {"move", "home"}

@@ -1,4 +1,4 @@
-"""Opens only the focus axis of a rig, for homing, manual moves and measurements."""
+"""Opens the focus axis of a rig without other devices, for homing, manual moves and measurements."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class RunResult:
 
     @classmethod
     def of(cls, outcome: RunOutcome, callback_errors: tuple[Exception, ...] = ()) -> RunResult:
-        """Make the result from the outcome of a run and the errors of the callback."""
+        """Return the result for the outcome of a run and the errors that ``on_event`` raised."""
         manifest, folder = outcome.manifest, outcome.folder
         return cls(folder, outcome.state, outcome.reason, manifest, callback_errors)
 
@@ -139,7 +139,7 @@ class StackResult:
 
     @classmethod
     def of(cls, stacked: Stacked) -> StackResult:
-        """Make the result from a finished stack."""
+        """Return the result for a finished stack."""
         fused = stacked.fused
         mapped = fused.depth_map
         return cls(

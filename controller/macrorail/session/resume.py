@@ -1,4 +1,4 @@
-"""Reads an interrupted run from its folder: finished slices, and slices still to be shot."""
+"""Reads an interrupted run's folder and determines the finished and the missing slices."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ class Stacked:
 
     @property
     def reports(self) -> list[FrameReport | None]:
-        """A report for each of :attr:`frames`, in order; ``None`` for a frame that was left out."""
+        """Align/blend report of each frame in :attr:`frames`; ``None`` for a frame left out."""
         known = {report.index: report for report in self.fused.reports}
         return [known.get(frame.index) for frame in self.frames]
 
@@ -266,7 +266,7 @@ def stack_arrays(
             picture = pictures[frame.index]
             stacker.look_ahead(picture, frame.index, frame.z_um, None, frame.path.name)
     for done, frame in enumerate(order, start=1):
-        with suppress(AlignError):  # left out, and reported so
+        with suppress(AlignError):  # the frame is left out and reported as such
             stacker.add(pictures[frame.index], frame.index, frame.z_um, frame.path.name)
         on_progress("stacking", done, len(order))
     require_more_than_reference(stacker, order)

@@ -44,7 +44,7 @@ class RunStatus:
         return State(self._now["state"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the status as JSON values; ``why`` is the reason of a pause or of the end."""
+        """Return the status as JSON values; ``why`` is the reason of a pause or a run's end."""
         return dict(self._now)
 
     def on_state(self, state: State) -> None:

@@ -25,7 +25,7 @@ class SystemdNotifier:
         self._send("READY=1")
 
     def on_state(self, state: State) -> None:
-        """Show the run's state in ``systemctl status``."""
+        """Send the run's state to systemd, which shows it in ``systemctl status``."""
         self._send(f"STATUS={state.value}")
 
     def beat(self) -> None:
