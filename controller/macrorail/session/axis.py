@@ -1,4 +1,4 @@
-"""Opens the focus axis of a rig without other devices, for homing, manual moves and measurements."""
+"""Opens only the focus axis of a rig and no other device, for homing, moves and measurements."""
 
 from __future__ import annotations
 
