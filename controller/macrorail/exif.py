@@ -121,7 +121,7 @@ class Exif:
         return int(number[0]) if number and 1 <= number[0] <= 8 else 1
 
     def taken(self, or_changed: bool = False) -> tuple[float, bool] | None:
-        """Return the time at which the photograph was taken.
+        """Return the time at which the photograph was taken, or was digitised.
 
         Parameters
         ----------

@@ -12,7 +12,7 @@ from macrorail.errors import ConfigError, MacrorailError
 def needs_extra(
     extra: str, purpose: str, error_class: type[MacrorailError] = ConfigError
 ) -> Iterator[None]:
-    """Enclose imports of optional libraries; a missing library is reported with its extra.
+    """Enclose imports of optional libraries; raise an error that names a missing library's extra.
 
     Parameters
     ----------

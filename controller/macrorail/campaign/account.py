@@ -94,7 +94,7 @@ class CampaignAccount:
     cycles
         Cycles of all runs; cycles with faults, pauses or other interruptions are left out.
     serial
-        Whether each frame is received before the next move.
+        Whether each frame is downloaded before the next move (with a lens as the axis).
     exposures
         Number of shutter actuations, including failed attempts.
     interruptions

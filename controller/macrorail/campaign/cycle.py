@@ -88,7 +88,7 @@ class RunTime:
     cycles
         Cycles of the run; cycles with faults, pauses or other interruptions are left out.
     serial
-        Whether each frame is received before the next move.
+        Whether each frame is downloaded before the next move (with a lens as the axis).
     """
 
     parts: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -208,7 +208,7 @@ _CHANGES: tuple[tuple[str, Mapping[str, float]], ...] = (
 
 
 def what_if(cycles: Sequence[Cycle], serial: bool) -> list[WhatIf]:
-    """Return estimates of the time that faster steps would save; empty if there are no cycles.
+    """Return estimates of the time saved by faster steps; empty if there are no cycles.
 
     A download for which the cycle did not wait is assumed to last as long as move and settling.
     The gain of a shorter settling time is then a lower bound.

@@ -38,7 +38,7 @@ def send_command(folder: Path, command: str) -> None:
             raise RunCommandRefused(
                 f"the run does not accept commands: {error.strerror or error}"
             ) from error
-        # A stop works as long as the process is alive, even without its socket. SIGINT is not
+        # A stop works as long as the run's process is alive, even without a socket. SIGINT is not
         # used, because a run that a script started in the background ignores this signal.
         os.kill(process, signal.SIGTERM)
         return
@@ -52,8 +52,8 @@ def reported_state(folder: Path) -> str | None:
     Returns
     -------
     str or None
-        A value of ``macrorail.states.State``; ``None`` before the first state, after the last,
-        and when the run does not answer.
+        A value of ``macrorail.states.State``; ``None`` before the run enters its first state,
+        after its end, and when the run does not answer.
     """
     try:
         state = State(ask_run(folder, "status", _STATUS_TIMEOUT_S, by="the page").get("state"))

@@ -57,7 +57,7 @@ class RunFollower:
         self._picture: tuple[str, int] | None = None
 
     def head(self) -> dict[str, Any]:
-        """Return the run's state, whether the run is in progress, and its pictures."""
+        """Return the run's state, whether the run is in progress, and the run's pictures."""
         head = self._view.head()
         if self._damage:
             head["state"], head["message"] = "unreadable", self._damage

@@ -61,7 +61,7 @@ class Access:
 
     @property
     def secret(self) -> bytes:
-        """Key that signs cookies, derived from the token so that cookies survive a restart."""
+        """Key that signs cookies; derived from the token, so cookies stay valid after a restart."""
         if self.token is None:
             return self._secret
         return hashlib.sha256(b"macrorail viewer " + self.token.encode()).digest()
@@ -95,7 +95,7 @@ class RateLimiter:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, caller: str) -> bool:
-        """Count a request of the caller; return whether the request is allowed."""
+        """Count a request from ``caller``; return whether the request is within the limits."""
         now_s = self._now()
         left, then_s = self._left.pop(caller, (self._burst, now_s))
         left = min(self._burst, left + (now_s - then_s) * self._per_s)

@@ -79,7 +79,7 @@ class Launcher:
         raise NotStarted("the run has not started yet; check its state again in a moment")
 
     def is_starting(self, folder: Path) -> bool:
-        """Return whether a process for ``folder`` is alive but has not written to it yet."""
+        """Return whether a process for ``folder`` runs but has not written to the journal."""
         launched = self._launched.get(folder)
         return (
             launched is not None

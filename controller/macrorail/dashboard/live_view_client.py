@@ -29,7 +29,7 @@ class LiveViewClient:
         self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def frame(self, after: int) -> tuple[int, bytes] | None:
-        """Return the newest frame with a number above ``after``; ``None`` after a timeout."""
+        """Return number and JPEG of the newest frame above ``after``; ``None`` after a timeout."""
         if after > self._number:
             after = 0  # the number is from an earlier connection
         deadline = asyncio.get_running_loop().time() + _TIMEOUT_S

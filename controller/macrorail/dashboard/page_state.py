@@ -48,7 +48,7 @@ class ServerSettings:
 
 
 class PageState:
-    """The state that all routes share."""
+    """The objects that all routes share, such as run folders, lock and instrument."""
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings

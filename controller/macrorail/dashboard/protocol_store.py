@@ -51,7 +51,7 @@ class ProtocolStore:
         ConfigError
             The name is not allowed, or a protocol of this name exists and ``replace`` is not set.
         JournalError
-            The disk is full or missing.
+            The protocol cannot be written, for instance because the disk is full.
         """
         if not _NAME.fullmatch(name):
             raise ConfigError(

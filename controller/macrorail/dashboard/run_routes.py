@@ -36,7 +36,7 @@ def viewer_of(request: Request) -> str:
 
 
 def scaled(page: PageState, path: Path | None, width: int) -> Response:
-    """Return a picture file reduced to one of :data:`WIDTHS`, as JPEG."""
+    """Return a response with the picture reduced to ``width``, one of :data:`WIDTHS`, as JPEG."""
     if path is None:
         raise NoPicture("there is no such picture yet")
     if width not in WIDTHS:
@@ -87,7 +87,7 @@ def run_routes(page: PageState) -> APIRouter:
 
     @router.get("/status")
     async def status(request: Request, run: str | None = None) -> dict[str, Any]:
-        """Return the present state once, for a page in the background without an event stream."""
+        """Return the present status of page and run, for a page without an event stream."""
         page.lock.seen(viewer_of(request))
         head = None if run is None else page.followers.of(page.runs.find(run)).head_now()
         return {"status": page.status_for(viewer_of(request)), "head": head}

@@ -83,7 +83,7 @@ class HeldInstrument:
         return await self._work("move", position_um=position_um)
 
     async def configure(self, settings: dict[str, str]) -> dict[str, Any]:
-        """Set up the camera without taking a picture, after the present request has ended."""
+        """Apply settings to the camera once the present request has ended; return the state."""
         return await self._work(_SHORT, settings=settings)
 
     async def live_frame(self, after: int) -> tuple[int, bytes] | None:

@@ -76,11 +76,11 @@ class InstrumentHolder:
         return self._carry_out(lambda: {"position_um": self._axis.home()})
 
     def move(self, position_um: float) -> dict[str, Any]:
-        """Move the axis and return its position; :meth:`stop` ends the move early."""
+        """Move the axis and return the axis's position; :meth:`stop` ends the move early."""
         return self._carry_out(lambda: {"position_um": self._axis.move_to(position_um)})
 
     def configure(self, settings: dict[str, str]) -> dict[str, Any]:
-        """Set up the camera, so that live view uses the same settings as a picture."""
+        """Apply ``settings`` to the camera, also for live view; return the settings read back."""
         return self._carry_out(
             lambda: {"settings": self._camera.configure(**settings)}, with_camera=True
         )
