@@ -40,12 +40,12 @@ class Instrument:
 
 @contextmanager
 def connect(rig: Rig, log_folder: Path | None = None) -> Iterator[Instrument]:
-    """Start the bench, if the rig has one, and construct its drivers.
+    """Start the bench, if the rig has one, and construct the rig's drivers.
 
     Parameters
     ----------
     rig
-        As loaded by :func:`macrorail.config.rig.load_rig`.
+        The rig, as loaded by :func:`macrorail.config.rig.load_rig`.
     log_folder
         Folder for the logs of worker processes; ``None`` discards them.
 

@@ -1,6 +1,6 @@
 """Reads a frame's exposure settings from its EXIF data and compares them with the requested ones.
 
-A dial may be turned by accident, or a body exchanged, during a run, and no camera reports that.
+During a run a dial may be turned by accident, or the body exchanged, and no camera reports this.
 But the EXIF data of every frame contain its settings, its size and the body's serial number.
 """
 
@@ -27,12 +27,13 @@ from macrorail.stacking.kinds import RAW, TIFF, kind_of
 _SHUTTER, _APERTURE, _ISO, _FOCAL_LENGTH, _SERIAL = 0x829A, 0x829D, 0x8827, 0x920A, 0xA431
 _TIFF_SIZE, _EXIF_SIZE = (0x0100, 0x0101), (0xA002, 0xA003)
 _HIGHEST_ISO = 65535
-"""EXIF's ISO field has 16 bits; higher values are written as this one (CIPA DC-008, table 8)."""
+"""EXIF's ISO field has 16 bits; higher values are written as 65535 (CIPA DC-008, table 8)."""
 _TOLERANCE = 0.1
-"""Accepted relative difference. Some bodies write 1/64 for 1/60. A third of a stop is 0.26 (0.12
-for f-numbers)."""
+"""Accepted relative difference between two values of a setting. Some bodies write 1/64 for 1/60. A
+third of a stop is 0.26 (0.12 for f-numbers)."""
 _SIZE_TOLERANCE = 0.02
-"""Accepted relative difference. A raw file has a few rows and columns more than the body's JPEG."""
+"""Accepted relative difference between two sizes. A raw file has a few rows and columns more than
+the same body's JPEG."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,8 @@ class FrameSettingsCheck:
         FrameSizeDiffers
             The run's first frame has another size than the rig file states.
         SettingsDiffer, SettingsByHandDiffer
-            The frame was exposed with other settings than requested, or than the first frame.
+            The frame was exposed with other settings than requested, or with other settings than
+            the first frame of the run.
         """
         said = read_frame_settings(frame.path)
         first = self._first or said
@@ -186,7 +188,10 @@ def read_frame_settings(path: Path) -> FrameSettings:
 def differences(
     said: FrameSettings, settings: Mapping[str, str], without: frozenset[str] = frozenset()
 ) -> list[str]:
-    """Return a phrase with both values for each setting in which a frame differs."""
+    """Return a phrase for each setting in which a frame differs from ``settings``.
+
+    The phrase contains both values. Settings named in ``without`` are not compared.
+    """
     found = []
     for name, text in settings.items():
         wanted, value = _asked(name, text), said.values.get(name)
@@ -196,7 +201,7 @@ def differences(
 
 
 def same_size(size_px: tuple[int, int] | None, wanted_px: tuple[int, int] | None) -> bool:
-    """Return whether two sizes are equal, rotated or not; also if one of them is not known."""
+    """Return whether two sizes are equal, rotated or not; True if one of them is not known."""
     if size_px is None or wanted_px is None:
         return True
     pairs = zip(sorted(size_px), sorted(wanted_px), strict=True)
@@ -204,7 +209,7 @@ def same_size(size_px: tuple[int, int] | None, wanted_px: tuple[int, int] | None
 
 
 def size_differs(name: str, said: FrameSettings, wanted_px: tuple[int, int] | None) -> str:
-    """Return a message about a frame whose size differs from that in the rig file."""
+    """Return a message about a frame whose size differs from the size in the rig file."""
     return (
         f"{name} has {_size(said.size_px)} pixels, and the rig says {_size(wanted_px)} "
         f"(image_width, image_height): scale bar and micrometres would be wrong. Set the camera's "
@@ -213,7 +218,7 @@ def size_differs(name: str, said: FrameSettings, wanted_px: tuple[int, int] | No
 
 
 def quantity(text: str) -> float | None:
-    """Return the number in a menu entry: seconds, f-number or ISO; ``None`` if there is none.
+    """Return the number in a menu entry: seconds, f-number or ISO; ``None`` without a number.
 
     Understands ``1/60``, ``1/60 s``, ``0.0167s``, ``f/8`` and ``400``.
     """
@@ -225,7 +230,10 @@ def quantity(text: str) -> float | None:
 
 
 def _asked(name: str, text: str) -> float | None:
-    """Return the number of a setting in the protocol; ``None`` for one such as automatic ISO."""
+    """Return the numeric value that the protocol requests for a setting.
+
+    Returns ``None`` if the requested value is not a number (for example, automatic ISO).
+    """
     number = quantity(text)
     if number is None and name == "shutter":
         try:
@@ -242,7 +250,7 @@ def _differ(value: float, wanted: float) -> bool:
 def _size_of(path: Path, exif: Exif) -> tuple[int, int] | None:
     kind = kind_of(path)
     if kind in (TIFF, RAW):
-        # The first directory of a raw file is that of its thumbnail.
+        # The first directory of a raw file describes its thumbnail.
         tags = _TIFF_SIZE if kind is TIFF else _EXIF_SIZE
         width, height = (exif.number(tag) for tag in tags)
         return (round(width), round(height)) if width and height else None

@@ -21,7 +21,7 @@ from macrorail.frame import Frame
 
 @dataclass(frozen=True)
 class AxisReport:
-    """What an axis reports when it is opened.
+    """Properties that an axis reports when it is opened.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class AxisReport:
 
 @dataclass(frozen=True)
 class LostStepCheck:
-    """How a run checks whether the motor of an axis has lost steps.
+    """Function and limits for checking during a run whether an axis has lost steps.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class FocusAxis(Protocol):
 
     @property
     def lost_step_check(self) -> LostStepCheck | None:
-        """How a run checks for lost steps; ``None`` for an axis without a home switch."""
+        """Function and limits of the check for lost steps; ``None`` without a home switch."""
         ...
 
     def open(self, closest_approach_um: float | None = None) -> AxisReport:
@@ -87,7 +87,8 @@ class FocusAxis(Protocol):
         Parameters
         ----------
         closest_approach_um
-            Limit for this run that is lower than the rig's; it cannot widen the rig's limits.
+            Highest position allowed in this run, micrometres. It can lower the rig's limit but not
+            raise it.
 
         Raises
         ------
@@ -96,7 +97,7 @@ class FocusAxis(Protocol):
         ...
 
     def home(self) -> float:
-        """Find the home switch, moving away from the specimen; return the position, um."""
+        """Move away from the specimen to the home switch; return the position after homing, um."""
         ...
 
     def start_move(self, position_um: float) -> None:
@@ -135,16 +136,17 @@ class FocusAxis(Protocol):
 
 @dataclass(frozen=True)
 class CameraReport:
-    """What a camera reports when it is opened.
+    """Properties that a camera reports when it is opened.
 
     Attributes
     ----------
     model, version, serial
-        As the body reports them.
+        Model, version and serial number as the body reports them.
     battery_percent
-        0..100, or ``None`` when the body does not report it.
+        Battery charge, 0..100; ``None`` when the body does not report it.
     abilities
-        Any of ``bulb``, ``capture``, ``trigger``, ``focus_drive``, ``live_view``.
+        Any of these abilities: ``bulb``, ``capture``, ``trigger``, ``focus_drive``,
+        ``live_view``.
     settings
         Current settings by canonical name; settings that the camera does not report are missing.
     warnings
@@ -190,7 +192,7 @@ class Camera(Protocol):
     """Anything that takes pictures."""
 
     def open(self) -> CameraReport:
-        """Connect, discard files left over from an earlier session, and report.
+        """Connect, discard files left over from an earlier session, and return the properties.
 
         Raises
         ------
@@ -231,8 +233,8 @@ class Camera(Protocol):
     def collect(self, exposure: Exposure) -> Frame:
         """Wait until the frame is completely on disk (see :func:`macrorail.frame.store_frame`).
 
-        After a lost connection and :meth:`open` this is called again for the same exposure: the
-        frame may be on the card. A camera that cannot find out raises ``FrameMissing``.
+        After a lost connection and :meth:`open` this is called again for the same exposure, because
+        the frame may be on the card. A camera that cannot search its card raises ``FrameMissing``.
 
         Raises
         ------
@@ -284,12 +286,12 @@ class Bench(Protocol):
 
     @property
     def ports(self) -> Mapping[str, Any]:
-        """What ``port: bench`` stands for, by kind of device (``rail``, ``camera``)."""
+        """Ports that ``port: bench`` refers to, by kind of device (``rail``, ``camera``)."""
         ...
 
     @property
     def address(self) -> str | None:
-        """Address of this world for other processes; ``None`` if it runs in this process."""
+        """Address of the simulated world for other processes; ``None`` if it runs in this one."""
         ...
 
     def start(self) -> None:
@@ -318,8 +320,8 @@ class Context:
     clock
         Clock that gives the run's time (real or simulated).
     bench_ports
-        What ``port: bench`` stands for, by kind of device (``rail``, ``camera``): an address, or an
-        object that acts as the opened port. Empty without a bench.
+        Ports that ``port: bench`` refers to, by kind of device (``rail``, ``camera``): an address,
+        or an object that acts as the opened port. Empty without a bench.
     camera
         Camera of the rig, for an axis that is driven by the camera.
     log_folder

@@ -3,7 +3,8 @@
 The position is an estimate: steps are counted from the near stop, and the true position of the lens
 is not measured. So every target is approached in the far direction. A move back goes past the
 target and returns, so that backlash is always taken up in the same direction. On a body with fixed
-drive sizes, large drives cover most of the distance and drives of the smallest size the rest.
+drive sizes, large drives cover most of the distance, and drives of the smallest size cover the
+rest.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ class LensAxis:
 
         @property
         def far_focus(self) -> FarFocus | None:
-            """Set if the lens file has distances up to infinity; otherwise ``None``."""
+            """Focus distances up to infinity, if the lens file has them; otherwise ``None``."""
             return self._lens_file.far_focus
 
     def __init__(self, options: Options, context: Context) -> None:
@@ -247,7 +248,7 @@ class LensAxis:
         self._motor, self._target_um = None, None
 
     def _approach(self, motor: float) -> None:
-        """Move as near to a step count as full drives allow, with the last drive towards far."""
+        """Move as near to step count ``motor`` as drives allow; the last drive is towards far."""
         sizes = self._lens.drive_sizes
         way = motor - self._motor_or_raise()
         if round(way) < 0:

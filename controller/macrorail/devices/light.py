@@ -6,7 +6,7 @@ import subprocess
 
 from macrorail.errors import ConnectError
 
-#: Wall time; a switchable socket on the network answers within a second or two.
+#: Longest wall time for a command; a switchable socket on the network answers within two seconds.
 _TIMEOUT_S = 30.0
 
 

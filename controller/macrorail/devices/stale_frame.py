@@ -33,7 +33,7 @@ class StaleFrameCheck:
         Raises
         ------
         FrameMissing
-            The frame is the previous one, or was taken at another time.
+            The frame is the previous frame, or was taken before or after the exposure.
         """
         if frame.sha256 == self._last_sha256:
             raise FrameMissing(

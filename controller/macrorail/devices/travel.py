@@ -1,4 +1,4 @@
-"""Limits the travel of a rail, and refuses positions outside it."""
+"""Limits the travel of a rail, and refuses positions outside the travel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder into which another program writes a camera's photographs, and how they are taken over.
+"""Takes over a camera's photographs from a folder into which another program writes them.
 
 A file is removed from the folder only when it is known to be a complete photograph and is safely
 stored on this computer's disk. Other files (notes, sidecars) are not touched. A folder that cannot
@@ -63,7 +63,10 @@ class WatchedFolder:
         return new
 
     def arrived(self) -> list[Path]:
-        """Return new photographs by name, complete or not; none while the folder cannot be read."""
+        """Return the paths of new photographs, sorted by name, whether they are complete or not.
+
+        Returns no paths while the folder cannot be read.
+        """
         try:
             return sorted(
                 path
@@ -74,10 +77,10 @@ class WatchedFolder:
             return []
 
     def is_whole(self, path: Path) -> bool:
-        """Return whether a file has stopped growing and has the end marker of its type.
+        """Return whether a file is complete: it has stopped growing, and a JPEG has its end marker.
 
-        Call this repeatedly: a file without an end marker counts as complete only after several
-        calls without a change.
+        Call this repeatedly: a file of a type without an end marker counts as complete only after
+        several calls during which it did not change.
         """
         try:
             stamp = _stamp(path)
@@ -97,7 +100,8 @@ class WatchedFolder:
         Returns
         -------
         Frame or None
-            The frame. ``None`` if the file could not be read or changed meanwhile; then it is kept.
+            The frame. ``None`` if the file could not be read or changed while it was read; the file
+            then stays in the folder.
 
         Raises
         ------
@@ -115,7 +119,8 @@ class WatchedFolder:
         frame = store_frame(target, data, path.name)
         stored = target.read_bytes()
         if hashlib.sha256(stored).hexdigest() == frame.sha256:
-            # The file stays known, because a folder that is gone now may come back with it.
+            # If the file cannot be removed now because the folder is unavailable, it stays known:
+            # the folder may become available again with the file.
             self._known.add(path.name)
             try:
                 path.unlink()

@@ -28,7 +28,7 @@ _CLOSE_TIMEOUT_S = 5.0
 
 @dataclass
 class _Bracket:
-    """The exposures of one picture: those on disk, the pending one, and the merge request."""
+    """The exposures of one picture: frames on disk, the pending exposure, and the merge request."""
 
     stem: Path
     frames: list[Frame] = field(default_factory=list)
@@ -194,7 +194,7 @@ class BracketingCamera:
         return Frame(Path(answer["path"]), answer["sha256"], answer["size_bytes"], names)
 
     def _menu_time(self, ev: float) -> str:
-        """Return the shutter time of an exposure, as written in the camera's menu if it has one."""
+        """Return the shutter time for ``ev``: a menu entry of the camera, otherwise in seconds."""
         wanted_s = shutter_s(parse_duration(self._shutter), ev)
         offered: list[tuple[float, str]] = []
         if isinstance(self._camera, OffersChoices):

@@ -1,4 +1,4 @@
-"""Merges the exposures of one slice into one picture, in a process of its own.
+"""Merges the exposures of one slice into one picture, in a separate process.
 
 Exposure fusion (Mertens, Kautz and van Reeth, Pacific Graphics 2007) gives, at each pixel, the
 highest weight to exposures that are well exposed, saturated and rich in contrast. The method needs
@@ -43,6 +43,8 @@ def fuse_exposures(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 
 def merge(exposures: list[str], like: int, stem: str) -> dict[str, Any]:
     """Merge exposures on disk and write the result to ``stem`` + ``.jpg``.
+
+    Returns the ``path``, ``sha256`` and ``size_bytes`` of the result.
 
     Parameters
     ----------

@@ -265,7 +265,7 @@ class GphotoCamera:
         return self._received(answer, exposure)
 
     def _give_up_owed(self) -> None:
-        """Stop waiting for the frame: it is not needed any more, or cannot be identified."""
+        """Give up a frame that may be on the card, and report its files as left behind."""
         self._left_behind += [PurePosixPath(path).name for path in self._owed_paths]
         self._owed, self._owed_paths = None, []
 
@@ -286,11 +286,11 @@ class GphotoCamera:
 
     @property
     def drive_sizes(self) -> int:
-        """Number of drive sizes; 0 if the body accepts any number of steps. Known once open."""
+        """Number of drive sizes of the opened body; 0 if it accepts any number of steps at once."""
         return self._drive_sizes
 
     def drive_focus(self, steps: int, size: int = 1) -> None:
-        """Drive the lens by ``steps`` motor steps, towards far if positive, and wait for it.
+        """Drive the lens by ``steps`` motor steps, towards far if positive; wait for the motor.
 
         If the body has drive sizes, make ``steps`` drives of one ``size`` (1 is the smallest). Live
         view is switched on if the body needs it.
@@ -340,7 +340,7 @@ class GphotoCamera:
             self._discard_worker()
 
     def _drain(self) -> list[str]:
-        """Receive what has arrived; also wait for the frame of an exposure still in transfer."""
+        """Receive files, and wait for a frame still in transfer; return the names of the files."""
         pending = self._pending_frame
         worker = self._open_worker()
         names: list[str] = []
@@ -356,7 +356,7 @@ class GphotoCamera:
         return names + self._new_names(answer["files"])
 
     def _compare_card(self, card: list[str]) -> None:
-        """Find files on the card that were exposed but never fetched, by comparison with before."""
+        """Compare the card's files with those seen before, to find frames that were not fetched."""
         if self._card_before is None:
             self._card_before = set(card)
             return
@@ -414,9 +414,9 @@ class GphotoCamera:
         return modes
 
     def _hold_open(self, duration_s: float) -> None:
-        """Open the shutter and wait; it is closed however the wait ends."""
+        """Open the shutter and wait; close the shutter only if the wait is interrupted."""
         worker = self._open_worker()
-        # Not interruptible, because otherwise it would not be known whether the shutter is open.
+        # A stop does not interrupt this request, or the shutter's state would not be known.
         worker.request("open_shutter", _RELEASE_TIMEOUT_S)
         self._late_frame_until_s = time.monotonic() + self._options.download_s + _ANNOUNCEMENT_S
         try:
@@ -461,7 +461,7 @@ class GphotoCamera:
 
 
 def _receive_or_none(worker: Worker, request: int, timeout_s: float) -> dict[str, Any] | None:
-    """Return the answer, or ``None`` if the camera fails while it is being closed."""
+    """Return the worker's answer to a request, or ``None`` if the request failed."""
     try:
         return worker.receive(request, timeout_s)
     except MacrorailError:

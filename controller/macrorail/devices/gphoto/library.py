@@ -18,7 +18,8 @@ from macrorail.errors import CameraBusy, CameraError, ConnectError, DeviceLost
 
 BACK_OFF_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 _SETTING_TAKES_S = 4.0
-"""libgphoto2 caches a value for two seconds; a Sony takes up to one second for each change."""
+"""Longest time until a changed setting is read back. libgphoto2 caches a value for two seconds; a
+Sony takes up to one second for each change."""
 _Result = TypeVar("_Result")
 
 
@@ -47,7 +48,7 @@ class GphotoLibrary:
         return said
 
     def _explained(self, error: Any, doing: str) -> Exception:
-        """Return the error to raise for a failed call; -1 can also mean a lost connection."""
+        """Return the error to raise for a failed call; for -1, check if the connection is lost."""
         explained = explain(error.code, self._take_messages(), doing)
         if error.code == GP_ERROR and type(explained) is CameraError:
             try:
@@ -101,7 +102,10 @@ class GphotoLibrary:
         raise AssertionError("the last attempt returns or raises")
 
     def _widget(self, name: str) -> Any:
-        """Return a new widget (one cannot be sent twice); ``None`` if there is no such setting."""
+        """Return a new widget for the setting ``name``; ``None`` if there is no such setting.
+
+        Each change of a setting needs a new widget, because a widget cannot be sent twice.
+        """
         try:
             return self._open_camera().get_single_config(name, self._context)
         except gp.GPhoto2Error as error:
@@ -115,7 +119,10 @@ class GphotoLibrary:
         return None if widget is None else text_of(widget)
 
     def _read_until(self, name: str, wanted: str) -> str | None:
-        """Read a widget until it has the value that was set; some bodies need a while."""
+        """Read a widget until it has the value that was set, or for some seconds at most.
+
+        Returns the value that was read last. Some bodies need a while to report a new value.
+        """
         deadline = time.monotonic() + _SETTING_TAKES_S
         while (kept := self._read(name)) != wanted and time.monotonic() < deadline:
             time.sleep(BACK_OFF_S[1])

@@ -65,10 +65,10 @@ class LiveViewAndFocus(GphotoLibrary):
         return {}
 
     def drive_focus(self, steps: int, size: int) -> dict[str, Any]:
-        """Drive the focus motor, towards far if positive; return when it is at rest.
+        """Drive the focus motor by ``steps``, towards far if positive; return when it is at rest.
 
-        On a body with drive sizes the last drive may still be running, because its end is not
-        reported.
+        On a body with drive sizes the last drive may still be running, because the body does not
+        report the end of a drive.
         """
         if steps == 0:
             # A Nikon would make one step for zero.

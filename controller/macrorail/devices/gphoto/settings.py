@@ -33,7 +33,7 @@ _ROUNDING = {"shutter": 0.005}
 
 
 def widgets_of(name: str) -> tuple[str, ...]:
-    """Return the possible widgets of a canonical setting.
+    """Return the possible widget names of a canonical setting, in order of preference.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def widgets_of(name: str) -> tuple[str, ...]:
 
 
 def choose(name: str, value: str, choices: Sequence[str]) -> str:
-    """Return the menu entry for ``value``.
+    """Return the menu entry in ``choices`` that means ``value`` for the setting ``name``.
 
     Raises
     ------
@@ -75,7 +75,8 @@ def choose(name: str, value: str, choices: Sequence[str]) -> str:
 def as_in_protocol(name: str, choices: Sequence[str]) -> list[str]:
     """Return a camera's menu entries as written in a protocol: ``f/5.6``, ``1/30 s``, ``100``.
 
-    Entries without a number (bulb, automatic) are left out. :func:`choose` accepts the others.
+    Entries without a number (bulb, automatic) are left out. :func:`choose` accepts the returned
+    values.
     """
     written = []
     for choice in choices:
@@ -99,8 +100,8 @@ def drive_values(widget: str, is_range: bool, steps: int, size: int = 1) -> list
     """Return successive values of the drive widget for a number of steps, towards far if positive.
 
     A Nikon accepts any number of steps at once. Canon, Olympus and Panasonic bodies have drives of
-    a few fixed sizes, a Sony seven in each direction. For them the values are ``steps`` drives of
-    one ``size`` (1 is the smallest).
+    a few fixed sizes; a Sony has seven in each direction. For these bodies the values are ``steps``
+    drives of one ``size`` (1 is the smallest).
     """
     if is_range and widget == "manualfocusdrive":
         return [float(steps)]

@@ -16,7 +16,7 @@ import gphoto2 as gp
 
 
 def text_of(widget: Any) -> str | None:
-    """Return the widget's value as text; ``None`` if it has none."""
+    """Return the widget's value as text; ``None`` if the widget has no value."""
     if widget.get_type() in (gp.GP_WIDGET_RADIO, gp.GP_WIDGET_MENU, gp.GP_WIDGET_TEXT):
         if _is_null(widget):
             return None

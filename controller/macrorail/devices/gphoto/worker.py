@@ -256,7 +256,7 @@ class CameraWorker(LiveViewAndFocus):
             raise failed from error
 
     def _reason_of_refusal(self) -> CameraError | None:
-        """Find out why the shutter was not released if libgphoto2 reports only -1."""
+        """Return why the shutter was not released if libgphoto2 reports only -1; else ``None``."""
         try:
             free_kb = [
                 store.freekbytes for store in self._open_camera().get_storageinfo(self._context)
@@ -369,7 +369,7 @@ class CameraWorker(LiveViewAndFocus):
         return next((value for value in values if value is not None), None)
 
     def _card_or_first(self) -> str | None:
-        """Return the target for frames: the card if there is one.
+        """Return the value for ``capture_target``: the card, or the first choice without a card.
 
         Frames on the card survive a lost connection. Returns ``None`` for a body without a choice.
 
@@ -403,7 +403,7 @@ class CameraWorker(LiveViewAndFocus):
         operations = self._open_camera().get_abilities().operations
         trigger = gp.GP_OPERATION_TRIGGER_CAPTURE
         if self._port.startswith("ptpip:"):
-            # For PTP/IP the library lists the abilities of an unknown model, without this one.
+            # For PTP/IP the library lists the abilities of an unknown model, without the trigger.
             trigger |= gp.GP_OPERATION_CAPTURE_IMAGE
         has = {
             "capture": operations & gp.GP_OPERATION_CAPTURE_IMAGE,

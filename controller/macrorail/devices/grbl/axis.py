@@ -1,7 +1,7 @@
 """One axis of a machine that runs grbl 1.1, grblHAL or FluidNC, such as a CNC frame.
 
 A move has three parts: the target is set, read back, and only then approached. ``G92`` makes the
-target the work zero, which moves nothing. grbl's own report shows which zero it understood.
+target the work zero, which moves nothing. grbl's next report shows which work zero it has set.
 ``$J=G90G21X0F..`` moves there. If characters of that last line are lost, grbl refuses the line, or
 moves more slowly to the same place.
 """
@@ -92,7 +92,7 @@ class GrblRail:
 
     @property
     def lost_step_check(self) -> None:
-        """``None``: grbl does not report where its switch closed by the previous count."""
+        """``None``: homing restarts grbl's step count, and grbl does not report its error."""
         return
 
     def open(self, closest_approach_um: float | None = None) -> AxisReport:
@@ -191,7 +191,7 @@ class GrblRail:
             return
         try:
             self.stop()
-            # Other programs find their own work zero unchanged.
+            # Remove the temporary work zero, so that other programs find their own unchanged.
             self._harmless("G92.1")
         except DeviceError:
             self._forget()
@@ -329,7 +329,7 @@ class GrblRail:
             )
 
     def _check_reports(self) -> None:
-        """Raise an error if reports lack something that moves need, so that no move fails later."""
+        """Raise an error if reports lack the machine position or work offset that moves need."""
         if self._report().machine_mm is None:
             raise ConnectError("grbl reports work positions; set $10=1")
         if self._opened().offset() is None:

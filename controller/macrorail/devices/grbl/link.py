@@ -33,7 +33,7 @@ _START_LINES = 400
 _GREETED_LINES = 40
 _QUIET_LINES = 8
 _REPORT_ATTEMPTS = 24
-#: Wall time of silence after which waiting for an answer ends, in reads of the port's timeout.
+#: Number of reads without an answer after which waiting ends; each lasts the port's timeout.
 _SILENT_READS = 12
 
 
@@ -147,7 +147,9 @@ class GrblLink:
         )
 
     def report(self) -> Report:
-        """Return what grbl is doing now, from two reports that agree apart from the position.
+        """Return grbl's present status, from two successive reports that agree.
+
+        While the axis moves, only the states must agree; otherwise also the positions.
 
         Raises
         ------
@@ -167,7 +169,7 @@ class GrblLink:
         )
 
     def offset(self) -> tuple[float, ...] | None:
-        """Return the newest work offset in machine millimetres; ``None`` if never reported."""
+        """Return the newest work offset in machine millimetres; ``None`` if no report has it."""
         for _ in range(_REPORT_ATTEMPTS):
             report = self._one_report()
             if report is not None and report.offset_mm is not None:

@@ -40,7 +40,7 @@ class MachineSettings:
 
 
 def read_settings(ask: Ask, dialect: str, axis: int) -> MachineSettings:
-    """Read the settings that concern an axis.
+    """Read and return the machine's settings that concern an axis.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def read_settings(ask: Ask, dialect: str, axis: int) -> MachineSettings:
             value = _fluidnc_setting(number, axis, name, ask(f"${name}"))
             if value is not None:
                 values[number + (axis if number >= _PER_AXIS else 0)] = value
-        # It reports millimetres unless $13 says otherwise; older versions do not have $13.
+        # FluidNC reports millimetres unless $13 says otherwise; older versions do not have $13.
         values.setdefault(13, 0)
     built = "".join(ask("$I")).partition("[OPT:")[2]
     options = re.match(r"[A-Z+*]*", built)
@@ -74,7 +74,7 @@ def check_settings(settings: MachineSettings) -> None:
     Raises
     ------
     ConnectError
-        A setting has to be changed; the message says which one, and to what.
+        A setting has to be changed; the message names the setting and the required value.
     WireError
         The machine did not report a setting that is needed.
     """

@@ -19,7 +19,7 @@ from macrorail.devices.rail.link import Port, open_port
 from macrorail.errors import DeviceError, LimitError
 from macrorail.quantity import Angle, Duration, Length, Speed, format_length
 
-#: grbl counts a turntable's degrees as millimetres; ``GrblRail`` counts thousandths of them.
+#: grbl counts a turntable's degrees as millimetres; ``GrblRail`` counts thousandths of a degree.
 _UM_PER_DEG = 1000.0
 _FULL_TURN_DEG = 360.0
 
@@ -70,7 +70,7 @@ class Turntable(Section):
 
 
 class GrblStage:
-    """X, Y and a turntable on one grbl machine; a ``macrorail.config.stage.Stage``."""
+    """X, Y and a turntable on one grbl machine; a ``macrorail.devices.interfaces.Stage``."""
 
     class Options(StageSection):
         """Stage section of a grbl machine.
@@ -188,7 +188,11 @@ class GrblStage:
         return [axis for axis in (self._x, self._y, self._table) if axis is not None]
 
     def _targets(self, there: StagePosition) -> list[tuple[GrblRail, str, float, float]]:
-        """Axis, its name in ``Where``, position as a rail counts it, and that per unit."""
+        """Return for each axis to move: the axis, its key, its target, and the key's unit.
+
+        The key is the name of the coordinate in ``StagePosition``. Target and unit are in the
+        micrometres that ``GrblRail`` counts.
+        """
         trouble = self._options.unreachable_reason(there)
         if trouble is not None:
             raise LimitError(f"{trouble}; nothing has moved")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-#: The fourth letter is that of grbl's successors for larger boards.
+#: Letters of the machine axes. Only grbl's successors for larger boards have the fourth axis.
 AXES = "XYZA"
 SOFT_RESET = b"\x18"
 JOG_CANCEL = b"\x85"
@@ -93,7 +93,7 @@ class Welcome:
 
     @property
     def is_spoken_here(self) -> bool:
-        """Whether the driver supports this version."""
+        """Whether the driver supports this dialect and version."""
         return self.dialect != "grbl" or self.version.startswith("1.1")
 
 

@@ -122,8 +122,8 @@ class SerialRail:
         Returns
         -------
         float
-            Error of the step count in micrometres: what the motor lost since the last homing. Above
-            0 the carriage was nearer to the home switch than reported.
+            Error of the step count in micrometres: the distance that the motor lost since the last
+            homing. Above 0 the carriage was nearer to the home switch than reported.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class SerialRail:
         return self._opened().status().slip * self._um_per_step
 
     def measure_play(self) -> float:
-        """Return how far the screw turns back before the carriage follows, by the home switch.
+        """Measure with the home switch how far the screw turns back before the carriage follows.
 
         Homes the rail, drives onto the switch and moves back step by step until the switch opens.
         The distance that the switch itself needs to open is included.
@@ -197,6 +197,7 @@ class SerialRail:
     def expose(self, focus_s: float, release_s: float, flash_s: float = 0.0) -> Shots:
         """Release the camera by its cable: close the focus line, then the release line as well.
 
+        The focus line is closed alone for ``focus_s`` seconds, then both for ``release_s`` seconds.
         Returns when both lines are open again and the hot-shoe contact has fired, or when
         ``flash_s`` (run time) has passed without the contact.
 
@@ -333,7 +334,7 @@ class SerialRail:
                 return WireError(f"{said}; this is a bug, or the firmware is not ours")
 
     def _why_unknown(self) -> str:
-        """Return why the position is not known, as part of a sentence."""
+        """Return why the position is not known, as part of a sentence; empty without a reason."""
         stop = self._opened().status().stop
         return "" if stop in ("none", "done") else f" ({STOPS[stop]})"
 

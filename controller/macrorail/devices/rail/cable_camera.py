@@ -37,7 +37,10 @@ class Shutter(Protocol):
     """An axis whose board has a cable release."""
 
     def shots(self) -> Any:
-        """Return the board's counters; ``contacts`` counts the hot-shoe contact, modulo 65536."""
+        """Return the board's counters.
+
+        ``contacts`` is how often the hot-shoe contact has closed, modulo 65536.
+        """
         ...
 
     def expose(self, focus_s: float, release_s: float, flash_s: float = 0.0) -> Any:
@@ -97,8 +100,8 @@ class RailTriggeredCamera:
         self._wanted: dict[str, str] = {}
         self._exposures = 0
         self._flash_ready_s = 0.0
-        # Kept when the camera is opened again. Otherwise a self-timer that was switched on
-        # meanwhile would be taken for a difference of the camera's clock.
+        # This check is kept when the camera is opened again. Otherwise a self-timer that was
+        # switched on meanwhile would be taken for a difference of the camera's clock.
         self._freshness = StaleFrameCheck()
 
     def use_shutter(self, axis: object) -> None:
@@ -143,7 +146,7 @@ class RailTriggeredCamera:
         Raises
         ------
         CameraSettingRefused
-            A setting that can neither be set nor read from a frame.
+            A setting can neither be set on the camera nor be read from a frame.
         """
         unreadable = sorted(set(settings) - {"shutter", "aperture", "iso"})
         if unreadable:

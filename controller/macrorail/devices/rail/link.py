@@ -1,4 +1,4 @@
-"""The connection to the rail's board: commands are repeated until they are answered exactly once.
+"""The connection to the rail's board: unanswered commands are repeated but carried out only once.
 
 A command without an answer is sent again with the same sequence number. The board then repeats its
 answer but does not carry the command out again. After a reset the board refuses all commands until
@@ -22,13 +22,13 @@ _ATTEMPTS = 8
 # Opening the port resets an Uno. Its bootloader then ignores the line for up to two seconds.
 _HELLO_ATTEMPTS = 24
 _LINES_PER_ATTEMPT = 8
-#: With older firmware a home switch with a broken wire causes a move of 2048 steps towards the
-#: specimen.
+#: Oldest accepted version. With older firmware a home switch with a broken wire causes a move of
+#: 2048 steps towards the specimen.
 _OLDEST_FIRMWARE = (0, 2, 0)
 
 
 class Port(Protocol):
-    """The part of ``serial.Serial`` used here; a bench in this process also provides it."""
+    """The methods of ``serial.Serial`` used here; a bench's port in this process has them too."""
 
     timeout: float | None
 
@@ -57,11 +57,12 @@ class CommandRefused(Exception):
 
 
 def open_port(port: Any) -> Port:
-    """Open a serial port by its path for exclusive use; or open the bench's object for it.
+    """Open a serial port, given by its path, for exclusive use; or open a bench's port object.
 
     Raises
     ------
     ConnectError
+        The serial port cannot be opened; the message says why.
     """
     if not isinstance(port, str):
         port.open()
@@ -150,7 +151,7 @@ class Link:
         DeviceLost
             The board was reset, or the port is gone.
         WireError
-            The board repeated another command than was sent.
+            The board's answer repeats another command than the one that was sent.
         """
         return self._ask(_ATTEMPTS, verb, *arguments)
 
@@ -227,7 +228,7 @@ class Link:
             raise self._lost("another program is talking to it")
         echo = (verb, arguments)
         if answer.error is not None:
-            # A refused hello has the board's own version after the repeated command.
+            # In the answer to a refused hello, the board's own version follows the command.
             if (answer.verb, answer.arguments[: len(arguments)]) != echo:
                 raise self._misheard(answer, verb)
             raise CommandRefused(answer)

@@ -1,4 +1,4 @@
-"""What the operator has to do after each kind of stop of the rail."""
+"""Instructions for the operator after each kind of stop of the rail."""
 
 from __future__ import annotations
 

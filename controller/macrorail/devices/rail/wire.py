@@ -35,7 +35,7 @@ class Answer:
     verb, arguments
         The command as the board understood it; ``""`` for a verb that the board does not know.
     result
-        Words after the repeated command.
+        Words that follow the repeated command in the answer.
     """
 
     sequence: int
@@ -76,12 +76,12 @@ class Status:
     motion
         Sequence number of the newest motion command; 0 if there was none.
     stop
-        How that motion ended, one of ``codes.STOPS``; ``none`` while it continues.
+        How the newest motion ended, one of ``codes.STOPS``; ``none`` while the motion continues.
     inputs
         Bit 0 home switch, bit 1 far switch, bit 2 emergency stop; 1 means pressed.
     slip
-        Position in steps, by the previous count, at which the newest homing found its switch; 0
-        without such a count.
+        Position in steps at which the newest homing found the home switch, according to the step
+        count before that homing; 0 if the position was not known before.
     """
 
     state: str
@@ -121,8 +121,8 @@ class Shots:
     pulses
         How often the release line was closed since the reset, modulo 65536.
     closed_us, lasted_us
-        Time at which the line was last closed, in microseconds since the reset modulo 2**31, and
-        for how long; 0 while it is still closed.
+        Time at which the release line was last closed, in microseconds since the reset modulo
+        2**31, and how long it was closed in microseconds; 0 while it is still closed.
     contacts, contact_us
         How often the hot-shoe contact fired, modulo 65536, and the time at which it last fired.
     """
