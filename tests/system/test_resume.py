@@ -263,7 +263,7 @@ def test_a_full_disk_is_refused_before_anything_moves(
     before = (cut_short / JOURNAL).read_bytes()
     assert main(["resume", str(cut_short)]) == 2
     said = capsys.readouterr().err
-    assert "No space left on device" in said and "make room" in said
+    assert "No space left on device" in said and "Free some space" in said
     assert (cut_short / JOURNAL).read_bytes() == before
 
 

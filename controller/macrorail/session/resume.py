@@ -54,7 +54,6 @@ def load_interrupted(run: Path) -> tuple[RunJob, list[Entry]]:
     wanted = load_document(run / "protocol.yaml", Protocol)
     rig = load_rig(run / "rig.yaml")
     entries = read_journal(run / JOURNAL) if (run / JOURNAL).exists() else []
-    _refuse_lost_journal(run, entries)
     with errors_with_lines(run / "protocol.yaml"):
         plan = plan_run(wanted, rig, entries)
     written = _read_plan(run / "plan.json")
@@ -70,6 +69,7 @@ def load_interrupted(run: Path) -> tuple[RunJob, list[Entry]]:
             f"macrorail that started the run. Or stack the existing frames with 'macrorail stack "
             f"{run}'"
         )
+    _refuse_lost_journal(run, entries)
     if written != json.loads(json.dumps(plan.to_dict())):
         # plan.json was not written before the interruption, is damaged, or has another version.
         write_plan(run, plan)
