@@ -257,6 +257,8 @@ def new_entries(path: Path, offset: int = 0, known: int = 0) -> Iterator[tuple[E
 
     Parameters
     ----------
+    path
+        The journal.
     offset
         Offset in bytes at which the previous reading ended; 0 for the first reading.
     known

@@ -121,7 +121,7 @@ def _differences(held: str, leaving: str, away: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Serve the parent until it closes the pipe."""
+    """Answer the parent process's requests until the parent closes the pipe."""
     serve({"compare": _answer, "differences": _differences})
 
 

@@ -88,7 +88,7 @@ def _blocks_of(path: Path) -> dict[str, bytes]:
 
 
 def main() -> None:
-    """Serve the parent until it closes the pipe."""
+    """Answer the parent process's requests until the parent closes the pipe."""
     cv2.setNumThreads(2)
     serve({"merge": merge})
 

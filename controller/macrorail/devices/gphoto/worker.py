@@ -436,7 +436,7 @@ def _log(text: str) -> None:
 
 
 def main() -> None:
-    """Serve the parent until it closes the pipe."""
+    """Answer the parent process's requests until the parent closes the pipe."""
     worker = CameraWorker()
     serve(
         {

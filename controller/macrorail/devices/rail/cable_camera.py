@@ -46,6 +46,7 @@ class Shutter(Protocol):
     def expose(self, focus_s: float, release_s: float, flash_s: float = 0.0) -> Any:
         """Close the focus line, then the release line as well; return the counters.
 
+        The focus line is closed alone for ``focus_s`` seconds, then both for ``release_s`` seconds.
         Returns when both lines are open again and the hot-shoe contact has fired, or when
         ``flash_s`` has passed without the contact.
         """

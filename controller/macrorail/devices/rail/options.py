@@ -81,7 +81,7 @@ class RailOptions(AxisSection):
 
     @property
     def tolerated_um(self) -> float:
-        """Largest error of the count that may come from the switch alone, micrometres.
+        """Largest error of the step count that the home switch alone may cause, micrometres.
 
         A stepper motor that loses steps comes to rest four full steps, or a multiple of four,
         away. Half of that distance separates lost steps from the scatter of the switch.
