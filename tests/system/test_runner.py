@@ -238,7 +238,11 @@ def test_a_camera_fault_costs_an_attempt_and_no_slice(
     assert_every_slice_counted_once(run)
     assert len(run.said("counted")) == len(run.plan.slices)
     attempts = {fields["slice"]: fields["attempt"] for fields in run.said("counted")}
-    assert [attempt for attempt in attempts.values() if attempt > 1] == [2]
+    # A frame that is lost on its way is fetched from the card; the slice is not exposed again.
+    again = [] if fault.operation == "read" else [2]
+    assert [attempt for attempt in attempts.values() if attempt > 1] == again
+    if not again:
+        assert run.bench.body.exposures == len(run.plan.slices)
     assert len(run.said("fault")) == 1
 
 
