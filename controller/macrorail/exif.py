@@ -379,8 +379,10 @@ def _pillow_blocks(path: Path) -> _Found:
     try:
         with Image.open(path) as picture:
             info = picture.info
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return found  # a damaged file is reported when its pixels are read
+    except (OSError, ValueError, SyntaxError, RuntimeError, Image.DecompressionBombError):
+        # RuntimeError is what the JPEG XL plugin raises. A damaged file is reported when its
+        # pixels are read.
+        return found
     found.tiff = info.get("exif") or None
     xmp = info.get("xmp") or None
     found.xmp = xmp.encode() if isinstance(xmp, str) else xmp
