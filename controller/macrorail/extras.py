@@ -1,4 +1,4 @@
-"""Optional libraries: reports the extra of macrorail that installs a missing library."""
+"""Errors for missing optional libraries; each names the pip extra that installs it."""
 
 from __future__ import annotations
 

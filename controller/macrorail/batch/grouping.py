@@ -128,7 +128,7 @@ def _intervals(frames: Sequence[Photo]) -> list[float]:
 
 
 def _paces(intervals: list[float]) -> list[float]:
-    """Return for each interval the mean of its neighbours without the longest quarter of them."""
+    """Return for each interval the mean of those around it, without their longest quarter."""
     paces = []
     for place in range(len(intervals)):
         around = [

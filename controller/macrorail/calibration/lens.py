@@ -223,7 +223,7 @@ class LensCalibration:
     def _larger_drives(
         self, motor: Floats, plane_um: Floats, towards_far: float
     ) -> tuple[float, ...]:
-        """Measure how far each larger drive moves the plane; return its size in smallest drives."""
+        """Measure the drives above the smallest; return their sizes in multiples of it."""
 
         def motor_position() -> float:
             seen_um = towards_far * self._look_again(self._motor).across_um

@@ -74,7 +74,7 @@ class PageState:
         return self._live[1]
 
     def status_for(self, viewer: str) -> dict[str, Any]:
-        """Return which runs are in progress, and whether ``viewer`` or another viewer operates."""
+        """Return the runs in progress, and who operates: ``viewer``, another viewer or nobody."""
         operator = self.lock.operator
         role = "nobody" if operator is None else "you" if operator == viewer else "other"
         return {

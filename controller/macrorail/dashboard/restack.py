@@ -1,4 +1,4 @@
-"""Restacks a finished run with other settings, and keeps the picture of the run."""
+"""Restacks a finished run with other settings, into a subfolder of the run."""
 
 from __future__ import annotations
 

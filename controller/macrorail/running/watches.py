@@ -138,7 +138,7 @@ class SleepWatch:
         self._known_s = self._asleep_s()
 
     def trouble(self) -> str | None:
-        """See ``Watch``; each sleep is reported once, so that the run checks all and continues."""
+        """See ``Watch``; each sleep is reported once. The run pauses for it, and then continues."""
         asleep_s = self._asleep_s()
         slept_s, self._known_s = asleep_s - self._known_s, asleep_s
         if slept_s < _SHORTEST_SLEEP_S:
