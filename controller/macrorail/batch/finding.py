@@ -21,7 +21,8 @@ from macrorail.stacking.kinds import TIFF, kind_of
 
 #: A camera's folders (DCF 2.0, section 3.1.2): three digits and five characters.
 _CAMERA_FOLDER = re.compile(r"(\d{3})\w{5}")
-#: A stack goes on in the next folder within so many intervals between its frames, and this much.
+#: A stack continues in the next folder if the pause is at most this many of its own intervals
+#: between frames, plus this many seconds.
 _INTERVALS, _LATE_S = 4.0, 2.0
 
 

@@ -122,8 +122,8 @@ def _differing(
 def _check_frames(record: Record) -> Check:
     """Check that every frame in the journal is unchanged, and that no other frames exist."""
     troubles = []
-    # The hashes are read from the journal, because somebody who edits a frame could also change its
-    # hash in the manifest.
+    # The hashes are read from the journal: a person who edits a frame could also change the hash of
+    # that frame in the manifest.
     slices = build_manifest(record.entries)["slices"]
     removed = 0
     for one in slices:

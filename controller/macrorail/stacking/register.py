@@ -250,7 +250,7 @@ def register(fixed: list[Scale], moving: list[Scale], motion: Motion, prior: Pri
         known = _learn(fixed[n], measured, warp, known, motion)
 
     def gain(n: int) -> float:
-        """Return by how much the correlation at scale ``n`` exceeds the expected transform's."""
+        """Return the correlation at scale ``n``, minus that of the expected transform."""
         found = _measure(fixed[n], moving[n], shrink(warp, 2**n)).correlation
         return found - _measure(fixed[n], moving[n], shrink(prior.warp, 2**n)).correlation
 
